@@ -1,0 +1,48 @@
+"""A small bundle with known contents."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from axon_backend.bundle import Bundle, axon_metadata, write_bundle
+
+
+def make_contents() -> dict:
+    """Arguments of write_bundle: two small networks and a 4 x 5 x 6 atlas."""
+    generator = torch.Generator().manual_seed(7)
+    return {
+        "config": {"hu_window": [-1000, 900], "networks": {"coarse": {"channels": [8, 16]}}},
+        "metadata": axon_metadata(
+            name="axon-test",
+            version="0.1.0",
+            description="Two tiny networks.",
+            image_size=64,
+            grid=16,
+            output_grid=32,
+            hu_window=(-1000, 900),
+            networks=["coarse", "sr"],
+        ),
+        "state_dicts": {
+            "coarse": {
+                "conv.weight": torch.randn(2, 1, 3, 3, 3, generator=generator),
+                "steps": torch.tensor(1234567),
+            },
+            "sr": {"up.bias": torch.tensor([0.5, -0.25])},
+        },
+        "atlas_hu": np.linspace(-1000, 900, 120).reshape(4, 5, 6),
+        "atlas_size_mm": (320.0, 240.0, 280.0),
+        "model_card": "# axon-test\n",
+        "licence_text": "Apache-2.0\n",
+    }
+
+
+@pytest.fixture
+def contents() -> dict:
+    return make_contents()
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    return write_bundle(tmp_path / "bundle", **make_contents())

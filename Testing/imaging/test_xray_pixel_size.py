@@ -1,0 +1,103 @@
+"""Millimetres in the patient plane: what each spacing tag means."""
+
+import pytest
+from imaging_synthetic import as_integers, chest_picture, write_xray
+
+from axon_backend.imaging.radiograph import read_radiograph
+
+STORED = as_integers(chest_picture())  # 160 x 128 pixels
+
+
+def read(tmp_path, **tags):
+    radiograph = read_radiograph(write_xray(tmp_path / "x.dcm", STORED, **tags))
+    return radiograph.pixel_mm, " | ".join(radiograph.assumptions)
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected", "note"),
+    [
+        # At the detector: divided by the magnification.
+        ({"ImagerPixelSpacing": [2.25, 2.7]}, (2.0, 2.4), "assumed magnification of 1.125"),
+        (
+            {"ImagerPixelSpacing": [2.4, 2.4], "EstimatedRadiographicMagnificationFactor": 1.2},
+            (2.0, 2.0),
+            "stated magnification 1.200",
+        ),
+        (
+            {
+                "ImagerPixelSpacing": [2.5, 2.5],
+                "DistanceSourceToDetector": 2000,
+                "DistanceSourceToPatient": 1600,
+            },
+            (2.0, 2.0),
+            "magnification 1.250 (2000 mm / 1600 mm)",
+        ),
+        # A stated factor goes before distances.
+        (
+            {
+                "ImagerPixelSpacing": [2.4, 2.4],
+                "EstimatedRadiographicMagnificationFactor": 1.2,
+                "DistanceSourceToDetector": 2000,
+                "DistanceSourceToPatient": 1600,
+            },
+            (2.0, 2.0),
+            "stated magnification",
+        ),
+        # Distances that no chest stand has.
+        (
+            {
+                "ImagerPixelSpacing": [2.25, 2.25],
+                "DistanceSourceToDetector": 1800,
+                "DistanceSourceToPatient": 10,
+            },
+            (2.0, 2.0),
+            "assumed magnification",
+        ),
+        ({"PixelSpacing": [2.25, 2.25]}, (2.0, 2.0), "assumed magnification"),
+        ({"NominalScannedPixelSpacing": [2.25, 2.25]}, (2.0, 2.0), "assumed magnification"),
+        (
+            {"PixelSpacing": [2.25, 2.25], "ImagerPixelSpacing": [2.25, 2.25]},
+            (2.0, 2.0),
+            "assumed magnification",
+        ),
+        # In the patient: taken as it is.
+        (
+            {"PixelSpacing": [2.0, 2.1], "PixelSpacingCalibrationType": "GEOMETRY"},
+            (2.0, 2.1),
+            "calibrated in the patient plane (GEOMETRY)",
+        ),
+        (
+            {
+                "PixelSpacing": [2.0, 2.0],
+                "ImagerPixelSpacing": [2.3, 2.3],
+                "PixelSpacingCalibrationType": "FIDUCIAL",
+            },
+            (2.0, 2.0),
+            "(FIDUCIAL)",
+        ),
+        (
+            {"PixelSpacing": [2.0, 2.0], "ImagerPixelSpacing": [2.3, 2.3]},
+            (2.0, 2.0),
+            "calibrated in the patient plane (stated)",
+        ),
+    ],
+)
+def test_known_sizes(tmp_path, tags, expected, note):
+    size, notes = read(tmp_path, **tags)
+    assert size == pytest.approx(expected)
+    assert note in notes
+
+
+@pytest.mark.parametrize(
+    ("tags", "note"),
+    [
+        ({}, "no pixel size in the file: the atlas's size is used"),
+        ({"PixelSpacing": [0.0, 0.0]}, "zero or unreadable: the atlas's size is used"),
+        ({"PixelSpacing": [0.1, 0.1]}, "is 14 x 11 mm, no chest: the atlas's size is used"),
+        ({"ImagerPixelSpacing": [20, 20]}, "no chest: the atlas's size is used"),
+    ],
+)
+def test_unknown_sizes_are_said_to_be(tmp_path, tags, note):
+    size, notes = read(tmp_path, **tags)
+    assert size is None
+    assert note in notes

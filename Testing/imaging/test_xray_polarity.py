@@ -1,0 +1,90 @@
+"""Which end of the grey scale is bone, and which part of the picture is border."""
+
+import numpy as np
+import pytest
+from imaging_synthetic import MARKER, as_integers, chest_ct, chest_picture
+from PIL import Image
+
+from axon_backend.imaging.borders import crop_border
+from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
+from axon_backend.imaging.radiograph import View, read_radiograph
+
+PICTURE = chest_picture()
+
+
+@pytest.mark.parametrize("gamma", [0.4, 1.0, 2.5])
+@pytest.mark.parametrize("frontal", [True, False])
+def test_the_score_is_odd_and_blind_to_gamma(gamma, frontal):
+    score = bone_brightness(PICTURE, frontal)
+    assert bone_brightness(1 - PICTURE, frontal) == pytest.approx(-score, abs=1e-3)
+    assert bone_brightness(3 * PICTURE**gamma + 1, frontal) == pytest.approx(score, abs=0.1)
+
+
+def test_projections_of_a_chest_score_bright():
+    attenuation = np.maximum(chest_ct()[3:21] + 1000, 0)
+    assert bone_brightness(attenuation.sum(1)[::-1], frontal=True) > 3 * UNCLEAR
+    assert bone_brightness(attenuation.sum(2)[::-1], frontal=False) > 3 * UNCLEAR
+
+
+def test_noise_is_unclear():
+    noise = np.random.default_rng(1).random((256, 256))
+    assert abs(bone_brightness(noise)) < UNCLEAR
+
+
+@pytest.mark.parametrize("view", [View.pa, View.ap])
+def test_a_negative_without_tags_is_found_and_recorded(tmp_path, view):
+    stored = as_integers(PICTURE, 8)
+    Image.fromarray(stored).save(tmp_path / "a.png")
+    Image.fromarray(255 - stored).save(tmp_path / "b.png")
+    right = read_radiograph(tmp_path / "a.png", view=view)
+    turned = read_radiograph(tmp_path / "b.png", view=view)
+    offset = right.pixels - turned.pixels
+    assert np.allclose(offset, offset[0, 0], atol=1e-6)
+    assert any("it was inverted" in note for note in turned.assumptions)
+    assert "bones are bright by the layout of the picture" in right.assumptions
+
+
+def test_the_caller_wins_over_the_layout(tmp_path):
+    stored = 255 - as_integers(PICTURE, 8)
+    Image.fromarray(stored).save(tmp_path / "x.png")
+    kept = read_radiograph(tmp_path / "x.png", invert=False)
+    assert np.allclose(kept.pixels, stored / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0])
+@pytest.mark.parametrize("negative", [False, True])
+def test_frames_are_cropped_before_the_polarity_is_judged(tmp_path, level, negative):
+    picture = np.clip(1 - PICTURE if negative else PICTURE, 0.05, 0.95)
+    framed = np.full((240, 220), level)
+    framed[30:190, 50:178] = picture
+    Image.fromarray(as_integers(framed, 8)).save(tmp_path / "x.png")
+    radiograph = read_radiograph(tmp_path / "x.png")
+    assert radiograph.pixels.shape == PICTURE.shape
+    note = "a uniform border was cropped: 30 pixels at the top, 50 bottom, 50 left, 42 right"
+    assert note in radiograph.assumptions
+    assert (radiograph.pixels[MARKER] >= 0.94).all()
+    assert any("it was inverted" in n for n in radiograph.assumptions) == negative
+
+
+def test_a_page_around_a_shutter_is_cropped_with_its_letter():
+    picture = np.clip(PICTURE, 0.05, 0.95)
+    shutter = np.zeros((200, 170))
+    shutter[20:180, 20:148] = picture
+    shutter[2:6, 150:154] = 1.0  # a burnt-in letter
+    page = np.ones((260, 240))
+    page[30:230, 30:200] = shutter
+    cropped, cut = crop_border(page)
+    assert np.array_equal(cropped, picture)
+    assert cut == (50, 50, 50, 62)
+
+
+def test_a_picture_without_a_border_is_left_alone():
+    cropped, cut = crop_border(PICTURE)
+    assert cut == (0, 0, 0, 0)
+    assert np.array_equal(cropped, PICTURE)
+
+
+def test_a_crop_that_would_leave_little_is_not_made():
+    page = np.zeros((300, 300))
+    page[100:200, 100:200] = chest_picture(100, 100)
+    assert crop_border(page)[1] == (0, 0, 0, 0)

@@ -1,0 +1,280 @@
+"""A 3-D picture of a CT volume, seen from the front, for reports.
+
+The picture is a volume rendering by VTK, drawn off-screen in a process of its own: on a machine
+without OpenGL libraries VTK does not raise an error, it crashes, and that must not take the
+reconstruction with it. Where the drawing fails for any reason, `projection` draws a shaded maximum
+projection with NumPy instead, and the result says so.
+
+This is the only file of `axon_backend` that imports vtk.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+import axon_backend.evaluation.metrics as metrics
+from axon_backend.errors import AxonInputError
+
+#: Preset -> (HU, opacity, red, green, blue) knots; linear between them, constant outside.
+PRESETS: dict[str, tuple[tuple[float, float, float, float, float], ...]] = {
+    "bone": (
+        (110, 0.00, 0.45, 0.16, 0.10),
+        (190, 0.10, 0.72, 0.42, 0.26),
+        (300, 0.45, 0.91, 0.76, 0.56),
+        (600, 0.80, 1.00, 0.95, 0.85),
+        (1500, 0.95, 1.00, 1.00, 0.97),
+    ),
+    "lung": (
+        (-1000, 0.00, 0.16, 0.26, 0.42),
+        (-950, 0.03, 0.30, 0.48, 0.68),
+        (-800, 0.14, 0.58, 0.76, 0.88),
+        (-600, 0.30, 0.86, 0.88, 0.90),
+        (-480, 0.20, 0.95, 0.78, 0.72),
+        (-350, 0.00, 0.95, 0.70, 0.62),
+    ),
+    "soft": (
+        (-120, 0.00, 0.80, 0.62, 0.40),
+        (-20, 0.04, 0.70, 0.34, 0.24),
+        (40, 0.28, 0.80, 0.36, 0.28),
+        (120, 0.45, 0.92, 0.60, 0.46),
+        (300, 0.80, 1.00, 0.92, 0.80),
+    ),
+}
+BACKGROUND = (0.0, 0.0, 0.0)
+NO_OPENGL = (
+    "No OpenGL volume rendering on this machine; the picture is a shaded maximum projection."
+)
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A picture `[row, col, 3]` uint8 (R at the viewer's left, superior on top) and how it came.
+
+    `note` is empty for a volume rendering, else one sentence saying what was drawn instead.
+    """
+
+    rgb: np.ndarray
+    note: str = ""
+
+
+def render3d(
+    hu: np.ndarray,
+    spacing_mm: tuple[float, float, float],
+    preset: str = "bone",
+    size: tuple[int, int] = (512, 512),
+    timeout_s: float = 60.0,
+) -> Rendering:
+    """Picture of a volume from the front: patient facing the viewer, R at the viewer's left.
+
+    Args:
+        hu: `[z, y, x]` HU; z to Superior, y to Posterior, x to Left.
+        spacing_mm: voxel size (x, y, z) in mm.
+        preset: `bone`, `lung` or `soft` (transfer functions in `PRESETS`).
+        size: width and height of the picture in pixels.
+        timeout_s: longest wait for VTK before the projection is drawn instead.
+
+    Raises:
+        AxonInputError: unknown preset, or `hu` is not a volume.
+    """
+    hu = _prepared(hu, preset)
+    rgb = _render_in_subprocess(hu, spacing_mm, preset, size, timeout_s)
+    if rgb is None:
+        return Rendering(_project(hu, spacing_mm, preset, size), NO_OPENGL)
+    return Rendering(rgb)
+
+
+def projection(
+    hu: np.ndarray,
+    spacing_mm: tuple[float, float, float],
+    preset: str = "bone",
+    size: tuple[int, int] = (512, 512),
+) -> np.ndarray:
+    """Shaded maximum projection along y, `[row, col, 3]` uint8; arguments as for `render3d`.
+
+    For each ray the voxel with the highest opacity of the preset, weakened with depth, is shown
+    in the preset's colour, lit from the viewer (Lambert) by the local gradient.
+    """
+    return _project(_prepared(hu, preset), spacing_mm, preset, size)
+
+
+def _prepared(hu: np.ndarray, preset: str) -> np.ndarray:
+    """Check, and take everything outside the body (air, table, blankets) out of sight."""
+    if preset not in PRESETS:
+        raise AxonInputError(f"Unknown 3-D preset {preset!r}; choose one of {', '.join(PRESETS)}.")
+    hu = np.asarray(hu, dtype=np.float32)
+    if hu.ndim != 3:
+        raise AxonInputError(f"A 3-D picture needs a volume [z, y, x], not shape {hu.shape}.")
+    body = metrics.body_mask(np.clip((hu + 1000.0) / 1900.0, 0.0, 1.0))
+    # Air around the patient looks like lung, and the table like soft tissue.
+    return np.where(body, hu, 50.0 if preset == "lung" else -1000.0).astype(np.float32)
+
+
+def _render_in_subprocess(
+    hu: np.ndarray,
+    spacing_mm: tuple[float, float, float],
+    preset: str,
+    size: tuple[int, int],
+    timeout_s: float,
+) -> np.ndarray | None:
+    """The picture by VTK, or None when the other process failed, crashed or hung."""
+    package_root = str(Path(__file__).resolve().parents[2])
+    known = os.environ.get("PYTHONPATH")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([package_root, known] if known else [package_root]),
+    }
+    with tempfile.TemporaryDirectory(prefix="axon-render-") as folder:
+        job, picture = Path(folder, "job.npz"), Path(folder, "picture.npy")
+        np.savez(job, hu=hu, spacing_mm=spacing_mm, preset=preset, size=size)
+        command = [sys.executable, "-m", "axon_backend.evaluation.render3d", str(job), str(picture)]
+        try:
+            subprocess.run(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,  # VTK prints warnings for each library it tries
+                timeout=timeout_s,
+                check=True,
+            )
+            rgb: np.ndarray = np.load(picture)
+        except (OSError, ValueError, subprocess.SubprocessError):
+            return None
+    # A driver that draws nothing leaves one colour everywhere.
+    return rgb if np.ptp(rgb) > 0 else None
+
+
+def _render_with_vtk(
+    hu: np.ndarray, spacing_mm: tuple[float, float, float], preset: str, size: tuple[int, int]
+) -> np.ndarray:
+    """`[row, col, 3]` uint8 by VTK in this process; may crash it where there is no OpenGL."""
+    import vtkmodules.vtkRenderingOpenGL2
+    import vtkmodules.vtkRenderingVolumeOpenGL2  # noqa: F401  both register the drawing back end
+    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+    from vtkmodules.vtkCommonDataModel import vtkImageData, vtkPiecewiseFunction
+    from vtkmodules.vtkRenderingCore import (
+        vtkColorTransferFunction,
+        vtkRenderer,
+        vtkRenderWindow,
+        vtkVolume,
+        vtkVolumeProperty,
+        vtkWindowToImageFilter,
+    )
+    from vtkmodules.vtkRenderingVolume import vtkFixedPointVolumeRayCastMapper
+
+    image = vtkImageData()
+    image.SetDimensions(hu.shape[::-1])
+    image.SetSpacing(*spacing_mm)
+    # The ray caster of the CPU needs non-negative integers for its tables; HU are shifted.
+    shifted = np.clip(hu + 1024.0, 0, 4095).astype(np.uint16)
+    image.GetPointData().SetScalars(numpy_to_vtk(shifted.ravel(), deep=True))
+
+    opacity, colour = vtkPiecewiseFunction(), vtkColorTransferFunction()
+    for value, alpha, red, green, blue in PRESETS[preset]:
+        opacity.AddPoint(value + 1024.0, alpha)
+        colour.AddRGBPoint(value + 1024.0, red, green, blue)
+    look = vtkVolumeProperty()
+    look.SetScalarOpacity(opacity)
+    look.SetColor(colour)
+    look.SetInterpolationTypeToLinear()
+    look.SetScalarOpacityUnitDistance(2.5)  # mm
+    look.ShadeOn()
+    look.SetAmbient(0.25)
+    look.SetDiffuse(0.75)
+    look.SetSpecular(0.15)
+
+    mapper: Any = vtkFixedPointVolumeRayCastMapper()
+    mapper.SetInputData(image)
+    mapper.SetNumberOfThreads(1)
+    volume = vtkVolume()
+    volume.SetMapper(mapper)
+    volume.SetProperty(look)
+
+    renderer = vtkRenderer()
+    renderer.SetBackground(*BACKGROUND)
+    renderer.AddVolume(volume)
+    window = vtkRenderWindow()
+    window.SetOffScreenRendering(1)
+    window.SetMultiSamples(0)
+    window.SetSize(*size)
+    window.AddRenderer(renderer)
+
+    # The viewer stands in front (-y) and looks to the back (+y), so +x (patient's left) is right.
+    camera = renderer.GetActiveCamera()
+    centre = [(n - 1) * s / 2 for n, s in zip(hu.shape[::-1], spacing_mm, strict=True)]
+    extent = [n * s for n, s in zip(hu.shape[::-1], spacing_mm, strict=True)]
+    camera.SetFocalPoint(*centre)
+    camera.SetPosition(centre[0], centre[1] - 4.0 * max(extent), centre[2])
+    camera.SetViewUp(0, 0, 1)
+    camera.ParallelProjectionOn()
+    camera.SetParallelScale(_mm_per_pixel(extent, size) * size[1] / 2)
+    renderer.ResetCameraClippingRange()
+    window.Render()
+
+    grab = vtkWindowToImageFilter()
+    grab.SetInput(window)
+    grab.SetInputBufferTypeToRGB()
+    grab.Update()
+    pixels = vtk_to_numpy(grab.GetOutput().GetPointData().GetScalars())
+    return pixels.reshape(size[1], size[0], 3)[::-1].copy()  # VTK's first row is the lowest
+
+
+def _mm_per_pixel(extent_mm: list[float], size: tuple[int, int]) -> float:
+    """The scale at which the front of the box just fills the picture; extent is (x, y, z)."""
+    return max(extent_mm[0] / size[0], extent_mm[2] / size[1])
+
+
+def _project(
+    hu: np.ndarray, spacing_mm: tuple[float, float, float], preset: str, size: tuple[int, int]
+) -> np.ndarray:
+    knots = np.asarray(PRESETS[preset])
+    near_to_far = np.linspace(1.0, 0.35, hu.shape[1], dtype=np.float32)[None, :, None]
+    opacity = np.interp(hu, knots[:, 0], knots[:, 1]).astype(np.float32) * near_to_far
+    depth = opacity.argmax(axis=1)[:, None, :]
+
+    def seen(values: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(values, depth, axis=1)[:, 0]
+
+    strength = seen(opacity)
+    # Lambert: how much the surface, whose normal is the gradient in mm, faces the viewer.
+    gz, gy, gx = (
+        seen(gradient)
+        for gradient in np.gradient(ndimage.gaussian_filter(hu, 0.7), *spacing_mm[::-1])
+    )
+    facing = np.abs(gy) / np.maximum(np.sqrt(gx * gx + gy * gy + gz * gz), 1e-3)
+    value = seen(hu)
+    light = (strength / max(float(knots[:, 1].max()), 1e-3)) ** 0.7 * (0.45 + 0.55 * facing)
+    colours = np.stack([np.interp(value, knots[:, 0], knots[:, 2 + i]) for i in range(3)], -1)
+    front = (colours * light[..., None])[::-1]  # rows from superior to inferior
+
+    extent = [n * s for n, s in zip(hu.shape[::-1], spacing_mm, strict=True)]
+    scale = _mm_per_pixel(extent, size)
+    rows, cols = max(1, round(extent[2] / scale)), max(1, round(extent[0] / scale))
+    zoom = (rows / front.shape[0], cols / front.shape[1], 1)
+    drawn = ndimage.zoom(front, zoom, order=1, mode="nearest", grid_mode=True)
+    picture = np.zeros((size[1], size[0], 3)) + BACKGROUND
+    top, left = (size[1] - drawn.shape[0]) // 2, (size[0] - drawn.shape[1]) // 2
+    picture[top : top + drawn.shape[0], left : left + drawn.shape[1]] = drawn
+    return (np.clip(picture, 0, 1) * 255).round().astype(np.uint8)
+
+
+def _main(job_path: str, picture_path: str) -> None:
+    """What the other process does: read the job, draw, write the picture."""
+    with np.load(job_path) as job:
+        size = (int(job["size"][0]), int(job["size"][1]))
+        spacing = tuple(float(s) for s in job["spacing_mm"])
+        picture = _render_with_vtk(job["hu"], spacing, str(job["preset"]), size)  # type: ignore[arg-type]
+    np.save(picture_path, picture)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1], sys.argv[2])

@@ -1,0 +1,188 @@
+"""Reading a chest CT: from a DICOM folder, NIfTI, NRRD or MetaImage to HU in LPS millimetres."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from axon_backend.errors import AxonInputError
+from axon_backend.imaging.ct_dicom import read_dicom_series
+from axon_backend.imaging.ct_series import is_dicom
+from axon_backend.imaging.ct_values import to_hounsfield
+from axon_backend.imaging.grid import AIR_HU, Triple, to_lps_grid
+from axon_backend.imaging.volume_file import VOLUME_FILES, VolumeFile, load_volume
+
+PICTURE_FILES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
+MIN_VOXELS = 16  # along each axis; fewer cannot show a lung
+MAX_EXTENT_MM = 2500.0  # longer than any scan from head to foot
+MIN_EXTENT_MM = 80.0  # the lungs of a small adult are about 200 mm in each direction
+
+
+@dataclass(frozen=True)
+class CTVolume:
+    """A CT in the project's axis order.
+
+    `hu`: float32 [z, y, x]; z index grows to Superior, y to Posterior, x to Left.
+    `spacing_mm`, `origin_mm`: (x, y, z); origin is the LPS point of the centre of voxel (0, 0, 0).
+    `source`: the file or folder. `assumptions`: what was guessed, in plain sentences.
+    """
+
+    hu: np.ndarray
+    spacing_mm: Triple
+    origin_mm: Triple
+    source: str = ""
+    assumptions: tuple[str, ...] = ()
+
+    @property
+    def size_mm(self) -> Triple:
+        """Full extent (x, y, z) in mm, outer edge to outer edge."""
+        z, y, x = self.hu.shape
+        sx, sy, sz = self.spacing_mm
+        return x * sx, y * sy, z * sz
+
+    @classmethod
+    def from_sitk(
+        cls, image: sitk.Image, source: str = "", assumptions: tuple[str, ...] = ()
+    ) -> CTVolume:
+        """From a 3-D scalar image in HU with any orientation; oblique ones are resampled.
+
+        Geometry only: values are taken as HU without a check.
+        """
+        if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+            raise AxonInputError(
+                f"{source or 'The image'} has {image.GetDimension()} dimensions and "
+                f"{image.GetNumberOfComponentsPerPixel()} values a voxel; a CT has 3 and 1."
+            )
+        affine = np.eye(4)
+        affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
+        affine[:3, 3] = image.GetOrigin()
+        return cls.from_affine(sitk.GetArrayViewFromImage(image), affine, source, assumptions)
+
+    @classmethod
+    def from_affine(
+        cls,
+        voxels: np.ndarray,
+        affine: np.ndarray,
+        source: str = "",
+        assumptions: tuple[str, ...] = (),
+    ) -> CTVolume:
+        """From voxels [k, j, i] in HU and the (4, 4) map of (i, j, k) to LPS millimetres."""
+        fill = min(AIR_HU, float(voxels.min()))
+        array, spacing, origin, resampled = to_lps_grid(voxels, affine, fill)
+        if resampled:
+            assumptions += (
+                "the scan is oblique or tilted to the body axes: it was resampled to them",
+            )
+        return cls(array, spacing, origin, source, assumptions)
+
+    def to_sitk(self) -> sitk.Image:
+        """As a SimpleITK float32 image with identity direction (LPS)."""
+        image = sitk.GetImageFromArray(np.ascontiguousarray(self.hu, dtype=np.float32))
+        image.SetSpacing(self.spacing_mm)
+        image.SetOrigin(self.origin_mm)
+        return image
+
+
+def read_ct(path: str | os.PathLike[str]) -> CTVolume:
+    """Read a chest CT.
+
+    `path` is a NIfTI, NRRD, MHA or MHD file, a folder with DICOM files (searched with its
+    subfolders; the chest series is chosen and named in `assumptions`), or one DICOM slice (its
+    series is then read from the slice's folder).
+
+    Raises `AxonInputError`, with what was found and the way out, for anything that is not one
+    3-D chest CT in HU.
+    """
+    source = Path(path)
+    if not source.exists():
+        raise AxonInputError(f"{source} does not exist. Check the path of the CT.")
+    if source.is_dir() or is_dicom(source):
+        try:
+            series = read_dicom_series(source)
+        except AxonInputError:
+            raise
+        except MemoryError:
+            raise
+        except Exception as error:
+            # pydicom finds broken tags only when they are used, and raises many kinds.
+            raise AxonInputError(
+                f"{source.name}: a DICOM header is unreadable ({str(error)[:100]}). "
+                "Export the CT again."
+            ) from error
+        voxels, affine = series.voxels, series.affine
+        label, notes = series.label, series.assumptions
+    else:
+        file = _read_volume_file(source)
+        voxels, affine, notes, label = file.voxels, file.affine, file.notes, source.name
+    _check_shape(label, voxels, affine)
+    voxels, value_notes = to_hounsfield(voxels, label)
+    return CTVolume.from_affine(voxels, affine, str(source), notes + value_notes)
+
+
+def _read_volume_file(path: Path) -> VolumeFile:
+    """A NIfTI, NRRD or MetaImage file that holds one scalar 3-D image."""
+    name = path.name.lower()
+    if path.stat().st_size > 0 and name.endswith(PICTURE_FILES):
+        raise AxonInputError(
+            f"{path.name} is a flat picture, a CT is a volume. "
+            "Give a DICOM folder, NIfTI, NRRD or MHA; if it is an X-ray, give it as the X-ray."
+        )
+    if path.stat().st_size > 0 and not name.endswith(VOLUME_FILES):
+        raise AxonInputError(
+            f"{path.name} is not a CT in a known format. "
+            f"Give a DICOM folder or one of {', '.join(VOLUME_FILES)}."
+        )
+    file = load_volume(path)
+    if file.channels != 1:
+        raise AxonInputError(
+            f"{path.name} has {file.channels} values a voxel (colour or vectors), a CT has one. "
+            "Export the CT itself, not a rendering of it."
+        )
+    size = file.size
+    if len(size) > 3 and all(n == 1 for n in size[3:]):
+        size = size[:3]
+    if len(size) > 3:
+        raise AxonInputError(
+            f"{path.name} has {len(size)} dimensions {size}, a CT has 3. "
+            "Extract one time point first."
+        )
+    if len(size) < 3:
+        raise AxonInputError(
+            f"{path.name} is a flat picture {size}, a CT is a volume. "
+            "If it is an X-ray, give it as the X-ray."
+        )
+    return replace(file, voxels=file.voxels.reshape(size[::-1]))
+
+
+def _check_shape(label: str, voxels: np.ndarray, affine: np.ndarray) -> None:
+    size = voxels.shape[::-1]
+    steps = np.linalg.norm(affine[:3, :3], axis=0)
+    if min(size) == 1:
+        raise AxonInputError(
+            f"{label} has a single slice {size}, a CT has many. Give the folder with all slices."
+        )
+    if min(size) < MIN_VOXELS:
+        raise AxonInputError(
+            f"{label} is too small: {size} voxels, at least {MIN_VOXELS} along each axis are "
+            "needed. Give the whole chest CT."
+        )
+    if not np.isfinite(affine).all() or steps.min() <= 0 or abs(np.linalg.det(affine)) < 1e-9:
+        raise AxonInputError(
+            f"{label} has no usable geometry (spacing {steps.round(4).tolist()} mm). "
+            "Export it again with its spacing and orientation."
+        )
+    extent = steps * size
+    if extent.max() > MAX_EXTENT_MM:
+        raise AxonInputError(
+            f"{label} would be {extent.max():.0f} mm long by its spacing, a scan is at most "
+            f"{MAX_EXTENT_MM:.0f} mm. Export it again with its true spacing in millimetres."
+        )
+    if extent.min() < MIN_EXTENT_MM:
+        raise AxonInputError(
+            f"{label} covers only {' x '.join(f'{e:.0f}' for e in extent)} mm, a chest needs at "
+            f"least {MIN_EXTENT_MM:.0f} mm each way. Give the whole chest, with its true spacing."
+        )

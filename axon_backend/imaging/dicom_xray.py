@@ -1,0 +1,169 @@
+"""Reading an X-ray from DICOM: CR, DX, DC, single-frame secondary capture, CT scouts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset
+
+from axon_backend.errors import AxonInputError
+from axon_backend.imaging.body_parts import is_elsewhere
+from axon_backend.imaging.dicom_grey import log_linear_grey
+from axon_backend.imaging.dicom_tags import orientation_of, patient_pixel_mm, view_of
+from axon_backend.imaging.picture import grey_of_colour
+from axon_backend.imaging.raw_xray import RawXray
+
+# OT, SC, XC and HC are what secondary captures and film scanners call themselves.
+_XRAY_MODALITIES = ("CR", "DX", "DR", "DC", "RG", "RF", "XA", "OT", "SC", "HC", "")
+_MIN_SHUTTER_SHARE = 0.3  # collimator edges that leave less of the picture are not believed
+
+
+def read_dicom_xray(path: Path, view_given: bool = False) -> RawXray:
+    """Read a single-frame X-ray from DICOM as `RawXray` (polarity known, not yet turned).
+
+    `view_given`: the user states the view, so an unusable view tag is no reason to refuse.
+    Raises `AxonInputError` for other modalities, body parts, several frames, colour, damage.
+    """
+    name = path.name
+    try:
+        dataset = pydicom.dcmread(path)
+    except Exception as error:  # pydicom raises many kinds on damaged headers
+        raise AxonInputError(
+            f"{name} is not a readable DICOM file (damaged or cut short). Copy or export it again."
+        ) from error
+    try:
+        return _interpret(dataset, name, view_given)
+    except (AxonInputError, MemoryError):
+        raise
+    except Exception as error:
+        # pydicom finds broken tags only when they are used, and raises many kinds.
+        raise AxonInputError(
+            f"{name}: a tag of the header is unreadable ({str(error)[:100]}). Export it again."
+        ) from error
+
+
+def _interpret(dataset: Dataset, name: str, view_given: bool) -> RawXray:
+    scout = _refuse_unless_xray(dataset, name)
+    stored = _decode(dataset, name)
+    notes: tuple[str, ...] = ()
+    if stored.ndim == 3 and stored.shape[-1] in (3, 4):
+        top = float(np.iinfo(stored.dtype).max) if stored.dtype.kind in "ui" else 1.0
+        grey, colour_notes = grey_of_colour(stored / np.float32(top), name)
+        notes += tuple(colour_notes)
+    elif stored.ndim != 2:
+        raise AxonInputError(
+            f"{name} decodes to {stored.ndim} axes {stored.shape}, an X-ray has 2. "
+            "Export one frame."
+        )
+    else:
+        grey, grey_notes = log_linear_grey(dataset if not scout else _scout(dataset), stored)
+        notes += grey_notes
+    pixel_mm, size_notes = patient_pixel_mm(dataset, grey.shape)
+    if scout and _positive_spacing(dataset):
+        pixel_mm = (float(dataset.PixelSpacing[0]), float(dataset.PixelSpacing[1]))
+        size_notes = ("a CT scout: its pixel size is at the isocentre, its beam a moving fan",)
+    grey, cut = _apply_shutter(dataset, grey)
+    view, view_notes = view_of(dataset, name, view_given)
+    return RawXray(
+        pixels=grey.astype(np.float32),
+        polarity_known=True,
+        pixel_mm=pixel_mm,
+        view=view,
+        orientation=orientation_of(dataset),
+        notes=notes + size_notes + cut + view_notes,
+    )
+
+
+def _refuse_unless_xray(dataset: Dataset, name: str) -> bool:
+    """Raise for what is no single X-ray of the chest; return whether it is a CT scout."""
+    modality = str(dataset.get("Modality") or "").upper()
+    kinds = [str(kind).upper() for kind in dataset.get("ImageType") or []]
+    scout = modality == "CT" and "LOCALIZER" in kinds
+    if modality == "CT" and not scout:
+        raise AxonInputError(
+            f"{name} is a CT slice, an X-ray (CR, DX) is expected. Give its folder as the CT, "
+            "and an X-ray as the X-ray."
+        )
+    if modality not in _XRAY_MODALITIES and not scout:
+        raise AxonInputError(
+            f"{name} has modality {modality}, an X-ray (CR, DX) of the chest is expected. "
+            "Give a chest X-ray."
+        )
+    part = str(dataset.get("BodyPartExamined") or "")
+    if is_elsewhere(part):
+        raise AxonInputError(
+            f"{name} shows another body part ({part}), a chest X-ray is expected. "
+            "Give a chest X-ray."
+        )
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames > 1:
+        raise AxonInputError(
+            f"{name} has {frames} frames, a single X-ray is expected. Export the one frame to use."
+        )
+    if "PixelData" not in dataset:
+        raise AxonInputError(
+            f"{name} holds no picture (a report, a directory or cut short), an X-ray is expected. "
+            "Give the image file itself."
+        )
+    return scout
+
+
+def _decode(dataset: Dataset, name: str) -> np.ndarray:
+    try:
+        stored = dataset.pixel_array
+        if dataset.PhotometricInterpretation == "PALETTE COLOR":
+            stored = pydicom.pixels.apply_color_lut(stored, dataset)
+    except Exception as error:  # decoders raise many kinds
+        syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
+        kind = syntax.name if syntax is not None else "unknown"
+        raise AxonInputError(
+            f"{name}: the pixels ({kind}) could not be decoded. The file is cut short or its "
+            "compression is not known; copy it again or export it uncompressed."
+        ) from error
+    bits = int(dataset.get("BitsStored") or 0)
+    unsigned = stored.dtype.kind == "u" and stored.ndim == 2
+    if unsigned and 0 < bits < stored.dtype.itemsize * 8:
+        # Old files keep overlays in the bits above the grey value.
+        stored = stored & np.array(2**bits - 1, dtype=stored.dtype)
+    return stored
+
+
+def _scout(dataset: Dataset) -> Dataset:
+    """A scout's header without its window, which is meant for slices and clips most of it."""
+    bare = Dataset()
+    for keyword in ("RescaleSlope", "RescaleIntercept", "PhotometricInterpretation",
+                    "PixelPaddingValue", "BitsStored", "PixelRepresentation"):  # fmt: skip
+        if keyword in dataset:
+            setattr(bare, keyword, dataset[keyword].value)
+    return bare
+
+
+def _positive_spacing(dataset: Dataset) -> bool:
+    spacing = dataset.get("PixelSpacing")
+    return bool(spacing) and len(spacing) == 2 and min(map(float, spacing)) > 0
+
+
+def _apply_shutter(dataset: Dataset, grey: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Cut to the rectangular shutter or collimator stated in pixels, if it is believable."""
+    rows, cols = grey.shape
+    for kind in ("Shutter", "Collimator"):
+        if "RECTANGULAR" not in str(dataset.get(f"{kind}Shape") or "").upper():
+            continue
+        names = ("UpperHorizontal", "LowerHorizontal", "LeftVertical", "RightVertical")
+        edges = [dataset.get(f"{kind}{name}Edge") for name in names]
+        if any(edge is None or edge == "" for edge in edges):
+            continue
+        # Edges are 1-based and belong to the blades: what lies between them is the picture.
+        top, bottom, left, right = (int(edge) for edge in edges)
+        whole = 0 <= top < bottom <= rows + 1 and 0 <= left < right <= cols + 1
+        area = max(bottom - top - 1, 0) * max(right - left - 1, 0)
+        if not whole or area < _MIN_SHUTTER_SHARE * rows * cols:
+            continue
+        inner = grey[top : bottom - 1, left : right - 1]
+        if inner.shape == grey.shape:
+            continue
+        span = f"rows {top + 1}-{bottom - 1}, columns {left + 1}-{right - 1}"
+        return np.ascontiguousarray(inner), (f"cropped to the {kind.lower()} in the file: {span}",)
+    return grey, ()

@@ -1,0 +1,55 @@
+"""Turning a picture to the display orientation: head up, and by the contract of each view.
+
+Frontal: columns grow to the patient's Left. Lateral: columns grow to Posterior. Rows grow to the
+Feet in both.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_AXIS = {"L": "x", "R": "x", "A": "y", "P": "y", "H": "z", "F": "z"}
+
+
+def turn_to_display(
+    pixels: np.ndarray,
+    pixel_mm: tuple[float, float] | None,
+    orientation: tuple[str, str],
+    frontal: bool,
+) -> tuple[np.ndarray, tuple[float, float] | None, str | None]:
+    """Turn [row, col] by DICOM PatientOrientation (0020,0020).
+
+    `orientation` is (direction in which the column index grows, direction in which the row index
+    grows), each of L R A P H F; of compound codes (LA) the first letter counts. Returns pixels,
+    (row, col) pixel size and a note on what was done, or None. Codes that cannot belong to the
+    view are ignored, with a note.
+    """
+    across, down = (code.strip().upper()[:1] for code in orientation)
+    stated = "\\".join(orientation)
+    wanted = "L" if frontal else "P"
+    swap = _AXIS.get(across) == "z"
+    if swap:
+        across, down = down, across
+    if _AXIS.get(down) != "z" or _AXIS.get(across) != _AXIS[wanted]:
+        return pixels, pixel_mm, f"PatientOrientation {stated} does not fit the view: ignored"
+    if swap:
+        pixels = pixels.T
+        pixel_mm = (pixel_mm[1], pixel_mm[0]) if pixel_mm else None
+    if across != wanted:
+        pixels = pixels[:, ::-1]
+    if down == "H":
+        pixels = pixels[::-1]
+    if not swap and across == wanted and down == "F":
+        return pixels, pixel_mm, None
+    note = f"the picture was turned to the display orientation (PatientOrientation {stated})"
+    return np.ascontiguousarray(pixels), pixel_mm, note
+
+
+def orientation_of_cosines(cosines: np.ndarray) -> tuple[str, str]:
+    """PatientOrientation letters of an ImageOrientationPatient (six LPS direction cosines)."""
+
+    def letter(vector: np.ndarray) -> str:
+        axis = int(np.abs(vector).argmax())
+        return ("RAF", "LPH")[int(vector[axis] > 0)][axis]
+
+    return letter(np.asarray(cosines)[:3]), letter(np.asarray(cosines)[3:])

@@ -1,0 +1,152 @@
+"""Reading a chest X-ray of any kind into one typed picture."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from axon_backend.errors import AxonInputError
+from axon_backend.imaging.borders import crop_border
+from axon_backend.imaging.ct_series import is_dicom
+from axon_backend.imaging.dicom_xray import read_dicom_xray
+from axon_backend.imaging.display import turn_to_display
+from axon_backend.imaging.flat_volume import read_flat_volume
+from axon_backend.imaging.picture import read_picture
+from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
+from axon_backend.imaging.raw_xray import RawXray
+from axon_backend.imaging.view import View
+from axon_backend.imaging.volume_file import VOLUME_FILES
+
+__all__ = ["Radiograph", "View", "read_radiograph"]
+
+MIN_PIXELS = 64  # along each side
+_MIN_LEVELS = 16  # grey levels
+_STRONGLY_INVERTED = -0.6  # a layout score this low casts doubt on the tags
+
+
+@dataclass(frozen=True)
+class Radiograph:
+    """One chest X-ray, right way up.
+
+    `pixels`: float32 [row, col], linear in attenuation up to an affine map, bright = bone. Row 0
+    is Superior; column 0 is the patient's Right (frontal views) or Anterior (lateral views).
+    `pixel_mm`: (row, col) in millimetres in the patient plane, or None when unknown.
+    `source`: the file. `assumptions`: what was guessed or changed, in plain sentences.
+    """
+
+    pixels: np.ndarray
+    pixel_mm: tuple[float, float] | None
+    view: View
+    source: str = ""
+    assumptions: tuple[str, ...] = ()
+
+
+def read_radiograph(
+    path: str | os.PathLike[str],
+    view: View | str | None = None,
+    invert: bool | None = None,
+) -> Radiograph:
+    """Read a chest X-ray from DICOM, PNG, JPG, TIFF, NIfTI, NRRD or MHA.
+
+    `view` states the projection and wins over tags; unknown views are taken as PA.
+    `invert` = True says that the picture as shown has dark bones; False says that it is right as
+    shown; None lets the tags, or without tags the layout of the picture, decide.
+
+    Raises `AxonInputError`, with what was found and the way out, for anything that is not one
+    grey chest X-ray.
+    """
+    source = Path(path)
+    if view is not None:
+        try:
+            view = View(view)
+        except ValueError:
+            raise AxonInputError(
+                f"The view {view!r} is not known; it is one of {', '.join(v.value for v in View)}."
+            ) from None
+    raw = _read_raw(source, view is not None)
+    notes = list(raw.notes)
+    if view is None:
+        view = raw.view
+        if view is None:
+            view = View.pa
+            notes.append("the view is not stated: PA is assumed")
+    elif raw.view is not None and raw.view is not view:
+        notes.append(f"the view {view.value} was given, the file says {raw.view.value}")
+
+    _check(raw.pixels, source.name)
+    pixels, pixel_mm = raw.pixels, raw.pixel_mm
+    if raw.orientation is not None:
+        pixels, pixel_mm, note = turn_to_display(pixels, pixel_mm, raw.orientation, view.is_frontal)
+        notes += [note] if note else []
+    pixels, cut = crop_border(pixels)
+    if any(cut):
+        notes.append(
+            "a uniform border was cropped: "
+            f"{cut[0]} pixels at the top, {cut[1]} bottom, {cut[2]} left, {cut[3]} right"
+        )
+    _check(pixels, source.name)
+    pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
+    notes += polarity
+    return Radiograph(
+        np.ascontiguousarray(pixels, dtype=np.float32), pixel_mm, view, str(source), tuple(notes)
+    )
+
+
+def _read_raw(source: Path, view_given: bool) -> RawXray:
+    if not source.exists():
+        raise AxonInputError(f"{source} does not exist. Check the path of the X-ray.")
+    if source.is_dir():
+        raise AxonInputError(
+            f"{source} is a folder, an X-ray is one file. Give the X-ray's file; a folder of "
+            "slices is a CT."
+        )
+    if source.stat().st_size == 0:
+        raise AxonInputError(f"{source.name} is empty (0 bytes). Copy or export the X-ray again.")
+    if is_dicom(source):
+        return read_dicom_xray(source, view_given)
+    if source.name.lower().endswith(VOLUME_FILES):
+        raw = read_flat_volume(source)
+    else:
+        raw = read_picture(source)
+    return replace(raw, notes=(*raw.notes, "grey is taken as linear in attenuation"))
+
+
+def _check(pixels: np.ndarray, name: str) -> None:
+    if not np.isfinite(pixels).all():
+        raise AxonInputError(
+            f"{name} holds pixels that are not numbers (NaN or infinite), greys are finite. "
+            "Replace them and try again."
+        )
+    if min(pixels.shape) < MIN_PIXELS:
+        raise AxonInputError(
+            f"{name} is too small: {pixels.shape[0]} x {pixels.shape[1]} pixels, at least "
+            f"{MIN_PIXELS} x {MIN_PIXELS} are needed. Give the X-ray in its full size."
+        )
+    levels = len(np.unique(pixels[:: max(1, pixels.shape[0] // 256)]))
+    if levels < _MIN_LEVELS:
+        raise AxonInputError(
+            f"{name} has only {levels} grey level{'s' if levels > 1 else ''}, an X-ray has "
+            "hundreds: it is blank or a drawing. Give a chest X-ray."
+        )
+
+
+def _bright_bones(
+    pixels: np.ndarray, view: View, invert: bool | None, polarity_known: bool
+) -> tuple[np.ndarray, list[str]]:
+    """Pixels with bright bones, and what decided it."""
+    inverted = pixels.max() + pixels.min() - pixels
+    if invert is not None:
+        return (inverted, ["inverted as asked"]) if invert else (pixels, [])
+    score = bone_brightness(pixels, view.is_frontal)
+    if polarity_known:
+        if score < _STRONGLY_INVERTED:
+            return pixels, ["the tags say that bones are bright, but they look dark: check it"]
+        return pixels, []
+    if score <= -UNCLEAR:
+        return inverted, [f"the picture shows dark bones (score {score:.2f}): it was inverted"]
+    if score < UNCLEAR:
+        return pixels, ["whether bones are bright is unclear: bright is assumed"]
+    return pixels, ["bones are bright by the layout of the picture"]

@@ -1,0 +1,27 @@
+"""What a file reader hands over before an X-ray is turned, cropped and given its polarity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from axon_backend.imaging.view import View
+
+
+@dataclass(frozen=True)
+class RawXray:
+    """Pixels as the file means them to be shown.
+
+    `pixels`: float32 [row, col]; larger = brighter as displayed (or, for raw detector data, more
+    attenuation). `polarity_known`: the file says what bright means. `pixel_mm`: (row, col) in the
+    patient plane, or None. `view`: from tags, or None. `orientation`: DICOM PatientOrientation
+    (direction in which columns grow, direction in which rows grow), or None. `notes`: assumptions.
+    """
+
+    pixels: np.ndarray
+    polarity_known: bool = False
+    pixel_mm: tuple[float, float] | None = None
+    view: View | None = None
+    orientation: tuple[str, str] | None = None
+    notes: tuple[str, ...] = ()

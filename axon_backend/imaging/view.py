@@ -1,0 +1,21 @@
+"""The views of a chest radiograph."""
+
+from enum import Enum
+
+
+class View(str, Enum):
+    """Projection, by the way the beam runs.
+
+    ``pa`` back to front, ``ap`` front to back, ``lateral_left`` (LL) with the left side at the
+    detector, ``lateral_right`` (RL) with the right side at the detector.
+    """
+
+    pa = "pa"
+    ap = "ap"
+    lateral_left = "ll"
+    lateral_right = "rl"
+
+    @property
+    def is_frontal(self) -> bool:
+        """True for PA and AP."""
+        return self in (View.pa, View.ap)

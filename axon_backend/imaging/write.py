@@ -1,0 +1,202 @@
+"""Writing results: every file appears whole or not at all.
+
+A writer fills a temporary file in the destination's own folder and renames it over the
+destination (`os.replace`, atomic on one file system), so a crash, a full disk or a cancel
+never leaves half a volume under a good name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from PIL import Image
+
+from axon_backend.errors import AxonInputError
+
+RESEARCH_NOTE = "AXON: research use only, not for diagnosis"
+VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
+_NIFTI_DESCRIP_CHARS = 79  # the header's field has 80 bytes, the last one a zero
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on success it is renamed to `path`, else removed.
+
+    The temporary name keeps the suffix, because image libraries choose a format by it.
+    Raises `AxonInputError` when the folder is missing, `path` is a folder, or the system
+    refuses the write.
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise AxonInputError(
+            f"Cannot write {target}: the folder {target.parent} does not exist. "
+            "Create it first or choose another output path."
+        )
+    if target.is_dir():
+        raise AxonInputError(
+            f"Cannot write {target}: a folder has that name. Give the name of a file."
+        )
+    temporary = target.with_name(f".{uuid.uuid4().hex[:12]}-{target.name}")
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    except OSError as error:
+        raise AxonInputError(
+            f"Cannot write {target}: {error.strerror or error}. "
+            "Check the free space and the rights of the folder."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_volume(
+    path: str | os.PathLike[str],
+    array_hu: np.ndarray,
+    geometry: Any,
+    description: str = "",
+) -> Path:
+    """Write a HU volume as int16 NIfTI (.nii, .nii.gz), NRRD (.nrrd) or MetaImage (.mha).
+
+    `array_hu` is [z, y, x] (z to Superior, y to Posterior, x to Left). `geometry` is either a
+    box with `center_mm` and `size_mm` (a `ThoraxFrame`: the array fills it exactly), or
+    anything with `spacing_mm` and `origin_mm` (a `CTVolume`), all (x, y, z) in LPS millimetres.
+    Values are rounded and clipped to int16. The header's description says that the file is for
+    research only, followed by `description` (NIfTI keeps 79 characters in all).
+
+    Raises `AxonInputError` for an unknown suffix, a missing folder, NaN or a wrong rank.
+    """
+    target = Path(path)
+    suffix = volume_suffix(target)
+    array = np.asarray(array_hu)
+    if array.ndim != 3:
+        raise AxonInputError(
+            f"Cannot write {target.name}: the array has {array.ndim} axes, a volume has 3."
+        )
+    if not np.isfinite(array).all():
+        raise AxonInputError(
+            f"Cannot write {target.name}: the volume holds values that are not numbers (NaN or "
+            "infinite). The reconstruction failed; run it again in 32-bit precision."
+        )
+    limits = np.iinfo(np.int16)
+    voxels = np.clip(np.rint(array), limits.min, limits.max).astype(np.int16)
+    image = sitk.GetImageFromArray(voxels)
+    spacing, origin = _spacing_and_origin(
+        geometry, (voxels.shape[2], voxels.shape[1], voxels.shape[0])
+    )
+    image.SetSpacing(spacing)
+    image.SetOrigin(origin)
+
+    note = f"{RESEARCH_NOTE}; {description}" if description else RESEARCH_NOTE
+    if suffix.startswith(".nii"):
+        # ITK copies this key to the NIfTI field `descrip`.
+        ascii_note = note.encode("ascii", "replace").decode("ascii")
+        image.SetMetaData("ITK_FileNotes", ascii_note[:_NIFTI_DESCRIP_CHARS])
+    else:
+        image.SetMetaData("Comment" if suffix == ".mha" else "description", note.replace("\n", " "))
+    with atomic_path(target) as temporary:
+        try:
+            sitk.WriteImage(image, str(temporary), useCompression=suffix != ".nii")
+        except RuntimeError as error:
+            raise OSError(str(error).strip().splitlines()[-1]) from error
+    return target
+
+
+def volume_suffix(path: str | os.PathLike[str]) -> str:
+    """The volume suffix of a path (`.nii.gz`, `.nii`, `.nrrd`, `.mha`), or `AxonInputError`."""
+    name = Path(path).name.lower()
+    for suffix in VOLUME_SUFFIXES:
+        if name.endswith(suffix) and len(name) > len(suffix):
+            return suffix
+    raise AxonInputError(
+        f"Cannot write {Path(path).name}: a volume is written as {', '.join(VOLUME_SUFFIXES)}. "
+        "Give the output one of these endings."
+    )
+
+
+def _spacing_and_origin(
+    geometry: Any, size_xyz: tuple[int, int, int]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    if hasattr(geometry, "center_mm") and hasattr(geometry, "size_mm"):
+        spacing = tuple(float(s) / n for s, n in zip(geometry.size_mm, size_xyz, strict=True))
+        # The first voxel's centre lies half a voxel inside the box.
+        origin = tuple(
+            float(c) - float(s) / 2 + d / 2
+            for c, s, d in zip(geometry.center_mm, geometry.size_mm, spacing, strict=True)
+        )
+        return spacing, origin
+    return tuple(map(float, geometry.spacing_mm)), tuple(map(float, geometry.origin_mm))
+
+
+def write_png(path: str | os.PathLike[str], array: np.ndarray, bits: int = 8) -> Path:
+    """Write a picture [row, col] (grey) or [row, col, 3 or 4] (colour, 8 bit only) as PNG.
+
+    uint8 and uint16 are written as they are; floats and booleans are taken as 0 (black) to
+    1 (white), clipped, and written with `bits` = 8 or 16.
+    """
+    target = Path(path)
+    pixels = np.asarray(array)
+    if pixels.dtype not in (np.uint8, np.uint16):
+        if bits not in (8, 16):
+            raise ValueError(f"bits must be 8 or 16, got {bits}")
+        top = 2**bits - 1
+        scaled = np.rint(np.clip(np.nan_to_num(pixels.astype(np.float64)), 0.0, 1.0) * top)
+        pixels = scaled.astype(np.uint8 if bits == 8 else np.uint16)
+    grey = pixels.ndim == 2
+    colour = pixels.ndim == 3 and pixels.shape[2] in (3, 4) and pixels.dtype == np.uint8
+    if not (grey or colour):
+        raise ValueError(f"cannot write an array {pixels.shape} of {pixels.dtype} as PNG")
+    with atomic_path(target) as temporary:
+        Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, format="PNG")
+    return target
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> Path:
+    """Write UTF-8 text with Unix line ends."""
+    target = Path(path)
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+    return target
+
+
+def write_json(path: str | os.PathLike[str], obj: Any) -> Path:
+    """Write an object as indented JSON.
+
+    Dataclasses, enums, paths, sets, numpy numbers and arrays are accepted. NaN and infinity,
+    which JSON does not have, become null.
+    """
+    text = json.dumps(_plain(obj), indent=2, ensure_ascii=False, allow_nan=False)
+    return write_text(path, text + "\n")
+
+
+def _plain(obj: Any) -> Any:
+    """`obj` in terms of what JSON knows."""
+    if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
+        return {f.name: _plain(getattr(obj, f.name)) for f in dataclasses.fields(obj)}
+    if isinstance(obj, Enum):
+        return _plain(obj.value)
+    if isinstance(obj, dict):
+        return {str(_plain(key)): _plain(value) for key, value in obj.items()}
+    if isinstance(obj, (list, tuple)):
+        return [_plain(item) for item in obj]
+    if isinstance(obj, (set, frozenset)):
+        return sorted((_plain(item) for item in obj), key=repr)
+    if isinstance(obj, (np.ndarray, np.generic)):
+        return _plain(obj.tolist())
+    if isinstance(obj, float):
+        return obj if math.isfinite(obj) else None
+    if obj is None or isinstance(obj, (str, bool, int)):
+        return obj
+    if isinstance(obj, os.PathLike):
+        return os.fspath(obj)
+    raise TypeError(f"write_json: {type(obj).__name__} has no JSON form")

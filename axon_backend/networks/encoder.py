@@ -1,0 +1,153 @@
+"""The lifting encoder F: one or two X-rays in, a volume out (paper, section 3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from axon_backend.networks.blocks import (
+    ResBlock,
+    UNet,
+    conv,
+    depth_to_space,
+    norm,
+    space_to_depth,
+    zero,
+)
+from axon_backend.networks.lifting import back_project, lift
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Settings of :class:`LiftingEncoder`.
+
+    Attributes:
+        size: h, the volume's side.
+        view_size: side of the picture that the first convolution sees; a larger picture is
+            averaged down to it first (1024 for ``paper``: nothing is averaged).
+        channels: of the 2-D network, from ``view_size`` down, halving at each step.
+        features: C, lifted channels per view (the paper: 1).
+        lifting: see ``networks.lifting``.
+        trunk: channels of a 3-D U-Net after the fusion; empty as in the paper. With few patients
+            it is what lets the end point of the bridge carry the information. It also sees the
+            back-projected X-rays and the mean volume.
+        patch: space-to-depth factor in front of the trunk.
+        from_mean: add the population mean, so that an untrained network returns it.
+    """
+
+    size: int = 64
+    view_size: int = 128
+    channels: tuple[int, ...] = (32, 64, 96, 128, 128)
+    features: int = 4
+    lifting: str = "project"
+    trunk: tuple[int, ...] = (32, 64, 128)
+    patch: int = 2
+    from_mean: bool = True
+
+
+class FusionBlock(nn.Module):
+    """Two views' volumes into one (paper, section 3.1): three 3x3x3 convolutions, each with group
+    normalisation and ReLU, and a 1x1x1 skip from both views.
+
+    Forward: (B, 2 C, D, D, D) -> (B, C, D, D, D).
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        wide = 2 * features
+        self.body = nn.Sequential(
+            conv(3, wide, wide), norm(wide), nn.ReLU(),
+            conv(3, wide, wide), norm(wide), nn.ReLU(),
+            conv(3, wide, features), norm(features), nn.ReLU(),
+        )
+        self.skip = conv(3, wide, features, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.skip(x) + self.body(x)
+
+
+class LiftingEncoder(nn.Module):
+    """2-D network with weights shared by the views, lifting, FusionBlock, optional trunk.
+
+    Forward:
+        frontal: (B, 1, S, S) standardised registered view, S a multiple of ``view_size``.
+        lateral: the same, or None for a single view.
+        beam: (B, 2) beam parameters of frontal and lateral (``physics.geometry.beam_parameter``).
+
+    Returns:
+        (B, 1, h, h, h): F(x), in the normalised HU of the bundle's window (not clipped).
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        c, f = config.channels, config.features
+        # Reduce to h x h with strides, then go deeper and come back: a U-Net at h x h.
+        reductions = 0
+        while config.view_size >> reductions > config.size:
+            reductions += 1
+        if config.size << reductions != config.view_size:
+            raise ValueError("view_size must be size times a power of two")
+        # 3 channels: the picture and two coordinates, since position means anatomy in the frame.
+        layers: list[nn.Module] = [conv(2, 3, c[0])]
+        for i in range(reductions):
+            below = c[min(i + 1, len(c) - 1)]
+            here = c[min(i, len(c) - 1)]
+            layers += [ResBlock(2, here, here), conv(2, here, below, 3, 2)]
+        self.stem = nn.Sequential(*layers)
+        start = min(reductions, len(c) - 1)
+        depth = 1 if config.lifting in ("repeat", "backproject") else config.size
+        self.view_bias = nn.Parameter(torch.zeros(2, c[start], 1, 1))
+        self.unet2d = UNet(2, c[start], f * depth, c[start:], blocks=2)
+        self.fusion = FusionBlock(f)
+        if config.trunk:
+            cells = config.patch**3
+            # Lifted features, two back-projected views, the mean.
+            self.trunk = UNet(3, (f + 3) * cells, cells, config.trunk, blocks=2)
+            zero(self.trunk.head[-1])
+        else:
+            self.reduce = conv(3, f, 1, 1)
+            if config.from_mean:
+                zero(self.reduce)
+        self.register_buffer("mean", torch.zeros(1, 1, *(config.size,) * 3))
+
+    def shrink(self, view: torch.Tensor) -> torch.Tensor:
+        """(B, 1, S, S) averaged down to (B, 1, view_size, view_size)."""
+        side = self.config.view_size
+        if view.shape[-1] % side or view.shape[-2] != view.shape[-1]:
+            raise ValueError(f"a view must be square, its side a multiple of {side}")
+        return F.avg_pool2d(view, view.shape[-1] // side) if view.shape[-1] > side else view
+
+    def view_features(self, views: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Views (B, 1, s, s), frontal first -> picture features (B, C D, h, h) of each.
+
+        All views pass the one network as a batch; a bias per view tells it which is which.
+        """
+        side, b = self.config.view_size, views[0].shape[0]
+        x = torch.cat(views)
+        ramp = torch.linspace(-1, 1, side, device=x.device, dtype=x.dtype)
+        rows, columns = torch.meshgrid(ramp, ramp, indexing="ij")
+        place = torch.stack([rows, columns])[None].expand(x.shape[0], -1, -1, -1)
+        bias = self.view_bias[: len(views)].repeat_interleave(b, 0)
+        return list(self.unet2d(self.stem(torch.cat([x, place], 1)) + bias).split(b))
+
+    def forward(
+        self, frontal: torch.Tensor, lateral: torch.Tensor | None, beam: torch.Tensor
+    ) -> torch.Tensor:
+        n, how = self.config.size, self.config.lifting
+        views = [self.shrink(v) for v in (frontal, lateral) if v is not None]
+        features = self.view_features(views)
+        lifted = [lift(f, n, i == 0, how, beam[:, i]) for i, f in enumerate(features)]
+        volume = lifted[0] if len(lifted) == 1 else self.fusion(torch.cat(lifted, 1))
+        if self.config.trunk:
+            p = self.config.patch
+            seen = back_project(views, n, beam)
+            mean = self.mean.expand(seen.shape[0], -1, -1, -1, -1)
+            inputs = torch.cat([volume, seen.to(volume.dtype), mean.to(volume.dtype)], 1)
+            out = depth_to_space(self.trunk(space_to_depth(inputs, p)), p)
+        else:
+            out = self.reduce(volume)
+        return out.float() + (self.mean if self.config.from_mean else 0.0)

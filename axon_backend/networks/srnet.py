@@ -1,0 +1,109 @@
+"""SR-Net: a slice-wise RRDB network, then a 3-D transposed convolution (paper, section 3.3)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from axon_backend.networks.blocks import zero
+
+
+@dataclass(frozen=True)
+class SRConfig:
+    """Settings of :class:`SRNet`.
+
+    Attributes:
+        gamma: enlargement, 1, 2 or 4 (1: the volume is returned as it came).
+        features: channels of the trunk (the paper: 16).
+        blocks: RRDBs (the paper: 6).
+        growth: channels that each layer of a dense block adds.
+        slices: axial slices that pass the trunk at a time; bounds the memory.
+    """
+
+    gamma: int = 2
+    features: int = 16
+    blocks: int = 6
+    growth: int = 8
+    slices: int = 16
+
+    def __post_init__(self) -> None:
+        if self.gamma not in (1, 2, 4):
+            raise ValueError(f"gamma must be 1, 2 or 4, got {self.gamma}")
+
+
+class DenseBlock(nn.Module):
+    """Five densely connected 3x3 convolutions; the residual is scaled by 0.2 (ESRGAN)."""
+
+    def __init__(self, features: int, growth: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Conv2d(features + i * growth, growth if i < 4 else features, 3, padding=1)
+            for i in range(5)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        known = x
+        for layer in self.layers[:-1]:
+            known = torch.cat([known, F.leaky_relu(layer(known), 0.2)], 1)
+        return x + 0.2 * self.layers[-1](known)
+
+
+class RRDB(nn.Module):
+    """Residual in residual dense block (Wang et al. 2018)."""
+
+    def __init__(self, features: int, growth: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*[DenseBlock(features, growth) for _ in range(3)])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 0.2 * self.body(x)
+
+
+class SRNet(nn.Module):
+    """(B, 1, h, h, h) -> (B, 1, g h, g h, g h) in normalised HU.
+
+    Axial slices pass a 2-D RRDB network as a batch and are enlarged in plane; transposed 3-D
+    convolutions enlarge along z and tie the slices together. The result is added to the trilinear
+    enlargement, from which an untrained network does not differ.
+    """
+
+    def __init__(self, config: SRConfig) -> None:
+        super().__init__()
+        self.config = config
+        f = config.features
+        doublings = int(math.log2(config.gamma))
+        self.first = nn.Conv2d(1, f, 3, padding=1)
+        self.trunk = nn.Sequential(*[RRDB(f, config.growth) for _ in range(config.blocks)])
+        self.last = nn.Conv2d(f, f, 3, padding=1)
+        self.enlarge = nn.ModuleList(nn.Conv2d(f, f, 3, padding=1) for _ in range(doublings))
+        self.through = nn.ModuleList(
+            nn.ConvTranspose3d(f, f if i + 1 < doublings else 1, (4, 3, 3), (2, 1, 1), (1, 1, 1))
+            for i in range(doublings)
+        )
+        if doublings:
+            zero(self.through[-1])
+
+    def _slices(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, 1, h, h) slices -> (N, f, g h, g h) features."""
+        x = self.first(x)
+        x = x + self.last(self.trunk(x))
+        for conv in self.enlarge:
+            x = F.leaky_relu(conv(F.interpolate(x, scale_factor=2, mode="nearest")), 0.2)
+        return x
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        g = self.config.gamma
+        if g == 1:
+            return x
+        b, _, z, y, w = x.shape
+        slices = x.transpose(1, 2).reshape(b * z, 1, y, w)
+        features = torch.cat([self._slices(s) for s in slices.split(self.config.slices)])
+        volume = features.reshape(b, z, -1, g * y, g * w).transpose(1, 2)
+        for i, layer in enumerate(self.through):
+            volume = layer(volume if i == 0 else F.leaky_relu(volume, 0.2))
+        smooth = F.interpolate(x.float(), scale_factor=g, mode="trilinear", align_corners=False)
+        return smooth + volume.float()

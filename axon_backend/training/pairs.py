@@ -1,0 +1,178 @@
+"""Endless (X-ray, CT) training pairs from a handful of CTs.
+
+Each draw deforms a real chest (affine + elastic, in frame coordinates), samples the target volume
+from it and renders the frontal and lateral DRR of the *same deformed* chest, so that picture and
+volume agree exactly however strong the deformation is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from axon_backend.imaging.ct import CTVolume
+from axon_backend.imaging.frame import AIR_HU, HuWindow, ThoraxFrame, find_thorax_frame
+from axon_backend.imaging.view import View
+from axon_backend.physics.attenuation import hu_to_mu
+from axon_backend.physics.drr import render
+from axon_backend.physics.geometry import AcquisitionGeometry, beam_parameter
+
+# The chest is rendered from a box larger than the frame (in half box sizes, x, y, z), since the
+# beam also passes what lies around it: arms, breasts, back.
+SURROUND = (1.5, 1.7, 1.2)
+SURROUND_SHAPE = (120, 128, 144)
+
+
+@dataclass(frozen=True)
+class PairAugmentation:
+    """Ranges of the 3-D augmentation; standard deviations unless said otherwise.
+
+    Attributes:
+        rotation_deg: about each axis. Patients stand within a few degrees of square.
+        scale: common relative size; the frame is found by the lungs, so residual size is small.
+        anisotropy: relative size per axis: body habitus.
+        shift: in half box sizes: inaccuracy of the frame.
+        elastic: displacement of a 5^3 control grid in half box sizes: anatomy.
+        mirror: probability of a left-right mirrored chest.
+        bone_gain: range of the attenuation above soft tissue: tube voltage.
+        sod_mm: range of the source to isocentre distance.
+        ap: probability that the frontal view is AP.
+    """
+
+    rotation_deg: float = 3.0
+    scale: float = 0.04
+    anisotropy: float = 0.04
+    shift: float = 0.03
+    elastic: float = 0.04
+    mirror: float = 0.25
+    bone_gain: tuple[float, float] = (0.8, 1.6)
+    sod_mm: tuple[float, float] = (1450.0, 1750.0)
+    ap: float = 0.25
+
+
+@dataclass
+class TrainingPair:
+    """One draw.
+
+    Attributes:
+        volume: (2h, 2h, 2h) uint8, the HU window mapped to 0..255.
+        views: (2, s, s) float16 line integrals: frontal, lateral.
+        beam: (2,) float32, see ``physics.geometry.beam_parameter``.
+    """
+
+    volume: np.ndarray
+    views: np.ndarray
+    beam: np.ndarray
+
+
+class PairFactory:
+    """Draws :class:`TrainingPair` from a list of CTs (HU, read with ``read_ct``)."""
+
+    def __init__(
+        self,
+        cts: list[CTVolume],
+        *,
+        fine_size: int = 128,
+        view_size: int = 128,
+        window: HuWindow | None = None,
+        augmentation: PairAugmentation | None = None,
+    ) -> None:
+        self.window = window or HuWindow()
+        self.augmentation = augmentation or PairAugmentation()
+        self.fine_size, self.view_size = fine_size, view_size
+        self.frames = [find_thorax_frame(ct) for ct in cts]
+        self.cts = cts
+        self.tensors = [
+            torch.as_tensor(np.asarray(ct.hu, np.float32))[None, None] - AIR_HU for ct in cts
+        ]
+
+    def _sample(
+        self, index: int, points: torch.Tensor, warp: tuple[torch.Tensor, torch.Tensor]
+    ) -> torch.Tensor:
+        """HU at frame coordinates ``points`` (..., 3: x, y, z in half box sizes) after the warp."""
+        affine, elastic = warp
+        shape = points.shape[:-1]
+        flat = points.reshape(1, -1, 1, 1, 3)
+        bend = F.grid_sample(
+            elastic, flat / 1.8, align_corners=True, padding_mode="border", mode="bilinear"
+        ).reshape(3, -1).T
+        moved = flat.reshape(-1, 3) @ affine[:, :3].T + affine[:, 3] + bend
+        ct, frame = self.cts[index], self.frames[index]
+        half = torch.tensor(frame.size_mm) / 2
+        mm = moved * half + torch.tensor(frame.center_mm)
+        extent = torch.tensor(ct.spacing_mm) * torch.tensor(
+            [float(s) for s in self.tensors[index].shape[:1:-1]]
+        )
+        corner = torch.tensor(ct.origin_mm) - torch.tensor(ct.spacing_mm) / 2
+        grid = (2 * (mm - corner) / extent - 1).float().reshape(1, -1, 1, 1, 3)
+        values = F.grid_sample(self.tensors[index], grid, align_corners=False)
+        return values.reshape(shape) + AIR_HU
+
+    @staticmethod
+    def _lattice(shape: tuple[int, int, int], reach: tuple[float, float, float]) -> torch.Tensor:
+        """Voxel centres (Z, Y, X, 3) of a box that reaches ``reach`` half sizes to each side."""
+        axes = [
+            ((torch.arange(n) + 0.5) / n * 2 - 1) * r
+            for n, r in zip(shape, reach[::-1], strict=True)
+        ]
+        z, y, x = torch.meshgrid(*axes, indexing="ij")
+        return torch.stack([x, y, z], -1)
+
+    def _warp(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        a = self.augmentation
+        angles = np.deg2rad(rng.normal(0, a.rotation_deg, 3))
+        c, s = np.cos(angles), np.sin(angles)
+        rx = np.array([[1, 0, 0], [0, c[0], -s[0]], [0, s[0], c[0]]])
+        ry = np.array([[c[1], 0, s[1]], [0, 1, 0], [-s[1], 0, c[1]]])
+        rz = np.array([[c[2], -s[2], 0], [s[2], c[2], 0], [0, 0, 1]])
+        size = np.exp(rng.normal(0, a.scale) + rng.normal(0, a.anisotropy, 3))
+        matrix = rz @ ry @ rx @ np.diag(size)
+        if rng.random() < a.mirror:
+            matrix = matrix @ np.diag([-1.0, 1.0, 1.0])
+        affine = np.concatenate([matrix, rng.normal(0, a.shift, 3)[:, None]], 1)
+        control = torch.as_tensor(rng.normal(0, a.elastic, (1, 3, 5, 5, 5)), dtype=torch.float32)
+        # A smooth field: the control grid is enlarged by cubic splines, separably.
+        for axis in (2, 3, 4):
+            t = control.movedim(axis, -1)
+            flat = t.reshape(1, -1, 1, 5)
+            t = F.interpolate(flat, size=(1, 17), mode="bicubic", align_corners=True)
+            control = t.reshape(*control.movedim(axis, -1).shape[:-1], 17).movedim(-1, axis)
+        return torch.as_tensor(affine, dtype=torch.float32), control
+
+    @torch.inference_mode()
+    def draw(self, rng: np.random.Generator, index: int | None = None) -> TrainingPair:
+        """One random pair; all randomness comes from ``rng``."""
+        a = self.augmentation
+        if index is None:
+            index = int(rng.integers(len(self.cts)))
+        warp = self._warp(rng)
+        n = self.fine_size
+        fine = self._sample(index, self._lattice((n, n, n), (1.0, 1.0, 1.0)), warp)
+        around = self._sample(index, self._lattice(SURROUND_SHAPE, SURROUND), warp)
+        mu = hu_to_mu(around, float(rng.uniform(*a.bone_gain)))
+        frame = ThoraxFrame((0.0, 0.0, 0.0), self.frames[index].size_mm)
+        spacing = [
+            frame.size_mm[i] * SURROUND[i] / SURROUND_SHAPE[2 - i] for i in range(3)
+        ]
+        origin = [
+            -0.5 * frame.size_mm[i] * SURROUND[i] + 0.5 * spacing[i] for i in range(3)
+        ]
+        frontal = View.ap if rng.random() < a.ap else View.pa
+        views = (frontal, View.lateral_left)
+        sod = float(rng.uniform(*a.sod_mm))
+        geometries = [
+            AcquisitionGeometry.of_frame(frame, v, sid_mm=sod + 200.0, sod_mm=sod) for v in views
+        ]
+        pictures = render(mu, origin, spacing, geometries, self.view_size)
+        beam = [
+            beam_parameter(frame.size_mm[1 if v.is_frontal else 0], sod, v) for v in views
+        ]
+        unit = (self.window.normalise(fine) + 1) * 127.5
+        return TrainingPair(
+            volume=unit.round().to(torch.uint8).numpy(),
+            views=pictures.to(torch.float16).numpy(),
+            beam=np.asarray(beam, np.float32),
+        )
