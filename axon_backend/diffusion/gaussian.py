@@ -55,8 +55,9 @@ class GaussianDiffusion:
 
     def roots(self, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """sqrt(a_t), sqrt(1 - a_t) as (B, 1, 1, 1, 1) float32."""
-        a = self.alphas.to(t.device)[t].reshape(-1, 1, 1, 1, 1)
-        return a.sqrt().float(), (1 - a).sqrt().float()
+        # Looked up on the CPU: Apple GPUs have no float64.
+        a = self.alphas[t.cpu()].reshape(-1, 1, 1, 1, 1)
+        return a.sqrt().float().to(t.device), (1 - a).sqrt().float().to(t.device)
 
     def diffuse(self, y: torch.Tensor, t: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """y_t for Y and e of shape (B, 1, h, h, h)."""
@@ -82,11 +83,12 @@ class GaussianDiffusion:
         return a * y_t - s * output
 
     def times(self, count: int, start: float = 1.0) -> list[int]:
-        """``count`` times from ``start * (T - 1)`` down to 0, evenly spaced."""
+        """``count`` evenly spaced times from ``start * (T - 1)`` towards 0, which is not one of
+        them; no time twice, so fewer where there are not that many."""
         if count < 1:
             raise ValueError(f"at least one step is needed, got {count}")
         first = round(start * (self.steps - 1))
-        return torch.linspace(first, 0, count + 1)[:-1].round().long().tolist()
+        return list(dict.fromkeys(torch.linspace(first, 0, count + 1)[:-1].round().long().tolist()))
 
 
 def ddim(

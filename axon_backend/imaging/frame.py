@@ -9,7 +9,7 @@ spacing travels with the array and results are in true millimetres.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import SimpleITK as sitk
@@ -18,12 +18,16 @@ from scipy import ndimage
 from axon_backend.errors import AxonInputError
 
 if TYPE_CHECKING:
+    import torch
+
     from axon_backend.imaging.ct import CTVolume
 
 # Room left around the lungs' bounding box, in mm, as (towards -axis, towards +axis) for x, y, z:
 # the ribs, the sternum in front, the spine behind, the apices above, the diaphragm below.
 LUNG_MARGIN_MM = ((15.0, 15.0), (20.0, 30.0), (10.0, 15.0))
 AIR_HU = -1000.0
+
+Array = TypeVar("Array", np.ndarray, "torch.Tensor")
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,11 @@ class HuWindow:
     low: float = -1000.0
     high: float = 900.0
 
-    def normalise(self, hu):
+    def normalise(self, hu: Array) -> Array:
         """HU -> [-1, 1], clipped. Accepts numpy arrays and torch tensors."""
         return ((hu - self.low) * (2.0 / (self.high - self.low)) - 1.0).clip(-1.0, 1.0)
 
-    def to_hu(self, x):
+    def to_hu(self, x: Array) -> Array:
         """[-1, 1] -> HU, clipped to the window."""
         return (x.clip(-1.0, 1.0) + 1.0) * (0.5 * (self.high - self.low)) + self.low
 
@@ -89,9 +93,7 @@ def lung_mask(hu: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndar
         labels, count = ndimage.label(plane)
         if count == 0:
             continue
-        edge = np.unique(
-            np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-        )
+        edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
         keep = np.ones(count + 1, bool)
         keep[0] = False
         keep[edge] = False

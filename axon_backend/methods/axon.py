@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import nn
 
-from axon_backend.diffusion.bridge import BrownianBridge
+from axon_backend.diffusion.bridge import BrownianBridge, OnStep
 from axon_backend.diffusion.gaussian import GaussianDiffusion, sampler
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.protocol import Progress, RegisteredViews, StageVolumes
 from axon_backend.networks.blocks import channels_last
 from axon_backend.networks.encoder import EncoderConfig, LiftingEncoder
-from axon_backend.networks.lifting import back_project
+from axon_backend.networks.lifting import back_project, back_project_residuals
 from axon_backend.networks.srnet import SRConfig, SRNet
 from axon_backend.networks.unet import ControlBranch, DiffusionUNet, UNetConfig
 
@@ -48,7 +49,8 @@ class Sampling:
 class AxonConfig:
     """Everything that makes an AXON model besides its weights.
 
-    ``see_views``: the bridge and the ControlNet see the back-projected X-rays beside F(x) and X.
+    ``see_views``: beside F(x) and X^, the bridge and the ControlNet see the back-projected X-rays
+    and the back-projected difference between the X-rays and the projections of F(x) or X^.
     """
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -69,9 +71,14 @@ class AxonConfig:
     def from_dict(cls, values: dict) -> AxonConfig:
         """The inverse of :meth:`as_dict`; unknown keys are an error."""
         parts = {
-            "encoder": EncoderConfig, "coarse": UNetConfig, "bridge": BrownianBridge,
-            "prior": UNetConfig, "diffusion": GaussianDiffusion, "sr": SRConfig,
-            "sampling": Sampling, "window": HuWindow,
+            "encoder": EncoderConfig,
+            "coarse": UNetConfig,
+            "bridge": BrownianBridge,
+            "prior": UNetConfig,
+            "diffusion": GaussianDiffusion,
+            "sr": SRConfig,
+            "sampling": Sampling,
+            "window": HuWindow,
         }
         built = {}
         for key, value in values.items():
@@ -133,7 +140,7 @@ class Axon(nn.Module):
     def __init__(self, config: AxonConfig) -> None:
         super().__init__()
         self.config = config
-        extra = 2 if config.see_views else 0
+        extra = 4 if config.see_views else 0
         self.encoder = LiftingEncoder(config.encoder)
         self.coarse = DiffusionUNet(config.coarse, in_channels=2 + extra)
         self.prior = DiffusionUNet(config.prior, in_channels=1)
@@ -148,29 +155,37 @@ class Axon(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def _autocast(self):
+    def _autocast(self) -> torch.autocast:
         """bfloat16 on GPUs and on CPUs; group normalisation and sums stay in float32."""
         return torch.autocast(self.device.type, torch.bfloat16)
 
     def condition(self, views: RegisteredViews, volume: torch.Tensor) -> torch.Tensor:
-        """The volume that conditions a stage, with the back-projected views if configured."""
+        """The volume that conditions a stage, with the X-rays and what it misses of them if
+        configured: (B, 1 or 5, h, h, h)."""
         if not self.config.see_views:
             return volume
         both = [v for v in (views.frontal, views.lateral) if v is not None]
-        return torch.cat([volume, back_project(both, volume.shape[-1], views.beam)], 1)
+        size = volume.shape[-1]
+        spread = back_project(both, size, views.beam)
+        wrong = back_project_residuals(volume, both, views.beam)
+        return torch.cat([volume, spread, wrong], 1)
 
     def end_point(self, views: RegisteredViews) -> torch.Tensor:
         """F(x), (B, 1, h, h, h)."""
         with self._autocast():
             return self.encoder(views.frontal, views.lateral, views.beam)
 
-    def coarse_estimate(self, x, t, end, condition) -> torch.Tensor:
+    def coarse_estimate(
+        self, x: torch.Tensor, t: torch.Tensor, end: torch.Tensor, condition: torch.Tensor
+    ) -> torch.Tensor:
         """The bridge network's estimate of Y at x_t."""
         with self._autocast():
             output = self.coarse(torch.cat([x, condition], 1), t)
         return self.config.bridge.estimate(output, x, end, t)
 
-    def fine_estimate(self, y, t, condition, scale: float = 1.0) -> torch.Tensor:
+    def fine_estimate(
+        self, y: torch.Tensor, t: torch.Tensor, condition: torch.Tensor, scale: float = 1.0
+    ) -> torch.Tensor:
         """The prior's estimate of Y at y_t, steered by the ControlNet."""
         with self._autocast():
             down, middle = self.controlnet(y, t, condition)
@@ -179,7 +194,13 @@ class Axon(nn.Module):
             output = self.prior(y, t, (down, middle))
         return self.config.diffusion.estimate(output, y, t)
 
-    def run_coarse(self, views, steps, generator, on_step=None) -> torch.Tensor:
+    def run_coarse(
+        self,
+        views: RegisteredViews,
+        steps: int,
+        generator: torch.Generator,
+        on_step: OnStep | None = None,
+    ) -> torch.Tensor:
         """Stage 1, CoarseDiff: X^, clipped to [-1, 1]."""
         end = self.end_point(views)
         condition = self.condition(views, end)
@@ -193,7 +214,14 @@ class Axon(nn.Module):
         )
         return sample.clamp(-1, 1)
 
-    def run_fine(self, views, coarse, steps, generator, on_step=None) -> torch.Tensor:
+    def run_fine(
+        self,
+        views: RegisteredViews,
+        coarse: torch.Tensor,
+        steps: int,
+        generator: torch.Generator,
+        on_step: OnStep | None = None,
+    ) -> torch.Tensor:
         """Stage 2, FineDiff: Y^, clipped to [-1, 1]."""
         s, diffusion = self.config.sampling, self.config.diffusion
         condition = self.condition(views, coarse)
@@ -232,13 +260,16 @@ class Axon(nn.Module):
         Each stage draws from its own generator, seeded with ``seed`` and the stage's number, so
         that leaving a later stage out does not change an earlier one.
         """
+        unknown = {*stages, *(steps or {})} - set(STAGES)
+        if unknown:
+            raise ValueError(f"stages are {STAGES}, got {sorted(unknown)}")
         steps = steps or {}
         s = self.config.sampling
         views = views.to(self.device)
         result = StageVolumes()
         volume: torch.Tensor | None = None
 
-        def notify(stage):
+        def notify(stage: str) -> OnStep | None:
             if progress is None:
                 return None
             return lambda done, total, guess: progress(stage, done, total, guess)
@@ -264,7 +295,7 @@ class Axon(nn.Module):
             result.seconds[stage] = time.perf_counter() - began
         return result
 
-    def with_sampling(self, **changes) -> Axon:
+    def with_sampling(self, **changes: Any) -> Axon:
         """The same weights with other sampling settings (this object is changed and returned)."""
         self.config = replace(self.config, sampling=replace(self.config.sampling, **changes))
         return self

@@ -33,7 +33,11 @@ class ResBlock(nn.Module):
     def __init__(self, dims: int, cin: int, cout: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            norm(cin), nn.SiLU(), conv(dims, cin, cout), norm(cout), nn.SiLU(),
+            norm(cin),
+            nn.SiLU(),
+            conv(dims, cin, cout),
+            norm(cout),
+            nn.SiLU(),
             conv(dims, cout, cout),
         )
         self.skip = conv(dims, cin, cout, 1) if cin != cout else nn.Identity()

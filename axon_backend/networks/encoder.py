@@ -17,7 +17,7 @@ from axon_backend.networks.blocks import (
     space_to_depth,
     zero,
 )
-from axon_backend.networks.lifting import back_project, lift
+from axon_backend.networks.lifting import back_project, back_project_residuals, lift
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class EncoderConfig:
         lifting: see ``networks.lifting``.
         trunk: channels of a 3-D U-Net after the fusion; empty as in the paper. With few patients
             it is what lets the end point of the bridge carry the information. It also sees the
-            back-projected X-rays and the mean volume.
+            back-projected X-rays, the mean volume, and where the two disagree.
         patch: space-to-depth factor in front of the trunk.
         from_mean: add the population mean, so that an untrained network returns it.
     """
@@ -59,9 +59,15 @@ class FusionBlock(nn.Module):
         super().__init__()
         wide = 2 * features
         self.body = nn.Sequential(
-            conv(3, wide, wide), norm(wide), nn.ReLU(),
-            conv(3, wide, wide), norm(wide), nn.ReLU(),
-            conv(3, wide, features), norm(features), nn.ReLU(),
+            conv(3, wide, wide),
+            norm(wide),
+            nn.ReLU(),
+            conv(3, wide, wide),
+            norm(wide),
+            nn.ReLU(),
+            conv(3, wide, features),
+            norm(features),
+            nn.ReLU(),
         )
         self.skip = conv(3, wide, features, 1)
 
@@ -80,6 +86,8 @@ class LiftingEncoder(nn.Module):
     Returns:
         (B, 1, h, h, h): F(x), in the normalised HU of the bundle's window (not clipped).
     """
+
+    mean: torch.Tensor
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -105,8 +113,9 @@ class LiftingEncoder(nn.Module):
         self.fusion = FusionBlock(f)
         if config.trunk:
             cells = config.patch**3
-            # Lifted features, two back-projected views, the mean.
-            self.trunk = UNet(3, (f + 3) * cells, cells, config.trunk, blocks=2)
+            # Lifted features, two back-projected views, the mean, and for both views what the
+            # projection of the mean misses.
+            self.trunk = UNet(3, (f + 5) * cells, cells, config.trunk, blocks=2)
             zero(self.trunk.head[-1])
         else:
             self.reduce = conv(3, f, 1, 1)
@@ -146,7 +155,8 @@ class LiftingEncoder(nn.Module):
             p = self.config.patch
             seen = back_project(views, n, beam)
             mean = self.mean.expand(seen.shape[0], -1, -1, -1, -1)
-            inputs = torch.cat([volume, seen.to(volume.dtype), mean.to(volume.dtype)], 1)
+            wrong = back_project_residuals(mean, views, beam)
+            inputs = torch.cat([v.to(volume.dtype) for v in (volume, seen, mean, wrong)], 1)
             out = depth_to_space(self.trunk(space_to_depth(inputs, p)), p)
         else:
             out = self.reduce(volume)

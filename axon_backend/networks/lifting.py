@@ -54,7 +54,9 @@ def lift(
     v = -zoom[:, :, None, None] * centre[None, None, :, None]
     grid = torch.stack(torch.broadcast_tensors(u, v), -1).reshape(b * depth, depth, depth, 2)
     sampled = F.grid_sample(
-        planes.reshape(b * depth, c, h, w).float(), grid, align_corners=False,
+        planes.reshape(b * depth, c, h, w).float(),
+        grid,
+        align_corners=False,
         padding_mode="border",
     )
     volume = sampled.reshape(b, depth, c, depth, depth)  # depth, C, z, (x or y)
@@ -80,3 +82,62 @@ def back_project(views: list[torch.Tensor], size: int, beam: torch.Tensor) -> to
     if len(spread) == 1:
         spread.append(torch.zeros_like(spread[0]))
     return torch.cat(spread, 1)
+
+
+def forward_project(
+    volume: torch.Tensor, frontal: bool, beam: torch.Tensor, size: int
+) -> torch.Tensor:
+    """The picture that a volume of the frame would make: the adjoint geometry of :func:`lift`.
+
+    Args:
+        volume: (B, 1, D, D, D) in [-1, 1], -1 being air, which attenuates nothing.
+        frontal: sum along y, else along x.
+        beam: (B,).
+        size: side of the picture.
+
+    Returns:
+        (B, 1, size, size) mean attenuation along each ray, in arbitrary units.
+    """
+    b, depth = volume.shape[0], volume.shape[-1]
+    planes = (volume.float() + 1).movedim(3 if frontal else 4, 1)  # (B, depth, 1, z, x or y)
+    centre = (torch.arange(depth, device=volume.device) + 0.5) / depth * 2 - 1
+    place = (torch.arange(size, device=volume.device) + 0.5) / size * 2 - 1
+    reach = FIELD_OF_VIEW * (1.0 - beam.float()[:, None] * centre[None])
+    u = reach[:, :, None, None] * place[None, None, None, :]
+    v = -reach[:, :, None, None] * place[None, None, :, None]
+    grid = torch.stack(torch.broadcast_tensors(u, v), -1).reshape(b * depth, size, size, 2)
+    sampled = F.grid_sample(
+        planes.reshape(b * depth, 1, *planes.shape[-2:]), grid, align_corners=False
+    )
+    return sampled.reshape(b, depth, 1, size, size).mean(1)
+
+
+def back_project_residuals(
+    volume: torch.Tensor, views: list[torch.Tensor], beam: torch.Tensor
+) -> torch.Tensor:
+    """Where a volume disagrees with the X-rays, spread along the rays.
+
+    The volume is projected, its picture is brought to the X-ray's grey scale by the best gain and
+    offset (an X-ray's own are unknown), and the difference is back-projected.
+
+    Args:
+        volume: (B, 1, h, h, h).
+        views: frontal (B, 1, S, S), and lateral if there is one.
+        beam: (B, 2).
+
+    Returns:
+        (B, 2, h, h, h); an absent lateral is zero.
+    """
+    size = volume.shape[-1]
+    edge = round(size * (1 - 1 / FIELD_OF_VIEW) / 2)
+    inside = slice(edge, size - edge)
+    residuals = []
+    for i, view in enumerate(views):
+        seen = F.adaptive_avg_pool2d(view.float(), size)
+        made = forward_project(volume, i == 0, beam[:, i], size)
+        a, b = made[..., inside, inside], seen[..., inside, inside]
+        mean_a, mean_b = a.mean((1, 2, 3), keepdim=True), b.mean((1, 2, 3), keepdim=True)
+        gain = ((a - mean_a) * (b - mean_b)).mean((1, 2, 3), keepdim=True)
+        gain = gain / (a - mean_a).square().mean((1, 2, 3), keepdim=True).clamp_min(1e-6)
+        residuals.append(seen - (gain * (made - mean_a) + mean_b))
+    return back_project(residuals, size, beam)

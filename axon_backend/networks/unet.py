@@ -101,8 +101,7 @@ class ControlBranch(nn.Module):
         """Start the branch as a copy of the prior's encoder and middle."""
         own = self.net.state_dict()
         shared = {
-            k: v for k, v in prior.net.state_dict().items()
-            if k in own and own[k].shape == v.shape
+            k: v for k, v in prior.net.state_dict().items() if k in own and own[k].shape == v.shape
         }
         if not shared:
             raise ValueError("the prior and the ControlNet branch have no layer in common")

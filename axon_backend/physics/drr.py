@@ -27,6 +27,7 @@ def project_rays(
     spacing_mm: torch.Tensor,
     source_mm: torch.Tensor,
     points_mm: torch.Tensor,
+    axis: int | None = None,
 ) -> torch.Tensor:
     """Line integrals of a volume along the rays from a source through points.
 
@@ -36,19 +37,20 @@ def project_rays(
         spacing_mm: (3,) voxel size (x, y, z).
         source_mm: (3,) LPS position of the focal spot, outside the volume.
         points_mm: (H, W, 3) LPS points that the rays pass; they run on to infinity.
+        axis: 0, 1 or 2 (x, y, z), the axis to march along; by default the one that the mean ray
+            is most parallel to. Parts of one picture must share it.
 
     Returns:
         (H, W) integrals (dimensionless when the volume is in 1/mm). Differentiable in ``volume``,
         ``source_mm`` and ``points_mm``.
 
-    All rays are marched along the axis that the *central* ray is most parallel to; rays more than
-    about 70 degrees away from it are outside the method's use.
+    Rays more than about 70 degrees away from the marching axis are outside the method's use.
     """
     # Work in voxel units, x, y, z.
     start = (source_mm - origin_mm) / spacing_mm
     direction = (points_mm - source_mm) / spacing_mm
-    mean = direction.detach().mean((0, 1)).abs() * spacing_mm.detach()
-    axis = int(torch.argmax(mean))
+    if axis is None:
+        axis = int((points_mm - source_mm).detach().mean((0, 1)).abs().argmax())
     others = [a for a in range(3) if a != axis]  # e.g. (x, z) when marching along y
     planes = volume.movedim(2 - axis, 0)  # (N, slow other, fast other) = (N, others[1], others[0])
     size = torch.tensor(
@@ -66,9 +68,8 @@ def project_rays(
     total = torch.zeros(points_mm.shape[:2], dtype=volume.dtype, device=volume.device)
     for n in range(planes.shape[0]):
         grid = (grid0 + n * step)[None]
-        total = total + F.grid_sample(
-            planes[n][None, None], grid, mode="bilinear", padding_mode="zeros", align_corners=False
-        )[0, 0]
+        plane = F.grid_sample(planes[n][None, None], grid, align_corners=False)  # zero outside
+        total = total + plane[0, 0]
     return total * length
 
 
@@ -94,14 +95,18 @@ def render(
         (views, height, width) line integrals, in the display orientation of the geometry.
     """
     height, width = (size, size) if isinstance(size, int) else size
-    as_tensor = lambda a: torch.as_tensor(np.asarray(a), dtype=volume.dtype, device=volume.device)  # noqa: E731
+
+    def as_tensor(values: Sequence[float] | np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(np.asarray(values), dtype=volume.dtype, device=volume.device)
+
     origin, spacing = as_tensor(origin_mm), as_tensor(spacing_mm)
     pictures = []
     for geometry in geometries:
         source = as_tensor(geometry.source_mm)
         points = as_tensor(geometry.picture_points(height, width))
+        axis = int(np.argmax(np.abs(geometry.ray)))
         rows = [
-            project_rays(volume, origin, spacing, source, points[r : r + rows_per_chunk])
+            project_rays(volume, origin, spacing, source, points[r : r + rows_per_chunk], axis)
             for r in range(0, height, rows_per_chunk)
         ]
         pictures.append(torch.cat(rows))

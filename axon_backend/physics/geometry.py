@@ -83,7 +83,9 @@ class AcquisitionGeometry:
         extent = (field_of_view * width, field_of_view * frame.size_mm[2])
         return cls(frame.center_mm, ray, column, row, extent, sid_mm, sod_mm)
 
-    def rotated(self, about_lr: float = 0.0, about_ap: float = 0.0, about_si: float = 0.0):
+    def rotated(
+        self, about_lr: float = 0.0, about_ap: float = 0.0, about_si: float = 0.0
+    ) -> AcquisitionGeometry:
         """The same exposure with the source and detector turned about the isocentre.
 
         Angles in degrees about the patient's left-right, antero-posterior and superior-inferior
@@ -100,9 +102,8 @@ class AcquisitionGeometry:
             [[math.cos(az), -math.sin(az), 0], [math.sin(az), math.cos(az), 0], [0, 0, 1]]
         )
         turn = rz @ ry @ rx
-        vectors = {name: tuple(turn @ np.asarray(getattr(self, name))) for name in
-                   ("ray", "column", "row")}
-        return replace(self, **vectors)
+        ray, column, row = (tuple(turn @ np.asarray(v)) for v in (self.ray, self.column, self.row))
+        return replace(self, ray=ray, column=column, row=row)
 
     def picture_points(self, height: int, width: int) -> np.ndarray:
         """LPS positions (height, width, 3) of the pixel centres on the isocentre plane."""
@@ -130,5 +131,5 @@ def beam_parameter(frame_depth_mm: float, sod_mm: float, view: View) -> float:
 
     Positive when the source is on the side the axis points to (PA: posterior; RL: left).
     """
-    sign = 1.0 if view in (View.pa, View.lateral_right) else -1.0
+    sign = 1.0 if View(view) in (View.pa, View.lateral_right) else -1.0
     return sign * 0.5 * frame_depth_mm / sod_mm

@@ -23,6 +23,7 @@ from axon_backend.training.cases import load_case
 from axon_backend.training.coarse import train_coarse
 from axon_backend.training.encoder import train_encoder
 from axon_backend.training.fine import train_controlnet, train_prior
+from axon_backend.training.loop import save_atomically
 from axon_backend.training.pool import PairPool, fill_pool
 from axon_backend.training.sr import train_sr
 
@@ -41,7 +42,7 @@ def mean_volume(files: list[Path], run: Path, size: int) -> torch.Tensor:
     path = run / "mean.pt"
     if not path.exists():
         total = sum(load_case(f, size=size).batch.fine for f in files)
-        torch.save(total / len(files), path)
+        save_atomically(total / len(files), path)
     return torch.load(path, weights_only=True)
 
 
@@ -65,8 +66,12 @@ def main(argv: list[str] | None = None) -> None:
     if options.stage == "pool":
         worker, workers = (int(v) for v in options.worker.split("/"))
         fill_pool(
-            pool, files["train"], first=worker, count=-(-options.pairs // workers),
-            stride=workers, seed=options.seed,
+            pool,
+            files["train"],
+            first=worker,
+            count=-(-options.pairs // workers),
+            stride=workers,
+            seed=options.seed,
         )
         return
 

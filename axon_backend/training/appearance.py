@@ -28,12 +28,12 @@ class AppearanceAugmentation:
         collimation, letters: probabilities.
     """
 
-    clean: float = 0.3
+    clean: float = 0.45
     gamma: float = 0.3
     scatter: float = 0.5
     local_contrast: tuple[float, float] = (-0.2, 1.2)
     noise: float = 0.04
-    misregistration: float = 0.25
+    misregistration: float = 0.2
     collimation: float = 0.25
     letters: float = 0.3
 

@@ -39,8 +39,10 @@ def collate(
     if rng is not None:
         look = appearance or AppearanceAugmentation()
         views = torch.stack(
-            [torch.stack([alter(v[None, None].clone(), rng, look)[0, 0] for v in pair])
-             for pair in views]
+            [
+                torch.stack([alter(v[None, None].clone(), rng, look)[0, 0] for v in pair])
+                for pair in views
+            ]
         )
     return Batch(
         volume=F.avg_pool3d(fine, 2),
@@ -56,16 +58,24 @@ class Batches:
 
     def __init__(self, pool: PairPool, size: int, rng: np.random.Generator) -> None:
         self._pool, self._size, self._rng = pool, size, rng
-        self._queue: queue.Queue[Batch] = queue.Queue(maxsize=4)
+        self._queue: queue.Queue[Batch | Exception] = queue.Queue(maxsize=4)
         threading.Thread(target=self._fill, daemon=True).start()
 
     def _fill(self) -> None:
         while True:
-            pairs = [self._pool.draw(self._rng) for _ in range(self._size)]
-            self._queue.put(collate(pairs, self._rng))
+            try:
+                pairs = [self._pool.draw(self._rng) for _ in range(self._size)]
+                self._queue.put(collate(pairs, self._rng))
+            except Exception as error:  # raised where the trainer asks, which would wait forever
+                self._queue.put(error)
+                return
 
-    def __iter__(self):
+    def __iter__(self) -> Batches:
         return self
 
     def __next__(self) -> Batch:
-        return self._queue.get()
+        batch = self._queue.get()
+        if isinstance(batch, Exception):
+            self._queue.put(batch)  # for whoever asks again
+            raise batch
+        return batch

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from axon_backend.methods.axon import Axon
 from axon_backend.methods.protocol import RegisteredViews
+from axon_backend.networks.unet import DiffusionUNet
 from axon_backend.training.batch import Batch
 from axon_backend.training.cases import Case
 from axon_backend.training.encoder import SINGLE_VIEW_SHARE, autocast, figures, mean_figures
@@ -45,7 +48,9 @@ def blur_of_trust(volume: torch.Tensor, rng: torch.Generator, strength: float) -
         grey += 0.04 * strength * field[:, 3:]
     base = F.affine_grid(torch.eye(3, 4).expand(b, 3, 4), [b, 1, n, n, n], align_corners=False)
     moved = F.grid_sample(
-        volume.float(), base + bend.permute(0, 2, 3, 4, 1), align_corners=False,
+        volume.float(),
+        base + bend.permute(0, 2, 3, 4, 1),
+        align_corners=False,
         padding_mode="border",
     )
     return moved + grey
@@ -64,7 +69,7 @@ def validate_coarse(model: Axon, cases: list[Case], steps: tuple[int, ...] = (1,
     """The end point alone, one step and the full sampler, with two views and with one."""
     rows = []
     for case in cases:
-        row = {}
+        row: dict[str, float] = {}
         for name, single in (("v2", False), ("v1", True)):
             views = views_of(case.batch, single)
             row |= figures(f"{name}_F", model.end_point(views), case.batch.volume)
@@ -96,7 +101,7 @@ def train_coarse(
     model.encoder.requires_grad_(False).eval()
     bridge = model.config.bridge
 
-    def loss_of(network):
+    def loss_of(network: nn.Module) -> torch.Tensor:
         batch = next(batches)
         views = views_of(batch, bool(torch.rand((), generator=rng) < SINGLE_VIEW_SHARE))
         with torch.no_grad():
@@ -110,8 +115,8 @@ def train_coarse(
             output = network(torch.cat([x, condition], 1), t)
         return (output - bridge.target(batch.volume, end, t, noise)).square().mean()
 
-    def validate(network):
-        kept, model.coarse = model.coarse, network
+    def validate(network: nn.Module) -> dict[str, float]:
+        kept, model.coarse = model.coarse, cast(DiffusionUNet, network)
         try:
             return validate_coarse(model, cases)
         finally:

@@ -8,8 +8,10 @@ mean, the best start in the sense of PSNR).
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import torch
+from torch import nn
 
 from axon_backend.evaluation.metrics import gradient_ratio, psnr, ssim3d_gauss11
 from axon_backend.networks.encoder import LiftingEncoder
@@ -41,7 +43,7 @@ def mean_figures(rows: list[dict[str, float]]) -> dict[str, float]:
     return {k: sum(r[k] for r in rows) / len(rows) for k in rows[0]}
 
 
-def autocast(device: torch.device | str = "cpu"):
+def autocast(device: torch.device | str = "cpu") -> torch.autocast:
     """bfloat16 where the kernels gain from it; normalisations and losses stay float32."""
     return torch.autocast(torch.device(device).type, torch.bfloat16)
 
@@ -52,7 +54,7 @@ def validate_encoder(encoder: LiftingEncoder, cases: list[Case]) -> dict[str, fl
     rows = []
     for case in cases:
         b = case.batch
-        row = {}
+        row: dict[str, float] = {}
         for name, lateral in (("v2", b.lateral), ("v1", None)):
             with autocast():
                 out = encoder(b.frontal, lateral, b.beam)
@@ -74,7 +76,7 @@ def train_encoder(
 ) -> None:
     """Train F alone; see :func:`axon_backend.training.loop.train` for what is written."""
 
-    def loss_of(network):
+    def loss_of(network: nn.Module) -> torch.Tensor:
         batch: Batch = next(batches)
         single = torch.rand((), generator=rng) < SINGLE_VIEW_SHARE
         with autocast():
@@ -84,7 +86,7 @@ def train_encoder(
     train(
         encoder,
         loss_of,
-        lambda network: validate_encoder(network, cases),
+        lambda network: validate_encoder(cast(LiftingEncoder, network), cases),
         folder,
         minutes=minutes,
         peak_rate=peak_rate,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import torch
+from torch import nn
 
 from axon_backend.methods.axon import Axon
+from axon_backend.networks.unet import ControlBranch
 from axon_backend.training.batch import Batch
 from axon_backend.training.cases import Case
 from axon_backend.training.coarse import blur_of_trust, views_of
@@ -29,18 +32,20 @@ def train_prior(
     its condition). Validation is the loss on whole patients at fixed times and noise."""
     diffusion = model.config.diffusion
 
-    def loss_at(network, volume, t, noise):
+    def loss_at(
+        network: nn.Module, volume: torch.Tensor, t: torch.Tensor, noise: torch.Tensor
+    ) -> torch.Tensor:
         with autocast():
             output = network(diffusion.diffuse(volume, t, noise), t)
         return (output - diffusion.target(volume, t, noise)).square().mean()
 
-    def loss_of(network):
+    def loss_of(network: nn.Module) -> torch.Tensor:
         volume = next(batches).volume
         t = torch.randint(0, diffusion.steps, (len(volume),), generator=rng)
         return loss_at(network, volume, t, torch.randn(volume.shape, generator=rng))
 
     @torch.no_grad()
-    def validate(network):
+    def validate(network: nn.Module) -> dict[str, float]:
         fixed = torch.Generator().manual_seed(0)
         losses = []
         for case in cases:
@@ -57,7 +62,7 @@ def validate_fine(model: Axon, cases: list[Case], coarse: dict[str, torch.Tensor
     """Stage 2 beside stage 1 on whole patients; ``coarse`` holds X^ by case and views."""
     rows = []
     for case in cases:
-        row = {}
+        row: dict[str, float] = {}
         for name, single in (("v2", False), ("v1", True)):
             x = coarse[f"{case.name}_{name}"]
             steps = model.config.sampling.fine_steps
@@ -92,14 +97,14 @@ def train_controlnet(
     diffusion = model.config.diffusion
     last = max(1, round(model.config.sampling.fine_start * (diffusion.steps - 1)))
     coarse = {
-        f"{case.name}_{name}": model.reconstruct(
-            views_of(case.batch, single), stages=("coarse",)
-        ).volumes["coarse"].clone()
+        f"{case.name}_{name}": model.reconstruct(views_of(case.batch, single), stages=("coarse",))
+        .volumes["coarse"]
+        .clone()
         for case in cases
         for name, single in (("v2", False), ("v1", True))
     }
 
-    def loss_of(network):
+    def loss_of(network: nn.Module) -> torch.Tensor:
         batch = next(batches)
         views = views_of(batch, bool(torch.rand((), generator=rng) < SINGLE_VIEW_SHARE))
         with torch.no_grad():
@@ -113,8 +118,8 @@ def train_controlnet(
             output = model.prior(y, t, network(y, t, condition))
         return (output - diffusion.target(batch.volume, t, noise)).square().mean()
 
-    def validate(network):
-        kept, model.controlnet = model.controlnet, network
+    def validate(network: nn.Module) -> dict[str, float]:
+        kept, model.controlnet = model.controlnet, cast(ControlBranch, network)
         try:
             return validate_fine(model, cases, coarse)
         finally:

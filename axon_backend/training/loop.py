@@ -39,7 +39,9 @@ class Ema:
                 kept.copy_(new)
 
 
-def learning_rate(progress: float, peak: float, warm_up: float = 0.02, floor: float = 0.03):
+def learning_rate(
+    progress: float, peak: float, warm_up: float = 0.02, floor: float = 0.03
+) -> float:
     """Linear warm-up, then a cosine to ``floor * peak``; ``progress`` in [0, 1] of the budget."""
     if progress < warm_up:
         return peak * max(progress, 1e-4) / warm_up
@@ -50,8 +52,11 @@ def learning_rate(progress: float, peak: float, warm_up: float = 0.02, floor: fl
 def save_atomically(obj: object, path: Path) -> None:
     """``torch.save`` that never leaves a half-written file under the final name."""
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    torch.save(obj, temporary)
-    os.replace(temporary, path)
+    try:
+        torch.save(obj, temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def train(

@@ -1,8 +1,9 @@
 """Endless (X-ray, CT) training pairs from a handful of CTs.
 
-Each draw deforms a real chest (affine + elastic, in frame coordinates), samples the target volume
-from it and renders the frontal and lateral DRR of the *same deformed* chest, so that picture and
-volume agree exactly however strong the deformation is.
+Each draw deforms a real chest (affine + elastic, in frame coordinates), finds the thorax frame of
+the deformed chest by its lungs, samples the target volume from it and renders the frontal and
+lateral DRR of the *same deformed* chest, so that picture and volume agree exactly however strong
+the deformation is.
 """
 
 from __future__ import annotations
@@ -14,7 +15,13 @@ import torch
 import torch.nn.functional as F
 
 from axon_backend.imaging.ct import CTVolume
-from axon_backend.imaging.frame import AIR_HU, HuWindow, ThoraxFrame, find_thorax_frame
+from axon_backend.imaging.frame import (
+    AIR_HU,
+    HuWindow,
+    ThoraxFrame,
+    find_thorax_frame,
+    lung_mask,
+)
 from axon_backend.imaging.view import View
 from axon_backend.physics.attenuation import hu_to_mu
 from axon_backend.physics.drr import render
@@ -32,9 +39,9 @@ class PairAugmentation:
 
     Attributes:
         rotation_deg: about each axis. Patients stand within a few degrees of square.
-        scale: common relative size; the frame is found by the lungs, so residual size is small.
-        anisotropy: relative size per axis: body habitus.
-        shift: in half box sizes: inaccuracy of the frame.
+        anisotropy: relative size per axis before the frame is found again: what lies around the
+            lungs gets wider or narrower.
+        shift, scale: inaccuracy of the frame, in half box sizes and relative.
         elastic: displacement of a 5^3 control grid in half box sizes: anatomy.
         mirror: probability of a left-right mirrored chest.
         bone_gain: range of the attenuation above soft tissue: tube voltage.
@@ -42,12 +49,12 @@ class PairAugmentation:
         ap: probability that the frontal view is AP.
     """
 
-    rotation_deg: float = 3.0
-    scale: float = 0.04
+    rotation_deg: float = 2.0
     anisotropy: float = 0.04
-    shift: float = 0.03
-    elastic: float = 0.04
-    mirror: float = 0.25
+    shift: float = 0.01
+    scale: float = 0.01
+    elastic: float = 0.035
+    mirror: float = 0.15
     bone_gain: tuple[float, float] = (0.8, 1.6)
     sod_mm: tuple[float, float] = (1450.0, 1750.0)
     ap: float = 0.25
@@ -88,17 +95,44 @@ class PairFactory:
         self.tensors = [
             torch.as_tensor(np.asarray(ct.hu, np.float32))[None, None] - AIR_HU for ct in cts
         ]
+        self.lungs = [
+            torch.as_tensor(lung_mask(np.asarray(ct.hu), ct.spacing_mm))[None, None].float()
+            for ct in cts
+        ]
+        rest = torch.zeros(1, 3, 17, 17, 17)
+        still = torch.eye(3, 4), rest
+        self.lung_boxes = [self._lung_box(i, still) for i in range(len(cts))]
+
+    def _lung_box(
+        self, index: int, warp: tuple[torch.Tensor, torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Lower and upper corner (x, y, z) of the warped lungs, in half box sizes."""
+        points = self._lattice((48, 48, 48), (1.4, 1.4, 1.4))
+        inside = points[self._sample(index, points, warp, self.lungs[index], 0.0) > 0.5]
+        ordered = inside.sort(0).values
+        few = len(ordered) // 1000
+        return ordered[few], ordered[-1 - few]
 
     def _sample(
-        self, index: int, points: torch.Tensor, warp: tuple[torch.Tensor, torch.Tensor]
+        self,
+        index: int,
+        points: torch.Tensor,
+        warp: tuple[torch.Tensor, torch.Tensor],
+        source: torch.Tensor | None = None,
+        outside: float = AIR_HU,
     ) -> torch.Tensor:
-        """HU at frame coordinates ``points`` (..., 3: x, y, z in half box sizes) after the warp."""
+        """HU at frame coordinates ``points`` (..., 3: x, y, z in half box sizes) after the warp;
+        or the values of another ``source`` on the CT's grid."""
         affine, elastic = warp
         shape = points.shape[:-1]
         flat = points.reshape(1, -1, 1, 1, 3)
-        bend = F.grid_sample(
-            elastic, flat / 1.8, align_corners=True, padding_mode="border", mode="bilinear"
-        ).reshape(3, -1).T
+        bend = (
+            F.grid_sample(
+                elastic, flat / 1.8, align_corners=True, padding_mode="border", mode="bilinear"
+            )
+            .reshape(3, -1)
+            .T
+        )
         moved = flat.reshape(-1, 3) @ affine[:, :3].T + affine[:, 3] + bend
         ct, frame = self.cts[index], self.frames[index]
         half = torch.tensor(frame.size_mm) / 2
@@ -108,8 +142,10 @@ class PairFactory:
         )
         corner = torch.tensor(ct.origin_mm) - torch.tensor(ct.spacing_mm) / 2
         grid = (2 * (mm - corner) / extent - 1).float().reshape(1, -1, 1, 1, 3)
-        values = F.grid_sample(self.tensors[index], grid, align_corners=False)
-        return values.reshape(shape) + AIR_HU
+        values = F.grid_sample(
+            self.tensors[index] if source is None else source, grid, align_corners=False
+        )
+        return values.reshape(shape) + outside
 
     @staticmethod
     def _lattice(shape: tuple[int, int, int], reach: tuple[float, float, float]) -> torch.Tensor:
@@ -128,11 +164,11 @@ class PairFactory:
         rx = np.array([[1, 0, 0], [0, c[0], -s[0]], [0, s[0], c[0]]])
         ry = np.array([[c[1], 0, s[1]], [0, 1, 0], [-s[1], 0, c[1]]])
         rz = np.array([[c[2], -s[2], 0], [s[2], c[2], 0], [0, 0, 1]])
-        size = np.exp(rng.normal(0, a.scale) + rng.normal(0, a.anisotropy, 3))
+        size = np.exp(rng.normal(0, a.anisotropy, 3))
         matrix = rz @ ry @ rx @ np.diag(size)
         if rng.random() < a.mirror:
             matrix = matrix @ np.diag([-1.0, 1.0, 1.0])
-        affine = np.concatenate([matrix, rng.normal(0, a.shift, 3)[:, None]], 1)
+        affine = np.concatenate([matrix, np.zeros((3, 1))], 1)
         control = torch.as_tensor(rng.normal(0, a.elastic, (1, 3, 5, 5, 5)), dtype=torch.float32)
         # A smooth field: the control grid is enlarged by cubic splines, separably.
         for axis in (2, 3, 4):
@@ -149,17 +185,22 @@ class PairFactory:
         if index is None:
             index = int(rng.integers(len(self.cts)))
         warp = self._warp(rng)
+        # The frame of the deformed chest: its lungs lie in it as the undeformed ones did.
+        (low0, high0), (low, high) = self.lung_boxes[index], self._lung_box(index, warp)
+        stretch = (high - low) / (high0 - low0)
+        place = low - stretch * low0
+        stretch = stretch * float(np.exp(rng.normal(0, a.scale)))
+        place = place + torch.as_tensor(rng.normal(0, a.shift, 3), dtype=torch.float32)
         n = self.fine_size
-        fine = self._sample(index, self._lattice((n, n, n), (1.0, 1.0, 1.0)), warp)
-        around = self._sample(index, self._lattice(SURROUND_SHAPE, SURROUND), warp)
+        inner = self._lattice((n, n, n), (1.0, 1.0, 1.0)) * stretch + place
+        outer = self._lattice(SURROUND_SHAPE, SURROUND) * stretch + place
+        fine = self._sample(index, inner, warp)
+        around = self._sample(index, outer, warp)
         mu = hu_to_mu(around, float(rng.uniform(*a.bone_gain)))
-        frame = ThoraxFrame((0.0, 0.0, 0.0), self.frames[index].size_mm)
-        spacing = [
-            frame.size_mm[i] * SURROUND[i] / SURROUND_SHAPE[2 - i] for i in range(3)
-        ]
-        origin = [
-            -0.5 * frame.size_mm[i] * SURROUND[i] + 0.5 * spacing[i] for i in range(3)
-        ]
+        size_mm = (torch.tensor(self.frames[index].size_mm) * stretch).tolist()
+        frame = ThoraxFrame((0.0, 0.0, 0.0), (size_mm[0], size_mm[1], size_mm[2]))
+        spacing = [frame.size_mm[i] * SURROUND[i] / SURROUND_SHAPE[2 - i] for i in range(3)]
+        origin = [-0.5 * frame.size_mm[i] * SURROUND[i] + 0.5 * spacing[i] for i in range(3)]
         frontal = View.ap if rng.random() < a.ap else View.pa
         views = (frontal, View.lateral_left)
         sod = float(rng.uniform(*a.sod_mm))
@@ -167,9 +208,7 @@ class PairFactory:
             AcquisitionGeometry.of_frame(frame, v, sid_mm=sod + 200.0, sod_mm=sod) for v in views
         ]
         pictures = render(mu, origin, spacing, geometries, self.view_size)
-        beam = [
-            beam_parameter(frame.size_mm[1 if v.is_frontal else 0], sod, v) for v in views
-        ]
+        beam = [beam_parameter(frame.size_mm[1 if v.is_frontal else 0], sod, v) for v in views]
         unit = (self.window.normalise(fine) + 1) * 127.5
         return TrainingPair(
             volume=unit.round().to(torch.uint8).numpy(),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from axon_backend.methods.axon import Axon
 from axon_backend.training.batch import Batch
@@ -35,7 +36,7 @@ def train_sr(
     patients, beside trilinear enlargement.
     """
 
-    def loss_of(network):
+    def loss_of(network: nn.Module) -> torch.Tensor:
         batch = next(batches)
         low, n = batch.volume, batch.volume.shape[-1]
         z, y, x = (int(torch.randint(0, n - CROP + 1, (), generator=rng)) for _ in range(3))
@@ -47,15 +48,13 @@ def train_sr(
             share = torch.rand((), generator=rng)
             smooth = F.avg_pool3d(F.pad(low, (1,) * 6, mode="replicate"), 3, 1)
             low = (1 - share) * low + share * smooth
-            low = low + 0.05 * torch.rand((), generator=rng) * torch.randn(
-                low.shape, generator=rng
-            )
+            low = low + 0.05 * torch.rand((), generator=rng) * torch.randn(low.shape, generator=rng)
         with autocast():
             out = network(low)
         return (out - high).abs().mean()
 
     @torch.no_grad()
-    def validate(network):
+    def validate(network: nn.Module) -> dict[str, float]:
         rows = []
         for case in cases:
             low = case.batch.volume

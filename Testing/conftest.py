@@ -1,0 +1,142 @@
+"""Shared by all tests: a small chest of known shape and a small random model.
+
+Heavy imports stand inside the fixtures, so that a test that needs neither pays for neither.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+# The phantom's chest, LPS millimetres: spacing, position of voxel (0, 0, 0), shape (z, y, x), and
+# the place of a dense marker in the left lung.
+PHANTOM_SPACING_MM = (4.0, 4.0, 4.0)
+PHANTOM_ORIGIN_MM = (-100.0, -310.0, 500.0)
+PHANTOM_SHAPE = (80, 64, 88)
+PHANTOM_MARKER_MM = (148.0, -190.0, 670.0)
+
+
+def phantom_hu() -> np.ndarray:
+    """A thorax made of ellipsoids, float32 HU `[z, y, x]`: soft body, two lungs of unlike size,
+    spine, and a marker of 1200 HU in the left lung."""
+    z, y, x = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in PHANTOM_SHAPE), indexing="ij")
+
+    def inside(centre, radii):
+        return sum(
+            ((a - c) / r) ** 2 for a, c, r in zip((z, y, x), centre, radii, strict=True)
+        ) <= 1
+
+    hu = np.full(PHANTOM_SHAPE, -1000.0, np.float32)
+    hu[((y - 32) / 27) ** 2 + ((x - 44) / 40) ** 2 <= 1] = 40.0
+    hu[inside((40, 30, 25), (32, 17, 13))] = -850.0  # the patient's right, low x
+    hu[inside((42, 30, 62), (30, 17, 12))] = -850.0
+    hu[((y - 52) / 4) ** 2 + ((x - 44) / 4) ** 2 <= 1] = 500.0
+    k, j, i = (
+        round((m - o) / s)
+        for m, o, s in zip(
+            PHANTOM_MARKER_MM[::-1], PHANTOM_ORIGIN_MM[::-1], PHANTOM_SPACING_MM[::-1], strict=True
+        )
+    )
+    hu[k - 1 : k + 2, j - 1 : j + 2, i - 1 : i + 2] = 1200.0
+    return hu
+
+
+@pytest.fixture(scope="session")
+def phantom_ct():
+    """The phantom as a CTVolume."""
+    from axon_backend.imaging.ct import CTVolume
+
+    return CTVolume(phantom_hu(), PHANTOM_SPACING_MM, PHANTOM_ORIGIN_MM, "phantom")
+
+
+@pytest.fixture(scope="session")
+def phantom_ct_file(phantom_ct, tmp_path_factory) -> Path:
+    """The phantom as int16 NIfTI."""
+    from axon_backend.imaging.write import write_volume
+
+    return write_volume(tmp_path_factory.mktemp("ct") / "phantom.nii.gz", phantom_ct.hu, phantom_ct)
+
+
+def tiny_config():
+    """An AXON model of a few thousand weights, 16^3 -> 32^3."""
+    from axon_backend.diffusion.bridge import BrownianBridge
+    from axon_backend.methods.axon import AxonConfig, Sampling
+    from axon_backend.networks.encoder import EncoderConfig
+    from axon_backend.networks.srnet import SRConfig
+    from axon_backend.networks.unet import UNetConfig
+
+    unet = UNetConfig(channels=(8, 8), attention=(False, False), patch=2, groups=4, head_channels=4)
+    return AxonConfig(
+        encoder=EncoderConfig(
+            size=16, view_size=32, channels=(8, 8, 8), features=1, trunk=(8, 8), patch=2
+        ),
+        coarse=unet,
+        bridge=BrownianBridge(),
+        prior=unet,
+        sr=SRConfig(gamma=2, features=4, blocks=1, growth=4),
+        sampling=Sampling(coarse_steps=3, fine_steps=3),
+    )
+
+
+def write_tiny_bundle(path: Path):
+    """A bundle with random weights, the phantom as its atlas, and everything else as it should be.
+
+    The encoder's mean is the phantom too, so that volumes look like it and not like noise.
+    """
+    import torch
+
+    from axon_backend.bundle import axon_metadata, write_bundle
+    from axon_backend.imaging.ct import CTVolume
+    from axon_backend.imaging.frame import find_thorax_frame, resample_to_frame
+    from axon_backend.methods.axon import Axon
+
+    config = tiny_config()
+    torch.manual_seed(11)
+    model = Axon(config)
+    ct = CTVolume(phantom_hu(), PHANTOM_SPACING_MM, PHANTOM_ORIGIN_MM, "phantom")
+    frame = find_thorax_frame(ct)
+    n = config.encoder.size
+    mean = resample_to_frame(ct, frame, n)
+    model.encoder.mean.copy_(torch.as_tensor(config.window.normalise(mean))[None, None])
+    return write_bundle(
+        path,
+        config=config.as_dict(),
+        metadata=axon_metadata(
+            name="axon-tiny",
+            version="0.0.1",
+            description="Random weights for tests.",
+            image_size=1024,
+            grid=n,
+            output_grid=2 * n,
+            hu_window=(config.window.low, config.window.high),
+            networks=Axon.PARTS,
+        ),
+        state_dicts={part: getattr(model, part).state_dict() for part in Axon.PARTS},
+        atlas_hu=resample_to_frame(ct, frame, 2 * n),
+        atlas_size_mm=frame.size_mm,
+        model_card="# axon-tiny\n",
+        licence_text="Apache-2.0\n",
+        dtype=torch.float32,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory):
+    """`write_tiny_bundle` in a folder of the session; do not change its files."""
+    return write_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def phantom_xray_file(phantom_ct, tmp_path_factory) -> Path:
+    """The phantom's PA DRR as a 16-bit PNG of 256 x 256 pixels, wider than the frame's view."""
+    from axon_backend.imaging.frame import find_thorax_frame
+    from axon_backend.imaging.view import View
+    from axon_backend.imaging.write import write_png
+    from axon_backend.physics.drr import render_view
+
+    picture = render_view(phantom_ct, find_thorax_frame(phantom_ct), View.pa, 256)
+    return write_png(
+        tmp_path_factory.mktemp("xray") / "pa.png", picture / float(picture.max()), bits=16
+    )

@@ -1,0 +1,153 @@
+"""The ``axon`` command: arguments in, one public call, an exit code out.
+
+Exit codes: 0 done, 1 failed or stopped, 2 the input or the arguments cannot be used. Nothing
+heavy is imported here, so that ``axon --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+
+from axon_backend import DISCLAIMER, __version__
+from axon_backend.errors import AxonInputError, Cancelled
+
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code (argparse itself exits with 2 or, for help, 0)."""
+    chosen = parser().parse_args(arguments)
+    try:
+        from axon_backend import commands
+
+        return getattr(commands, chosen.run)(chosen)
+    except AxonInputError as error:
+        return _report(chosen, f"axon: {error}", BAD_INPUT)
+    except (Cancelled, KeyboardInterrupt):
+        return _report(chosen, "axon: stopped as asked; nothing was written.", FAILED)
+    except Exception as error:
+        text = " ".join(str(error).split()) or "no further explanation"
+        return _report(
+            chosen,
+            f"axon: failed with {type(error).__name__}: {text[:300]}. Run it again with --debug "
+            "for the details, and add `axon selfcheck` to a bug report.",
+            FAILED,
+        )
+
+
+def _report(chosen: argparse.Namespace, sentence: str, code: int) -> int:
+    if chosen.debug:
+        traceback.print_exc()
+    print(sentence, file=sys.stderr)
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = argparse.ArgumentParser(
+        prog="axon", description=f"CT volumes from chest X-rays. {DISCLAIMER}."
+    )
+    top.add_argument("--version", action="version", version=f"axon {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _reconstruct(_command(commands, "reconstruct", "make a CT volume from one or two X-rays"))
+    _drr(_command(commands, "drr", "render an X-ray from a CT"))
+    _register(_command(commands, "register", "bring an X-ray into the frame of a CT or the atlas"))
+    _evaluate(_command(commands, "evaluate", "measure reconstructions of patients with a CT"))
+    _demo(_command(commands, "demo", "run the two cases that come with AXON"))
+    _command(commands, "selfcheck", "describe this installation and try it, for bug reports")
+    bundle = commands.add_parser("bundle", help="model bundles").add_subparsers(
+        title="commands", metavar="COMMAND", required=True
+    )
+    verify = _command(bundle, "verify", "check every file of a bundle", run="bundle_verify")
+    verify.add_argument("folder", metavar="DIR", help="the bundle's folder")
+    return top
+
+
+def _command(commands, name: str, help: str, run: str | None = None) -> argparse.ArgumentParser:
+    one = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
+    one.set_defaults(run=run or name)
+    one.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return one
+
+
+def _reconstruct(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--frontal", required=True, metavar="FILE",
+                     help="PA or AP X-ray: DICOM, PNG, JPG, TIFF, NIfTI, NRRD or MHA")
+    one.add_argument("--lateral", metavar="FILE", help="lateral X-ray of the same patient")
+    one.add_argument("--ct", metavar="PATH",
+                     help="CT of the same patient: the registration's reference and ground truth")
+    one.add_argument("--view", choices=("pa", "ap"), help="overrules the frontal file's own tags")
+    one.add_argument("--no-register", action="store_true",
+                     help="take the X-rays as being in the frame already")
+    one.add_argument("--keep-stages", action="store_true",
+                     help="also write coarse.nii.gz, fine.nii.gz and sr.nii.gz")
+    one.add_argument("--samples", type=int, default=1, metavar="K",
+                     help="mean of K seeds, with deviation.nii.gz (default 1)")
+    _model(one)
+    _sampling(one)
+    _output(one)
+
+
+def _drr(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--ct", required=True, metavar="PATH", help="a CT file or DICOM folder")
+    one.add_argument("--view", required=True, choices=("pa", "ap", "lateral", "ll", "rl"),
+                     help="lateral is ll, with the left side at the detector")
+    one.add_argument("--size", type=int, default=1024, metavar="N", help="pixels a side (1024)")
+    one.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
+    _output(one, "FILE", "a 16-bit .png, or .nii.gz, .nii, .nrrd, .mha with true millimetres")
+
+
+def _register(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--xray", required=True, metavar="FILE")
+    reference = one.add_mutually_exclusive_group()
+    reference.add_argument("--ct", metavar="PATH", help="CT of the same patient")
+    reference.add_argument("--bundle", metavar="DIR",
+                           help="the bundle whose atlas is the reference (default: the shipped)")
+    one.add_argument("--view", choices=("pa", "ap", "lateral", "ll", "rl"),
+                     help="overrules the file's own tags")
+    one.add_argument("--seed", type=int, default=0, metavar="S")
+    _output(one)
+
+
+def _evaluate(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--manifest", required=True, metavar="FILE",
+                     help='JSON list of {"id", "frontal", "lateral", "ct", "split"}; paths are '
+                          "relative to it; null X-rays are rendered from the CT")
+    one.add_argument("--split", metavar="NAME", help="only the cases of this split, e.g. test")
+    _model(one)
+    _sampling(one)
+    _output(one)
+
+
+def _demo(one: argparse.ArgumentParser) -> None:
+    _model(one)
+    one.add_argument("--seed", type=int, default=0, metavar="S")
+    _output(one)
+
+
+def _model(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--bundle", metavar="DIR", help="the model (default: the one shipped)")
+    one.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
+
+
+def _sampling(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--stages", default="coarse,fine,sr", metavar="LIST",
+                     help="of coarse, fine, sr, separated by commas (default: all)")
+    one.add_argument("--steps", metavar="N[,M]",
+                     help="sampling steps of coarse and of fine (default: the bundle's)")
+    one.add_argument("--seed", type=int, default=0, metavar="S", help="of all noise (default 0)")
+
+
+def _output(
+    one: argparse.ArgumentParser, kind: str = "DIR", help: str = "the folder for the results"
+) -> None:
+    one.add_argument("--output", required=True, metavar=kind, help=help)
+    one.add_argument("--overwrite", action="store_true", help="replace an earlier run's files")
+    one.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""What the terminal adds to a long call: progress bars, and Ctrl-C as a wish to stop."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class ProgressBars:
+    """One bar on standard error for each stage: stage, step and the time left.
+
+    An object of this class is a ``methods.protocol.Progress``.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.prefix = ""
+        self._stage: str | None = None
+        self._bar: Any = None
+
+    def __call__(self, stage: str, step: int, total: int, preview: Any = None) -> None:
+        if self.quiet:
+            return
+        if stage != self._stage:
+            self.close()
+            # Reading is quick, and a refused file should leave its one sentence alone on screen.
+            if stage == "read":
+                return
+            from tqdm import tqdm
+
+            self._stage = stage
+            self._bar = tqdm(total=total, desc=self.prefix + stage, file=sys.stderr, unit="step")
+        if self._bar is not None:
+            self._bar.update(step - self._bar.n)
+            self._bar.refresh()
+
+    def close(self) -> None:
+        """Finish the bar that is being drawn."""
+        if self._bar is not None:
+            self._bar.close()
+        self._bar, self._stage = None, None
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C (or SIGTERM) into an event, so that work stops between two steps.
+
+    A second Ctrl-C interrupts at once.
+    """
+    wish = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield wish  # only the main thread may set handlers
+        return
+
+    def stop(number: int, _frame: Any) -> None:
+        if wish.is_set():
+            raise KeyboardInterrupt
+        wish.set()
+        print("\nStopping after this step ...", file=sys.stderr)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield wish
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,216 @@
+"""``axon evaluate``: a method against the truth, patient by patient, with one view and with two."""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from axon_backend import DISCLAIMER, __version__
+from axon_backend.bundle import Bundle, load_bundle
+from axon_backend.errors import Cancelled
+from axon_backend.evaluation.manifest import ManifestCase
+from axon_backend.evaluation.metrics import METRIC_NOTES, all_metrics
+from axon_backend.imaging.ct import CTVolume, read_ct
+from axon_backend.imaging.frame import HuWindow, ThoraxFrame, resample_to_frame
+from axon_backend.imaging.write import write_text
+from axon_backend.methods.axon import STAGES
+from axon_backend.methods.protocol import Progress
+from axon_backend.reconstruct import Reconstruction, atlas_ct, choose_device, reconstruct
+
+METRICS = ("mae", "mse", "psnr", "ssim3d_gauss11")
+COLUMNS = ("id", "method", "stage", "views", *METRICS)
+COHORT_FILES = ("metrics.csv", "metrics.md", "failures.csv")
+
+
+@dataclass
+class CohortResult:
+    """Rows of ``metrics.csv`` (keys: ``COLUMNS``), failed cases as (id, reason), how they came to
+    be (``settings``), and where each case's X-rays came from (``inputs``)."""
+
+    rows: list[dict] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+
+
+def evaluate_cases(
+    cases: Sequence[ManifestCase],
+    *,
+    bundle: str | Path | Bundle | None = None,
+    stages: tuple[str, ...] = STAGES,
+    steps: dict[str, int] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> CohortResult:
+    """Reconstruct every case from its frontal view, then from both views, and measure each stage.
+
+    Each stage is compared with the CT at the stage's own resolution, in the frame found in the
+    CT. Beside it stands the bundle's atlas (the mean training volume), the floor that a method
+    must beat, at the coarse stage's resolution: its rows for one and two views are equal, so that
+    tables pair. Metrics are taken on [0, 1] after the bundle's HU window.
+
+    A case that fails for whatever reason is listed and the next one follows.
+
+    Raises:
+        AxonInputError: the bundle or the device cannot be used.
+        Cancelled: ``cancelled()`` was true.
+    """
+    choose_device(device)
+    if not isinstance(bundle, Bundle):
+        bundle = load_bundle(bundle)
+    result = CohortResult(
+        settings={
+            "AXON": __version__,
+            "bundle": f"{bundle.name} {bundle.version}, SHA-256 {bundle.sha256}",
+            "seed": str(seed),
+            "steps": str(steps) if steps else "the bundle's",
+        }
+    )
+    for number, case in enumerate(cases):
+        label = f"{case.id} ({number + 1} of {len(cases)})"
+
+        def tell(stage, step, total, preview, label=label):
+            if progress is not None and stage != "read":
+                progress(f"{label} {stage}", step, total, preview)
+
+        try:
+            rows = _evaluate_case(
+                case, bundle,
+                stages=stages, steps=steps, seed=seed, device=device,
+                progress=tell, cancelled=cancelled,
+            )  # fmt: skip
+        except (Cancelled, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            text = " ".join(str(error).split()) or "no further explanation"
+            kind = "" if type(error).__name__ == "AxonInputError" else f"{type(error).__name__}: "
+            result.failures.append((case.id, kind + text))
+            continue
+        result.rows += rows
+        result.inputs[case.id] = ", ".join(
+            f"{role} {'DRR' if file is None else 'X-ray'}"
+            for role, file in (("frontal", case.frontal), ("lateral", case.lateral))
+        )
+    return result
+
+
+def _evaluate_case(
+    case: ManifestCase, bundle: Bundle, *, stages, steps, seed, device, progress, cancelled
+) -> list[dict]:
+    ct = read_ct(case.ct)
+    rows = []
+    for views in (1, 2):
+        found = reconstruct(
+            case.frontal,
+            case.lateral if views == 2 else None,
+            ct=ct,
+            bundle=bundle,
+            stages=stages,
+            steps=steps,
+            seed=seed,
+            device=device,
+            render_lateral=views == 2,
+            progress=lambda s, i, n, p, v=views: progress(f"{v}-view {s}", i, n, p),
+            cancelled=cancelled,
+        )
+        for stage, values in found.record["metrics"].items():
+            rows.append(_row(case.id, "axon", stage, views, values))
+        if views == 1:
+            atlas = atlas_metrics(bundle, found)
+        rows.append(_row(case.id, "atlas_mean", "", views, atlas))
+    return rows
+
+
+def atlas_metrics(bundle: Bundle, found: Reconstruction) -> dict[str, float]:
+    """Metrics of the bundle's atlas against the truth, on the coarse stage's grid."""
+    window = HuWindow(*found.record["hu_window"])
+    truth = found.truth["coarse"]
+    atlas = atlas_on_grid(atlas_ct(bundle), truth.shape[0])
+    return all_metrics(
+        (window.normalise(atlas) + 1) / 2,
+        (window.normalise(truth) + 1) / 2,
+        (window.low, window.high),
+    )
+
+
+def atlas_on_grid(atlas: CTVolume, n: int) -> np.ndarray:
+    """The atlas, which fills its frame, as ``n^3`` HU; unchanged where it has that size."""
+    if atlas.hu.shape == (n, n, n):
+        return atlas.hu
+    return resample_to_frame(atlas, ThoraxFrame((0.0, 0.0, 0.0), atlas.size_mm), n)
+
+
+def _row(case_id: str, method: str, stage: str, views: int, values: dict[str, float]) -> dict:
+    return {
+        "id": case_id, "method": method, "stage": stage, "views": views,
+        **{name: values[name] for name in METRICS},
+    }  # fmt: skip
+
+
+def write_cohort(folder: Path, result: CohortResult) -> None:
+    """Write ``metrics.csv``, ``metrics.md`` and, where cases failed, ``failures.csv``."""
+    rows = [
+        {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()}
+        for row in result.rows
+    ]
+    write_text(folder / "metrics.csv", _csv(COLUMNS, rows))
+    if result.failures:
+        failed = [{"id": i, "reason": reason} for i, reason in result.failures]
+        write_text(folder / "failures.csv", _csv(("id", "reason"), failed))
+    write_text(folder / "metrics.md", markdown(result))
+
+
+def _csv(columns: Sequence[str], rows: list[dict]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def markdown(result: CohortResult) -> str:
+    """Mean and standard deviation over the cases, by method, stage and number of views."""
+    groups: dict[tuple, list[dict]] = {}
+    for row in result.rows:
+        groups.setdefault((row["views"], row["method"], row["stage"]), []).append(row)
+    order = {stage: i for i, stage in enumerate(("", *STAGES))}
+    lines = [
+        "# Evaluation",
+        "",
+        f"Cases: {len(result.inputs)} measured, {len(result.failures)} failed. "
+        "Mean ± standard deviation over the cases; each stage at its own resolution.",
+        "",
+        f"| views | method | stage | cases | {' | '.join(METRICS)} |",
+        f"| ---: | --- | --- | ---: |{' ---: |' * len(METRICS)}",
+    ]
+    for key in sorted(groups, key=lambda k: (k[0], k[1] != "atlas_mean", order[k[2]])):
+        rows = groups[key]
+        cells = [_mean_and_deviation([row[name] for row in rows]) for name in METRICS]
+        lines.append(
+            f"| {key[0]} | {key[1]} | {key[2] or '-'} | {len(rows)} | {' | '.join(cells)} |"
+        )
+    lines += ["", *(f"- `{name}`: {METRIC_NOTES[name]}" for name in METRICS)]
+    lines.append(
+        "- `atlas_mean`: the bundle's mean training volume, the same for every patient; a method "
+        "is only useful where it is better"
+    )
+    lines += ["", "## Settings", "", *(f"- {k}: {v}" for k, v in result.settings.items())]
+    lines += ["", "## Inputs", "", *(f"- {k}: {v}" for k, v in result.inputs.items())]
+    if result.failures:
+        lines += ["", "## Failed", "", *(f"- {i}: {reason}" for i, reason in result.failures)]
+    return "\n".join([*lines, "", f"{DISCLAIMER}.", ""])
+
+
+def _mean_and_deviation(values: list[float]) -> str:
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return f"{mean:.4g}"
+    return f"{mean:.4g} ± {statistics.stdev(values):.2g}"

@@ -1,0 +1,84 @@
+"""The list of patients that ``axon evaluate`` measures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from axon_backend.errors import AxonInputError
+
+EXPECTED = 'a JSON list of {"id": ..., "frontal": path or null, "lateral": path or null, "ct": path}'
+
+
+@dataclass(frozen=True)
+class ManifestCase:
+    """One patient. X-rays that are None are rendered from the CT."""
+
+    id: str
+    ct: Path
+    frontal: Path | None = None
+    lateral: Path | None = None
+    split: str | None = None
+
+
+def read_manifest(path: str | Path, split: str | None = None) -> list[ManifestCase]:
+    """The cases of a manifest, of one split where ``split`` is given, in the file's order.
+
+    Paths are relative to the manifest. Whether the images exist and can be read is found out case
+    by case, later.
+
+    Raises:
+        AxonInputError: the manifest is missing, malformed, names an id twice, or has no case.
+    """
+    source = Path(path)
+    try:
+        entries = json.loads(source.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise AxonInputError(
+            f"The manifest {source} cannot be read: {error.strerror or error}."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise AxonInputError(
+            f"The manifest {source} is not JSON ({error}). Expected {EXPECTED}."
+        ) from error
+    if not isinstance(entries, list):
+        raise AxonInputError(
+            f"The manifest {source} holds a JSON {type(entries).__name__}. Expected {EXPECTED}."
+        )
+    cases = [_case(entry, f"{source}, entry {i}", source.parent) for i, entry in enumerate(entries)]
+    seen: set[str] = set()
+    for case in cases:
+        if case.id in seen:
+            raise AxonInputError(
+                f"The manifest {source} names the id {case.id!r} twice. Give every case its own."
+            )
+        seen.add(case.id)
+    chosen = [case for case in cases if split is None or case.split == split]
+    if not chosen:
+        found = sorted({str(case.split) for case in cases if case.split is not None})
+        raise AxonInputError(
+            f"The manifest {source} has no case"
+            + (f" of split {split!r} (splits in it: {', '.join(found) or 'none'})" if split else "")
+            + ". Nothing to evaluate."
+        )
+    return chosen
+
+
+def _case(entry: Any, where: str, folder: Path) -> ManifestCase:
+    if not isinstance(entry, dict):
+        raise AxonInputError(f"{where} is a JSON {type(entry).__name__}. Expected {EXPECTED}.")
+    for key in ("id", "ct"):
+        if not isinstance(entry.get(key), str) or not entry[key].strip():
+            raise AxonInputError(f"{where}: {key!r} is {entry.get(key)!r}; expected a text.")
+    for key in ("frontal", "lateral", "split"):
+        if entry.get(key) is not None and not isinstance(entry[key], str):
+            raise AxonInputError(f"{where}: {key!r} is {entry[key]!r}; expected a text or null.")
+
+    def file(key: str) -> Path | None:
+        return folder / entry[key] if entry.get(key) else None
+
+    return ManifestCase(
+        entry["id"], folder / entry["ct"], file("frontal"), file("lateral"), entry.get("split")
+    )
