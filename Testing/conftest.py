@@ -140,3 +140,9 @@ def phantom_xray_file(phantom_ct, tmp_path_factory) -> Path:
     return write_png(
         tmp_path_factory.mktemp("xray") / "pa.png", picture / float(picture.max()), bits=16
     )
+
+
+@pytest.fixture
+def marker_mm() -> tuple[float, float, float]:
+    """Where the phantom's marker is, LPS millimetres (x, y, z)."""
+    return PHANTOM_MARKER_MM

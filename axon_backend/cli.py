@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return getattr(commands, chosen.run)(chosen)
     except AxonInputError as error:
-        return _report(chosen, f"axon: {error}", BAD_INPUT)
+        return _report(chosen, "axon: " + " ".join(str(error).split()), BAD_INPUT)
     except (Cancelled, KeyboardInterrupt):
         return _report(chosen, "axon: stopped as asked; nothing was written.", FAILED)
     except Exception as error:

@@ -114,8 +114,8 @@ def _as_radiograph(value: PathLike | Radiograph | None, view: View | None) -> Ra
     return read_radiograph(value, view=view)
 
 
-def _check_roles(frontal: Radiograph, lateral: Radiograph | None) -> None:
-    if not frontal.view.is_frontal:
+def _check_roles(frontal: Radiograph | None, lateral: Radiograph | None) -> None:
+    if frontal is not None and not frontal.view.is_frontal:
         raise AxonInputError(
             f"{frontal.source} is a lateral X-ray ({frontal.view.value}), a frontal (PA or AP) one "
             "is needed as --frontal. Give the lateral one as --lateral."
@@ -202,8 +202,7 @@ def reconstruct(
     side = _as_radiograph(lateral, None if lateral is None else _lateral_view(lateral))
     if front is None and truth_ct is None:
         raise AxonInputError("Neither a frontal X-ray nor a CT was given; one of them is needed.")
-    if front is not None:
-        _check_roles(front, side)
+    _check_roles(front, side)
     reference = truth_ct if truth_ct is not None else atlas_ct(bundle)
     if truth_ct is not None:
         frame = find_thorax_frame(truth_ct)
@@ -381,4 +380,5 @@ def _metrics(volumes, truth, window) -> dict[str, dict[str, float]]:
     from axon_backend.evaluation.metrics import all_metrics
 
     unit = lambda hu: (window.normalise(hu) + 1) / 2  # noqa: E731
-    return {s: all_metrics(unit(volumes[s]), unit(truth[s])) for s in volumes}
+    limits = (window.low, window.high)
+    return {s: all_metrics(unit(volumes[s]), unit(truth[s]), limits) for s in volumes}

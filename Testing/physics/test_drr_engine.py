@@ -90,7 +90,7 @@ def test_single_and_double_precision_agree(blobs, frame):
     double = render(volume, origin, spacing, [geometry], 24)
     single = render(volume.float(), origin, spacing, [geometry], 24)
     assert double.dtype == torch.float64 and single.dtype == torch.float32
-    assert single.double().numpy() == pytest.approx(double.numpy(), abs=2e-4 * double.max())
+    assert single.double().numpy() == pytest.approx(double.numpy(), abs=2e-4 * float(double.max()))
 
 
 def test_twice_the_attenuation_is_twice_the_picture(blobs, frame):

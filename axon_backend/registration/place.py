@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import ThoraxFrame
@@ -19,6 +18,7 @@ from axon_backend.registration.planar import (
     place_without_registration,
     register_planar,
 )
+from axon_backend.registration.resample import resample_picture
 
 # The DRR that an X-ray is registered to; the search works at 256 and below.
 REFERENCE_SIZE = 512
@@ -72,33 +72,6 @@ class PlacedView:
         }
 
 
-def resample_picture(
-    pixels: np.ndarray, matrix: np.ndarray, size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Sample a picture on a unit square's grid.
-
-    Args:
-        pixels: (H, W) moving picture.
-        matrix: (3, 3), maps (x, y, 1) in [0, 1]^2 of the new picture to (column, row, 1) of the
-            old one.
-        size: side of the new picture; pixel centres at (i + 0.5) / size.
-
-    Returns:
-        (size, size) float32 values and the mask of what lies inside the old picture.
-    """
-    shrink = np.sqrt(abs(np.linalg.det(matrix[:2, :2]))) / size
-    source = pixels.astype(np.float32)
-    if shrink > 1.0:  # fewer pixels than before: blur what they cannot carry
-        source = ndimage.gaussian_filter(source, 0.5 * np.sqrt(shrink**2 - 1))
-    c = (np.arange(size) + 0.5) / size
-    x, y = np.meshgrid(c, c)
-    column, row = (matrix[i, 0] * x + matrix[i, 1] * y + matrix[i, 2] for i in range(2))
-    values = ndimage.map_coordinates(source, [row, column], order=1, mode="nearest")
-    h, w = pixels.shape
-    valid = (row >= -0.5) & (row <= h - 0.5) & (column >= -0.5) & (column <= w - 0.5)
-    return values.astype(np.float32), valid
-
-
 def place_view(
     xray: Radiograph,
     reference: CTVolume,
@@ -143,8 +116,7 @@ def place_view(
     to_square = np.array([[sx, 0, 0.5 - 0.5 * sx], [0, sy, 0.5 - 0.5 * sy], [0, 0, 1]])
     if register:
         found = register_planar(
-            xray.pixels, drrs[0], transform="affine" if stretch else "similarity",
-            size=REFERENCE_SIZE, seed=seed,
+            xray.pixels, drrs[0], transform="affine" if stretch else "similarity", seed=seed
         )
         matrix = found.matrix @ to_square
     else:

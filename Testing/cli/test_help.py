@@ -1,0 +1,42 @@
+"""Help answers at once and knows all commands."""
+
+import subprocess
+import sys
+
+import pytest
+
+from axon_backend import __version__
+from axon_backend.cli import main
+
+COMMANDS = ("reconstruct", "drr", "register", "evaluate", "demo", "selfcheck", "bundle")
+
+
+def test_help_loads_nothing_heavy():
+    code = """
+import sys
+from axon_backend.cli import main
+try:
+    main(["--help"])
+except SystemExit as stop:
+    assert stop.code == 0
+heavy = {"torch", "monai", "numpy", "SimpleITK", "matplotlib", "vtk", "tqdm"} & set(sys.modules)
+print("HEAVY", sorted(heavy))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "HEAVY []" in done.stdout
+    for command in COMMANDS:
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize("command", [*([c] for c in COMMANDS), ["bundle", "verify"]])
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--help"])
+    assert stop.value.code == 0
+    assert "usage: axon" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"axon {__version__}\n"

@@ -1,0 +1,72 @@
+"""`axon register`, `axon demo`, `axon selfcheck`, `axon bundle verify`."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from PIL import Image
+
+from axon_backend.cli import main
+
+
+def test_register_to_a_ct_and_to_the_atlas(
+    phantom_xray_file, phantom_ct_file, tiny_bundle, tmp_path, capsys
+):
+    for name, reference in (
+        ("ct", ["--ct", str(phantom_ct_file)]),
+        ("atlas", ["--bundle", str(tiny_bundle.path)]),
+    ):
+        output = tmp_path / name
+        code = main(["register", "--xray", str(phantom_xray_file), *reference, "--output",
+                     str(output)])  # fmt: skip
+        assert code == 0
+        assert {p.name for p in output.iterdir()} == {
+            "registered.png", "overlay.png", "result.json",
+        }  # fmt: skip
+        registered = np.asarray(Image.open(output / "registered.png"))
+        assert registered.dtype == np.uint16 and registered.shape == (1024, 1024)
+        assert Image.open(output / "overlay.png").mode == "RGB"
+        record = json.loads((output / "result.json").read_text())
+        # The X-ray is the reference's own DRR.
+        assert record["registration"]["ncc"] > 0.9
+        assert "frontal" in capsys.readouterr().out
+
+
+def test_register_keeps_an_earlier_result(phantom_xray_file, tiny_bundle, tmp_path, capsys):
+    (tmp_path / "result.json").write_text("{}")
+    arguments = ["register", "--xray", str(phantom_xray_file), "--bundle", str(tiny_bundle.path)]
+    assert main([*arguments, "--output", str(tmp_path)]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_bundle_verify(tiny_bundle, tmp_path, capsys):
+    assert main(["bundle", "verify", str(tiny_bundle.path)]) == 0
+    said = capsys.readouterr().out
+    assert tiny_bundle.sha256 in said and "sound" in said and "coarse" in said
+    assert main(["bundle", "verify", str(tmp_path)]) == 2
+
+
+def test_demo_makes_both_cases_and_a_page_that_links_them(tiny_bundle, tmp_path, capsys):
+    output = tmp_path / "demo"
+    assert main(["demo", "--bundle", str(tiny_bundle.path), "--output", str(output)]) == 0
+    page = (output / "index.html").read_text()
+    for case in ("xray", "ct_with_drrs"):
+        assert f'href="{case}/report.html"' in page
+        for name in ("report.html", "overview.png", "reconstruction.nii.gz", "result.json"):
+            assert (output / case / name).stat().st_size > 0
+    assert "CC BY 3.0" in (output / "ATTRIBUTION.md").read_text()
+    record = json.loads((output / "ct_with_drrs" / "result.json").read_text())
+    assert [row["role"] for row in record["registration"]] == ["frontal", "lateral"]
+    assert record["metrics"]["sr"]["psnr"] > 0
+    assert json.loads((output / "xray" / "result.json").read_text())["metrics"] is None
+    assert str(output / "index.html") in capsys.readouterr().out
+
+
+def test_selfcheck_names_versions_and_runs(capsys):
+    code = main(["selfcheck"])
+    said = capsys.readouterr().out
+    for word in ("AXON:", "torch ", "memory:", "disk:", "device:", "OpenGL:", "tiny run:"):
+        assert word in said
+    assert "finite and repeatable" in said
+    assert code == (1 if "FAILED" in said else 0)

@@ -1,0 +1,159 @@
+"""The Brownian bridge: marginals, objectives, and the variance of its sampler."""
+
+import math
+
+import pytest
+import torch
+
+from axon_backend.diffusion.bridge import OBJECTIVES, BrownianBridge
+
+SHAPE = (1, 1, 40, 40, 40)
+COUNT = math.prod(SHAPE)
+
+
+def fields(seed: int = 0, shape: tuple[int, ...] = SHAPE) -> list[torch.Tensor]:
+    """Y, F(x) and e."""
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(shape, generator=generator) for _ in range(3)]
+
+
+@pytest.mark.parametrize("t", [0, 250, 500, 999])
+def test_marginals_are_those_of_equation_2(t):
+    bridge = BrownianBridge(variance=0.7)
+    m = 0.001 + 0.998 * t / 999
+    d = 2 * 0.7 * (m - m * m)
+    noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(t))
+    y, end = torch.full(SHAPE, 0.4), torch.full(SHAPE, -0.9)
+    x = bridge.diffuse(y, end, torch.tensor([t]), noise)
+    assert float(x.mean()) == pytest.approx((1 - m) * 0.4 - m * 0.9, abs=5 * (d / COUNT) ** 0.5)
+    assert float(x.var()) == pytest.approx(d, rel=5 * (2 / COUNT) ** 0.5)
+
+
+def test_ends_and_middle_of_the_schedule():
+    bridge = BrownianBridge(variance=0.1)
+    t = torch.tensor([0, 999])
+    assert bridge.m(t).flatten().tolist() == pytest.approx([0.001, 0.999])
+    assert bridge.m(t).shape == (2, 1, 1, 1, 1)
+    assert bridge.d(t).flatten().tolist() == pytest.approx([0.1 * 2 * 0.000999] * 2, rel=1e-4)
+    largest = max(float(bridge.d(torch.tensor([t]))) for t in range(1000))
+    assert largest == pytest.approx(0.05, rel=1e-5)
+    y, end, noise = fields()
+    assert (bridge.diffuse(y, end, t[:1], 0 * noise) - y).abs().max() < 0.01
+    assert (bridge.diffuse(y, end, t[1:], 0 * noise) - end).abs().max() < 0.01
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_estimate_undoes_the_target(objective):
+    bridge = BrownianBridge(objective=objective, variance=0.5)
+    y, end, noise = fields(shape=(3, 1, 4, 4, 4))
+    t = torch.tensor([0, 400, 999])
+    x = bridge.diffuse(y, end, t, noise)
+    estimate = bridge.estimate(bridge.target(y, end, t, noise), x, end, t)
+    # The noise objective divides by 1 - m_T = 0.001.
+    assert torch.allclose(estimate, y, atol=2e-3 if objective == "noise" else 1e-5)
+
+
+def test_the_grad_target_is_equation_3():
+    bridge = BrownianBridge(variance=0.3)
+    y, end, noise = fields(shape=(1, 1, 3, 3, 3))
+    t = torch.tensor([321])
+    m = 0.001 + 0.998 * 321 / 999
+    expected = m * (end - y) + (0.6 * (m - m * m)) ** 0.5 * noise
+    assert torch.allclose(bridge.target(y, end, t, noise), expected, atol=1e-6)
+
+
+def test_unknown_objective_is_refused():
+    with pytest.raises(ValueError, match="objective"):
+        BrownianBridge(objective="image")
+
+
+def test_schedule():
+    bridge = BrownianBridge()
+    assert bridge.schedule(1) == [999]
+    assert bridge.schedule(4) == [999, 666, 333, 0]
+    with pytest.raises(ValueError, match="at least one"):
+        bridge.schedule(0)
+
+
+@pytest.mark.parametrize("eta", [1.0, 0.5, 0.0])
+def test_every_step_has_the_variance_of_the_bridge(eta):
+    """With an oracle for a fixed Y, what the network is fed has mean and variance of eq. 2 at
+    every step, whatever eta is."""
+    bridge = BrownianBridge(variance=0.5)
+    y, end, _ = fields(3)
+    ratios, means = [], []
+
+    def oracle(x, t):
+        rest = x - (1 - bridge.m(t)) * y - bridge.m(t) * end
+        ratios.append(float(rest.var() / bridge.d(t)))
+        means.append(float(rest.mean() / bridge.d(t).sqrt()))
+        return y
+
+    bridge.sample(oracle, end, 20, eta=eta, generator=torch.Generator().manual_seed(5))
+    assert len(ratios) == 20
+    assert ratios == pytest.approx([1.0] * 20, abs=5 * (2 / COUNT) ** 0.5)
+    assert means == pytest.approx([0.0] * 20, abs=5 / COUNT**0.5)
+
+
+@pytest.mark.parametrize("eta", [1.0, 0.0])
+def test_samples_of_a_gaussian_have_its_mean_and_spread(eta):
+    """Y ~ N(0.3, 0.2^2) and the posterior mean as the denoiser: with many steps the samples are
+    drawn from it."""
+    bridge = BrownianBridge(variance=0.2)
+    mean, spread = 0.3, 0.2
+    end = torch.full((1, 1, 24, 24, 24), 0.8)
+
+    def posterior_mean(x, t):
+        m, d = bridge.m(t), bridge.d(t)
+        gain = (1 - m) * spread**2 / ((1 - m) ** 2 * spread**2 + d)
+        return mean + gain * (x - (1 - m) * mean - m * end)
+
+    few, many = (
+        bridge.sample(posterior_mean, end, n, eta=eta, generator=torch.Generator().manual_seed(1))
+        for n in (20, 800)
+    )
+    assert float(many.mean()) == pytest.approx(mean, abs=0.01)
+    assert float(many.std()) == pytest.approx(spread, rel=0.04)
+    assert few.std() < many.std()  # what few steps cost
+
+
+@pytest.mark.parametrize("eta", [1.0, 0.5, 0.0])
+@pytest.mark.parametrize("count", [1, 2, 10])
+def test_a_perfect_denoiser_is_recovered(count, eta):
+    y, end, _ = fields(shape=(2, 1, 4, 4, 4))
+    calls = []
+
+    def perfect(x, t):
+        assert torch.isfinite(x).all() and t.shape == (2,)
+        calls.append(int(t[0]))
+        return y
+
+    steps = []
+    out = BrownianBridge().sample(
+        perfect, end, count, eta=eta, on_step=lambda *a: steps.append(a[:2])
+    )
+    assert torch.equal(out, y)
+    assert calls == BrownianBridge().schedule(count)
+    assert steps == [(i + 1, count) for i in range(count)]
+
+
+def test_the_seed_decides_the_sample():
+    bridge = BrownianBridge()
+    _, end, _ = fields(shape=(1, 1, 4, 4, 4))
+
+    def run(seed):
+        return bridge.sample(
+            lambda x, t: 0.5 * x, end, 5, generator=torch.Generator().manual_seed(seed)
+        )
+
+    assert torch.equal(run(1), run(1))
+    assert not torch.equal(run(1), run(2))
+
+
+def test_eta_zero_draws_only_the_start():
+    """The deterministic walk uses the generator once, so its state tells how often."""
+    _, end, _ = fields(shape=(1, 1, 4, 4, 4))
+    walked, drawn = (torch.Generator().manual_seed(9) for _ in range(2))
+    BrownianBridge().sample(lambda x, t: 0.5 * x, end, 6, eta=0.0, generator=walked)
+    torch.randn(end.shape, generator=drawn)
+    assert torch.equal(walked.get_state(), drawn.get_state())

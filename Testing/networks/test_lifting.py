@@ -1,0 +1,103 @@
+"""Lifting: which picture value lands in which voxel."""
+
+import numpy as np
+import pytest
+import torch
+
+from axon_backend.imaging.frame import ThoraxFrame
+from axon_backend.imaging.view import View
+from axon_backend.networks.lifting import LIFTINGS, back_project, lift
+from axon_backend.physics.drr import render
+from axon_backend.physics.geometry import FIELD_OF_VIEW, AcquisitionGeometry, beam_parameter
+
+D = 8
+NO_BEAM = torch.zeros(1)
+
+
+@pytest.mark.parametrize("lifting", LIFTINGS)
+@pytest.mark.parametrize("frontal", [True, False])
+def test_shapes(lifting, frontal):
+    channels = 3 if lifting in ("repeat", "backproject") else 3 * D
+    volume = lift(torch.randn(2, channels, D, D), D, frontal, lifting, torch.zeros(2))
+    assert volume.shape == (2, 3, D, D, D)
+
+
+def test_unknown_lifting_is_refused():
+    with pytest.raises(ValueError, match="lifting"):
+        lift(torch.zeros(1, 1, D, D), D, True, "attention", NO_BEAM)
+
+
+@pytest.mark.parametrize("lifting", ["reshape", "project"])
+def test_channel_c_d_becomes_plane_d_of_feature_c(lifting):
+    features = torch.arange(2.0 * D).reshape(1, 2 * D, 1, 1).expand(1, 2 * D, D, D)
+    expected = torch.arange(2.0 * D).reshape(2, D)
+    frontal = lift(features, D, True, lifting, NO_BEAM)  # depth is y
+    assert torch.allclose(frontal, expected[None, :, None, :, None].expand_as(frontal))
+    lateral = lift(features, D, False, lifting, NO_BEAM)  # depth is x
+    assert torch.allclose(lateral, expected[None, :, None, None, :].expand_as(lateral))
+
+
+def ramps() -> tuple[torch.Tensor, torch.Tensor]:
+    """A picture that says its column, and one that says its row, -1 to 1 over the picture."""
+    ramp = (torch.arange(32) + 0.5) / 16 - 1
+    return ramp.expand(1, 1, 32, 32), ramp[:, None].expand(1, 1, 32, 32)
+
+
+CENTRES = (torch.arange(D) + 0.5) / (D / 2) - 1
+
+
+@pytest.mark.parametrize("frontal", [True, False])
+def test_a_voxel_takes_the_pixel_in_front_of_it(frontal):
+    """Columns run with x (frontal) or y (lateral), rows against z; the picture is wider than the
+    box by the field of view."""
+    column, row = (lift(r, D, frontal, "repeat", NO_BEAM)[0, 0] for r in ramps())
+    across = CENTRES[None, None, :] if frontal else CENTRES[None, :, None]
+    assert torch.allclose(column, (across / FIELD_OF_VIEW).expand(D, D, D), atol=1e-6)
+    assert torch.allclose(row, (-CENTRES[:, None, None] / FIELD_OF_VIEW).expand(D, D, D), atol=1e-6)
+
+
+@pytest.mark.parametrize("frontal", [True, False])
+def test_the_cone_beam_magnifies_the_planes_near_the_source(frontal):
+    beam = 0.07
+    column = lift(ramps()[0], D, frontal, "backproject", torch.tensor([beam]))[0, 0]
+    zoom = 1 / (1 - beam * CENTRES) / FIELD_OF_VIEW
+    if frontal:
+        expected = zoom[None, :, None] * CENTRES[None, None, :]
+    else:
+        expected = zoom[None, None, :] * CENTRES[None, :, None]
+    assert torch.allclose(column, expected.expand(D, D, D), atol=1e-6)
+
+
+def test_an_absent_lateral_view_is_zero():
+    out = back_project([torch.ones(1, 1, 32, 32)], D, torch.zeros(1, 2))
+    assert out.shape == (1, 2, D, D, D)
+    assert torch.allclose(out[:, 0], torch.ones(())) and not out[:, 1].any()
+
+
+def found_and_true(front: View, side: View, flip: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Voxel (z, y, x) of the brightest point of the back-projected product of two DRRs of a small
+    ball, and the ball's own; a short tube distance makes the magnification matter."""
+    n, sod = 32, 500.0
+    frame = ThoraxFrame((10.0, -20.0, 30.0), (300.0, 200.0, 280.0))
+    true = np.array([26, 5, 4])
+    spacing, origin = frame.spacing_mm(n), frame.origin_mm(n)
+    z, y, x = np.meshgrid(*(np.arange(n) - t for t in true), indexing="ij")
+    ball = torch.as_tensor(np.exp(-0.5 * (x**2 + y**2 + z**2) / 0.8**2), dtype=torch.float32)
+    views = (front, side)
+    geometries = [
+        AcquisitionGeometry.of_frame(frame, v, sid_mm=sod + 200, sod_mm=sod) for v in views
+    ]
+    pictures = render(ball, origin, spacing, geometries, 128)
+    beams = [beam_parameter(frame.size_mm[1 if v.is_frontal else 0], sod, v) for v in views]
+    seen = back_project([p[None, None] for p in pictures], n, flip * torch.tensor([beams]))
+    product = (seen[0, 0] * seen[0, 1]).numpy()
+    return np.array(np.unravel_index(product.argmax(), product.shape)), true
+
+
+@pytest.mark.parametrize("front", [View.pa, View.ap])
+@pytest.mark.parametrize("side", [View.lateral_left, View.lateral_right])
+def test_two_drrs_of_a_ball_meet_at_the_ball(front, side):
+    found, true = found_and_true(front, side)
+    assert np.abs(found - true).max() <= 1
+    mirrored, _ = found_and_true(front, side, flip=-1.0)
+    assert np.abs(mirrored - true).max() > 1  # the wrong sign of the beam would be noticed

@@ -1,0 +1,58 @@
+"""SR-Net starts as trilinear enlargement and does not depend on its chunks."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from axon_backend.networks.srnet import SRConfig, SRNet
+
+
+def volume() -> torch.Tensor:
+    return torch.rand(1, 1, 8, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def shaken(config: SRConfig) -> SRNet:
+    torch.manual_seed(1)
+    net = SRNet(config).eval()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape))
+    return net
+
+
+@pytest.mark.parametrize("gamma", [2, 4])
+@torch.no_grad()
+def test_untrained_it_is_trilinear(gamma):
+    net = SRNet(SRConfig(gamma=gamma, features=4, blocks=1, growth=2))
+    expected = F.interpolate(volume(), scale_factor=gamma, mode="trilinear", align_corners=False)
+    assert torch.equal(net(volume()), expected)
+
+
+@torch.no_grad()
+def test_gamma_one_returns_the_volume():
+    assert torch.equal(SRNet(SRConfig(gamma=1, features=4, blocks=1))(volume()), volume())
+
+
+@pytest.mark.parametrize("gamma", [0, 3, 8])
+def test_other_enlargements_are_refused(gamma):
+    with pytest.raises(ValueError, match="gamma"):
+        SRConfig(gamma=gamma)
+
+
+@pytest.mark.parametrize("gamma", [2, 4])
+@torch.no_grad()
+def test_slices_at_a_time_do_not_matter(gamma):
+    whole = shaken(SRConfig(gamma=gamma, features=4, blocks=1, growth=2, slices=64))
+    pieces = SRNet(SRConfig(gamma=gamma, features=4, blocks=1, growth=2, slices=3))
+    pieces.load_state_dict(whole.state_dict())
+    out = whole(volume())
+    assert out.shape == (1, 1, *(8 * gamma,) * 3)
+    assert torch.allclose(out, pieces(volume()), atol=1e-5)
+    smooth = F.interpolate(volume(), scale_factor=gamma, mode="trilinear", align_corners=False)
+    assert not torch.allclose(out, smooth, atol=1e-3)
+
+
+def test_gradients_reach_every_layer():
+    net = shaken(SRConfig(gamma=4, features=4, blocks=1, growth=2))
+    net(volume()).square().mean().backward()
+    assert all(p.grad is not None and p.grad.any() for p in net.parameters())

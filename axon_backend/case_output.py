@@ -1,0 +1,88 @@
+"""The files of one reconstruction: volumes, pictures, report and the record of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from axon_backend import DISCLAIMER
+from axon_backend.errors import Cancelled
+from axon_backend.imaging.write import write_json, write_volume
+from axon_backend.methods.axon import STAGES
+from axon_backend.reconstruct import Reconstruction
+
+CASE_FILES = (
+    "reconstruction.nii.gz",
+    *(f"{stage}.nii.gz" for stage in STAGES),
+    "deviation.nii.gz",
+    "overview.png",
+    "report.html",
+    "result.json",
+)
+
+
+def write_case(
+    folder: Path,
+    result: Reconstruction,
+    *,
+    keep_stages: bool = False,
+    cancelled: Callable[[], bool] | None = None,
+) -> dict[str, Any]:
+    """Write a reconstruction into an existing, empty folder.
+
+    Always: ``reconstruction.nii.gz`` (the last stage, int16 HU, LPS millimetres of the thorax
+    frame), ``overview.png``, ``report.html``, ``result.json``. With several samples also
+    ``deviation.nii.gz`` (their standard deviation in HU), and with ``keep_stages`` one volume per
+    stage. Returns what ``result.json`` holds.
+
+    Raises:
+        AxonInputError: a file cannot be written.
+        Cancelled: ``cancelled()`` was true between two files.
+    """
+    from axon_backend.evaluation.report import write_report
+
+    def check() -> None:
+        if cancelled is not None and cancelled():
+            raise Cancelled("stopped while the results were written")
+
+    record = dict(result.record)
+    record["created"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    note = f"seed {record['seed']}, bundle {record['bundle']['sha256'][:12]}"
+    volumes = {"reconstruction": result.volume}
+    if keep_stages:
+        volumes |= result.volumes
+    if result.deviation:
+        volumes["deviation"] = result.deviation[result.final_stage]
+    for name, volume in volumes.items():
+        check()
+        write_volume(folder / f"{name}.nii.gz", volume, result.frame, note)
+    check()
+    names = [*(f"{name}.nii.gz" for name in volumes), "overview.png", "report.html", "result.json"]
+    record["files"] = names
+    # TODO pictures
+    check()
+    write_json(folder / "result.json", record)
+    return record
+
+
+def summary(result: Reconstruction, folder: Path) -> str:
+    """A few lines for the terminal."""
+    record = result.record
+    n = result.volume.shape[0]
+    spacing = " x ".join(f"{s:.2f}" for s in result.frame.spacing_mm(n))
+    lines = [
+        f"{folder / 'reconstruction.nii.gz'} ({n} x {n} x {n} voxels of {spacing} mm)",
+        f"  report: {folder / 'report.html'}",
+        f"  stages: {', '.join(s['name'] for s in record['stages'])}; "
+        f"{sum(record['seconds'].values()):.0f} s on {record['device']}; seed {record['seed']}",
+    ]
+    if record["metrics"]:
+        last = record["metrics"][result.final_stage]
+        lines.append(
+            f"  against the CT: PSNR {last['psnr']:.2f} dB, SSIM {last['ssim3d_gauss11']:.3f}"
+        )
+    lines += [f"  Warning: {warning}" for warning in record["warnings"]]
+    lines.append(f"  {DISCLAIMER}.")
+    return "\n".join(lines)

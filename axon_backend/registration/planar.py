@@ -1,0 +1,178 @@
+"""2-D registration of an X-ray to a DRR: coarse search, then Mattes mutual information.
+
+A clinical X-ray and a DRR share the anatomy but not the grey scale, so the fine step maximises
+mutual information (Mattes et al. 2003, SimpleITK). MI alone drifts between different patients;
+its result is kept only if the pictures agree better than at the start of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+
+from axon_backend.registration.orientation import orientation_warnings
+from axon_backend.registration.quality import (
+    RegistrationQuality,
+    assess,
+    gradient_ncc,
+    local_contrast,
+    ncc,
+)
+from axon_backend.registration.resample import resample_picture
+from axon_backend.registration.search import find_chest, shrink_to
+
+WORKING_SIZE = 256
+TRANSFORMS = ("similarity", "affine")
+# A chest is not turned by more, nor stretched more against the reference than this.
+MAX_ROTATION_DEG, MAX_STRETCH, MAX_SHEAR = 20.0, 1.3, 0.12
+
+
+@dataclass(frozen=True)
+class PlanarRegistration:
+    """Where the reference's field of view lies in a picture.
+
+    Attributes:
+        matrix: (3, 3), field of view in [0, 1]^2 (x to the viewer's right, y down) -> pixel
+            coordinates (column, row) of the picture.
+        quality: scores and warnings.
+        rotation_deg: of the picture against the reference, positive clockwise as seen.
+    """
+
+    matrix: np.ndarray
+    quality: RegistrationQuality
+
+    @property
+    def rotation_deg(self) -> float:
+        """Rotation part of the matrix."""
+        return float(np.degrees(np.arctan2(self.matrix[1, 0], self.matrix[0, 0])))
+
+
+def _score(moving: np.ndarray, fixed: np.ndarray, matrix: np.ndarray) -> float:
+    """Mean of NCC and gradient NCC at a placement; uncovered parts count against it."""
+    moved, valid = resample_picture(moving, matrix, fixed.shape[0])
+    if valid.mean() < 0.4:
+        return -1.0
+    a, b = local_contrast(moved, valid), local_contrast(fixed, valid)
+    agreement = 0.5 * (ncc(a, b, valid) + gradient_ncc(a, b, valid))
+    return agreement * float(0.5 + 0.5 * valid.mean())
+
+
+def _plausible(matrix: np.ndarray) -> bool:
+    x, y = matrix[:2, 0], matrix[:2, 1]
+    stretch = np.linalg.norm(x) / np.linalg.norm(y)
+    shear = abs(x @ y) / (np.linalg.norm(x) * np.linalg.norm(y))
+    turn = abs(np.degrees(np.arctan2(x[1], x[0])))
+    upright = np.linalg.det(matrix[:2, :2]) > 0
+    return bool(
+        upright
+        and turn <= MAX_ROTATION_DEG
+        and 1 / MAX_STRETCH <= stretch <= MAX_STRETCH
+        and shear <= MAX_SHEAR
+    )
+
+
+def _mattes(
+    moving: np.ndarray, fixed: np.ndarray, start: np.ndarray, kind: str, seed: int
+) -> np.ndarray:
+    """Refine a placement by Mattes MI over three resolutions; returns the new matrix."""
+    n = fixed.shape[0]
+    long_side = float(max(moving.shape))
+    # Both pictures in units of about one field of view, so that one step size fits all.
+    target = sitk.GetImageFromArray(fixed.astype(np.float32))
+    target.SetSpacing((1 / n, 1 / n))
+    target.SetOrigin((0.5 / n, 0.5 / n))
+    picture = sitk.GetImageFromArray(moving.astype(np.float32))
+    picture.SetSpacing((1 / long_side,) * 2)
+    first = np.diag([1 / long_side, 1 / long_side, 1.0]) @ start
+    if kind == "similarity":
+        transform = sitk.Similarity2DTransform()
+        scale = float(np.sqrt(abs(np.linalg.det(first[:2, :2]))))
+        transform.SetCenter((0.5, 0.5))
+        transform.SetAngle(float(np.arctan2(first[1, 0], first[0, 0])))
+        transform.SetScale(scale)
+    else:
+        transform = sitk.AffineTransform(2)
+        transform.SetCenter((0.5, 0.5))
+        transform.SetMatrix(first[:2, :2].ravel().tolist())
+    middle = np.array([0.5, 0.5])
+    transform.SetTranslation((first[:2, :2] @ middle + first[:2, 2] - middle).tolist())
+
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsMattesMutualInformation(32)
+    method.SetMetricSamplingStrategy(method.REGULAR)
+    method.SetMetricSamplingPercentage(0.5, seed=seed + 1)
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetOptimizerAsRegularStepGradientDescent(0.02, 1e-4, 60, 0.6, 1e-8)
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetShrinkFactorsPerLevel([4, 2, 1])
+    method.SetSmoothingSigmasPerLevel([4 / n, 2 / n, 1 / n])
+    method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
+    method.SetInitialTransform(transform, inPlace=True)
+    try:
+        method.Execute(target, picture)
+    except RuntimeError:  # no overlap left, for example: the start stands
+        return start
+    origin = np.array(transform.TransformPoint((0.0, 0.0)))
+    columns = [np.array(transform.TransformPoint(p)) - origin for p in ((1.0, 0.0), (0.0, 1.0))]
+    matrix = np.eye(3)
+    matrix[:2, 0], matrix[:2, 1], matrix[:2, 2] = columns[0], columns[1], origin
+    return np.diag([long_side, long_side, 1.0]) @ matrix
+
+
+def register_planar(
+    moving: np.ndarray,
+    fixed: np.ndarray,
+    *,
+    transform: str = "similarity",
+    seed: int = 0,
+) -> PlanarRegistration:
+    """Find the reference's field of view in a picture.
+
+    Args:
+        moving: (H, W) X-ray, log-linear, bright = bone, right way up.
+        fixed: (N, N) DRR of the CT or of the atlas with square pixels.
+        transform: ``similarity`` (same patient) or ``affine`` (proportions may differ).
+        seed: of the metric's sampling; the same seed gives the same result.
+
+    Returns:
+        The placement with its quality. A poor one is returned too, with a warning.
+    """
+    if transform not in TRANSFORMS:
+        raise ValueError(f"transform must be one of {TRANSFORMS}, got {transform!r}")
+    # Work at about the reference's working resolution: smaller pictures, same field.
+    factor = max(1, max(moving.shape) // (2 * WORKING_SIZE))
+    h, w = (n // factor * factor for n in moving.shape)
+    small = moving[:h, :w].reshape(h // factor, factor, w // factor, factor).mean((1, 3))
+    target = shrink_to(fixed, WORKING_SIZE)
+    best, best_score = None, -np.inf
+    for start in find_chest(small, target):
+        candidates = [start.matrix()]
+        refined = _mattes(small, target, start.matrix(), "similarity", seed)
+        candidates.append(refined)
+        if transform == "affine":
+            candidates.append(_mattes(small, target, refined, "affine", seed))
+        for matrix in candidates:
+            if not _plausible(matrix):
+                continue
+            score = _score(small, target, matrix)
+            if score > best_score:
+                best, best_score = matrix, score
+    if best is None:
+        best = place_without_registration(small, WORKING_SIZE).matrix
+    moved, valid = resample_picture(small, best, WORKING_SIZE)
+    quality = assess(moved, target, valid, orientation_warnings(moved, target, valid))
+    # Pixel (i) of the shrunk picture covers pixels factor * i ... of the full one.
+    lift = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1]])
+    return PlanarRegistration(lift @ best, quality)
+
+
+def place_without_registration(moving: np.ndarray, size: int) -> PlanarRegistration:
+    """The picture as it is: its whole area, stretched, is the field of view."""
+    h, w = moving.shape
+    matrix = np.array([[w, 0, -0.5], [0, h, -0.5], [0, 0, 1.0]])
+    quality = RegistrationQuality(
+        0.0, 0.0, 0.0, "not registered", ("the X-ray was taken as already in place",)
+    )
+    return PlanarRegistration(matrix, quality)

@@ -1,0 +1,112 @@
+"""How well a placed X-ray agrees with its DRR, in three numbers and one word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+# Thresholds on the mean of NCC and gradient NCC of locally normalised pictures, set on 41 clinical
+# frontal X-rays registered to the mean of twelve other patients, each looked at.
+GOOD, FAIR = 0.50, 0.36
+
+
+@dataclass(frozen=True)
+class RegistrationQuality:
+    """Scores on the overlap of the two pictures.
+
+    Attributes:
+        ncc: normalised cross-correlation after :func:`local_contrast`, 1 = equal.
+        gradient_ncc: the same of the gradients, which borders decide.
+        mutual_information: in nats, 32 bins, of the unprocessed greys.
+        verdict: ``good``, ``fair`` or ``poor``.
+        warnings: what the user should look at, in plain words.
+    """
+
+    ncc: float
+    gradient_ncc: float
+    mutual_information: float
+    verdict: str
+    warnings: tuple[str, ...] = ()
+
+
+def local_contrast(picture: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+    """(H, W) -> zero local mean and unit local deviation, over a Gaussian of 1/8 of the width.
+
+    Takes the grey scale, the exposure and slow gradients out of the comparison. Pixels that are
+    not ``valid`` do not count and become 0.
+    """
+    weight = np.ones(picture.shape, np.float32) if valid is None else valid.astype(np.float32)
+    sigma = picture.shape[1] / 8
+    smooth = lambda a: ndimage.gaussian_filter(a, sigma, mode="constant")  # noqa: E731
+    total = smooth(weight) + 1e-6
+    mean = smooth(picture * weight) / total
+    variance = smooth((picture - mean) ** 2 * weight) / total
+    return ((picture - mean) / np.sqrt(variance + 1e-8) * weight).astype(np.float32)
+
+
+def ncc(a: np.ndarray, b: np.ndarray, valid: np.ndarray) -> float:
+    """Pearson's correlation of two pictures over the valid pixels; 0 where either is constant."""
+    x, y = a[valid].astype(np.float64), b[valid].astype(np.float64)
+    if x.size < 2:
+        return 0.0
+    x, y = x - x.mean(), y - y.mean()
+    scale = np.sqrt((x * x).sum() * (y * y).sum())
+    return float((x * y).sum() / scale) if scale > 1e-12 else 0.0
+
+
+def gradient_ncc(a: np.ndarray, b: np.ndarray, valid: np.ndarray) -> float:
+    """Mean NCC of the row and the column derivatives at a scale of 1/64 of the width."""
+    sigma = a.shape[1] / 64
+    inside = ndimage.binary_erosion(valid, iterations=max(1, int(2 * sigma)), border_value=1)
+    return float(
+        np.mean(
+            [
+                ncc(
+                    ndimage.gaussian_filter(a, sigma, order),
+                    ndimage.gaussian_filter(b, sigma, order),
+                    inside,
+                )
+                for order in ((0, 1), (1, 0))
+            ]
+        )
+    )
+
+
+def mutual_information(a: np.ndarray, b: np.ndarray, valid: np.ndarray, bins: int = 32) -> float:
+    """``sum p(a,b) log(p(a,b) / (p(a) p(b)))`` over a joint histogram, in nats; 0 if empty."""
+    if valid.sum() < bins:
+        return 0.0
+    joint = np.histogram2d(a[valid].ravel(), b[valid].ravel(), bins)[0]
+    joint /= joint.sum()
+    outer = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    seen = joint > 0
+    return float((joint[seen] * np.log(joint[seen] / outer[seen])).sum())
+
+
+def assess(
+    moved: np.ndarray, fixed: np.ndarray, valid: np.ndarray, warnings: tuple[str, ...] = ()
+) -> RegistrationQuality:
+    """Score a placed X-ray against its DRR; both (N, N) on the same grid."""
+    a, b = local_contrast(moved, valid), local_contrast(fixed, valid)
+    grey, edges = ncc(a, b, valid), gradient_ncc(a, b, valid)
+    score = 0.5 * (grey + edges)
+    verdict = "good" if score >= GOOD else "fair" if score >= FAIR else "poor"
+    notes = list(warnings)
+    if verdict == "poor":
+        notes.append(
+            f"the registration is poor (score {score:.2f}, below {FAIR}): the picture and the "
+            "reference hardly agree, so do not trust the reconstruction before looking at the "
+            "overlay"
+        )
+    covered = float(valid.mean())
+    if covered < 0.8:
+        notes.append(f"the X-ray covers only {100 * covered:.0f} % of the chest's field of view")
+    return RegistrationQuality(
+        round(grey, 4),
+        round(edges, 4),
+        round(mutual_information(moved, fixed, valid), 4),
+        verdict,
+        tuple(notes),
+    )

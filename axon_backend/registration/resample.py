@@ -1,0 +1,33 @@
+"""Sampling a picture on another grid."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+
+def resample_picture(
+    pixels: np.ndarray, matrix: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sample a picture on a unit square's grid.
+
+    Args:
+        pixels: (H, W) picture.
+        matrix: (3, 3), maps (x, y, 1) in [0, 1]^2 of the new picture to (column, row, 1) of the
+            old one; pixel centres are whole numbers there.
+        size: side of the new picture; pixel centres at (i + 0.5) / size.
+
+    Returns:
+        (size, size) float32 values and the bool mask of what lies inside the old picture.
+    """
+    shrink = np.sqrt(abs(np.linalg.det(matrix[:2, :2]))) / size
+    source = pixels.astype(np.float32)
+    if shrink > 1.0:  # fewer pixels than before: blur what they cannot carry
+        source = ndimage.gaussian_filter(source, 0.5 * np.sqrt(shrink**2 - 1))
+    c = (np.arange(size) + 0.5) / size
+    x, y = np.meshgrid(c, c)
+    column, row = (matrix[i, 0] * x + matrix[i, 1] * y + matrix[i, 2] for i in range(2))
+    values = ndimage.map_coordinates(source, [row, column], order=1, mode="nearest")
+    h, w = pixels.shape
+    valid = (row >= -0.5) & (row <= h - 0.5) & (column >= -0.5) & (column <= w - 0.5)
+    return values.astype(np.float32), valid
