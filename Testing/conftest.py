@@ -24,9 +24,9 @@ def phantom_hu() -> np.ndarray:
     z, y, x = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in PHANTOM_SHAPE), indexing="ij")
 
     def inside(centre, radii):
-        return sum(
-            ((a - c) / r) ** 2 for a, c, r in zip((z, y, x), centre, radii, strict=True)
-        ) <= 1
+        return (
+            sum(((a - c) / r) ** 2 for a, c, r in zip((z, y, x), centre, radii, strict=True)) <= 1
+        )
 
     hu = np.full(PHANTOM_SHAPE, -1000.0, np.float32)
     hu[((y - 32) / 27) ** 2 + ((x - 44) / 40) ** 2 <= 1] = 40.0

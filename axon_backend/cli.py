@@ -10,6 +10,7 @@ import argparse
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
 from axon_backend import DISCLAIMER, __version__
 from axon_backend.errors import AxonInputError, Cancelled
@@ -66,7 +67,9 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _command(commands, name: str, help: str, run: str | None = None) -> argparse.ArgumentParser:
+def _command(
+    commands: Any, name: str, help: str, run: str | None = None
+) -> argparse.ArgumentParser:
     one = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
     one.set_defaults(run=run or name)
     one.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -74,18 +77,34 @@ def _command(commands, name: str, help: str, run: str | None = None) -> argparse
 
 
 def _reconstruct(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--frontal", required=True, metavar="FILE",
-                     help="PA or AP X-ray: DICOM, PNG, JPG, TIFF, NIfTI, NRRD or MHA")
+    one.add_argument(
+        "--frontal",
+        required=True,
+        metavar="FILE",
+        help="PA or AP X-ray: DICOM, PNG, JPG, TIFF, NIfTI, NRRD or MHA",
+    )
     one.add_argument("--lateral", metavar="FILE", help="lateral X-ray of the same patient")
-    one.add_argument("--ct", metavar="PATH",
-                     help="CT of the same patient: the registration's reference and ground truth")
+    one.add_argument(
+        "--ct",
+        metavar="PATH",
+        help="CT of the same patient: the registration's reference and ground truth",
+    )
     one.add_argument("--view", choices=("pa", "ap"), help="overrules the frontal file's own tags")
-    one.add_argument("--no-register", action="store_true",
-                     help="take the X-rays as being in the frame already")
-    one.add_argument("--keep-stages", action="store_true",
-                     help="also write coarse.nii.gz, fine.nii.gz and sr.nii.gz")
-    one.add_argument("--samples", type=int, default=1, metavar="K",
-                     help="mean of K seeds, with deviation.nii.gz (default 1)")
+    one.add_argument(
+        "--no-register", action="store_true", help="take the X-rays as being in the frame already"
+    )
+    one.add_argument(
+        "--keep-stages",
+        action="store_true",
+        help="also write coarse.nii.gz, fine.nii.gz and sr.nii.gz",
+    )
+    one.add_argument(
+        "--samples",
+        type=int,
+        default=1,
+        metavar="K",
+        help="mean of K seeds, with deviation.nii.gz (default 1)",
+    )
     _model(one)
     _sampling(one)
     _output(one)
@@ -93,8 +112,12 @@ def _reconstruct(one: argparse.ArgumentParser) -> None:
 
 def _drr(one: argparse.ArgumentParser) -> None:
     one.add_argument("--ct", required=True, metavar="PATH", help="a CT file or DICOM folder")
-    one.add_argument("--view", required=True, choices=("pa", "ap", "lateral", "ll", "rl"),
-                     help="lateral is ll, with the left side at the detector")
+    one.add_argument(
+        "--view",
+        required=True,
+        choices=("pa", "ap", "lateral", "ll", "rl"),
+        help="lateral is ll, with the left side at the detector",
+    )
     one.add_argument("--size", type=int, default=1024, metavar="N", help="pixels a side (1024)")
     one.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
     _output(one, "FILE", "a 16-bit .png, or .nii.gz, .nii, .nrrd, .mha with true millimetres")
@@ -104,18 +127,26 @@ def _register(one: argparse.ArgumentParser) -> None:
     one.add_argument("--xray", required=True, metavar="FILE")
     reference = one.add_mutually_exclusive_group()
     reference.add_argument("--ct", metavar="PATH", help="CT of the same patient")
-    reference.add_argument("--bundle", metavar="DIR",
-                           help="the bundle whose atlas is the reference (default: the shipped)")
-    one.add_argument("--view", choices=("pa", "ap", "lateral", "ll", "rl"),
-                     help="overrules the file's own tags")
+    reference.add_argument(
+        "--bundle",
+        metavar="DIR",
+        help="the bundle whose atlas is the reference (default: the shipped)",
+    )
+    one.add_argument(
+        "--view", choices=("pa", "ap", "lateral", "ll", "rl"), help="overrules the file's own tags"
+    )
     one.add_argument("--seed", type=int, default=0, metavar="S")
     _output(one)
 
 
 def _evaluate(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--manifest", required=True, metavar="FILE",
-                     help='JSON list of {"id", "frontal", "lateral", "ct", "split"}; paths are '
-                          "relative to it; null X-rays are rendered from the CT")
+    one.add_argument(
+        "--manifest",
+        required=True,
+        metavar="FILE",
+        help='JSON list of {"id", "frontal", "lateral", "ct", "split"}; paths are '
+        "relative to it; null X-rays are rendered from the CT",
+    )
     one.add_argument("--split", metavar="NAME", help="only the cases of this split, e.g. test")
     _model(one)
     _sampling(one)
@@ -134,10 +165,17 @@ def _model(one: argparse.ArgumentParser) -> None:
 
 
 def _sampling(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--stages", default="coarse,fine,sr", metavar="LIST",
-                     help="of coarse, fine, sr, separated by commas (default: all)")
-    one.add_argument("--steps", metavar="N[,M]",
-                     help="sampling steps of coarse and of fine (default: the bundle's)")
+    one.add_argument(
+        "--stages",
+        default="coarse,fine,sr",
+        metavar="LIST",
+        help="of coarse, fine, sr, separated by commas (default: all)",
+    )
+    one.add_argument(
+        "--steps",
+        metavar="N[,M]",
+        help="sampling steps of coarse and of fine (default: the bundle's)",
+    )
     one.add_argument("--seed", type=int, default=0, metavar="S", help="of all noise (default 0)")
 
 

@@ -27,9 +27,10 @@ def reconstruct(chosen: argparse.Namespace) -> int:
     from axon_backend.reconstruct import reconstruct as run
 
     bars = ProgressBars(chosen.quiet)
-    with stop_on_signal() as wish, output_folder(
-        chosen.output, CASE_FILES, chosen.overwrite
-    ) as folder:
+    with (
+        stop_on_signal() as wish,
+        output_folder(chosen.output, CASE_FILES, chosen.overwrite) as folder,
+    ):
         try:
             result = run(
                 chosen.frontal,
@@ -81,9 +82,7 @@ def register(chosen: argparse.Namespace) -> int:
     from axon_backend.imaging.write import write_json, write_png
     from axon_backend.output_folder import output_folder
 
-    with stop_on_signal(), output_folder(
-        chosen.output, REGISTER_FILES, chosen.overwrite
-    ) as folder:
+    with stop_on_signal(), output_folder(chosen.output, REGISTER_FILES, chosen.overwrite) as folder:
         xray = read_radiograph(chosen.xray, view=parse_view(chosen.view))
         if chosen.ct is not None:
             from axon_backend.imaging.ct import read_ct
@@ -101,9 +100,7 @@ def register(chosen: argparse.Namespace) -> int:
         from axon_backend.case_output import grey, overlay
         from axon_backend.registration.place import place_view
 
-        placed = place_view(
-            xray, reference, frame, stretch=chosen.ct is None, seed=chosen.seed
-        )
+        placed = place_view(xray, reference, frame, stretch=chosen.ct is None, seed=chosen.seed)
         role = "frontal" if xray.view.is_frontal else "lateral"
         record = placed.as_dict(role)
         write_png(folder / "registered.png", grey(placed.pixels, placed.valid), bits=16)
@@ -141,9 +138,10 @@ def evaluate(chosen: argparse.Namespace) -> int:
     from axon_backend.output_folder import output_folder
 
     bars = ProgressBars(chosen.quiet)
-    with stop_on_signal() as wish, output_folder(
-        chosen.output, COHORT_FILES, chosen.overwrite
-    ) as folder:
+    with (
+        stop_on_signal() as wish,
+        output_folder(chosen.output, COHORT_FILES, chosen.overwrite) as folder,
+    ):
         try:
             result = evaluate_cases(
                 cases,
@@ -170,9 +168,10 @@ def demo(chosen: argparse.Namespace) -> int:
     from axon_backend.output_folder import output_folder
 
     bars = ProgressBars(chosen.quiet)
-    with stop_on_signal() as wish, output_folder(
-        chosen.output, DEMO_FILES, chosen.overwrite
-    ) as folder:
+    with (
+        stop_on_signal() as wish,
+        output_folder(chosen.output, DEMO_FILES, chosen.overwrite) as folder,
+    ):
         try:
             text = run_demo(
                 folder,

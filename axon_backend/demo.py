@@ -68,7 +68,7 @@ def run_demo(
     sections = []
     for name, (title, text) in CASES.items():
 
-        def tell(stage, step, total, preview, name=name):
+        def tell(stage: str, step: int, total: int, preview: Any, name: str = name) -> None:
             if progress is not None and stage != "read":
                 progress(f"{name}: {stage}", step, total, preview)
 
@@ -99,7 +99,8 @@ def _section(name: str, title: str, text: str, result: Reconstruction) -> str:
 <p>{html.escape(text)}</p>{figures}
 <p><a href="{name}/report.html">Report</a> · <a href="{name}/reconstruction.nii.gz">Volume</a>
 (opens in 3D Slicer) · <a href="{name}/result.json">Everything about the run</a></p>
-<a href="{name}/report.html"><img src="{name}/overview.png" alt="Overview: {html.escape(title)}"></a>
+<a href="{name}/report.html"><img src="{name}/overview.png"
+alt="Overview: {html.escape(title)}"></a>
 </section>"""
 
 

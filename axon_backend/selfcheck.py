@@ -154,8 +154,10 @@ def _tiny_run() -> str:
     volume = first.volumes["sr"]
     if not bool(torch.isfinite(volume).all()):
         raise RuntimeError("the result holds values that are not numbers")
-    if not torch.equal(volume, second.volumes["sr"]):
-        raise RuntimeError("the same seed gave two different volumes")
+    difference = float((volume - second.volumes["sr"]).abs().max())
+    # Sums on a GPU may run in another order each time; on a CPU they do not.
+    if difference > (0.0 if device.type == "cpu" else 0.02):
+        raise RuntimeError(f"the same seed gave two volumes that differ by {difference:.3g}")
     return (
         f"coarse, fine and sr on {device}, {volume.shape[-1]}^3 voxels, finite and repeatable, "
         f"{time.perf_counter() - began:.1f} s"

@@ -16,18 +16,22 @@ def test_a_new_folder_with_its_parents(tmp_path):
     ]  # fmt: skip
 
 
-def test_an_error_leaves_nothing_not_even_parents(tmp_path):
-    with pytest.raises(RuntimeError), output_folder(tmp_path / "a" / "b", ()) as part:
-        (part / "half.txt").write_text("1")
+def fail_half_way(target):
+    with output_folder(target, ("x.txt",), overwrite=True) as part:
+        (part / "x.txt").write_text("new")
         raise RuntimeError
+
+
+def test_an_error_leaves_nothing_not_even_parents(tmp_path):
+    with pytest.raises(RuntimeError):
+        fail_half_way(tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_error_leaves_an_earlier_run_as_it_was(tmp_path):
     (tmp_path / "x.txt").write_text("old")
-    with pytest.raises(RuntimeError), output_folder(tmp_path, ("x.txt",), True) as part:
-        (part / "x.txt").write_text("new")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        fail_half_way(tmp_path)
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("x.txt", "old")]
 
 

@@ -69,9 +69,7 @@ def test_more_steps_than_times_visits_each_time_once():
 def test_ddim_walks_as_monai_s_scheduler_does(prediction, eta):
     diffusion = GaussianDiffusion(prediction=prediction)
     times = list(range(900, -1, -100))
-    theirs = DDIMScheduler(
-        clip_sample=False, prediction_type=MONAI_NAMES[prediction], **SCHEDULE
-    )
+    theirs = DDIMScheduler(clip_sample=False, prediction_type=MONAI_NAMES[prediction], **SCHEDULE)
     theirs.set_timesteps(10)  # its step() then goes from t to t - 100
 
     def network(x, t):

@@ -104,7 +104,8 @@ def test_stage_2_with_no_detail_returns_stage_1(tiny, views):
 
 
 def test_an_early_start_on_the_prior_s_time_axis_stays_near_the_coarse_volume(tiny, views):
-    """With a perfect denoiser's opposite, a network that returns nothing new: v = 0."""
+    """Shown with a network that adds nothing of its own (v = 0): from pure noise little is left of
+    the coarse volume, from a little noise on it nearly everything."""
     model = tiny()
     with torch.no_grad():
         for part in (model.prior, model.controlnet):
@@ -114,10 +115,12 @@ def test_an_early_start_on_the_prior_s_time_axis_stays_near_the_coarse_volume(ti
 
     def distance(start: float) -> float:
         model.with_sampling(fine_start=start)
-        fine = model.run_fine(views, coarse, 4, torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            fine = model.run_fine(views, coarse, 4, torch.Generator().manual_seed(0))
         return float((fine - coarse).abs().mean())
 
-    assert distance(0.02) < 0.1 < distance(1.0)
+    assert distance(0.01) < 0.15
+    assert distance(1.0) > 0.4
 
 
 def test_the_control_scale_zero_is_the_prior_alone(tiny, views):
@@ -136,7 +139,7 @@ def test_the_control_scale_zero_is_the_prior_alone(tiny, views):
 def test_the_condition_holds_the_views_if_configured(tiny, views, see):
     model = tiny(see_views=see)
     condition = model.condition(views, torch.zeros(1, 1, 8, 8, 8))
-    assert condition.shape[1] == (3 if see else 1)
+    assert condition.shape[1] == (5 if see else 1)
     assert model.reconstruct(views).volumes["fine"].shape == (1, 1, 8, 8, 8)
 
 

@@ -6,7 +6,13 @@ import torch
 
 from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.view import View
-from axon_backend.networks.lifting import LIFTINGS, back_project, lift
+from axon_backend.networks.lifting import (
+    LIFTINGS,
+    back_project,
+    back_project_residuals,
+    forward_project,
+    lift,
+)
 from axon_backend.physics.drr import render
 from axon_backend.physics.geometry import FIELD_OF_VIEW, AcquisitionGeometry, beam_parameter
 
@@ -101,3 +107,53 @@ def test_two_drrs_of_a_ball_meet_at_the_ball(front, side):
     assert np.abs(found - true).max() <= 1
     mirrored, _ = found_and_true(front, side, flip=-1.0)
     assert np.abs(mirrored - true).max() > 1  # the wrong sign of the beam would be noticed
+
+
+def smooth_volume(n: int) -> torch.Tensor:
+    """Blobs in air, (1, 1, n, n, n) in [-1, 1], without a symmetry."""
+    axis = (torch.arange(n) + 0.5) / n * 2 - 1
+    z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
+    a = torch.exp(-8 * ((x - 0.3) ** 2 + (y + 0.2) ** 2 + (z - 0.1) ** 2))
+    b = torch.exp(-12 * ((x + 0.4) ** 2 + (y - 0.3) ** 2 + (z + 0.4) ** 2))
+    return (2 * a + 1.2 * b).clamp(0, 2)[None, None] - 1
+
+
+@pytest.mark.parametrize("view", View)
+def test_forward_projection_is_the_renderer_s_picture(view):
+    n, sod = 32, 600.0
+    frame = ThoraxFrame((0.0, 0.0, 0.0), (300.0, 200.0, 280.0))
+    volume = smooth_volume(n)
+    depth = frame.size_mm[1 if view.is_frontal else 0]
+    beam = torch.tensor([beam_parameter(depth, sod, view)])
+    ours = forward_project(volume, view.is_frontal, beam, 24)[0, 0].numpy()
+    geometry = AcquisitionGeometry.of_frame(frame, view, sid_mm=sod, sod_mm=sod)
+    rendered = render(volume[0, 0] + 1, frame.origin_mm(n), frame.spacing_mm(n), [geometry], 24)[
+        0
+    ].numpy()
+    rays = geometry.picture_points(24, 24) - geometry.source_mm
+    cosine = rays @ np.array(geometry.ray) / np.linalg.norm(rays, axis=-1)
+    assert ours == pytest.approx(rendered * cosine / depth, abs=1e-5)
+
+
+def test_a_volume_that_explains_its_pictures_has_no_residual():
+    n, beam = 16, torch.tensor([[0.07, -0.09], [-0.06, 0.08]])
+    volume = torch.cat([smooth_volume(n), smooth_volume(n).flip(2)])
+    pictures = [forward_project(volume, i == 0, beam[:, i], n) for i in range(2)]
+    greys = [3.0 * pictures[0] - 2.0, 0.5 * pictures[1] + 1.0]  # gain and offset are unknown
+    nothing = back_project_residuals(volume, greys, beam)
+    assert nothing.shape == (2, 2, n, n, n)
+    assert nothing.abs().max() < 1e-4
+    one = back_project_residuals(volume, [pictures[0] + 0.1 * torch.randn(2, 1, n, n)], beam)
+    assert one[:, 0].abs().max() > 0.05 and not one[:, 1].any()
+
+
+def test_a_nodule_the_volume_lacks_is_a_residual_in_its_place():
+    n, beam = 32, torch.tensor([[0.1, -0.1]])
+    without = smooth_volume(n)
+    nodule = without.clone()
+    nodule[0, 0, 24:27, 6:9, 20:23] += 1.0
+    pictures = [forward_project(nodule, i == 0, beam[:, i], n) for i in range(2)]
+    missed = back_project_residuals(without, pictures, beam)[0]
+    product = missed[0].clamp_min(0) * missed[1].clamp_min(0)
+    found = np.unravel_index(int(product.argmax()), (n, n, n))
+    assert np.abs(np.array(found) - [25, 7, 21]).max() <= 1

@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -77,8 +78,8 @@ def evaluate_cases(
     for number, case in enumerate(cases):
         label = f"{case.id} ({number + 1} of {len(cases)})"
 
-        def tell(stage, step, total, preview, label=label):
-            if progress is not None and stage != "read":
+        def tell(stage: str, step: int, total: int, preview: Any, label: str = label) -> None:
+            if progress is not None and not stage.endswith("read"):
                 progress(f"{label} {stage}", step, total, preview)
 
         try:
@@ -103,27 +104,28 @@ def evaluate_cases(
 
 
 def _evaluate_case(
-    case: ManifestCase, bundle: Bundle, *, stages, steps, seed, device, progress, cancelled
+    case: ManifestCase, bundle: Bundle, *, progress: Progress, **settings: Any
 ) -> list[dict]:
     ct = read_ct(case.ct)
-    rows = []
+    rows: list[dict] = []
+    atlas: dict[str, float] = {}
     for views in (1, 2):
+
+        def tell(stage: str, step: int, total: int, preview: Any, views: int = views) -> None:
+            progress(f"{views}-view {stage}", step, total, preview)
+
         found = reconstruct(
             case.frontal,
             case.lateral if views == 2 else None,
             ct=ct,
             bundle=bundle,
-            stages=stages,
-            steps=steps,
-            seed=seed,
-            device=device,
             render_lateral=views == 2,
-            progress=lambda s, i, n, p, v=views: progress(f"{v}-view {s}", i, n, p),
-            cancelled=cancelled,
+            progress=tell,
+            **settings,
         )
         for stage, values in found.record["metrics"].items():
             rows.append(_row(case.id, "axon", stage, views, values))
-        if views == 1:
+        if not atlas:
             atlas = atlas_metrics(bundle, found)
         rows.append(_row(case.id, "atlas_mean", "", views, atlas))
     return rows

@@ -9,7 +9,7 @@ from typing import Any
 
 from axon_backend.errors import AxonInputError
 
-EXPECTED = 'a JSON list of {"id": ..., "frontal": path or null, "lateral": path or null, "ct": path}'
+EXPECTED = 'a JSON list of {"id": text, "frontal": path or null, "lateral": ..., "ct": path}'
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,8 @@ def _pair(prediction: Any, truth: Any, smallest_side: int = 2) -> tuple[Array, A
     p, t = _volume(prediction, "prediction"), _volume(truth, "truth")
     if p.shape != t.shape:
         raise AxonInputError(
-            f"The prediction has shape {p.shape} and the truth {t.shape}; resample one to the other."
+            f"The prediction has shape {p.shape} and the truth {t.shape}; "
+            "resample one to the other."
         )
     if min(t.shape) < smallest_side:
         raise AxonInputError(

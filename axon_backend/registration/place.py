@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from axon_backend.physics.drr import render
 from axon_backend.physics.geometry import FIELD_OF_VIEW, AcquisitionGeometry
 from axon_backend.registration.planar import (
     PlanarRegistration,
+    check_picture,
     place_without_registration,
     register_planar,
 )
@@ -34,7 +35,8 @@ class PlacedView:
         valid: (S, S) bool, False where the X-ray shows nothing.
         view: the projection.
         reference: (S, S) DRR it was registered to, on the same grid; None for a DRR input.
-        registration: how it was placed; None for a DRR input.
+        registration: how it was placed, its matrix from the canonical view in [0, 1]^2; None for
+            a DRR input.
         size_mm: (width, height) of the thorax frame that the X-ray's pixel size implies, or None.
     """
 
@@ -96,6 +98,10 @@ def place_view(
         stretch: allow width and height to scale differently (affine); for the atlas, whose
             proportions are not the patient's.
         seed: of the metric's sampling.
+
+    Raises:
+        AxonInputError: the X-ray is blank, too small or not finite, or the frame does not meet
+            the reference.
     """
     canonical = AcquisitionGeometry.of_frame(frame, xray.view)
     width, height = canonical.extent_mm
@@ -107,27 +113,26 @@ def place_view(
 
     with torch.inference_mode():
         mu = hu_to_mu(torch.as_tensor(np.asarray(reference.hu, np.float32)))
-        drrs = [
-            render(mu, reference.origin_mm, reference.spacing_mm, [g], REFERENCE_SIZE)[0].numpy()
-            for g in (square, canonical)
-        ]
-    # Canonical [0, 1]^2 -> the square field's [0, 1]^2.
+        drr = render(mu, reference.origin_mm, reference.spacing_mm, [square], REFERENCE_SIZE)
+    target = drr[0].numpy()
+    check_picture(xray.pixels, xray.source or "The X-ray")
+    check_picture(target, "The reference's DRR (does the frame lie in the CT?)")
+    # Canonical [0, 1]^2 -> the square field's [0, 1]^2 -> the DRR's pixels.
     sx, sy = width / side, height / side
     to_square = np.array([[sx, 0, 0.5 - 0.5 * sx], [0, sy, 0.5 - 0.5 * sy], [0, 0, 1]])
+    to_pixels = place_without_registration(target).matrix
+    shown, _ = resample_picture(target, to_pixels @ to_square, size)
     if register:
-        found = register_planar(
-            xray.pixels, drrs[0], transform="affine" if stretch else "similarity", seed=seed
-        )
-        matrix = found.matrix @ to_square
+        kind = "affine" if stretch else "similarity"
+        found = register_planar(xray.pixels, target, transform=kind, seed=seed)
+        found = replace(found, matrix=found.matrix @ to_square)
     else:
-        found = place_without_registration(xray.pixels, REFERENCE_SIZE)
-        matrix = found.matrix
+        found = place_without_registration(xray.pixels)
+    matrix = found.matrix
     pixels, valid = resample_picture(xray.pixels, matrix, size)
     size_mm = None
     if xray.pixel_mm is not None:
         columns = np.hypot(matrix[0, 0] * xray.pixel_mm[1], matrix[1, 0] * xray.pixel_mm[0])
         rows = np.hypot(matrix[0, 1] * xray.pixel_mm[1], matrix[1, 1] * xray.pixel_mm[0])
         size_mm = (float(columns / FIELD_OF_VIEW), float(rows / FIELD_OF_VIEW))
-    zoom = size // REFERENCE_SIZE
-    shown = np.kron(drrs[1], np.ones((zoom, zoom), np.float32)) if zoom > 1 else drrs[1]
     return PlacedView(pixels, valid, xray.view, shown, found, size_mm)

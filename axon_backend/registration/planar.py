@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
+from axon_backend.errors import AxonInputError
+from axon_backend.imaging.radiograph import MIN_PIXELS
 from axon_backend.registration.orientation import orientation_warnings
 from axon_backend.registration.quality import (
     RegistrationQuality,
@@ -23,8 +25,10 @@ from axon_backend.registration.quality import (
 from axon_backend.registration.resample import resample_picture
 from axon_backend.registration.search import find_chest, shrink_to
 
-WORKING_SIZE = 256
+# Sides of the reference and, about, of the X-ray during the search.
+WORKING_SIZE, PICTURE_SIZE = 256, 384
 TRANSFORMS = ("similarity", "affine")
+METRICS = ("mattes", "correlation")
 # A chest is not turned by more, nor stretched more against the reference than this.
 MAX_ROTATION_DEG, MAX_STRETCH, MAX_SHEAR = 20.0, 1.3, 0.12
 
@@ -73,12 +77,22 @@ def _plausible(matrix: np.ndarray) -> bool:
     )
 
 
-def _mattes(
-    moving: np.ndarray, fixed: np.ndarray, start: np.ndarray, kind: str, seed: int
+def _refine(
+    moving: np.ndarray,
+    fixed: np.ndarray,
+    start: np.ndarray,
+    kind: str,
+    metric: str,
+    shrink: list[int],
+    seed: int,
 ) -> np.ndarray:
-    """Refine a placement by Mattes MI over three resolutions; returns the new matrix."""
+    """Improve a placement by ``mattes`` or ``correlation``, coarse to fine over ``shrink``;
+    returns the new matrix."""
     n = fixed.shape[0]
     long_side = float(max(moving.shape))
+    if metric == "correlation":
+        field = float(np.sqrt(abs(np.linalg.det(start[:2, :2]))))
+        moving, fixed = local_contrast(moving, sigma=field / 8), local_contrast(fixed)
     # Both pictures in units of about one field of view, so that one step size fits all.
     target = sitk.GetImageFromArray(fixed.astype(np.float32))
     target.SetSpacing((1 / n, 1 / n))
@@ -100,14 +114,19 @@ def _mattes(
     transform.SetTranslation((first[:2, :2] @ middle + first[:2, 2] - middle).tolist())
 
     method = sitk.ImageRegistrationMethod()
-    method.SetMetricAsMattesMutualInformation(32)
+    # One thread: sums come out the same on any machine, and the pictures are small.
+    method.SetNumberOfThreads(1)
+    if metric == "mattes":
+        method.SetMetricAsMattesMutualInformation(32)
+    else:
+        method.SetMetricAsCorrelation()
     method.SetMetricSamplingStrategy(method.REGULAR)
     method.SetMetricSamplingPercentage(0.5, seed=seed + 1)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(0.02, 1e-4, 60, 0.6, 1e-8)
     method.SetOptimizerScalesFromPhysicalShift()
-    method.SetShrinkFactorsPerLevel([4, 2, 1])
-    method.SetSmoothingSigmasPerLevel([4 / n, 2 / n, 1 / n])
+    method.SetShrinkFactorsPerLevel(shrink)
+    method.SetSmoothingSigmasPerLevel([k / n for k in shrink])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetInitialTransform(transform, inPlace=True)
     try:
@@ -119,6 +138,29 @@ def _mattes(
     matrix = np.eye(3)
     matrix[:2, 0], matrix[:2, 1], matrix[:2, 2] = columns[0], columns[1], origin
     return np.diag([long_side, long_side, 1.0]) @ matrix
+
+
+def check_picture(picture: np.ndarray, name: str) -> None:
+    """Refuse what no registration can work on.
+
+    Raises:
+        AxonInputError: ``picture`` is not (H, W), is too small, blank or not finite.
+    """
+    if picture.ndim != 2 or min(picture.shape) < MIN_PIXELS:
+        raise AxonInputError(
+            f"{name} has the shape {picture.shape}; registration needs a picture of at least "
+            f"{MIN_PIXELS} x {MIN_PIXELS} pixels. Give it in its full size."
+        )
+    if not np.isfinite(picture).all():
+        raise AxonInputError(
+            f"{name} holds values that are not numbers (NaN or infinite). Replace them and try "
+            "again."
+        )
+    if np.ptp(picture) <= 1e-6 * max(1e-6, float(np.abs(picture).max())):
+        raise AxonInputError(
+            f"{name} is blank: every pixel is {float(picture.flat[0]):g}. Give a picture that "
+            "shows the chest."
+        )
 
 
 def register_planar(
@@ -138,29 +180,30 @@ def register_planar(
 
     Returns:
         The placement with its quality. A poor one is returned too, with a warning.
+
+    Raises:
+        AxonInputError: one of the pictures is blank, too small or not finite.
     """
     if transform not in TRANSFORMS:
         raise ValueError(f"transform must be one of {TRANSFORMS}, got {transform!r}")
+    moving, fixed = np.asarray(moving), np.asarray(fixed)
+    check_picture(moving, "The X-ray")
+    check_picture(fixed, "The reference's DRR")
     # Work at about the reference's working resolution: smaller pictures, same field.
-    factor = max(1, max(moving.shape) // (2 * WORKING_SIZE))
+    factor = max(1, round(max(moving.shape) / PICTURE_SIZE))
     h, w = (n // factor * factor for n in moving.shape)
-    small = moving[:h, :w].reshape(h // factor, factor, w // factor, factor).mean((1, 3))
+    small = moving[:h, :w].reshape(h // factor, factor, w // factor, factor)
+    small = small.mean((1, 3), dtype=np.float32)
     target = shrink_to(fixed, WORKING_SIZE)
-    best, best_score = None, -np.inf
-    for start in find_chest(small, target):
-        candidates = [start.matrix()]
-        refined = _mattes(small, target, start.matrix(), "similarity", seed)
-        candidates.append(refined)
-        if transform == "affine":
-            candidates.append(_mattes(small, target, refined, "affine", seed))
-        for matrix in candidates:
-            if not _plausible(matrix):
-                continue
-            score = _score(small, target, matrix)
-            if score > best_score:
-                best, best_score = matrix, score
-    if best is None:
-        best = place_without_registration(small, WORKING_SIZE).matrix
+    coarse = shrink_to(fixed, WORKING_SIZE // 2)
+
+    def best_of(candidates: list[np.ndarray]) -> np.ndarray:
+        return max(candidates, key=lambda m: _score(small, coarse, m) if _plausible(m) else -np.inf)
+
+    starts = [s.matrix() for s in find_chest(small, target)]
+    rough = [_refine(small, target, s, "similarity", m, [4, 2], seed) for s in starts for m in METRICS]
+    best = best_of(starts + rough)
+    best = best_of([best] + [_refine(small, target, best, transform, m, [2, 1], seed) for m in METRICS])
     moved, valid = resample_picture(small, best, WORKING_SIZE)
     quality = assess(moved, target, valid, orientation_warnings(moved, target, valid))
     # Pixel (i) of the shrunk picture covers pixels factor * i ... of the full one.
@@ -168,7 +211,7 @@ def register_planar(
     return PlanarRegistration(lift @ best, quality)
 
 
-def place_without_registration(moving: np.ndarray, size: int) -> PlanarRegistration:
+def place_without_registration(moving: np.ndarray) -> PlanarRegistration:
     """The picture as it is: its whole area, stretched, is the field of view."""
     h, w = moving.shape
     matrix = np.array([[w, 0, -0.5], [0, h, -0.5], [0, 0, 1.0]])

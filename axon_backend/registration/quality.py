@@ -31,14 +31,17 @@ class RegistrationQuality:
     warnings: tuple[str, ...] = ()
 
 
-def local_contrast(picture: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
-    """(H, W) -> zero local mean and unit local deviation, over a Gaussian of 1/8 of the width.
+def local_contrast(
+    picture: np.ndarray, valid: np.ndarray | None = None, sigma: float | None = None
+) -> np.ndarray:
+    """(H, W) -> zero local mean and unit local deviation, over a Gaussian of ``sigma`` pixels, by
+    default 1/8 of the width.
 
     Takes the grey scale, the exposure and slow gradients out of the comparison. Pixels that are
     not ``valid`` do not count and become 0.
     """
     weight = np.ones(picture.shape, np.float32) if valid is None else valid.astype(np.float32)
-    sigma = picture.shape[1] / 8
+    sigma = picture.shape[1] / 8 if sigma is None else sigma
     smooth = lambda a: ndimage.gaussian_filter(a, sigma, mode="constant")  # noqa: E731
     total = smooth(weight) + 1e-6
     mean = smooth(picture * weight) / total

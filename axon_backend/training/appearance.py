@@ -28,7 +28,7 @@ class AppearanceAugmentation:
         collimation, letters: probabilities.
     """
 
-    clean: float = 0.45
+    clean: float = 0.7
     gamma: float = 0.3
     scatter: float = 0.5
     local_contrast: tuple[float, float] = (-0.2, 1.2)

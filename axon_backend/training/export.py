@@ -34,9 +34,7 @@ def export_bundle(
         config: what the run was trained with, sampling defaults included.
         atlas_size_mm: mean size (x, y, z) of the training patients' frames.
     """
-    weights = {
-        part: torch.load(run / part / "best.pt", weights_only=True) for part in Axon.PARTS
-    }
+    weights = {part: torch.load(run / part / "best.pt", weights_only=True) for part in Axon.PARTS}
     mean = torch.load(run / "mean.pt", weights_only=True)[0, 0]
     # Steps of 8 HU, as fine as the mean of a few patients means anything; packs well.
     atlas = np.round(config.window.to_hu(mean).numpy() / 8) * 8

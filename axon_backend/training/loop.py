@@ -49,6 +49,72 @@ def learning_rate(
     return peak * (floor + (1 - floor) * cosine)
 
 
+class Optimiser:
+    """Muon (Jordan et al. 2024) for the inner convolutions, AdamW for everything else.
+
+    Few steps are affordable on a CPU, and orthogonalised updates get further in each of them.
+    torch's Muon takes matrices: each kernel is shown to it as (out, in x k^n), sharing memory.
+    """
+
+    def __init__(self, parameters: list[nn.Parameter], rate: float, weight_decay: float) -> None:
+        self.kernels = [p for p in parameters if p.ndim >= 4 and min(p.shape[:2]) >= 16]
+        chosen = {id(p) for p in self.kernels}
+        rest = [p for p in parameters if id(p) not in chosen]
+        self.matrices = [nn.Parameter(self._matrix(p.data)) for p in self.kernels]
+        self.parts: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(rest, lr=rate, weight_decay=weight_decay)
+        ]
+        if self.kernels:
+            self.parts.append(
+                torch.optim.Muon(
+                    self.matrices,
+                    lr=rate,
+                    weight_decay=weight_decay,
+                    adjust_lr_fn="match_rms_adamw",
+                )
+            )
+
+    @staticmethod
+    def _matrix(kernel: torch.Tensor) -> torch.Tensor:
+        """(out, in, k...) -> (out, -1), a view whatever the memory format."""
+        if kernel.is_contiguous():
+            return kernel.view(kernel.shape[0], -1)
+        return kernel.movedim(1, -1).view(kernel.shape[0], -1)
+
+    def set_rate(self, rate: float) -> None:
+        """Set the learning rate of all groups."""
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = rate
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for part in self.parts:
+            part.zero_grad(set_to_none=True)
+        for kernel in self.kernels:
+            kernel.grad = None
+
+    def step(self) -> None:
+        """One update from the gradients of the parameters."""
+        for kernel, matrix in zip(self.kernels, self.matrices, strict=True):
+            if kernel.grad is not None:
+                like = kernel.grad.contiguous(
+                    memory_format=torch.contiguous_format
+                ) if kernel.data.is_contiguous() else kernel.grad.movedim(1, -1).contiguous()
+                matrix.grad = like.reshape(matrix.shape)
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self) -> list[dict]:
+        """The state of both parts."""
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, states: list[dict]) -> None:
+        """The inverse of :meth:`state_dict`."""
+        for part, state in zip(self.parts, states, strict=True):
+            part.load_state_dict(state)
+
+
 def save_atomically(obj: object, path: Path) -> None:
     """``torch.save`` that never leaves a half-written file under the final name."""
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
@@ -84,7 +150,7 @@ def train(
     """
     folder.mkdir(parents=True, exist_ok=True)
     parameters = [p for p in network.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, lr=peak_rate, weight_decay=weight_decay)
+    optimiser = Optimiser(parameters, peak_rate, weight_decay)
     ema = Ema(network, ema_decay)
     step, spent, best = 0, 0.0, math.inf
     last = folder / "last.pt"
@@ -130,14 +196,13 @@ def train(
             next_validation = time.monotonic() - began + 60.0 * validate_minutes
         if done:
             return
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(elapsed / (60.0 * minutes), peak_rate)
+        optimiser.set_rate(learning_rate(elapsed / (60.0 * minutes), peak_rate))
         loss = loss_of(network)
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"the loss is {loss.item()} at step {step}; the last good state is {last}"
             )
-        optimiser.zero_grad(set_to_none=True)
+        optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()

@@ -1,0 +1,140 @@
+"""The look of a picture: augmentation, standardising, batches."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+
+from axon_backend.imaging.standardise import LIMIT, standardise_view
+from axon_backend.training.appearance import AppearanceAugmentation, alter, gaussian_blur
+from axon_backend.training.batch import Batches, collate
+from axon_backend.training.pairs import TrainingPair
+
+
+def picture(size: int = 64) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.rand(1, 1, size, size, generator=generator)
+    return gaussian_blur(noise, 3.0) * 8 + torch.linspace(0, 2, size)
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_altered_pictures_keep_their_shape_and_stay_finite(size):
+    before = picture(size)
+    kept = before.clone()
+    for seed in range(40):
+        after = alter(before, np.random.default_rng(seed), AppearanceAugmentation(clean=0.0))
+        assert after.shape == before.shape and after.dtype == torch.float32
+        assert torch.isfinite(after).all()
+        assert not torch.equal(after, before)
+    assert torch.equal(before, kept)  # and the original is left as it was
+
+
+def test_altered_pictures_come_from_the_seed():
+    look = AppearanceAugmentation(clean=0.0)
+    first, again, other = (alter(picture(), np.random.default_rng(s), look) for s in (1, 1, 2))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_clean_is_the_share_left_alone():
+    before = picture()
+    assert torch.equal(
+        alter(before, np.random.default_rng(0), AppearanceAugmentation(clean=1.0)), before
+    )
+    rng = np.random.default_rng(0)
+    share = np.mean([alter(before, rng, AppearanceAugmentation()) is before for _ in range(300)])
+    assert share == pytest.approx(AppearanceAugmentation().clean, abs=0.1)
+
+
+def test_most_altered_pictures_still_look_like_the_original():
+    before, rng = picture(), np.random.default_rng(0)
+    quiet = AppearanceAugmentation(clean=0.0, collimation=0.0, letters=0.0, misregistration=0.0)
+    r = [
+        np.corrcoef(before.numpy().ravel(), alter(before, rng, quiet).numpy().ravel())[0, 1]
+        for _ in range(40)
+    ]
+    assert np.median(r) > 0.85 and min(r) > 0.3
+
+
+def test_blur_keeps_the_mean_of_a_constant_and_widens_a_point():
+    assert torch.allclose(gaussian_blur(torch.full((1, 1, 9, 9), 3.0), 2.0), torch.tensor(3.0))
+    point = torch.zeros(1, 1, 41, 41)
+    point[..., 20, 20] = 1
+    row = gaussian_blur(point, 3.0)[0, 0].sum(0)
+    place = torch.arange(41.0) - 20
+    assert float(row.sum()) == pytest.approx(1.0, abs=1e-5)
+    assert float((row * place**2).sum()) == pytest.approx(9.0, rel=0.05)
+
+
+def test_standardising_removes_gain_and_offset():
+    view = picture()
+    once = standardise_view(view)
+    assert torch.allclose(standardise_view(37.0 * view - 500.0), once, atol=1e-4)
+    assert once.dtype == torch.float32 and once.abs().max() <= LIMIT
+    inside = view[(once > -1) & (once < 1)].numel() / view.numel()
+    assert inside == pytest.approx(0.98, abs=0.01)  # between the quantiles
+
+
+def test_standardising_sees_only_the_valid_part():
+    view = picture()
+    valid = torch.ones_like(view, dtype=torch.bool)
+    valid[..., :20] = False
+    spoiled = torch.where(valid, view, torch.full_like(view, 1e4))
+    a, b = standardise_view(view, valid), standardise_view(spoiled, valid)
+    assert torch.equal(a, b)
+    assert (a[~valid] == -1).all() and (a[valid] > -1).any()
+
+
+def test_each_picture_of_a_batch_is_standardised_by_itself():
+    view = picture()
+    both = standardise_view(torch.cat([view, 5 * view.flip(-1)]))
+    assert torch.allclose(both[1], both[0].flip(-1), atol=1e-4)
+
+
+def test_a_flat_picture_stays_finite():
+    assert torch.isfinite(standardise_view(torch.full((1, 1, 8, 8), 4.0))).all()
+
+
+def pair(seed: int) -> TrainingPair:
+    rng = np.random.default_rng(seed)
+    return TrainingPair(
+        rng.integers(0, 256, (8, 8, 8), dtype=np.uint8),
+        rng.random((2, 32, 32)).astype(np.float16),
+        np.array([0.07, -0.09], np.float32),
+    )
+
+
+def test_collate_maps_bytes_to_the_unit_range_and_keeps_the_views_apart():
+    pairs = [pair(0), pair(1)]
+    batch = collate(pairs)
+    assert batch.fine.shape == (2, 1, 8, 8, 8) and batch.volume.shape == (2, 1, 4, 4, 4)
+    assert batch.frontal.shape == batch.lateral.shape == (2, 1, 32, 32)
+    expected = torch.as_tensor(pairs[1].volume).float() / 255 * 2 - 1
+    assert torch.allclose(batch.fine[1, 0], expected, atol=1e-6)
+    assert float(batch.volume[0, 0, 0, 0, 0]) == pytest.approx(
+        float(batch.fine[0, 0, :2, :2, :2].mean()), abs=1e-6
+    )
+    view = torch.as_tensor(pairs[1].views.astype(np.float32))
+    assert torch.allclose(batch.lateral[1:], standardise_view(view[None, 1:]))
+    assert torch.allclose(batch.beam, torch.tensor([[0.07, -0.09]] * 2))
+
+
+class ListPool:
+    """A pool that hands out what it was given, then fails."""
+
+    def __init__(self, *pairs: TrainingPair) -> None:
+        self.pairs = list(pairs)
+
+    def draw(self, rng):
+        if not self.pairs:
+            raise OSError("the pool's disk is gone")
+        return self.pairs.pop(0)
+
+
+def test_batches_pass_on_what_went_wrong_in_their_thread():
+    batches = Batches(ListPool(pair(0), pair(1)), 2, np.random.default_rng(0))
+    first = next(batches)
+    assert [getattr(first, f.name).shape[0] for f in fields(first)] == [2] * 5
+    for _ in range(2):
+        with pytest.raises(OSError, match="disk is gone"):
+            next(batches)

@@ -1,0 +1,118 @@
+"""Pictures and volume of a training pair show the same chest, and come from the seed alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from axon_backend.imaging.frame import HuWindow, ThoraxFrame, resample_to_frame
+from axon_backend.imaging.view import View
+from axon_backend.physics.attenuation import hu_to_mu
+from axon_backend.physics.drr import render
+from axon_backend.physics.geometry import AcquisitionGeometry
+from axon_backend.training.pairs import PairAugmentation, PairFactory
+from axon_backend.training.pool import PairPool, fill_pool
+
+N = 48
+STILL = PairAugmentation(
+    rotation_deg=0.0, anisotropy=0.0, shift=0.0, scale=0.0, elastic=0.0, mirror=0.0,
+    bone_gain=(1.0, 1.0),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def factory(chest) -> PairFactory:
+    return PairFactory([chest], fine_size=N, view_size=N)
+
+
+def drawn(factory: PairFactory, augmentation: PairAugmentation, seed: int = 0):
+    kept, factory.augmentation = factory.augmentation, augmentation
+    try:
+        return factory.draw(np.random.default_rng(seed))
+    finally:
+        factory.augmentation = kept
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_volume_projects_to_the_pictures(factory, seed):
+    """However the chest was deformed: re-render the volume and compare."""
+    pair = factory.draw(np.random.default_rng(seed))
+    assert pair.volume.shape == (N, N, N) and pair.volume.dtype == np.uint8
+    assert pair.views.shape == (2, N, N) and pair.views.dtype == np.float16
+    mu = hu_to_mu(HuWindow().to_hu(torch.as_tensor(pair.volume).float() / 127.5 - 1))
+    # The beam parameters give the box in units of the SOD; its height does not matter to the
+    # picture, which is as high as the box.
+    sod = 1600.0
+    depth, width = 2 * sod * np.abs(pair.beam.astype(float))
+    frame = ThoraxFrame((0.0, 0.0, 0.0), (width, depth, 250.0))
+    views = (View.pa if pair.beam[0] > 0 else View.ap, View.lateral_left)
+    assert pair.beam[1] < 0
+    geometries = [AcquisitionGeometry.of_frame(frame, v, sod_mm=sod) for v in views]
+    pictures = render(mu, frame.origin_mm(N), frame.spacing_mm(N), geometries, N).numpy()
+    inside = slice(N // 8, -N // 8)  # the picture is wider than the box
+    for ours, theirs in zip(pictures, pair.views.astype(float), strict=True):
+        r = np.corrcoef(ours[inside, inside].ravel(), theirs[inside, inside].ravel())[0, 1]
+        assert r > 0.9
+    swapped = np.corrcoef(
+        pictures[0][inside, inside].ravel(), pair.views[1][inside, inside].ravel()
+    )
+    assert swapped[0, 1] < 0.9
+
+
+def test_without_augmentation_the_volume_is_the_ct_in_its_frame(factory, chest):
+    pair = drawn(factory, STILL)
+    hu = HuWindow().to_hu(pair.volume.astype(float) / 127.5 - 1)
+    expected = resample_to_frame(chest, factory.frames[0], N)
+    assert np.abs(hu - np.clip(expected, -1000, 900)).mean() < 15.0  # one grey level is 7.5 HU
+    half_depth = factory.frames[0].size_mm[1] / 2
+    assert half_depth / 1750.0 <= abs(pair.beam[0]) <= half_depth / 1450.0
+
+
+def test_the_mirror_swaps_left_and_right(factory):
+    straight, mirrored = (drawn(factory, replace(STILL, mirror=m)) for m in (0.0, 1.0))
+    a, b = straight.volume.astype(float), mirrored.volume.astype(float)
+    assert np.abs(a - b[:, :, ::-1]).mean() < 0.3 * np.abs(a - b).mean()
+
+
+def test_the_frame_follows_the_lungs_of_a_deformed_chest(factory):
+    """A chest made 20 % larger and moved is the same volume: the frame is found by its lungs."""
+
+    class Enlarged(PairFactory):
+        def _warp(self, rng):
+            affine, elastic = super()._warp(rng)
+            affine = torch.cat([affine[:, :3] / 1.2, torch.full((3, 1), 0.05)], 1)
+            return affine, elastic
+
+    enlarged = Enlarged(factory.cts, fine_size=N, view_size=N, augmentation=STILL)
+    a = drawn(factory, STILL)
+    b = enlarged.draw(np.random.default_rng(0))
+    assert np.abs(a.volume.astype(float) - b.volume).mean() < 8.0
+    # The lungs of a draw are found on a lattice of 0.06 half box sizes.
+    assert b.beam == pytest.approx(1.2 * a.beam, rel=0.06)
+
+
+def test_the_seed_decides_the_pair(factory):
+    first, again, other = (factory.draw(np.random.default_rng(s)) for s in (4, 4, 5))
+    for name in ("volume", "views", "beam"):
+        assert np.array_equal(getattr(first, name), getattr(again, name))
+        assert not np.array_equal(getattr(first, name), getattr(other, name))
+
+
+def test_a_pool_is_the_same_however_many_workers_fill_it(factory, chest, tmp_path):
+    from axon_backend.imaging.write import write_volume
+
+    file = write_volume(tmp_path / "chest.nii.gz", chest.hu, chest)
+    fill_pool(tmp_path / "one", [file], first=0, count=2, seed=3)
+    fill_pool(tmp_path / "two", [file], first=1, count=1, stride=2, seed=3)
+    names = sorted(p.name for p in (tmp_path / "one").iterdir())
+    assert names == ["pair_000000.npz", "pair_000001.npz"]  # and nothing half-written
+    with np.load(tmp_path / "one" / names[1]) as a, np.load(tmp_path / "two" / names[1]) as b:
+        assert all(np.array_equal(a[k], b[k]) for k in ("volume", "views", "beam"))
+    pair = PairPool(tmp_path / "two").draw(np.random.default_rng(0))
+    assert pair.volume.shape == (128, 128, 128) and pair.views.shape == (2, 128, 128)
+
+
+def test_an_empty_pool_is_reported(tmp_path):
+    with pytest.raises(TimeoutError, match="holds 0 training pairs"):
+        PairPool(tmp_path, timeout_s=-1.0)
