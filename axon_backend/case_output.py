@@ -9,7 +9,7 @@ from typing import Any
 
 from axon_backend import DISCLAIMER
 from axon_backend.errors import Cancelled
-from axon_backend.imaging.write import write_json, write_volume
+from axon_backend.imaging.write import write_json, write_png, write_volume
 from axon_backend.methods.axon import STAGES
 from axon_backend.reconstruct import Reconstruction
 
@@ -41,6 +41,7 @@ def write_case(
         AxonInputError: a file cannot be written.
         Cancelled: ``cancelled()`` was true between two files.
     """
+    from axon_backend.case_pictures import case_pictures
     from axon_backend.evaluation.report import write_report
 
     def check() -> None:
@@ -61,8 +62,10 @@ def write_case(
     check()
     names = [*(f"{name}.nii.gz" for name in volumes), "overview.png", "report.html", "result.json"]
     record["files"] = names
-    # TODO pictures
-    check()
+    pictures, note = case_pictures(result, record, check)
+    record["rendering"] = note or "volume rendering"
+    write_png(folder / "overview.png", pictures["overview"])
+    write_report(folder / "report.html", record, pictures)
     write_json(folder / "result.json", record)
     return record
 

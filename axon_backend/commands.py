@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from axon_backend import DISCLAIMER
-from axon_backend.errors import AxonInputError
+from axon_backend.errors import AxonInputError, Cancelled
 
 if TYPE_CHECKING:
     from axon_backend.imaging.view import View
@@ -82,7 +82,10 @@ def register(chosen: argparse.Namespace) -> int:
     from axon_backend.imaging.write import write_json, write_png
     from axon_backend.output_folder import output_folder
 
-    with stop_on_signal(), output_folder(chosen.output, REGISTER_FILES, chosen.overwrite) as folder:
+    with (
+        stop_on_signal() as wish,
+        output_folder(chosen.output, REGISTER_FILES, chosen.overwrite) as folder,
+    ):
         xray = read_radiograph(chosen.xray, view=parse_view(chosen.view))
         if chosen.ct is not None:
             from axon_backend.imaging.ct import read_ct
@@ -97,10 +100,12 @@ def register(chosen: argparse.Namespace) -> int:
             reference = atlas_ct(bundle)
             frame = ThoraxFrame((0.0, 0.0, 0.0), bundle.atlas()[1])
             named = {"atlas": bundle.name, "bundle_sha256": bundle.sha256}
-        from axon_backend.case_output import grey, overlay
+        from axon_backend.case_pictures import grey, overlay
         from axon_backend.registration.place import place_view
 
         placed = place_view(xray, reference, frame, stretch=chosen.ct is None, seed=chosen.seed)
+        if wish.is_set():
+            raise Cancelled("stopped after the registration")
         role = "frontal" if xray.view.is_frontal else "lateral"
         record = placed.as_dict(role)
         write_png(folder / "registered.png", grey(placed.pixels, placed.valid), bits=16)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,9 +19,9 @@ class ProgressBars:
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
-        self.prefix = ""
         self._stage: str | None = None
         self._bar: Any = None
+        self._last = time.time()
 
     def __call__(self, stage: str, step: int, total: int, preview: Any = None) -> None:
         if self.quiet:
@@ -33,10 +34,16 @@ class ProgressBars:
             from tqdm import tqdm
 
             self._stage = stage
-            self._bar = tqdm(total=total, desc=self.prefix + stage, file=sys.stderr, unit="step")
-        if self._bar is not None:
+            self._bar = tqdm(total=total, desc=stage, file=sys.stderr, unit="step", mininterval=0)
+            # A stage is first heard of when its first step is done: it began when the last word
+            # of the stage before it came.
+            self._bar.start_t = self._bar.last_print_t = self._last
+        self._last = time.time()
+        if self._bar is not None and step > self._bar.n:
             self._bar.update(step - self._bar.n)
-            self._bar.refresh()
+            if step >= total:  # its clock must not run on into the next stage
+                self._bar.close()
+                self._bar = None
 
     def close(self) -> None:
         """Finish the bar that is being drawn."""

@@ -44,6 +44,7 @@ class Reconstruction:
         frame: the box that the volumes fill, LPS millimetres.
         views: the registered views as the network saw them, by role (``frontal``, ``lateral``).
         truth: float32 HU in the frame by stage, when a CT was given.
+        xrays: the X-rays as they were read, by role; a view rendered from the CT has none.
         record: everything that ``result.json`` holds.
     """
 
@@ -52,6 +53,7 @@ class Reconstruction:
     frame: ThoraxFrame
     views: dict[str, PlacedView]
     truth: dict[str, np.ndarray]
+    xrays: dict[str, Radiograph]
     record: dict = field(repr=False)
 
     @property
@@ -261,6 +263,7 @@ def reconstruct(
             torch_device = torch.device("cpu")
             model = load_model(bundle, torch_device)
             sums = {s: [] for s in stages}
+            seconds = {k: v for k, v in seconds.items() if k not in stages}
 
     window = model.config.window
     half = 0.5 * (window.high - window.low)
@@ -291,7 +294,8 @@ def reconstruct(
         "metrics": _metrics(volumes, truth, window) if truth else None,
         "warnings": warnings,
     }
-    return Reconstruction(volumes, deviation, frame, views, truth, record)
+    xrays = {role: xray for role, xray in wanted.items() if xray is not None}
+    return Reconstruction(volumes, deviation, frame, views, truth, xrays, record)
 
 
 def _lateral_view(lateral: PathLike | Radiograph) -> View | None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from axon_backend import DISCLAIMER, __version__
+from axon_backend import __version__
 from axon_backend.bundle import Bundle, load_bundle
 from axon_backend.errors import Cancelled
 from axon_backend.evaluation.manifest import ManifestCase
-from axon_backend.evaluation.metrics import METRIC_NOTES, all_metrics
+from axon_backend.evaluation.metrics import all_metrics
+from axon_backend.evaluation.tables import (
+    MAIN_METRICS,
+    write_metrics_csv,
+    write_metrics_markdown,
+)
 from axon_backend.imaging.ct import CTVolume, read_ct
 from axon_backend.imaging.frame import HuWindow, ThoraxFrame, resample_to_frame
 from axon_backend.imaging.write import write_text
@@ -24,14 +28,12 @@ from axon_backend.methods.axon import STAGES
 from axon_backend.methods.protocol import Progress
 from axon_backend.reconstruct import Reconstruction, atlas_ct, choose_device, reconstruct
 
-METRICS = ("mae", "mse", "psnr", "ssim3d_gauss11")
-COLUMNS = ("id", "method", "stage", "views", *METRICS)
 COHORT_FILES = ("metrics.csv", "metrics.md", "failures.csv")
 
 
 @dataclass
 class CohortResult:
-    """Rows of ``metrics.csv`` (keys: ``COLUMNS``), failed cases as (id, reason), how they came to
+    """Rows of ``metrics.csv`` (see ``tables``), failed cases as (id, reason), how they came to
     be (``settings``), and where each case's X-rays came from (``inputs``)."""
 
     rows: list[dict] = field(default_factory=list)
@@ -153,66 +155,25 @@ def atlas_on_grid(atlas: CTVolume, n: int) -> np.ndarray:
 def _row(case_id: str, method: str, stage: str, views: int, values: dict[str, float]) -> dict:
     return {
         "id": case_id, "method": method, "stage": stage, "views": views,
-        **{name: values[name] for name in METRICS},
+        **{name: values[name] for name in MAIN_METRICS},
     }  # fmt: skip
 
 
 def write_cohort(folder: Path, result: CohortResult) -> None:
     """Write ``metrics.csv``, ``metrics.md`` and, where cases failed, ``failures.csv``."""
-    rows = [
-        {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()}
-        for row in result.rows
+    write_metrics_csv(folder / "metrics.csv", result.rows)
+    notes = [
+        f"Cases: {len(result.inputs)} measured, {len(result.failures)} failed.",
+        _section("Settings", result.settings.items()),
+        _section("Inputs", result.inputs.items()),
     ]
-    write_text(folder / "metrics.csv", _csv(COLUMNS, rows))
     if result.failures:
-        failed = [{"id": i, "reason": reason} for i, reason in result.failures]
-        write_text(folder / "failures.csv", _csv(("id", "reason"), failed))
-    write_text(folder / "metrics.md", markdown(result))
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([("id", "reason"), *result.failures])
+        write_text(folder / "failures.csv", text.getvalue())
+        notes.append(_section("Failed", result.failures))
+    write_metrics_markdown(folder / "metrics.md", result.rows, notes)
 
 
-def _csv(columns: Sequence[str], rows: list[dict]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def markdown(result: CohortResult) -> str:
-    """Mean and standard deviation over the cases, by method, stage and number of views."""
-    groups: dict[tuple, list[dict]] = {}
-    for row in result.rows:
-        groups.setdefault((row["views"], row["method"], row["stage"]), []).append(row)
-    order = {stage: i for i, stage in enumerate(("", *STAGES))}
-    lines = [
-        "# Evaluation",
-        "",
-        f"Cases: {len(result.inputs)} measured, {len(result.failures)} failed. "
-        "Mean ± standard deviation over the cases; each stage at its own resolution.",
-        "",
-        f"| views | method | stage | cases | {' | '.join(METRICS)} |",
-        f"| ---: | --- | --- | ---: |{' ---: |' * len(METRICS)}",
-    ]
-    for key in sorted(groups, key=lambda k: (k[0], k[1] != "atlas_mean", order[k[2]])):
-        rows = groups[key]
-        cells = [_mean_and_deviation([row[name] for row in rows]) for name in METRICS]
-        lines.append(
-            f"| {key[0]} | {key[1]} | {key[2] or '-'} | {len(rows)} | {' | '.join(cells)} |"
-        )
-    lines += ["", *(f"- `{name}`: {METRIC_NOTES[name]}" for name in METRICS)]
-    lines.append(
-        "- `atlas_mean`: the bundle's mean training volume, the same for every patient; a method "
-        "is only useful where it is better"
-    )
-    lines += ["", "## Settings", "", *(f"- {k}: {v}" for k, v in result.settings.items())]
-    lines += ["", "## Inputs", "", *(f"- {k}: {v}" for k, v in result.inputs.items())]
-    if result.failures:
-        lines += ["", "## Failed", "", *(f"- {i}: {reason}" for i, reason in result.failures)]
-    return "\n".join([*lines, "", f"{DISCLAIMER}.", ""])
-
-
-def _mean_and_deviation(values: list[float]) -> str:
-    mean = statistics.fmean(values)
-    if len(values) < 2:
-        return f"{mean:.4g}"
-    return f"{mean:.4g} ± {statistics.stdev(values):.2g}"
+def _section(title: str, lines: Iterable[tuple[str, str]]) -> str:
+    return "\n".join([f"## {title}", "", *(f"- {key}: {value}" for key, value in lines)])

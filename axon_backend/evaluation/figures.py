@@ -25,7 +25,7 @@ from axon_backend.imaging.write import write_png
 
 COLUMNS = 4
 _PANEL_INCHES, _DPI = 3.3, 110
-_TITLE_INCHES, _ROW_TITLE_INCHES, _FOOTER_INCHES = 0.28, 0.34, 0.34
+_TITLE_INCHES, _ROW_TITLE_INCHES, _FOOTER_INCHES = 0.26, 0.38, 0.34
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class VolumeRow:
 
 @dataclass(frozen=True)
 class Slice:
-    """A plane as shown: `pixels` `[row, col]`, pixel size (row, col) in mm, letters at its edges."""
+    """A plane as shown: `pixels` `[row, col]`, pixel size (row, col) in mm, letters at edges."""
 
     name: str
     pixels: np.ndarray
@@ -166,7 +166,7 @@ def overview(
             heading = f"{volume.title}: {window}"
             _show_volume(panels, volume, window, which)
         figure.text(
-            0.008, (top - 0.08) / height, heading, color="#ffd479", fontsize=12, weight="bold",
+            0.008, (top - 0.12) / height, heading, color="#ffd479", fontsize=12, weight="bold",
             va="top", parse_math=False,
         )  # fmt: skip
         top = bottom
@@ -200,11 +200,19 @@ def _panel(figure: Figure, corner: tuple[float, float], height: float) -> Axes:
     gap = 0.05 / COLUMNS / 2
     axes = figure.add_axes((corner[0] + gap, corner[1], 1 / COLUMNS - 2 * gap, height))
     axes.set_axis_off()
+    axes.set_anchor("N")  # titles of a row stand on one line
     return axes
 
 
-def _draw(axes: Axes, title: str, pixels: np.ndarray, aspect: float, **scale: float) -> None:
-    axes.imshow(pixels, cmap="gray", aspect=aspect, interpolation="bilinear", **scale)
+def _draw(
+    axes: Axes,
+    title: str,
+    pixels: np.ndarray,
+    aspect: float,
+    low: float | None = None,
+    high: float | None = None,
+) -> None:
+    axes.imshow(pixels, "gray", aspect=aspect, interpolation="bilinear", vmin=low, vmax=high)
     axes.set_title(title, color="white", fontsize=10, pad=4, parse_math=False)
 
 
@@ -221,12 +229,12 @@ def _mark(axes: Axes, **letters: str) -> None:
 def _show_flat(axes: Axes, picture: FlatPicture) -> None:
     pixels = np.asarray(picture.pixels)
     row_mm, col_mm = picture.pixel_mm or (1.0, 1.0)
-    scale: dict[str, float] = {}
+    low = high = None
     if pixels.ndim == 2:
         # A few stray pixels (markers, borders) must not darken the chest.
         pixels = np.nan_to_num(pixels.astype(np.float32))
-        scale["vmin"], scale["vmax"] = (float(v) for v in np.percentile(pixels, (0.5, 99.8)))
-    _draw(axes, picture.title, pixels, row_mm / col_mm, **scale)
+        low, high = (float(v) for v in np.percentile(pixels, (0.5, 99.8)))
+    _draw(axes, picture.title, pixels, row_mm / col_mm, low, high)
     if picture.frontal:
         _mark(axes, left="R", right="L")
     else:
@@ -237,7 +245,7 @@ def _show_volume(panels: Sequence[Axes], volume: VolumeRow, window: Window, whic
     for axes, plane in zip(panels, mid_slices(volume.hu, volume.spacing_mm), strict=False):
         row_mm, col_mm = plane.pixel_mm
         title = f"{plane.name}, middle of the chest"
-        _draw(axes, title, plane.pixels, row_mm / col_mm, vmin=window.low, vmax=window.high)
+        _draw(axes, title, plane.pixels, row_mm / col_mm, window.low, window.high)
         _mark(axes, left=plane.left, right=plane.right, top=plane.top, bottom=plane.bottom)
         _scale_bar(axes, plane)
     if which < len(volume.renderings):
@@ -249,8 +257,8 @@ def _show_volume(panels: Sequence[Axes], volume: VolumeRow, window: Window, whic
 
 def _scale_bar(axes: Axes, plane: Slice) -> None:
     rows, cols = plane.pixels.shape
-    length, thickness = 50 / plane.pixel_mm[1], 0.008 * rows
-    x, y = 0.96 * cols - length, 0.955 * rows
+    length, thickness = 50 / plane.pixel_mm[1], 0.012 * rows
+    x, y = 0.96 * cols - length, 0.95 * rows
     axes.add_patch(Rectangle((x, y), length, thickness, facecolor="white", edgecolor="black"))
     axes.text(
         x + length / 2, y - 0.005 * rows, "5 cm", color="white", fontsize=8, ha="center",

@@ -121,6 +121,7 @@ def paper() -> AxonConfig:
         diffusion=GaussianDiffusion(prediction="epsilon"),
         sr=SRConfig(gamma=2),
         sampling=Sampling(fine_steps=50),
+        window=HuWindow(-100.0, 900.0),
         see_views=False,
     )
 

@@ -1,12 +1,12 @@
-"""Is the picture the right way round? Asked after placing, answered in words."""
+"""Is the picture the right way round? Asked of the coarse search, answered in words."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from axon_backend.registration.quality import local_contrast, ncc
+from axon_backend.registration.search import SCALES, find_chest
 
-# Another orientation must agree better by this much of NCC before the user is told.
+# Another orientation must fit better by this much of NCC before the user is told.
 MARGIN = 0.08
 
 _OTHERS = {
@@ -15,31 +15,29 @@ _OTHERS = {
     "turned by 90 degrees to the left": lambda a: np.rot90(a, -1),
     "turned by 90 degrees to the right": lambda a: np.rot90(a, 1),
     "mirrored (left and right exchanged)": lambda a: a[:, ::-1],
+    "inverted (dark bones)": lambda a: -a,
 }
 
 
-def orientation_scores(
-    moved: np.ndarray, fixed: np.ndarray, valid: np.ndarray
-) -> dict[str, float]:
-    """NCC of the placed picture with the reference as it is (``as given``), in the other
-    orientations, and with its greys inverted."""
-    a, b = local_contrast(moved, valid), local_contrast(fixed)
-    scores = {"as given": ncc(a, b, valid)}
-    for name, turn in _OTHERS.items():
-        scores[name] = ncc(np.ascontiguousarray(turn(a)), b, np.ascontiguousarray(turn(valid)))
-    scores["inverted (dark bones)"] = -scores["as given"]
+def orientation_scores(moving: np.ndarray, fixed: np.ndarray) -> dict[str, float]:
+    """Best NCC of the coarse search in the picture as it is (``as given``), in the other
+    orientations, and with its greys inverted. Each orientation finds its own placement, so a
+    registration that went astray does not matter."""
+    scores = {}
+    for name, turn in {"as given": lambda a: a, **_OTHERS}.items():
+        turned = np.ascontiguousarray(turn(moving))
+        scores[name] = find_chest(turned, fixed, 1, scales=SCALES[::2])[0].score
     return scores
 
 
-def orientation_warnings(
-    moved: np.ndarray, fixed: np.ndarray, valid: np.ndarray
-) -> tuple[str, ...]:
-    """One sentence if another orientation agrees clearly better; nothing is changed.
+def orientation_warnings(moving: np.ndarray, fixed: np.ndarray) -> tuple[str, ...]:
+    """One sentence if another orientation fits clearly better; nothing is changed.
 
-    All pictures (N, N) on one grid. The heart and the aortic arch tell left from right, which is
-    little to go by: a mirrored picture is flagged only where the difference is clear.
+    ``moving`` (H, W) is the X-ray, ``fixed`` (N, N) the reference. The heart and the aortic arch
+    tell left from right, which is little to go by: a mirrored picture is flagged only where the
+    difference is clear.
     """
-    scores = orientation_scores(moved, fixed, valid)
+    scores = orientation_scores(moving, fixed)
     name, score = max(scores.items(), key=lambda item: item[1])
     if name == "as given" or score < scores["as given"] + MARGIN:
         return ()

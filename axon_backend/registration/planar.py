@@ -1,8 +1,9 @@
-"""2-D registration of an X-ray to a DRR: coarse search, then Mattes mutual information.
+"""2-D registration of an X-ray to a DRR: coarse search, then refinement.
 
-A clinical X-ray and a DRR share the anatomy but not the grey scale, so the fine step maximises
-mutual information (Mattes et al. 2003, SimpleITK). MI alone drifts between different patients;
-its result is kept only if the pictures agree better than at the start of it.
+A clinical X-ray and a DRR share the anatomy but not the grey scale, so the refinement maximises
+mutual information (Mattes et al. 2003, SimpleITK) and, against another patient's DRR, also the
+correlation of locally normalised pictures. A result is kept only if the pictures agree better
+than before it.
 """
 
 from __future__ import annotations
@@ -27,10 +28,13 @@ from axon_backend.registration.search import find_chest, shrink_to
 
 # Sides of the reference and, about, of the X-ray during the search.
 WORKING_SIZE, PICTURE_SIZE = 256, 384
-TRANSFORMS = ("similarity", "affine")
-METRICS = ("mattes", "correlation")
+# What each transform is refined by. Between patients MI drifts, so there the correlation of local
+# contrast competes with it; on the same patient MI is the more exact of the two.
+METRICS = {"similarity": ("mattes",), "affine": ("mattes", "correlation")}
 # A chest is not turned by more, nor stretched more against the reference than this.
-MAX_ROTATION_DEG, MAX_STRETCH, MAX_SHEAR = 20.0, 1.3, 0.12
+MAX_ROTATION_DEG, MAX_STRETCH, MAX_SHEAR = 20.0, 1.4, 0.12
+# Proportions that the search for another patient's chest tries.
+STRETCHES = (0.85, 1.0, 1.18, 1.35)
 
 
 @dataclass(frozen=True)
@@ -114,8 +118,9 @@ def _refine(
     transform.SetTranslation((first[:2, :2] @ middle + first[:2, 2] - middle).tolist())
 
     method = sitk.ImageRegistrationMethod()
-    # One thread: sums come out the same on any machine, and the pictures are small.
+    # One work unit: sums come out the same each time and on any machine.
     method.SetNumberOfThreads(1)
+    method.SetNumberOfWorkUnits(1)
     if metric == "mattes":
         method.SetMetricAsMattesMutualInformation(32)
     else:
@@ -184,8 +189,8 @@ def register_planar(
     Raises:
         AxonInputError: one of the pictures is blank, too small or not finite.
     """
-    if transform not in TRANSFORMS:
-        raise ValueError(f"transform must be one of {TRANSFORMS}, got {transform!r}")
+    if transform not in METRICS:
+        raise ValueError(f"transform must be one of {tuple(METRICS)}, got {transform!r}")
     moving, fixed = np.asarray(moving), np.asarray(fixed)
     check_picture(moving, "The X-ray")
     check_picture(fixed, "The reference's DRR")
@@ -194,18 +199,25 @@ def register_planar(
     h, w = (n // factor * factor for n in moving.shape)
     small = moving[:h, :w].reshape(h // factor, factor, w // factor, factor)
     small = small.mean((1, 3), dtype=np.float32)
-    target = shrink_to(fixed, WORKING_SIZE)
-    coarse = shrink_to(fixed, WORKING_SIZE // 2)
+    target = shrink_to(fixed, WORKING_SIZE, WORKING_SIZE)
+    coarse = shrink_to(target, WORKING_SIZE // 2, WORKING_SIZE // 2)
 
     def best_of(candidates: list[np.ndarray]) -> np.ndarray:
         return max(candidates, key=lambda m: _score(small, coarse, m) if _plausible(m) else -np.inf)
 
-    starts = [s.matrix() for s in find_chest(small, target)]
-    rough = [_refine(small, target, s, "similarity", m, [4, 2], seed) for s in starts for m in METRICS]
-    best = best_of(starts + rough)
-    best = best_of([best] + [_refine(small, target, best, transform, m, [2, 1], seed) for m in METRICS])
+    def refined(placements: list[np.ndarray], shrink: list[int]) -> list[np.ndarray]:
+        return [
+            _refine(small, target, m, transform, metric, shrink, seed)
+            for m in placements
+            for metric in METRICS[transform]
+        ]
+
+    stretches = STRETCHES if transform == "affine" else (1.0,)
+    starts = [s.matrix() for s in find_chest(small, target, stretches=stretches)]
+    best = best_of(starts + refined(starts, [4, 2]))
+    best = best_of([best, *refined([best], [2, 1])])
     moved, valid = resample_picture(small, best, WORKING_SIZE)
-    quality = assess(moved, target, valid, orientation_warnings(moved, target, valid))
+    quality = assess(moved, target, valid, orientation_warnings(small, target))
     # Pixel (i) of the shrunk picture covers pixels factor * i ... of the full one.
     lift = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1]])
     return PlanarRegistration(lift @ best, quality)

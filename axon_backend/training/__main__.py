@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from axon_backend.methods.axon import PRESETS, Axon
+from axon_backend.methods.axon import PRESETS, Axon, AxonConfig
 from axon_backend.training.batch import Batches
 from axon_backend.training.cases import load_case
 from axon_backend.training.coarse import train_coarse
@@ -37,11 +37,13 @@ NEEDS = {
 }
 
 
-def mean_volume(files: list[Path], run: Path, size: int) -> torch.Tensor:
+def mean_volume(files: list[Path], run: Path, config: AxonConfig) -> torch.Tensor:
     """The mean of the training volumes at 2h, (1, 1, 2h, 2h, 2h) in [-1, 1]; kept in the run."""
     path = run / "mean.pt"
     if not path.exists():
-        total = sum(load_case(f, size=size).batch.fine for f in files)
+        total = sum(
+            load_case(f, size=config.encoder.size, window=config.window).batch.fine for f in files
+        )
         save_atomically(total / len(files), path)
     return torch.load(path, weights_only=True)
 
@@ -63,6 +65,7 @@ def main(argv: list[str] | None = None) -> None:
     listing = json.loads(options.data.read_text())
     files = {k: [options.data.parent / f for f in listing[k]] for k in ("train", "validation")}
     pool = options.run / "pool"
+    config = PRESETS[options.preset]()
     if options.stage == "pool":
         worker, workers = (int(v) for v in options.worker.split("/"))
         fill_pool(
@@ -72,14 +75,15 @@ def main(argv: list[str] | None = None) -> None:
             count=-(-options.pairs // workers),
             stride=workers,
             seed=options.seed,
+            fine_size=2 * config.encoder.size,
+            view_size=config.encoder.view_size,
+            window=config.window,
         )
         return
 
     torch.manual_seed(options.seed)
-    config = PRESETS[options.preset]()
-    size = config.encoder.size
     model = Axon(config).eval()
-    mean = mean_volume(files["train"], options.run, size)
+    mean = mean_volume(files["train"], options.run, config)
     model.encoder.mean.copy_(torch.nn.functional.avg_pool3d(mean, 2))
     for part in NEEDS[options.stage]:
         weights = torch.load(options.run / part / "best.pt", weights_only=True)
@@ -90,7 +94,10 @@ def main(argv: list[str] | None = None) -> None:
     )
     common = {
         "batches": batches,
-        "cases": [load_case(f, size=size) for f in files["validation"]],
+        "cases": [
+            load_case(f, size=config.encoder.size, window=config.window)
+            for f in files["validation"]
+        ],
         "folder": options.run / options.stage,
         "minutes": options.minutes,
         "rng": torch.Generator().manual_seed(options.seed),

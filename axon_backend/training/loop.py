@@ -98,9 +98,11 @@ class Optimiser:
         """One update from the gradients of the parameters."""
         for kernel, matrix in zip(self.kernels, self.matrices, strict=True):
             if kernel.grad is not None:
-                like = kernel.grad.contiguous(
-                    memory_format=torch.contiguous_format
-                ) if kernel.data.is_contiguous() else kernel.grad.movedim(1, -1).contiguous()
+                like = (
+                    kernel.grad.contiguous(memory_format=torch.contiguous_format)
+                    if kernel.data.is_contiguous()
+                    else kernel.grad.movedim(1, -1).contiguous()
+                )
                 matrix.grad = like.reshape(matrix.shape)
         for part in self.parts:
             part.step()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,15 +23,23 @@ def _path(folder: Path, number: int) -> Path:
 
 
 def fill_pool(
-    folder: Path, ct_files: list[Path], *, first: int, count: int, stride: int = 1, seed: int = 0
+    folder: Path,
+    ct_files: list[Path],
+    *,
+    first: int,
+    count: int,
+    stride: int = 1,
+    seed: int = 0,
+    **factory_options: Any,
 ) -> None:
     """Write pairs ``first, first + stride, ...`` (``count`` in all) unless they are there already.
 
     Pair ``i`` depends on ``seed`` and ``i`` only, so several workers and restarts agree.
+    ``factory_options`` go to :class:`PairFactory`.
     """
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
-    factory = PairFactory([read_ct(f) for f in ct_files])
+    factory = PairFactory([read_ct(f) for f in ct_files], **factory_options)
     for number in range(first, first + count * stride, stride):
         path = _path(folder, number)
         if path.exists():

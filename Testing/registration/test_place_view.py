@@ -1,0 +1,98 @@
+"""An X-ray of a CT's own patient is brought onto the canonical view of its frame."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from axon_backend.imaging.radiograph import Radiograph
+from axon_backend.imaging.view import View
+from axon_backend.physics.attenuation import hu_to_mu
+from axon_backend.physics.drr import render, render_view
+from axon_backend.physics.geometry import AcquisitionGeometry
+from axon_backend.registration.place import PlacedView, place_view
+
+PIXEL_MM = 0.8
+
+
+def photograph(ct, frame, view, rows=(10, 470), columns=(25, 500)):
+    """A square-pixel X-ray and the true matrix from the canonical view's [0, 1]^2 to its pixels.
+
+    A detector of 420 x 400 mm (in the isocentre plane) around the isocentre, cut to the given
+    rows and columns.
+    """
+    canonical = AcquisitionGeometry.of_frame(frame, view)
+    detector = replace(canonical, extent_mm=(525 * PIXEL_MM, 500 * PIXEL_MM))
+    mu = hu_to_mu(torch.as_tensor(ct.hu))
+    picture = render(mu, ct.origin_mm, ct.spacing_mm, [detector], (500, 525))[0].numpy()
+    picture = picture[slice(*rows), slice(*columns)]
+    w, h = (e / PIXEL_MM for e in canonical.extent_mm)
+    matrix = np.array(
+        [
+            [w, 0, 525 / 2 - w / 2 - 0.5 - columns[0]],
+            [0, h, 500 / 2 - h / 2 - 0.5 - rows[0]],
+            [0, 0, 1],
+        ]
+    )
+    return picture, matrix
+
+
+@pytest.mark.parametrize("view", [View.pa, View.ap, View.lateral_left, View.lateral_right])
+def test_the_patients_own_xray_is_placed_within_half_a_percent(tools, chest_ct, frame, view):
+    picture, true = photograph(chest_ct, frame, view)
+    xray = Radiograph(tools.as_taken(picture), (PIXEL_MM, PIXEL_MM), view)
+    placed = place_view(xray, chest_ct, frame, size=256)
+    found = placed.registration
+    assert tools.residual(found.matrix, true) < 0.005
+    assert found.quality.verdict == "good"
+    # The frame's own width and height, which differ, come back in millimetres.
+    width = frame.size_mm[0] if view.is_frontal else frame.size_mm[1]
+    assert placed.size_mm == pytest.approx((width, frame.size_mm[2]), rel=0.01)
+    # The pixels too are those of the canonical DRR.
+    canonical = render_view(chest_ct, frame, view, 256)
+    assert placed.pixels.shape == placed.valid.shape == placed.reference.shape == (256, 256)
+    assert np.corrcoef(placed.reference.ravel(), canonical.ravel())[0, 1] > 0.999
+    inner = placed.valid
+    assert np.corrcoef(placed.pixels[inner], canonical[inner])[0, 1] > 0.9
+
+
+def test_what_the_xray_does_not_show_is_not_valid(tools, chest_ct, frame):
+    picture, true = photograph(chest_ct, frame, View.pa, rows=(110, 500), columns=(60, 525))
+    placed = place_view(Radiograph(picture, None, View.pa), chest_ct, frame, size=200)
+    assert tools.residual(placed.registration.matrix, true) < 0.005
+    first = -true[1, 2] / true[1, 1] * 200  # the canonical row of the picture's first
+    assert first > 10
+    assert not placed.valid[: int(first) - 3].any()
+    assert placed.valid[int(first) + 3 :, 5:-5].all()
+    assert placed.size_mm is None
+
+
+def test_without_registration_the_picture_is_the_field(chest_ct, frame):
+    picture = render_view(chest_ct, frame, View.pa, 300)
+    xray = Radiograph(picture, (1.1, 1.2), View.pa)
+    placed = place_view(xray, chest_ct, frame, size=300, register=False)
+    np.testing.assert_allclose(placed.pixels, picture, atol=1e-5)
+    assert placed.valid.all()
+    assert placed.size_mm == pytest.approx((300 * 1.2 / 1.1, 300 * 1.1 / 1.1))
+    assert placed.as_dict("frontal")["verdict"] == "not registered"
+
+
+def test_another_patients_proportions_need_the_stretch(tools, chest_ct, frame):
+    picture, true = photograph(chest_ct, frame, View.pa)
+    wider = np.repeat(picture, 6, 1)[:, ::5]  # every column 1.2 times
+    true = np.diag([1.2, 1, 1]) @ true
+    xray = Radiograph(np.ascontiguousarray(wider), (PIXEL_MM, PIXEL_MM), View.pa)
+    placed = place_view(xray, chest_ct, frame, size=256, stretch=True)
+    assert tools.residual(placed.registration.matrix, true) < 0.01
+    assert placed.size_mm == pytest.approx((1.2 * frame.size_mm[0], frame.size_mm[2]), rel=0.02)
+
+
+def test_the_record_of_a_registration(chest_ct, frame):
+    picture, _ = photograph(chest_ct, frame, View.pa)
+    placed = place_view(Radiograph(picture, None, View.pa), chest_ct, frame, size=128)
+    record = placed.as_dict("frontal")
+    assert record["view"] == "pa" and record["verdict"] == "good"
+    assert np.array_equal(np.array(record["matrix"]), placed.registration.matrix)
+    drr = PlacedView.of_drr(picture, View.pa)
+    assert drr.warnings == () and drr.as_dict("frontal")["verdict"] == "rendered in place"
