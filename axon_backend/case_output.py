@@ -11,6 +11,7 @@ from axon_backend import DISCLAIMER
 from axon_backend.errors import Cancelled
 from axon_backend.imaging.write import write_json, write_png, write_volume
 from axon_backend.methods.axon import STAGES
+from axon_backend.methods.protocol import Progress
 from axon_backend.reconstruct import Reconstruction
 
 CASE_FILES = (
@@ -28,6 +29,7 @@ def write_case(
     result: Reconstruction,
     *,
     keep_stages: bool = False,
+    progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
     """Write a reconstruction into an existing, empty folder.
@@ -37,6 +39,8 @@ def write_case(
     ``deviation.nii.gz`` (their standard deviation in HU), and with ``keep_stages`` one volume per
     stage. Returns what ``result.json`` holds.
 
+    ``progress`` hears of the stage ``write``.
+
     Raises:
         AxonInputError: a file cannot be written.
         Cancelled: ``cancelled()`` was true between two files.
@@ -44,9 +48,11 @@ def write_case(
     from axon_backend.case_pictures import case_pictures
     from axon_backend.evaluation.report import write_report
 
-    def check() -> None:
+    def tell(step: int) -> None:
         if cancelled is not None and cancelled():
             raise Cancelled("stopped while the results were written")
+        if progress is not None:
+            progress("write", step, len(volumes) + 2, None)
 
     record = dict(result.record)
     record["created"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -56,17 +62,19 @@ def write_case(
         volumes |= result.volumes
     if result.deviation:
         volumes["deviation"] = result.deviation[result.final_stage]
-    for name, volume in volumes.items():
-        check()
+    for number, (name, volume) in enumerate(volumes.items()):
+        tell(number)
         write_volume(folder / f"{name}.nii.gz", volume, result.frame, note)
-    check()
+    tell(len(volumes))
     names = [*(f"{name}.nii.gz" for name in volumes), "overview.png", "report.html", "result.json"]
     record["files"] = names
-    pictures, note = case_pictures(result, record, check)
+    pictures, note = case_pictures(result, record)
     record["rendering"] = note or "volume rendering"
+    tell(len(volumes) + 1)
     write_png(folder / "overview.png", pictures["overview"])
     write_report(folder / "report.html", record, pictures)
     write_json(folder / "result.json", record)
+    tell(len(volumes) + 2)
     return record
 
 

@@ -47,9 +47,15 @@ def reconstruct(chosen: argparse.Namespace) -> int:
                 progress=bars,
                 cancelled=wish.is_set,
             )
+            write_case(
+                folder,
+                result,
+                keep_stages=chosen.keep_stages,
+                progress=bars,
+                cancelled=wish.is_set,
+            )
         finally:
             bars.close()
-        write_case(folder, result, keep_stages=chosen.keep_stages, cancelled=wish.is_set)
     print(summary(result, Path(chosen.output)))
     return 0
 

@@ -77,7 +77,7 @@ def run_demo(
             progress=tell, cancelled=cancelled, **settings,
         )  # fmt: skip
         (folder / name).mkdir()
-        write_case(folder / name, result, keep_stages=True, cancelled=cancelled)
+        write_case(folder / name, result, keep_stages=True, progress=tell, cancelled=cancelled)
         lines += [f"{title}: {summary(result, Path(name))}", ""]
         sections.append(_section(name, title, text, result))
     (folder / "ATTRIBUTION.md").write_bytes((DATA / "ATTRIBUTION.md").read_bytes())

@@ -26,7 +26,9 @@ def chest(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
     body = blob(0.5, 0.75, 0.53, 0.82, 0.03)
     lungs = blob(0.28, 0.47, 0.18, 0.36) + blob(0.72, 0.46, 0.17, 0.35)
-    lungs *= 1 / (1 + np.exp(np.clip((y - 0.74 - 0.5 * (np.abs(x - 0.5) - 0.2) ** 2) / 0.012, -50, 50)))
+    lungs *= 1 / (
+        1 + np.exp(np.clip((y - 0.74 - 0.5 * (np.abs(x - 0.5) - 0.2) ** 2) / 0.012, -50, 50))
+    )
     heart = blob(0.59, 0.62, 0.14, 0.14) + 0.6 * blob(0.56, 0.33, 0.05, 0.05)
     spine = line(x - 0.5, 0.035) * (1 + 0.2 * np.sin(2 * np.pi * y / 0.07))
     ribs = np.zeros_like(x)
@@ -34,7 +36,9 @@ def chest(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         ribs += line(y - 0.14 - 0.075 * k - 0.9 * (np.abs(x - 0.5) - 0.18) ** 2, 0.008)
     ribs *= blob(0.5, 0.5, 0.42, 0.48, 0.02)
     collar = line(y - 0.13 + 0.25 * np.abs(x - 0.5), 0.012) * (np.abs(x - 0.5) > 0.05)
-    return body * (2.0 - 1.3 * lungs + 0.9 * heart * lungs + 0.7 * spine + 0.2 * ribs + 0.3 * collar)
+    return body * (
+        2.0 - 1.3 * lungs + 0.9 * heart * lungs + 0.7 * spine + 0.2 * ribs + 0.3 * collar
+    )
 
 
 def draw(matrix: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -114,8 +118,7 @@ def chest_ct(frame) -> CTVolume:
     """A chest of ellipsoids with ribs, spine and heart (patient's left), 4 mm, around the frame."""
     shape, spacing = (90, 66, 100), (4.0, 4.0, 4.0)
     origin = tuple(
-        c - 0.5 * (n - 1) * s
-        for c, n, s in zip(frame.center_mm, shape[::-1], spacing, strict=True)
+        c - 0.5 * (n - 1) * s for c, n, s in zip(frame.center_mm, shape[::-1], spacing, strict=True)
     )
     z, y, x = (
         4.0 * (i - 0.5 * (n - 1))

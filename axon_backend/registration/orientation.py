@@ -6,7 +6,10 @@ import numpy as np
 
 from axon_backend.registration.search import SCALES, find_chest
 
-# Another orientation must fit better by this much of NCC before the user is told.
+# Another orientation must fit better by this much of NCC before the user is told. Of 42 clinical
+# frontal X-rays against the mean of other patients, turning makes 33 (upside down), 35 (180
+# degrees), 39 (90 degrees) and 40 (inverted) noticed, mirroring only one; one false alarm, on a
+# chest too opaque to register.
 MARGIN = 0.08
 
 _OTHERS = {

@@ -90,7 +90,7 @@ def train_coarse(
     *,
     minutes: float,
     rng: torch.Generator,
-    peak_rate: float = 1e-3,
+    peak_rate: float = 1.5e-3,
     doubt: float = 1.0,
 ) -> None:
     """Train ``model.coarse`` with the encoder frozen.

@@ -72,7 +72,7 @@ def train_encoder(
     *,
     minutes: float,
     rng: torch.Generator,
-    peak_rate: float = 6e-4,
+    peak_rate: float = 1.5e-3,
 ) -> None:
     """Train F alone; see :func:`axon_backend.training.loop.train` for what is written."""
 

@@ -26,7 +26,7 @@ def train_prior(
     *,
     minutes: float,
     rng: torch.Generator,
-    peak_rate: float = 1e-3,
+    peak_rate: float = 1.5e-3,
 ) -> None:
     """Train ``model.prior`` as an unconditional DDPM (Ho et al. 2020) on CT volumes (eq. 4 without
     its condition). Validation is the loss on whole patients at fixed times and noise."""
@@ -84,7 +84,7 @@ def train_controlnet(
     *,
     minutes: float,
     rng: torch.Generator,
-    peak_rate: float = 1e-3,
+    peak_rate: float = 1.5e-3,
     doubt: float = 1.0,
 ) -> None:
     """Train ``model.controlnet`` on X^ with the prior, the encoder and the bridge frozen.

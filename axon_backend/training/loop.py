@@ -134,7 +134,7 @@ def train(
     folder: Path,
     *,
     minutes: float,
-    peak_rate: float = 5e-4,
+    peak_rate: float = 1.5e-3,
     validate_minutes: float = 4.0,
     better: str = "loss",
     weight_decay: float = 1e-2,

@@ -27,7 +27,7 @@ def train_sr(
     *,
     minutes: float,
     rng: torch.Generator,
-    peak_rate: float = 1e-3,
+    peak_rate: float = 1.5e-3,
 ) -> None:
     """Train ``model.sr`` with L1 on random crops.
 
