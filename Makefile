@@ -10,7 +10,7 @@
 #
 #     py -3.11 -m venv .venv
 #     .venv\Scripts\python -m pip install -c constraints.txt -e .[dev]
-#     .venv\Scripts\python -m axon_backend demo --output demo_output
+#     .venv\Scripts\python -m axon_backend demo --output demo_output --overwrite
 #     .venv\Scripts\python -m pytest
 
 .DEFAULT_GOAL := help
@@ -30,7 +30,7 @@ PIP := $(RUN) -m pip install --disable-pip-version-check -c constraints.txt
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
 demo: $(VENV)/.installed-demo  ## a CT volume from a real X-ray, with pictures and a report
-	$(RUN) -m axon_backend demo --output demo_output
+	$(RUN) -m axon_backend demo --output demo_output --overwrite
 
 test: $(VENV)/.installed-dev  ## all tests; for some: make test ARGS="-k bundle"
 	$(RUN) -m pytest $(ARGS)

@@ -67,8 +67,8 @@ def drr(chosen: argparse.Namespace) -> int:
     target = check_drr_target(chosen.output, chosen.overwrite, chosen.size)
     from axon_backend.imaging.ct import read_ct
     from axon_backend.imaging.frame import find_thorax_frame
+    from axon_backend.model import choose_device
     from axon_backend.physics.drr import render_view
-    from axon_backend.reconstruct import choose_device
 
     device = choose_device(chosen.device)
     view = parse_view(chosen.view)
@@ -100,7 +100,7 @@ def register(chosen: argparse.Namespace) -> int:
             frame, named = find_thorax_frame(reference), {"ct": str(chosen.ct)}
         else:
             from axon_backend.bundle import load_bundle
-            from axon_backend.reconstruct import atlas_ct
+            from axon_backend.model import atlas_ct
 
             bundle = load_bundle(chosen.bundle)
             reference = atlas_ct(bundle)

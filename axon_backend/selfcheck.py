@@ -132,10 +132,10 @@ def _tiny_run() -> str:
 
     from axon_backend.methods.axon import Axon, AxonConfig
     from axon_backend.methods.protocol import RegisteredViews
+    from axon_backend.model import choose_device
     from axon_backend.networks.encoder import EncoderConfig
     from axon_backend.networks.srnet import SRConfig
     from axon_backend.networks.unet import UNetConfig
-    from axon_backend.reconstruct import choose_device
 
     unet = UNetConfig(channels=(8, 8), attention=(False, False), groups=4, head_channels=4)
     encoder = EncoderConfig(size=16, view_size=32, channels=(8, 8), features=1, trunk=(8, 8))

@@ -26,7 +26,8 @@ from axon_backend.imaging.frame import HuWindow, ThoraxFrame, resample_to_frame
 from axon_backend.imaging.write import write_text
 from axon_backend.methods.axon import STAGES
 from axon_backend.methods.protocol import Progress
-from axon_backend.reconstruct import Reconstruction, atlas_ct, choose_device, reconstruct
+from axon_backend.model import atlas_ct, choose_device
+from axon_backend.reconstruct import Reconstruction, reconstruct
 
 COHORT_FILES = ("metrics.csv", "metrics.md", "failures.csv")
 

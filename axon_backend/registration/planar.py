@@ -104,6 +104,7 @@ def _refine(
     picture = sitk.GetImageFromArray(moving.astype(np.float32))
     picture.SetSpacing((1 / long_side,) * 2)
     first = np.diag([1 / long_side, 1 / long_side, 1.0]) @ start
+    transform: sitk.Similarity2DTransform | sitk.AffineTransform
     if kind == "similarity":
         transform = sitk.Similarity2DTransform()
         scale = float(np.sqrt(abs(np.linalg.det(first[:2, :2]))))

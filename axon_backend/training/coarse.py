@@ -91,7 +91,7 @@ def train_coarse(
     minutes: float,
     rng: torch.Generator,
     peak_rate: float = 1.5e-3,
-    doubt: float = 1.0,
+    doubt: float = 0.3,
 ) -> None:
     """Train ``model.coarse`` with the encoder frozen.
 

@@ -85,7 +85,7 @@ def train_controlnet(
     minutes: float,
     rng: torch.Generator,
     peak_rate: float = 1.5e-3,
-    doubt: float = 1.0,
+    doubt: float = 0.3,
 ) -> None:
     """Train ``model.controlnet`` on X^ with the prior, the encoder and the bridge frozen.
 
