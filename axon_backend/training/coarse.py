@@ -21,7 +21,7 @@ from axon_backend.training.loop import train
 # Times are drawn as (T - 1) u^(1 / T_POWER) with u uniform, and exactly T - 1 in this share of the
 # draws: near t = 0 the answer stands in x_t and there is nothing to learn with few patients.
 T_POWER = 2.0
-AT_THE_END = 0.2
+AT_THE_END = 0.5
 
 
 def views_of(batch: Batch, single: bool) -> RegisteredViews:
