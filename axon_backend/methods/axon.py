@@ -94,7 +94,10 @@ def preview() -> AxonConfig:
     """The shipped model: 64^3 -> 128^3, made for CPUs."""
     # ysubx: an untrained bridge returns F(x) from any number of steps, so that a short training can
     # only add to it; grad has to learn to remove the bridge's own noise first.
-    return AxonConfig(bridge=BrownianBridge(variance=0.1, objective="ysubx"))
+    return AxonConfig(
+        bridge=BrownianBridge(variance=0.1, objective="ysubx"),
+        sampling=Sampling(fine_start=0.4),
+    )
 
 
 def paper() -> AxonConfig:

@@ -18,6 +18,11 @@ from axon_backend.training.encoder import SINGLE_VIEW_SHARE, autocast, figures, 
 from axon_backend.training.loop import train
 
 
+# The prior's times are T u^PRIOR_T_POWER: all are learned, but most steps go to the lower noise
+# levels, where stage 2 adds its detail and where sampling from a noised coarse volume happens.
+PRIOR_T_POWER = 2.0
+
+
 def train_prior(
     model: Axon,
     batches: Iterator[Batch],
@@ -41,7 +46,8 @@ def train_prior(
 
     def loss_of(network: nn.Module) -> torch.Tensor:
         volume = next(batches).volume
-        t = torch.randint(0, diffusion.steps, (len(volume),), generator=rng)
+        u = torch.rand(len(volume), generator=rng)
+        t = (diffusion.steps * u**PRIOR_T_POWER).long()
         return loss_at(network, volume, t, torch.randn(volume.shape, generator=rng))
 
     @torch.no_grad()
