@@ -7,8 +7,6 @@ import pytest
 import torch
 
 from axon_backend.methods.axon import Axon
-from axon_backend.training.batch import Batch
-from axon_backend.training.cases import Case
 from axon_backend.training.coarse import AT_THE_END, blur_of_trust, draw_times, train_coarse
 from axon_backend.training.encoder import mean_figures, regression_loss, train_encoder
 from axon_backend.training.fine import train_controlnet, train_prior
@@ -26,10 +24,6 @@ TRAINERS = {
 @pytest.mark.parametrize("stage", TRAINERS)
 def test_a_stage_trains_its_own_network_and_no_other(stage, model, case, batch, tmp_path):
     before = {part: copy.deepcopy(getattr(model, part).state_dict()) for part in Axon.PARTS}
-    if stage == "sr":  # its crops are 32^3
-        big = torch.rand(1, 1, 64, 64, 64) * 2 - 1
-        batch = Batch(torch.nn.functional.avg_pool3d(big, 2), big, *(3 * (torch.zeros(1),)))
-        case = Case("patient", batch)
     trained = getattr(model, stage).train()
     TRAINERS[stage](
         model.encoder if stage == "encoder" else model,

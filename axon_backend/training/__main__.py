@@ -33,7 +33,7 @@ NEEDS = {
     "coarse": ("encoder",),
     "prior": (),
     "controlnet": ("encoder", "coarse", "prior"),
-    "sr": (),
+    "sr": ("encoder", "coarse"),
 }
 
 

@@ -17,7 +17,6 @@ from axon_backend.training.coarse import blur_of_trust, views_of
 from axon_backend.training.encoder import SINGLE_VIEW_SHARE, autocast, figures, mean_figures
 from axon_backend.training.loop import train
 
-
 # The prior's times are T u^PRIOR_T_POWER: all are learned, but most steps go to the lower noise
 # levels, where stage 2 adds its detail and where sampling from a noised coarse volume happens.
 PRIOR_T_POWER = 2.0
