@@ -73,7 +73,7 @@ def train_sr(
     def validate(network: nn.Module) -> dict[str, float]:
         rows = []
         for case, made in zip(cases, coarse, strict=True):
-            row = {}
+            row: dict[str, float] = {}
             for name, low in (("true", case.batch.volume), ("made", made)):
                 with autocast():
                     out = network(low)
