@@ -172,6 +172,10 @@ def _run(result: Mapping[str, Any]) -> str:
             facts.append((label, escape(str(result[key]))))
     if window := result.get("hu_window"):
         facts.append(("HU window", " to ".join(_number(v) for v in window)))
+    for role, agreement in (result.get("reprojection") or {}).items():
+        facts.append(
+            (f"Result re-projected against the {escape(role)} X-ray (NCC)", _number(agreement))
+        )
     facts += [(escape(str(k)), escape(str(v))) for k, v in (result.get("software") or {}).items()]
     stages = [
         (_stage(s.get("name") or "unnamed"), _number(s.get("steps")), _number(s.get("seconds")))
