@@ -16,6 +16,7 @@ from axon_backend.methods.protocol import Progress, RegisteredViews, StageVolume
 from axon_backend.networks.blocks import channels_last
 from axon_backend.networks.encoder import EncoderConfig, LiftingEncoder
 from axon_backend.networks.lifting import back_project, back_project_residuals
+from axon_backend.networks.precision import autocast
 from axon_backend.networks.srnet import SRConfig, SRNet
 from axon_backend.networks.unet import ControlBranch, DiffusionUNet, UNetConfig
 
@@ -161,10 +162,6 @@ class Axon(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def _autocast(self) -> torch.autocast:
-        """bfloat16 on GPUs and on CPUs; group normalisation and sums stay in float32."""
-        return torch.autocast(self.device.type, torch.bfloat16)
-
     def condition(self, views: RegisteredViews, volume: torch.Tensor) -> torch.Tensor:
         """The volume that conditions a stage, with the X-rays and what it misses of them if
         configured: (B, 1 or 5, h, h, h)."""
@@ -178,14 +175,14 @@ class Axon(nn.Module):
 
     def end_point(self, views: RegisteredViews) -> torch.Tensor:
         """F(x), (B, 1, h, h, h)."""
-        with self._autocast():
+        with autocast(self.device):
             return self.encoder(views.frontal, views.lateral, views.beam)
 
     def coarse_estimate(
         self, x: torch.Tensor, t: torch.Tensor, end: torch.Tensor, condition: torch.Tensor
     ) -> torch.Tensor:
         """The bridge network's estimate of Y at x_t."""
-        with self._autocast():
+        with autocast(self.device):
             output = self.coarse(torch.cat([x, condition], 1), t)
         return self.config.bridge.estimate(output, x, end, t)
 
@@ -193,7 +190,7 @@ class Axon(nn.Module):
         self, y: torch.Tensor, t: torch.Tensor, condition: torch.Tensor, scale: float = 1.0
     ) -> torch.Tensor:
         """The prior's estimate of Y at y_t, steered by the ControlNet."""
-        with self._autocast():
+        with autocast(self.device):
             down, middle = self.controlnet(y, t, condition)
             if scale != 1.0:
                 down, middle = [scale * d for d in down], scale * middle
@@ -248,7 +245,7 @@ class Axon(nn.Module):
 
     def run_sr(self, volume: torch.Tensor) -> torch.Tensor:
         """Stage 3, SR-Net: the volume on a grid gamma times as fine, clipped to [-1, 1]."""
-        with self._autocast():
+        with autocast(self.device):
             return self.sr(volume).clamp(-1, 1)
 
     @torch.inference_mode()

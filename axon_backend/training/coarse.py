@@ -12,10 +12,11 @@ from torch import nn
 
 from axon_backend.methods.axon import Axon
 from axon_backend.methods.protocol import RegisteredViews
+from axon_backend.networks.precision import autocast
 from axon_backend.networks.unet import DiffusionUNet
 from axon_backend.training.batch import Batch
 from axon_backend.training.cases import Case
-from axon_backend.training.encoder import SINGLE_VIEW_SHARE, autocast, figures, mean_figures
+from axon_backend.training.encoder import SINGLE_VIEW_SHARE, figures, mean_figures
 from axon_backend.training.loop import train
 
 # Times are drawn as (T - 1) u^(1 / T_POWER) with u uniform, and exactly T - 1 in this share of the

@@ -15,6 +15,7 @@ from torch import nn
 
 from axon_backend.evaluation.metrics import gradient_ratio, psnr, ssim3d_gauss11
 from axon_backend.networks.encoder import LiftingEncoder
+from axon_backend.networks.precision import autocast
 from axon_backend.training.batch import Batch, Batches
 from axon_backend.training.cases import Case
 from axon_backend.training.loop import train
@@ -41,11 +42,6 @@ def figures(prefix: str, output: torch.Tensor, target: torch.Tensor) -> dict[str
 def mean_figures(rows: list[dict[str, float]]) -> dict[str, float]:
     """The mean over cases, key by key."""
     return {k: sum(r[k] for r in rows) / len(rows) for k in rows[0]}
-
-
-def autocast(device: torch.device | str = "cpu") -> torch.autocast:
-    """bfloat16 where the kernels gain from it; normalisations and losses stay float32."""
-    return torch.autocast(torch.device(device).type, torch.bfloat16)
 
 
 @torch.no_grad()

@@ -10,11 +10,12 @@ import torch
 from torch import nn
 
 from axon_backend.methods.axon import Axon
+from axon_backend.networks.precision import autocast
 from axon_backend.networks.unet import ControlBranch
 from axon_backend.training.batch import Batch
 from axon_backend.training.cases import Case
 from axon_backend.training.coarse import blur_of_trust, views_of
-from axon_backend.training.encoder import SINGLE_VIEW_SHARE, autocast, figures, mean_figures
+from axon_backend.training.encoder import SINGLE_VIEW_SHARE, figures, mean_figures
 from axon_backend.training.loop import train
 
 # The prior's times are T u^PRIOR_T_POWER: all are learned, but most steps go to the lower noise

@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from axon_backend.methods.axon import Axon
+from axon_backend.networks.precision import autocast
 from axon_backend.training.batch import Batch
 from axon_backend.training.cases import Case
 from axon_backend.training.coarse import views_of
 from axon_backend.training.encoder import (
     SINGLE_VIEW_SHARE,
-    autocast,
     figures,
     mean_figures,
     regression_loss,
