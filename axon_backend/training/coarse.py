@@ -66,21 +66,24 @@ def draw_times(count: int, steps: int, rng: torch.Generator) -> torch.Tensor:
 
 
 @torch.no_grad()
-def validate_coarse(model: Axon, cases: list[Case], steps: tuple[int, ...] = (1, 10)) -> dict:
-    """The end point alone, one step and the full sampler, with two views and with one."""
+def validate_coarse(model: Axon, cases: list[Case]) -> dict[str, float]:
+    """The end point alone, one step, the configured steps and ten, with two views and with one.
+
+    ``loss``, which chooses the best checkpoint, judges the configured number of steps.
+    """
+    chosen = model.config.sampling.coarse_steps
     rows = []
     for case in cases:
         row: dict[str, float] = {}
         for name, single in (("v2", False), ("v1", True)):
             views = views_of(case.batch, single)
             row |= figures(f"{name}_F", model.end_point(views), case.batch.volume)
-            for count in steps:
+            for count in sorted({1, chosen, 10}):
                 sample = model.run_coarse(views, count, torch.Generator().manual_seed(0))
                 row |= figures(f"{name}_{count}", sample, case.batch.volume)
         rows.append(row)
     out = mean_figures(rows)
-    last = steps[-1]
-    return {"loss": -(out[f"v2_{last}_psnr"] + 0.5 * out[f"v1_{last}_psnr"]), **out}
+    return {"loss": -(out[f"v2_{chosen}_psnr"] + 0.5 * out[f"v1_{chosen}_psnr"]), **out}
 
 
 def train_coarse(
