@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,6 +33,8 @@ class Sampling:
         fine_steps, fine_sampler, fine_eta: of the prior.
         fine_start: where on the prior's time axis stage 2 starts, in (0, 1]. 1 starts from pure
             noise (the paper); less starts from the coarse volume with that much noise on it.
+        fine_draws: stage 2 is the mean over that many draws of its noise: what the draws agree on
+            stays, what is noise goes.
         fine_scale: factor on the ControlNet's residuals.
         fine_detail: how much of what stage 2 changed is kept: ``X + detail (Y - X)``.
     """
@@ -42,6 +45,7 @@ class Sampling:
     fine_sampler: str = "ddim"
     fine_eta: float = 0.0
     fine_start: float = 1.0
+    fine_draws: int = 1
     fine_scale: float = 1.0
     fine_detail: float = 1.0
 
@@ -97,7 +101,7 @@ def preview() -> AxonConfig:
     # only add to it; grad has to learn to remove the bridge's own noise first.
     return AxonConfig(
         bridge=BrownianBridge(variance=0.1, objective="ysubx"),
-        sampling=Sampling(coarse_steps=1, fine_start=0.4),
+        sampling=Sampling(coarse_steps=1, fine_steps=1, fine_start=0.12, fine_draws=4),
     )
 
 
@@ -130,6 +134,11 @@ def paper() -> AxonConfig:
         window=HuWindow(-100.0, 900.0),
         see_views=False,
     )
+
+
+def _shifted(on_step: OnStep, before: int, total: int, i: int, n: int, x: torch.Tensor) -> None:
+    """Count the steps of one draw among those of all."""
+    on_step(before + i, total, x)
 
 
 PRESETS = {"preview": preview, "paper": paper}
@@ -229,18 +238,22 @@ class Axon(nn.Module):
         s, diffusion = self.config.sampling, self.config.diffusion
         condition = self.condition(views, coarse)
         times = diffusion.times(steps, s.fine_start)
-        noise = torch.randn(coarse.shape, generator=generator).to(coarse)
         first = torch.full((coarse.shape[0],), times[0], device=coarse.device)
-        start = noise if s.fine_start >= 1.0 else diffusion.diffuse(coarse, first, noise)
-        sample = sampler(s.fine_sampler)(
-            diffusion,
-            lambda y, t: self.fine_estimate(y, t, condition, s.fine_scale).clamp(-1.2, 1.2),
-            start,
-            times,
-            eta=s.fine_eta,
-            generator=generator,
-            on_step=on_step,
-        )
+        total = len(times) * s.fine_draws
+        mean = torch.zeros_like(coarse)
+        for draw in range(s.fine_draws):
+            noise = torch.randn(coarse.shape, generator=generator).to(coarse)
+            start = noise if s.fine_start >= 1.0 else diffusion.diffuse(coarse, first, noise)
+            mean += sampler(s.fine_sampler)(
+                diffusion,
+                lambda y, t: self.fine_estimate(y, t, condition, s.fine_scale).clamp(-1.2, 1.2),
+                start,
+                times,
+                eta=s.fine_eta,
+                generator=generator,
+                on_step=on_step and partial(_shifted, on_step, draw * len(times), total),
+            )
+        sample = mean / s.fine_draws
         return (coarse + s.fine_detail * (sample - coarse)).clamp(-1, 1)
 
     def run_sr(self, volume: torch.Tensor) -> torch.Tensor:
