@@ -84,7 +84,7 @@ def case_pictures(result: Reconstruction, record: dict) -> tuple[dict[str, np.nd
     rows, note = [], ""
     for title, hu in volumes:
         spacing = result.frame.spacing_mm(hu.shape[0])
-        drawn = render3d(hu, spacing, "bone")
+        drawn = render3d(hu, spacing, "lung")
         note = note or drawn.note
         rows.append(VolumeRow(title, hu, spacing, [drawn]))
     page = overview(flat_pictures(result), rows, footer_line(record), (WIDE,))
