@@ -170,7 +170,7 @@ def test_a_failure_is_one_sentence_and_exit_code_1(
         raise MemoryError("no memory left\nfor this")
 
     monkeypatch.setattr("axon_backend.prepare.render_view", full_disk)
-    monkeypatch.setattr("axon_backend.reconstruct.place_view", full_disk)
+    monkeypatch.setattr("axon_backend.prepare.place_view", full_disk)
     assert quick(phantom_xray_file, tiny_bundle, tmp_path / "out", "--quiet") == 1
     error = capsys.readouterr().err
     assert "MemoryError: no memory left for this" in error and error.count("\n") == 1
