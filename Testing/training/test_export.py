@@ -34,11 +34,10 @@ def run(tmp_path):
     return tmp_path / "run", model, mean
 
 
-def test_the_bundle_holds_the_weights_and_the_atlas(run, tmp_path):
-    folder, model, mean = run
+def export(folder, target):
     export_bundle(
         folder,
-        tmp_path / "bundle",
+        target,
         CONFIG,
         name="tiny",
         version="0.0.1",
@@ -47,6 +46,11 @@ def test_the_bundle_holds_the_weights_and_the_atlas(run, tmp_path):
         licence_text="Apache-2.0\n",
         data_source="none",
     )
+
+
+def test_the_bundle_holds_the_weights_and_the_atlas(run, tmp_path):
+    folder, model, mean = run
+    export(folder, tmp_path / "bundle")
     bundle = load_bundle(tmp_path / "bundle")
     loaded = load_model(bundle)
     assert loaded.config == CONFIG
@@ -63,15 +67,5 @@ def test_a_stage_that_was_not_trained_is_missed(run, tmp_path):
     folder, _, _ = run
     (folder / "sr" / "best.pt").unlink()
     with pytest.raises(FileNotFoundError, match="sr"):
-        export_bundle(
-            folder,
-            tmp_path / "bundle",
-            CONFIG,
-            name="tiny",
-            version="0.0.1",
-            atlas_size_mm=(300.0, 230.0, 270.0),
-            model_card="# tiny\n",
-            licence_text="Apache-2.0\n",
-            data_source="none",
-        )
+        export(folder, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
