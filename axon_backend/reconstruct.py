@@ -167,6 +167,7 @@ def reconstruct(
                 raise
             warnings.append("the GPU ran out of memory: the reconstruction was done on the CPU")
             tell("moving to the CPU: the GPU ran out of memory", 0, 1)
+            model.cpu()  # this name still holds it
             forget_models()
             torch_device = torch.device("cpu")
             model = load_model(bundle, torch_device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import ThoraxFrame
@@ -109,8 +110,6 @@ def place_view(
     square = AcquisitionGeometry(
         canonical.isocentre_mm, canonical.ray, canonical.column, canonical.row, (side, side)
     )
-    import torch
-
     with torch.inference_mode():
         mu = hu_to_mu(torch.as_tensor(np.asarray(reference.hu, np.float32)))
         drr = render(mu, reference.origin_mm, reference.spacing_mm, [square], REFERENCE_SIZE)
