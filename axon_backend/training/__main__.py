@@ -5,7 +5,8 @@
     python -m axon_backend.training coarse | prior | controlnet | sr   (the same options)
 
 ``data.json``: {"train": [CT files], "validation": [CT files]}, paths relative to the file. A stage
-starts from the ``best.pt`` of the stages before it; run again, it resumes.
+builds on the ``best.pt`` of the stages before it; run again, it resumes. ``--start BUNDLE`` begins
+from the trained weights of a bundle of the same architecture instead of random ones.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from axon_backend.bundle import load_bundle
 from axon_backend.methods.axon import PRESETS, Axon, AxonConfig
 from axon_backend.training.batch import Batches
 from axon_backend.training.cases import load_case
@@ -60,6 +62,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--pairs", type=int, default=1000)
     parser.add_argument("--worker", default="0/1", help="this pool worker of how many, as i/n")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=Path, help="a bundle whose weights to begin from")
     options = parser.parse_args(argv)
 
     listing = json.loads(options.data.read_text())
@@ -88,6 +91,11 @@ def main(argv: list[str] | None = None) -> None:
     for part in NEEDS[options.stage]:
         weights = torch.load(options.run / part / "best.pt", weights_only=True)
         getattr(model, part).load_state_dict(weights)
+    if options.stage == "controlnet":
+        model.controlnet.copy_from(model.prior)
+    if options.start is not None:
+        weights = load_bundle(options.start).state_dict(options.stage)
+        getattr(model, options.stage).load_state_dict(weights)
     getattr(model, options.stage).train()
     batches = Batches(
         PairPool(pool), options.batch, np.random.default_rng([options.seed, len(options.stage)])
@@ -109,7 +117,6 @@ def main(argv: list[str] | None = None) -> None:
     elif options.stage == "prior":
         train_prior(model, **common)
     elif options.stage == "controlnet":
-        model.controlnet.copy_from(model.prior)
         train_controlnet(model, **common)
     else:
         train_sr(model, **common)
