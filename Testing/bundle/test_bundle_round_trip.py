@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from axon_backend.bundle import load_bundle, seal_bundle, write_bundle
+from axon_backend.bundle.layout import FORMAT_VERSION
 from axon_backend.errors import AxonInputError
 
 
 def test_name_version_config_and_networks_come_back(bundle, contents):
     assert (bundle.name, bundle.version) == ("axon-test", "0.1.0")
-    assert bundle.config == {**contents["config"], "format_version": 1}
+    assert bundle.config == {**contents["config"], "format_version": FORMAT_VERSION}
     assert bundle.networks == ("coarse", "sr")
     assert len(bundle.sha256) == 64
 
@@ -30,6 +31,35 @@ def test_weights_are_stored_in_half_precision_and_integers_exactly(bundle, conte
     assert wide["conv.weight"].dtype == torch.float32
     assert torch.equal(wide["conv.weight"], written["conv.weight"].half().float())
     assert wide["steps"].dtype == torch.int64
+
+
+def test_packed_weights_are_off_by_half_a_scale_at_most(tmp_path, contents):
+    """max |W| / 127 / 2 in each output channel; small ones and buffers stay as they are."""
+    source, target = torch.nn.Conv3d(32, 64, 3), torch.nn.Conv3d(32, 64, 3)
+    source.weight.data[3] *= 100.0  # one loud channel must not cost the others their digits
+    source.register_buffer("mean", torch.randn(1, 1, 16, 16, 16))
+    target.register_buffer("mean", torch.zeros(1, 1, 16, 16, 16))
+    made = contents | {"state_dicts": {"coarse": source.state_dict()}}
+    plain = write_bundle(tmp_path / "plain", **made)
+    packed = write_bundle(tmp_path / "packed", **made, dtype=torch.int8)
+    stored = packed.state_dict("coarse")
+    target.load_state_dict(stored)
+    error = (target.weight - source.weight).abs().flatten(1).amax(1)
+    half_a_step = source.weight.abs().flatten(1).amax(1) / 127 / 2
+    assert (error <= half_a_step * 1.001).all() and (error > 0).all()
+    assert torch.equal(stored["bias"], source.bias.half())
+    assert torch.equal(stored["mean"], source.mean.half())
+    size = [(b.path / "models/coarse.safetensors").stat().st_size for b in (plain, packed)]
+    assert size[1] < 0.6 * size[0]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_packing_refuses_what_is_not_finite(tmp_path, contents, bad):
+    weight = torch.ones(32, 64)
+    weight[2, 3] = bad
+    made = contents | {"state_dicts": {"coarse": {"weight": weight}}}
+    with pytest.raises(AxonInputError, match="not finite"):
+        write_bundle(tmp_path / "bad", **made, dtype=torch.int8)
 
 
 def test_a_module_is_restored(tmp_path, contents):

@@ -9,6 +9,7 @@ import pytest
 
 from axon_backend.bundle import load_bundle, seal_bundle, verify_bundle
 from axon_backend.bundle.checksums import write_checksums
+from axon_backend.bundle.layout import FORMAT_VERSION
 from axon_backend.errors import AxonInputError
 
 
@@ -79,8 +80,9 @@ def test_a_bundle_without_checksums_is_refused(bundle):
 
 
 def test_a_newer_format_asks_for_an_update(bundle):
-    edit_json(bundle.path / "configs/axon.json", format_version=2)
-    with pytest.raises(AxonInputError, match="format 2.*reads formats up to 1.*Update AXON"):
+    edit_json(bundle.path / "configs/axon.json", format_version=FORMAT_VERSION + 1)
+    words = f"format {FORMAT_VERSION + 1}.*reads formats up to {FORMAT_VERSION}.*Update AXON"
+    with pytest.raises(AxonInputError, match=words):
         load_bundle(bundle.path)
 
 

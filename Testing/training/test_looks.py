@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from axon_backend.imaging.standardise import LIMIT, standardise_view
+from axon_backend.physics.drr import render
+from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.training.appearance import AppearanceAugmentation, alter, gaussian_blur
-from axon_backend.training.batch import Batches, collate
+from axon_backend.training.batch import Batches, blend, collate
 from axon_backend.training.pairs import TrainingPair
 
 
@@ -138,3 +140,41 @@ def test_batches_pass_on_what_went_wrong_in_their_thread():
     for _ in range(2):
         with pytest.raises(OSError, match="disk is gone"):
             next(batches)
+
+
+def test_the_picture_of_a_blend_is_the_blend_of_the_pictures(chest):
+    """A radiograph is linear in the attenuation: a quarter of a chest, three quarters of its
+    mirror image."""
+    axes = (0, -1, 0), (1, 0, 0), (0, 0, -1)
+    geometry = AcquisitionGeometry((0, 0, 0), *axes, (400, 400))
+    volume = np.rint(np.clip((chest.hu + 1000) / 1900, 0, 1) * 255).astype(np.uint8)
+
+    def radiograph(grey: np.ndarray) -> np.ndarray:
+        mu = torch.as_tensor(grey.astype(np.float32)) * 1e-4
+        return render(mu, chest.origin_mm, chest.spacing_mm, [geometry], 48).numpy()
+
+    a, b = (
+        TrainingPair(v, radiograph(v).repeat(2, 0), np.array([0.07, -0.09]))
+        for v in (volume, volume[..., ::-1].copy())
+    )
+    made = blend(a, b, 0.25)
+    assert np.abs(made.views[:1] - radiograph(made.volume)).max() < 0.01 * made.views.max()
+    assert np.abs(made.views - a.views).max() > 0.1 * made.views.max()
+
+
+def test_only_pictures_of_the_same_view_are_blended():
+    """AP and PA magnify opposite sides of the chest; half of a and half of b is neither."""
+    pairs = [pair(seed) for seed in range(4)]
+    for ap in pairs[2:]:
+        ap.beam = ap.beam * np.float32([-1, 1])
+    originals = {p.beam[0] for p in pairs}
+
+    class Endless:
+        def draw(self, rng):
+            return pairs[int(rng.integers(4))]
+
+    batches = Batches(Endless(), 1, np.random.default_rng(0), blended=1.0)
+    found = [next(batches) for _ in range(20)]
+    assert {round(float(b.beam[0, 0]), 5) for b in found} == {round(float(v), 5) for v in originals}
+    flat = {tuple(b.fine.flatten()[:8].tolist()) for b in found}
+    assert len(flat) > 4  # and not only the four as they were

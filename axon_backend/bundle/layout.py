@@ -13,7 +13,7 @@ from typing import Any
 
 from axon_backend.errors import AxonInputError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 2: weights may be packed in eight bits
 """Version of this layout. Raised when an older AXON could no longer read the folder."""
 
 METADATA = "configs/metadata.json"

@@ -10,6 +10,7 @@ import numpy as np
 
 from axon_backend.bundle.checksums import bundle_sha256
 from axon_backend.bundle.layout import ATLAS, ATLAS_INFO, CONFIG, METADATA, model_path, read_json
+from axon_backend.bundle.packing import unpack
 from axon_backend.bundle.verify import check_file, verify_bundle
 from axon_backend.errors import AxonInputError
 
@@ -47,8 +48,9 @@ class Bundle:
 
         Args:
             name: one of `networks`.
-            dtype: floating-point tensors are converted to it; None keeps the stored one (float16),
-                which `load_state_dict` converts by itself.
+            dtype: floating-point tensors are converted to it; None keeps the stored one (float16,
+                or float32 where the weights were packed in eight bits), which `load_state_dict`
+                converts by itself.
 
         Raises:
             AxonInputError: no such network, or its file changed since the bundle was opened.
@@ -62,7 +64,7 @@ class Bundle:
                 f"{', '.join(self.networks)}."
             )
         # Hashed again: the folder may have been replaced while the program was running.
-        tensors = load_file(str(check_file(self.path, relative, self.checksums[relative])))
+        tensors = unpack(load_file(str(check_file(self.path, relative, self.checksums[relative]))))
         if dtype is None:
             return tensors
         return {
@@ -103,12 +105,18 @@ class Bundle:
 
 
 def load_bundle(path: str | Path | None = None) -> Bundle:
-    """Verify a bundle folder and open it; None opens the preview bundle that ships with AXON.
+    """Verify a bundle and open it.
+
+    Args:
+        path: its folder, or the name of an installed bundle (see ``library``); None is the
+            preview bundle that ships with AXON.
 
     Raises:
         AxonInputError: not a bundle, damaged, or made for a newer AXON (see `verify_bundle`).
     """
-    root = SHIPPED if path is None else Path(path)
+    from axon_backend.bundle.library import bundle_path
+
+    root = SHIPPED if path is None else bundle_path(path)
     if path is None and not root.is_dir():
         raise AxonInputError(
             f"This installation lacks its preview bundle ({root}). Reinstall axon-ct, or give the "

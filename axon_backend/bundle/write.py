@@ -24,6 +24,7 @@ from axon_backend.bundle.layout import (
     model_path,
     write_json,
 )
+from axon_backend.bundle.packing import pack
 from axon_backend.bundle.read import Bundle, load_bundle
 from axon_backend.bundle.verify import verify_bundle
 from axon_backend.errors import AxonInputError
@@ -57,7 +58,7 @@ def write_bundle(
         atlas_size_mm: size of that frame (x, y, z) in mm.
         model_card: Markdown for docs/README.md.
         licence_text: for LICENSE.
-        dtype: torch.float16 by default.
+        dtype: torch.float16 by default; torch.int8 packs the weights (``packing``).
         replace: put the new bundle in the place of an old one; the old one stays until the new
             one is complete and verified.
 
@@ -125,14 +126,20 @@ def _write_network(
     for key, tensor in tensors.items():
         # A copy of its own for each: safetensors refuses tensors that share their memory.
         value = tensor.detach().to("cpu", copy=True).contiguous()
-        if value.is_floating_point():
-            value = value.to(dtype or torch.float16)
-            if not torch.isfinite(value).all():
+        if not value.is_floating_point():
+            stored[key] = value
+            continue
+        if dtype == torch.int8:
+            packed = pack(key, value)
+        else:
+            packed = {key: value.to(dtype or torch.float16)}
+        for part in packed.values():
+            if part.is_floating_point() and not torch.isfinite(part).all():
                 raise AxonInputError(
                     f"The network '{name}' has values in '{key}' that are not finite as "
-                    f"{value.dtype} (largest input: {tensor.abs().max().item():g})."
+                    f"{part.dtype} (largest input: {tensor.abs().max().item():g})."
                 )
-        stored[key] = value
+        stored |= packed
     if not stored:
         raise AxonInputError(f"The state dictionary of the network '{name}' is empty.")
     save_file(stored, str(path), metadata={"format": "pt"})

@@ -62,6 +62,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--pairs", type=int, default=1000)
     parser.add_argument("--worker", default="0/1", help="this pool worker of how many, as i/n")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--blended", type=float, default=0.0, help="share of blended pairs")
     parser.add_argument("--start", type=Path, help="a bundle whose weights to begin from")
     options = parser.parse_args(argv)
 
@@ -98,7 +99,10 @@ def main(argv: list[str] | None = None) -> None:
         getattr(model, options.stage).load_state_dict(weights)
     getattr(model, options.stage).train()
     batches = Batches(
-        PairPool(pool), options.batch, np.random.default_rng([options.seed, len(options.stage)])
+        PairPool(pool),
+        options.batch,
+        np.random.default_rng([options.seed, len(options.stage)]),
+        blended=options.blended,
     )
     common = {
         "batches": batches,

@@ -53,18 +53,51 @@ def collate(
     )
 
 
-class Batches:
-    """An endless iterator over random batches, prepared one ahead in a thread."""
+def blend(a: TrainingPair, b: TrainingPair, share: float) -> TrainingPair:
+    """A chest between two chests: ``share`` of ``a`` and the rest of ``b``.
 
-    def __init__(self, pool: PairPool, size: int, rng: np.random.Generator) -> None:
-        self._pool, self._size, self._rng = pool, size, rng
+    A radiograph is linear in the attenuation, so the blend of the pictures is the picture of the
+    blend (up to the HU window's clipping and the beams' small difference). Few patients become
+    many pairs of patients.
+    """
+
+    def mix(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return share * x.astype(np.float32) + (1 - share) * y.astype(np.float32)
+
+    return TrainingPair(
+        volume=np.rint(mix(a.volume, b.volume)).astype(np.uint8),
+        views=mix(a.views, b.views).astype(np.float16),
+        beam=mix(a.beam, b.beam).astype(np.float32),
+    )
+
+
+class Batches:
+    """An endless iterator over random batches, prepared one ahead in a thread.
+
+    ``blended`` is the share of pairs that are a :func:`blend` of two of the same view (PA with
+    PA, AP with AP).
+    """
+
+    def __init__(
+        self, pool: PairPool, size: int, rng: np.random.Generator, *, blended: float = 0.0
+    ) -> None:
+        self._pool, self._size, self._rng, self._blended = pool, size, rng, blended
         self._queue: queue.Queue[Batch | Exception] = queue.Queue(maxsize=4)
         threading.Thread(target=self._fill, daemon=True).start()
+
+    def _pair(self) -> TrainingPair:
+        pair = self._pool.draw(self._rng)
+        if self._rng.random() >= self._blended:
+            return pair
+        other = self._pool.draw(self._rng)
+        while np.sign(other.beam[0]) != np.sign(pair.beam[0]):
+            other = self._pool.draw(self._rng)
+        return blend(pair, other, float(self._rng.uniform(0.2, 0.8)))
 
     def _fill(self) -> None:
         while True:
             try:
-                pairs = [self._pool.draw(self._rng) for _ in range(self._size)]
+                pairs = [self._pair() for _ in range(self._size)]
                 self._queue.put(collate(pairs, self._rng))
             except Exception as error:  # raised where the trainer asks, which would wait forever
                 self._queue.put(error)

@@ -56,6 +56,7 @@ def export_bundle(
         config=config.as_dict(),
         metadata=metadata,
         state_dicts=weights,
+        dtype=torch.int8,
         atlas_hu=atlas.astype(np.float32),
         atlas_size_mm=atlas_size_mm,
         model_card=model_card,
