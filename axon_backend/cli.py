@@ -59,11 +59,7 @@ def parser() -> argparse.ArgumentParser:
     _evaluate(_command(commands, "evaluate", "measure reconstructions of patients with a CT"))
     _demo(_command(commands, "demo", "run the two cases that come with AXON"))
     _command(commands, "selfcheck", "describe this installation and try it, for bug reports")
-    bundle = commands.add_parser("bundle", help="model bundles").add_subparsers(
-        title="commands", metavar="COMMAND", required=True
-    )
-    verify = _command(bundle, "verify", "check every file of a bundle", run="bundle_verify")
-    verify.add_argument("folder", metavar="DIR", help="the bundle's folder")
+    _bundle(commands.add_parser("bundle", help="models: list, show, import, delete, verify"))
     return top
 
 
@@ -159,8 +155,29 @@ def _demo(one: argparse.ArgumentParser) -> None:
     _output(one)
 
 
+def _bundle(one: argparse.ArgumentParser) -> None:
+    commands = one.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _command(commands, "list", "list the models on this computer", run="bundle_list")
+    show = _command(commands, "show", "describe a model", run="bundle_show")
+    show.add_argument("name", metavar="NAME", help="as `axon bundle list` prints it")
+    take = _command(commands, "import", "add a model to this computer", run="bundle_import")
+    take.add_argument(
+        "source", metavar="SOURCE", help="a bundle's folder, its zip file, or the URL of that"
+    )
+    take.add_argument("--sha256", metavar="HEX", help="checksum of the zip file; a URL needs it")
+    take.add_argument("--quiet", action="store_true", help="no progress bar")
+    delete = _command(commands, "delete", "delete an imported model", run="bundle_delete")
+    delete.add_argument("name", metavar="NAME", help="as `axon bundle list` prints it")
+    verify = _command(commands, "verify", "check every file of a model", run="bundle_verify")
+    verify.add_argument("folder", metavar="DIR", help="the bundle's folder, or an installed NAME")
+
+
 def _model(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--bundle", metavar="DIR", help="the model (default: the one shipped)")
+    one.add_argument(
+        "--bundle",
+        metavar="DIR",
+        help="the model: a folder, or an installed NAME (default: the one shipped)",
+    )
     one.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
 
 

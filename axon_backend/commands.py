@@ -10,10 +10,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from axon_backend import DISCLAIMER
+from axon_backend.bundle_commands import (
+    bundle_delete,
+    bundle_import,
+    bundle_list,
+    bundle_show,
+    bundle_verify,
+)
 from axon_backend.errors import AxonInputError, Cancelled
 
 if TYPE_CHECKING:
     from axon_backend.imaging.view import View
+
+__all__ = [
+    "bundle_delete",
+    "bundle_import",
+    "bundle_list",
+    "bundle_show",
+    "bundle_verify",
+    "demo",
+    "drr",
+    "evaluate",
+    "reconstruct",
+    "register",
+    "selfcheck",
+]
 
 REGISTER_FILES = ("registered.png", "overlay.png", "result.json")
 
@@ -206,17 +227,6 @@ def selfcheck(chosen: argparse.Namespace) -> int:
     text, sound = run_selfcheck()
     print(text)
     return 0 if sound else 1
-
-
-def bundle_verify(chosen: argparse.Namespace) -> int:
-    """``axon bundle verify``."""
-    from axon_backend.bundle import load_bundle
-
-    bundle = load_bundle(chosen.folder)
-    print(f"{bundle.path}: {bundle.name} {bundle.version}, {len(bundle.checksums)} files, sound")
-    print(f"networks: {', '.join(bundle.networks)}")
-    print(f"SHA-256: {bundle.sha256}")
-    return 0
 
 
 def parse_stages(text: str) -> tuple[str, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from axon_backend.bundle import Bundle
@@ -15,11 +16,14 @@ from axon_backend.imaging.frame import ThoraxFrame, find_thorax_frame
 from axon_backend.imaging.radiograph import Radiograph, read_radiograph
 from axon_backend.imaging.standardise import standardise_view
 from axon_backend.imaging.view import View
+from axon_backend.memory import is_out_of_memory
 from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.model import atlas_ct
 from axon_backend.physics.drr import render_view
-from axon_backend.physics.geometry import DEFAULT_SOD_MM, beam_parameter
-from axon_backend.registration.place import PlacedView, place_view
+from axon_backend.physics.geometry import AcquisitionGeometry, beam_parameter
+from axon_backend.physics.pose import Pose
+from axon_backend.physics.reduced import AttenuationGrid
+from axon_backend.registration.place import PlacedView, check_placement, place_view, place_with
 
 VIEW_SIZE = 1024
 PathLike = str | Path
@@ -81,6 +85,57 @@ def read_case(
     return CaseInputs(xrays, volume)
 
 
+@dataclass(frozen=True)
+class PlacedCase:
+    """A case whose views are in the frame.
+
+    Attributes:
+        case: what was read.
+        views: the registered views by role.
+        frame: LPS millimetres; the canonical beam frame where there is a pose.
+        pose: how the patient stood, or None for the CT as it lies.
+        accepted: the roles whose placement was given, not searched for.
+        warnings: in plain words.
+    """
+
+    case: CaseInputs
+    views: dict[str, PlacedView]
+    frame: ThoraxFrame
+    pose: Pose | None = None
+    accepted: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def ct_motion(self) -> np.ndarray | None:
+        """(4, 4), from a point of the CT to its place in the frame; None where it stays."""
+        if self.pose is None or not self.pose.moves_patient:
+            return None
+        return self.pose.matrix(self.frame.center_mm)
+
+    def exposure(self, role: str) -> AcquisitionGeometry:
+        """How the frame's volume is seen in a view: the canonical beam, at the pose's distance."""
+        return _beam(self.frame, self.views[role].view, self.pose)
+
+
+def check_placements(
+    case: CaseInputs, placements: Mapping[str, np.ndarray] | None
+) -> dict[str, np.ndarray]:
+    """The accepted placements as (3, 3) float64 by role.
+
+    Raises:
+        AxonInputError: one is no placement, or belongs to an X-ray that was not given.
+    """
+    placements = placements or {}
+    given = [role for role, xray in case.xrays.items() if xray is not None]
+    for role in placements:
+        if role not in given:
+            raise AxonInputError(
+                f"A placement was given for the {role} X-ray, but the X-rays of this case are: "
+                f"{', '.join(given) or 'none'}. Leave the placement out or give that X-ray."
+            )
+    return {role: check_placement(matrix) for role, matrix in placements.items()}
+
+
 def place_case(
     case: CaseInputs,
     bundle: Bundle,
@@ -89,12 +144,19 @@ def place_case(
     device: torch.device,
     register: bool,
     seed: int,
-) -> tuple[dict[str, PlacedView], ThoraxFrame, list[str]]:
+    placements: Mapping[str, np.ndarray] | None = None,
+    pose: Pose | None = None,
+) -> PlacedCase:
     """Register every view to the CT's DRR or the atlas's; DRRs are rendered in place.
 
-    Returns:
-        The placed views by role, the frame in LPS millimetres, and warnings in plain words.
+    Args:
+        placements: accepted registrations by role, used instead of a search (see ``place_with``).
+        pose: how the patient stood against the CT, or against the atlas where there is no CT.
+
+    Raises:
+        AxonInputError: an X-ray, a placement or the frame cannot be used.
     """
+    accepted = check_placements(case, placements)
     warnings: list[str] = []
     if case.ct is not None:
         reference, frame = case.ct, find_thorax_frame(case.ct)
@@ -105,8 +167,12 @@ def place_case(
         tell("register", number, len(case.xrays))
         if xray is None:
             view = View.pa if role == "frontal" else View.lateral_left
-            picture = render_view(reference, frame, view, VIEW_SIZE, device=device)
+            picture = _drr(reference, frame, view, pose, device, warnings)
             views[role] = PlacedView.of_drr(picture, view)
+        elif role in accepted:
+            views[role] = place_with(
+                xray, reference, frame, accepted[role], pose=pose, size=VIEW_SIZE
+            )
         else:
             views[role] = place_view(
                 xray,
@@ -116,29 +182,64 @@ def place_case(
                 register=register,
                 stretch=case.ct is None,
                 seed=seed,
+                pose=pose,
             )
         warnings += [f"{role}: {w}" for w in views[role].warnings]
     tell("register", len(case.xrays), len(case.xrays))
     if case.ct is None:
         frame, note = _frame_from_views(frame, views)
         warnings += [note] if note else []
-    return views, frame, warnings
+    return PlacedCase(case, views, frame, pose, tuple(accepted), tuple(warnings))
 
 
-def network_views(views: dict[str, PlacedView], frame: ThoraxFrame) -> RegisteredViews:
+def network_views(placed: PlacedCase) -> RegisteredViews:
     """Standardised pictures and beam parameters, (1, 1, S, S) and (1, 2)."""
+    views, frame = placed.views, placed.frame
     pictures: dict[str, torch.Tensor] = {}
     beam = []
     for role, axis, default in (("frontal", 1, View.pa), ("lateral", 0, View.lateral_left)):
-        placed = views.get(role)
-        view = placed.view if placed is not None else default
-        beam.append(beam_parameter(frame.size_mm[axis], DEFAULT_SOD_MM, view))
-        if placed is not None:
+        shown = views.get(role)
+        view = shown.view if shown is not None else default
+        sod_mm = _beam(frame, view, placed.pose).sod_mm
+        beam.append(beam_parameter(frame.size_mm[axis], sod_mm, view))
+        if shown is not None:
             pictures[role] = standardise_view(
-                torch.as_tensor(placed.pixels)[None, None],
-                torch.as_tensor(placed.valid)[None, None],
+                torch.as_tensor(shown.pixels)[None, None],
+                torch.as_tensor(shown.valid)[None, None],
             )
     return RegisteredViews(pictures["frontal"], pictures.get("lateral"), torch.tensor([beam]))
+
+
+def _beam(frame: ThoraxFrame, view: View, pose: Pose | None) -> AcquisitionGeometry:
+    if pose is None:
+        return AcquisitionGeometry.of_frame(frame, view)
+    return Pose(sid_mm=pose.sid_mm).geometry(frame, view)
+
+
+def _drr(
+    ct: CTVolume,
+    frame: ThoraxFrame,
+    view: View,
+    pose: Pose | None,
+    device: torch.device,
+    warnings: list[str],
+) -> np.ndarray:
+    """(S, S) DRR of the posed CT, on the CPU where the GPU's memory does not suffice."""
+
+    def made(where: torch.device) -> np.ndarray:
+        if pose is None:
+            return render_view(ct, frame, view, VIEW_SIZE, device=where)
+        with torch.inference_mode():
+            grid = AttenuationGrid.of_ct(ct, where)
+            return grid.project(pose.geometry(frame, view), VIEW_SIZE).cpu().numpy()
+
+    try:
+        return made(device)
+    except Exception as error:
+        if device.type == "cpu" or not is_out_of_memory(error):
+            raise
+    warnings.append("the GPU ran out of memory: the DRR was computed on the CPU")
+    return made(torch.device("cpu"))
 
 
 def _frame_from_views(

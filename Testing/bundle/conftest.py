@@ -1,5 +1,6 @@
-"""A small bundle with known contents."""
+"""A small bundle with known contents. Lets the tests of this folder import `bundle_archives`."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 import torch
 
 from axon_backend.bundle import Bundle, axon_metadata, write_bundle
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 def make_contents() -> dict:
@@ -46,3 +49,10 @@ def contents() -> dict:
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
     return write_bundle(tmp_path / "bundle", **make_contents())
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch) -> Path:
+    """The folder of imported bundles of an empty home of its own; it does not exist yet."""
+    monkeypatch.setenv("AXON_HOME", str(tmp_path / "home"))
+    return tmp_path / "home" / "bundles"

@@ -28,7 +28,12 @@ print("HEAVY", sorted(heavy))
         assert command in done.stdout
 
 
-@pytest.mark.parametrize("command", [*([c] for c in COMMANDS), ["bundle", "verify"]])
+BUNDLE_COMMANDS = ("list", "show", "import", "delete", "verify")
+
+
+@pytest.mark.parametrize(
+    "command", [*([c] for c in COMMANDS), *(["bundle", c] for c in BUNDLE_COMMANDS)]
+)
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([*command, "--help"])

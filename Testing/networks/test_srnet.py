@@ -56,3 +56,16 @@ def test_gradients_reach_every_layer():
     net = shaken(SRConfig(gamma=4, features=4, blocks=1, growth=2))
     net(volume()).square().mean().backward()
     assert all(p.grad is not None and p.grad.any() for p in net.parameters())
+
+
+@pytest.mark.parametrize("gamma", [2, 4])
+@pytest.mark.parametrize("slab", [1, 3, 7, 8, 50])
+@torch.no_grad()
+def test_slabs_join_to_the_whole(gamma, slab):
+    net = shaken(SRConfig(gamma=gamma, features=4, blocks=1, growth=4, slices=3))
+    whole, joined = net(volume()), net(volume(), slab)
+    torch.testing.assert_close(joined, whole, atol=1e-5, rtol=0)
+    if slab < 8:
+        # The neighbours matter: without them the seam differs by far more than that.
+        alone = net(volume()[:, :, :slab])
+        assert (alone[:, :, -1] - whole[:, :, gamma * slab - 1]).abs().max() > 1e-3

@@ -3,6 +3,8 @@
 bundle = load_bundle()                        # the one that ships with AXON, verified
 network.load_state_dict(bundle.state_dict("coarse"))
 hu, size_mm = bundle.atlas()
+
+``library`` holds the bundles of this computer: list, import, delete.
 """
 
 from axon_backend.bundle.card import model_card

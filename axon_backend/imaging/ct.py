@@ -118,9 +118,24 @@ def read_ct(path: str | os.PathLike[str]) -> CTVolume:
     else:
         file = _read_volume_file(source)
         voxels, affine, notes, label = file.voxels, file.affine, file.notes, source.name
+    return checked_ct(voxels, affine, label, str(source), notes)
+
+
+def checked_ct(
+    voxels: np.ndarray,
+    affine: np.ndarray,
+    label: str,
+    source: str = "",
+    assumptions: tuple[str, ...] = (),
+) -> CTVolume:
+    """A CT from voxels [k, j, i] and the (4, 4) map of (i, j, k) to LPS mm.
+
+    Raises `AxonInputError`, with `label` in the message, for anything that is not one 3-D chest CT
+    in HU.
+    """
     _check_shape(label, voxels, affine)
-    voxels, value_notes = to_hounsfield(voxels, label)
-    return CTVolume.from_affine(voxels, affine, str(source), notes + value_notes)
+    voxels, notes = to_hounsfield(voxels, label)
+    return CTVolume.from_affine(voxels, affine, source, assumptions + notes)
 
 
 def _read_volume_file(path: Path) -> VolumeFile:

@@ -151,8 +151,12 @@ def find_thorax_frame(ct: CTVolume) -> ThoraxFrame:
     return ThoraxFrame(center, size)  # type: ignore[arg-type]
 
 
-def resample_to_frame(ct: CTVolume, frame: ThoraxFrame, n: int) -> np.ndarray:
+def resample_to_frame(
+    ct: CTVolume, frame: ThoraxFrame, n: int, motion: np.ndarray | None = None
+) -> np.ndarray:
     """The CT in the frame: float32 HU ``[z, y, x]`` of ``n^3``; outside the CT is air.
+
+    ``motion`` (4, 4) rigidly moves the CT first: a point of the CT, LPS mm, to its new place.
 
     Sampled on a grid of twice the density and averaged in 2x2x2 blocks, which keeps fine
     structures from aliasing.
@@ -161,8 +165,13 @@ def resample_to_frame(ct: CTVolume, frame: ThoraxFrame, n: int) -> np.ndarray:
     reference = sitk.Image(fine, fine, fine, sitk.sitkFloat32)
     reference.SetSpacing(frame.spacing_mm(fine))
     reference.SetOrigin(frame.origin_mm(fine))
+    back = sitk.Transform()
+    if motion is not None:
+        # ITK asks where in the CT a point of the frame comes from.
+        inverse = np.linalg.inv(motion)
+        back = sitk.AffineTransform(inverse[:3, :3].ravel().tolist(), inverse[:3, 3].tolist())
     resampled = sitk.Resample(
-        ct.to_sitk(), reference, sitk.Transform(), sitk.sitkLinear, AIR_HU, sitk.sitkFloat32
+        ct.to_sitk(), reference, back, sitk.sitkLinear, AIR_HU, sitk.sitkFloat32
     )
     array = sitk.GetArrayFromImage(resampled)
     return array.reshape(n, 2, n, 2, n, 2).mean((1, 3, 5), dtype=np.float32)

@@ -59,14 +59,30 @@ def read_radiograph(
     grey chest X-ray.
     """
     source = Path(path)
-    if view is not None:
-        try:
-            view = View(view)
-        except ValueError:
-            raise AxonInputError(
-                f"The view {view!r} is not known; it is one of {', '.join(v.value for v in View)}."
-            ) from None
+    view = known_view(view)
     raw = _read_raw(source, view is not None)
+    return upright(raw, view, invert, source.name, str(source))
+
+
+def known_view(view: View | str | None) -> View | None:
+    """The view of that name; raises `AxonInputError` for another name."""
+    if view is None:
+        return None
+    try:
+        return View(view)
+    except ValueError:
+        raise AxonInputError(
+            f"The view {view!r} is not known; it is one of {', '.join(v.value for v in View)}."
+        ) from None
+
+
+def upright(
+    raw: RawXray, view: View | None, invert: bool | None, name: str, source: str
+) -> Radiograph:
+    """Turn, crop and check an X-ray, and make its bones bright; see `read_radiograph`.
+
+    `name` stands in messages, `source` is kept.
+    """
     notes = list(raw.notes)
     if view is None:
         view = raw.view
@@ -76,7 +92,7 @@ def read_radiograph(
     elif raw.view is not None and raw.view is not view:
         notes.append(f"the view {view.value} was given, the file says {raw.view.value}")
 
-    _check(raw.pixels, source.name)
+    _check(raw.pixels, name)
     pixels, pixel_mm = raw.pixels, raw.pixel_mm
     if raw.orientation is not None:
         pixels, pixel_mm, note = turn_to_display(pixels, pixel_mm, raw.orientation, view.is_frontal)
@@ -87,11 +103,11 @@ def read_radiograph(
             "a uniform border was cropped: "
             f"{cut[0]} pixels at the top, {cut[1]} bottom, {cut[2]} left, {cut[3]} right"
         )
-    _check(pixels, source.name)
+    _check(pixels, name)
     pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
     notes += polarity
     return Radiograph(
-        np.ascontiguousarray(pixels, dtype=np.float32), pixel_mm, view, str(source), tuple(notes)
+        np.ascontiguousarray(pixels, dtype=np.float32), pixel_mm, view, source, tuple(notes)
     )
 
 

@@ -69,8 +69,9 @@ def write_volume(
     """Write a HU volume as int16 NIfTI (.nii, .nii.gz), NRRD (.nrrd) or MetaImage (.mha).
 
     `array_hu` is [z, y, x] (z to Superior, y to Posterior, x to Left). `geometry` is either a
-    box with `center_mm` and `size_mm` (a `ThoraxFrame`: the array fills it exactly), or
-    anything with `spacing_mm` and `origin_mm` (a `CTVolume`), all (x, y, z) in LPS millimetres.
+    box with `center_mm` and `size_mm` (a `ThoraxFrame`: the array fills it exactly), anything
+    with `spacing_mm` and `origin_mm` (a `CTVolume`), all (x, y, z) in LPS millimetres, or a (4, 4)
+    matrix from voxel (x, y, z, 1) to LPS millimetres with axes at right angles.
     Values are rounded and clipped to int16. The header's description says that the file is for
     research only, followed by `description` (NIfTI keeps 79 characters in all).
 
@@ -91,11 +92,17 @@ def write_volume(
     limits = np.iinfo(np.int16)
     voxels = np.clip(np.rint(array), limits.min, limits.max).astype(np.int16)
     image = sitk.GetImageFromArray(voxels)
-    spacing, origin = _spacing_and_origin(
-        geometry, (voxels.shape[2], voxels.shape[1], voxels.shape[0])
-    )
-    image.SetSpacing(spacing)
-    image.SetOrigin(origin)
+    if isinstance(geometry, np.ndarray):
+        steps = np.linalg.norm(geometry[:3, :3], axis=0)
+        image.SetSpacing(steps.tolist())
+        image.SetOrigin(geometry[:3, 3].tolist())
+        image.SetDirection((geometry[:3, :3] / steps).ravel().tolist())
+    else:
+        spacing, origin = spacing_and_origin(
+            geometry, (voxels.shape[2], voxels.shape[1], voxels.shape[0])
+        )
+        image.SetSpacing(spacing)
+        image.SetOrigin(origin)
 
     note = f"{RESEARCH_NOTE}; {description}" if description else RESEARCH_NOTE
     if suffix.startswith(".nii"):
@@ -124,7 +131,7 @@ def volume_suffix(path: str | os.PathLike[str]) -> str:
     )
 
 
-def _spacing_and_origin(
+def spacing_and_origin(
     geometry: Any, size_xyz: tuple[int, int, int]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     if hasattr(geometry, "center_mm") and hasattr(geometry, "size_mm"):

@@ -2,146 +2,35 @@
 
 from __future__ import annotations
 
+import copy
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from axon_backend.diffusion.bridge import BrownianBridge, OnStep
-from axon_backend.diffusion.gaussian import GaussianDiffusion, sampler
-from axon_backend.imaging.frame import HuWindow
+from axon_backend.diffusion.bridge import OnStep
+from axon_backend.diffusion.gaussian import sampler
+from axon_backend.methods.axon_config import PRESETS, AxonConfig, Sampling, paper, preview
 from axon_backend.methods.protocol import Progress, RegisteredViews, StageVolumes
 from axon_backend.networks.blocks import channels_last
-from axon_backend.networks.encoder import EncoderConfig, LiftingEncoder
+from axon_backend.networks.encoder import LiftingEncoder
 from axon_backend.networks.lifting import back_project, back_project_residuals
 from axon_backend.networks.precision import autocast
-from axon_backend.networks.srnet import SRConfig, SRNet
-from axon_backend.networks.unet import ControlBranch, DiffusionUNet, UNetConfig
+from axon_backend.networks.srnet import SRNet
+from axon_backend.networks.unet import ControlBranch, DiffusionUNet
+
+__all__ = ["PRESETS", "STAGES", "Axon", "AxonConfig", "Sampling", "paper", "preview"]
 
 STAGES = ("coarse", "fine", "sr")
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How the two diffusion stages are sampled; the defaults travel with a bundle.
-
-    Attributes:
-        coarse_steps, coarse_eta: of the bridge.
-        fine_steps, fine_sampler, fine_eta: of the prior.
-        fine_start: where on the prior's time axis stage 2 starts, in (0, 1]. 1 starts from pure
-            noise (the paper); less starts from the coarse volume with that much noise on it.
-        fine_draws: stage 2 is the mean over that many draws of its noise: what the draws agree on
-            stays, what is noise goes.
-        fine_scale: factor on the ControlNet's residuals.
-        fine_detail: how much of what stage 2 changed is kept: ``X + detail (Y - X)``.
-    """
-
-    coarse_steps: int = 10
-    coarse_eta: float = 1.0
-    fine_steps: int = 15
-    fine_sampler: str = "ddim"
-    fine_eta: float = 0.0
-    fine_start: float = 1.0
-    fine_draws: int = 1
-    fine_scale: float = 1.0
-    fine_detail: float = 1.0
-
-
-@dataclass(frozen=True)
-class AxonConfig:
-    """Everything that makes an AXON model besides its weights.
-
-    ``see_views``: beside F(x) and X^, the bridge and the ControlNet see the back-projected X-rays
-    and the back-projected difference between the X-rays and the projections of F(x) or X^.
-    """
-
-    encoder: EncoderConfig = field(default_factory=EncoderConfig)
-    coarse: UNetConfig = field(default_factory=UNetConfig)
-    bridge: BrownianBridge = field(default_factory=BrownianBridge)
-    prior: UNetConfig = field(default_factory=UNetConfig)
-    diffusion: GaussianDiffusion = field(default_factory=GaussianDiffusion)
-    sr: SRConfig = field(default_factory=SRConfig)
-    sampling: Sampling = field(default_factory=Sampling)
-    window: HuWindow = field(default_factory=HuWindow)
-    see_views: bool = True
-
-    def as_dict(self) -> dict:
-        """Plain types, for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict) -> AxonConfig:
-        """The inverse of :meth:`as_dict`; unknown keys are an error."""
-        parts = {
-            "encoder": EncoderConfig,
-            "coarse": UNetConfig,
-            "bridge": BrownianBridge,
-            "prior": UNetConfig,
-            "diffusion": GaussianDiffusion,
-            "sr": SRConfig,
-            "sampling": Sampling,
-            "window": HuWindow,
-        }
-        built = {}
-        for key, value in values.items():
-            if key in parts:
-                fields = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
-                built[key] = parts[key](**fields)
-            else:
-                built[key] = value
-        return cls(**built)
-
-
-def preview() -> AxonConfig:
-    """The shipped model: 64^3 -> 128^3, made for CPUs."""
-    # ysubx: an untrained bridge returns F(x) from any number of steps, so that a short training can
-    # only add to it; grad has to learn to remove the bridge's own noise first.
-    return AxonConfig(
-        bridge=BrownianBridge(variance=0.1, objective="ysubx"),
-        sampling=Sampling(coarse_steps=1, fine_steps=1, fine_start=0.06, fine_draws=4),
-    )
-
-
-def paper() -> AxonConfig:
-    """The paper's model: 1024^2 -> 128^3 -> 256^3, 64 base channels, attention at 16^3 and 8^3."""
-    unet = UNetConfig(
-        channels=(64, 128, 192, 256, 256),
-        attention=(False, False, False, True, True),
-        blocks=1,
-        patch=1,
-        groups=32,
-        head_channels=64,
-    )
-    return AxonConfig(
-        encoder=EncoderConfig(
-            size=128,
-            view_size=1024,
-            channels=(16, 32, 64, 128, 192, 256),
-            features=1,
-            lifting="reshape",
-            trunk=(),
-            from_mean=False,
-        ),
-        coarse=unet,
-        bridge=BrownianBridge(variance=1.0),
-        prior=unet,
-        diffusion=GaussianDiffusion(prediction="epsilon"),
-        sr=SRConfig(gamma=2),
-        sampling=Sampling(fine_steps=50),
-        window=HuWindow(-100.0, 900.0),
-        see_views=False,
-    )
+STAGE_PARTS = {"coarse": ("encoder", "coarse"), "fine": ("prior", "controlnet"), "sr": ("sr",)}
 
 
 def _shifted(on_step: OnStep, before: int, total: int, i: int, n: int, x: torch.Tensor) -> None:
     """Count the steps of one draw among those of all."""
     on_step(before + i, total, x)
-
-
-PRESETS = {"preview": preview, "paper": paper}
 
 
 class Axon(nn.Module):
@@ -156,6 +45,7 @@ class Axon(nn.Module):
     def __init__(self, config: AxonConfig) -> None:
         super().__init__()
         self.config = config
+        self.always_bfloat16 = False
         extra = 4 if config.see_views else 0
         self.encoder = LiftingEncoder(config.encoder)
         self.coarse = DiffusionUNet(config.coarse, in_channels=2 + extra)
@@ -184,14 +74,14 @@ class Axon(nn.Module):
 
     def end_point(self, views: RegisteredViews) -> torch.Tensor:
         """F(x), (B, 1, h, h, h)."""
-        with autocast(self.device):
+        with autocast(self.device, self.always_bfloat16):
             return self.encoder(views.frontal, views.lateral, views.beam)
 
     def coarse_estimate(
         self, x: torch.Tensor, t: torch.Tensor, end: torch.Tensor, condition: torch.Tensor
     ) -> torch.Tensor:
         """The bridge network's estimate of Y at x_t."""
-        with autocast(self.device):
+        with autocast(self.device, self.always_bfloat16):
             output = self.coarse(torch.cat([x, condition], 1), t)
         return self.config.bridge.estimate(output, x, end, t)
 
@@ -199,7 +89,7 @@ class Axon(nn.Module):
         self, y: torch.Tensor, t: torch.Tensor, condition: torch.Tensor, scale: float = 1.0
     ) -> torch.Tensor:
         """The prior's estimate of Y at y_t, steered by the ControlNet."""
-        with autocast(self.device):
+        with autocast(self.device, self.always_bfloat16):
             down, middle = self.controlnet(y, t, condition)
             if scale != 1.0:
                 down, middle = [scale * d for d in down], scale * middle
@@ -256,10 +146,48 @@ class Axon(nn.Module):
         sample = mean / s.fine_draws
         return (coarse + s.fine_detail * (sample - coarse)).clamp(-1, 1)
 
-    def run_sr(self, volume: torch.Tensor) -> torch.Tensor:
-        """Stage 3, SR-Net: the volume on a grid gamma times as fine, clipped to [-1, 1]."""
-        with autocast(self.device):
-            return self.sr(volume).clamp(-1, 1)
+    def run_sr(self, volume: torch.Tensor, slab: int | None = None) -> torch.Tensor:
+        """Stage 3, SR-Net: the volume on a grid gamma times as fine, clipped to [-1, 1]; ``slab``
+        slices at a time where memory is short."""
+        with autocast(self.device, self.always_bfloat16):
+            return self.sr(volume, slab).clamp(-1, 1)
+
+    @torch.inference_mode()
+    def run_stage(
+        self,
+        stage: str,
+        views: RegisteredViews,
+        volume: torch.Tensor | None,
+        *,
+        steps: dict[str, int] | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        slab: int | None = None,
+    ) -> torch.Tensor:
+        """Run one stage on the volume of the stage before it (None for ``coarse``).
+
+        A stage draws from its own generator, seeded with ``seed`` and the stage's number, so that
+        leaving a later stage out does not change an earlier one.
+
+        Returns:
+            (1, 1, n, n, n) in normalised HU, on this model's device.
+        """
+        steps = steps or {}
+        generator = torch.Generator().manual_seed(seed * len(STAGES) + STAGES.index(stage))
+        on_step = None if progress is None else partial(progress, stage)
+        if stage == "coarse":
+            count = steps.get(stage, self.config.sampling.coarse_steps)
+            return self.run_coarse(views.to(self.device), count, generator, on_step)
+        if volume is None:
+            raise ValueError(f"stage {stage!r} needs stage 'coarse' before it")
+        volume = volume.to(self.device)
+        if stage == "fine":
+            count = steps.get(stage, self.config.sampling.fine_steps)
+            return self.run_fine(views.to(self.device), volume, count, generator, on_step)
+        volume = self.run_sr(volume, slab)
+        if on_step is not None:
+            on_step(1, 1, volume)
+        return volume
 
     @torch.inference_mode()
     def reconstruct(
@@ -271,45 +199,30 @@ class Axon(nn.Module):
         seed: int = 0,
         progress: Progress | None = None,
     ) -> StageVolumes:
-        """Run the stages asked for; see :class:`methods.protocol.Reconstructor`.
-
-        Each stage draws from its own generator, seeded with ``seed`` and the stage's number, so
-        that leaving a later stage out does not change an earlier one.
-        """
+        """Run the stages asked for; see :class:`methods.protocol.Reconstructor`."""
         unknown = {*stages, *(steps or {})} - set(STAGES)
         if unknown:
             raise ValueError(f"stages are {STAGES}, got {sorted(unknown)}")
-        steps = steps or {}
-        s = self.config.sampling
         views = views.to(self.device)
         result = StageVolumes()
         volume: torch.Tensor | None = None
-
-        def notify(stage: str) -> OnStep | None:
-            if progress is None:
-                return None
-            return lambda done, total, guess: progress(stage, done, total, guess)
-
-        for number, stage in enumerate(STAGES):
+        for stage in STAGES:
             if stage not in stages:
                 continue
-            generator = torch.Generator().manual_seed(seed * len(STAGES) + number)
             began = time.perf_counter()
-            if stage == "coarse":
-                count = steps.get("coarse", s.coarse_steps)
-                volume = self.run_coarse(views, count, generator, notify(stage))
-            elif volume is None:
-                raise ValueError(f"stage {stage!r} needs stage 'coarse' before it")
-            elif stage == "fine":
-                count = steps.get("fine", s.fine_steps)
-                volume = self.run_fine(views, volume, count, generator, notify(stage))
-            else:
-                volume = self.run_sr(volume)
-                if progress is not None:
-                    progress(stage, 1, 1, volume)
+            volume = self.run_stage(stage, views, volume, steps=steps, seed=seed, progress=progress)
             result.volumes[stage] = volume
             result.seconds[stage] = time.perf_counter() - began
         return result
+
+    def copy_of_stage(self, stage: str) -> Axon:
+        """A model of its own that holds nothing but the networks of one stage."""
+        other = Axon.__new__(Axon)
+        nn.Module.__init__(other)
+        other.config, other.always_bfloat16 = self.config, self.always_bfloat16
+        for part in STAGE_PARTS[stage]:
+            setattr(other, part, copy.deepcopy(getattr(self, part)))
+        return other.eval()
 
     def with_sampling(self, **changes: Any) -> Axon:
         """The same weights with other sampling settings (this object is changed and returned)."""

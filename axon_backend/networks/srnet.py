@@ -11,6 +11,9 @@ from torch import nn
 
 from axon_backend.networks.blocks import zero
 
+# Input slices beside a slab that reach into it: one for each transposed convolution (at most two).
+_SLAB_MARGIN = 2
+
 
 @dataclass(frozen=True)
 class SRConfig:
@@ -95,10 +98,27 @@ class SRNet(nn.Module):
             x = F.leaky_relu(conv(F.interpolate(x, scale_factor=2, mode="nearest")), 0.2)
         return x
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        g = self.config.gamma
+    def forward(self, x: torch.Tensor, slab: int | None = None) -> torch.Tensor:
+        """Enlarge a volume; with ``slab``, that many input slices at a time.
+
+        A slab is computed with its neighbours on both sides, as far as the transposed convolutions
+        reach, so that the result is that of the whole volume; the memory is that of a slab.
+        """
+        g, depth = self.config.gamma, x.shape[2]
         if g == 1:
             return x
+        if slab is None or slab >= depth:
+            return self._enlarged(x)
+        out = x.new_empty((*x.shape[:2], *(g * n for n in x.shape[2:])), dtype=torch.float32)
+        for first in range(0, depth, slab):
+            last = min(first + slab, depth)
+            low, high = max(0, first - _SLAB_MARGIN), min(depth, last + _SLAB_MARGIN)
+            part = self._enlarged(x[:, :, low:high])
+            out[:, :, g * first : g * last] = part[:, :, g * (first - low) : g * (last - low)]
+        return out
+
+    def _enlarged(self, x: torch.Tensor) -> torch.Tensor:
+        g = self.config.gamma
         b, _, z, y, w = x.shape
         slices = x.transpose(1, 2).reshape(b * z, 1, y, w)
         features = torch.cat([self._slices(s) for s in slices.split(self.config.slices)])

@@ -33,6 +33,16 @@ _AXES = {
 }
 
 
+def rotation_matrix(about_lr: float, about_ap: float, about_si: float) -> np.ndarray:
+    """(3, 3) rotation ``R_SI R_AP R_LR``: by degrees about the LPS axes x, y, z in that order,
+    right-handed."""
+    ax, ay, az = (math.radians(a) for a in (about_lr, about_ap, about_si))
+    rx = np.array([[1, 0, 0], [0, math.cos(ax), -math.sin(ax)], [0, math.sin(ax), math.cos(ax)]])
+    ry = np.array([[math.cos(ay), 0, math.sin(ay)], [0, 1, 0], [-math.sin(ay), 0, math.cos(ay)]])
+    rz = np.array([[math.cos(az), -math.sin(az), 0], [math.sin(az), math.cos(az), 0], [0, 0, 1]])
+    return rz @ ry @ rx
+
+
 @dataclass(frozen=True)
 class AcquisitionGeometry:
     """One exposure.
@@ -91,19 +101,39 @@ class AcquisitionGeometry:
         Angles in degrees about the patient's left-right, antero-posterior and superior-inferior
         axes (LPS x, y, z), applied in that order.
         """
-        ax, ay, az = (math.radians(a) for a in (about_lr, about_ap, about_si))
-        rx = np.array(
-            [[1, 0, 0], [0, math.cos(ax), -math.sin(ax)], [0, math.sin(ax), math.cos(ax)]]
+        turn = np.eye(4)
+        turn[:3, :3] = rotation_matrix(about_lr, about_ap, about_si)
+        isocentre = np.asarray(self.isocentre_mm)
+        turn[:3, 3] = isocentre - turn[:3, :3] @ isocentre
+        return self.moved(turn)
+
+    def moved(self, matrix: np.ndarray) -> AcquisitionGeometry:
+        """The same exposure with source and detector moved rigidly.
+
+        Args:
+            matrix: (4, 4) rigid motion in LPS millimetres, applied to source, isocentre and
+                detector.
+
+        An X-ray depends only on where patient and tube are to each other: with ``P`` the motion
+        that carries the CT, ``geometry.moved(inv(P))`` shows the unmoved CT as ``geometry`` shows
+        the moved one.
+
+        Raises:
+            ValueError: ``matrix`` is not a rigid motion (it stretches, shears or mirrors).
+        """
+        matrix = np.asarray(matrix, dtype=np.float64)
+        turn = matrix[:3, :3]
+        rigid = (
+            matrix.shape == (4, 4)
+            and np.allclose(turn @ turn.T, np.eye(3), atol=1e-6)
+            and np.linalg.det(turn) > 0
+            and np.allclose(matrix[3], (0, 0, 0, 1))
         )
-        ry = np.array(
-            [[math.cos(ay), 0, math.sin(ay)], [0, 1, 0], [-math.sin(ay), 0, math.cos(ay)]]
-        )
-        rz = np.array(
-            [[math.cos(az), -math.sin(az), 0], [math.sin(az), math.cos(az), 0], [0, 0, 1]]
-        )
-        turn = rz @ ry @ rx
+        if not rigid:
+            raise ValueError(f"the motion of source and detector must be rigid, got {matrix}")
         ray, column, row = (tuple(turn @ np.asarray(v)) for v in (self.ray, self.column, self.row))
-        return replace(self, ray=ray, column=column, row=row)
+        isocentre = turn @ np.asarray(self.isocentre_mm) + matrix[:3, 3]
+        return replace(self, isocentre_mm=tuple(isocentre), ray=ray, column=column, row=row)
 
     def picture_points(self, height: int, width: int) -> np.ndarray:
         """LPS positions (height, width, 3) of the pixel centres on the isocentre plane."""

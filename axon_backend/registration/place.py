@@ -7,20 +7,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import View
-from axon_backend.physics.attenuation import hu_to_mu
-from axon_backend.physics.drr import render
-from axon_backend.physics.geometry import FIELD_OF_VIEW, AcquisitionGeometry
+from axon_backend.physics.geometry import FIELD_OF_VIEW
+from axon_backend.physics.pose import Pose
+from axon_backend.physics.reduced import AttenuationGrid
 from axon_backend.registration.planar import (
+    WORKING_SIZE,
     PlanarRegistration,
     check_picture,
     place_without_registration,
     register_planar,
 )
+from axon_backend.registration.quality import assess
 from axon_backend.registration.resample import resample_picture
+from axon_backend.registration.search import shrink_to
 
 # The DRR that an X-ray is registered to; the search works at 256 and below.
 REFERENCE_SIZE = 512
@@ -75,6 +79,54 @@ class PlacedView:
         }
 
 
+@dataclass(frozen=True)
+class _Reference:
+    """The DRR that an X-ray is compared with, on a square field with square pixels (a similarity
+    must not be distorted by the frame's proportions).
+
+    Attributes:
+        picture: (N, N) DRR of the square field.
+        to_square: (3, 3), canonical [0, 1]^2 -> the square field's [0, 1]^2.
+    """
+
+    picture: np.ndarray
+    to_square: np.ndarray
+
+    @classmethod
+    def of_ct(
+        cls, ct: CTVolume, frame: ThoraxFrame, view: View, pose: Pose | None, size: int
+    ) -> _Reference:
+        canonical = (pose or Pose()).geometry(frame, view)
+        width, height = canonical.extent_mm
+        side = max(width, height)
+        square = replace(canonical, extent_mm=(side, side))
+        with torch.inference_mode():
+            picture = AttenuationGrid.of_ct(ct).project(square, size).numpy()
+        check_picture(
+            picture, "The reference's DRR (does the frame lie in the CT, and the CT in the beam?)"
+        )
+        sx, sy = width / side, height / side
+        return cls(picture, np.array([[sx, 0, 0.5 - 0.5 * sx], [0, sy, 0.5 - 0.5 * sy], [0, 0, 1]]))
+
+    def shown(self, size: int) -> np.ndarray:
+        """(size, size) DRR on the canonical grid."""
+        to_pixels = place_without_registration(self.picture).matrix
+        return resample_picture(self.picture, to_pixels @ self.to_square, size)[0]
+
+
+def _placed(
+    xray: Radiograph, reference: _Reference, found: PlanarRegistration, size: int
+) -> PlacedView:
+    matrix = found.matrix
+    pixels, valid = resample_picture(xray.pixels, matrix, size)
+    size_mm = None
+    if xray.pixel_mm is not None:
+        columns = np.hypot(matrix[0, 0] * xray.pixel_mm[1], matrix[1, 0] * xray.pixel_mm[0])
+        rows = np.hypot(matrix[0, 1] * xray.pixel_mm[1], matrix[1, 1] * xray.pixel_mm[0])
+        size_mm = (float(columns / FIELD_OF_VIEW), float(rows / FIELD_OF_VIEW))
+    return PlacedView(pixels, valid, xray.view, reference.shown(size), found, size_mm)
+
+
 def place_view(
     xray: Radiograph,
     reference: CTVolume,
@@ -84,11 +136,9 @@ def place_view(
     register: bool = True,
     stretch: bool = False,
     seed: int = 0,
+    pose: Pose | None = None,
 ) -> PlacedView:
-    """Bring an X-ray onto the canonical view image of a frame.
-
-    The search runs on a square field with square pixels (a similarity must not be distorted by
-    the frame's proportions); its result is carried over to the canonical grid.
+    """Bring an X-ray onto the canonical view image of a frame by searching for it.
 
     Args:
         xray: the X-ray, right way up.
@@ -99,39 +149,84 @@ def place_view(
         stretch: allow width and height to scale differently (affine); for the atlas, whose
             proportions are not the patient's.
         seed: of the metric's sampling.
+        pose: how the patient stood; the DRR is rendered so. None is the CT as it lies.
 
     Raises:
         AxonInputError: the X-ray is blank, too small or not finite, or the frame does not meet
             the reference.
     """
-    canonical = AcquisitionGeometry.of_frame(frame, xray.view)
-    width, height = canonical.extent_mm
-    side = max(width, height)
-    square = AcquisitionGeometry(
-        canonical.isocentre_mm, canonical.ray, canonical.column, canonical.row, (side, side)
-    )
-    with torch.inference_mode():
-        mu = hu_to_mu(torch.as_tensor(np.asarray(reference.hu, np.float32)))
-        drr = render(mu, reference.origin_mm, reference.spacing_mm, [square], REFERENCE_SIZE)
-    target = drr[0].numpy()
     check_picture(xray.pixels, xray.source or "The X-ray")
-    check_picture(target, "The reference's DRR (does the frame lie in the CT?)")
-    # Canonical [0, 1]^2 -> the square field's [0, 1]^2 -> the DRR's pixels.
-    sx, sy = width / side, height / side
-    to_square = np.array([[sx, 0, 0.5 - 0.5 * sx], [0, sy, 0.5 - 0.5 * sy], [0, 0, 1]])
-    to_pixels = place_without_registration(target).matrix
-    shown, _ = resample_picture(target, to_pixels @ to_square, size)
+    target = _Reference.of_ct(reference, frame, xray.view, pose, REFERENCE_SIZE)
     if register:
         kind = "affine" if stretch else "similarity"
-        found = register_planar(xray.pixels, target, transform=kind, seed=seed)
-        found = replace(found, matrix=found.matrix @ to_square)
+        found = register_planar(xray.pixels, target.picture, transform=kind, seed=seed)
+        found = replace(found, matrix=found.matrix @ target.to_square)
     else:
         found = place_without_registration(xray.pixels)
-    matrix = found.matrix
-    pixels, valid = resample_picture(xray.pixels, matrix, size)
-    size_mm = None
-    if xray.pixel_mm is not None:
-        columns = np.hypot(matrix[0, 0] * xray.pixel_mm[1], matrix[1, 0] * xray.pixel_mm[0])
-        rows = np.hypot(matrix[0, 1] * xray.pixel_mm[1], matrix[1, 1] * xray.pixel_mm[0])
-        size_mm = (float(columns / FIELD_OF_VIEW), float(rows / FIELD_OF_VIEW))
-    return PlacedView(pixels, valid, xray.view, shown, found, size_mm)
+    return _placed(xray, target, found, size)
+
+
+def place_with(
+    xray: Radiograph,
+    reference: CTVolume,
+    frame: ThoraxFrame,
+    matrix: np.ndarray,
+    *,
+    pose: Pose | None = None,
+    size: int = 1024,
+) -> PlacedView:
+    """Bring an X-ray onto the canonical view image by a placement that is known; no search.
+
+    Args:
+        xray: the X-ray, right way up.
+        reference: the patient's CT or the atlas, whose DRR it is compared with.
+        frame: of the reference.
+        matrix: (3, 3), canonical view in [0, 1]^2 (x to the viewer's right, y down) -> pixels
+            (column, row) of ``xray.pixels``; what ``PlacedView.registration.matrix`` holds.
+        pose: how the patient stood; None is the CT as it lies.
+        size: side of the result. The quality is assessed at 256 pixels, so 256 is the quick way
+            to a read-out.
+
+    Raises:
+        AxonInputError: the X-ray or the matrix cannot be used, or the frame does not meet the
+            reference.
+    """
+    check_picture(xray.pixels, xray.source or "The X-ray")
+    matrix = check_placement(matrix)
+    side = REFERENCE_SIZE if size > WORKING_SIZE else WORKING_SIZE
+    target = _Reference.of_ct(reference, frame, xray.view, pose, side)
+    fixed = shrink_to(target.picture, WORKING_SIZE, WORKING_SIZE)
+    on_square = matrix @ np.linalg.inv(target.to_square)
+    moved, valid = resample_picture(xray.pixels, on_square, WORKING_SIZE)
+    return _placed(xray, target, PlanarRegistration(matrix, assess(moved, fixed, valid)), size)
+
+
+def check_placement(matrix: np.ndarray) -> np.ndarray:
+    """The (3, 3) placement as float64.
+
+    Raises:
+        AxonInputError: it is no affine map of the plane that keeps left and right.
+    """
+    matrix = np.asarray(matrix, dtype=np.float64)
+    if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
+        raise AxonInputError(
+            f"The placement is not a 3 x 3 matrix of finite numbers (shape {matrix.shape}). Reset "
+            "the registration."
+        )
+    if not np.allclose(matrix[2], (0, 0, 1)):
+        raise AxonInputError(
+            f"The placement's last row is {matrix[2].tolist()}; it is 0, 0, 1. Reset the "
+            "registration."
+        )
+    area = np.linalg.det(matrix[:2, :2])
+    if area < 0:
+        raise AxonInputError(
+            "The placement mirrors the X-ray: left and right would be exchanged. Reset the "
+            "registration; if the picture itself is mirrored, correct the picture."
+        )
+    if area < 1:
+        raise AxonInputError(
+            "The placement shrinks the whole field of view to less than a pixel of the X-ray. "
+            "Reset the registration."
+        )
+    return matrix

@@ -1,0 +1,203 @@
+"""The Compare layout, its views and its cameras."""
+
+from __future__ import annotations
+
+import math
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+RECONSTRUCTION_VIEW = "AXONRecon"
+TRUTH_VIEW = "AXONTruth"
+SLICE_VIEWS = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
+TRUTH_SLICE_VIEWS = {"AXONRed": "Axial", "AXONGreen": "Coronal", "AXONYellow": "Sagittal"}
+
+# Layouts of extensions have numbers from 501 on; these are out of the way of the usual ones.
+LAYOUT_WITH_TRUTH = 5731
+LAYOUT_ALONE = 5732
+LAYOUT_SLICES = 5733
+LAYOUTS = (LAYOUT_WITH_TRUTH, LAYOUT_ALONE, LAYOUT_SLICES)
+
+# Links reach all views of one group; the user's other views stay out of it.
+VIEW_GROUP = 7
+VIEW_ANGLE_DEG = 30.0
+
+# In the narrow bar of a view; not translated, because they stand in the layout's description.
+_LABELS = {RECONSTRUCTION_VIEW: "AXON", TRUTH_VIEW: "CT"}
+_COLOURS = {"Axial": "#F34A33", "Coronal": "#6EB04B", "Sagittal": "#EDD54C"}
+
+
+def _threeDItem(tag: str, label: str) -> str:
+    return (
+        f'<item><view class="vtkMRMLViewNode" singletontag="{tag}">'
+        f'<property name="viewlabel" action="default">{label}</property>'
+        f'<property name="viewgroup" action="default">{VIEW_GROUP}</property>'
+        "</view></item>"
+    )
+
+
+def _sliceItem(tag: str, orientation: str, label: str) -> str:
+    return (
+        f'<item><view class="vtkMRMLSliceNode" singletontag="{tag}">'
+        f'<property name="orientation" action="default">{orientation}</property>'
+        f'<property name="viewlabel" action="default">{label}</property>'
+        f'<property name="viewcolor" action="default">{_COLOURS[orientation]}</property>'
+        "</view></item>"
+    )
+
+
+def _row(items: str) -> str:
+    return f'<item splitSize="500"><layout type="horizontal" split="true">{items}</layout></item>'
+
+
+def _layout(*rows: str) -> str:
+    return f'<layout type="vertical" split="true">{"".join(map(_row, rows))}</layout>'
+
+
+def registerLayouts() -> None:
+    """Make the layouts known to the scene's layout node; harmless when they already are."""
+    node = _layoutNode()
+    if node is None:
+        return
+    slices = "".join(_sliceItem(tag, way, tag[0]) for tag, way in SLICE_VIEWS.items())
+    truthSlices = "".join(
+        _sliceItem(tag, way, f"CT {tag[4]}") for tag, way in TRUTH_SLICE_VIEWS.items()
+    )
+    recon, truth = (_threeDItem(tag, label) for tag, label in _LABELS.items())
+    for number, description in (
+        (LAYOUT_WITH_TRUTH, _layout(recon + truth, slices)),
+        (LAYOUT_ALONE, _layout(recon, slices)),
+        (LAYOUT_SLICES, _layout(slices, truthSlices)),
+    ):
+        if not node.SetLayoutDescription(number, description):
+            node.AddLayoutDescription(number, description)
+
+
+def showLayout(number: int) -> None:
+    """Switch to one of :data:`LAYOUTS`. Without a main window only the view nodes are made."""
+    registerLayouts()
+    manager = slicer.app.layoutManager()
+    if manager is not None:
+        manager.setLayout(number)
+    threeDViewNode(RECONSTRUCTION_VIEW)
+    if number != LAYOUT_ALONE:
+        threeDViewNode(TRUTH_VIEW)
+
+
+def shownLayout() -> int | None:
+    """The number of the layout on the screen; None where there is no layout."""
+    node = _layoutNode()
+    return None if node is None else node.GetViewArrangement()
+
+
+def leaveLayout(previous: int | None) -> None:
+    """Go back to a layout, if one of ours is shown."""
+    manager = slicer.app.layoutManager()
+    if manager is not None and shownLayout() in LAYOUTS:
+        ordinary = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
+        manager.setLayout(ordinary if previous in (None, *LAYOUTS) else previous)
+
+
+def threeDViewNode(tag: str):
+    """The 3D view node of a tag, made when the layout has not been shown yet."""
+    node = slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLViewNode")
+    if node is None:
+        node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLViewNode")
+        node.UnRegister(None)  # CreateNodeByClass leaves one reference to its caller
+        node.SetLayoutName(tag)
+        node.SetName(f"View{tag}")
+        node.SetViewGroup(VIEW_GROUP)
+        node.SetLayoutLabel(_LABELS[tag])
+        node = slicer.mrmlScene.AddNode(node)
+    return node
+
+
+def prepareThreeDViews(tags) -> None:
+    """Black background, no box, and three arrows that say R, A and S."""
+    for tag in tags:
+        node = threeDViewNode(tag)
+        wasModifying = node.StartModify()
+        node.SetBackgroundColor(0, 0, 0)
+        node.SetBackgroundColor2(0, 0, 0)
+        node.SetBoxVisible(False)
+        # The letters at the box's sides stand around everything in the scene, also what is not
+        # shown here: around a large X-ray they are out of the picture.
+        node.SetAxisLabelsVisible(False)
+        node.SetOrientationMarkerType(node.OrientationMarkerTypeAxes)
+        node.SetOrientationMarkerSize(node.OrientationMarkerSizeMedium)
+        node.EndModify(wasModifying)
+
+
+def titleView(tag: str, title: str) -> None:
+    """Write into a 3D view what it shows, and that it is for research only."""
+    manager = slicer.app.layoutManager()
+    for i in range(0 if manager is None else manager.threeDViewCount):
+        widget = manager.threeDWidget(i)
+        if widget.mrmlViewNode().GetLayoutName() != tag:
+            continue
+        annotation = widget.threeDView().cornerAnnotation()
+        annotation.SetMaximumFontSize(16)
+        annotation.SetText(vtk.vtkCornerAnnotation.UpperLeft, title)
+        note = _("Research use only, not for diagnosis")
+        annotation.SetText(vtk.vtkCornerAnnotation.LowerLeft, note)
+        widget.threeDView().scheduleRender()
+
+
+def linkCameras(linked: bool) -> None:
+    """Turn both 3D views together when the user turns one of them."""
+    for tag in (RECONSTRUCTION_VIEW, TRUTH_VIEW):
+        node = slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLViewNode")
+        if node is not None:
+            node.SetLinkedControl(bool(linked))
+
+
+def lookFromFront(bounds, tags=(RECONSTRUCTION_VIEW, TRUTH_VIEW)) -> None:
+    """Look at a box from the patient's front, head up, so that it fills the view.
+
+    Args:
+        bounds: of the box in RAS millimetres, (R min, R max, A min, A max, S min, S max).
+        tags: of the 3D views.
+    """
+    centre = [(bounds[2 * i] + bounds[2 * i + 1]) / 2 for i in range(3)]
+    width, depth, height = (bounds[2 * i + 1] - bounds[2 * i] for i in range(3))
+    # The near face must fit: half its longer side over the tangent of half the opening, and air.
+    half = 0.5 * max(width, height) * 1.05
+    distance = half / math.tan(math.radians(VIEW_ANGLE_DEG / 2)) + depth / 2
+    for tag in tags:
+        camera = cameraNode(tag)
+        if camera is None:
+            continue
+        wasModifying = camera.StartModify()
+        camera.SetViewAngle(VIEW_ANGLE_DEG)
+        camera.SetFocalPoint(*centre)
+        camera.SetPosition(centre[0], centre[1] + distance, centre[2])
+        camera.SetViewUp(0, 0, 1)
+        camera.EndModify(wasModifying)
+        camera.ResetClippingRange()
+
+
+def copyCamera(source: str, target: str) -> None:
+    """Give one 3D view the camera of another."""
+    one, other = cameraNode(source), cameraNode(target)
+    if one is None or other is None:
+        return
+    wasModifying = other.StartModify()
+    other.SetViewAngle(one.GetViewAngle())
+    other.SetFocalPoint(*one.GetFocalPoint())
+    other.SetPosition(*one.GetPosition())
+    other.SetViewUp(*one.GetViewUp())
+    other.EndModify(wasModifying)
+    other.ResetClippingRange()
+
+
+def cameraNode(tag: str):
+    """The camera of a 3D view, or None while the view has none."""
+    view = slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLViewNode")
+    if view is None:
+        return None
+    return slicer.modules.cameras.logic().GetViewActiveCameraNode(view)
+
+
+def _layoutNode():
+    return slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")

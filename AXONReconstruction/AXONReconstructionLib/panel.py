@@ -1,0 +1,181 @@
+"""The body of the module's widget: its sections, its parameter node and its messages."""
+
+from __future__ import annotations
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.util import VTKObservationMixin
+
+from AXONReconstructionLib import backend
+from AXONReconstructionLib.compare_section import CompareSection
+from AXONReconstructionLib.inputs_section import InputsSection
+from AXONReconstructionLib.reconstruct_section import ReconstructSection
+from AXONReconstructionLib.register_section import RegisterSection
+from AXONReconstructionLib.setup_section import SetupSection
+
+SECTIONS = (InputsSection, RegisterSection, ReconstructSection, CompareSection, SetupSection)
+
+_MESSAGE_PIXELS = 150  # room for a message below the banner
+_ERROR_STYLE = "QFrame#messageFrame { border: 2px solid #c0392b; }"
+_SAY_STYLE = "QFrame#messageFrame { border: 1px solid #7f8c8d; }"
+
+
+class Panel(VTKObservationMixin):
+    """Fills the module's widget.
+
+    Sections use:
+        logic: the module's logic; its results arrive on the main thread.
+        parameterNode: None while the scene closes, and after that until the module is shown.
+        showError(sentence, details), reportError(exception), say(text), hideMessage(): the message
+            area above the sections.
+        busy(flag): a long computation starts or ends; every section hears of it.
+        resourcePath(name), container(name), sections (by the container's name), ui (every named
+            widget of every section).
+
+    Args:
+        layout: of the module's widget.
+        resourcePath: from a name in Resources to its path.
+        logic: the module's logic.
+        isEntered: whether the module is shown now.
+    """
+
+    def __init__(self, layout, resourcePath, logic, isEntered) -> None:
+        VTKObservationMixin.__init__(self)
+        self.resourcePath = resourcePath
+        self.logic = logic
+        self.parameterNode = None
+        self.isBusy = False
+        self._isEntered = isEntered
+        self._guiTags: list = []
+        self.widget = slicer.util.loadUI(resourcePath("UI/AXONReconstruction.ui"))
+        layout.addWidget(self.widget)
+        self.widget.setMRMLScene(slicer.mrmlScene)
+        self._own = slicer.util.childWidgetVariables(self.widget)
+        self._own.messageDetailsButton.connect("toggled(bool)", self._showDetails)
+        self._own.messageCloseButton.connect("clicked()", self.hideMessage)
+        self.sections: dict = {}
+        for sectionClass in SECTIONS:
+            self.sections[sectionClass.container] = sectionClass(self)
+        self.ui = slicer.util.childWidgetVariables(self.widget)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self._sceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self._sceneEndClose)
+        # While a scene is read its settings come before the volumes that they name; the wrapper
+        # keeps the None that it found then.
+        self.addObserver(scene, scene.EndImportEvent, self._sceneEndClose)
+        self.initializeParameterNode()
+
+    def container(self, name: str):
+        """The ctkCollapsibleButton of a section."""
+        return getattr(self._own, name)
+
+    # The life of the widget
+
+    def enter(self) -> None:
+        """The user opens the module."""
+        self.initializeParameterNode()
+        for section in self.sections.values():
+            section.entered()
+
+    def exit(self) -> None:
+        """The user opens another module; a computation goes on."""
+        for section in self.sections.values():
+            section.exited()
+        self._disconnect()
+
+    def cleanup(self) -> None:
+        """The widget is about to be destroyed."""
+        self.logic.cleanup()  # first: the sections still hear that their jobs were cancelled
+        self._disconnect()
+        self.removeObservers()
+        for section in self.sections.values():
+            section.cleanup()
+        self.parameterNode = None
+
+    def initializeParameterNode(self) -> None:
+        """Take the scene's parameter node, made when there is none."""
+        self._setParameterNode(self.logic.getParameterNode())
+
+    def _sceneStartClose(self, caller, event) -> None:
+        for section in self.sections.values():
+            section.sceneClosing()
+        self.logic.sceneClosing()
+        self._setParameterNode(None)
+        self.hideMessage()
+
+    def _sceneEndClose(self, caller, event) -> None:
+        if self._isEntered():
+            self.initializeParameterNode()
+
+    def _setParameterNode(self, node) -> None:
+        self._disconnect()
+        self.parameterNode = node
+        if node is not None:
+            self._guiTags = [node.connectGui(s.ui) for s in self.sections.values()]
+            self.addObserver(node.parameterNode, vtk.vtkCommand.ModifiedEvent, self._changed)
+        self._changed()
+
+    def _disconnect(self) -> None:
+        """The controls no longer follow the parameter node, nor it them."""
+        node = self.parameterNode
+        if node is None:
+            return
+        for tag in self._guiTags:
+            node.disconnectGui(tag)
+        self._guiTags = []
+        if self.hasObserver(node.parameterNode, vtk.vtkCommand.ModifiedEvent, self._changed):
+            self.removeObserver(node.parameterNode, vtk.vtkCommand.ModifiedEvent, self._changed)
+
+    def _changed(self, caller=None, event=None) -> None:
+        for section in self.sections.values():
+            section.parameterNodeChanged(self.parameterNode)
+
+    # What the user is told
+
+    def showError(self, sentence: str, details: str = "") -> None:
+        """One plain sentence in the message area; `details` unfold on demand."""
+        self._message(sentence, details, _ERROR_STYLE)
+
+    def reportError(self, error: BaseException) -> None:
+        """The same of an exception."""
+        self.showError(*backend.explain(error))
+
+    def say(self, text: str) -> None:
+        """A remark that is not an error."""
+        self._message(text, "", _SAY_STYLE)
+
+    def hideMessage(self) -> None:
+        """Empty and hide the message area."""
+        self._own.messageFrame.visible = False
+        self._own.messageLabel.text = ""
+        self._own.messageDetails.plainText = ""
+
+    def busy(self, flag: bool) -> None:
+        """Tell every section that a long computation started (True) or ended."""
+        self.isBusy = bool(flag)
+        for section in self.sections.values():
+            section.busyChanged(self.isBusy)
+
+    def _message(self, text: str, details: str, style: str) -> None:
+        own = self._own
+        own.messageFrame.styleSheet = style
+        own.messageLabel.text = text
+        own.messageDetails.plainText = details
+        own.messageDetailsButton.checked = False
+        own.messageDetailsButton.visible = bool(details)
+        own.messageFrame.visible = True
+        self._scrollToMessage()
+        slicer.util.showStatusMessage(_("AXON: {text}").format(text=text), 5000)
+
+    def _scrollToMessage(self) -> None:
+        """Bring the message into sight when the user has scrolled down; the banner stands above it
+        and, unlike it, has its final place already."""
+        scroll = self.widget.parent()
+        while scroll is not None and not scroll.inherits("QScrollArea"):
+            scroll = scroll.parent()
+        if scroll is not None:
+            scroll.ensureWidgetVisible(self._own.researchBanner, 0, _MESSAGE_PIXELS)
+
+    def _showDetails(self, shown: bool) -> None:
+        self._own.messageDetails.visible = shown

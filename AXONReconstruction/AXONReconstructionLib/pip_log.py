@@ -1,0 +1,80 @@
+"""Standard output that also says, in words, how far pip is."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import deque
+from collections.abc import Callable
+
+from slicer.i18n import tr as _
+
+_DOWNLOADING = re.compile(r"\s*Downloading (\S+?)(?:-\d\S*)?(?: \(.*\))?$")
+_PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
+_KEPT_LINES = 200
+
+
+class PipLog(io.TextIOBase):
+    """Stands in for `sys.stdout` while pip runs.
+
+    Everything goes on to the `stream`, except pip's raw progress lines, of which there are
+    thousands. `tell` hears of each new download and of every whole percent.
+    """
+
+    def __init__(self, stream, tell: Callable[[str], None]) -> None:
+        super().__init__()
+        self.stream = stream
+        self._tell = tell
+        self._line = ""
+        self._what = ""
+        self._said = ""
+        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        """Text of any length; whole lines are looked at."""
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            if not self._progress(line):
+                self._lines.append(line)
+                self.stream.write(line + "\n")
+                self._look(line)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what is behind."""
+        flush = getattr(self.stream, "flush", None)
+        if flush is not None:
+            flush()
+
+    def tail(self) -> str:
+        """The last lines, without progress."""
+        return "\n".join([*self._lines, self._line]).strip()
+
+    def _progress(self, line: str) -> bool:
+        match = _PROGRESS.search(line)
+        if match is None:
+            return False
+        got, total = int(match[1]), int(match[2])
+        if total > 0:
+            self._say(
+                _("Downloading {what}: {percent} % of {size} MB").format(
+                    what=self._what, percent=100 * got // total, size=max(1, round(total / 1e6))
+                )
+            )
+        return True
+
+    def _look(self, line: str) -> None:
+        match = _DOWNLOADING.match(line)
+        if match is not None:
+            self._what = match[1].rsplit("/", 1)[-1]
+            self._say(_("Downloading {what}").format(what=self._what))
+        elif line.startswith("Installing collected packages"):
+            self._say(_("Unpacking, which may take some minutes"))
+
+    def _say(self, text: str) -> None:
+        if text != self._said:
+            self._said = text
+            self._tell(text)

@@ -1,0 +1,188 @@
+"""Laying X-rays over the reference: search, pose, landmarks, and the score of a placement."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+from slicer.i18n import tr as _
+
+from AXONReconstructionLib import backend, nodes
+from AXONReconstructionLib.reading import requireOwn
+from AXONReconstructionLib.results import RegistrationResult, RegistrationResults
+from AXONReconstructionLib.volumes import ijkToWorld
+
+# Pixels along each side of the picture that a placement is looked at with.
+PLACED_SIZE = 512
+ASSESS_SIZE = 256
+_XRAY = "AXON.Xray"  # role of a placement's reference to its X-ray
+
+
+def register(tasks, reference, xrayNodes, method, pose, seed, accepted, **callbacks):
+    """See `AXONReconstructionLogic.register`. `xrayNodes`: nodes by role."""
+    if method not in ("planar", "pose"):
+        raise ValueError(f"method is 'planar' or 'pose', got {method!r}")
+    if not xrayNodes:
+        raise backend.load("errors").AxonInputError(
+            _("There is no X-ray to register. Choose one under Inputs.")
+        )
+    if method == "pose" and reference.isAtlas:
+        raise backend.load("errors").AxonInputError(
+            _(
+                "How the patient stood can only be found with a CT of the same patient. Choose it "
+                "under Inputs, or use the flat registration."
+            )
+        )
+    for node in xrayNodes.values():
+        requireOwn(node)
+    xrays = {role: nodes.radiographOf(node) for role, node in xrayNodes.items()}
+
+    def work(job):
+        def tell(step, total, similarity=None, stage="register"):
+            if job.cancelled():
+                raise backend.load("errors").Cancelled("stopped during the registration")
+            job.report(stage=stage, step=step, total=total, similarity=similarity)
+
+        place = backend.load("registration.place")
+        ct, frame = reference.ct, reference.frame
+
+        def search(xray, pose):
+            return place.place_view(
+                xray,
+                ct,
+                frame,
+                size=PLACED_SIZE,
+                stretch=reference.isAtlas,
+                seed=seed,
+                pose=pose,
+            )
+
+        def put(xray, matrix, pose):
+            return place.place_with(xray, ct, frame, matrix, pose=pose, size=PLACED_SIZE)
+
+        placed = {}
+        for number, (role, xray) in enumerate(xrays.items()):
+            tell(number, len(xrays))
+            known = accepted.get(role)
+            placed[role] = search(xray, pose) if known is None else put(xray, known, pose)
+        tell(len(xrays), len(xrays))
+        if method == "planar":
+            return placed, pose, []
+        found = backend.load("registration.rigid").register_pose(
+            placed,
+            ct,
+            frame,
+            start=pose,
+            progress=lambda step, total, similarity: tell(step, total, similarity, "pose"),
+            cancelled=job.cancelled,
+            seed=seed,
+            device=backend.load("model").choose_device("auto"),
+        )
+        for role, xray in xrays.items():
+            # A new pose may ask for a new place; what agrees better stays.
+            tries = [put(xray, placed[role].registration.matrix, found.pose)]
+            if accepted.get(role) is None:
+                tell(1, 1, None, "pose")
+                tries.append(search(xray, found.pose))
+            placed[role] = max(tries, key=_agreement)
+        return placed, found.pose, found.history
+
+    def finish(found):
+        placed, foundPose, history = found
+        results = {
+            role: _result(xrayNodes[role], view, reference.frame) for role, view in placed.items()
+        }
+        return RegistrationResults(results, foundPose, history)
+
+    return tasks.run(work, finish, **callbacks)
+
+
+def assess(tasks, reference, xrayNode, pose, **callbacks):
+    """See `AXONReconstructionLogic.assess`."""
+    requireOwn(xrayNode)
+    xray = nodes.radiographOf(xrayNode)
+    place = ijkToWorld(xrayNode)
+
+    def work(job):
+        frame = reference.frame
+        matrix = nodes.matrixOfPlace(place, frame, xray.view)
+        place_with = backend.load("registration.place").place_with
+        placed = place_with(xray, reference.ct, frame, matrix, pose=pose, size=ASSESS_SIZE)
+        return {**_quality(placed), "warnings": list(placed.warnings)}
+
+    key = ("assess", xrayNode.GetID()) if callbacks.get("onFinished") else None
+    return tasks.run(work, key=key, **callbacks)
+
+
+def registerByLandmarks(tasks, reference, xrayNode, xrayLandmarks, drrLandmarks, pose, **callbacks):
+    """See `AXONReconstructionLogic.registerByLandmarks`."""
+    requireOwn(xrayNode)
+    xray = nodes.radiographOf(xrayNode)
+    place = ijkToWorld(xrayNode)
+    onPicture = slicer.util.arrayFromMarkupsControlPoints(xrayLandmarks, world=True)
+    onView = slicer.util.arrayFromMarkupsControlPoints(drrLandmarks, world=True)
+    if len(onPicture) != len(onView):
+        raise backend.load("errors").AxonInputError(
+            _(
+                "There are {a} landmarks on the X-ray and {b} on the computed picture; each needs "
+                "its partner, in the same order. Add or delete points."
+            ).format(a=len(onPicture), b=len(onView))
+        )
+
+    def work(job):
+        frame = reference.frame
+        toView = np.linalg.inv(nodes.viewToRas(frame, xray.view))
+        exposure = backend.load("physics.geometry").AcquisitionGeometry.of_frame(frame, xray.view)
+        fit = backend.load("registration.landmarks").fit_landmarks(
+            _apply(toView, onView)[:, :2],
+            _apply(np.linalg.inv(place), onPicture)[:, :2],
+            aspect=exposure.extent_mm[0] / exposure.extent_mm[1],
+        )
+        place_with = backend.load("registration.place").place_with
+        return place_with(xray, reference.ct, frame, fit.matrix, pose=pose, size=ASSESS_SIZE)
+
+    return tasks.run(work, lambda placed: _result(xrayNode, placed, reference.frame), **callbacks)
+
+
+def placementOf(xrayNode):
+    """The X-ray's own linear transform, made when it has none; others' transforms are left alone.
+
+    A transform made here carries the attribute AXON.Placement.
+    """
+    present = xrayNode.GetParentTransformNode()
+    # The reference follows the X-ray when a scene is added to another and its nodes are renumbered.
+    if present is not None and present.GetNodeReferenceID(_XRAY) == xrayNode.GetID():
+        return present
+    made = slicer.mrmlScene.AddNewNodeByClass(
+        "vtkMRMLLinearTransformNode", _("{name} placement").format(name=xrayNode.GetName())
+    )
+    made.SetAttribute("AXON.Placement", xrayNode.GetID())
+    made.SetNodeReferenceID(_XRAY, xrayNode.GetID())
+    return made
+
+
+def _result(xrayNode, placed, frame):
+    transformNode = placementOf(xrayNode)
+    matrix = placed.registration.matrix
+    nodes.placeByMatrix(xrayNode, transformNode, matrix, frame, placed.view)
+    return RegistrationResult(transformNode, matrix, _quality(placed), list(placed.warnings))
+
+
+def _agreement(placed):
+    """What the backend's verdict rests on."""
+    return placed.registration.quality.ncc + placed.registration.quality.gradient_ncc
+
+
+def _quality(placed):
+    quality = placed.registration.quality
+    return {
+        "ncc": quality.ncc,
+        "gradient_ncc": quality.gradient_ncc,
+        "mutual_information": quality.mutual_information,
+        "verdict": quality.verdict,
+    }
+
+
+def _apply(matrix, points):
+    """(4, 4) applied to (n, 3)."""
+    points = np.asarray(points, float).reshape(-1, 3)
+    return points @ matrix[:3, :3].T + matrix[:3, 3]

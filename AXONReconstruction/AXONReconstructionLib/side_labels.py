@@ -1,0 +1,95 @@
+"""Letters at the sides of slice views: R and L, A and P, S and I, as on a film."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import vtk
+from slicer.util import VTKObservationMixin
+
+from AXONReconstructionLib import xray_views
+
+_PLACES = {"left": (0.02, 0.5), "right": (0.98, 0.5), "top": (0.5, 0.98), "bottom": (0.5, 0.02)}
+
+
+_shared: list = []
+
+
+def shared() -> SideLabels:
+    """The labels of the slice views, of which there is one set."""
+    if not _shared:
+        _shared.append(SideLabels())
+    return _shared[0]
+
+
+def letter(direction) -> str:
+    """The letter of a RAS direction's main axis."""
+    axis = int(np.argmax(np.abs(direction)))
+    return ("RL", "AP", "SI")[axis][0 if direction[axis] > 0 else 1]
+
+
+class SideLabels(VTKObservationMixin):
+    """Keeps the letters of the X-rays' slice views right, however the views are turned."""
+
+    def __init__(self) -> None:
+        VTKObservationMixin.__init__(self)
+        self._actors: dict = {}
+
+    def show(self, role: str) -> None:
+        """Letters in a role's view from now on."""
+        manager = slicer.app.layoutManager()
+        node = xray_views.sliceNode(role)
+        widget = None if manager is None else manager.sliceWidget(xray_views.VIEWS[role])
+        if node is None or widget is None:
+            return
+        if role not in self._actors:
+            renderer = widget.sliceView().renderWindow().GetRenderers().GetFirstRenderer()
+            actors = {side: _actor(side) for side in _PLACES}
+            for actor in actors.values():
+                renderer.AddViewProp(actor)
+            self._actors[role] = (renderer, actors)
+            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._turned)
+        self._write(role, node)
+
+    def cleanup(self) -> None:
+        """Take the letters out of all views."""
+        self.removeObservers()
+        for renderer, actors in self._actors.values():
+            for actor in actors.values():
+                renderer.RemoveViewProp(actor)
+        self._actors.clear()
+
+    def texts(self, role: str) -> dict:
+        """What stands at each side of a role's view; empty when nothing does."""
+        return {side: a.GetInput() for side, a in self._actors.get(role, (None, {}))[1].items()}
+
+    def _turned(self, node, event) -> None:
+        for role in self._actors:
+            if xray_views.sliceNode(role) is node:
+                self._write(role, node)
+
+    def _write(self, role: str, node) -> None:
+        matrix = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())
+        right, up = matrix[:3, 0], matrix[:3, 1]
+        ways = {"left": -right, "right": right, "top": up, "bottom": -up}
+        for side, actor in self._actors[role][1].items():
+            actor.SetInput(letter(ways[side]))
+
+
+def _actor(side: str) -> vtk.vtkTextActor:
+    actor = vtk.vtkTextActor()
+    actor.GetPositionCoordinate().SetCoordinateSystemToNormalizedViewport()
+    actor.SetPosition(*_PLACES[side])
+    style = actor.GetTextProperty()
+    style.SetFontSize(22)
+    style.BoldOn()
+    style.ShadowOn()
+    style.SetColor(1.0, 0.85, 0.3)
+    {"left": style.SetJustificationToLeft, "right": style.SetJustificationToRight}.get(
+        side, style.SetJustificationToCentered
+    )()
+    {
+        "top": style.SetVerticalJustificationToTop,
+        "bottom": style.SetVerticalJustificationToBottom,
+    }.get(side, style.SetVerticalJustificationToCentered)()
+    return actor

@@ -1,0 +1,105 @@
+"""The slice views in which X-rays are looked at: coronal for frontal ones, sagittal for lateral."""
+
+from __future__ import annotations
+
+import slicer
+
+VIEWS = {"frontal": "Green", "lateral": "Yellow"}
+_ORIENTATIONS = {"Green": "Coronal", "Yellow": "Sagittal"}
+_COLOURS = {"Green": "#6EB04B", "Yellow": "#EDD54C"}
+_LAYOUTS = {("frontal",): 5741, ("lateral",): 5742, ("frontal", "lateral"): 5743}
+_WITH_PLOT = 10
+
+
+def showRoles(roles, plot: bool = False) -> None:
+    """Switch to a layout of the slice views of some roles, with a plot below or without."""
+    roles = tuple(role for role in VIEWS if role in roles) or ("frontal",)
+    layoutNode = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    manager = slicer.app.layoutManager()
+    if layoutNode is None or manager is None:
+        return
+    number = _LAYOUTS[roles] + (_WITH_PLOT if plot else 0)
+    description = _layout(roles, plot)
+    if not layoutNode.SetLayoutDescription(number, description):
+        layoutNode.AddLayoutDescription(number, description)
+    manager.setLayout(number)
+
+
+def isShown(role: str) -> bool:
+    """Whether the slice view of a role is part of the layout on the screen."""
+    node = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    arrangement = None if node is None else node.GetViewArrangement()
+    ours = {number + more for number in _LAYOUTS.values() for more in (0, _WITH_PLOT)}
+    if arrangement not in ours:
+        return False
+    return role in next(r for r, n in _LAYOUTS.items() if arrangement in (n, n + _WITH_PLOT))
+
+
+def showLayers(role: str, background, foreground=None, opacity: float = 0.0) -> None:
+    """Put one or two flat volumes into a role's view; the view itself does not move."""
+    composite = compositeNode(role)
+    if composite is None:
+        return
+    with slicer.util.NodeModify(composite):
+        composite.SetLinkedControl(False)
+        composite.SetHotLinkedControl(False)
+        # Where the X-ray ends, the computed radiograph must still be seen.
+        composite.SetClipToBackgroundVolume(False)
+        composite.SetBackgroundVolumeID(None if background is None else background.GetID())
+        composite.SetForegroundVolumeID(None if foreground is None else foreground.GetID())
+        composite.SetForegroundOpacity(opacity if foreground is not None else 0.0)
+        composite.SetLabelVolumeID(None)
+
+
+def setOpacity(role: str, opacity: float) -> None:
+    """Opacity of the foreground of a role's view, 0 to 1."""
+    composite = compositeNode(role)
+    if composite is not None:
+        composite.SetForegroundOpacity(opacity)
+
+
+def fit(role: str, volume) -> None:
+    """Turn a role's view to its plane and bring a volume into its middle."""
+    logic, node = _sliceLogic(role), sliceNode(role)
+    if logic is None or node is None:
+        return
+    node.SetOrientation(_ORIENTATIONS[VIEWS[role]])
+    width, height = node.GetDimensions()[:2]
+    logic.FitSliceToVolume(volume, width, height)
+    bounds = [0.0] * 6
+    volume.GetRASBounds(bounds)
+    node.JumpSliceByOffsetting(*[(bounds[2 * i] + bounds[2 * i + 1]) / 2 for i in range(3)])
+
+
+def sliceNode(role: str):
+    """The slice node of a role's view, or None."""
+    return slicer.mrmlScene.GetSingletonNode(VIEWS[role], "vtkMRMLSliceNode")
+
+
+def compositeNode(role: str):
+    """The node that says what a role's view shows, or None."""
+    return slicer.mrmlScene.GetSingletonNode(VIEWS[role], "vtkMRMLSliceCompositeNode")
+
+
+def _sliceLogic(role: str):
+    application = slicer.app.applicationLogic()
+    node = sliceNode(role)
+    return None if application is None or node is None else application.GetSliceLogic(node)
+
+
+def _layout(roles, plot: bool) -> str:
+    views = "".join(
+        f'<item><view class="vtkMRMLSliceNode" singletontag="{tag}">'
+        f'<property name="orientation" action="default">{_ORIENTATIONS[tag]}</property>'
+        f'<property name="viewlabel" action="default">{tag[0]}</property>'
+        f'<property name="viewcolor" action="default">{_COLOURS[tag]}</property></view></item>'
+        for tag in (VIEWS[role] for role in roles)
+    )
+    row = f'<layout type="horizontal" split="true">{views}</layout>'
+    if not plot:
+        return row
+    return (
+        f'<layout type="vertical" split="true"><item splitSize="700">{row}</item>'
+        '<item splitSize="300"><view class="vtkMRMLPlotViewNode" singletontag="PlotView1">'
+        '<property name="viewlabel" action="default">P</property></view></item></layout>'
+    )

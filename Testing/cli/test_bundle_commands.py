@@ -1,0 +1,84 @@
+"""`axon bundle list | show | import | delete`."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from axon_backend.bundle.checksums import file_sha256
+from axon_backend.cli import main
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("AXON_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def archive(tiny_bundle, tmp_path) -> Path:
+    return Path(shutil.make_archive(str(tmp_path / "tiny"), "zip", tiny_bundle.path))
+
+
+def test_a_model_comes_is_used_and_goes(
+    home, archive, tiny_bundle, phantom_xray_file, tmp_path, capsys
+):
+    assert main(["bundle", "list"]) == 0
+    said = capsys.readouterr().out
+    assert "axon-preview" in said and "comes with AXON" in said and "axon-tiny" not in said
+    assert str(home / "bundles") in said
+
+    assert main(["bundle", "import", str(archive), "--sha256", file_sha256(archive)]) == 0
+    assert "--bundle axon-tiny-0.0.1" in capsys.readouterr().out
+    assert main(["bundle", "list"]) == 0
+    assert str(home / "bundles" / "axon-tiny-0.0.1") in capsys.readouterr().out
+
+    assert main(["bundle", "show", "axon-tiny"]) == 0
+    said = capsys.readouterr().out
+    for word in (tiny_bundle.sha256, "Random weights for tests.", "controlnet", "not for", "0.0.1"):
+        assert word in said
+    assert main(["bundle", "verify", "axon-tiny"]) == 0
+
+    run = ["reconstruct", "--frontal", str(phantom_xray_file), "--no-register", "--stages",
+           "coarse", "--steps", "1", "--quiet", "--output"]  # fmt: skip
+    assert main([*run, str(tmp_path / "a"), "--bundle", "axon-tiny"]) == 0
+    assert main([*run, str(tmp_path / "b"), "--bundle", str(tiny_bundle.path)]) == 0
+    a, b = (tmp_path / name / "reconstruction.nii.gz" for name in "ab")
+    assert a.read_bytes() == b.read_bytes()
+
+    assert main(["bundle", "delete", "axon-tiny"]) == 0
+    assert "MB freed" in capsys.readouterr().out
+    assert list((home / "bundles").iterdir()) == []
+
+
+def test_refusals_are_one_sentence_and_exit_code_2(home, archive, capsys):
+    for arguments, words in (
+        (["import", "https://127.0.0.1:9/x.zip"], "needs its SHA-256"),
+        (["import", "https://127.0.0.1:9/x.zip", "--sha256", "1" * 64], "could not be fetched"),
+        (["import", str(archive), "--sha256", "2" * 64], "expected was"),
+        (["import", str(archive.parent / "nothing")], "There is no file or folder"),
+        (["show", "axon-tiny"], "No bundle called"),
+        (["delete", "axon-preview"], "comes with AXON"),
+    ):
+        assert main(["bundle", *arguments]) == 2
+        error = capsys.readouterr().err
+        assert words in error and error.count("\n") == 1
+
+
+def test_ctrl_c_stops_an_import_and_leaves_nothing(home, archive, capsys, monkeypatch):
+    import signal
+
+    from axon_backend.bundle import unpack
+
+    extract = unpack._extract
+
+    def press_ctrl_c(*args):
+        signal.raise_signal(signal.SIGINT)
+        return extract(*args)
+
+    monkeypatch.setattr(unpack, "_extract", press_ctrl_c)
+    assert main(["bundle", "import", str(archive)]) == 1
+    assert "nothing was written" in capsys.readouterr().err
+    assert list((home / "bundles").iterdir()) == []

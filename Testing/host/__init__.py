@@ -1,0 +1,204 @@
+"""A small headless host for AXON's Slicer modules: see README.md in this folder.
+
+import host
+host.start()
+module, widget = host.load_module("AXONReconstruction/AXONReconstruction.py")
+host.click(widget.ui.applyButton)
+host.wait_until(lambda: not widget.running, 60)
+host.screenshot(widget, "panel.png")
+"""
+
+import os
+import sys
+import time
+
+from . import records
+from .records import HostMissing, answer_next, dialogs, missing, slot_errors, warnings
+from .without import without
+
+_started = False
+
+
+def start(testing=False):
+    """Make the application, the scene and the modules qt, ctk, slicer.*; once per process.
+
+    ``testing``: what ``slicer.app.testingEnabled()`` says.
+    """
+    global _started
+    if not _started:
+        _started = True
+        from . import startup
+
+        startup.run()
+    import slicer
+
+    slicer.app.__dict__["_h_testing"] = testing
+    return slicer.app
+
+
+def load_module(path, enter=True, gui=True):
+    """Load a scripted module, build its panel, enter it: (Python module, widget instance)."""
+    start()
+    from . import module_manager
+
+    return module_manager.load_module(path, gui=gui, enter=enter)
+
+
+def unload_module(name):
+    """What Slicer does to a module at its end: exit, cleanup, destruction of the panel."""
+    from . import module_manager
+
+    module_manager.unload_module(name)
+    process_events()
+
+
+def process_events(seconds=0.0):
+    """Let Qt work for that long (at least once)."""
+    from PySide6 import QtCore
+
+    end = time.monotonic() + seconds
+    while True:
+        QtCore.QCoreApplication.processEvents()
+        QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.DeferredDelete)
+        left = end - time.monotonic()
+        if left <= 0:
+            return
+        time.sleep(min(0.01, left))
+
+
+def wait_until(condition, seconds=30.0):
+    """Process events until the condition holds; False if it never did."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        process_events(0.02)
+    return True
+
+
+def click(widget):
+    """Click a button as a user could: it must be enabled and visible."""
+    if not widget.enabled:
+        raise RuntimeError(
+            f"{widget.className()} {widget.objectName!r} is disabled (tool tip: {widget.toolTip!r})"
+        )
+    if widget.window().visible and not widget.visible:
+        raise RuntimeError(f"{widget.className()} {widget.objectName!r} is not visible")
+    widget.click()
+    process_events()
+
+
+def screenshot(widget, path, width=400, height=None):
+    """PNG of a module's panel (given its widget instance), or of any Qt widget."""
+    from PySide6 import QtWidgets
+
+    panel = widget if isinstance(widget, QtWidgets.QWidget) else widget.parent
+    window = panel.window()
+    process_events()
+    if height is None:
+        layout = panel.layout()
+        height = layout.totalSizeHint().height() if layout is not None else 0
+        if layout is not None and layout.hasHeightForWidth():
+            height = max(height, layout.totalHeightForWidth(width))
+        height = max(100, panel.minimumSizeHint.height(), height)
+    # the main window has docks, which would give the panel another width: take it out meanwhile
+    scroll = window.findChild(QtWidgets.QScrollArea, "ModulePanel")
+    docked = scroll is not None and panel is scroll.widget()
+    if docked:
+        scroll.takeWidget()
+    panel.resize(width, height)
+    panel.show()
+    process_events(0.1)
+    saved = panel.grab().save(str(path))
+    if docked:
+        scroll.setWidget(panel)
+    if not saved:
+        raise RuntimeError(f"could not write {path}")
+    return path
+
+
+def view_screenshot(view, path, width=600, height=600):
+    """PNG of a view, drawn by Slicer's displayable managers.
+
+    ``view``: name of a slice view ("Red", ...), number of a 3D view, or a view node.
+    """
+    import slicer
+
+    manager = slicer.app.layoutManager()
+    if isinstance(view, str):
+        widget = manager.sliceWidget(view) or manager.threeDWidget(view)
+    elif isinstance(view, int):
+        widget = manager.threeDWidget(view)
+    else:
+        widget = manager.viewWidget(view)
+    if widget is None:
+        raise ValueError(f"there is no view {view!r}")
+    process_events()
+    widget.rendered().save(path, width, height)
+    return path
+
+
+def save_scene(path):
+    """Write the scene to an .mrb (or .mrml) file."""
+    import slicer
+
+    if not slicer.util.saveScene(str(path)):
+        raise RuntimeError(f"the scene could not be saved to {path}")
+    return path
+
+
+def load_scene(path):
+    """Close the scene and read one from an .mrb (or .mrml) file."""
+    import slicer
+
+    slicer.util.loadScene(str(path))
+    process_events()
+
+
+def close_scene():
+    import slicer
+
+    slicer.mrmlScene.Clear(0)
+    process_events()
+
+
+def clear_records():
+    """Forget dialogs, answers, errors in slots, warnings and gaps."""
+    records.clear()
+
+
+def finish(code=0):
+    """End a script: VTK, Qt and Python do not agree on the order of destruction."""
+    import shutil
+
+    if _started:
+        import slicer
+
+        shutil.rmtree(slicer.app._h_folder, True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+__all__ = [
+    "HostMissing",
+    "answer_next",
+    "clear_records",
+    "click",
+    "close_scene",
+    "dialogs",
+    "finish",
+    "load_module",
+    "load_scene",
+    "missing",
+    "process_events",
+    "save_scene",
+    "screenshot",
+    "slot_errors",
+    "start",
+    "unload_module",
+    "view_screenshot",
+    "wait_until",
+    "warnings",
+    "without",
+]

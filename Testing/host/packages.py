@@ -1,0 +1,101 @@
+"""``slicer.packaging``: packages are looked up for real, and never installed.
+
+A request for an installation is recorded as a dialog of the kind "pip install" and refused.
+"""
+
+import importlib.metadata
+
+import slicer
+from packaging.requirements import InvalidRequirement, Requirement
+
+from . import records
+
+
+def load_requirements(path):
+    with open(path) as file:
+        lines = [line.strip() for line in file]
+    return [Requirement(line) for line in lines if line and line[0] not in "#-"]
+
+
+def _requirements(given):
+    if isinstance(given, str):
+        try:
+            return [Requirement(given)]
+        except InvalidRequirement:
+            return [Requirement(part) for part in given.split()]
+    if isinstance(given, Requirement):
+        return [given]
+    return [Requirement(r) if isinstance(r, str) else r for r in given]
+
+
+def _satisfied(requirement, seen):
+    if requirement.marker is not None and not requirement.marker.evaluate():
+        return True
+    key = (requirement.name.lower(), frozenset(requirement.extras))
+    if key in seen:
+        return True
+    seen.add(key)
+    try:
+        installed = importlib.metadata.distribution(requirement.name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    if installed.version not in requirement.specifier:
+        return False
+    needed = [Requirement(text) for text in installed.requires or []]
+    for extra in requirement.extras:
+        for other in needed:
+            if other.marker is not None and other.marker.evaluate({"extra": extra}):
+                other.marker = None
+                if not _satisfied(other, seen):
+                    return False
+    return True
+
+
+def pip_check(req):
+    seen = set()
+    return all(_satisfied(requirement, seen) for requirement in _requirements(req))
+
+
+def pip_install(requirements, *unused, **options):
+    records.dialog("pip install", options.get("requester", ""), str(requirements), None)
+    raise RuntimeError(f"The test host does not install packages: {requirements}")
+
+
+def pip_uninstall(requirements, *unused, **options):
+    records.dialog("pip uninstall", "", str(requirements), None)
+    raise RuntimeError(f"The test host does not remove packages: {requirements}")
+
+
+def isPipInstallInProgress():
+    return False
+
+
+def pip_ensure(
+    requirements,
+    constraints=None,
+    skip_packages=None,
+    prompt_install=True,
+    prompt_restart=True,
+    requester=None,
+    skip_in_testing=True,
+    show_progress=True,
+):
+    """Asks, as Slicer does, and would install what is missing."""
+    lacking = [r for r in _requirements(requirements) if not pip_check(r)]
+    if not lacking or (skip_in_testing and slicer.app.testingEnabled()):
+        return None
+    if prompt_install:
+        title = f"{requester} - Install Python Packages" if requester else "Install Python Packages"
+        text = (
+            f"{len(lacking)} Python packages need to be installed.\n\n"
+            "This will modify Slicer's Python environment. Continue?"
+        )
+        details = "\n".join(f"- {r}" for r in lacking)
+        if not slicer.util.confirmOkCancelDisplay(text, title, detailedText=details):
+            raise RuntimeError("User declined package installation")
+    return pip_install(
+        [str(r) for r in lacking],
+        constraints=constraints,
+        skip_packages=skip_packages,
+        requester=requester,
+    )

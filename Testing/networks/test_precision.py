@@ -1,0 +1,45 @@
+"""Networks kept in bfloat16 where memory is short."""
+
+import pytest
+import torch
+from torch import nn
+
+from axon_backend.networks.blocks import ResBlock
+from axon_backend.networks.encoder import EncoderConfig, LiftingEncoder
+from axon_backend.networks.precision import autocast, keep_in_bfloat16
+
+
+def test_weights_shrink_and_buffers_keep_their_precision():
+    encoder = LiftingEncoder(
+        EncoderConfig(size=8, view_size=16, channels=(8, 8), features=1, trunk=(8,))
+    )
+    encoder.mean.normal_()
+    before = encoder.mean.clone()
+    keep_in_bfloat16(encoder)
+    assert {p.dtype for p in encoder.parameters()} == {torch.bfloat16}
+    assert torch.equal(encoder.mean, before)
+
+
+def test_activations_stay_narrow_and_right():
+    """A block of normalisations and convolutions, against the same in float32."""
+    torch.manual_seed(0)
+    block, x = ResBlock(3, 8, 16).eval(), torch.randn(1, 8, 6, 6, 6)
+    with torch.no_grad():
+        exact = block(x)
+        keep_in_bfloat16(block)
+        seen = []
+        for part in block.modules():
+            if isinstance(part, nn.GroupNorm | nn.SiLU | nn.Conv3d):
+                part.register_forward_hook(lambda m, i, out: seen.append(out.dtype))
+        with autocast("cpu", always=True):
+            narrow = block(x.bfloat16())
+    assert len(seen) == 7 and set(seen) == {torch.bfloat16}
+    assert narrow.float() == pytest.approx(exact, abs=0.05)
+
+
+def test_group_normalisation_computes_outside_of_autocast():
+    norm = keep_in_bfloat16(nn.GroupNorm(2, 4))
+    x = torch.randn(1, 4, 5).bfloat16()
+    with autocast("cpu", always=True):
+        assert norm(x).dtype is torch.bfloat16
+    assert norm(x.float()).dtype is torch.float32

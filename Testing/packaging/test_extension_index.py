@@ -1,0 +1,137 @@
+"""What the Extensions Index of 3D Slicer checks when an extension is submitted.
+
+The rules are those of its `scripts/check_description_files.py`, its schema 1.0.2 and the questions
+of its review, read in August 2026. Whether the addresses answer cannot be tested here; that the
+files they point to are in this repository can.
+"""
+
+import json
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+ENTRY = ROOT / "AXON.json"
+CMAKE = (ROOT / "CMakeLists.txt").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
+SCHEMA = {
+    "type": "object",
+    "required": ["$schema", "category", "scm_url"],
+    "additionalProperties": False,
+    "properties": {
+        "$schema": {"type": "string"},
+        "category": {"type": "string"},
+        "scm_url": {"type": "string"},
+        "scm_revision": {"type": "string"},
+        "scm_type": {"enum": ["git", "local"]},
+        "build_dependencies": {"type": "array", "items": {"type": "string"}},
+        "dicom_support_rule": {"type": "string"},
+        "build_subdirectory": {"type": "string"},
+        "enabled": {"type": "boolean"},
+        "tier": {"type": "integer", "minimum": 1, "maximum": 5},
+    },
+}
+LIMIT_MB = 100
+
+
+@pytest.fixture(scope="module")
+def entry() -> dict:
+    return json.loads(ENTRY.read_text("utf-8"))
+
+
+def in_cmake(name: str) -> str:
+    """A variable of the top CMakeLists.txt, found as the index finds it: quoted."""
+    match = re.search(rf'set\s*\({name}\s*"([^"]+)"[ ]*\)', CMAKE)
+    assert match, f"{name} is not set as one quoted text"
+    return match[1]
+
+
+def test_entry_follows_the_schema(entry):
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.validate(entry, SCHEMA)
+    assert re.search(
+        r"slicer-extension-catalog-entry-schema-v1\.0\.[0-2]\.json#?$", entry["$schema"]
+    )
+    assert b"\r" not in ENTRY.read_bytes()
+
+
+def test_entry_agrees_with_cmake(entry):
+    assert ENTRY.stem == "AXON" and not ENTRY.stem.lower().startswith("slicer")
+    assert re.search(r"^project\((\S+)\)", CMAKE, re.MULTILINE)[1] == ENTRY.stem
+    depends = in_cmake("EXTENSION_DEPENDS")
+    assert entry["build_dependencies"] == ([] if depends == "NA" else depends.split())
+    assert entry["build_dependencies"] == ["PyTorch"]
+    assert entry["category"] == "Tomographic Reconstruction"  # one of the index's fixed list
+
+
+def test_repository_is_named_as_the_index_wants(entry):
+    parts = urlsplit(entry["scm_url"])
+    assert parts.scheme in ("https", "git")
+    repository = parts.path.removesuffix(".git").strip("/")
+    assert repository.split("/")[-1] == f"Slicer{ENTRY.stem}"
+    assert urlsplit(in_cmake("EXTENSION_HOMEPAGE")).path.strip("/") == repository
+    for address in (in_cmake("EXTENSION_ICONURL"), *in_cmake("EXTENSION_SCREENSHOTURLS").split()):
+        assert address.startswith(
+            f"https://raw.githubusercontent.com/{repository}/{entry['scm_revision']}/"
+        )
+
+
+def test_icon_and_screenshots_are_pictures_of_this_repository(entry):
+    start = f"/{urlsplit(entry['scm_url']).path.removesuffix('.git').strip('/')}/main/"
+    icon = ROOT / urlsplit(in_cmake("EXTENSION_ICONURL")).path.removeprefix(start)
+    with Image.open(icon) as picture:
+        assert picture.format == "PNG" and picture.size == (128, 128)
+    screenshots = in_cmake("EXTENSION_SCREENSHOTURLS").split()
+    assert screenshots
+    for address in screenshots:
+        with Image.open(ROOT / urlsplit(address).path.removeprefix(start)) as picture:
+            assert picture.format in ("PNG", "JPEG") and min(picture.size) >= 200
+
+
+def test_icon_is_legible_at_24_pixels():
+    """Dark lungs on a light chest: the picture's middle keeps its contrast when it is small."""
+    with Image.open(ROOT / "Resources/Icons/AXON.png") as picture:
+        small = picture.convert("RGBA").resize((24, 24), Image.Resampling.LANCZOS)
+    darkest, brightest = small.convert("L").crop((2, 9, 16, 22)).getextrema()
+    assert brightest - darkest > 120
+
+
+def test_extension_is_described():
+    description = in_cmake("EXTENSION_DESCRIPTION")
+    assert 80 < len(description) < 400 and "not for diagnosis" in description
+    assert in_cmake("EXTENSION_CONTRIBUTORS")
+    assert "Apache" in (ROOT / "LICENSE").read_text("utf-8")
+
+
+def test_readme_has_what_reviewers_look_for():
+    assert re.match(r"# AXON", README)
+    assert re.search(r"!\[[^\]]+\]\(Resources/Screenshots/\S+\.png\)", README)
+    for heading in (
+        "## In 3D Slicer",
+        "### Tutorial",
+        "### Troubleshooting",
+        "## Cite",
+        "## Licence",
+    ):
+        assert f"\n{heading}" in README, heading
+    assert "Sample Data" in README
+    assert "arxiv.org/abs/2603.26509" in README
+    assert "Apache-2.0" in README
+    for module in [p.name for p in ROOT.iterdir() if (p / f"{p.name}.py").is_file()]:
+        title = re.sub(r"^AXON", "AXON ", module)
+        assert re.search(rf"\*\*{title}\*\*[^.]+\.", README), f"no sentence about {title}"
+
+
+def test_clone_is_small_enough():
+    """The index counts a full clone, which holds every file twice: checked out and in history."""
+    skipped = {"demo_output", "__pycache__", "runs", "build", "dist"}
+    size = sum(
+        path.stat().st_size
+        for path in ROOT.rglob("*")
+        if path.is_file()
+        and not any(p in skipped or p[0] == "." for p in path.relative_to(ROOT).parts[:-1])
+    )
+    assert 2 * size < LIMIT_MB * 2**20

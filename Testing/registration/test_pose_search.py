@@ -1,0 +1,168 @@
+"""The 6-DoF search finds the pose a DRR was made in."""
+
+import numpy as np
+import pytest
+import torch
+
+from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.imaging.ct import CTVolume, read_ct
+from axon_backend.imaging.frame import find_thorax_frame
+from axon_backend.imaging.view import View
+from axon_backend.physics.geometry import rotation_matrix
+from axon_backend.physics.live import LiveDrr
+from axon_backend.physics.pose import Pose
+from axon_backend.registration import quality, rigid, similarity
+from axon_backend.registration.exposure import rotation
+from axon_backend.registration.place import PlacedView
+from axon_backend.registration.rigid import Level, register_pose
+
+VIEWS = {"frontal": View.pa, "lateral": View.lateral_left}
+POSE = Pose((6.0, -4.0, 8.0), (15.0, -10.0, 20.0))
+
+
+def target_error_mm(found: Pose, true: Pose, frame) -> float:
+    """Mean distance of where the two poses take points all over the chest."""
+    at = np.linspace(-0.5, 0.5, 7)
+    points = np.stack(np.meshgrid(at, at, at), -1).reshape(-1, 3) * frame.size_mm
+    points = points + frame.center_mm
+    away = found.matrix(frame.center_mm) - true.matrix(frame.center_mm)
+    return float(np.linalg.norm(points @ away[:3, :3].T + away[:3, 3], axis=1).mean())
+
+
+def drrs(ct, frame, pose, size=160, roles=("frontal", "lateral")) -> dict[str, PlacedView]:
+    return {
+        r: PlacedView.of_drr(LiveDrr(ct, frame, VIEWS[r]).render(pose, size), VIEWS[r])
+        for r in roles
+    }
+
+
+@pytest.fixture(scope="module")
+def placed(chest_ct, frame):
+    return drrs(chest_ct, frame, POSE)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A short search, for what does not depend on where it ends."""
+    monkeypatch.setattr(rigid, "CANDIDATES", 5)
+    monkeypatch.setattr(rigid, "LEVELS", (Level(24, 32, 2, 4, 1.0), Level(32, 32, 1, 3, 0.3)))
+
+
+def test_two_views_fix_the_pose_within_a_millimetre(tools, chest_ct, frame, placed):
+    """The greys of an X-ray set instead of line integrals, and another tube distance."""
+    true = Pose(POSE.rotation_deg, POSE.translation_mm, 1500.0)
+    taken = {
+        role: PlacedView.of_drr(tools.as_taken(view.pixels), view.view)
+        for role, view in drrs(chest_ct, frame, true).items()
+    }
+    found = register_pose(taken, chest_ct, frame, start=Pose(sid_mm=1500.0))
+    assert target_error_mm(Pose(), true, frame) > 20.0
+    assert target_error_mm(found.pose, true, frame) < 1.0
+    assert found.pose.sid_mm == 1500.0 and found.improved
+    assert {q.verdict for q in found.quality.values()} == {"good"} and found.warnings == ()
+
+
+@pytest.mark.slow
+def test_the_demonstration_case_is_found_within_a_millimetre():
+    from axon_backend.demo import DATA
+
+    ct = read_ct(DATA / "ct_lidc0306.nii.gz")
+    frame = find_thorax_frame(ct)
+    true = Pose((-7.0, 5.0, -9.0), (20.0, -25.0, -15.0))
+    found = register_pose(drrs(ct, frame, true, 256), ct, frame)
+    assert target_error_mm(Pose(), true, frame) > 30.0
+    assert target_error_mm(found.pose, true, frame) < 1.0
+
+
+def test_one_view_fixes_what_it_shows(chest_ct, frame):
+    found = register_pose(drrs(chest_ct, frame, POSE, roles=("frontal",)), chest_ct, frame)
+    assert found.pose.rotation_deg == pytest.approx(POSE.rotation_deg, abs=1.0)
+    across, up = found.pose.translation_mm[0], found.pose.translation_mm[2]
+    assert (across, up) == pytest.approx((15.0, 20.0), abs=1.5)
+
+
+def test_a_ct_that_ends_within_the_picture_does_not_mislead(chest_ct, frame, placed):
+    cut = 14  # slices of 4 mm off each end, into the frame's 260 mm of 360
+    x, y, z = chest_ct.origin_mm
+    short = CTVolume(chest_ct.hu[cut:-cut], chest_ct.spacing_mm, (x, y, z + 4.0 * cut))
+    found = register_pose(placed, short, frame)
+    assert target_error_mm(found.pose, POSE, frame) < 2.0
+
+
+def test_the_same_seed_gives_the_same_pose_and_another_does_not(quick, chest_ct, frame, placed):
+    first, second, other = (register_pose(placed, chest_ct, frame, seed=s) for s in (3, 3, 4))
+    assert first == second
+    assert other.pose != first.pose
+
+
+def test_every_step_is_told_and_remembered(quick, chest_ct, frame, placed):
+    told = []
+    found = register_pose(placed, chest_ct, frame, progress=lambda *a: told.append(a))
+    total = 5 + 2 * 4 + 3
+    assert [t[:2] for t in told] == [(i + 1, total) for i in range(total)]
+    assert found.history == [(step, best) for step, _, best in told]
+    same_resolution = [best for _, _, best in told[5 : 5 + 8]]
+    assert same_resolution == sorted(same_resolution)
+
+
+@pytest.mark.parametrize("after", [0, 3, 7, 14])
+def test_cancel_takes_effect_before_the_next_step(quick, chest_ct, frame, placed, after):
+    told = []
+    with pytest.raises(Cancelled, match=f"before step {after + 1} of 16"):
+        register_pose(
+            placed,
+            chest_ct,
+            frame,
+            progress=lambda *a: told.append(a),
+            cancelled=lambda: len(told) >= after,
+        )
+    assert len(told) == after
+
+
+def test_the_true_pose_as_start_is_not_made_worse(chest_ct, frame, placed, monkeypatch):
+    monkeypatch.setattr(rigid, "CANDIDATES", 4)
+    monkeypatch.setattr(rigid, "LEVELS", (Level(32, 48, 1, 3, 2.0),))
+    found = register_pose(placed, chest_ct, frame, start=POSE)
+    assert target_error_mm(found.pose, POSE, frame) < 1.0
+
+
+def test_another_picture_is_called_poor(quick, chest_ct, frame):
+    noise = np.random.default_rng(0).random((128, 128)).astype(np.float32)
+    found = register_pose({"frontal": PlacedView.of_drr(noise, View.pa)}, chest_ct, frame)
+    assert found.quality["frontal"].verdict == "poor"
+    assert any("frontal: the registration is poor" in w for w in found.warnings)
+
+
+def test_what_cannot_be_searched_is_refused_in_words(quick, chest_ct, frame, placed):
+    with pytest.raises(AxonInputError, match="No X-ray"):
+        register_pose({}, chest_ct, frame)
+    blank = PlacedView.of_drr(np.zeros((128, 128), np.float32), View.pa)
+    with pytest.raises(AxonInputError, match="frontal X-ray is blank"):
+        register_pose({"frontal": blank}, chest_ct, frame)
+    view = placed["frontal"]
+    outside = PlacedView(view.pixels, np.zeros_like(view.valid), view.view)
+    with pytest.raises(AxonInputError, match="outside the chest"):
+        register_pose({"frontal": outside}, chest_ct, frame)
+    with pytest.raises(AxonInputError, match="CT in the beam"):
+        register_pose(placed, chest_ct, frame, start=Pose(translation_mm=(0, 0, 900.0)))
+
+
+def test_the_rotation_with_a_gradient_is_the_geometry_s():
+    angles = (13.0, -24.0, 35.0)
+    ours = rotation(torch.tensor(angles, dtype=torch.float64)).numpy()
+    assert ours == pytest.approx(rotation_matrix(*angles), abs=1e-12)
+
+
+def test_the_measures_with_a_gradient_are_those_that_score_the_result(reference):
+    other = np.roll(reference, (3, -5), (0, 1)) ** 1.5
+    valid = np.ones_like(reference, bool)
+    valid[:30] = False
+    weight = torch.as_tensor(valid.astype(np.float32))
+    a, b = (quality.local_contrast(p, valid) for p in (reference, other))
+    ta, tb = (similarity.local_contrast(torch.as_tensor(p), weight) for p in (reference, other))
+    np.testing.assert_allclose(ta.numpy(), a, atol=2e-3)
+    assert float(similarity.ncc(ta, tb, weight)) == pytest.approx(
+        quality.ncc(a, b, valid), abs=1e-3
+    )
+    assert float(similarity.agreement(ta, ta, weight)) == pytest.approx(1.0, abs=1e-5)
+    assert float(similarity.agreement(ta, -ta, weight)) == pytest.approx(-1.0, abs=1e-5)

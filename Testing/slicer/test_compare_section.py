@@ -1,0 +1,193 @@
+"""The Compare section: layers, colours, measures, the X-ray check, the scene."""
+
+import json
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def ui(compared):
+    return compared.ui
+
+
+@pytest.fixture
+def node(compared):
+    return compared.node
+
+
+def choose(host, combo, value):
+    index = combo.findData(value)
+    assert index >= 0, value
+    combo.setCurrentIndex(index)
+    combo.activated.emit(index)
+    host.process_events(0.02)
+
+
+def rendering(slicer, volume):
+    logic = slicer.modules.volumerendering.logic()
+    return logic.GetFirstVolumeRenderingDisplayNode(volume)
+
+
+def composite(slicer, tag):
+    return slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLSliceCompositeNode")
+
+
+def test_without_a_result_it_says_so(axon):
+    panel = axon[1].panel
+    panel.container("compareSection").collapsed = False
+    ui = panel.sections["compareSection"].ui
+    assert ui.nothingLabel.visible and not ui.compareBox.visible
+
+
+def test_fading_shows_the_true_ct_over_the_reconstruction(host, slicer, ui, node):
+    host.click(ui.showButton)
+    ui.fadeSlider.value = 40
+    for tag in ("Red", "Green", "Yellow"):
+        found = composite(slicer, tag)
+        assert found.GetLinkedControl() and found.GetHotLinkedControl()
+        assert found.GetForegroundVolumeID() == node.truthVolume.GetID()
+        assert found.GetForegroundOpacity() == pytest.approx(0.4)
+    windows = {
+        (d.GetWindow(), d.GetLevel())
+        for d in (v.GetScalarVolumeDisplayNode() for v in (node.srVolume, node.truthVolume))
+    }
+    assert len(windows) == 1
+
+
+def test_the_difference_is_white_at_zero_and_symmetric(host, slicer, ui, node):
+    host.click(ui.showButton)
+    choose(host, ui.slicesCombo, "difference")
+    display = node.differenceVolume.GetScalarVolumeDisplayNode()
+    assert display.GetLevel() == 0 and display.GetWindow() == 1000
+    table = display.GetColorNode()
+    low, middle, high = ([0.0] * 4 for _ in range(3))
+    for index, colour in ((0, low), (127, middle), (254, high)):
+        table.GetColor(index, colour)
+    assert min(middle[:3]) > 0.95
+    assert low[2] > 2 * low[0] and high[0] > 2 * high[2]
+    assert "Blue: less dense" in ui.legendLabel.text and not ui.fadeSlider.visible
+    assert composite(slicer, "Red").GetBackgroundVolumeID() == node.differenceVolume.GetID()
+
+
+def test_the_deviation_is_shown_with_its_range(host, slicer, ui, node):
+    host.click(ui.showButton)
+    choose(host, ui.slicesCombo, "deviation")
+    assert "standard deviation of 50 HU" in ui.legendLabel.text  # |-1000| / 20
+    display = node.deviationVolume.GetScalarVolumeDisplayNode()
+    assert display.GetLevel() - display.GetWindow() / 2 == pytest.approx(0)
+
+
+def test_measures_in_plain_words(ui, node):
+    table = ui.metricsTable
+
+    def cells(row):
+        return [table.item(row, c).text() for c in range(table.columnCount)]
+
+    assert [table.horizontalHeaderItem(c).text() for c in range(2)] == ["Coarse", "High res."]
+    assert cells(0) == ["190", "95"]  # 0.1 and 0.05 of a window of 1900 HU
+    assert cells(1) == ["0.0200", "0.0300"]
+    assert cells(2) == ["17.0", "15.2"] and cells(3) == ["0.500", "0.750"]
+    bold = [[table.item(r, c).font().bold() for c in range(2)] for r in range(4)]
+    assert bold == [[False, True], [True, False], [True, False], [False, True]]
+    assert ui.metricsBox.visible
+
+
+def test_the_check_of_the_truth_with_itself_is_perfect(host, slicer, ui, node, compared):
+    """The frontal view was computed from the CT, so the CT as result agrees with it fully."""
+    node.srVolume = node.truthVolume
+    host.click(ui.showButton)
+    choose(host, ui.slicesCombo, "xray")
+    assert host.wait_until(lambda: "frontal 1.00" in ui.legendLabel.text, 30)
+    green = composite(slicer, "Green")
+    under = slicer.mrmlScene.GetNodeByID(green.GetBackgroundVolumeID())
+    over = slicer.mrmlScene.GetNodeByID(green.GetForegroundVolumeID())
+    assert under.GetAttribute("AXON.Check") == "xray frontal"
+    assert over.GetAttribute("AXON.Check") == "drr frontal"
+    pictures = [slicer.util.arrayFromVolume(v)[0] for v in (under, over)]
+    assert np.allclose(*pictures)
+    ui.fadeSlider.value = 70
+    assert green.GetForegroundOpacity() == pytest.approx(0.7)
+    # Doing it again makes no new nodes.
+    count = len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"))
+    choose(host, ui.slicesCombo, "reconstruction")
+    choose(host, ui.slicesCombo, "xray")
+    assert host.wait_until(lambda: not compared.panel.logic.busy, 30)
+    assert len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == count
+
+
+def test_the_check_uses_the_place_that_the_record_tells(host, slicer, ui, node, compared):
+    """The X-ray is the truth's radiograph inside a larger picture, and the record says where."""
+    from axon_backend.imaging.radiograph import Radiograph
+    from axon_backend.imaging.view import View
+    from axon_backend.physics.attenuation import hu_to_mu
+    from axon_backend.physics.drr import render
+    from axon_backend.physics.geometry import AcquisitionGeometry
+    from AXONReconstructionLib import nodes
+
+    torch = pytest.importorskip("torch")
+    frame, n = compared.frame, compared.hu.shape[0]
+    beam = AcquisitionGeometry.of_frame(frame, View.pa)
+    mu = hu_to_mu(torch.from_numpy(compared.hu))
+    small = render(mu, frame.origin_mm(n), frame.spacing_mm(n), [beam], 300)[0].numpy()
+    large = np.zeros((400, 420), np.float32)
+    large[60:360, 80:380] = small
+    xray = Radiograph(large, (1.0, 1.0), View.pa, "test", ())
+    node.frontal = nodes.radiographNode(xray, "xray")
+    record = json.loads(node.record)
+    matrix = [[300.0, 0.0, 79.5], [0.0, 300.0, 59.5], [0.0, 0.0, 1.0]]
+    record["registration"] = [
+        {"role": "frontal", "view": "pa", "verdict": "good", "matrix": matrix}
+    ]
+    node.record = json.dumps(record)
+    node.srVolume = node.truthVolume
+    host.click(ui.showButton)
+    choose(host, ui.slicesCombo, "xray")
+    assert host.wait_until(lambda: "frontal 1.00" in ui.legendLabel.text, 30), ui.legendLabel.text
+
+
+def test_a_new_run_starts_with_the_reconstruction(host, ui, node):
+    host.click(ui.showButton)
+    choose(host, ui.slicesCombo, "difference")
+    node.record = json.dumps(json.loads(node.record) | {"seed": 1})
+    assert ui.slicesCombo.itemData(ui.slicesCombo.currentIndex) == "reconstruction"
+    assert ui.fadeSlider.value == 0 and not ui.legendLabel.visible
+
+
+def test_the_scene_closes(host, ui, node, compared):
+    host.click(ui.showButton)
+    host.close_scene()
+    assert ui.nothingLabel.visible and not ui.compareBox.visible
+    assert not compared.panel.sections["compareSection"].result.volumes
+
+
+def test_a_saved_scene_comes_back(host, slicer, ui, node, compared, tmp_path):
+    host.click(ui.showButton)
+    choose(host, ui.presetCombo, "lung")
+    host.save_scene(tmp_path / "case.mrb")
+    host.close_scene()
+    host.load_scene(tmp_path / "case.mrb")
+    again = compared.panel.parameterNode
+    assert again.preset == "lung" and again.srVolume is not None
+    assert ui.compareBox.visible and ui.metricsTable.item(0, 0).text() == "190"
+    host.click(ui.showButton)
+    display = rendering(slicer, again.srVolume)
+    assert display.GetVisibility() and display.GetNumberOfViewNodeIDs() == 1
+    looks = [
+        n
+        for n in slicer.util.getNodesByClass("vtkMRMLVolumePropertyNode")
+        if n.GetAttribute("AXON.Look") is not None
+    ]
+    assert len(looks) == 1
+
+
+def test_every_control_explains_itself(ui, node):
+    for name, widget in vars(ui).items():
+        if hasattr(widget, "toolTip") and not name.startswith("qt_") and name != "Compare":
+            assert widget.toolTip, name
+
+
+def test_nothing_is_wider_than_the_panel(host, ui, node, compared, tmp_path):
+    host.click(ui.showButton)
+    host.screenshot(compared.panel.widget, tmp_path / "compared.panel.png")
+    assert compared.panel.widget.minimumSizeHint.width() <= 400

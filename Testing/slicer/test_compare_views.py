@@ -1,0 +1,171 @@
+"""The Compare layout: what stands where, one look for both volumes, cameras, slices."""
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def ui(compared):
+    return compared.ui
+
+
+@pytest.fixture
+def node(compared):
+    return compared.node
+
+
+def choose(host, combo, value):
+    index = combo.findData(value)
+    assert index >= 0, value
+    combo.setCurrentIndex(index)
+    combo.activated.emit(index)
+    host.process_events(0.02)
+
+
+def rendering(slicer, volume):
+    logic = slicer.modules.volumerendering.logic()
+    return logic.GetFirstVolumeRenderingDisplayNode(volume)
+
+
+def composite(slicer, tag):
+    return slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLSliceCompositeNode")
+
+
+def camera(slicer, tag):
+    view = slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLViewNode")
+    return slicer.modules.cameras.logic().GetViewActiveCameraNode(view)
+
+
+def picture(host, view, path):
+    from PIL import Image
+
+    host.view_screenshot(view, path, 200, 200)
+    return np.asarray(Image.open(path).convert("L"), np.float32)
+
+
+def centre(mask):
+    """(row, column) of the middle of what is true, in [0, 1]."""
+    rows, columns = np.nonzero(mask)
+    return rows.mean() / mask.shape[0], columns.mean() / mask.shape[1]
+
+
+def test_each_volume_stands_in_its_own_view_with_one_look(host, slicer, ui, node):
+    assert not ui.nothingLabel.visible
+    host.click(ui.showButton)
+    assert slicer.app.layoutManager().layout == 5731
+    views = {}
+    for name in ("srVolume", "truthVolume"):
+        display = rendering(slicer, getattr(node, name))
+        assert display.GetVisibility() and display.GetNumberOfViewNodeIDs() == 1
+        views[name] = slicer.mrmlScene.GetNodeByID(display.GetNthViewNodeID(0)).GetLayoutName()
+    assert views == {"srVolume": "AXONRecon", "truthVolume": "AXONTruth"}
+    assert rendering(slicer, node.coarseVolume) is None
+    look = rendering(slicer, node.srVolume).GetVolumePropertyNode()
+    assert look is rendering(slicer, node.truthVolume).GetVolumePropertyNode()
+    for preset in ("lung", "soft", "xray", "bone"):
+        before = look.GetScalarOpacity().GetValue(120.0), look.GetScalarOpacity().GetValue(-500.0)
+        choose(host, ui.presetCombo, preset)
+        assert node.preset == preset
+        now = look.GetScalarOpacity().GetValue(120.0), look.GetScalarOpacity().GetValue(-500.0)
+        assert now != before
+        cropped = rendering(slicer, node.truthVolume).GetCroppingEnabled()
+        assert bool(cropped) == (preset == "lung")
+
+
+def test_the_looks_are_presets_of_slicer(slicer, axon):
+    from AXONReconstructionLib.rendering import LOOKS
+
+    logic = slicer.modules.volumerendering.logic()
+    assert all(logic.GetPresetByName(look.preset) is not None for look in LOOKS.values())
+
+
+def test_cameras_look_from_the_front_head_up_and_are_linked(host, slicer, ui, node):
+    host.click(ui.showButton)
+    for tag in ("AXONRecon", "AXONTruth"):
+        found = camera(slicer, tag)
+        # RAS: the frame's centre with x and y turned round, and the eye in front of it.
+        assert np.allclose(found.GetFocalPoint(), (-10, 20, 30), atol=1e-3)
+        assert np.allclose(found.GetViewUp(), (0, 0, 1))
+        position = np.array(found.GetPosition())
+        assert np.allclose(position[[0, 2]], (-10, 30), atol=1e-3) and position[1] > 500
+        assert slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLViewNode").GetLinkedControl()
+    moved, other = camera(slicer, "AXONRecon"), camera(slicer, "AXONTruth")
+    # As the mouse does it: only what is done by hand is passed on.
+    moved.SetInteractionFlags(moved.CameraInteractionFlag)
+    moved.InteractingOn()
+    moved.SetPosition(600.0, 0.0, 30.0)
+    moved.InteractingOff()
+    assert np.allclose(other.GetPosition(), (600, 0, 30))
+    ui.linkCameras.checked = False
+    moved.InteractingOn()
+    moved.SetPosition(0.0, 700.0, 30.0)
+    moved.InteractingOff()
+    assert np.allclose(other.GetPosition(), (600, 0, 30)) and node.linkCameras is False
+    host.click(ui.frontButton)
+    assert np.allclose(moved.GetPosition(), other.GetPosition())
+    assert moved.GetPosition()[1] > 500
+
+
+def test_the_picture_has_right_on_the_viewers_left_and_the_head_up(
+    host, slicer, ui, node, tmp_path
+):
+    """The dense block of the phantom lies at the patient's right, front and top."""
+    host.click(ui.showButton)
+    view = slicer.mrmlScene.GetSingletonNode("AXONTruth", "vtkMRMLViewNode")
+    grey = picture(host, view, tmp_path / "3d.png")
+    row, column = centre(grey > 0.7 * grey.max())
+    assert row < 0.45 and column < 0.45
+
+
+def test_slices_stand_as_radiologists_hang_them(host, slicer, ui, node, tmp_path):
+    import vtk
+
+    host.click(ui.showButton)
+    ijkToRas = vtk.vtkMatrix4x4()
+    node.srVolume.GetIJKToRASMatrix(ijkToRas)
+    place = ijkToRas.MultiplyPoint((11.0, 10.0, 22.5, 1.0))[:3]  # the middle of the block
+    for tag, row, column in (
+        ("Red", 0.35, 0.36),  # axial: front up, the patient's right on the left
+        ("Green", 0.28, 0.36),  # coronal: head up
+        ("Yellow", 0.28, 0.35),  # sagittal: front on the left
+    ):
+        sliceNode = slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLSliceNode")
+        sliceNode.JumpSliceByOffsetting(*place)
+        grey = picture(host, tag, tmp_path / f"{tag}.png")
+        found = centre(grey > 240)
+        assert np.allclose(found, (row, column), atol=0.06), tag
+
+
+def test_without_a_truth_there_is_one_3d_view(host, slicer, ui, node):
+    node.truthVolume = node.differenceVolume = None
+    host.click(ui.showButton)
+    assert slicer.app.layoutManager().layout == 5732
+    assert ui.slicesCombo.findData("difference") < 0
+    assert not ui.viewsCombo.enabled and not ui.fadeSlider.visible
+
+
+def test_another_stage_takes_the_place_of_the_shown_one(host, slicer, ui, node):
+    host.click(ui.showButton)
+    assert [ui.stageCombo.itemData(i) for i in range(ui.stageCombo.count)] == ["coarse", "sr"]
+    choose(host, ui.stageCombo, "coarse")
+    assert node.shownStage == "coarse"
+    assert rendering(slicer, node.coarseVolume).GetVisibility()
+    assert not rendering(slicer, node.srVolume).GetVisibility()
+    assert composite(slicer, "Green").GetBackgroundVolumeID() == node.coarseVolume.GetID()
+
+
+def test_the_usual_views_come_back(host, slicer, ui, node):
+    manager = slicer.app.layoutManager()
+    manager.setLayout(2)
+    host.click(ui.showButton)
+    host.click(ui.showButton)
+    host.click(ui.leaveButton)
+    assert manager.layout == 2
+
+
+def test_slices_side_by_side(host, slicer, ui, node):
+    choose(host, ui.viewsCombo, "slices")
+    assert slicer.app.layoutManager().layout == 5733
+    for tag in ("Red", "Green", "Yellow"):
+        assert composite(slicer, tag).GetBackgroundVolumeID() == node.srVolume.GetID()
+        assert composite(slicer, f"AXON{tag}").GetBackgroundVolumeID() == node.truthVolume.GetID()

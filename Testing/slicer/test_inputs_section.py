@@ -1,0 +1,229 @@
+"""The Inputs section by clicks: X-rays and CT in, described, corrected, shown, or refused."""
+
+import numpy as np
+import pytest
+
+CONTROLS = ("QPush", "QCheck", "QRadio", "QCombo", "QDouble", "ctk", "qMRMLNode")
+
+
+@pytest.fixture
+def panel(axon):
+    return axon[1].panel
+
+
+@pytest.fixture
+def ui(panel):
+    return panel.ui
+
+
+def settle(host, panel):
+    host.process_events(0.05)
+    assert host.wait_until(lambda: not panel.logic.busy, 60)
+    host.process_events(0.05)
+
+
+def open_file(host, panel, path, role="frontal"):
+    host.answer_next(str(path))
+    host.click(getattr(panel.ui, f"{role}FileButton"))
+    settle(host, panel)
+    return getattr(panel.parameterNode, role)
+
+
+@pytest.fixture
+def frontal(host, panel, phantom_xray_file):
+    return open_file(host, panel, phantom_xray_file)
+
+
+def message(panel):
+    return panel.ui.messageLabel.text if panel.ui.messageFrame.visible else ""
+
+
+def background(slicer, view):
+    composite = slicer.mrmlScene.GetSingletonNode(view, "vtkMRMLSliceCompositeNode")
+    return composite.GetBackgroundVolumeID()
+
+
+def test_an_opened_xray_is_described_and_shown(host, slicer, panel, ui, frontal):
+    assert frontal is not None and ui.frontalSelector.currentNode() is frontal
+    told = ui.frontalAssumed.text.splitlines()
+    assert told[0] == "PA view, pixel size unknown, not inverted."
+    assert any("PA is assumed" in line for line in told[1:])
+    assert ui.frontalPixelBox.text == "unknown" and ui.frontalViewBox.currentText.startswith("PA")
+    assert background(slicer, "Green") == frontal.GetID()
+    assert host.dialogs[0]["kind"] == "file:open"
+
+
+def test_the_view_shows_r_on_the_left_and_the_picture_the_right_way_up(
+    host, slicer, panel, frontal, tmp_path
+):
+    """The phantom's lungs are unlike, so that no mirrored picture is as near."""
+    from PIL import Image
+
+    from AXONReconstructionLib import side_labels
+
+    assert side_labels.shared().texts("frontal") == {
+        "left": "R",
+        "right": "L",
+        "top": "S",
+        "bottom": "I",
+    }
+    pixels = slicer.util.arrayFromVolume(frontal)[0]
+    host.view_screenshot("Green", tmp_path / "green.png")
+    with Image.open(tmp_path / "green.png") as picture:
+        grey = np.asarray(picture.convert("L").resize(pixels.shape[::-1]), float)
+
+    def near(other):
+        return np.corrcoef(grey.ravel(), other.ravel())[0, 1]
+
+    assert near(pixels) > 0.97
+    assert near(pixels) > 0.01 + max(near(pixels[:, ::-1]), near(pixels[::-1]))
+
+
+def test_a_lateral_xray_without_a_stated_view_is_a_left_lateral(
+    host, slicer, panel, ui, phantom_xray_file
+):
+    from AXONReconstructionLib import side_labels
+
+    lateral = open_file(host, panel, phantom_xray_file, "lateral")
+    assert lateral.GetAttribute("AXON.View") == "ll" and panel.parameterNode.frontal is None
+    assert ui.lateralAssumed.text.startswith("Left lateral view")
+    assert background(slicer, "Yellow") == lateral.GetID()
+    texts = side_labels.shared().texts("lateral")
+    assert (texts["left"], texts["right"], texts["top"]) == ("A", "P", "S")
+
+
+def test_a_damaged_file_is_refused_and_nothing_is_lost(host, panel, ui, frontal, tmp_path):
+    damaged = tmp_path / "bad.png"
+    damaged.write_bytes(b"nonsense")
+    assert open_file(host, panel, damaged) is frontal
+    assert "bad.png" in message(panel) and "Give an X-ray" in message(panel)
+    assert ui.frontalBox.enabled and ui.frontalAssumed.text.startswith("PA view")
+
+
+def test_a_ct_is_no_xray_and_an_xray_is_no_ct(host, panel, ui, frontal, phantom_ct_file):
+    host.answer_next(str(phantom_ct_file))
+    host.click(ui.groundTruthFileButton)
+    settle(host, panel)
+    ct = panel.parameterNode.groundTruth
+    assert ui.groundTruthAssumed.text == "88 x 64 x 80 voxels of 4.00 x 4.00 x 4.00 mm."
+    ui.frontalSelector.setCurrentNode(ct)
+    settle(host, panel)
+    assert "not flat" in message(panel)
+    assert panel.parameterNode.frontal is frontal and ui.frontalSelector.currentNode() is frontal
+    ui.groundTruthSelector.setCurrentNode(frontal)
+    assert "not a CT" in message(panel)
+    assert panel.parameterNode.groundTruth is ct and ui.groundTruthSelector.currentNode() is ct
+
+
+def test_a_volume_of_the_scene_becomes_an_xray(host, slicer, panel, ui, frontal):
+    """As Slicer loads a radiograph: one axial slice that nothing is known of."""
+    pixels = slicer.util.arrayFromVolume(frontal).copy()
+    plain = slicer.util.addVolumeFromArray(pixels, name="from the database")
+    ui.frontalSelector.setCurrentNode(plain)
+    settle(host, panel)
+    made = panel.parameterNode.frontal
+    assert made not in (plain, frontal) and made.GetAttribute("AXON.View") == "pa"
+    # Blank columns at the border may have been cut off.
+    found = slicer.util.arrayFromVolume(made)
+    cuts = range(pixels.shape[2] - found.shape[2] + 1)
+    assert any(np.array_equal(found, pixels[:, :, i : i + found.shape[2]]) for i in cuts)
+    assert ui.frontalSelector.currentNode() is made
+
+
+def test_a_dragged_file_is_opened(host, panel, ui, phantom_xray_file):
+    from PySide6 import QtCore, QtGui
+
+    data = QtCore.QMimeData()
+    data.setUrls([QtCore.QUrl.fromLocalFile(str(phantom_xray_file))])
+    for kind in (QtGui.QDragEnterEvent, QtGui.QDropEvent):
+        place = QtCore.QPoint(5, 5) if kind is QtGui.QDragEnterEvent else QtCore.QPointF(5, 5)
+        event = kind(
+            place,
+            QtCore.Qt.CopyAction,
+            data,
+            QtCore.Qt.LeftButton,
+            QtCore.Qt.NoModifier,
+        )
+        QtCore.QCoreApplication.sendEvent(ui.frontalBox, event)
+        assert event.isAccepted()
+    settle(host, panel)
+    assert panel.parameterNode.frontal.GetName() == "pa"
+
+
+def test_corrections_are_made_told_and_take_the_acceptance_away(host, slicer, panel, ui, frontal):
+    before = slicer.util.arrayFromVolume(frontal).copy()
+    panel.parameterNode.frontalAccepted = True
+    ui.frontalInvertBox.checked = True
+    assert not panel.parameterNode.frontalAccepted
+    assert np.allclose(
+        slicer.util.arrayFromVolume(frontal), before.max() + before.min() - before, atol=1e-5
+    )
+    assert ui.frontalAssumed.text.splitlines()[0].endswith(", inverted.")
+    ui.frontalInvertBox.checked = False
+    host.click(ui.frontalFlipButton)
+    assert np.allclose(slicer.util.arrayFromVolume(frontal), before[:, :, ::-1], atol=1e-5)
+    ui.frontalPixelBox.value = 1.2
+    assert np.allclose(frontal.GetSpacing()[:2], 1.2)
+    assert "pixels of 1.200 mm" in ui.frontalAssumed.text
+    ui.frontalPixelBox.value = 0.0
+    assert "pixel size unknown" in ui.frontalAssumed.text
+    assert frontal.GetAttribute("AXON.PixelSizeKnown") == "false"
+    ui.frontalViewBox.currentIndex = 1
+    assert ui.frontalAssumed.text.startswith("AP view")
+
+
+def test_an_impossible_pixel_size_is_refused(host, panel, ui, frontal):
+    ui.frontalPixelBox.value = 4.9
+    assert "120 to 700 mm" in message(panel)
+    assert ui.frontalPixelBox.value == 0.0 and "pixel size unknown" in ui.frontalAssumed.text
+
+
+def test_an_xray_that_turns_out_to_be_lateral_moves_there(host, slicer, panel, ui, frontal):
+    ui.frontalViewBox.currentIndex = 2
+    node = panel.parameterNode
+    assert node.frontal is None and node.lateral is frontal
+    assert "lateral" in message(panel) and ui.lateralAssumed.text.startswith("Left lateral")
+    assert background(slicer, "Yellow") == frontal.GetID()
+
+
+def test_a_taken_place_is_not_overwritten(host, panel, ui, frontal, phantom_xray_file):
+    lateral = open_file(host, panel, phantom_xray_file, "lateral")
+    ui.frontalViewBox.currentIndex = 3
+    node = panel.parameterNode
+    assert (node.frontal, node.lateral) == (frontal, lateral)
+    assert "there is one already" in message(panel)
+    assert frontal.GetAttribute("AXON.View") == "pa" and ui.frontalViewBox.currentIndex == 0
+
+
+def test_clear_takes_the_inputs_out_and_leaves_the_volumes(host, slicer, panel, ui, frontal):
+    host.click(ui.clearInputsButton)
+    assert panel.parameterNode.frontal is None and not ui.clearInputsButton.enabled
+    assert slicer.mrmlScene.IsNodePresent(frontal)
+    assert ui.frontalAssumed.text.startswith("No X-ray yet")
+
+
+def test_the_dicom_button_opens_slicers_own_module(host, slicer, ui, monkeypatch):
+    opened = []
+    monkeypatch.setattr(slicer.util, "selectModule", opened.append)
+    host.click(ui.dicomButton)
+    assert opened == ["DICOM"]
+
+
+def test_every_control_explains_itself(panel):
+    """A tooltip on whatever can be pressed, moved or read."""
+    silent = []
+    for section in ("inputsSection", "registerSection"):
+        for name, widget in vars(panel.sections[section].ui).items():
+            kind = widget.className() if hasattr(widget, "className") else ""
+            known = kind.startswith(
+                ("QPush", "QCheck", "QRadio", "QCombo", "QDouble", "ctk", "qMRMLNode")
+            )
+            if known and name and not widget.toolTip:
+                silent.append(f"{section}.{name} ({kind})")
+    assert not silent
+
+
+def test_the_panel_fits_400_pixels(host, axon, panel, frontal, tmp_path):
+    host.screenshot(axon[1], tmp_path / "panel.png")
+    widget = panel.sections["inputsSection"].widget
+    assert widget.minimumSizeHint.width() <= 380

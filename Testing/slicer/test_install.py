@@ -1,0 +1,262 @@
+"""Installing what AXON needs in Slicer: only after a yes, by the right way, replacing nothing.
+
+Nothing is installed here: what Slicer's functions are asked to do is looked at.
+"""
+
+import importlib.metadata
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+EVERYTHING = {"torch": "2.10.0", "numpy": "2.4.6", "scipy": "1.17.1", "SimpleITK": "2.5.5"}
+
+
+@pytest.fixture
+def install(axon):
+    from AXONReconstructionLib import install
+
+    install.setInterrupted(False)
+    yield install
+    install.setInterrupted(False)
+
+
+@pytest.fixture
+def installed(install, monkeypatch):
+    """The packages by name that seem to be installed, as a dictionary to change."""
+    from AXONReconstructionLib import needs
+
+    versions = dict(EVERYTHING)
+    for part in needs.packageParts():
+        versions[part.name] = {"monai": "1.6.1"}.get(part.name, "99.0")
+    for module in (needs, install):
+        monkeypatch.setattr(module, "installedVersion", versions.get)
+    return versions
+
+
+# The PyTorch extension's module, as far as AXON uses it: keeps what it was asked, prints like pip.
+PYTORCH_UTILS = """
+asked = []
+
+class PyTorchUtilsLogic:
+    def installTorch(self, **options):
+        asked.append(options)
+        print("Collecting torch>=2.10")
+        print("  Downloading https://x.org/torch-2.10.0-cp312-linux.whl (204.1 MB)")
+        print("Progress 51000000 of 204000000")
+        print("Progress 51000001 of 204000000")
+        print("Installing collected packages: torch")
+        return installed()
+"""
+
+
+@pytest.fixture
+def pytorchUtils(installed, tmp_path, monkeypatch):
+    (tmp_path / "PyTorchUtils.py").write_text(PYTORCH_UTILS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import PyTorchUtils
+
+    def done():
+        installed["torch"] = "2.10.0"
+        return types.SimpleNamespace(__version__="2.10.0")
+
+    PyTorchUtils.installed = done
+    yield PyTorchUtils
+    del sys.modules["PyTorchUtils"]
+
+
+def test_nothing_to_do_when_everything_is_there(install, installed):
+    assert install.plan().empty
+
+
+def test_all_is_planned_when_nothing_is_there(install, installed):
+    installed.clear()
+    todo = install.plan()
+    assert todo.torch and todo.extension and not todo.empty and todo.replaced == ()
+    names = Path(install.__file__).parents[1] / "Resources" / "requirements.txt"
+    lines = [line for line in names.read_text("utf-8").splitlines() if line[:1] not in ("", "#")]
+    assert sorted(p.replace(" ", "") for p in todo.packages) == sorted(
+        _sorted_bounds(line) for line in lines
+    )
+    assert not {"torch", "numpy", "scipy", "SimpleITK"} & set(todo.packages)
+
+
+def _sorted_bounds(line):
+    from packaging.requirements import Requirement
+
+    requirement = Requirement(line)
+    return f"{requirement.name}{requirement.specifier}"
+
+
+def test_too_old_is_replaced_and_torch_is_left_alone(install, installed):
+    installed.update(torch="2.7.1", pydicom="2.4.4")
+    todo = install.plan()
+    assert not todo.torch and not todo.extension
+    assert todo.packages == ("pydicom>=3",)
+    assert todo.replaced == ("pydicom 2.4.4",)
+
+
+@pytest.mark.parametrize(("cudaCard", "size"), [(True, "3 GB"), (False, "200 MB")])
+def test_question_says_what_and_how_large(install, installed, cudaCard, size):
+    installed.clear()
+    text, details = install.question(install.plan(), cudaCard)
+    assert f"about {size}" in text and "restart" in text and "50 MB" in text
+    assert "stay as they are" in text
+    assert "torch>=2.10" in details.splitlines() and "monai<2,>=1.5.2" in details.splitlines()
+
+
+def test_question_names_what_is_replaced(install, installed):
+    installed["pydicom"] = "2.4.4"
+    text, _details = install.question(install.plan(), False)
+    assert "replace: pydicom 2.4.4" in text and "PyTorch, about" not in text
+
+
+def test_user_is_asked_and_may_say_no(host, install, installed):
+    del installed["monai"]
+    host.answer_next(False)
+    assert not install.confirmed(install.plan(), False)
+    assert [d["kind"] for d in host.dialogs] == ["question"]
+
+
+def test_automatic_tests_install_nothing(host, install, installed):
+    del installed["monai"]
+    host.start(testing=True)
+    assert not install.confirmed(install.plan(), False)
+    assert host.dialogs == []
+    host.start(testing=False)
+
+
+def test_missing_extension_is_installed_first_and_the_rest_waits(install, installed, slicer):
+    installed.clear()
+    asked = []
+    manager = slicer.app.extensionsManagerModel()
+
+    def installExtensionFromServer(name, restart=True, update=False):
+        asked.append((name, restart, manager.interactive))
+        return True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            type(manager), "installExtensionFromServer", staticmethod(installExtensionFromServer)
+        )
+        assert install.install(install.plan(), lambda text: None)
+    assert asked == [("PyTorch", False, False)]
+    assert manager.interactive
+    assert install.interrupted() and install.plan().torch
+
+
+def test_failed_extension_says_the_way_out(install, installed):
+    installed.clear()
+    with pytest.raises(install.InstallationError, match="Extensions Manager"):
+        install.install(install.plan(), lambda text: None)
+    assert not install.interrupted()
+
+
+def test_torch_comes_through_the_extension_and_its_progress_is_heard(
+    install, installed, pytorchUtils, capsys
+):
+    installed.pop("torch")
+    install.setInterrupted(True)
+    heard = []
+    assert not install.install(install.plan(), heard.append)
+    assert pytorchUtils.asked == [{"askConfirmation": False, "torchVersionRequirement": ">=2.10"}]
+    assert heard == [
+        "Installing PyTorch",
+        "Downloading torch",
+        "Downloading torch: 25 % of 204 MB",
+        "Unpacking, which may take some minutes",
+    ]
+    assert not install.interrupted()
+    assert sys.stdout.__class__.__name__ != "PipLog"
+    printed = capsys.readouterr().out
+    assert "Collecting torch" in printed and "Progress" not in printed
+
+
+def test_failed_torch_says_the_way_out_and_keeps_the_log(install, installed, pytorchUtils):
+    installed.pop("torch")
+
+    def installTorch(self, **options):
+        print("ERROR: No matching distribution found for torch>=2.10")
+        raise subprocess.CalledProcessError(1, "ltt")
+
+    pytorchUtils.PyTorchUtilsLogic.installTorch = installTorch
+    with pytest.raises(install.InstallationError, match="PyTorch Utils") as caught:
+        install.install(install.plan(), lambda text: None)
+    assert "No matching distribution" in caught.value.details
+
+
+def test_packages_are_held_to_slicers_own_versions(install, installed, slicer, monkeypatch):
+    for name in ("monai", "safetensors"):
+        del installed[name]
+    asked = []
+
+    def pip_ensure(requirements, constraints=None, **options):
+        asked.append((requirements, Path(constraints).read_text("utf-8").split(), options))
+        installed.update(monai="1.6.1", safetensors="0.8.0")
+
+    monkeypatch.setattr(slicer.packaging, "pip_ensure", pip_ensure)
+    assert not install.install(install.plan(), lambda text: None)
+    [(requirements, constraints, options)] = asked
+    assert requirements == ["monai<2,>=1.5.2", "safetensors"]
+    assert set(constraints) == {
+        "numpy==2.4.6", "scipy==1.17.1", "SimpleITK==2.5.5", "torch==2.10.0",
+    }  # fmt: skip
+    assert options == {"prompt_install": False, "prompt_restart": False, "requester": "AXON"}
+
+
+def test_slicer_5_10_uses_its_older_call(install, installed, slicer, monkeypatch):
+    del installed["monai"]
+    asked = []
+
+    def pip_install(arguments):
+        *packages, option, path = arguments
+        asked.append((packages, option, "numpy==2.4.6" in Path(path).read_text("utf-8")))
+        installed["monai"] = "1.6.1"
+
+    monkeypatch.delattr(slicer, "packaging")
+    monkeypatch.delitem(sys.modules, "slicer.packaging")
+    monkeypatch.setattr(slicer.util, "pip_install", pip_install)
+    install.install(install.plan(), lambda text: None)
+    assert asked == [(["monai<2,>=1.5.2"], "--constraint", True)]
+
+
+def test_replacing_a_package_in_use_asks_for_a_restart(install, installed, slicer, monkeypatch):
+    import pydicom  # noqa: F401  in use, as by Slicer's DICOM module
+
+    installed["pydicom"] = "2.4.4"
+    monkeypatch.setattr(
+        slicer.packaging, "pip_ensure", lambda *a, **k: installed.update(pydicom="3.0.2")
+    )
+    assert install.install(install.plan(), lambda text: None)
+    assert not install.interrupted()
+
+
+def test_failed_packages_keep_the_log(install, installed, slicer, monkeypatch):
+    del installed["monai"]
+
+    def pip_ensure(*_unused, **_options):
+        print("ERROR: Could not find a version that satisfies the requirement monai")
+        raise subprocess.CalledProcessError(1, "pip install")
+
+    monkeypatch.setattr(slicer.packaging, "pip_ensure", pip_ensure)
+    with pytest.raises(install.InstallationError, match="internet connection") as caught:
+        install.install(install.plan(), lambda text: None)
+    assert "Could not find a version" in caught.value.details
+
+
+def test_what_is_still_missing_afterwards_is_named(install, installed, slicer, monkeypatch):
+    del installed["monai"]
+    monkeypatch.setattr(slicer.packaging, "pip_ensure", lambda *a, **k: None)
+    with pytest.raises(install.InstallationError, match=r"monai<2,>=1\.5\.2"):
+        install.install(install.plan(), lambda text: None)
+
+
+def test_versions_are_read_without_importing(install):
+    before = set(sys.modules)
+    from AXONReconstructionLib import needs
+
+    assert needs.installedVersion("nibabel") == importlib.metadata.version("nibabel")
+    assert needs.installedVersion("no-such-package") is None
+    assert not {"torch", "monai"} & (set(sys.modules) - before)

@@ -1,0 +1,268 @@
+"""Pictures and volumes as MRML nodes: places known by hand, and round trips."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+MODULE = Path(__file__).resolve().parents[2] / "AXONReconstruction"
+
+# A chest box away from the origin: LPS millimetres.
+CENTRE, SIZE = (10.0, -20.0, 300.0), (320.0, 240.0, 300.0)
+VIEWS = ("pa", "ap", "ll", "rl")
+
+
+@pytest.fixture
+def nodes(slicer, monkeypatch):
+    monkeypatch.syspath_prepend(str(MODULE))
+    from AXONReconstructionLib import nodes
+
+    return nodes
+
+
+@pytest.fixture
+def frame():
+    from axon_backend.imaging.frame import ThoraxFrame
+
+    return ThoraxFrame(CENTRE, SIZE)
+
+
+def picture(height=90, width=120):
+    pixels = np.random.default_rng(0).random((height, width)).astype(np.float32)
+    pixels[4, 7] = 9.0  # near the top, on the viewer's left
+    return pixels
+
+
+def radiograph(view="pa", pixel_mm=(3.0, 2.5), pixels=None):
+    from axon_backend.imaging.radiograph import Radiograph
+    from axon_backend.imaging.view import View
+
+    pixels = picture() if pixels is None else pixels
+    return Radiograph(pixels, pixel_mm, View(view), "chest.png", ("the view is a guess",))
+
+
+def world(nodes, node, i, j, k):
+    from AXONReconstructionLib.volumes import ijkToWorld
+
+    return (ijkToWorld(node) @ [i, j, k, 1])[:3]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_radiograph_comes_back_as_it_was(nodes, view):
+    given = radiograph(view)
+    found = nodes.radiographOf(nodes.radiographNode(given, "chest"))
+    assert np.array_equal(found.pixels, given.pixels) and found.pixels.dtype == np.float32
+    assert (found.view, found.pixel_mm, found.assumptions, found.source) == (
+        given.view,
+        given.pixel_mm,
+        given.assumptions,
+        given.source,
+    )
+
+
+@pytest.mark.parametrize("view", ["pa", "ap"])
+def test_a_frontal_xray_stands_in_the_coronal_plane_with_right_on_the_viewers_left(nodes, view):
+    node = nodes.radiographNode(radiograph(view), "chest", centreRas=(1.0, 2.0, 3.0))
+    assert np.allclose(world(nodes, node, 59.5, 44.5, 0), (1, 2, 3))
+    # First column: the patient's right (R grows to +R). First row: superior.
+    assert np.allclose(world(nodes, node, 0, 0, 0), (1 + 59.5 * 2.5, 2, 3 + 44.5 * 3.0))
+    assert np.allclose(world(nodes, node, 119, 89, 0), (1 - 59.5 * 2.5, 2, 3 - 44.5 * 3.0))
+
+
+@pytest.mark.parametrize("view", ["ll", "rl"])
+def test_a_lateral_xray_stands_in_the_sagittal_plane_with_the_front_on_the_viewers_left(
+    nodes, view
+):
+    node = nodes.radiographNode(radiograph(view), "chest", centreRas=(1.0, 2.0, 3.0))
+    assert np.allclose(world(nodes, node, 0, 0, 0), (1, 2 + 59.5 * 2.5, 3 + 44.5 * 3.0))
+    assert np.allclose(world(nodes, node, 119, 89, 0), (1, 2 - 59.5 * 2.5, 3 - 44.5 * 3.0))
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_axes_are_right_handed_so_that_every_format_can_keep_them(nodes, view):
+    from AXONReconstructionLib.volumes import ijkToWorld
+
+    node = nodes.radiographNode(radiograph(view), "chest")
+    assert np.linalg.det(ijkToWorld(node)[:3, :3]) > 0
+
+
+def test_without_a_pixel_size_the_xray_covers_the_field_of_view(nodes, frame):
+    node = nodes.radiographNode(radiograph(pixel_mm=None), "chest", frame=frame)
+    assert nodes.radiographOf(node).pixel_mm is None
+    width, height = 120 * node.GetSpacing()[0], 90 * node.GetSpacing()[1]
+    assert np.isclose(node.GetSpacing()[0], node.GetSpacing()[1])
+    assert width >= 1.1 * 320 - 1e-6 and height >= 1.1 * 300 - 1e-6
+    assert np.isclose(width, 1.1 * 320) or np.isclose(height, 1.1 * 300)
+
+
+def test_a_volume_keeps_its_right_anterior_superior_corner(nodes, frame):
+    hu = np.full((8, 8, 8), -1000, np.float32)
+    hu[7, 0, 0] = 1000  # backend: z to superior, y to posterior, x to left
+    node = nodes.volumeNode(hu, frame, "volume")
+    # LPS box: right edge x = 10 - 160, front y = -20 - 120, top z = 300 + 150; half a voxel in.
+    lps = np.array([10 - 160 + 20, -20 - 120 + 15, 300 + 150 - 18.75])
+    assert np.allclose(world(nodes, node, 0, 0, 7), lps * (-1, -1, 1))
+    import slicer
+
+    k, j, i = np.argwhere(slicer.util.arrayFromVolume(node) == 1000)[0]
+    right, anterior, superior = world(nodes, node, i, j, k) - np.array(CENTRE) * (-1, -1, 1)
+    assert right > 0 and anterior > 0 and superior > 0
+    bounds = [0.0] * 6
+    node.GetRASBounds(bounds)
+    assert np.allclose(bounds, (-170, 150, -100, 140, 150, 450))
+
+
+def test_a_posed_volume_is_turned_back_into_the_cts_place(nodes, frame):
+    from axon_backend.physics.pose import Pose
+
+    pose = Pose((0, 0, 90), (0, 0, 50))
+    back = np.linalg.inv(pose.matrix(frame.center_mm))
+    node = nodes.volumeNode(np.zeros((8, 8, 8), np.float32), frame, "volume", back)
+    # A point of the beam's frame, LPS, and where it was before the pose moved it.
+    beam = np.array([-130, -125, 431.25])
+    ct = (back @ [*beam, 1])[:3]
+    assert np.allclose(world(nodes, node, 0, 0, 7), ct * (-1, -1, 1))
+    assert np.isclose(ct[2], 431.25 - 50)
+
+
+def test_a_ct_comes_back_as_it_was(nodes, phantom_ct):
+    node = nodes.ctNode(phantom_ct, "ct")
+    found = nodes.ctOf(node)
+    assert np.array_equal(found.hu, phantom_ct.hu)
+    assert np.allclose(found.spacing_mm, phantom_ct.spacing_mm, rtol=0, atol=1e-12)
+    assert np.allclose(found.origin_mm, phantom_ct.origin_mm, rtol=0, atol=1e-12)
+    assert found.source == phantom_ct.source and found.assumptions == phantom_ct.assumptions
+
+
+def test_a_ct_is_taken_where_its_transform_puts_it(nodes, phantom_ct, slicer):
+    node = nodes.ctNode(phantom_ct, "ct")
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    move = np.eye(4)
+    move[:3, 3] = (5, 7, -11)  # RAS
+    slicer.util.updateTransformMatrixFromArray(transform, move)
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    found = nodes.ctOf(node)
+    assert np.allclose(np.subtract(found.origin_mm, phantom_ct.origin_mm), (-5, -7, -11))
+
+
+def test_a_cts_voxel_order_in_the_scene_does_not_matter(nodes, phantom_ct, slicer):
+    from AXONReconstructionLib.volumes import LPS_TO_RAS
+
+    # The same anatomy stored from left to right and from top to bottom.
+    sx, sy, sz = phantom_ct.spacing_mm
+    flipped = np.diag([-sx, sy, -sz, 1])
+    n = phantom_ct.hu.shape
+    flipped[:3, 3] = np.add(
+        phantom_ct.origin_mm,
+        ((n[2] - 1) * sx, 0, (n[0] - 1) * sz),
+    )
+    node = slicer.util.addVolumeFromArray(
+        phantom_ct.hu[::-1, :, ::-1].astype(np.int16), LPS_TO_RAS @ flipped, "ct"
+    )
+    found = nodes.ctOf(node)
+    assert np.array_equal(found.hu, phantom_ct.hu.astype(np.int16))
+    assert np.allclose(found.origin_mm, phantom_ct.origin_mm)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_drr_fills_the_canonical_view(nodes, frame, view):
+    node = nodes.drrNode(picture(64, 64), frame, view, "DRR")
+    matrix = nodes.matrixOf(node, frame, view)
+    assert np.allclose(matrix, [[64, 0, -0.5], [0, 64, -0.5], [0, 0, 1]])
+    assert np.allclose(world(nodes, node, 31.5, 31.5, 0), np.array(CENTRE) * (-1, -1, 1))
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_placement_comes_back_as_it_was(nodes, frame, view, slicer):
+    node = nodes.radiographNode(radiograph(view), "chest")
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = np.array([[80, 7, 5.0], [-4, 60, 8], [0, 0, 1]])
+    nodes.placeByMatrix(node, transform, matrix, frame, view)
+    assert np.allclose(nodes.matrixOf(node, frame, view), matrix)
+    # In the plane through the frame's centre, and upright in it.
+    plane = 1 if view in ("pa", "ap") else 0
+    for corner in ((0, 0, 0), (119, 0, 0), (0, 89, 0)):
+        offset = world(nodes, node, *corner) - np.array(CENTRE) * (-1, -1, 1)
+        assert np.isclose(offset[plane], 0)
+
+
+def test_a_placement_below_another_transform_is_where_it_should_be(nodes, frame, slicer):
+    node = nodes.radiographNode(radiograph(), "chest")
+    outer = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    slicer.util.updateTransformMatrixFromArray(outer, np.diag([-1.0, -1.0, 1.0, 1.0]))
+    inner = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    inner.SetAndObserveTransformNodeID(outer.GetID())
+    matrix = np.array([[80, 7, 5.0], [-4, 60, 8], [0, 0, 1]])
+    nodes.placeByMatrix(node, inner, matrix, frame, "pa")
+    assert np.allclose(nodes.matrixOf(node, frame, "pa"), matrix)
+
+
+def test_a_placed_drr_lies_on_the_drr(nodes, frame, slicer):
+    """The DRR as an X-ray of half the resolution, moved away and placed by the known matrix."""
+    drr = nodes.drrNode(picture(64, 64), frame, "pa", "DRR")
+    xray = nodes.radiographNode(radiograph(pixels=picture(32, 32), pixel_mm=(5, 5)), "chest")
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    nodes.placeByMatrix(
+        xray, transform, np.array([[32, 0, -0.5], [0, 32, -0.5], [0, 0, 1]]), frame, "pa"
+    )
+    # Pixel (i) of the small picture covers pixels 2 i and 2 i + 1 of the large one.
+    assert np.allclose(world(nodes, xray, 3, 5, 0), world(nodes, drr, 6.5, 10.5, 0))
+
+
+def test_an_xray_across_the_view_is_refused(nodes, frame):
+    from axon_backend.errors import AxonInputError
+
+    with pytest.raises(AxonInputError, match="across"):
+        nodes.matrixOf(nodes.radiographNode(radiograph("ll"), "chest"), frame, "pa")
+
+
+def test_a_thick_volume_is_no_xray(nodes, phantom_ct):
+    from axon_backend.errors import AxonInputError
+
+    with pytest.raises(AxonInputError, match="not flat"):
+        nodes.radiographOf(nodes.ctNode(phantom_ct, "ct"))
+
+
+def test_a_flat_volume_of_the_scene_is_read_as_shown(nodes, slicer):
+    """As Slicer loads a radiograph: in the axial plane, rows top to bottom as stored."""
+    pixels = np.random.default_rng(0).integers(0, 4000, (300, 240)).astype(np.int16)
+    node = slicer.util.addVolumeFromArray(pixels[None], np.diag([-1.3, -1.2, 1, 1]), "loaded")
+    found = nodes.radiographOf(node, "pa", invert=False)
+    assert np.array_equal(found.pixels, pixels.astype(np.float32))
+    assert found.pixel_mm == (1.2, 1.3) and found.view.value == "pa"
+
+
+def test_an_upright_volume_of_the_scene_is_turned_by_its_geometry(nodes, slicer):
+    """Coronal, stored from left to right and from bottom to top."""
+    pixels = np.random.default_rng(0).integers(0, 4000, (300, 240)).astype(np.int16)
+    shown = pixels[::-1, ::-1]
+    ijkToRas = np.array([[1.3, 0, 0, 0], [0, 0, 1, 0], [0, 1.2, 0, 0], [0, 0, 0, 1.0]])
+    node = slicer.util.addVolumeFromArray(pixels[None], ijkToRas, "loaded")
+    found = nodes.radiographOf(node, "pa", invert=False)
+    assert np.array_equal(found.pixels, shown.astype(np.float32))
+    assert np.allclose(found.pixel_mm, (1.2, 1.3))
+
+
+def test_a_volume_that_slicer_loaded_is_read_again_from_its_file(nodes, slicer):
+    from axon_backend.imaging.radiograph import read_radiograph
+
+    file = MODULE.parent / "axon_backend" / "demo_data" / "drr_lidc0306_pa.nrrd"
+    node = slicer.util.loadVolume(str(file))
+    found, read = nodes.radiographOf(node), read_radiograph(file)
+    assert np.array_equal(found.pixels, read.pixels) and found.source == str(file)
+    # Once it was edited in the scene, the file no longer counts.
+    slicer.util.arrayFromVolume(node)[100:110] += 5
+    slicer.util.arrayFromVolumeModified(node)
+    assert not np.array_equal(nodes.radiographOf(node).pixels, read.pixels)
+
+
+def test_updating_a_node_keeps_it_and_its_transform(nodes, slicer):
+    node = nodes.radiographNode(radiograph(), "chest")
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
+    again = nodes.radiographNode(radiograph("ap", pixels=picture(64, 80)), "new name", node)
+    assert again is node and node.GetName() == "new name"
+    assert node.GetImageData().GetDimensions() == (80, 64, 1)
+    assert node.GetParentTransformNode() is transform
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == count

@@ -1,0 +1,134 @@
+"""The panel's frame: parameter node, messages, the scene's and the module's life."""
+
+import sys
+import threading
+
+import pytest
+
+
+@pytest.fixture
+def panel(axon):
+    return axon[1].panel
+
+
+def running(panel):
+    """A job that runs until it is cancelled; the list takes what became of it."""
+    heard, begun = [], threading.Event()
+
+    def work(job):
+        begun.set()
+        while not job.cancelled():
+            threading.Event().wait(0.005)
+        from axon_backend.errors import Cancelled
+
+        raise Cancelled("stopped")
+
+    panel.logic.tasks.run(work, onFinished=heard.append, onCancelled=heard.append)
+    assert begun.wait(5)
+    return heard
+
+
+def test_the_research_notice_is_seen(panel):
+    assert "not for diagnosis" in panel.ui.researchBanner.text
+    assert panel.ui.researchBanner.visible
+
+
+def test_every_section_is_there_and_every_control_explains_itself(panel):
+    assert list(panel.sections) == [
+        "inputsSection",
+        "registerSection",
+        "reconstructSection",
+        "compareSection",
+        "setupSection",
+    ]
+    assert all(panel.container(name).toolTip for name in panel.sections)
+    assert panel.ui.messageCloseButton.toolTip and panel.ui.messageDetailsButton.toolTip
+
+
+def test_an_error_is_one_sentence_with_details_to_unfold(host, panel):
+    ui = panel.ui
+    assert not ui.messageFrame.visible
+    panel.showError("The X-ray is blank.", "Traceback ...")
+    assert ui.messageFrame.visible and ui.messageLabel.text == "The X-ray is blank."
+    assert not ui.messageDetails.visible
+    host.click(ui.messageDetailsButton)
+    assert ui.messageDetails.visible and "Traceback" in ui.messageDetails.plainText
+    host.click(ui.messageCloseButton)
+    assert not ui.messageFrame.visible
+    panel.say("Done.")
+    assert ui.messageFrame.visible and not ui.messageDetailsButton.visible
+    assert not ui.messageDetails.visible
+
+
+def test_exceptions_are_told_in_plain_words(panel):
+    from axon_backend.errors import AxonInputError
+
+    told = panel.ui.messageLabel
+    panel.reportError(AxonInputError("chest.png is too small. Give it in full size."))
+    assert told.text == "chest.png is too small. Give it in full size."
+    panel.reportError(ZeroDivisionError("division by zero"))
+    assert "did not expect" in told.text and "division by zero" in told.text
+    panel.reportError(MemoryError())
+    assert "memory is full" in told.text
+    panel.reportError(ModuleNotFoundError("No module named 'torch'", name="torch"))
+    assert "torch is not installed" in told.text
+
+
+def test_controls_follow_the_parameter_node_only_while_the_module_is_shown(axon, panel):
+    _module, widget = axon
+    seen = []
+    panel.sections["setupSection"].parameterNodeChanged = seen.append
+    panel.parameterNode.seed = 5
+    assert seen
+    widget.parent.exit()
+    seen.clear()
+    panel.parameterNode.seed = 6
+    assert not seen
+    widget.parent.enter()
+    assert seen and panel.parameterNode.seed == 6
+
+
+def test_closing_the_scene_cancels_and_starts_anew(host, slicer, panel):
+    heard = running(panel)
+    panel.parameterNode.seed = 5
+    before = panel.parameterNode
+    panel.showError("An old error.")
+    host.close_scene()
+    assert host.wait_until(lambda: not panel.logic.busy, 10)
+    assert heard == [None]
+    assert panel.parameterNode is not None and panel.parameterNode is not before
+    assert panel.parameterNode.seed == 0 and not panel.ui.messageFrame.visible
+    panel.parameterNode.seed = 7
+    assert panel.logic.getParameterNode().seed == 7
+
+
+def test_cleanup_while_something_runs_ends_the_thread(axon, panel):
+    heard = running(panel)
+    thread = panel.logic.tasks.worker._thread
+    axon[1].cleanup()
+    assert not thread.is_alive() and heard == [None]
+    assert axon[1].panel is None
+
+
+def test_reload_takes_the_lib_anew(host, slicer, axon):
+    _module, widget = axon
+    before = sys.modules["AXONReconstructionLib.logic"]
+    heard = running(widget.panel)
+    widget.onReload()
+    host.process_events()
+    after = slicer.modules.AXONReconstructionWidget
+    assert heard == [None]
+    assert after is not widget and after.panel is not None and widget.panel is None
+    assert sys.modules["AXONReconstructionLib.logic"] is not before
+    assert type(after.logic).__module__ == "AXONReconstructionLib.logic"
+    assert type(after.logic) is sys.modules["AXONReconstructionLib.logic"].AXONReconstructionLogic
+
+
+def test_busy_reaches_every_section(panel):
+    heard = []
+    for section in panel.sections.values():
+        section.busyChanged = heard.append
+    panel.busy(True)
+    assert heard == [True] * 5 and panel.isBusy
+    panel.busy(False)
+    assert heard[5:] == [False] * 5

@@ -1,0 +1,78 @@
+"""What the Reconstruct section says: progress, expected time, warnings. Without a panel."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+
+@pytest.fixture
+def lib(slicer, monkeypatch):
+    """The module's library can be imported."""
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "AXONReconstruction"))
+
+
+class Bar(SimpleNamespace):
+    value = 0
+    maximum = 1000
+
+
+@pytest.fixture
+def rows(lib):
+    from AXONReconstructionLib.progress_rows import STAGES, ProgressRows
+
+    names = {f"{s}Bar": Bar() for s in STAGES} | {f"{s}State": SimpleNamespace() for s in STAGES}
+    ui = SimpleNamespace(prepareState=SimpleNamespace(), **names)
+    return ProgressRows(ui), ui
+
+
+def test_rows_tell_samples_steps_and_time(rows):
+    rows, ui = rows
+    rows.start(("coarse", "sr"))
+    assert ui.fineState.text == "not asked for" and ui.srState.text == "waiting"
+    rows.report("register", 0, 2)
+    assert ui.prepareState.text == "Aligning the X-rays"
+    rows.report("coarse (2 of 4)", 5, 10, 12.4)
+    assert ui.coarseState.text == "sample 2 of 4, step 6 of 10, 12 seconds left"
+    assert ui.coarseBar.value == 375 and ui.prepareState.text == ""
+    rows.report("the GPU's memory is full: trying with less", 0, 1)
+    assert ui.prepareState.text == "The GPU's memory is full: trying with less"
+    rows.stageDone("coarse")
+    rows.stop("failed")
+    assert ui.coarseState.text == "done" and ui.srState.text == "failed"
+
+
+def test_times_of_the_last_run_foretell_the_next(lib):
+    from AXONReconstructionLib import run_times
+
+    record = {
+        "device": "cuda:0",
+        "bundle": {"name": "known"},
+        "samples": 2,
+        "stages": [
+            {"name": "coarse", "steps": 10, "seconds": 40.0},
+            {"name": "sr", "steps": 1, "seconds": 6.0},
+        ],
+        "seconds": {"read": 1.0, "register": 2.0},
+    }
+    run_times.remember(record)
+    assert run_times.expected("cuda", "known", ("coarse", "sr"), 1) == pytest.approx(3 + 20 + 3)
+    assert run_times.expected("cuda", "known", ("coarse",), 3, {"coarse": 5}) == pytest.approx(33)
+    assert run_times.expected("cuda", "known", ("coarse", "fine"), 1) is None
+    assert run_times.expected("cpu", "known", ("coarse",), 1) is None
+
+
+def test_warnings_are_sentences_without_repetition(lib):
+    from AXONReconstructionLib import result_words
+
+    record = {
+        "warnings": ["the GPU ran out of memory", "the GPU ran out of memory"],
+        "registration": [{"role": "lateral", "verdict": "poor", "warnings": []}],
+        "inputs": [{"role": "frontal", "pixel_mm": None}, {"role": "ct"}],
+        "reprojection": {"frontal": 0.31, "lateral": 0.92},
+    }
+    first, poor, pixel, low = result_words.warnings(record)
+    assert first == "The GPU ran out of memory."
+    assert "lateral X-ray does not fit well onto the CT" in poor
+    assert "frontal X-ray's pixel size is not known" in pixel
+    assert "frontal X-ray (agreement 0.31)" in low

@@ -1,0 +1,231 @@
+"""The worker thread of the Slicer module: needs neither Slicer nor Qt."""
+
+import importlib.util
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+FILE = Path(__file__).resolve().parents[2] / "AXONReconstruction/AXONReconstructionLib/worker.py"
+
+
+def _load():
+    """The file alone: its package would be imported from wherever a test host put it first."""
+    spec = importlib.util.spec_from_file_location("axon_worker_under_test", FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+worker_file = _load()
+
+
+@pytest.fixture
+def worker():
+    made = worker_file.Worker(isCancel=lambda error: isinstance(error, InterruptedError))
+    yield made
+    assert made.shutdown(5)
+
+
+@pytest.fixture
+def gate(worker):
+    """A running job that ends when the event is set: what comes after it waits."""
+    event, begun = threading.Event(), threading.Event()
+
+    def work(job):
+        begun.set()
+        while not event.is_set() and not job.cancelled():
+            time.sleep(0.002)
+        if job.cancelled():
+            raise InterruptedError("stopped")
+        return "gate"
+
+    event.job = worker.submit(work)
+    assert begun.wait(5)
+    yield event
+    event.set()
+
+
+def test_it_imports_nothing_of_slicer():
+    source = FILE.read_text(encoding="utf-8")
+    assert not [w for w in ("slicer", "qt", "ctk", "vtk") if f"import {w}" in source]
+
+
+def test_work_runs_elsewhere_and_callbacks_run_where_pump_is_called(worker):
+    seen = {}
+
+    def work(job):
+        seen["work"] = threading.current_thread()
+        job.report(step=1)
+        job.report(step=2)
+        return 42
+
+    heard = []
+    job = worker.submit(
+        work,
+        onProgress=lambda step: heard.append((step, threading.current_thread())),
+        onDone=lambda result: heard.append((result, threading.current_thread())),
+    )
+    assert job.wait() == 42
+    here = threading.current_thread()
+    assert heard == [(1, here), (2, here), (42, here)]
+    assert seen["work"] is not here and seen["work"].daemon
+    assert job.done and not worker.busy
+
+
+def test_one_thread_does_all_jobs_in_order(worker):
+    threads, order = set(), []
+
+    def work(number):
+        threads.add(threading.current_thread().ident)
+        order.append(number)
+
+    jobs = [worker.submit(lambda job, n=n: work(n)) for n in range(5)]
+    for job in jobs:
+        job.wait()
+    assert order == list(range(5)) and len(threads) == 1
+
+
+def test_nothing_is_delivered_before_pump(worker):
+    heard = []
+    job = worker.submit(lambda job: 1, onDone=heard.append)
+    assert job._ended.wait(5)
+    assert heard == [] and worker.busy and not job.done
+    assert worker.pump() == 1
+    assert heard == [1] and not worker.busy and job.done
+
+
+def test_an_exception_reaches_the_callback_with_its_traceback_but_without_its_variables(worker):
+    class Large:
+        alive = 0
+
+        def __init__(self):
+            Large.alive += 1
+
+        def __del__(self):
+            Large.alive -= 1
+
+    def fails(job):
+        large = Large()
+        raise ValueError(f"no good {large is None}")
+
+    heard = []
+    job = worker.submit(fails, onError=heard.append, onDone=lambda r: heard.append("done"))
+    with pytest.raises(ValueError, match="no good"):
+        job.wait()
+    assert heard == [job.error]
+    assert "in fails" in job.details and "ValueError" in job.details
+    assert Large.alive == 0
+
+
+def test_a_running_job_stops_when_it_looks(worker, gate):
+    heard = []
+    gate.job._callbacks["cancelled"] = heard.append
+    gate.job.cancel()
+    with pytest.raises(InterruptedError):
+        gate.job.wait()
+    assert heard == [gate.job.error]
+
+
+def test_a_waiting_job_is_cancelled_at_once_though_another_runs(worker, gate):
+    heard = []
+    job = worker.submit(lambda job: heard.append("ran"), onCancelled=heard.append)
+    job.cancel()
+    with pytest.raises(worker_file.JobCancelled):
+        job.wait(timeout=2)
+    assert heard == [None]
+    gate.set()
+    assert gate.job.wait() == "gate" and heard == [None]
+
+
+def test_the_latest_waiting_job_of_a_key_wins(worker, gate):
+    ran, cancelled = [], []
+    jobs = [
+        worker.submit(
+            lambda job, n=n: ran.append(n),
+            onCancelled=lambda error, n=n: cancelled.append(n),
+            key="drr",
+        )
+        for n in range(5)
+    ]
+    other = worker.submit(lambda job: ran.append("other"), key="something else")
+    gate.set()
+    jobs[-1].wait()
+    other.wait()
+    assert ran == [4, "other"] and cancelled == [0, 1, 2, 3]
+
+
+def test_a_running_job_of_the_key_is_left_to_end(worker, gate):
+    gate.job.key = "drr"
+    later = worker.submit(lambda job: "later", key="drr")
+    gate.set()
+    assert gate.job.wait() == "gate" and later.wait() == "later"
+
+
+def test_a_bad_callback_does_not_silence_the_others(worker):
+    heard = []
+
+    def bad(result):
+        raise RuntimeError("callback")
+
+    first = worker.submit(lambda job: 1, onDone=bad)
+    second = worker.submit(lambda job: 2, onDone=heard.append)
+    assert first._ended.wait(5) and second._ended.wait(5)
+    with pytest.raises(RuntimeError, match="callback"):
+        worker.pump()
+    assert heard == [2] and first.done and second.done
+
+
+def test_a_callback_may_submit_and_wait(worker):
+    heard = []
+    job = worker.submit(
+        lambda job: 1, onDone=lambda r: heard.append(worker.submit(lambda job: r + 1).wait())
+    )
+    job.wait()
+    assert heard == [2]
+
+
+def test_waiting_pumps_events_and_lets_the_worker_run(worker):
+    ticks = []
+
+    def work(job):  # pure Python: it needs the GIL that the wait must let go of
+        until = time.monotonic() + 0.3
+        count = 0
+        while time.monotonic() < until:
+            count += 1
+        return count
+
+    assert worker.submit(work).wait(lambda: ticks.append(time.monotonic())) > 1000
+    assert len(ticks) >= 4
+    assert max(b - a for a, b in zip(ticks, ticks[1:], strict=False)) < 0.1
+
+
+def test_a_wait_can_give_up(worker, gate):
+    with pytest.raises(TimeoutError):
+        gate.job.wait(timeout=0.1)
+    assert not gate.job.done
+
+
+def test_shutdown_cancels_everything_and_work_starts_again_later(worker, gate):
+    waiting = worker.submit(lambda job: "never")
+    thread = worker._thread
+    assert worker.shutdown(5)
+    assert not thread.is_alive()
+    worker.pump()
+    assert gate.job.done and waiting.done
+    assert isinstance(waiting.error, worker_file.JobCancelled)
+    assert worker.submit(lambda job: "again").wait() == "again"
+
+
+def test_shutdown_does_not_wait_for_a_job_that_is_stuck(worker):
+    stuck, begun = threading.Event(), threading.Event()
+    worker.submit(lambda job: (begun.set(), stuck.wait(20)))
+    assert begun.wait(5)
+    began = time.monotonic()
+    assert not worker.shutdown(0.1)
+    assert time.monotonic() - began < 1
+    # A new thread takes new work; the old one, once free, takes none of it.
+    new = worker.submit(lambda job: threading.current_thread())
+    assert new.wait(timeout=5) is worker._thread
+    stuck.set()

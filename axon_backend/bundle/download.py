@@ -1,0 +1,99 @@
+"""Fetching a file over HTTP: whole and with the expected checksum, or not at all."""
+
+from __future__ import annotations
+
+import http.client
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from axon_backend import __version__
+from axon_backend.bundle.checksums import file_sha256
+from axon_backend.errors import AxonInputError, Cancelled
+
+_TIMEOUT_S = 30.0  # without a byte
+_PIECE = 1 << 18
+
+# progress(done, total) in bytes; total is 0 when the server does not say.
+ByteProgress = Callable[[int, int], None]
+
+
+def is_url(source: object) -> bool:
+    """Whether this is text that names something to be downloaded."""
+    return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
+
+
+def download(
+    url: str,
+    target: Path,
+    sha256: str,
+    *,
+    progress: ByteProgress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> None:
+    """Fetch ``url`` into the new file ``target``; on any failure the file is removed.
+
+    Raises:
+        AxonInputError: the server does not answer or refuses, the file is cut short, or it has
+            another SHA-256.
+        Cancelled: ``cancelled()`` was true.
+    """
+    try:
+        _fetch(url, target, progress, cancelled)
+        found = file_sha256(target)
+        if found != sha256:
+            raise AxonInputError(
+                f"{url} has the SHA-256 {found}, expected was {sha256}. The file was changed or "
+                "the checksum belongs to another one: do not use it before you know which."
+            )
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def _fetch(
+    url: str,
+    target: Path,
+    progress: ByteProgress | None,
+    cancelled: Callable[[], bool] | None,
+) -> None:
+    again = "Check the address and the connection, and try again."
+    try:
+        # Without a named agent some servers refuse Python's.
+        request = urllib.request.Request(url, headers={"User-Agent": f"axon/{__version__}"})
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+            total, done = answer.length or 0, 0
+            with target.open("wb") as file:
+                while True:
+                    if cancelled is not None and cancelled():
+                        raise Cancelled(f"the download of {url} was stopped")
+                    if progress is not None:
+                        progress(done, total)
+                    piece = answer.read(_PIECE)
+                    if not piece:
+                        break
+                    file.write(piece)
+                    done += len(piece)
+    except (AxonInputError, Cancelled):
+        raise
+    except urllib.error.HTTPError as error:
+        raise AxonInputError(
+            f"{url}: the server answered {error.code} ({error.reason}), a file was expected. "
+            f"{again}"
+        ) from error
+    except http.client.IncompleteRead as error:
+        raise AxonInputError(f"{url}: the download broke off. {again}") from error
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise AxonInputError(f"{url} could not be fetched: {reason}. {again}") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise AxonInputError(
+            f"{url} could not be fetched or kept: {reason}. Check the connection and the free "
+            f"space at {target.parent}."
+        ) from error
+    if total and done != total:
+        raise AxonInputError(
+            f"{url}: the download broke off after {done} of {total} bytes. {again}"
+        )

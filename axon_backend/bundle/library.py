@@ -1,0 +1,272 @@
+"""The bundles on this computer: the shipped one, and those that a user has imported.
+
+Imported bundles lie in one folder, each in a folder of its own named by name and version. A bundle
+appears there only after every file of it was verified, and whole.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from axon_backend.bundle.checksums import bundle_sha256, file_sha256
+from axon_backend.bundle.download import ByteProgress, download, is_url
+from axon_backend.bundle.layout import CHECKSUMS, CONFIG, METADATA, read_json
+from axon_backend.bundle.read import SHIPPED
+from axon_backend.bundle.unpack import unpack_bundle
+from axon_backend.bundle.verify import verify_bundle
+from axon_backend.errors import AxonInputError, Cancelled
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class BundleInfo:
+    """One bundle on this computer.
+
+    Attributes:
+        name, version, description: from its metadata.
+        path: its folder; what ``load_bundle`` and ``--bundle`` take.
+        shipped: it came with AXON and cannot be deleted.
+        megabytes: of all its files, in 10^6 bytes.
+    """
+
+    name: str
+    version: str
+    path: Path
+    shipped: bool
+    megabytes: float
+    description: str
+
+
+def library_folder() -> Path:
+    """Where imported bundles lie: ``bundles`` in the folder that the environment variable
+    AXON_HOME names, or in ``~/.axon``. It need not exist."""
+    home = os.environ.get("AXON_HOME")
+    return (Path(home).expanduser() if home else Path.home() / ".axon") / "bundles"
+
+
+def installed_bundles() -> list[BundleInfo]:
+    """The shipped bundle, then the imported ones by name and version.
+
+    Quick: nothing is hashed. A folder that is no bundle is left out.
+    """
+    shipped = [SHIPPED] if SHIPPED.is_dir() else []
+    library = library_folder()
+    imported = sorted(library.iterdir()) if library.is_dir() else []
+    found = [_info(p, p is SHIPPED) for p in [*shipped, *imported] if not p.name.startswith(".")]
+    return [info for info in found if info is not None]
+
+
+def find_bundle(name: str) -> BundleInfo:
+    """An installed bundle by its name, or by ``name-version`` where several have the name.
+
+    Raises:
+        AxonInputError: none or more than one is called so.
+    """
+    known = installed_bundles()
+    found = [b for b in known if name in _names(b)]
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(_label(b.name, b.version) for b in found or known) or "none"
+    if found:
+        raise AxonInputError(
+            f"Several bundles are called '{name}': {listed}. Give one of these names."
+        )
+    raise AxonInputError(f"No bundle called '{name}' is installed; there are: {listed}.")
+
+
+def bundle_path(path: str | os.PathLike[str]) -> Path:
+    """The folder meant by a path, or by the name of an installed bundle where there is no such
+    path."""
+    folder = Path(path)
+    if folder.exists() or folder.name != str(path):
+        return folder
+    known = (name for b in installed_bundles() for name in _names(b))
+    return find_bundle(folder.name).path if folder.name in known else folder
+
+
+def import_bundle(
+    source: str | os.PathLike[str],
+    *,
+    sha256: str | None = None,
+    progress: ByteProgress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> BundleInfo:
+    """Copy a bundle into the library.
+
+    Args:
+        source: a bundle's folder, a zip file of one, or the http(s) address of such a zip file.
+        sha256: expected SHA-256 of the zip file; a download needs it, since that is what says that
+            the file is the one its authors made.
+        progress: of a download, ``progress(bytes_done, bytes_in_all)``; the latter is 0 when the
+            server does not say.
+        cancelled: asked all along; True stops with ``Cancelled``.
+
+    Raises:
+        AxonInputError: the source cannot be had, is no sound bundle, has another checksum, or is
+            installed already. Nothing is left behind then.
+        Cancelled: ``cancelled()`` was true; nothing is left behind.
+    """
+    wanted = _checked_sha256(sha256)
+    library = library_folder()
+    work = library / f".import-{uuid.uuid4().hex[:12]}"
+    try:
+        work.mkdir(parents=True)
+    except OSError as error:
+        raise _unwritable(library, error) from error
+    try:
+        root, sums = _fetched(source, work, wanted, progress, cancelled)
+        metadata = read_json(root / METADATA)
+        target = library / _folder_name(metadata["name"], metadata["version"])
+        _check_new(metadata["name"], metadata["version"], sums, target)
+        root.rename(target)
+    except OSError as error:
+        raise _unwritable(library, error) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    info = _info(target, False)
+    assert info is not None  # verified above
+    return info
+
+
+def delete_bundle(name: str) -> BundleInfo:
+    """Delete an imported bundle by its name, or by ``name-version``; returns what it was.
+
+    Raises:
+        AxonInputError: there is none, the shipped one is meant, or the system refuses.
+    """
+    info = find_bundle(name)
+    if info.shipped:
+        raise AxonInputError(f"The bundle {info.name} comes with AXON and is not deleted.")
+    # Out of sight by one rename, so that no reader meets half a bundle.
+    gone = info.path.with_name(f".deleted-{uuid.uuid4().hex[:12]}")
+    try:
+        info.path.rename(gone)
+        if gone.is_symlink():
+            gone.unlink()
+        else:
+            shutil.rmtree(gone)
+    except OSError as error:
+        raise AxonInputError(
+            f"{info.path} cannot be deleted: {error.strerror or error}. Close the programs that "
+            "use it, and check the rights of the folder."
+        ) from error
+    return info
+
+
+def _fetched(
+    source: str | os.PathLike[str],
+    work: Path,
+    sha256: str | None,
+    progress: ByteProgress | None,
+    cancelled: Callable[[], bool] | None,
+) -> tuple[Path, dict[str, str]]:
+    """The verified bundle, in a folder below ``work``, with nothing in it but what it lists."""
+    archive = Path(source) if not is_url(source) else work / "download.zip"
+    if is_url(source):
+        if sha256 is None:
+            raise AxonInputError(
+                f"{source}: a download needs its SHA-256 checksum, 64 hexadecimal digits, which "
+                "its authors publish beside it. Give it with the address."
+            )
+        download(str(source), archive, sha256, progress=progress, cancelled=cancelled)
+    if archive.is_dir():
+        if sha256 is not None:
+            raise AxonInputError(
+                f"{archive} is a folder, the SHA-256 of a zip file was given. Leave it out: a "
+                "folder is checked against its own list."
+            )
+        sums = verify_bundle(archive)
+        root = work / "bundle"
+        for relative in (*sums, CHECKSUMS):
+            if cancelled is not None and cancelled():
+                raise Cancelled("the import was stopped")
+            (root / relative).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(archive / relative, root / relative)
+    else:
+        if not archive.is_file():
+            raise AxonInputError(
+                f"There is no file or folder {archive}. Give a bundle's folder, its zip file, or "
+                "an address that begins with http:// or https://."
+            )
+        if sha256 is not None and not is_url(source) and file_sha256(archive) != sha256:
+            raise AxonInputError(
+                f"{archive} has the SHA-256 {file_sha256(archive)}, expected was {sha256}. It was "
+                "changed, or the checksum belongs to another file."
+            )
+        (work / "unpacked").mkdir()
+        root = unpack_bundle(archive, work / "unpacked", cancelled)
+    if cancelled is not None and cancelled():
+        raise Cancelled("the import was stopped")
+    try:
+        sums = verify_bundle(root)
+    except AxonInputError as error:
+        # The copy is gone by the time that this is read.
+        raise AxonInputError(str(error).replace(str(root), archive.name)) from error
+    for path in sorted(root.rglob("*")):
+        inner = path.relative_to(root).as_posix()
+        if path.is_file() and inner not in sums and inner != CHECKSUMS:
+            path.unlink()
+    return root, sums
+
+
+def _check_new(name: str, version: str, sums: dict[str, str], target: Path) -> None:
+    label = _label(name, version)
+    if os.path.lexists(target):
+        raise AxonInputError(
+            f"The bundle {label} is installed already ({target}). Delete it first if you want to "
+            "replace it."
+        )
+    if SHIPPED.is_dir() and bundle_sha256(verify_bundle(SHIPPED)) == bundle_sha256(sums):
+        raise AxonInputError(f"The bundle {label} is installed already: it comes with AXON.")
+
+
+def _info(path: Path, shipped: bool) -> BundleInfo | None:
+    try:
+        if not (path / CONFIG).is_file():
+            return None
+        metadata = read_json(path / METADATA)
+        size = sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
+    except (AxonInputError, OSError):
+        return None
+    name, version, about = (str(metadata.get(k, "")) for k in ("name", "version", "description"))
+    return BundleInfo(name or path.name, version, path, shipped, size / 1e6, about)
+
+
+def _names(info: BundleInfo) -> tuple[str, ...]:
+    return info.name, info.path.name, _label(info.name, info.version)
+
+
+def _label(name: str, version: str) -> str:
+    return f"{name}-{version}"
+
+
+def _folder_name(name: str, version: str) -> str:
+    """A name that every file system takes."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", _label(name, version)).strip("._-")
+    return safe[:100] or "bundle"
+
+
+def _checked_sha256(text: str | None) -> str | None:
+    if text is None or not text.strip():
+        return None
+    digits = text.strip().lower().removeprefix("sha256:")
+    if not _SHA256.fullmatch(digits):
+        raise AxonInputError(
+            f"The checksum {text!r} is no SHA-256; it has 64 hexadecimal digits. Copy it again."
+        )
+    return digits
+
+
+def _unwritable(library: Path, error: OSError) -> AxonInputError:
+    return AxonInputError(
+        f"The bundle could not be copied to {library}: {error.strerror or error} "
+        f"({error.filename or library}). Check rights and free space, or set AXON_HOME to another "
+        "folder."
+    )

@@ -1,0 +1,78 @@
+"""What each ``axon bundle`` command does; see ``commands``."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def bundle_list(chosen: argparse.Namespace) -> int:
+    """``axon bundle list``."""
+    from axon_backend.bundle.library import installed_bundles, library_folder
+
+    for info in installed_bundles():
+        origin = "comes with AXON" if info.shipped else str(info.path)
+        print(f"{info.name}  {info.version}  {info.megabytes:.1f} MB  {origin}")
+    print(f"Imported models lie in {library_folder()}")
+    return 0
+
+
+def bundle_show(chosen: argparse.Namespace) -> int:
+    """``axon bundle show``."""
+    from axon_backend.bundle import load_bundle
+    from axon_backend.bundle.layout import MODEL_CARD
+    from axon_backend.bundle.library import find_bundle
+
+    info = find_bundle(chosen.name)
+    bundle = load_bundle(info.path)
+    print(f"{info.name} {info.version}, {info.megabytes:.1f} MB: {info.path}")
+    print(info.description)
+    print(f"intended use: {bundle.metadata.get('intended_use', 'not stated')}")
+    print(f"networks: {', '.join(bundle.networks)}")
+    print(f"SHA-256: {bundle.sha256}")
+    card = info.path / MODEL_CARD
+    if card.is_file():
+        print(f"model card: {card}")
+    return 0
+
+
+def bundle_import(chosen: argparse.Namespace) -> int:
+    """``axon bundle import``."""
+    from axon_backend.bundle.library import import_bundle
+    from axon_backend.console import ProgressBars, stop_on_signal
+
+    bars = ProgressBars(chosen.quiet)
+
+    def progress(done: int, total: int) -> None:
+        if total:
+            bars("download (kB)", done // 1000, max(1, total // 1000))
+
+    with stop_on_signal() as wish:
+        try:
+            info = import_bundle(
+                chosen.source, sha256=chosen.sha256, progress=progress, cancelled=wish.is_set
+            )
+        finally:
+            bars.close()
+    print(f"{info.name} {info.version}: imported to {info.path}, every file verified")
+    print(f"Use it with --bundle {info.path.name}")
+    return 0
+
+
+def bundle_delete(chosen: argparse.Namespace) -> int:
+    """``axon bundle delete``."""
+    from axon_backend.bundle.library import delete_bundle
+
+    info = delete_bundle(chosen.name)
+    print(f"{info.name} {info.version}: deleted, {info.megabytes:.1f} MB freed")
+    return 0
+
+
+def bundle_verify(chosen: argparse.Namespace) -> int:
+    """``axon bundle verify``."""
+    from axon_backend.bundle import load_bundle
+
+    bundle = load_bundle(chosen.folder)
+    print(f"{bundle.path}: {bundle.name} {bundle.version}, {len(bundle.checksums)} files, sound")
+    print(f"networks: {', '.join(bundle.networks)}")
+    print(f"SHA-256: {bundle.sha256}")
+    return 0

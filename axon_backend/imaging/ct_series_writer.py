@@ -1,0 +1,224 @@
+"""A reconstructed volume as a DICOM CT series: one file a slice, marked as derived and as research.
+
+The tags are those that PS3.3 A.3 (CT Image IOD) requires of a single-frame CT: modules Patient,
+General Study, General Series, Frame of Reference, General Equipment, General Image, Image Plane,
+Image Pixel, CT Image and SOP Common.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.valuerep import format_number_as_ds
+
+from axon_backend import __version__
+from axon_backend.errors import AxonInputError
+from axon_backend.imaging.write import RESEARCH_NOTE, spacing_and_origin
+
+_LO, _ST = 64, 1024  # characters that these value representations hold
+_SQUARE = 1e-3  # cosine between axes that counts as a right angle
+
+
+def write_ct_series(
+    folder: str | os.PathLike[str],
+    hu: np.ndarray,
+    geometry: Any,
+    *,
+    description: str = "",
+    derived_from: Sequence[str] = (),
+    patient_name: str = "",
+    patient_id: str = "",
+    patient_birth_date: str = "",
+    patient_sex: str = "",
+    study_uid: str | None = None,
+    frame_of_reference_uid: str | None = None,
+    series_number: int = 1,
+) -> list[Path]:
+    """Write a volume as a CT series into a new folder, which appears whole or not at all.
+
+    Args:
+        folder: must not exist; its parent must.
+        hu: [k, j, i] in HU; rounded to whole numbers.
+        geometry: (4, 4), (i, j, k, 1) to LPS millimetres, of any right-angled orientation; or a
+            box (``ThoraxFrame``) or grid (``CTVolume``) as in ``write_volume``.
+        description: what the volume is, for example "fine, seed 0"; stands behind the research
+            note in SeriesDescription (cut to 64 characters) and ImageComments.
+        derived_from: what the volume was computed from, in words, for DerivationDescription.
+        patient_name, patient_id, patient_birth_date, patient_sex: empty unless given; DICOM
+            formats (``Doe^Jane``, ``19700131``, ``M``, ``F`` or ``O``).
+        study_uid, frame_of_reference_uid: of an existing study and of the CT whose coordinates
+            the volume shares; new ones by default.
+        series_number: within the study.
+
+    Returns:
+        The files, slice by slice.
+
+    Raises:
+        AxonInputError: the folder exists or cannot be written, the volume is not finite, or the
+            geometry is sheared.
+    """
+    target = Path(folder)
+    _check_target(target)
+    voxels = _voxels(hu, target.name)
+    affine = _affine(geometry, voxels.shape)
+    shared = _shared(description, derived_from)
+    shared.PatientName, shared.PatientID = patient_name, patient_id
+    shared.PatientBirthDate, shared.PatientSex = patient_birth_date, patient_sex
+    shared.StudyInstanceUID = study_uid or generate_uid()
+    shared.FrameOfReferenceUID = frame_of_reference_uid or generate_uid()
+    shared.SeriesInstanceUID = generate_uid()
+    shared.SeriesNumber = series_number
+    _set_plane(shared, affine, voxels.shape)
+    part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+    names = [f"slice_{k + 1:04d}.dcm" for k in range(len(voxels))]
+    try:
+        part.mkdir()
+        for k, (name, plane) in enumerate(zip(names, voxels, strict=True)):
+            _save(part / name, shared, plane, k, affine)
+        # A rename would replace an empty folder of that name that appeared meanwhile.
+        _check_target(target)
+        part.rename(target)
+    except OSError as error:
+        raise AxonInputError(
+            f"Cannot write {target}: {error.strerror or error}. "
+            "Check the free space and the rights of the folder."
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return [target / name for name in names]
+
+
+def _check_target(target: Path) -> None:
+    if os.path.lexists(target):
+        raise AxonInputError(
+            f"Cannot write {target}: it exists already. A DICOM series needs a folder of its own; "
+            "choose another name."
+        )
+    if not target.parent.is_dir():
+        raise AxonInputError(
+            f"Cannot write {target}: the folder {target.parent} does not exist. "
+            "Create it first or choose another output path."
+        )
+
+
+def _voxels(hu: np.ndarray, name: str) -> np.ndarray:
+    array = np.asarray(hu)
+    if array.ndim != 3 or 0 in array.shape:
+        raise AxonInputError(
+            f"Cannot write {name}: the array has the shape {array.shape}, a volume has 3 axes."
+        )
+    if not np.isfinite(array).all():
+        raise AxonInputError(
+            f"Cannot write {name}: the volume holds values that are not numbers (NaN or "
+            "infinite). The reconstruction failed; run it again in 32-bit precision."
+        )
+    limits = np.iinfo(np.int16)
+    return np.clip(np.rint(array), limits.min, limits.max).astype("<i2")
+
+
+def _affine(geometry: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """(4, 4) from voxel indices to LPS mm; refused unless its axes are at right angles."""
+    affine = np.eye(4)
+    if isinstance(geometry, np.ndarray | list | tuple):
+        affine = np.asarray(geometry, dtype=float)
+    else:
+        spacing, origin = spacing_and_origin(geometry, (shape[2], shape[1], shape[0]))
+        affine[:3, :3], affine[:3, 3] = np.diag(spacing), origin
+    if affine.shape != (4, 4) or not np.isfinite(affine).all():
+        raise AxonInputError(
+            "Cannot write the series: the geometry is not a 4 x 4 matrix of finite numbers."
+        )
+    steps = np.linalg.norm(affine[:3, :3], axis=0)
+    if steps.min() <= 0:
+        raise AxonInputError(f"Cannot write the series: the voxel size is {steps.tolist()} mm.")
+    axes = affine[:3, :3] / steps
+    if np.abs(axes.T @ axes - np.eye(3)).max() > _SQUARE:
+        raise AxonInputError(
+            "Cannot write the series: the volume's axes are not at right angles (it was sheared). "
+            "Only shifts and rotations can be written as DICOM; harden another transform first."
+        )
+    return affine
+
+
+def _shared(description: str, derived_from: Sequence[str]) -> Dataset:
+    """What all slices have in common, without identifiers and geometry."""
+    now = datetime.now()
+    note = f"{RESEARCH_NOTE}; {description}" if description else RESEARCH_NOTE
+    sources = f" from {'; '.join(derived_from)}" if derived_from else ""
+    all_of = Dataset()
+    all_of.SpecificCharacterSet = "ISO_IR 192"
+    all_of.SOPClassUID = CTImageStorage
+    all_of.StudyDate = all_of.SeriesDate = all_of.ContentDate = now.strftime("%Y%m%d")
+    all_of.StudyTime = all_of.SeriesTime = all_of.ContentTime = now.strftime("%H%M%S")
+    all_of.InstanceCreationDate, all_of.InstanceCreationTime = (
+        all_of.ContentDate,
+        all_of.ContentTime,
+    )
+    all_of.AccessionNumber = all_of.StudyID = all_of.ReferringPhysicianName = ""
+    all_of.Modality = "CT"
+    all_of.Manufacturer, all_of.ManufacturerModelName = "AXON", "AXON reconstruction from X-rays"
+    all_of.SoftwareVersions = __version__
+    # A backslash would part two values.
+    all_of.SeriesDescription = note.replace("\\", "/")[:_LO]
+    all_of.ImageComments = note
+    all_of.BodyPartExamined = "CHEST"
+    all_of.PatientPosition = "HFS"
+    all_of.PositionReferenceIndicator = ""
+    all_of.ImageType = ["DERIVED", "SECONDARY", "AXIAL"]
+    all_of.DerivationDescription = (
+        f"Volume computed by AXON {__version__}{sources}; not acquired by a CT scanner. "
+        f"{RESEARCH_NOTE}."
+    )[:_ST]
+    all_of.BurnedInAnnotation = "NO"
+    all_of.LossyImageCompression = "00"
+    all_of.KVP = all_of.AcquisitionNumber = None
+    all_of.SamplesPerPixel, all_of.PhotometricInterpretation = 1, "MONOCHROME2"
+    all_of.BitsAllocated, all_of.BitsStored, all_of.HighBit = 16, 16, 15
+    all_of.PixelRepresentation = 1
+    all_of.RescaleIntercept, all_of.RescaleSlope, all_of.RescaleType = "0", "1", "HU"
+    all_of.WindowCenter, all_of.WindowWidth = ["40", "-600"], ["400", "1500"]
+    all_of.WindowCenterWidthExplanation = ["soft tissue", "lung"]
+    return all_of
+
+
+def _set_plane(shared: Dataset, affine: np.ndarray, shape: tuple[int, ...]) -> None:
+    steps = np.linalg.norm(affine[:3, :3], axis=0)
+    axes = affine[:3, :3] / steps
+    shared.Rows, shared.Columns = shape[1], shape[2]
+    # PixelSpacing is (between rows, between columns); i runs along a row.
+    shared.PixelSpacing = _decimals(steps[[1, 0]])
+    shared.SliceThickness = shared.SpacingBetweenSlices = _decimals(steps[[2]])[0]
+    shared.ImageOrientationPatient = _decimals(axes[:, :2].T.ravel())
+
+
+def _save(path: Path, shared: Dataset, plane: np.ndarray, k: int, affine: np.ndarray) -> None:
+    one = Dataset()
+    one.update(shared)
+    one.SOPInstanceUID = generate_uid()
+    one.InstanceNumber = k + 1
+    place = affine[:3, 3] + k * affine[:3, 2]
+    one.ImagePositionPatient = _decimals(place)
+    normal = np.cross(affine[:3, 0], affine[:3, 1])
+    one.SliceLocation = _decimals([place @ normal / np.linalg.norm(normal)])[0]
+    one.PixelData = plane.tobytes()
+    one["PixelData"].VR = "OW"
+    one.file_meta = FileMetaDataset()
+    one.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    one.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID
+    one.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    one.save_as(path, enforce_file_format=True)
+
+
+def _decimals(values: Any) -> list[str]:
+    """Numbers as decimal strings of at most 16 characters."""
+    # Adding zero turns -0.0 into 0.0.
+    return [format_number_as_ds(float(v) + 0.0) for v in values]

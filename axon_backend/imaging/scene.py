@@ -1,0 +1,182 @@
+"""Images that a host program holds in memory, with the same checks as files; and corrections by
+hand of what was assumed about an X-ray."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from axon_backend.errors import AxonInputError
+from axon_backend.imaging.ct import CTVolume, checked_ct
+from axon_backend.imaging.picture import FIELD_MM
+from axon_backend.imaging.radiograph import Radiograph, known_view, upright
+from axon_backend.imaging.raw_xray import RawXray
+from axon_backend.imaging.view import View
+
+_NO_SIZE = "no believable pixel size is known: the atlas's size is used"
+_BY_HAND = "corrected by hand:"
+_VIEW = f"{_BY_HAND} the view is "
+_PIXEL = f"{_BY_HAND} the pixel size is "
+_INVERTED = f"{_BY_HAND} the grey scale was inverted"
+_FLIPPED = f"{_BY_HAND} left and right were exchanged"
+
+PixelSize = float | tuple[float, float]
+
+
+def radiograph_from_pixels(
+    pixels: np.ndarray,
+    pixel_mm: PixelSize | None = None,
+    view: View | str | None = None,
+    *,
+    source: str = "",
+    assumptions: Sequence[str] = (),
+    invert: bool | None = None,
+) -> Radiograph:
+    """An X-ray from pixels as they are shown, treated as a picture file without tags is.
+
+    Args:
+        pixels: [row, col], right way up: row 0 Superior, column 0 the patient's Right (frontal) or
+            Anterior (lateral). Axes of length 1 before them are dropped.
+        pixel_mm: (row, col) in millimetres in the patient plane, one number for both, or None. A
+            size that no chest X-ray can have, or of exactly 1 mm, is not believed.
+        view: None is taken as PA.
+        source: a name for messages and records.
+        assumptions: what is known about how the pixels came here.
+        invert: True: the bones are dark as shown; False: bright; None: the layout decides.
+
+    Returns:
+        The X-ray with bright bones and without uniform borders, so that it may have fewer pixels.
+
+    Raises:
+        AxonInputError: it is not one grey chest X-ray, or the pixel size is no length.
+    """
+    name = source or "The X-ray"
+    array = np.asarray(pixels)
+    while array.ndim > 2 and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim != 2 or array.dtype.kind not in "uif":
+        raise AxonInputError(
+            f"{name} has the shape {' x '.join(map(str, array.shape))} of {array.dtype}, an X-ray "
+            "has rows and columns of grey numbers. Give the grey picture."
+        )
+    size = _pixel_size(pixel_mm, name)
+    # Hosts and files give 1 mm where they know nothing.
+    unit = size is not None and all(abs(mm - 1.0) < 1e-6 for mm in size)
+    if size is not None and (unit or not _plausible(array.shape, size)):
+        size = None
+    notes = [*assumptions, *([] if size else [_NO_SIZE])]
+    raw = RawXray(array.astype(np.float32), pixel_mm=size, notes=tuple(notes))
+    return upright(raw, known_view(view), invert, name, source)
+
+
+def ct_from_array(
+    hu: np.ndarray,
+    ijk_to_lps: np.ndarray,
+    source: str = "",
+    assumptions: Sequence[str] = (),
+) -> CTVolume:
+    """A CT from voxels in memory.
+
+    Args:
+        hu: [k, j, i].
+        ijk_to_lps: (4, 4), (i, j, k, 1) to LPS millimetres; any orientation.
+        source: a name for messages and records.
+        assumptions: what is known about how the voxels came here.
+
+    Raises:
+        AxonInputError: it is not one 3-D chest CT in HU.
+    """
+    name = source or "The CT"
+    voxels, affine = np.asarray(hu), np.asarray(ijk_to_lps, dtype=np.float64)
+    if voxels.ndim != 3 or voxels.dtype.kind not in "uif":
+        raise AxonInputError(
+            f"{name} has {voxels.ndim} axes of {voxels.dtype}, a CT has 3 of HU. Give one volume."
+        )
+    if affine.shape != (4, 4) or not np.allclose(affine[3], (0, 0, 0, 1)):
+        raise AxonInputError(
+            f"{name}: the geometry is not a 4 x 4 matrix with the last row 0, 0, 0, 1. Give the "
+            "map of voxel indices to millimetres."
+        )
+    return checked_ct(voxels, affine, name, source, tuple(assumptions))
+
+
+def corrected(
+    xray: Radiograph,
+    *,
+    view: View | str | None = None,
+    pixel_mm: PixelSize | None = None,
+    invert: bool | None = None,
+    flip_lr: bool | None = None,
+) -> Radiograph:
+    """The X-ray with what the user knows better; each correction stands in its assumptions.
+
+    Args:
+        view: the projection.
+        pixel_mm: (row, col) in millimetres in the patient plane, or one number for both.
+        invert: True inverts the grey scale as it is now.
+        flip_lr: True exchanges the picture's left and right as they are now.
+
+    Doing a correction twice undoes it where it is its own opposite.
+
+    Raises:
+        AxonInputError: the view is not known, or no chest X-ray has such a pixel size.
+    """
+    pixels, notes = xray.pixels, list(xray.assumptions)
+    known = known_view(view) or xray.view
+    if known is not xray.view:
+        notes = _noted(notes, _VIEW, f"{_VIEW}{known.value}, not {xray.view.value}")
+    size = xray.pixel_mm
+    if pixel_mm is not None:
+        size = _pixel_size(pixel_mm, xray.source or "The X-ray")
+        assert size is not None
+        if not _plausible(pixels.shape, size):
+            field = " x ".join(f"{n * mm:.0f}" for n, mm in zip(pixels.shape, size, strict=True))
+            raise AxonInputError(
+                f"With a pixel size of {size[0]:g} x {size[1]:g} mm the X-ray would show {field} "
+                f"mm, a chest X-ray shows {FIELD_MM[0]:.0f} to {FIELD_MM[1]:.0f} mm. Give the size "
+                "of a pixel in millimetres."
+            )
+        notes = _noted(notes, _PIXEL, f"{_PIXEL}{size[0]:g} x {size[1]:g} mm")
+    if invert:
+        pixels = pixels.max() + pixels.min() - pixels
+        notes = _switched(notes, _INVERTED)
+    if flip_lr:
+        pixels = pixels[:, ::-1]
+        notes = _switched(notes, _FLIPPED)
+    return replace(
+        xray,
+        pixels=np.ascontiguousarray(pixels),
+        pixel_mm=size,
+        view=known,
+        assumptions=tuple(notes),
+    )
+
+
+def _noted(notes: list[str], start: str, note: str) -> list[str]:
+    """With ``note`` in the place of an earlier one of its kind."""
+    return [n for n in notes if not n.startswith(start)] + [note]
+
+
+def _switched(notes: list[str], note: str) -> list[str]:
+    return [n for n in notes if n != note] if note in notes else [*notes, note]
+
+
+def _pixel_size(size: PixelSize | None, name: str) -> tuple[float, float] | None:
+    if size is None:
+        return None
+    try:
+        pair = np.broadcast_to(np.asarray(size, dtype=float), (2,))
+    except (TypeError, ValueError):
+        pair = np.full(2, np.nan)
+    if not np.isfinite(pair).all() or min(pair) <= 0:
+        raise AxonInputError(
+            f"{name}: the pixel size {size} is not one or two lengths above 0. Give millimetres, "
+            "for example 0.143."
+        )
+    return float(pair[0]), float(pair[1])
+
+
+def _plausible(shape: tuple[int, ...], size: tuple[float, float]) -> bool:
+    return all(FIELD_MM[0] <= n * mm <= FIELD_MM[1] for n, mm in zip(shape, size, strict=True))

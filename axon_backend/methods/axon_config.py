@@ -1,0 +1,127 @@
+"""Everything that makes an AXON model besides its weights, and the two presets."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+
+from axon_backend.diffusion.bridge import BrownianBridge
+from axon_backend.diffusion.gaussian import GaussianDiffusion
+from axon_backend.imaging.frame import HuWindow
+from axon_backend.networks.encoder import EncoderConfig
+from axon_backend.networks.srnet import SRConfig
+from axon_backend.networks.unet import UNetConfig
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the two diffusion stages are sampled; the defaults travel with a bundle.
+
+    Attributes:
+        coarse_steps, coarse_eta: of the bridge.
+        fine_steps, fine_sampler, fine_eta: of the prior.
+        fine_start: where on the prior's time axis stage 2 starts, in (0, 1]. 1 starts from pure
+            noise (the paper); less starts from the coarse volume with that much noise on it.
+        fine_draws: stage 2 is the mean over that many draws of its noise: what the draws agree on
+            stays, what is noise goes.
+        fine_scale: factor on the ControlNet's residuals.
+        fine_detail: how much of what stage 2 changed is kept: ``X + detail (Y - X)``.
+    """
+
+    coarse_steps: int = 10
+    coarse_eta: float = 1.0
+    fine_steps: int = 15
+    fine_sampler: str = "ddim"
+    fine_eta: float = 0.0
+    fine_start: float = 1.0
+    fine_draws: int = 1
+    fine_scale: float = 1.0
+    fine_detail: float = 1.0
+
+
+@dataclass(frozen=True)
+class AxonConfig:
+    """Everything that makes an AXON model besides its weights.
+
+    ``see_views``: beside F(x) and X^, the bridge and the ControlNet see the back-projected X-rays
+    and the back-projected difference between the X-rays and the projections of F(x) or X^.
+    """
+
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    coarse: UNetConfig = field(default_factory=UNetConfig)
+    bridge: BrownianBridge = field(default_factory=BrownianBridge)
+    prior: UNetConfig = field(default_factory=UNetConfig)
+    diffusion: GaussianDiffusion = field(default_factory=GaussianDiffusion)
+    sr: SRConfig = field(default_factory=SRConfig)
+    sampling: Sampling = field(default_factory=Sampling)
+    window: HuWindow = field(default_factory=HuWindow)
+    see_views: bool = True
+
+    def as_dict(self) -> dict:
+        """Plain types, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> AxonConfig:
+        """The inverse of :meth:`as_dict`; unknown keys are an error."""
+        parts = {
+            "encoder": EncoderConfig,
+            "coarse": UNetConfig,
+            "bridge": BrownianBridge,
+            "prior": UNetConfig,
+            "diffusion": GaussianDiffusion,
+            "sr": SRConfig,
+            "sampling": Sampling,
+            "window": HuWindow,
+        }
+        built = {}
+        for key, value in values.items():
+            if key in parts:
+                fields = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+                built[key] = parts[key](**fields)
+            else:
+                built[key] = value
+        return cls(**built)
+
+
+def preview() -> AxonConfig:
+    """The shipped model: 64^3 -> 128^3, made for CPUs."""
+    # ysubx: an untrained bridge returns F(x) from any number of steps, so that a short training can
+    # only add to it; grad has to learn to remove the bridge's own noise first.
+    return AxonConfig(
+        bridge=BrownianBridge(variance=0.1, objective="ysubx"),
+        sampling=Sampling(coarse_steps=1, fine_steps=1, fine_start=0.06, fine_draws=4),
+    )
+
+
+def paper() -> AxonConfig:
+    """The paper's model: 1024^2 -> 128^3 -> 256^3, 64 base channels, attention at 16^3 and 8^3."""
+    unet = UNetConfig(
+        channels=(64, 128, 192, 256, 256),
+        attention=(False, False, False, True, True),
+        blocks=1,
+        patch=1,
+        groups=32,
+        head_channels=64,
+    )
+    return AxonConfig(
+        encoder=EncoderConfig(
+            size=128,
+            view_size=1024,
+            channels=(16, 32, 64, 128, 192, 256),
+            features=1,
+            lifting="reshape",
+            trunk=(),
+            from_mean=False,
+        ),
+        coarse=unet,
+        bridge=BrownianBridge(variance=1.0),
+        prior=unet,
+        diffusion=GaussianDiffusion(prediction="epsilon"),
+        sr=SRConfig(gamma=2),
+        sampling=Sampling(fine_steps=50),
+        window=HuWindow(-100.0, 900.0),
+        see_views=False,
+    )
+
+
+PRESETS = {"preview": preview, "paper": paper}

@@ -1,0 +1,140 @@
+"""How the patient stands in the beam: six degrees of freedom and the tube's distance.
+
+A pose carries a CT point to where that point is in the canonical beam frame, in which source and
+detector stand still (``AcquisitionGeometry.of_frame``). Both are LPS millimetres. With ``c`` the
+thorax frame's centre, ``x' = R (x - c) + c + t`` and ``R = R_SI R_AP R_LR``. Angles follow the
+right-hand rule about the LPS axes, which means
+
+===================== ============================== =====================================
+positive              the patient                    the picture
+===================== ============================== =====================================
+LR rotation (about x) bows: the head tips forwards   lateral: the top turns to the viewer's left
+AP rotation (about y) leans: the head tips to the    frontal: the top turns to the viewer's right
+                      patient's left                 (clockwise)
+SI rotation (about z) turns the front of the body    frontal: what lies in front (sternum, heart)
+                      to the patient's left          moves to the viewer's right
+x translation         moves to the patient's left    frontal: moves to the viewer's right
+y translation         moves backwards                lateral: moves to the viewer's right
+z translation         moves up                       both: moves up
+===================== ============================== =====================================
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from axon_backend.errors import AxonInputError
+from axon_backend.imaging.frame import ThoraxFrame
+from axon_backend.imaging.view import View
+from axon_backend.physics.geometry import (
+    DEFAULT_SID_MM,
+    DEFAULT_SOD_MM,
+    AcquisitionGeometry,
+    rotation_matrix,
+)
+
+# From the middle of the chest to the detector, whatever the tube's distance.
+BEHIND_PATIENT_MM = DEFAULT_SID_MM - DEFAULT_SOD_MM
+# The tube's focal spot must stay well outside the body.
+LEAST_SID_MM = 600.0
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where the patient is and how far the tube.
+
+    Attributes:
+        rotation_deg: about the left-right, antero-posterior and superior-inferior axes (LPS x, y,
+            z) through the frame's centre, applied in that order; degrees.
+        translation_mm: LPS x, y, z, after the rotation.
+        sid_mm: source to image distance; the SOD is 200 mm less.
+
+    Raises:
+        AxonInputError: a number is not finite, or the tube stands in the patient.
+    """
+
+    rotation_deg: Triple = (0.0, 0.0, 0.0)
+    translation_mm: Triple = (0.0, 0.0, 0.0)
+    sid_mm: float = DEFAULT_SID_MM
+
+    def __post_init__(self) -> None:
+        for name in ("rotation_deg", "translation_mm"):
+            values = tuple(float(v) for v in getattr(self, name))
+            if len(values) != 3 or not all(map(math.isfinite, values)):
+                raise AxonInputError(
+                    f"The pose's {name} is {values}; it is three finite numbers. Reset the pose."
+                )
+            object.__setattr__(self, name, values)
+        object.__setattr__(self, "sid_mm", float(self.sid_mm))
+        if not (math.isfinite(self.sid_mm) and self.sid_mm >= LEAST_SID_MM):
+            raise AxonInputError(
+                f"The tube's distance is {self.sid_mm:g} mm; it is at least {LEAST_SID_MM:g} mm, "
+                f"usually {DEFAULT_SID_MM:g} mm."
+            )
+
+    def matrix(self, centre_mm: Triple | np.ndarray) -> np.ndarray:
+        """(4, 4) float64: a CT point (x, y, z, 1) to the canonical beam frame, LPS mm.
+
+        ``centre_mm`` is the fixed point of the rotation, as a rule the thorax frame's centre.
+        """
+        centre = np.asarray(centre_mm, dtype=np.float64)
+        matrix = np.eye(4)
+        matrix[:3, :3] = rotation_matrix(*self.rotation_deg)
+        matrix[:3, 3] = centre + self.translation_mm - matrix[:3, :3] @ centre
+        return matrix
+
+    def geometry(self, frame: ThoraxFrame, view: View) -> AcquisitionGeometry:
+        """The exposure that shows the unmoved CT as the canonical one shows the moved CT."""
+        canonical = AcquisitionGeometry.of_frame(
+            frame, view, sid_mm=self.sid_mm, sod_mm=self.sid_mm - BEHIND_PATIENT_MM
+        )
+        if not self.moves_patient:
+            return canonical
+        return canonical.moved(np.linalg.inv(self.matrix(frame.center_mm)))
+
+    @property
+    def moves_patient(self) -> bool:
+        """True where any rotation or translation is not zero."""
+        return any(self.rotation_deg) or any(self.translation_mm)
+
+    @property
+    def is_identity(self) -> bool:
+        """True for the canonical pose at the canonical distance."""
+        return not self.moves_patient and self.sid_mm == DEFAULT_SID_MM
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: the attributes by name, tuples as lists."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Pose:
+        """From :meth:`as_dict`; what is missing takes its default.
+
+        Raises:
+            AxonInputError: a name is unknown or a value is not a number.
+        """
+        known = {f.name for f in fields(cls)}
+        try:
+            unknown = sorted(set(values) - known)
+            if unknown:
+                raise AxonInputError(
+                    f"The pose has no {', '.join(unknown)}; it has {', '.join(sorted(known))}."
+                )
+            given: dict[str, Any] = {
+                k: float(v) if k == "sid_mm" else tuple(v) for k, v in values.items()
+            }
+            return cls(**given)
+        except AxonInputError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise AxonInputError(
+                f"The pose {values!r} cannot be read ({error}); it holds three angles, three "
+                "translations and a distance. Reset the pose."
+            ) from None

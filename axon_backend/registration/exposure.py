@@ -1,0 +1,85 @@
+"""One X-ray against the radiographs of a CT in trial poses, with a gradient to the pose."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from axon_backend.imaging.frame import ThoraxFrame
+from axon_backend.physics.drr import project_rays
+from axon_backend.physics.pose import Pose
+from axon_backend.physics.reduced import UNSHARED_PIXELS, AttenuationGrid
+from axon_backend.registration.place import PlacedView
+from axon_backend.registration.similarity import agreement, local_contrast
+
+# The CT's upper and lower ends count less and less over this many mm, because the X-ray shows
+# more of the patient there.
+END_MM = 10.0
+
+
+def rotation(angles_deg: torch.Tensor) -> torch.Tensor:
+    """(3, 3) ``R_SI R_AP R_LR`` of (3,) degrees, as ``physics.geometry.rotation_matrix``, with a
+    gradient."""
+    angles = torch.deg2rad(angles_deg)
+    (cx, cy, cz), (sx, sy, sz) = angles.cos(), angles.sin()
+    rows = [
+        [cy * cz, sx * sy * cz - cx * sz, cx * sy * cz + sx * sz],
+        [cy * sz, sx * sy * sz + cx * cz, cx * sy * sz - sx * cz],
+        [-sy, sx * cy, cx * cy],
+    ]
+    return torch.stack([torch.stack(row) for row in rows])
+
+
+class Exposure:
+    """One X-ray at one resolution, ready to be compared with the DRR of any pose.
+
+    Args:
+        placed: the X-ray on the canonical grid.
+        grid: the CT's attenuation; its device is where all is computed.
+        frame: poses turn about its centre.
+        sid_mm: distance of the tube.
+        size: side of the pictures compared.
+    """
+
+    def __init__(
+        self,
+        placed: PlacedView,
+        grid: AttenuationGrid,
+        frame: ThoraxFrame,
+        sid_mm: float,
+        size: int,
+    ) -> None:
+        def tensor(values: object) -> torch.Tensor:
+            return torch.as_tensor(np.asarray(values, np.float32), device=grid.mu.device)
+
+        geometry = Pose(sid_mm=sid_mm).geometry(frame, placed.view)
+        self.grid, self.axis = grid, int(np.argmax(np.abs(geometry.ray)))
+        self.origin, self.spacing = tensor(grid.origin_mm), tensor(grid.spacing_mm)
+        self.centre = tensor(frame.center_mm)
+        # The canonical beam, from the frame's centre.
+        self.source = tensor(geometry.source_mm - np.asarray(frame.center_mm))
+        self.points = tensor(geometry.picture_points(size, size) - np.asarray(frame.center_mm))
+        self.picture = F.adaptive_avg_pool2d(tensor(placed.pixels)[None], size)[0]
+        self.weight = (F.adaptive_avg_pool2d(tensor(placed.valid)[None], size)[0] > 0.99).float()
+
+    def agreement(self, parameters: torch.Tensor) -> torch.Tensor:
+        """Of the X-ray with the DRR of the pose (6,): degrees, then mm; a scalar in [-1, 1]."""
+        turn, shift = rotation(parameters[:3]), parameters[3:]
+        # The patient moved by x -> R x + t is the beam moved by x -> R^T (x - t).
+        points = (self.points - shift) @ turn + self.centre
+        source = (self.source - shift) @ turn + self.centre
+        volume = (self.grid.mu, self.origin, self.spacing)
+        rows = max(1, UNSHARED_PIXELS // points.shape[1])
+        drr = torch.cat(
+            [project_rays(*volume, source, some, self.axis) for some in points.split(rows)]
+        )
+        z = points[..., 2].detach()
+        bottom = self.origin[2] - 0.5 * self.spacing[2]
+        top = bottom + self.spacing[2] * self.grid.mu.shape[0]
+        inside = ((z - bottom) / END_MM).clamp(0, 1) * ((top - z) / END_MM).clamp(0, 1)
+        weight = self.weight * inside
+        covered = weight.sum() / self.weight.sum().clamp_min(1)
+        fixed = local_contrast(self.picture, weight)
+        score = agreement(local_contrast(drr, weight), fixed, weight)
+        return score * (0.5 + 0.5 * covered)  # what is left out counts against the pose

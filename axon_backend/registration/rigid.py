@@ -1,0 +1,236 @@
+"""The patient's pose in six degrees of freedom, from one or two placed X-rays and the CT.
+
+The CT's radiograph is rendered in a trial pose and compared with each X-ray; the renderer gives
+the gradient of their agreement to the pose (as in DiffDRR, Gopalakrishnan and Golland 2022), and
+Adam climbs it, from several starts, coarse to fine. Both views move together: they were taken
+of one patient.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.imaging.ct import CTVolume
+from axon_backend.imaging.frame import ThoraxFrame
+from axon_backend.physics.pose import Pose
+from axon_backend.physics.reduced import AttenuationGrid
+from axon_backend.registration.exposure import Exposure
+from axon_backend.registration.place import PlacedView
+from axon_backend.registration.planar import WORKING_SIZE, check_picture
+from axon_backend.registration.quality import RegistrationQuality, assess
+from axon_backend.registration.resample import resample_picture
+
+# One unit of each parameter: a degree moves the edge of a chest by about 2 mm too.
+UNITS = (1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
+# Random starts, tried at the coarsest level, reach this far from the given one (degrees, mm).
+REACH = (10.0, 10.0, 10.0, 30.0, 30.0, 30.0)
+CANDIDATES = 64
+# No patient stands further from the canonical pose; a search that ends there went astray.
+MOST_TURN_DEG, MOST_SHIFT_MM = 30.0, 100.0
+
+
+@dataclass(frozen=True)
+class Level:
+    """One resolution of the search: picture side, voxels along the volume's longest side, how
+    many of the best poses so far are followed, for how many steps, with what first step (units)."""
+
+    pixels: int
+    voxels: int
+    follow: int
+    steps: int
+    rate: float
+
+
+LEVELS = (Level(48, 64, 4, 30, 1.0), Level(96, 64, 2, 20, 0.4), Level(160, 96, 1, 20, 0.15))
+
+
+@dataclass(frozen=True)
+class PoseRegistration:
+    """A pose that was searched for.
+
+    Attributes:
+        pose: the best pose found; the start where nothing better was found.
+        quality: by role, of the X-ray against the DRR in that pose.
+        history: (step, agreement): the best agreement so far at that step's resolution, in
+            [-1, 1]; it may fall where the resolution changes.
+        improved: False where the start was kept.
+    """
+
+    pose: Pose
+    quality: dict[str, RegistrationQuality]
+    history: list[tuple[int, float]]
+    improved: bool = True
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know, in plain words."""
+        notes = [f"{role}: {w}" for role, q in self.quality.items() for w in q.warnings]
+        if not self.improved:
+            notes.append("no pose was found that agrees better than the one it started from")
+        return tuple(notes)
+
+
+def register_pose(
+    placed: Mapping[str, PlacedView],
+    ct: CTVolume,
+    frame: ThoraxFrame,
+    *,
+    start: Pose | None = None,
+    progress: Callable[[int, int, float], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+) -> PoseRegistration:
+    """Find how the patient stood.
+
+    Args:
+        placed: one or two views on the canonical grid, by role. Two views at right angles fix
+            all six degrees of freedom; one leaves the depth along its beam loose.
+        ct: the patient's CT.
+        frame: its thorax frame.
+        start: where to search around; its distance of the tube is kept. None is the CT as it
+            lies.
+        progress: called as ``progress(step, total, agreement)`` after every step.
+        cancelled: asked before every step; True stops with :class:`Cancelled`.
+        seed: of the random starts; the same seed gives the same pose on one machine.
+        device: where to compute.
+
+    Returns:
+        The pose with its quality. A poor one is returned too, with a warning.
+
+    Raises:
+        AxonInputError: no view was given, one is blank, or the frame does not lie in the CT.
+        Cancelled: ``cancelled()`` was true.
+
+    An X-ray that ``place_view`` has brought into place has lost the part of the pose that moves
+    or turns the picture in its own plane; what is found is the rest, and ``place_view(pose=...)``
+    may then place it more closely.
+    """
+    if not placed:
+        raise AxonInputError("No X-ray was given to find the pose by. Load one and register it.")
+    for role, view in placed.items():
+        check_picture(view.pixels, f"The {role} X-ray")
+        if not view.valid.any():
+            raise AxonInputError(
+                f"The {role} X-ray lies outside the chest's field of view. Move it back first."
+            )
+    start = start or Pose()
+    units = torch.tensor(UNITS, device=device)
+    first = torch.tensor([*start.rotation_deg, *start.translation_mm], device=device) / units
+    full = AttenuationGrid.of_ct(ct, device)
+    grids = {n: full.reduced(n) for n in {level.voxels for level in LEVELS}}
+    check_picture(
+        grids[LEVELS[0].voxels].project(start.geometry(frame, view.view), 64).cpu().numpy(),
+        "The CT's DRR (does the frame lie in the CT, and the CT in the beam?)",
+    )
+    steps = _Steps(progress, cancelled)
+
+    def agreement_at(level: Level) -> _Agreement:
+        exposures = [
+            Exposure(view, grids[level.voxels], frame, start.sid_mm, level.pixels)
+            for view in placed.values()
+        ]
+        return lambda x: torch.stack([e.agreement(x * units) for e in exposures]).mean()
+
+    score_of = agreement_at(LEVELS[0])
+    tries = []
+    for offset in np.random.default_rng(seed).uniform(-1, 1, (CANDIDATES, 6)) * REACH:
+        steps.begin()
+        x = first + torch.as_tensor(offset, dtype=first.dtype, device=device) / units
+        with torch.no_grad():
+            tries.append((float(score_of(x)), x))
+        steps.end(tries[-1][0])
+    # The given start is always followed, whatever the others promise.
+    starts = [first, *(x for _, x in sorted(tries, key=_by_score))]
+    for level in LEVELS:
+        score_of = agreement_at(level)
+        found = [_climb(score_of, x, level, steps) for x in starts[: level.follow]]
+        kept = [x for _, x in sorted(found, key=_by_score) if _plausible(x * units)]
+        starts = kept or [first]
+        steps.best = -1.0  # of the next resolution
+    with torch.no_grad():
+        improved = bool(score_of(starts[0]) > score_of(first))
+    pose = start
+    if improved:
+        values = (starts[0] * units).tolist()
+        pose = Pose(tuple(values[:3]), tuple(values[3:]), start.sid_mm)
+    return PoseRegistration(pose, _qualities(placed, full, frame, pose), steps.history, improved)
+
+
+_Agreement = Callable[[torch.Tensor], torch.Tensor]
+
+
+class _Steps:
+    """Counts the steps, tells of them, and stops between two of them."""
+
+    def __init__(
+        self,
+        progress: Callable[[int, int, float], None] | None,
+        cancelled: Callable[[], bool] | None,
+    ) -> None:
+        self.progress, self.cancelled = progress, cancelled
+        self.total = CANDIDATES + sum(level.follow * level.steps for level in LEVELS)
+        self.history: list[tuple[int, float]] = []
+        self.best = -1.0
+
+    def begin(self) -> None:
+        if self.cancelled is not None and self.cancelled():
+            raise Cancelled(f"stopped before step {len(self.history) + 1} of {self.total}")
+
+    def end(self, score: float) -> None:
+        self.best = max(self.best, score)
+        self.history.append((len(self.history) + 1, self.best))
+        if self.progress is not None:
+            self.progress(len(self.history), self.total, self.best)
+
+
+def _by_score(found: tuple[float, torch.Tensor]) -> float:
+    return -found[0]
+
+
+def _climb(
+    score_of: _Agreement, start: torch.Tensor, level: Level, steps: _Steps
+) -> tuple[float, torch.Tensor]:
+    """The best parameters that Adam passes through; its rate falls along a cosine to a tenth."""
+    x = start.clone().requires_grad_(True)
+    adam = torch.optim.Adam([x], level.rate, betas=(0.8, 0.95))
+    best = (-math.inf, start)
+    for i in range(level.steps):
+        steps.begin()
+        cosine = 0.5 * (1 + math.cos(math.pi * i / level.steps))
+        adam.param_groups[0]["lr"] = level.rate * (0.1 + 0.9 * cosine)
+        score = score_of(x)
+        if score.item() > best[0]:
+            best = (score.item(), x.detach().clone())
+        adam.zero_grad()
+        (-score).backward()
+        adam.step()
+        steps.end(score.item())
+    return best
+
+
+def _plausible(parameters: torch.Tensor) -> bool:
+    return bool(
+        parameters[:3].abs().max() <= MOST_TURN_DEG and parameters[3:].abs().max() <= MOST_SHIFT_MM
+    )
+
+
+def _qualities(
+    placed: Mapping[str, PlacedView], full: AttenuationGrid, frame: ThoraxFrame, pose: Pose
+) -> dict[str, RegistrationQuality]:
+    result = {}
+    for role, view in placed.items():
+        with torch.inference_mode():
+            drr = full.project(pose.geometry(frame, view.view), WORKING_SIZE).cpu().numpy()
+        n = view.pixels.shape[0]
+        whole = np.array([[n, 0, -0.5], [0, n, -0.5], [0, 0, 1.0]])
+        pixels = resample_picture(view.pixels, whole, WORKING_SIZE)[0]
+        valid = resample_picture(view.valid.astype(np.float32), whole, WORKING_SIZE)[0] > 0.99
+        result[role] = assess(pixels, drr, valid)
+    return result
