@@ -31,6 +31,19 @@ def rotation(angles_deg: torch.Tensor) -> torch.Tensor:
     return torch.stack([torch.stack(row) for row in rows])
 
 
+def planar_matrix(shift: torch.Tensor) -> torch.Tensor:
+    """(3, 3) similarity of the canonical view's plane, in mm from its middle.
+
+    ``shift`` is (4,): degrees clockwise as seen, per cent larger (of the logarithm), mm to the
+    viewer's right, mm down. What the X-ray shows at ``x`` belongs to ``matrix x``.
+    """
+    angle, scale = torch.deg2rad(shift[0]), torch.exp(0.01 * shift[1])
+    c, s = scale * angle.cos(), scale * angle.sin()
+    zero, one = torch.zeros_like(c), torch.ones_like(c)
+    rows = [[c, -s, shift[2]], [s, c, shift[3]], [zero, zero, one]]
+    return torch.stack([torch.stack(row) for row in rows])
+
+
 class Exposure:
     """One X-ray at one resolution, ready to be compared with the DRR of any pose.
 
@@ -54,21 +67,33 @@ class Exposure:
             return torch.as_tensor(np.asarray(values, np.float32), device=grid.mu.device)
 
         geometry = Pose(sid_mm=sid_mm).geometry(frame, placed.view)
+        self.extent_mm = geometry.extent_mm
         self.grid, self.axis = grid, int(np.argmax(np.abs(geometry.ray)))
         self.origin, self.spacing = tensor(grid.origin_mm), tensor(grid.spacing_mm)
         self.centre = tensor(frame.center_mm)
         # The canonical beam, from the frame's centre.
         self.source = tensor(geometry.source_mm - np.asarray(frame.center_mm))
-        self.points = tensor(geometry.picture_points(size, size) - np.asarray(frame.center_mm))
+        across, down = ((np.arange(size) + 0.5) / size - 0.5 for _ in range(2))
+        u, v = np.meshgrid(across * geometry.extent_mm[0], down * geometry.extent_mm[1])
+        self.u, self.v = tensor(u), tensor(v)
+        self.plane = tensor([geometry.column, geometry.row])
         self.picture = F.adaptive_avg_pool2d(tensor(placed.pixels)[None], size)[0]
         self.weight = (F.adaptive_avg_pool2d(tensor(placed.valid)[None], size)[0] > 0.99).float()
 
-    def agreement(self, parameters: torch.Tensor) -> torch.Tensor:
-        """Of the X-ray with the DRR of the pose (6,): degrees, then mm; a scalar in [-1, 1]."""
-        turn, shift = rotation(parameters[:3]), parameters[3:]
+    def agreement(self, pose: torch.Tensor, shift: torch.Tensor | None = None) -> torch.Tensor:
+        """Of the X-ray with the DRR of a pose; a scalar in [-1, 1].
+
+        Args:
+            pose: (6,) degrees, then mm.
+            shift: (4,) a movement of the X-ray in its own plane, see :func:`planar_matrix`.
+        """
+        turn, away = rotation(pose[:3]), pose[3:]
+        flat = torch.stack([self.u, self.v, torch.ones_like(self.u)], -1)
+        if shift is not None:
+            flat = flat @ planar_matrix(shift).T
         # The patient moved by x -> R x + t is the beam moved by x -> R^T (x - t).
-        points = (self.points - shift) @ turn + self.centre
-        source = (self.source - shift) @ turn + self.centre
+        points = (flat[..., :2] @ self.plane - away) @ turn + self.centre
+        source = (self.source - away) @ turn + self.centre
         volume = (self.grid.mu, self.origin, self.spacing)
         rows = max(1, UNSHARED_PIXELS // points.shape[1])
         drr = torch.cat(

@@ -4,13 +4,18 @@ The CT's radiograph is rendered in a trial pose and compared with each X-ray; th
 the gradient of their agreement to the pose (as in DiffDRR, Gopalakrishnan and Golland 2022), and
 Adam climbs it, from several starts, coarse to fine. Both views move together: they were taken
 of one patient.
+
+Where an X-ray lies in the plane was itself searched for, or set by hand, before the pose was
+known, and a patient who leans in the one view bows or turns in the other. So a placed X-ray
+may turn, grow and shift in its plane while the pose is sought; holding it there halves the
+rotations found.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -20,14 +25,15 @@ from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.physics.pose import Pose
 from axon_backend.physics.reduced import AttenuationGrid
-from axon_backend.registration.exposure import Exposure
+from axon_backend.registration.exposure import Exposure, planar_matrix
 from axon_backend.registration.place import PlacedView
 from axon_backend.registration.planar import WORKING_SIZE, check_picture
 from axon_backend.registration.quality import RegistrationQuality, assess
 from axon_backend.registration.resample import resample_picture
 
-# One unit of each parameter: a degree moves the edge of a chest by about 2 mm too.
+# One unit of each parameter: a degree or 1.5 % moves the edge of a chest by about 2 mm too.
 UNITS = (1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
+PLANAR_UNITS = (1.0, 1.5, 2.0, 2.0)
 # Random starts, tried at the coarsest level, reach this far from the given one (degrees, mm).
 REACH = (10.0, 10.0, 10.0, 30.0, 30.0, 30.0)
 CANDIDATES = 64
@@ -60,12 +66,15 @@ class PoseRegistration:
         history: (step, agreement): the best agreement so far at that step's resolution, in
             [-1, 1]; it may fall where the resolution changes.
         improved: False where the start was kept.
+        matrices: by role, (3, 3) placements that go with the pose, like
+            ``PlacedView.registration.matrix``, for the X-rays that moved in their plane.
     """
 
     pose: Pose
     quality: dict[str, RegistrationQuality]
     history: list[tuple[int, float]]
     improved: bool = True
+    matrices: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -86,6 +95,7 @@ def register_pose(
     cancelled: Callable[[], bool] | None = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
+    hold: Collection[str] = (),
 ) -> PoseRegistration:
     """Find how the patient stood.
 
@@ -100,6 +110,7 @@ def register_pose(
         cancelled: asked before every step; True stops with :class:`Cancelled`.
         seed: of the random starts; the same seed gives the same pose on one machine.
         device: where to compute.
+        hold: roles of X-rays whose placement is certain and stays; a DRR's always does.
 
     Returns:
         The pose with its quality. A poor one is returned too, with a warning.
@@ -107,10 +118,6 @@ def register_pose(
     Raises:
         AxonInputError: no view was given, one is blank, or the frame does not lie in the CT.
         Cancelled: ``cancelled()`` was true.
-
-    An X-ray that ``place_view`` has brought into place has lost the part of the pose that moves
-    or turns the picture in its own plane; what is found is the rest, and ``place_view(pose=...)``
-    may then place it more closely.
     """
     if not placed:
         raise AxonInputError("No X-ray was given to find the pose by. Load one and register it.")
@@ -121,8 +128,11 @@ def register_pose(
                 f"The {role} X-ray lies outside the chest's field of view. Move it back first."
             )
     start = start or Pose()
-    units = torch.tensor(UNITS, device=device)
-    first = torch.tensor([*start.rotation_deg, *start.translation_mm], device=device) / units
+    free = [r for r, view in placed.items() if view.registration is not None and r not in hold]
+    units = torch.tensor([*UNITS, *(PLANAR_UNITS * len(free))], device=device)
+    first = torch.zeros(len(units), device=device)
+    first[:6] = torch.tensor([*start.rotation_deg, *start.translation_mm], device=device)
+    first = first / units
     full = AttenuationGrid.of_ct(ct, device)
     grids = {n: full.reduced(n) for n in {level.voxels for level in LEVELS}}
     check_picture(
@@ -132,17 +142,27 @@ def register_pose(
     steps = _Steps(progress, cancelled)
 
     def agreement_at(level: Level) -> _Agreement:
-        exposures = [
-            Exposure(view, grids[level.voxels], frame, start.sid_mm, level.pixels)
-            for view in placed.values()
-        ]
-        return lambda x: torch.stack([e.agreement(x * units) for e in exposures]).mean()
+        exposures = {
+            role: Exposure(view, grids[level.voxels], frame, start.sid_mm, level.pixels)
+            for role, view in placed.items()
+        }
+
+        def score_of(x: torch.Tensor) -> torch.Tensor:
+            pose, shifts = _split(x * units, free)
+            return torch.stack(
+                [e.agreement(pose, shifts.get(r)) for r, e in exposures.items()]
+            ).mean()
+
+        return score_of
 
     score_of = agreement_at(LEVELS[0])
+    # X-rays that lie in their place already say where the patient is.
+    reach = REACH if len(free) < len(placed) else (*REACH[:3], 0.0, 0.0, 0.0)
     tries = []
-    for offset in np.random.default_rng(seed).uniform(-1, 1, (CANDIDATES, 6)) * REACH:
+    for offset in np.random.default_rng(seed).uniform(-1, 1, (CANDIDATES, 6)) * reach:
         steps.begin()
-        x = first + torch.as_tensor(offset, dtype=first.dtype, device=device) / units
+        x = first.clone()
+        x[:6] += torch.as_tensor(offset, dtype=x.dtype, device=device) / units[:6]
         with torch.no_grad():
             tries.append((float(score_of(x)), x))
         steps.end(tries[-1][0])
@@ -156,11 +176,17 @@ def register_pose(
         steps.best = -1.0  # of the next resolution
     with torch.no_grad():
         improved = bool(score_of(starts[0]) > score_of(first))
-    pose = start
-    if improved:
-        values = (starts[0] * units).tolist()
-        pose = Pose(tuple(values[:3]), tuple(values[3:]), start.sid_mm)
-    return PoseRegistration(pose, _qualities(placed, full, frame, pose), steps.history, improved)
+    found_pose, found_shifts = _split((starts[0] if improved else first) * units, free)
+    values = found_pose.tolist()
+    pose = Pose(tuple(values[:3]), tuple(values[3:]), start.sid_mm) if improved else start
+    back = {role: _back(shift, pose, frame, placed[role]) for role, shift in found_shifts.items()}
+    matrices = {
+        role: view.registration.matrix @ back[role]
+        for role, view in placed.items()
+        if role in back and view.registration is not None
+    }
+    quality = {role: _quality(v, full, frame, pose, back.get(role)) for role, v in placed.items()}
+    return PoseRegistration(pose, quality, steps.history, improved, matrices)
 
 
 _Agreement = Callable[[torch.Tensor], torch.Tensor]
@@ -215,22 +241,40 @@ def _climb(
     return best
 
 
+def _split(
+    parameters: torch.Tensor, free: list[str]
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """The pose (6,) and the planar movement (4,) of each X-ray that is free to move."""
+    shifts = parameters[6:].split(4) if free else ()
+    return parameters[:6], dict(zip(free, shifts, strict=True))
+
+
 def _plausible(parameters: torch.Tensor) -> bool:
-    return bool(
-        parameters[:3].abs().max() <= MOST_TURN_DEG and parameters[3:].abs().max() <= MOST_SHIFT_MM
-    )
+    turn, shift = parameters[:3].abs().max(), parameters[3:6].abs().max()
+    return bool(turn <= MOST_TURN_DEG and shift <= MOST_SHIFT_MM)
 
 
-def _qualities(
-    placed: Mapping[str, PlacedView], full: AttenuationGrid, frame: ThoraxFrame, pose: Pose
-) -> dict[str, RegistrationQuality]:
-    result = {}
-    for role, view in placed.items():
-        with torch.inference_mode():
-            drr = full.project(pose.geometry(frame, view.view), WORKING_SIZE).cpu().numpy()
-        n = view.pixels.shape[0]
-        whole = np.array([[n, 0, -0.5], [0, n, -0.5], [0, 0, 1.0]])
-        pixels = resample_picture(view.pixels, whole, WORKING_SIZE)[0]
-        valid = resample_picture(view.valid.astype(np.float32), whole, WORKING_SIZE)[0] > 0.99
-        result[role] = assess(pixels, drr, valid)
-    return result
+def _back(shift: torch.Tensor, pose: Pose, frame: ThoraxFrame, placed: PlacedView) -> np.ndarray:
+    """(3, 3), canonical view in [0, 1]^2 -> where in the placed picture it is, in [0, 1]^2."""
+    width, height = pose.geometry(frame, placed.view).extent_mm
+    to_mm = np.array([[width, 0, -width / 2], [0, height, -height / 2], [0, 0, 1]])
+    moved = planar_matrix(shift.double()).cpu().numpy()
+    return np.linalg.inv(to_mm) @ np.linalg.inv(moved) @ to_mm
+
+
+def _quality(
+    placed: PlacedView,
+    full: AttenuationGrid,
+    frame: ThoraxFrame,
+    pose: Pose,
+    back: np.ndarray | None,
+) -> RegistrationQuality:
+    with torch.inference_mode():
+        drr = full.project(pose.geometry(frame, placed.view), WORKING_SIZE).cpu().numpy()
+    n = placed.pixels.shape[0]
+    matrix = np.array([[n, 0, -0.5], [0, n, -0.5], [0, 0, 1.0]])
+    if back is not None:
+        matrix = matrix @ back
+    pixels, inside = resample_picture(placed.pixels, matrix, WORKING_SIZE)
+    valid = resample_picture(placed.valid.astype(np.float32), matrix, WORKING_SIZE)[0] > 0.99
+    return assess(pixels, drr, valid & inside)

@@ -1,0 +1,97 @@
+"""Landmarks, and the search on one button: found, cancelled, cut short."""
+
+import numpy as np
+import pytest
+
+
+def test_landmarks_bring_the_xray_where_its_points_say(host, slicer, opened, ui, composite, settle):
+    from AXONReconstructionLib.picture_geometry import fieldOf
+
+    field, node = fieldOf(opened.drr), opened.parameterNode
+    spots = ((-60, 60), (70, 50), (0, -80))
+    places = np.array([field.centre + a * field.right + b * field.up for a, b in spots])
+    wanted = places + 12 * field.right - 7 * field.up
+    interaction = slicer.app.applicationLogic().GetInteractionNode()
+    assert not ui.fitPointsButton.enabled
+    ui.landmarksBox.collapsed = False
+    host.click(ui.addXrayPointButton)
+    assert interaction.GetCurrentInteractionMode() == interaction.Place
+    assert composite.GetBackgroundVolumeID() == opened.xray.GetID()
+    assert composite.GetForegroundVolumeID() is None
+    for point in places:
+        node.xrayLandmarks.AddControlPointWorld(*point)
+    assert "3 on the X-ray, 0" in ui.pairsLabel.text and not ui.fitPointsButton.enabled
+    host.click(ui.addDrrPointButton)
+    assert not ui.addXrayPointButton.checked
+    assert composite.GetBackgroundVolumeID() == opened.drr.GetID()
+    for point in wanted:
+        node.drrLandmarks.AddControlPointWorld(*point)
+    assert ui.pairsLabel.text == "3 pairs: ready to fit."
+    host.click(ui.fitPointsButton)
+    settle()
+    assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
+    assert ui.acrossSlider.value == pytest.approx(12, abs=0.2)
+    assert ui.upSlider.value == pytest.approx(-7, abs=0.2)
+    # The points on the X-ray went with it.
+    found = slicer.util.arrayFromMarkupsControlPoints(node.xrayLandmarks, world=True)
+    assert np.allclose(found, wanted, atol=0.5)
+    host.click(ui.undoButton)
+    assert ui.acrossSlider.value == pytest.approx(0, abs=1e-6)
+    host.click(ui.clearPointsButton)
+    assert node.xrayLandmarks.GetNumberOfControlPoints() == 0
+
+
+def test_auto_register_finds_the_place_in_one_step_of_undo(host, opened, ui, settle, place):
+    ui.acrossSlider.value, ui.upSlider.value = 25.0, 15.0
+    settle()
+    away, worse = place(), opened.fit.quality["frontal"]["ncc"]
+    host.click(ui.registerButton)
+    assert ui.registerButton.text == "Cancel" and ui.registerProgress.visible
+    assert not ui.undoButton.enabled and not ui.acceptButton.enabled
+    assert not ui.acrossSlider.enabled
+    settle()
+    assert ui.registerButton.text == "Auto-register" and not ui.registerProgress.visible
+    assert opened.fit.quality["frontal"]["ncc"] > max(worse, 0.9)
+    assert abs(ui.acrossSlider.value) < 3 and abs(ui.upSlider.value) < 3
+    assert "automatic registration" in ui.undoButton.toolTip
+    host.click(ui.undoButton)
+    assert np.allclose(place(), away)
+
+
+def test_a_cancelled_search_leaves_the_xray_where_it_was(
+    host, panel, opened, ui, ct, settle, place, message
+):
+    ui.methodBox.currentIndex = 1
+    settle()
+    before = place()
+    host.click(ui.registerButton)
+    host.process_events(0.05)
+    host.click(ui.registerButton)
+    settle()
+    assert "cancelled" in message() and not panel.isBusy
+    assert np.allclose(place(), before) and ui.registerButton.enabled
+
+
+@pytest.mark.slow
+def test_six_degrees_of_freedom_find_a_turned_patient(host, panel, opened, ui, ct, settle):
+    from axon_backend.physics.pose import Pose
+
+    turned = Pose(rotation_deg=(0.0, 0.0, 6.0))
+    panel.parameterNode.frontal = panel.logic.renderDRR(ct, "pa", pose=turned)
+    ui.methodBox.currentIndex = 1
+    settle()
+    host.click(ui.registerButton)
+    settle()
+    assert panel.parameterNode.poseRotationSI == pytest.approx(6, abs=1.5)
+    assert len(opened.fit.log.rows("frontal")) > 3
+
+
+def test_closing_the_scene_ends_a_search(host, panel, opened, ui, ct, settle, message):
+    ui.methodBox.currentIndex = 1
+    settle()
+    host.click(ui.registerButton)
+    host.process_events(0.05)
+    host.close_scene()
+    settle()
+    assert not panel.isBusy and ui.registerButton.text == "Auto-register"
+    assert message() == "" and panel.parameterNode.frontal is None

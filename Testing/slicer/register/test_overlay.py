@@ -1,0 +1,61 @@
+"""The overlay of X-ray and computed radiograph: blend, checkerboard, flicker, difference."""
+
+import numpy as np
+import pytest
+
+
+def test_the_overlays_geometry_is_the_logics(opened, ui, frontal):
+    """Two ways to the same matrix: through the nodes of the scene, and through the frame."""
+    from AXONReconstructionLib.picture_geometry import pictureFromField
+
+    ui.turnSlider.value, ui.upSlider.value, ui.sizeSlider.value = 7.0, 12.0, 90.0
+    expected = opened.logic.matrixOf(frontal, None, opened.parameterNode.bundle)
+    assert np.allclose(pictureFromField(frontal, opened.drr), expected, atol=1e-6)
+
+
+def test_the_checkerboard_shows_each_picture_in_its_squares(slicer, opened, ui, frontal, settle):
+    from AXONReconstructionLib.overlay import COMPOSITE_PIXELS, TILES
+
+    pixels = slicer.util.arrayFromVolume(frontal)
+    slicer.util.updateVolumeFromArray(frontal, pixels.max() - pixels)  # to tell them apart
+    ui.overlayModeBox.currentIndex = 1
+    settle()
+    shown = slicer.util.arrayFromVolume(opened.parameterNode.overlayVolume)[0]
+    assert shown.shape == (COMPOSITE_PIXELS,) * 2
+    drr = slicer.util.arrayFromVolume(opened.drr)[0]
+    tile = COMPOSITE_PIXELS // TILES
+    for row, column in ((3, 2), (3, 3), (4, 2), (4, 5)):
+        part = np.s_[row * tile : (row + 1) * tile, column * tile : (column + 1) * tile]
+        like = np.corrcoef(shown[part].ravel(), drr[part].ravel())[0, 1]
+        expected = 1 if (row + column) % 2 else -1
+        assert like * expected > 0.9, (row, column)
+
+
+def test_the_difference_of_equal_pictures_is_grey(slicer, opened, ui, settle):
+    ui.overlayModeBox.currentIndex = 3
+    settle()
+    same = slicer.util.arrayFromVolume(opened.parameterNode.overlayVolume)[0].copy()
+    ui.acrossSlider.value = 15.0
+    settle()
+    moved = slicer.util.arrayFromVolume(opened.parameterNode.overlayVolume)[0]
+    assert same.std() < 0.15 < 0.5 < moved.std()
+
+
+def test_flicker_shows_each_in_turn_and_stops_with_the_section(host, panel, opened, ui, composite):
+    ui.overlayModeBox.currentIndex = 2
+    seen = set()
+    for _ in range(14):
+        host.process_events(0.1)
+        seen.add(composite.GetForegroundOpacity())
+    assert seen == {0.0, 1.0}
+    panel.container("registerSection").collapsed = True
+    still = composite.GetForegroundOpacity()
+    for _ in range(14):
+        host.process_events(0.1)
+        assert composite.GetForegroundOpacity() == still
+
+
+def test_opacity_fades_the_computed_radiograph(host, opened, ui, composite):
+    ui.opacitySlider.value = 80
+    host.process_events(0.05)
+    assert composite.GetForegroundOpacity() == pytest.approx(0.8)

@@ -1,0 +1,102 @@
+"""The Register section: when it computes, what it shows and says, whose views it takes."""
+
+import numpy as np
+
+
+def test_nothing_is_computed_before_the_section_is_opened(panel, section, frontal, settle):
+    settle()
+    assert panel.parameterNode.frontalDrr is None and section.fit.quality == {}
+
+
+def test_opening_lays_the_xray_on_the_middle_and_scores_it(opened, ui, frontal, composite):
+    assert opened.drr is not None and ui.acrossSlider.value == ui.turnSlider.value == 0
+    assert ui.sizeSlider.value == 100
+    quality = opened.fit.quality["frontal"]
+    assert quality["verdict"] == "good" and ui.verdictLabel.text == "Good fit."
+    assert f"{quality['ncc']:.2f}" in ui.numbersLabel.text
+    assert composite.GetBackgroundVolumeID() == frontal.GetID()
+    assert composite.GetForegroundVolumeID() == opened.drr.GetID()
+    assert composite.GetForegroundOpacity() == 0.5
+    assert not opened.parameterNode.frontalAccepted and "Not accepted" in ui.acceptedLabel.text
+
+
+def test_a_poor_fit_warns_in_words_even_when_accepted(host, opened, ui, settle, message):
+    ui.acrossSlider.value, ui.turnSlider.value, ui.upSlider.value = 90.0, 40.0, 70.0
+    settle()
+    assert opened.fit.quality["frontal"]["verdict"] == "poor"
+    assert ui.verdictLabel.text.startswith("Poor fit") and ui.warningLabel.text
+    host.click(ui.acceptButton)
+    assert "fits poorly" in message() and opened.parameterNode.frontalAccepted
+
+
+def test_the_log_and_the_plot_hold_every_score(host, slicer, opened, ui, settle):
+    assert len(opened.fit.log.rows("frontal")) == 1
+    ui.acrossSlider.value = 25.0
+    settle()
+    rows = opened.fit.log.rows("frontal")
+    assert [row[0] for row in rows] == [1.0, 2.0] and rows[1][1] < rows[0][1]
+    host.click(ui.plotButton)
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    chart = slicer.mrmlScene.GetNodeByID(selection.GetActivePlotChartID())
+    series = chart.GetNthPlotSeriesNode(0)
+    assert series.GetTableNode() is opened.parameterNode.similarityTable
+    assert (series.GetXColumnName(), series.GetYColumnName()) == ("Step", "Fit")
+
+
+def test_the_pose_needs_a_ct_and_says_so(opened, ui):
+    assert not ui.rotationLRSlider.enabled and "Needs a CT" in ui.rotationLRSlider.toolTip
+    ui.methodBox.currentIndex = 1
+    assert not ui.registerButton.enabled and "CT" in ui.registerButton.toolTip
+
+
+def test_the_radiograph_follows_the_pose_and_undo_turns_back(host, slicer, opened, ui, ct, settle):
+    settle()
+    assert ui.rotationSISlider.enabled
+    host.click(ui.acceptButton)
+    first = slicer.util.arrayFromVolume(opened.drr).copy()
+    arrivals = []
+    shown = opened.drrs._arrived
+    opened.drrs._arrived = lambda role, fast: (arrivals.append(fast), shown(role, fast))
+    for value in (2.0, 5.0, 10.0):
+        ui.rotationSISlider.value = value
+        host.process_events(0.15)
+    assert not opened.parameterNode.frontalAccepted
+    settle()
+    assert True in arrivals and arrivals[-1] is False  # coarse in motion, full at rest
+    turned = slicer.util.arrayFromVolume(opened.drr)
+    assert turned.shape == first.shape and np.abs(turned - first).max() > 0.1 * first.max()
+    host.click(ui.undoButton)
+    settle()
+    assert opened.parameterNode.poseRotationSI == ui.rotationSISlider.value == 0
+    assert np.allclose(slicer.util.arrayFromVolume(opened.drr), first, atol=1e-4)
+    assert opened.parameterNode.frontalAccepted
+
+
+def test_missing_packages_are_told_and_nothing_is_tried(host, panel, section, ui, frontal):
+    with host.without("torch"):
+        panel.container("registerSection").collapsed = False
+        host.process_events(0.1)
+        assert "torch" in ui.referenceLabel.text
+        assert not ui.registerButton.enabled and "torch" in ui.registerButton.toolTip
+        assert panel.parameterNode.frontalDrr is None
+
+
+def test_the_section_fits_400_pixels(host, axon, opened, ui, tmp_path):
+    for box in (ui.moveBox, ui.poseBox, ui.landmarksBox):
+        box.collapsed = False
+    host.screenshot(axon[1], tmp_path / "panel.png")
+    assert opened.widget.minimumSizeHint.width() <= 380
+
+
+def test_the_views_are_not_taken_from_another_step(slicer, opened, ui, ct, settle):
+    """Results that arrive late leave the layout alone; what the user does here brings it back."""
+    settle()
+    manager = slicer.app.layoutManager()
+    other = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUp3DView
+    manager.setLayout(other)
+    opened.parameterNode.groundTruth = None
+    settle()
+    assert manager.layout == other
+    ui.overlayModeBox.currentIndex = 1
+    settle()
+    assert manager.layout != other
