@@ -76,14 +76,12 @@ def register(tasks, reference, xrayNodes, method, pose, seed, accepted, **callba
             cancelled=job.cancelled,
             seed=seed,
             device=backend.load("model").choose_device("auto"),
+            hold=[role for role in xrays if accepted.get(role) is not None],
         )
         for role, xray in xrays.items():
-            # A new pose may ask for a new place; what agrees better stays.
-            tries = [put(xray, placed[role].registration.matrix, found.pose)]
-            if accepted.get(role) is None:
-                tell(1, 1, None, "pose")
-                tries.append(search(xray, found.pose))
-            placed[role] = max(tries, key=_agreement)
+            # The X-rays moved in their plane while the pose was sought; the two belong together.
+            matrix = found.matrices.get(role, placed[role].registration.matrix)
+            placed[role] = put(xray, matrix, found.pose)
         return placed, found.pose, found.history
 
     def finish(found):
@@ -165,11 +163,6 @@ def _result(xrayNode, placed, frame):
     matrix = placed.registration.matrix
     nodes.placeByMatrix(xrayNode, transformNode, matrix, frame, placed.view)
     return RegistrationResult(transformNode, matrix, _quality(placed), list(placed.warnings))
-
-
-def _agreement(placed):
-    """What the backend's verdict rests on."""
-    return placed.registration.quality.ncc + placed.registration.quality.gradient_ncc
 
 
 def _quality(placed):

@@ -5,10 +5,9 @@ the gradient of their agreement to the pose (as in DiffDRR, Gopalakrishnan and G
 Adam climbs it, from several starts, coarse to fine. Both views move together: they were taken
 of one patient.
 
-Where an X-ray lies in the plane was itself searched for, or set by hand, before the pose was
-known, and a patient who leans in the one view bows or turns in the other. So a placed X-ray
-may turn, grow and shift in its plane while the pose is sought; holding it there halves the
-rotations found.
+Where an X-ray lies in the plane was searched for, or set by hand, before the pose was known: the
+lean of a patient then looks like a crooked film, and the two views contradict each other. So a
+placed X-ray may turn, grow and shift in its plane while the pose is sought.
 """
 
 from __future__ import annotations

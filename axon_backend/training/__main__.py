@@ -35,7 +35,7 @@ NEEDS = {
     "coarse": ("encoder",),
     "prior": (),
     "controlnet": ("encoder", "coarse", "prior"),
-    "sr": ("encoder", "coarse"),
+    "sr": ("encoder", "coarse", "prior", "controlnet"),
 }
 
 
