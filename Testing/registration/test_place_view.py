@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import View
@@ -55,6 +56,19 @@ def test_the_patients_own_xray_is_placed_within_half_a_percent(tools, chest_ct, 
     assert np.corrcoef(placed.reference.ravel(), canonical.ravel())[0, 1] > 0.999
     inner = placed.valid
     assert np.corrcoef(placed.pixels[inner], canonical[inner])[0, 1] > 0.9
+
+
+def test_pixels_that_are_not_square_are_placed_as_well(tools, chest_ct, frame):
+    """The same film read out with rows 1.25 times as far apart: the similarity knows one scale."""
+    picture, true = photograph(chest_ct, frame, View.lateral_left, rows=(10, 470))
+    rows = 460 * 4 // 5
+    coarse = ndimage.zoom(picture, (rows / 460, 1), order=1, grid_mode=True, mode="nearest")
+    true = np.diag([1, 0.8, 1]) @ true
+    true[1, 2] += 0.5 * (0.8 - 1)  # whole numbers are pixel centres
+    xray = Radiograph(tools.as_taken(coarse), (PIXEL_MM * 1.25, PIXEL_MM), View.lateral_left)
+    placed = place_view(xray, chest_ct, frame, size=256)
+    assert tools.residual(placed.registration.matrix, true) < 0.005
+    assert placed.size_mm == pytest.approx((frame.size_mm[1], frame.size_mm[2]), rel=0.015)
 
 
 def test_what_the_xray_does_not_show_is_not_valid(tools, chest_ct, frame):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy import ndimage
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import CTVolume
@@ -127,6 +128,23 @@ def _placed(
     return PlacedView(pixels, valid, xray.view, reference.shown(size), found, size_mm)
 
 
+def _square_pixels(xray: Radiograph) -> tuple[np.ndarray, np.ndarray]:
+    """The picture with square pixels, since a similarity knows one scale only, and the (3, 3) map
+    from its pixels (column, row) to those of the X-ray."""
+    if xray.pixel_mm is None or abs(xray.pixel_mm[0] / xray.pixel_mm[1] - 1) < 0.005:
+        return xray.pixels, np.eye(3)
+    shape = [
+        round(n * mm / min(xray.pixel_mm))
+        for n, mm in zip(xray.pixels.shape, xray.pixel_mm, strict=True)
+    ]
+    (h, w), (rows, columns) = xray.pixels.shape, shape
+    picture = ndimage.zoom(
+        xray.pixels, (rows / h, columns / w), order=1, grid_mode=True, mode="nearest"
+    )
+    sx, sy = w / columns, h / rows
+    return picture, np.array([[sx, 0, 0.5 * sx - 0.5], [0, sy, 0.5 * sy - 0.5], [0, 0, 1]])
+
+
 def place_view(
     xray: Radiograph,
     reference: CTVolume,
@@ -159,8 +177,9 @@ def place_view(
     target = _Reference.of_ct(reference, frame, xray.view, pose, REFERENCE_SIZE)
     if register:
         kind = "affine" if stretch else "similarity"
-        found = register_planar(xray.pixels, target.picture, transform=kind, seed=seed)
-        found = replace(found, matrix=found.matrix @ target.to_square)
+        picture, to_xray = _square_pixels(xray)
+        found = register_planar(picture, target.picture, transform=kind, seed=seed)
+        found = replace(found, matrix=to_xray @ found.matrix @ target.to_square)
     else:
         found = place_without_registration(xray.pixels)
     return _placed(xray, target, found, size)
