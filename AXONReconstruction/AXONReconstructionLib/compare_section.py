@@ -32,8 +32,8 @@ class CompareSection(Section):
             (
                 ui.presetCombo,
                 (
-                    (_("Bones"), "bone"),
                     (_("Lungs"), "lung"),
+                    (_("Bones"), "bone"),
                     (_("Soft tissue"), "soft"),
                     (_("As an X-ray"), "xray"),
                 ),
@@ -85,6 +85,7 @@ class CompareSection(Section):
         if layout.shownLayout() not in layout.LAYOUTS:
             self._before = layout.shownLayout()
         node = self.parameterNode
+        self.ui.fadeSlider.value = 0
         if _value(self.ui.viewsCombo) == SLICES_ONLY:
             display.showSlicesSideBySide(self.result, node.shownStage)
         else:
@@ -115,6 +116,9 @@ class CompareSection(Section):
     def onSlices(self, index: int) -> None:
         """Show something else in the slice views."""
         before, self._what = self._what, self.ui.slicesCombo.itemData(index)
+        # Else a real CT faded over the result stays there when the user comes back to it.
+        if before != self._what:
+            self.ui.fadeSlider.value = 0
         self._showSlices()
         if before == "xray" and layout.shownLayout() in layout.LAYOUTS:
             slices.lookThrough(display.volumeOf(self.result, self.parameterNode.shownStage))

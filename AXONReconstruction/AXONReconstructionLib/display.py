@@ -6,7 +6,7 @@ import json
 
 from slicer.i18n import tr as _
 
-from AXONReconstructionLib import layout, rendering, slices
+from AXONReconstructionLib import layout, rendering, side_labels, slices
 from AXONReconstructionLib.results import ReconstructionResult
 
 STAGES = ("coarse", "fine", "sr")
@@ -32,7 +32,7 @@ def resultOf(result) -> ReconstructionResult:
     )
 
 
-def showComparison(result, stage=None, preset: str = "bone", linkCameras: bool = True) -> None:
+def showComparison(result, stage=None, preset: str = "lung", linkCameras: bool = True) -> None:
     """Switch to the Compare layout and show a result from the patient's front.
 
     Args:
@@ -52,9 +52,10 @@ def showComparison(result, stage=None, preset: str = "bone", linkCameras: bool =
     layout.lookFromFront(rendering.boundsOf(volume), _views(result))
     showSlices(result, stage)
     slices.lookThrough(volume)
+    _letter(layout.SLICE_VIEWS)
 
 
-def showVolumes(result, stage=None, preset: str = "bone") -> None:
+def showVolumes(result, stage=None, preset: str = "lung") -> None:
     """Show one stage and the true CT in the 3D views that are there."""
     result = resultOf(result)
     volume = volumeOf(result, stage)
@@ -132,6 +133,7 @@ def showSlicesSideBySide(result, stage=None, what: str = "reconstruction") -> No
     showSlices(result, stage, what)
     slices.lookThrough(volume, layout.SLICE_VIEWS)
     slices.lookThrough(volume, layout.TRUTH_SLICE_VIEWS)
+    _letter((*layout.SLICE_VIEWS, *layout.TRUTH_SLICE_VIEWS))
 
 
 def volumeOf(result: ReconstructionResult, stage=None):
@@ -145,6 +147,11 @@ def lookFromFront(result, stage=None) -> None:
     volume = volumeOf(result, stage)
     if volume is not None:
         layout.lookFromFront(rendering.boundsOf(volume), _views(result))
+
+
+def _letter(tags) -> None:
+    for tag in tags:
+        side_labels.shared().show(tag)
 
 
 def _views(result: ReconstructionResult) -> tuple[str, ...]:

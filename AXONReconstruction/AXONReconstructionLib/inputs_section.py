@@ -119,7 +119,7 @@ class InputsSection(Section):
         for role, xray in given.items():
             xray_views.showLayers(role, xray)
             xray_views.fit(role, xray)
-            side_labels.shared().show(role)
+            side_labels.shared().show(xray_views.VIEWS[role])
 
     def clear(self) -> None:
         """Take every input out; the volumes stay in the scene."""

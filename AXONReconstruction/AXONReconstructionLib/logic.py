@@ -100,7 +100,7 @@ class AXONReconstructionLogic(CaseLogic):
             **callbacks,
         )
 
-    def showComparison(self, result, stage: str | None = None, preset: str = "bone") -> None:
+    def showComparison(self, result, stage: str | None = None, preset: str = "lung") -> None:
         """Show the volume beside the ground truth; `result` may be a parameter node."""
         from AXONReconstructionLib import display
 

@@ -69,6 +69,6 @@ class AXONReconstructionParameterNode:
     similarityTable: vtkMRMLTableNode
 
     shownStage: Annotated[str, Choice(["coarse", "fine", "sr"])] = "sr"
-    preset: Annotated[str, Choice(["bone", "lung", "soft", "xray"])] = "bone"
+    preset: Annotated[str, Choice(["bone", "lung", "soft", "xray"])] = "lung"
     linkCameras: bool = True
     record: str = ""

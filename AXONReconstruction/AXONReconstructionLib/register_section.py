@@ -190,7 +190,7 @@ class RegisterSection(Section):
         if self._fitted.get(self.role) is not subject:
             self._fitted[self.role] = subject
             xray_views.fit(self.role, subject)
-        side_labels.shared().show(self.role)
+        side_labels.shared().show(xray_views.VIEWS[self.role])
 
     def refresh(self) -> None:
         """Every control as things stand."""

@@ -56,13 +56,13 @@ SAMPLES = (
             ),
             SampleFile(
                 "drr_lidc0306_pa.nrrd",
-                "AXON test patient frontal X-ray (simulated)",
+                "AXON test patient frontal (simulated)",
                 "4a6bd8c4de060ec9c6d977c2dca996909d8f5bc56694a73a5b61c1bb35961ac8",
                 "pa",
             ),
             SampleFile(
                 "drr_lidc0306_lateral.nrrd",
-                "AXON test patient lateral X-ray (simulated)",
+                "AXON test patient lateral (simulated)",
                 "46cce477c8624f02e97057b4653763bc280d565d37cdea4839f8db82ab2be937",
                 "ll",
             ),

@@ -7,8 +7,6 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from AXONReconstructionLib import xray_views
-
 _PLACES = {"left": (0.02, 0.5), "right": (0.98, 0.5), "top": (0.5, 0.98), "bottom": (0.5, 0.02)}
 
 
@@ -29,27 +27,27 @@ def letter(direction) -> str:
 
 
 class SideLabels(VTKObservationMixin):
-    """Keeps the letters of the X-rays' slice views right, however the views are turned."""
+    """Keeps the letters of slice views right, however the views are turned."""
 
     def __init__(self) -> None:
         VTKObservationMixin.__init__(self)
         self._actors: dict = {}
 
-    def show(self, role: str) -> None:
-        """Letters in a role's view from now on."""
+    def show(self, tag: str) -> None:
+        """Letters in the slice view of that name from now on."""
         manager = slicer.app.layoutManager()
-        node = xray_views.sliceNode(role)
-        widget = None if manager is None else manager.sliceWidget(xray_views.VIEWS[role])
+        node = slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLSliceNode")
+        widget = None if manager is None else manager.sliceWidget(tag)
         if node is None or widget is None:
             return
-        if role not in self._actors:
+        if tag not in self._actors:
             renderer = widget.sliceView().renderWindow().GetRenderers().GetFirstRenderer()
             actors = {side: _actor(side) for side in _PLACES}
             for actor in actors.values():
                 renderer.AddViewProp(actor)
-            self._actors[role] = (renderer, actors)
+            self._actors[tag] = (renderer, actors)
             self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._turned)
-        self._write(role, node)
+        self._write(tag, node)
 
     def cleanup(self) -> None:
         """Take the letters out of all views."""
@@ -59,20 +57,19 @@ class SideLabels(VTKObservationMixin):
                 renderer.RemoveViewProp(actor)
         self._actors.clear()
 
-    def texts(self, role: str) -> dict:
-        """What stands at each side of a role's view; empty when nothing does."""
-        return {side: a.GetInput() for side, a in self._actors.get(role, (None, {}))[1].items()}
+    def texts(self, tag: str) -> dict:
+        """What stands at each side of a slice view; empty when nothing does."""
+        return {side: a.GetInput() for side, a in self._actors.get(tag, (None, {}))[1].items()}
 
     def _turned(self, node, event) -> None:
-        for role in self._actors:
-            if xray_views.sliceNode(role) is node:
-                self._write(role, node)
+        if node.GetLayoutName() in self._actors:
+            self._write(node.GetLayoutName(), node)
 
-    def _write(self, role: str, node) -> None:
+    def _write(self, tag: str, node) -> None:
         matrix = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())
         right, up = matrix[:3, 0], matrix[:3, 1]
         ways = {"left": -right, "right": right, "top": up, "bottom": -up}
-        for side, actor in self._actors[role][1].items():
+        for side, actor in self._actors[tag][1].items():
             actor.SetInput(letter(ways[side]))
 
 

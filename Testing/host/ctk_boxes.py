@@ -1,5 +1,7 @@
 """Stand-ins of CTK's collapsible boxes, drawn with plain Qt, and of its message box."""
 
+import functools
+
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from .standin import computed, prop, standin
@@ -112,11 +114,29 @@ class ctkCollapsibleButton(_Collapsing, QtWidgets.QAbstractButton):
         painter.end()
 
 
+class _ArrowStyle(QtWidgets.QProxyStyle):
+    """Draws the check mark of a collapsible group box as an arrow, as CTK does."""
+
+    def drawPrimitive(self, element, option, painter, widget=None):
+        if element == QtWidgets.QStyle.PE_IndicatorCheckBox:
+            on = bool(option.state & QtWidgets.QStyle.State_On)
+            shape = "Down" if on else "Right"
+            element = getattr(QtWidgets.QStyle, "PE_IndicatorArrow" + shape)
+        super().drawPrimitive(element, option, painter, widget)
+
+
+@functools.cache
+def _arrow_style():
+    """One for all boxes; a widget does not keep its style alive."""
+    return _ArrowStyle()
+
+
 @standin()
 class ctkCollapsibleGroupBox(_Collapsing, QtWidgets.QGroupBox):
     def __init__(self, *arguments):
         self.__dict__["_h_hidden"] = []
         QtWidgets.QGroupBox.__init__(self, *arguments)
+        self.setStyle(_arrow_style())
         self.setCheckable(True)
         self.setChecked(True)
         self.toggled.connect(self.expand)

@@ -17,7 +17,7 @@ def _manager_names(names):
 class RenderedView:
     """Render window of one view node; made when it is first asked for."""
 
-    def __init__(self, node, slice_logic=None):
+    def __init__(self, node, slice_logic=None, annotation=None):
         self.node, self.slice_logic = node, slice_logic
         self.window = vtk.vtkRenderWindow()
         self.window.SetOffScreenRendering(1)
@@ -33,6 +33,8 @@ class RenderedView:
         self.group.SetMRMLDisplayableNode(node)
         if slice_logic is not None:
             self._show_slice()
+        if annotation is not None:
+            self.renderer.AddViewProp(annotation)
 
     def _factory(self):
         three_d = self.slice_logic is None

@@ -17,7 +17,7 @@ class _ViewWidget(Told):
     def rendered(self):
         """The host's own: the off-screen window of this view."""
         if self._rendered is None:
-            self._rendered = RenderedView(self.node, self._logic)
+            self._rendered = RenderedView(self.node, self._logic, self._view.cornerAnnotation())
         return self._rendered
 
     def mrmlScene(self):

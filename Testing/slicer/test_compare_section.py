@@ -55,6 +55,17 @@ def test_fading_shows_the_true_ct_over_the_reconstruction(host, slicer, ui, node
     assert len(windows) == 1
 
 
+def test_a_real_ct_faded_in_does_not_stay_over_another_picture(host, slicer, ui, node):
+    host.click(ui.showButton)
+    ui.fadeSlider.value = 40
+    choose(host, ui.viewsCombo, "slices")
+    assert ui.fadeSlider.value == 0 and composite(slicer, "Red").GetForegroundOpacity() == 0
+    ui.fadeSlider.value = 40
+    choose(host, ui.slicesCombo, "difference")
+    choose(host, ui.slicesCombo, "reconstruction")
+    assert ui.fadeSlider.value == 0 and composite(slicer, "Red").GetForegroundOpacity() == 0
+
+
 def test_the_difference_is_white_at_zero_and_symmetric(host, slicer, ui, node):
     host.click(ui.showButton)
     choose(host, ui.slicesCombo, "difference")

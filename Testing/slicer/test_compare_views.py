@@ -169,3 +169,30 @@ def test_slices_side_by_side(host, slicer, ui, node):
     for tag in ("Red", "Green", "Yellow"):
         assert composite(slicer, tag).GetBackgroundVolumeID() == node.srVolume.GetID()
         assert composite(slicer, f"AXON{tag}").GetBackgroundVolumeID() == node.truthVolume.GetID()
+
+
+def test_every_slice_view_says_which_side_is_which(host, ui):
+    from AXONReconstructionLib import side_labels
+
+    host.click(ui.showButton)
+    choose(host, ui.viewsCombo, "slices")
+    sides = {
+        tag: "".join(side_labels.shared().texts(tag)[side] for side in ("left", "right", "top"))
+        for tag in ("Red", "Green", "Yellow", "AXONRed", "AXONGreen", "AXONYellow")
+    }
+    assert list(sides.values()) == ["RLA", "RLS", "APS"] * 2
+
+
+def test_the_3d_views_say_what_they_show(host, slicer, ui):
+    host.click(ui.showButton)
+    manager = slicer.app.layoutManager()
+    widgets = [manager.threeDWidget(i) for i in range(manager.threeDViewCount)]
+    said = {
+        w.mrmlViewNode().GetLayoutName(): [
+            w.threeDView().cornerAnnotation().GetText(i) for i in (2, 0)
+        ]
+        for w in widgets
+    }
+    note = "Research use only, not for diagnosis"
+    assert said["AXONRecon"] == ["Reconstruction: high resolution", note]
+    assert said["AXONTruth"] == ["Real CT", note]

@@ -61,7 +61,7 @@ def test_the_view_shows_r_on_the_left_and_the_picture_the_right_way_up(
 
     from AXONReconstructionLib import side_labels
 
-    assert side_labels.shared().texts("frontal") == {
+    assert side_labels.shared().texts("Green") == {
         "left": "R",
         "right": "L",
         "top": "S",
@@ -88,7 +88,7 @@ def test_a_lateral_xray_without_a_stated_view_is_a_left_lateral(
     assert lateral.GetAttribute("AXON.View") == "ll" and panel.parameterNode.frontal is None
     assert ui.lateralAssumed.text.startswith("Left lateral view")
     assert background(slicer, "Yellow") == lateral.GetID()
-    texts = side_labels.shared().texts("lateral")
+    texts = side_labels.shared().texts("Yellow")
     assert (texts["left"], texts["right"], texts["top"]) == ("A", "P", "S")
 
 

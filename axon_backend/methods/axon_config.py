@@ -89,7 +89,7 @@ def preview() -> AxonConfig:
     # only add to it; grad has to learn to remove the bridge's own noise first.
     return AxonConfig(
         bridge=BrownianBridge(variance=0.1, objective="ysubx"),
-        sampling=Sampling(coarse_steps=1, fine_steps=1, fine_start=0.06, fine_draws=4),
+        sampling=Sampling(coarse_steps=1, fine_steps=1, fine_start=0.08, fine_draws=3),
     )
 
 

@@ -24,6 +24,7 @@ def export_bundle(
     licence_text: str,
     data_source: str,
     eval_metrics: dict[str, float] | None = None,
+    changelog: dict[str, str] | None = None,
     replace: bool = False,
 ) -> Bundle:
     """Write the best weights of every stage of a run as a bundle.
@@ -33,6 +34,7 @@ def export_bundle(
         target: the bundle's folder.
         config: what the run was trained with, sampling defaults included.
         atlas_size_mm: mean size (x, y, z) of the training patients' frames.
+        changelog: {version: what changed}.
     """
     weights = {part: torch.load(run / part / "best.pt", weights_only=True) for part in Axon.PARTS}
     mean = torch.load(run / "mean.pt", weights_only=True)[0, 0]
@@ -50,6 +52,7 @@ def export_bundle(
         networks=Axon.PARTS,
         data_source=data_source,
         eval_metrics=eval_metrics,
+        changelog=changelog,
     )
     return write_bundle(
         target,

@@ -1,0 +1,241 @@
+"""The tutorial of README.md by clicks, and its lines for the Python console.
+
+With the environment variable AXON_SCREENSHOTS the clicks also write the tutorial's pictures into
+the folder that it names.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+STEPS = ("inputsSection", "registerSection", "reconstructSection", "compareSection")
+# The average chest alone reaches 15 dB on the test patients.
+LEAST_PSNR_DB = 17.0
+
+
+def tutorial():
+    """The section of README.md."""
+    found = re.search(r"^### Tutorial$(.*?)^##", README.read_text("utf-8"), re.DOTALL | re.M)
+    assert found, "README.md has no tutorial"
+    return found[1]
+
+
+@pytest.fixture
+def pictures(host, axon, tmp_path):
+    """Writes the pictures; None where they are not asked for."""
+    folder = os.environ.get("AXON_SCREENSHOTS")
+    if not folder:
+        return None
+    from tutorial_pictures import Pictures
+
+    return Pictures(host, axon[1], folder, tmp_path)
+
+
+@pytest.fixture
+def reader(host, slicer, axon):
+    """What a reader of the tutorial does."""
+    return Reader(host, slicer, axon[1].panel)
+
+
+class Reader:
+    def __init__(self, host, slicer, panel):
+        self.host, self.slicer, self.panel = host, slicer, panel
+        self.ui, self.node = panel.ui, panel.parameterNode
+
+    def open(self, step):
+        """One section open, the others closed, by clicks on their headings."""
+        for name in (*STEPS, "setupSection"):
+            heading = self.panel.container(name)
+            if heading.collapsed == (name == step):
+                heading.collapsed = name != step
+        self.settle()
+
+    def settle(self, seconds=120):
+        register = self.panel.sections["registerSection"]
+
+        def quiet():
+            return not (self.panel.logic.busy or self.panel.isBusy or register.placement.isMoving)
+
+        self.host.process_events(0.1)
+        assert self.host.wait_until(quiet, seconds)
+        self.host.process_events(0.1)
+        assert not self.ui.messageFrame.visible, self.ui.messageLabel.text
+
+    def click(self, button, seconds=120):
+        self.host.click(button)
+        self.settle(seconds)
+
+    def choose(self, combo, value):
+        index = combo.findData(value)
+        assert index >= 0, value
+        combo.setCurrentIndex(index)
+        combo.activated.emit(index)
+        self.settle()
+
+    def shown(self, tag):
+        """(background, foreground, opacity) of a slice view."""
+        found = self.slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLSliceCompositeNode")
+        volume = self.slicer.mrmlScene.GetNodeByID
+        return (
+            volume(found.GetBackgroundVolumeID() or ""),
+            volume(found.GetForegroundVolumeID() or ""),
+            found.GetForegroundOpacity(),
+        )
+
+    def threeD(self, tag):
+        return self.slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLViewNode")
+
+
+@pytest.mark.slow
+def test_the_tutorial_by_clicks(reader, pictures, tmp_path):
+    inputs(reader, pictures)
+    register(reader, pictures)
+    reconstruct(reader, pictures)
+    compare(reader, pictures)
+    save(reader, tmp_path)
+
+
+def inputs(reader, pictures):
+    """Step 1: Sample Data, and three choices."""
+    reader.slicer.app.startupCompleted.emit()
+    sources = reader.slicer.modules.sampleDataSources["AXON"]
+    sample = next(source for source in sources if source.sampleName == "AXONTestPatient")
+    sample.customDownloader(sample)  # what its button in Sample Data does
+    ui = reader.ui
+    reader.open("inputsSection")
+    ct, frontal, lateral = (reader.slicer.util.getNode(name) for name in sample.nodeNames)
+    ui.frontalSelector.setCurrentNode(frontal)
+    ui.lateralSelector.setCurrentNode(lateral)
+    ui.groundTruthSelector.setCurrentNode(ct)
+    reader.settle()
+    node = reader.node
+    assert (node.frontal, node.lateral, node.groundTruth) == (frontal, lateral, ct)
+    assert reader.shown("Green")[0] is frontal and reader.shown("Yellow")[0] is lateral
+    assert "voxels" in ui.groundTruthAssumed.text
+    if pictures:
+        views = [("Green", "Coronal: frontal X-ray"), ("Yellow", "Sagittal: lateral X-ray")]
+        pictures.save(
+            "slicer_inputs.png", [[pictures.view(name, title, 360, 431)] for name, title in views]
+        )
+
+
+def register(reader, pictures):
+    """Step 2: each X-ray is searched for, the frontal one is moved by hand, both are accepted."""
+    ui, node = reader.ui, reader.node
+    reader.open("registerSection")
+    assert ui.referenceLabel.text.endswith(node.groundTruth.GetName())
+    for role, radio in (("lateral", ui.lateralRadio), ("frontal", ui.frontalRadio)):
+        radio.checked = True
+        reader.settle()
+        reader.click(ui.registerButton)
+        assert ui.verdictLabel.text == "Good fit."
+        moved = moveByHand(reader, pictures) if role == "frontal" else None
+        reader.click(ui.acceptButton)
+        assert ui.acceptedLabel.text == "Accepted: the reconstruction uses this placement."
+        assert getattr(node, f"{role}Accepted")
+    assert reader.shown("Green") == (node.frontal, node.frontalDrr, 0.5)
+    if pictures:
+        blend = pictures.view("Green", "Blend: X-ray and computed radiograph", 420, 330)
+        pictures.save("slicer_register.png", [[blend], [moved]])
+
+
+def moveByHand(reader, pictures):
+    """40 mm across: the fit falls, the checkerboard shows it, Undo takes it back."""
+    ui = reader.ui
+    overlay, picture = ui.overlayModeBox, None
+    numbers = ui.numbersLabel.text
+    ui.acrossSlider.value = 40.0
+    overlay.currentIndex = overlay.findText("Checkerboard")
+    reader.settle()
+    grey = [
+        float(re.search(r"Grey values (-?[\d.]+)", n)[1]) for n in (numbers, ui.numbersLabel.text)
+    ]
+    assert grey[1] < grey[0] - 0.1, grey
+    if pictures:
+        picture = pictures.view("Green", "Checkerboard: the X-ray lies 40 mm off", 420, 330)
+    overlay.currentIndex = overlay.findText("Blend")
+    reader.click(ui.undoButton)
+    assert ui.verdictLabel.text == "Good fit." and ui.numbersLabel.text == numbers
+    return picture
+
+
+def reconstruct(reader, pictures):
+    """Step 3: one button; the volumes stand beside the real CT."""
+    ui, node = reader.ui, reader.node
+    reader.open("reconstructSection")
+    assert "both X-rays (placed as accepted in step 2)" in ui.planLabel.text
+    reader.click(ui.reconstructButton, 600)
+    assert ui.resultLabel.text.startswith("Done in")
+    for stage in ("coarse", "fine", "sr"):
+        assert getattr(ui, f"{stage}State").text.startswith("done in")
+        assert getattr(node, f"{stage}Volume") is not None
+    assert reader.threeD("AXONRecon") is not None and reader.threeD("AXONTruth") is not None
+    assert all(view["accepted_by_user"] for view in json.loads(node.record)["registration"])
+    if pictures:
+        pictures.save("slicer_reconstruct.png", screen(reader, pictures, 330, 216))
+
+
+def compare(reader, pictures):
+    """Step 4: 3D views, slices, measures and the X-ray check."""
+    ui, node = reader.ui, reader.node
+    reader.open("compareSection")
+    reader.click(ui.showButton)
+    assert reader.shown("Red")[:2] == (node.srVolume, node.truthVolume)
+    metrics = json.loads(node.record)["metrics"]
+    assert metrics["coarse"]["psnr"] > LEAST_PSNR_DB, metrics
+    assert ui.metricsBox.visible and ui.metricsTable.columnCount == 3
+    reader.choose(ui.slicesCombo, "xray")
+    found = [float(n) for n in re.findall(r"al (-?\d\.\d\d)", ui.legendLabel.text)]
+    assert len(found) == 2 and min(found) > 0.5, ui.legendLabel.text
+    reader.choose(ui.slicesCombo, "difference")
+    assert "Blue: less dense than the CT" in ui.legendLabel.text
+    assert reader.shown("Green")[0] is node.differenceVolume
+    reader.choose(ui.presetCombo, "lung")
+    if pictures:
+        pictures.save("slicer_compare.png", screen(reader, pictures, 410, 258))
+
+
+def screen(reader, pictures, upper, lower):
+    """The Compare layout: two 3D views, and three slices below."""
+    above = [("AXONRecon", "3D: reconstruction"), ("AXONTruth", "3D: real CT")]
+    below = [("Red", "Axial"), ("Green", "Coronal"), ("Yellow", "Sagittal")]
+    return [
+        [pictures.view(reader.threeD(tag), title, 327, upper) for tag, title in above],
+        [pictures.view(tag, title, 216, lower) for tag, title in below],
+    ]
+
+
+def save(reader, folder):
+    """Step 5: everything into a new folder."""
+    ui = reader.ui
+    ui.folderEdit.currentPath = str(folder)
+    reader.click(ui.saveButton)
+    assert re.match(r"\d+ files were written into ", ui.savedLabel.text)
+    (made,) = folder.glob("AXON-*")
+    files = {path.name for path in made.iterdir()}
+    assert any(name.endswith(".nii.gz") for name in files) and "result.json" in files
+
+
+@pytest.mark.slow
+def test_the_lines_for_the_console_run(axon, slicer, tmp_path, monkeypatch, capsys):
+    (lines,) = re.findall(r"^```python\n(.*?)^```", tutorial(), re.DOTALL | re.M)
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    names = {"slicer": slicer}
+    exec(compile(lines, "README.md", "exec"), names)
+    assert names["logic"].metrics(names["result"])["coarse"]["psnr"] > LEAST_PSNR_DB
+    assert "good" in capsys.readouterr().out
+    assert list(tmp_path.rglob("*.nii.gz"))
+    assert np.isfinite(slicer.util.arrayFromVolume(names["result"].volume)).all()
+
+
+def test_every_picture_of_the_tutorial_is_there():
+    shown = re.findall(r"\]\((Resources/Screenshots/slicer_\w+\.png)\)", tutorial())
+    assert len(shown) == 4
+    for name in shown:
+        assert 0 < (README.parent / name).stat().st_size < 300_000

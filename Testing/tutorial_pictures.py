@@ -1,0 +1,80 @@
+"""Pictures of the tutorial's steps: the panel at the left, the views at the right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+PANEL_PIXELS = 420
+BAR_PIXELS = 22
+GAP_PIXELS = 6
+MOST_BYTES = 300_000
+_GREY, _BAR, _TEXT = "#808080", "#303030", "#f0f0f0"
+
+
+class Pictures:
+    """Draws and composes with the test host.
+
+    Args:
+        host: the test host.
+        widget: the module's widget.
+        folder: for the finished pictures.
+        scratch: for what they are made of.
+    """
+
+    def __init__(self, host, widget, folder, scratch) -> None:
+        self._host, self._widget = host, widget
+        self._folder, self._scratch = Path(folder), Path(scratch)
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def view(self, name, title: str, width: int, height: int) -> Image.Image:
+        """A view of the present layout below a bar with its title."""
+        path = self._scratch / "view.png"
+        self._host.view_screenshot(name, path, width, height)
+        picture = Image.new("RGB", (width, height + BAR_PIXELS), _BAR)
+        picture.paste(Image.open(path).convert("RGB"), (0, BAR_PIXELS))
+        ImageDraw.Draw(picture).text(
+            (8, BAR_PIXELS / 2), title, fill=_TEXT, font=ImageFont.load_default(14), anchor="lm"
+        )
+        return picture
+
+    def panel(self) -> Image.Image:
+        """The whole panel, as it is now."""
+        path = self._scratch / "panel.png"
+        self._host.screenshot(self._widget, path, PANEL_PIXELS)
+        return Image.open(path).convert("RGB")
+
+    def save(self, name: str, rows: list[list[Image.Image]]) -> Path:
+        """Write the panel with rows of views beside it; under `MOST_BYTES`."""
+        panel = self.panel()
+        views = _stack([_stack(row, across=True) for row in rows], across=False)
+        picture = Image.new(
+            "RGB",
+            (panel.width + GAP_PIXELS + views.width, max(panel.height, views.height)),
+            _GREY,
+        )
+        picture.paste(panel.getpixel((2, panel.height - 2)), (0, 0, panel.width, picture.height))
+        picture.paste(panel, (0, 0))
+        picture.paste("black", (panel.width + GAP_PIXELS, 0, picture.width, picture.height))
+        picture.paste(views, (panel.width + GAP_PIXELS, 0))
+        path = self._folder / name
+        picture.save(path, optimize=True)
+        if path.stat().st_size > MOST_BYTES:
+            few = picture.quantize(256, dither=Image.Dither.NONE)
+            few.save(path, optimize=True)
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise AssertionError(f"{path} has {size} bytes, more than {MOST_BYTES}")
+        return path
+
+
+def _stack(pictures: list[Image.Image], across: bool) -> Image.Image:
+    gaps = GAP_PIXELS * (len(pictures) - 1)
+    widths, heights = [p.width for p in pictures], [p.height for p in pictures]
+    size = (sum(widths) + gaps, max(heights)) if across else (max(widths), sum(heights) + gaps)
+    made, at = Image.new("RGB", size, _GREY), 0
+    for picture in pictures:
+        made.paste(picture, (at, 0) if across else (0, at))
+        at += (picture.width if across else picture.height) + GAP_PIXELS
+    return made
