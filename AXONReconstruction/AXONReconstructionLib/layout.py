@@ -22,6 +22,7 @@ LAYOUTS = (LAYOUT_WITH_TRUTH, LAYOUT_ALONE, LAYOUT_SLICES)
 # Links reach all views of one group; the user's other views stay out of it.
 VIEW_GROUP = 7
 VIEW_ANGLE_DEG = 30.0
+MOST_NARROW = 2.0  # height over width of a 3D view; beyond it is one that has no place yet
 
 # In the narrow bar of a view; not translated, because they stand in the layout's description.
 _LABELS = {RECONSTRUCTION_VIEW: "AXON", TRUTH_VIEW: "CT"}
@@ -131,17 +132,13 @@ def prepareThreeDViews(tags) -> None:
 
 def titleView(tag: str, title: str) -> None:
     """Write into a 3D view what it shows, and that it is for research only."""
-    manager = slicer.app.layoutManager()
-    for i in range(0 if manager is None else manager.threeDViewCount):
-        widget = manager.threeDWidget(i)
-        if widget.mrmlViewNode().GetLayoutName() != tag:
-            continue
-        annotation = widget.threeDView().cornerAnnotation()
+    for view in _threeDViews((tag,)):
+        annotation = view.cornerAnnotation()
         annotation.SetMaximumFontSize(16)
         annotation.SetText(vtk.vtkCornerAnnotation.UpperLeft, title)
         note = _("Research use only, not for diagnosis")
         annotation.SetText(vtk.vtkCornerAnnotation.LowerLeft, note)
-        widget.threeDView().scheduleRender()
+        view.scheduleRender()
 
 
 def linkCameras(linked: bool) -> None:
@@ -162,7 +159,10 @@ def lookFromFront(bounds, tags=(RECONSTRUCTION_VIEW, TRUTH_VIEW)) -> None:
     centre = [(bounds[2 * i] + bounds[2 * i + 1]) / 2 for i in range(3)]
     width, depth, height = (bounds[2 * i + 1] - bounds[2 * i] for i in range(3))
     # The near face must fit: half its longer side over the tangent of half the opening, and air.
-    half = 0.5 * max(width, height) * 1.05
+    # The view's opening is an angle up and down: a view narrower than high sees less across.
+    sizes = [(view.width, view.height) for view in _threeDViews(tags)]
+    narrow = max([1.0, *(tall / wide for wide, tall in sizes if wide > 0)])
+    half = 0.5 * max(width * min(narrow, MOST_NARROW), height) * 1.05
     distance = half / math.tan(math.radians(VIEW_ANGLE_DEG / 2)) + depth / 2
     for tag in tags:
         camera = cameraNode(tag)
@@ -197,6 +197,13 @@ def cameraNode(tag: str):
     if view is None:
         return None
     return slicer.modules.cameras.logic().GetViewActiveCameraNode(view)
+
+
+def _threeDViews(tags) -> list:
+    """The 3D view widgets of some tags; none without a main window."""
+    manager = slicer.app.layoutManager()
+    widgets = [manager.threeDWidget(i) for i in range(manager.threeDViewCount)] if manager else []
+    return [w.threeDView() for w in widgets if w.mrmlViewNode().GetLayoutName() in tags]
 
 
 def _layoutNode():

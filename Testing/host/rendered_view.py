@@ -3,6 +3,7 @@
 import slicer
 import vtk
 
+DEFAULT_SIZE = (400, 400)
 _SUFFIX = "DisplayableManager"
 _THREE_D = ("Camera", "View", "Model", "ThreeDReformat", "OrientationMarker", "Ruler",
             "VolumeRendering", "Markups", "LinearTransforms")  # fmt: skip
@@ -22,7 +23,7 @@ class RenderedView:
         self.window = vtk.vtkRenderWindow()
         self.window.SetOffScreenRendering(1)
         self.window.ShowWindowOff()
-        self.window.SetSize(400, 400)
+        self.window.SetSize(*DEFAULT_SIZE)
         self.renderer = vtk.vtkRenderer()
         self.window.AddRenderer(self.renderer)
         self.interactor = vtk.vtkRenderWindowInteractor()

@@ -4,7 +4,7 @@ import slicer
 import vtk
 
 from . import records
-from .rendered_view import RenderedView
+from .rendered_view import DEFAULT_SIZE, RenderedView
 from .standin import Told
 
 
@@ -13,6 +13,10 @@ class _ViewWidget(Told):
         self.node, self._logic, self._rendered = node, logic, None
         self._view = _View(self._h_view_class, self)
         self._controller = _Controller(self._h_controller_class, self)
+
+    def size(self):
+        """The host's own: (width, height) in pixels."""
+        return DEFAULT_SIZE if self._rendered is None else self._rendered.window.GetSize()
 
     def rendered(self):
         """The host's own: the off-screen window of this view."""
@@ -121,6 +125,14 @@ class _View(Told):
     def __init__(self, kind, owner):
         self._h_class, self._owner = kind, owner
         self._annotation = vtk.vtkCornerAnnotation()
+
+    @property
+    def width(self):
+        return self._owner.size()[0]
+
+    @property
+    def height(self):
+        return self._owner.size()[1]
 
     def renderWindow(self):
         return self._owner.rendered().window

@@ -120,7 +120,7 @@ def inputs(reader, pictures):
     if pictures:
         views = [("Green", "Coronal: frontal X-ray"), ("Yellow", "Sagittal: lateral X-ray")]
         pictures.save(
-            "slicer_inputs.png", [[pictures.view(name, title, 360, 431)] for name, title in views]
+            "slicer_inputs.png", [[pictures.view(name, title, 431, 431)] for name, title in views]
         )
 
 
@@ -177,7 +177,7 @@ def reconstruct(reader, pictures):
     assert reader.threeD("AXONRecon") is not None and reader.threeD("AXONTruth") is not None
     assert all(view["accepted_by_user"] for view in json.loads(node.record)["registration"])
     if pictures:
-        pictures.save("slicer_reconstruct.png", screen(reader, pictures, 330, 216))
+        pictures.save("slicer_reconstruct.png", screen(reader, pictures))
 
 
 def compare(reader, pictures):
@@ -197,16 +197,16 @@ def compare(reader, pictures):
     assert reader.shown("Green")[0] is node.differenceVolume
     reader.choose(ui.presetCombo, "lung")
     if pictures:
-        pictures.save("slicer_compare.png", screen(reader, pictures, 410, 258))
+        pictures.save("slicer_compare.png", screen(reader, pictures))
 
 
-def screen(reader, pictures, upper, lower):
+def screen(reader, pictures):
     """The Compare layout: two 3D views, and three slices below."""
     above = [("AXONRecon", "3D: reconstruction"), ("AXONTruth", "3D: real CT")]
     below = [("Red", "Axial"), ("Green", "Coronal"), ("Yellow", "Sagittal")]
     return [
-        [pictures.view(reader.threeD(tag), title, 327, upper) for tag, title in above],
-        [pictures.view(tag, title, 216, lower) for tag, title in below],
+        [pictures.view(reader.threeD(tag), title, 327, 330) for tag, title in above],
+        [pictures.view(tag, title, 216, 216) for tag, title in below],
     ]
 
 
