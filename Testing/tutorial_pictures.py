@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 PANEL_PIXELS = 420
 BAR_PIXELS = 22
@@ -29,21 +29,27 @@ class Pictures:
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def view(self, name, title: str, width: int, height: int) -> Image.Image:
-        """A view of the present layout below a bar with its title."""
+        """A view of the present layout, below a bar with its title if it gets one."""
         path = self._scratch / "view.png"
         self._host.view_screenshot(name, path, width, height)
+        drawn = Image.open(path).convert("RGB")
+        if not title:
+            return drawn
         picture = Image.new("RGB", (width, height + BAR_PIXELS), _BAR)
-        picture.paste(Image.open(path).convert("RGB"), (0, BAR_PIXELS))
+        picture.paste(drawn, (0, BAR_PIXELS))
         ImageDraw.Draw(picture).text(
             (8, BAR_PIXELS / 2), title, fill=_TEXT, font=ImageFont.load_default(14), anchor="lm"
         )
         return picture
 
     def panel(self) -> Image.Image:
-        """The whole panel, as it is now."""
+        """The panel, as it is now, without what is empty below it."""
         path = self._scratch / "panel.png"
         self._host.screenshot(self._widget, path, PANEL_PIXELS)
-        return Image.open(path).convert("RGB")
+        picture = Image.open(path).convert("RGB")
+        empty = Image.new("RGB", picture.size, picture.getpixel((2, picture.height - 2)))
+        bottom = ImageChops.difference(picture, empty).getbbox()[3]
+        return picture.crop((0, 0, picture.width, min(picture.height, bottom + GAP_PIXELS)))
 
     def save(self, name: str, rows: list[list[Image.Image]]) -> Path:
         """Write the panel with rows of views beside it; under `MOST_BYTES`."""

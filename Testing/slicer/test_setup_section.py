@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from axon_backend.bundle import load_bundle
+
 
 @pytest.fixture
 def home(tmp_path, monkeypatch) -> Path:
@@ -167,7 +169,7 @@ def test_report_without_torch_says_what_is_missing(host, setup):
 
 def test_shipped_model_is_listed_and_cannot_be_deleted(host, setup):
     [[name, version, size, origin]] = rows(setup)
-    assert (name, version, origin) == ("axon-preview", "0.1.0", "comes with AXON")
+    assert (name, version, origin) == ("axon-preview", load_bundle().version, "comes with AXON")
     assert size.endswith(" MB")
     assert not setup.ui.setupDeleteButton.enabled
     assert setup.ui.setupCardButton.enabled and setup.ui.setupFolderButton.enabled

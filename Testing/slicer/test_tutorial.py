@@ -197,16 +197,15 @@ def compare(reader, pictures):
     assert reader.shown("Green")[0] is node.differenceVolume
     reader.choose(ui.presetCombo, "lung")
     if pictures:
-        pictures.save("slicer_compare.png", screen(reader, pictures))
+        pictures.save("slicer_compare.png", screen(reader, pictures, ": difference"))
 
 
-def screen(reader, pictures):
-    """The Compare layout: two 3D views, and three slices below."""
-    above = [("AXONRecon", "3D: reconstruction"), ("AXONTruth", "3D: real CT")]
-    below = [("Red", "Axial"), ("Green", "Coronal"), ("Yellow", "Sagittal")]
+def screen(reader, pictures, what=""):
+    """The Compare layout: two 3D views, which have titles, and three slices below."""
+    slices = (("Red", "Axial"), ("Green", "Coronal"), ("Yellow", "Sagittal"))
     return [
-        [pictures.view(reader.threeD(tag), title, 327, 330) for tag, title in above],
-        [pictures.view(tag, title, 216, 216) for tag, title in below],
+        [pictures.view(reader.threeD(tag), "", 372, 372) for tag in ("AXONRecon", "AXONTruth")],
+        [pictures.view(tag, title + what, 246, 246) for tag, title in slices],
     ]
 
 

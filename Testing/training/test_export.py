@@ -56,7 +56,10 @@ def test_the_bundle_holds_the_weights_and_the_atlas(run, tmp_path):
     assert loaded.config == CONFIG
     for part in Axon.PARTS:
         for name, value in getattr(model, part).state_dict().items():
-            assert torch.equal(getattr(loaded, part).state_dict()[name], value.half().float()), name
+            stored = getattr(loaded, part).state_dict()[name]
+            # Packed in eight bits: off by half of 1/127 of the largest weight of its channel.
+            step = value.abs().amax() / 127
+            assert torch.allclose(stored, value, rtol=1e-3, atol=0.51 * float(step)), name
     atlas, size_mm = bundle.atlas()
     assert size_mm == (300.0, 230.0, 270.0)
     # Kept in steps of 8 HU.
