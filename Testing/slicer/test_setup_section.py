@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from axon_backend.bundle import load_bundle
-
 
 @pytest.fixture
 def home(tmp_path, monkeypatch) -> Path:
@@ -168,6 +166,8 @@ def test_report_without_torch_says_what_is_missing(host, setup):
 
 
 def test_shipped_model_is_listed_and_cannot_be_deleted(host, setup):
+    from axon_backend.bundle import load_bundle
+
     [[name, version, size, origin]] = rows(setup)
     assert (name, version, origin) == ("axon-preview", load_bundle().version, "comes with AXON")
     assert size.endswith(" MB")
