@@ -169,10 +169,9 @@ class _Study:
     """One DICOM study for all volumes of a result, in one frame of reference."""
 
     def __init__(self, record: dict) -> None:
-        self._sources = [
-            f"{item.get('role')}: {Path(str(item.get('path'))).name}"
-            for item in record.get("inputs", ())
-        ]
+        # No file names: they often hold the patient's.
+        roles = [item.get("role") for item in record.get("inputs", ())]
+        self._sources = [f"{role} chest X-ray" for role in roles if role != "ct"]
         self._uids: list[str] = []
 
     def write(self, folder: Path, volume: SavedVolume, number: int) -> None:

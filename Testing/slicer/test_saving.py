@@ -87,6 +87,8 @@ def test_a_dicom_series_is_derived_and_for_research(slicer, lib, result, ijk_to_
     for found in slices:
         assert list(found.ImageType[:2]) == ["DERIVED", "SECONDARY"]
         assert "research use only" in found.SeriesDescription + found.ImageComments
+        assert "frontal chest X-ray" in found.DerivationDescription
+        assert "chest.dcm" not in str(found)  # a file name may be the patient's name
     by_height = sorted(slices, key=lambda s: float(s.ImagePositionPatient[2]))
     first = by_height[0]
     hu = first.pixel_array * float(first.RescaleSlope) + float(first.RescaleIntercept)
