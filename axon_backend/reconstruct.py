@@ -131,7 +131,7 @@ def reconstruct(
     seconds["register"] = time.perf_counter() - began
 
     inputs = network_views(placed)
-    result = ResultBuilder(placed, runner.config.window)
+    result = ResultBuilder(placed, runner.config.window, bundle)
 
     def finish(stopped_in: str | None = None) -> Reconstruction:
         how = run_record(

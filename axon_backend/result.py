@@ -10,9 +10,11 @@ import torch
 
 from axon_backend import DISCLAIMER, __version__
 from axon_backend.bundle import Bundle
+from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import HuWindow, ThoraxFrame, resample_to_frame
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.methods.axon import AxonConfig
+from axon_backend.model import atlas_ct
 from axon_backend.physics.attenuation import hu_to_mu
 from axon_backend.physics.drr import render
 from axon_backend.prepare import PlacedCase
@@ -62,14 +64,16 @@ class ResultBuilder:
     Args:
         placed: the case whose stages these are.
         window: HU of the networks' -1 and 1.
+        bundle: whose atlas is measured beside the stages.
     """
 
-    def __init__(self, placed: PlacedCase, window: HuWindow) -> None:
-        self._placed, self._window = placed, window
+    def __init__(self, placed: PlacedCase, window: HuWindow, bundle: Bundle) -> None:
+        self._placed, self._window, self._bundle = placed, window, bundle
         self.volumes: dict[str, np.ndarray] = {}
         self._deviation: dict[str, np.ndarray] = {}
         self._truth: dict[str, np.ndarray] = {}
         self._metrics: dict[str, dict[str, float]] = {}
+        self._atlas: dict[str, float] | None = None
 
     def add(self, stage: str, samples: list[torch.Tensor]) -> np.ndarray:
         """Take a stage's samples, each (1, 1, n, n, n) in normalised HU on the CPU, and measure
@@ -90,6 +94,9 @@ class ResultBuilder:
             )
             self._truth[stage] = truth
             self._metrics[stage] = _metrics(volume, truth, window)
+            if self._atlas is None:  # on the grid of the first stage, which is the coarse one
+                atlas = _atlas_on_grid(atlas_ct(self._bundle), volume.shape[0])
+                self._atlas = _metrics(atlas, truth, window)
         self.volumes[stage] = volume
         return volume
 
@@ -111,6 +118,8 @@ class ResultBuilder:
             "hu_window": [self._window.low, self._window.high],
             "reprojection": _reprojection(list(self.volumes.values())[-1], placed),
             "metrics": dict(self._metrics) if self._metrics else None,
+            # The floor that a reconstruction must beat: the mean training volume.
+            "atlas_mean": self._atlas,
             "warnings": warnings,
         }
         xrays = {role: xray for role, xray in case.xrays.items() if xray is not None}
@@ -168,6 +177,13 @@ def _reprojection(volume: np.ndarray, placed: PlacedCase) -> dict[str, float]:
         valid = view.valid[::shrink, ::shrink] & (made > 0)
         out[role] = round(ncc(local_contrast(made, valid), local_contrast(seen, valid), valid), 4)
     return out
+
+
+def _atlas_on_grid(atlas: CTVolume, n: int) -> np.ndarray:
+    """The atlas, which fills its frame, as ``n^3`` HU; unchanged where it has that size."""
+    if atlas.hu.shape == (n, n, n):
+        return atlas.hu
+    return resample_to_frame(atlas, ThoraxFrame((0.0, 0.0, 0.0), atlas.size_mm), n)
 
 
 def _metrics(volume: np.ndarray, truth: np.ndarray, window: HuWindow) -> dict[str, float]:

@@ -119,6 +119,8 @@ class AutoRegister:
             section.logic.setPose(section.parameterNode, results.pose)
             for role in roles:
                 section.fit.log.addSearch(role, results.history)
+        if results.warnings:
+            section.panel.say(" ".join(results.warnings))
         if not section.placement.commit(_("automatic registration")):
             for role in roles:
                 section.fit.assess(role)

@@ -89,6 +89,7 @@ class CaseLogic(ScriptedLoadableModuleLogic):
         A placement is dropped, except when only the greys change.
 
         Args:
+            pixelSizeMm: one number or (row, column), in the patient; 0 says that it is not known.
             invert: True turns the greys.
             flip: True exchanges the picture's left and right.
         """

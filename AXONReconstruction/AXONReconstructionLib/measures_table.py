@@ -6,6 +6,7 @@ import qt
 from slicer.i18n import tr as _
 
 from AXONReconstructionLib import display
+from AXONReconstructionLib.results import measures
 
 
 def prepare(table) -> None:
@@ -16,14 +17,14 @@ def prepare(table) -> None:
 
 
 def fill(table, note, record: dict) -> None:
-    """One row a measure, one column a stage.
+    """One row a measure, one column a stage, and one for the average chest.
 
     Args:
         table: QTableWidget.
         note: label below it.
         record: of the run; its ``metrics`` are on [0, 1] over the HU window.
     """
-    metrics = record.get("metrics") or {}
+    metrics = measures(record)
     low, high = record.get("hu_window") or (0.0, 1.0)
     rows = (
         (_("Mean error (HU)"), "mae", lambda v: f"{v * (high - low):.0f}", False),
@@ -60,9 +61,11 @@ def fill(table, note, record: dict) -> None:
         height += table.rowHeight(r)
     table.setFixedHeight(height)
     note.text = _(
-        "Bold: best stage. Compared inside the window from {low:.0f} to {high:.0f} HU."
+        "Bold: best. Average chest: the mean of the training patients, which knows nothing of this "
+        "one. Compared inside the window from {low:.0f} to {high:.0f} HU."
     ).format(low=low, high=high)
 
 
 def _column(name: str) -> str:
-    return _("High res.") if name == "sr" else display.stageName(name)
+    short = {"sr": _("High res."), "atlas_mean": _("Average chest")}
+    return short.get(name) or display.stageName(name)

@@ -9,7 +9,7 @@ import vtk
 from slicer.i18n import tr as _
 
 from AXONReconstructionLib import backend, nodes
-from AXONReconstructionLib.results import ReconstructionResult
+from AXONReconstructionLib.results import ReconstructionResult, measures
 from AXONReconstructionLib.volumes import setAttributes
 
 _PARAMETERS = {"coarse": "coarseVolume", "fine": "fineVolume", "sr": "srVolume"}
@@ -58,7 +58,7 @@ class Outputs:
                 if hu is None
                 else self._volume(parameter, title, last, hu, found.frame, inversePose)
             )
-        table = self._table(found.record.get("metrics"))
+        table = self._table(measures(found.record))
         record = found.record
         made = [n for n in (*volumes.values(), *more.values(), table) if n is not None]
         for node in made:
@@ -91,7 +91,7 @@ class Outputs:
         return node
 
     def _table(self, metrics):
-        """One row a stage; None without metrics."""
+        """One row a stage (see `measures`); None without metrics."""
         if not metrics:
             return None
         name = f"AXON metrics ({self._case})" if self._case else "AXON metrics"

@@ -136,8 +136,8 @@ def _corrected(radiograph, view, pixelMm, invert, flip):
 
 def _pixelSize(value):
     """One number or (row, column) in millimetres -> (row, column), or None."""
-    if value is None:
-        return None
+    if value is None or (isinstance(value, int | float) and value == 0):
+        return value  # 0: not known
     try:
         row, column = value
     except TypeError:

@@ -66,7 +66,7 @@ def register(tasks, reference, xrayNodes, method, pose, seed, accepted, **callba
             placed[role] = search(xray, pose) if known is None else put(xray, known, pose)
         tell(len(xrays), len(xrays))
         if method == "planar":
-            return placed, pose, []
+            return placed, pose, [], []
         found = backend.load("registration.rigid").register_pose(
             placed,
             ct,
@@ -82,16 +82,34 @@ def register(tasks, reference, xrayNodes, method, pose, seed, accepted, **callba
             # The X-rays moved in their plane while the pose was sought; the two belong together.
             matrix = found.matrices.get(role, placed[role].registration.matrix)
             placed[role] = put(xray, matrix, found.pose)
-        return placed, found.pose, found.history
+        return placed, found.pose, found.history, _poseNotes(found, accepted)
 
     def finish(found):
-        placed, foundPose, history = found
+        placed, foundPose, history, notes = found
         results = {
             role: _result(xrayNodes[role], view, reference.frame) for role, view in placed.items()
         }
-        return RegistrationResults(results, foundPose, history)
+        return RegistrationResults(results, foundPose, history, notes)
 
     return tasks.run(work, finish, **callbacks)
+
+
+def _poseNotes(found, accepted):
+    """What a user should know about a pose that was searched for."""
+    notes = []
+    if not found.improved:
+        notes.append(
+            _("No pose agrees better than the one it started from; the CT stays as it was.")
+        )
+    held = [role for role in found.quality if accepted.get(role) is not None]
+    if len(held) == len(found.quality):
+        notes.append(
+            _(
+                "The accepted X-rays stayed in their place, which leaves the search little room. "
+                "Take the acceptance back to let them move with the CT."
+            )
+        )
+    return notes
 
 
 def assess(tasks, reference, xrayNode, pose, **callbacks):

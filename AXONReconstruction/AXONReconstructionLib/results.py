@@ -47,12 +47,29 @@ class RegistrationResults(dict):
     Attributes:
         pose: the backend's `Pose` that was found or given; None for a planar registration.
         history: (step, similarity) of a pose registration.
+        warnings: sentences for the user about the pose; those about one X-ray are with it.
     """
 
-    def __init__(self, results: dict, pose: Any = None, history: list | None = None) -> None:
+    def __init__(
+        self,
+        results: dict,
+        pose: Any = None,
+        history: list | None = None,
+        warnings: list[str] | None = None,
+    ) -> None:
         super().__init__(results)
         self.pose = pose
         self.history = list(history or [])
+        self.warnings = list(warnings or [])
+
+
+def measures(record: dict) -> dict[str, dict[str, float]]:
+    """The measures against the true CT by stage, then those of the mean training volume
+    (``atlas_mean``), the floor to beat; empty without a CT."""
+    found = dict(record.get("metrics") or {})
+    if found and record.get("atlas_mean"):
+        found["atlas_mean"] = record["atlas_mean"]
+    return found
 
 
 @dataclass
@@ -64,7 +81,7 @@ class ReconstructionResult:
         deviation: standard deviation over the samples of the last stage, or None.
         truth: the given CT in the thorax frame, on the grid of the last stage, or None.
         difference: last stage minus truth, or None.
-        metricsTable: one row a stage, or None without a CT.
+        metricsTable: one row a stage and one for the mean training volume, or None without a CT.
         record: everything that the backend's ``result.json`` holds.
         cancelled: the run was stopped; `volumes` holds the stages that had ended.
     """

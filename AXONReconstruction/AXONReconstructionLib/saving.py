@@ -16,6 +16,7 @@ from slicer.i18n import tr as _
 
 from AXONReconstructionLib import backend
 from AXONReconstructionLib.display import resultOf
+from AXONReconstructionLib.results import measures
 from AXONReconstructionLib.volumes import LPS_TO_RAS, ijkToWorld
 
 FORMATS = ("nii.gz", "nrrd", "dicom")
@@ -148,8 +149,8 @@ def freeFolder(parent, name: str) -> Path:
 
 
 def measuresCsv(record: dict) -> str:
-    """The measures against the true CT as CSV: one row a stage; empty text without a CT."""
-    metrics = record.get("metrics")
+    """The measures against the true CT as CSV (see `measures`); empty text without a CT."""
+    metrics = measures(record)
     if not metrics:
         return ""
     keys = list(next(iter(metrics.values())))

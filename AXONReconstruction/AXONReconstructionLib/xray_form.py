@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import qt
 from slicer.i18n import tr as _
 
-from AXONReconstructionLib import nodes
 from AXONReconstructionLib.file_drop import FileDrop
 
 FRONTAL_VIEWS, LATERAL_VIEWS = ("pa", "ap"), ("ll", "rl")
@@ -124,18 +121,7 @@ class XrayForm:
             self.refreshAnew()
 
     def _pixelCorrected(self, value: float) -> None:
-        if self._updating or self._node is None:
-            return
-        if value > 0:
-            self._correct(pixelSizeMm=value)
-            return
-        xray = nodes.radiographOf(self._node)
-        others = (n for n in xray.assumptions if "pixel size" not in n)
-        note = _("corrected by hand: the pixel size is unknown")
-        unknown = replace(xray, pixel_mm=None, assumptions=(*others, note))
-        nodes.radiographNode(unknown, self._node.GetName(), self._node)
-        self._node.SetAndObserveTransformNodeID(None)
-        self._section.corrected(self.role)
+        self._correct(pixelSizeMm=value)
 
     def _invertCorrected(self, _on: bool) -> None:
         self._correct(invert=True)

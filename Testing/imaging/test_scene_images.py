@@ -147,6 +147,9 @@ def test_inverting_and_flipping_are_their_own_opposites():
 def test_a_second_correction_takes_the_place_of_the_first():
     twice = corrected(corrected(XRAY, pixel_mm=2.2), pixel_mm=(2.1, 2.0))
     assert notes(twice).count("pixel size") == 1 and "2.1 x 2" in notes(twice)
+    unknown = corrected(twice, pixel_mm=0)
+    assert unknown.pixel_mm is None
+    assert notes(unknown).count("pixel size") == 1 and "pixel size is unknown" in notes(unknown)
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,10 @@ def test_frames_are_cropped_before_the_polarity_is_judged(tmp_path, level, negat
     Image.fromarray(as_integers(framed, 8)).save(tmp_path / "x.png")
     radiograph = read_radiograph(tmp_path / "x.png")
     assert radiograph.pixels.shape == PICTURE.shape
-    note = "a uniform border was cropped: 30 pixels at the top, 50 bottom, 50 left, 42 right"
+    note = (
+        "a uniform border was cropped: 30 pixels at the top, 50 pixels at the bottom, "
+        "50 pixels at the left, 42 pixels at the right"
+    )
     assert note in radiograph.assumptions
     assert (radiograph.pixels[MARKER] >= 0.94).all()
     assert any("it was inverted" in n for n in radiograph.assumptions) == negative

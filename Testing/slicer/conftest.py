@@ -112,6 +112,7 @@ def compared(axon):
             "coarse": {"mae": 0.1, "mse": 0.02, "psnr": 17.0, "ssim3d_gauss11": 0.5},
             "sr": {"mae": 0.05, "mse": 0.03, "psnr": 15.2, "ssim3d_gauss11": 0.75},
         },
+        "atlas_mean": {"mae": 0.2, "mse": 0.04, "psnr": 14.0, "ssim3d_gauss11": 0.8},
         "seed": 0,
         "bundle": {"name": "test", "version": "1", "sha256": "0" * 64},
         "inputs": [],

@@ -95,12 +95,13 @@ def test_measures_in_plain_words(ui, node):
     def cells(row):
         return [table.item(row, c).text() for c in range(table.columnCount)]
 
-    assert [table.horizontalHeaderItem(c).text() for c in range(2)] == ["Coarse", "High res."]
-    assert cells(0) == ["190", "95"]  # 0.1 and 0.05 of a window of 1900 HU
-    assert cells(1) == ["0.0200", "0.0300"]
-    assert cells(2) == ["17.0", "15.2"] and cells(3) == ["0.500", "0.750"]
-    bold = [[table.item(r, c).font().bold() for c in range(2)] for r in range(4)]
-    assert bold == [[False, True], [True, False], [True, False], [False, True]]
+    titles = [table.horizontalHeaderItem(c).text() for c in range(3)]
+    assert titles == ["Coarse", "High res.", "Average chest"]
+    assert cells(0) == ["190", "95", "380"]  # 0.1, 0.05 and 0.2 of a window of 1900 HU
+    assert cells(1) == ["0.0200", "0.0300", "0.0400"]
+    assert cells(2) == ["17.0", "15.2", "14.0"] and cells(3) == ["0.500", "0.750", "0.800"]
+    bold = [[c for c in range(3) if table.item(r, c).font().bold()] for r in range(4)]
+    assert bold == [[1], [0], [0], [2]]  # the average chest may win, and then says so
     assert ui.metricsBox.visible
 
 

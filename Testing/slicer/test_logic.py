@@ -300,4 +300,5 @@ def test_a_pose_is_found_with_the_ct(logic, ct, frontal):
     # The CT stands as the X-ray saw it. One view fixes the turn in its plane best.
     assert abs(found.pose.rotation_deg[1]) < 3 and np.abs(found.pose.translation_mm[::2]).max() < 8
     assert found.history and "pose" in {h["stage"] for h in heard}
+    assert ["accepted" in w for w in found.warnings] == [True]  # it was held
     assert any(h["similarity"] is not None for h in heard)

@@ -71,9 +71,11 @@ def test_every_stage_sample_and_measure_is_the_backends(
     assert np.array_equal(values(slicer, found.difference), direct.volume - direct.truth["sr"])
     assert logic.metrics(found) == direct.record["metrics"]
     table = found.metricsTable
-    assert [table.GetCellText(row, 0) for row in range(3)] == ["coarse", "fine", "sr"]
+    stages = [table.GetCellText(row, 0) for row in range(4)]
+    assert stages == ["coarse", "fine", "sr", "atlas_mean"]
     psnr = slicer.util.arrayFromTableColumn(table, "psnr")
-    assert np.allclose(psnr, [m["psnr"] for m in direct.record["metrics"].values()])
+    expected = [*direct.record["metrics"].values(), direct.record["atlas_mean"]]
+    assert np.allclose(psnr, [m["psnr"] for m in expected])
 
 
 def test_the_result_lies_on_the_ct(logic, slicer, ct, tiny, marker_mm):

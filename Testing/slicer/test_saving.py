@@ -13,6 +13,7 @@ RECORD = {
     "bundle": {"name": "test", "version": "1", "sha256": "abc123" * 10},
     "inputs": [{"role": "frontal", "path": "/secret/place/chest.dcm"}],
     "metrics": {"coarse": {"mae": 0.1, "psnr": 17.0}, "sr": {"mae": 0.05, "psnr": 18.5}},
+    "atlas_mean": {"mae": 0.2, "psnr": 15.0},
     "hu_window": [-1000.0, 900.0],
 }
 
@@ -109,7 +110,7 @@ def test_record_and_measures_are_saved_with_the_notice(lib, result, tmp_path):
     lines = (tmp_path / "case" / "measures.csv").read_text().splitlines()
     assert "not for diagnosis" in lines[0]
     rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
-    assert [row["stage"] for row in rows] == ["coarse", "sr"]
+    assert [row["stage"] for row in rows] == ["coarse", "sr", "atlas_mean"]
     assert float(rows[1]["psnr"]) == 18.5
     assert "not for diagnosis" in (tmp_path / "case" / "READ ME FIRST.txt").read_text()
 

@@ -9,25 +9,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from axon_backend import __version__
 from axon_backend.bundle import Bundle, load_bundle
 from axon_backend.errors import Cancelled
 from axon_backend.evaluation.manifest import ManifestCase
-from axon_backend.evaluation.metrics import all_metrics
 from axon_backend.evaluation.tables import (
     MAIN_METRICS,
     write_metrics_csv,
     write_metrics_markdown,
 )
-from axon_backend.imaging.ct import CTVolume, read_ct
-from axon_backend.imaging.frame import HuWindow, ThoraxFrame, resample_to_frame
+from axon_backend.imaging.ct import read_ct
 from axon_backend.imaging.write import write_text
 from axon_backend.methods.axon import STAGES
 from axon_backend.methods.protocol import Progress
-from axon_backend.model import atlas_ct, choose_device
-from axon_backend.reconstruct import Reconstruction, reconstruct
+from axon_backend.model import choose_device
+from axon_backend.reconstruct import reconstruct
 
 COHORT_FILES = ("metrics.csv", "metrics.md", "failures.csv")
 
@@ -111,7 +107,6 @@ def _evaluate_case(
 ) -> list[dict]:
     ct = read_ct(case.ct)
     rows: list[dict] = []
-    atlas: dict[str, float] = {}
     for views in (1, 2):
 
         def tell(stage: str, step: int, total: int, preview: Any, views: int = views) -> None:
@@ -128,29 +123,8 @@ def _evaluate_case(
         )
         for stage, values in found.record["metrics"].items():
             rows.append(_row(case.id, "axon", stage, views, values))
-        if not atlas:
-            atlas = atlas_metrics(bundle, found)
-        rows.append(_row(case.id, "atlas_mean", "", views, atlas))
+        rows.append(_row(case.id, "atlas_mean", "", views, found.record["atlas_mean"]))
     return rows
-
-
-def atlas_metrics(bundle: Bundle, found: Reconstruction) -> dict[str, float]:
-    """Metrics of the bundle's atlas against the truth, on the coarse stage's grid."""
-    window = HuWindow(*found.record["hu_window"])
-    truth = found.truth["coarse"]
-    atlas = atlas_on_grid(atlas_ct(bundle), truth.shape[0])
-    return all_metrics(
-        (window.normalise(atlas) + 1) / 2,
-        (window.normalise(truth) + 1) / 2,
-        (window.low, window.high),
-    )
-
-
-def atlas_on_grid(atlas: CTVolume, n: int) -> np.ndarray:
-    """The atlas, which fills its frame, as ``n^3`` HU; unchanged where it has that size."""
-    if atlas.hu.shape == (n, n, n):
-        return atlas.hu
-    return resample_to_frame(atlas, ThoraxFrame((0.0, 0.0, 0.0), atlas.size_mm), n)
 
 
 def _row(case_id: str, method: str, stage: str, views: int, values: dict[str, float]) -> dict:

@@ -74,7 +74,7 @@ def report_html(result: Mapping[str, Any], pictures: Mapping[str, Picture]) -> s
     sections = (
         ("Warnings", _list(result.get("warnings"), "warnings")),
         ("Overview", _figures(overview)),
-        ("Against the true CT", _metrics(result.get("metrics"))),
+        ("Against the true CT", _metrics(result.get("metrics"), result.get("atlas_mean"))),
         ("Inputs, and what was assumed about them", _inputs(result.get("inputs"))),
         ("Registration", _registration(result.get("registration")) + _figures(with_registration)),
         ("Run", _run(result)),
@@ -189,9 +189,13 @@ def _stage(name: Any) -> str:
     return escape(STAGE_WORDS.get(str(name), str(name)))
 
 
-def _metrics(metrics: Mapping[str, Mapping[str, Any]] | None) -> str:
+def _metrics(
+    metrics: Mapping[str, Mapping[str, Any]] | None, atlas: Mapping[str, Any] | None
+) -> str:
     if not metrics:
         return ""
+    if atlas:
+        metrics = {"atlas_mean": atlas, **metrics}
     present = {name for values in metrics.values() for name in values}
     names = [n for n in METRIC_NAMES if n in present]
     names += sorted(present.difference(METRIC_NAMES))

@@ -99,10 +99,9 @@ def upright(
         notes += [note] if note else []
     pixels, cut = crop_border(pixels)
     if any(cut):
-        notes.append(
-            "a uniform border was cropped: "
-            f"{cut[0]} pixels at the top, {cut[1]} bottom, {cut[2]} left, {cut[3]} right"
-        )
+        sides = zip(("top", "bottom", "left", "right"), cut, strict=True)
+        counts = ", ".join(f"{n} pixels at the {side}" for side, n in sides if n)
+        notes.append(f"a uniform border was cropped: {counts}")
     _check(pixels, name)
     pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
     notes += polarity

@@ -114,7 +114,8 @@ def corrected(
 
     Args:
         view: the projection.
-        pixel_mm: (row, col) in millimetres in the patient plane, or one number for both.
+        pixel_mm: (row, col) in millimetres in the patient plane, or one number for both; 0 says
+            that the size is not known.
         invert: True inverts the grey scale as it is now.
         flip_lr: True exchanges the picture's left and right as they are now.
 
@@ -128,7 +129,10 @@ def corrected(
     if known is not xray.view:
         notes = _noted(notes, _VIEW, f"{_VIEW}{known.value}, not {xray.view.value}")
     size = xray.pixel_mm
-    if pixel_mm is not None:
+    if isinstance(pixel_mm, int | float) and pixel_mm == 0:
+        size = None
+        notes = _noted(notes, _PIXEL, f"{_PIXEL}unknown")
+    elif pixel_mm is not None:
         size = _pixel_size(pixel_mm, xray.source or "The X-ray")
         assert size is not None
         if not _plausible(pixels.shape, size):
