@@ -200,7 +200,8 @@ class RegisterSection(Section):
         frontal = self.role == "frontal"
         (ui.frontalRadio if frontal else ui.lateralRadio).checked = True
         ui.overlayModeBox.currentIndex = _MODES.index(node.overlayMode)
-        ui.opacitySlider.enabled = node.overlayMode == "blend"
+        for part in (ui.opacitySlider, ui.opacitySliderLabel):
+            part.visible = node.overlayMode == "blend"
         ui.referenceLabel.text = self._referenceText()
         self.poseBox.refresh()
         self.auto.refresh()

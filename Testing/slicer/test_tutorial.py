@@ -188,7 +188,7 @@ def compare(reader, pictures):
     assert reader.shown("Red")[:2] == (node.srVolume, node.truthVolume)
     metrics = json.loads(node.record)["metrics"]
     assert metrics["coarse"]["psnr"] > LEAST_PSNR_DB, metrics
-    assert ui.metricsBox.visible and ui.metricsTable.columnCount == 3
+    assert ui.metricsBox.visible and ui.metricsTable.columnCount == 4
     reader.choose(ui.slicesCombo, "xray")
     found = [float(n) for n in re.findall(r"al (-?\d\.\d\d)", ui.legendLabel.text)]
     assert len(found) == 2 and min(found) > 0.5, ui.legendLabel.text

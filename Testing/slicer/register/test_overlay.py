@@ -59,3 +59,13 @@ def test_opacity_fades_the_computed_radiograph(host, opened, ui, composite):
     ui.opacitySlider.value = 80
     host.process_events(0.05)
     assert composite.GetForegroundOpacity() == pytest.approx(0.8)
+
+
+def test_opacity_is_asked_for_only_where_it_does_something(host, opened, ui):
+    box = ui.overlayModeBox
+    seen = {}
+    for index in range(box.count):
+        box.setCurrentIndex(index)
+        host.process_events(0.05)
+        seen[opened.parameterNode.overlayMode] = ui.opacitySlider.visible
+    assert [mode for mode, visible in seen.items() if visible] == ["blend"] and len(seen) == 4
