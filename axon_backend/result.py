@@ -89,9 +89,11 @@ class ResultBuilder:
             half = 0.5 * (window.high - window.low)
             self._deviation[stage] = (stack.std(0) * half).numpy().astype(np.float32)
         if ct is not None:
-            truth = resample_to_frame(
-                ct, self._placed.frame, volume.shape[0], self._placed.ct_motion
-            )
+            truth = next((t for t in self._truth.values() if t.shape == volume.shape), None)
+            if truth is None:
+                truth = resample_to_frame(
+                    ct, self._placed.frame, volume.shape[0], self._placed.ct_motion
+                )
             self._truth[stage] = truth
             self._metrics[stage] = _metrics(volume, truth, window)
             if self._atlas is None:  # on the grid of the first stage, which is the coarse one

@@ -164,3 +164,17 @@ def test_outside_the_scan_is_air():
     far = ThoraxFrame((ORIGIN[0], -20.0, 1150.0), (200.0, 100.0, 100.0))  # half outside
     array = resample_to_frame(ct, far, 16)
     assert (array[:, :, :7] == -1000.0).all() and (array[:, :, 9:] == 40.0).all()
+
+
+@pytest.mark.parametrize("slice_number", [29, 30, 33, 36])
+def test_a_voxel_is_the_mean_over_its_volume(slice_number):
+    """A slab one CT voxel thick weighs an eighth of a voxel of 8 mm, wherever it lies in it."""
+    hu = np.full((64, 64, 64), -1000.0, np.float32)
+    hu[slice_number] = 600.0
+    ct = CTVolume(hu=hu, spacing_mm=(1.0,) * 3, origin_mm=(0.5,) * 3, source="slab")
+    frame = ThoraxFrame((32.0,) * 3, (64.0,) * 3)
+    made = resample_to_frame(ct, frame, 8)
+    column = made[:, 4, 4] + 1000.0
+    assert column.sum() == pytest.approx(1600 / 8, rel=1e-3)
+    if slice_number % 8 not in (0, 7):  # well inside one voxel
+        assert column[slice_number // 8] == pytest.approx(1600 / 8, rel=1e-3)
