@@ -1,0 +1,143 @@
+"""What a training run tells others: events as JSON lines, and run.json; needs only Python.
+
+Events, one object a line, all with "time" (Unix seconds)::
+
+    start       stage, step, total_steps, total_minutes, device, parameters
+    step        step, loss, rate, steps_per_second, seconds_left, memory_gb, waiting
+    validation  step, figures {name: number}, best
+    sample      step, case, files {prediction, truth, picture}
+    checkpoint  step, file
+    message     level (info | warning), text
+    end         status (finished | stopped | failed), step, error
+
+``waiting`` is the share of the time since the last step event that went into waiting for data.
+After a resume the file goes on: a ``start`` with step N means that what an earlier part of the
+file says about later steps was lost with the process and is being done again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from axon_backend.training.process import here, process_started
+from axon_backend.training.run_folder import RunFolder
+
+SIGN_SECONDS = 10.0
+
+
+def plain(value: Any) -> Any:
+    """The value as strict JSON has it: numbers that are not finite become null."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def write_text_whole(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        for attempt in range(50):
+            try:
+                os.replace(temporary, path)
+                return
+            except PermissionError:  # Windows, while another program reads the old one
+                if attempt == 49:
+                    raise
+                time.sleep(0.02)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class RunWriter:
+    """Keeps run.json and events.jsonl of one run; of several processes only the first writes.
+
+    Args:
+        folder: where.
+        to_stdout: also print the events. A closed pipe ends the printing, not the training.
+        active: False makes all methods do nothing (the other processes of a run).
+    """
+
+    def __init__(self, folder: RunFolder, *, to_stdout: bool = False, active: bool = True) -> None:
+        self.folder, self.to_stdout, self.active = folder, to_stdout, active
+        self.values: dict[str, Any] = {}
+        self._signed = 0.0
+
+    def begin(self, **values: Any) -> None:
+        """Write run.json with status "starting" and this process as the one that runs."""
+        now = time.time()
+        self.values = {
+            **values,
+            "pid": os.getpid(),
+            "pid_started": process_started(os.getpid()),
+            "host": here(),
+            "status": "starting",
+            "started": now,
+            "error": None,
+        }
+        self._write()
+
+    def set(self, **values: Any) -> None:
+        """Change entries of run.json."""
+        self.values.update(values)
+        self._write()
+
+    def sign(self) -> None:
+        """Renew "updated" now and then, so that other machines see the run alive."""
+        if time.monotonic() - self._signed > SIGN_SECONDS:
+            self._write()
+
+    def _write(self) -> None:
+        if not self.active:
+            return
+        self._signed = time.monotonic()
+        self.values["updated"] = time.time()
+        text = json.dumps(plain(self.values), indent=1, allow_nan=False)
+        write_text_whole(self.folder.run_file, text + "\n")
+
+    def event(self, kind: str, **values: Any) -> None:
+        """Append one event; it is on disk (as far as the system's cache) when this returns."""
+        if not self.active:
+            return
+        values = {"event": kind, **values, "time": round(time.time(), 3)}
+        line = json.dumps(plain(values), allow_nan=False) + "\n"
+        with open(self.folder.events_file, "ab") as stream:
+            # A crash can leave half a line; a new one must not be glued to it.
+            if stream.tell() and not _ends_with_newline(self.folder.events_file):
+                stream.write(b"\n")
+            stream.write(line.encode())
+        if self.to_stdout:
+            try:
+                sys.stdout.write(line)
+                sys.stdout.flush()
+            except (OSError, ValueError):
+                self.to_stdout = False
+                _abandon_stdout()
+
+    def message(self, text: str, level: str = "info") -> None:
+        """An event for the person: something to know, or to worry about."""
+        self.event("message", level=level, text=text)
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with open(path, "rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) == b"\n"
+
+
+def _abandon_stdout() -> None:
+    """Point standard output at nothing: Python would otherwise fail on its buffer at exit."""
+    try:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - open until the process ends
+    except OSError:
+        sys.stdout = None
