@@ -61,11 +61,11 @@ def fill(table, note, record: dict) -> None:
         height += table.rowHeight(r)
     table.setFixedHeight(height)
     note.text = _(
-        "Bold: best. Average chest: the mean of the training patients, which knows nothing of this "
+        "Bold: best. Average: the mean chest of the training patients, which knows nothing of this "
         "one. Compared inside the window from {low:.0f} to {high:.0f} HU."
     ).format(low=low, high=high)
 
 
 def _column(name: str) -> str:
-    short = {"sr": _("High res."), "atlas_mean": _("Average chest")}
+    short = {"sr": _("High res."), "atlas_mean": _("Average")}
     return short.get(name) or display.stageName(name)

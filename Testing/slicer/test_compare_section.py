@@ -96,7 +96,7 @@ def test_measures_in_plain_words(ui, node):
         return [table.item(row, c).text() for c in range(table.columnCount)]
 
     titles = [table.horizontalHeaderItem(c).text() for c in range(3)]
-    assert titles == ["Coarse", "High res.", "Average chest"]
+    assert titles == ["Coarse", "High res.", "Average"]
     assert cells(0) == ["190", "95", "380"]  # 0.1, 0.05 and 0.2 of a window of 1900 HU
     assert cells(1) == ["0.0200", "0.0300", "0.0400"]
     assert cells(2) == ["17.0", "15.2", "14.0"] and cells(3) == ["0.500", "0.750", "0.800"]
