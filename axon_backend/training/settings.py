@@ -1,0 +1,194 @@
+"""Settings from YAML and ``key=value`` into the typed tree, and back."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from axon_backend.errors import AxonInputError
+
+Settings = TypeVar("Settings")
+_YAML_MISSING = (
+    "Training reads and writes YAML with PyYAML, which is not installed: pip install axon-ct[train]"
+)
+
+
+def _yaml() -> Any:
+    try:
+        import yaml
+    except ImportError as error:
+        raise AxonInputError(_YAML_MISSING) from error
+    return yaml
+
+
+def all_keys(settings: Any, before: str = "") -> list[str]:
+    """The dotted names of all single settings."""
+    keys = []
+    for one in fields(settings):
+        value = getattr(settings, one.name)
+        name = before + one.name
+        keys += all_keys(value, name + ".") if is_dataclass(value) else [name]
+    return keys
+
+
+def full_key(settings: Any, key: str) -> str:
+    """The dotted name meant by ``key``: itself, or the one setting whose name ends with it.
+
+    Raises:
+        AxonInputError: there is none, or there are several.
+    """
+    keys = all_keys(settings)
+    groups = {k[:i] for k in keys for i, letter in enumerate(k) if letter == "."}
+    if key in keys or key in groups:
+        return key
+    ending = [k for k in keys if k.endswith("." + key)]
+    if len(ending) == 1:
+        return ending[0]
+    if ending:
+        raise AxonInputError(
+            f"The setting {key!r} is one of several: {', '.join(ending)}. Give its full name."
+        )
+    short = {k.rsplit(".", 1)[-1]: k for k in keys}
+    near = difflib.get_close_matches(key, [*keys, *short], 5, 0.6)
+    near = list(dict.fromkeys(short.get(k, k) for k in near))[:3]
+    hint = f"Did you mean {' or '.join(near)}?" if near else "`--show` lists all settings."
+    raise AxonInputError(f"There is no setting {key!r}. {hint}")
+
+
+def apply(settings: Settings, changes: Mapping[str, Any], where: str = "") -> Settings:
+    """The settings with nested values of a mapping (as YAML gives it) put in.
+
+    Raises:
+        AxonInputError: an unknown key, with the nearest known ones, or a value of the wrong kind.
+    """
+    hints = get_type_hints(type(settings))
+    new: dict[str, Any] = {}
+    for key, value in changes.items():
+        if key not in hints:
+            near = difflib.get_close_matches(str(key), list(hints), 3, 0.5)
+            hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(hints)}."
+            raise AxonInputError(f"There is no setting '{where}{key}'. {hint}")
+        old = getattr(settings, key)
+        if is_dataclass(old) and not isinstance(old, type):
+            if not isinstance(value, Mapping):
+                raise AxonInputError(
+                    f"'{where}{key}' is a group of settings ({', '.join(all_keys(old))}); "
+                    f"found {value!r}."
+                )
+            new[key] = apply(old, value, f"{where}{key}.")
+        else:
+            new[key] = convert(hints[key], value, where + key)
+    try:
+        return replace(settings, **new)  # type: ignore[type-var]
+    except ValueError as error:  # raised by the checks of the dataclasses themselves
+        raise AxonInputError(f"{where.rstrip('.') or 'settings'}: {error}") from error
+
+
+def convert(kind: Any, value: Any, where: str) -> Any:
+    """A YAML value as the type of a field."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in inner:
+            return None
+        kind = next(k for k in inner if k is not type(None))
+        return convert(kind, value, where)
+    if origin is tuple:
+        if isinstance(value, str):
+            value = [part.strip() for part in value.strip("()[] ").split(",") if part.strip()]
+        if not isinstance(value, (list, tuple)):
+            value = [value]
+        each = [inner[0]] * len(value) if inner[-1] is Ellipsis else list(inner)
+        if len(each) != len(value):
+            raise AxonInputError(f"'{where}' needs {len(each)} values; found {len(value)}.")
+        return tuple(convert(k, v, where) for k, v in zip(each, value, strict=True))
+    if kind is bool:
+        words = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() in words:
+            return words[str(value).lower()]
+    elif kind is float and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML reads 1e-4 as a text
+        except (TypeError, ValueError):
+            pass
+    elif kind is int and not isinstance(value, bool):
+        try:
+            if float(value) == int(float(value)):
+                return int(float(value))
+        except (TypeError, ValueError, OverflowError):
+            pass
+    elif kind is str and isinstance(value, (str, int, float)):
+        return str(value)
+    names = {bool: "true or false", float: "a number", int: "a whole number", str: "a text"}
+    raise AxonInputError(f"'{where}' is {value!r}; expected {names.get(kind, kind)}.")
+
+
+def apply_pairs(settings: Settings, pairs: Iterable[str]) -> Settings:
+    """The settings with ``key=value`` texts put in, in their order."""
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise AxonInputError(f"--set {pair}: expected key=value.")
+        key = full_key(settings, key.strip())
+        try:
+            value = _yaml().safe_load(text) if text.strip() else None
+        except _yaml().YAMLError as error:
+            raise AxonInputError(f"--set {pair}: the value cannot be read.") from error
+        nested: Any = value
+        for part in reversed(key.split(".")):
+            nested = {part: nested}
+        settings = apply(settings, nested)
+    return settings
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file as a mapping; AxonInputError when it is missing or something else."""
+    yaml = _yaml()
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise AxonInputError(f"{path} could not be read: {error.strerror or error}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        line = " ".join(str(error).split())
+        raise AxonInputError(f"{path} is not YAML: {line}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise AxonInputError(f"{path} holds {type(values).__name__}; expected key: value lines.")
+    return values
+
+
+def as_plain(settings: Any) -> dict[str, Any]:
+    """Plain dictionaries and lists, for YAML, JSON and checkpoints."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: plain(v) for k, v in value.items()}
+        return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+    return plain(asdict(settings))
+
+
+def to_yaml(settings: Any) -> str:
+    """The whole tree as YAML, in the order of the fields."""
+    return _yaml().safe_dump(as_plain(settings), sort_keys=False, default_flow_style=None)
+
+
+def differences(old: Any, new: Any) -> dict[str, tuple[Any, Any]]:
+    """{dotted key: (old, new)} of two plain trees."""
+    found: dict[str, tuple[Any, Any]] = {}
+
+    def walk(a: Any, b: Any, key: str) -> None:
+        if isinstance(a, dict) and isinstance(b, dict):
+            for name in {**a, **b}:
+                walk(a.get(name), b.get(name), f"{key}.{name}" if key else name)
+        elif a != b:
+            found[key] = (a, b)
+
+    walk(old, new, "")
+    return found
