@@ -18,6 +18,7 @@ from axon_backend.bundle_commands import (
     bundle_verify,
 )
 from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.train_command import train
 
 if TYPE_CHECKING:
     from axon_backend.imaging.view import View
@@ -34,6 +35,7 @@ __all__ = [
     "reconstruct",
     "register",
     "selfcheck",
+    "train",
 ]
 
 REGISTER_FILES = ("registered.png", "overlay.png", "result.json")

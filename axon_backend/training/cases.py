@@ -3,42 +3,65 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
+from axon_backend.cohort.dataset import DatasetCase
+from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import read_ct
-from axon_backend.imaging.frame import HuWindow, find_thorax_frame, resample_to_frame
+from axon_backend.imaging.frame import HuWindow, ThoraxFrame, find_thorax_frame, resample_to_frame
 from axon_backend.imaging.standardise import standardise_view
-from axon_backend.imaging.view import View
 from axon_backend.physics.drr import render_view
 from axon_backend.physics.geometry import DEFAULT_SOD_MM, beam_parameter
 from axon_backend.training.batch import Batch
+from axon_backend.training.source import VIEWS, read_view
 
-VIEWS = (View.pa, View.lateral_left)
+VIEW_SIZE = 1024
 
 
 @dataclass
 class Case:
-    """A patient's name and its batch of one."""
+    """A patient's name, its batch of one, its frame, and which of its views are real."""
 
     name: str
     batch: Batch
+    frame: ThoraxFrame
+    real: tuple[str, ...] = ()
 
 
-def load_case(path: Path, *, size: int = 64, window: HuWindow | None = None) -> Case:
-    """Read a CT, find its frame, render its DRRs at 1024 x 1024 and standardise them."""
+def load_case(
+    case: DatasetCase,
+    *,
+    size: int = 64,
+    gamma: int = 2,
+    window: HuWindow | None = None,
+    real: bool = True,
+) -> Case:
+    """Read a CT and its views at 1024 x 1024: real ones where there are and ``real``, else DRRs.
+
+    Raises:
+        AxonInputError: names the case.
+    """
     window = window or HuWindow()
-    ct = read_ct(path)
-    frame = find_thorax_frame(ct)
-    fine = torch.as_tensor(window.normalise(resample_to_frame(ct, frame, 2 * size)))[None, None]
-    views = [
-        standardise_view(torch.as_tensor(render_view(ct, frame, v, 1024))[None, None])
-        for v in VIEWS
-    ]
-    beam = [
-        beam_parameter(frame.size_mm[1 if v.is_frontal else 0], DEFAULT_SOD_MM, v) for v in VIEWS
-    ]
-    batch = Batch(F.avg_pool3d(fine, 2), fine, views[0], views[1], torch.tensor([beam]))
-    return Case(path.name.split(".")[0], batch)
+    try:
+        ct = read_ct(case.ct)
+        frame = find_thorax_frame(ct) if case.frame is None else case.frame
+        fine = window.normalise(resample_to_frame(ct, frame, gamma * size))
+        views, beam, shown = [], [], []
+        for role, default in VIEWS.items():
+            found = case.real(role) if real else None
+            view = default if found is None else found.view
+            if found is None:
+                picture = render_view(ct, frame, view, VIEW_SIZE)
+            else:
+                picture = read_view(found, VIEW_SIZE)
+                shown.append(role)
+            views.append(standardise_view(torch.as_tensor(picture)[None, None]))
+            depth = frame.size_mm[1 if view.is_frontal else 0]
+            beam.append(beam_parameter(depth, DEFAULT_SOD_MM, view))
+    except AxonInputError as error:
+        raise AxonInputError(f"Validation case {case.id}: {error}") from error
+    volume = torch.as_tensor(fine)[None, None]
+    batch = Batch(F.avg_pool3d(volume, gamma), volume, views[0], views[1], torch.tensor([beam]))
+    return Case(case.id, batch, frame, tuple(shown))

@@ -229,9 +229,14 @@ class TrainConfig:
             raise AxonInputError(
                 "Give one budget: steps, minutes or epochs. Set the other two to null."
             )
-        if self.loss.clamp and self.model.diffusion.prediction == "v" and self.stage == "prior":
-            raise AxonInputError("loss.clamp belongs to stage controlnet; the prior has none.")
+        if self.stage == "sr" and self.model.sr.gamma < 2:
+            raise AxonInputError("model.sr.gamma is 1: there is no super-resolution to train.")
         return self
+
+    @property
+    def gamma(self) -> int:
+        """Side of the volumes of training pairs over h."""
+        return max(2, self.model.sr.gamma)
 
     def total_steps(self, cases: int) -> int | None:
         """The steps of the budget, None when it is in minutes."""

@@ -64,18 +64,28 @@ class RunWriter:
 
     Args:
         folder: where.
-        to_stdout: also print the events. A closed pipe ends the printing, not the training.
+        output: also print the events, as "json" or in "words". A closed pipe ends the printing,
+            not the training.
         active: False makes all methods do nothing (the other processes of a run).
+
+    Attributes:
+        step: that the run has come to, for its last event.
+        before: what run.json said before this run.
     """
 
-    def __init__(self, folder: RunFolder, *, to_stdout: bool = False, active: bool = True) -> None:
-        self.folder, self.to_stdout, self.active = folder, to_stdout, active
+    def __init__(
+        self, folder: RunFolder, *, output: str | None = None, active: bool = True
+    ) -> None:
+        self.folder, self.output, self.active = folder, output, active
+        self.step = 0
+        self.before: dict[str, Any] = {}
         self.values: dict[str, Any] = {}
         self._signed = 0.0
 
     def begin(self, **values: Any) -> None:
         """Write run.json with status "starting" and this process as the one that runs."""
         now = time.time()
+        self.before = self.folder.state()
         self.values = {
             **values,
             "pid": os.getpid(),
@@ -116,17 +126,48 @@ class RunWriter:
             if stream.tell() and not _ends_with_newline(self.folder.events_file):
                 stream.write(b"\n")
             stream.write(line.encode())
-        if self.to_stdout:
+        if self.output is not None:
             try:
-                sys.stdout.write(line)
+                sys.stdout.write(line if self.output == "json" else in_words(values))
                 sys.stdout.flush()
             except (OSError, ValueError):
-                self.to_stdout = False
+                self.output = None
                 _abandon_stdout()
 
     def message(self, text: str, level: str = "info") -> None:
         """An event for the person: something to know, or to worry about."""
         self.event("message", level=level, text=text)
+
+
+def in_words(event: dict[str, Any]) -> str:
+    """An event as a line for a person, with its end of line."""
+    kind, step = event["event"], event.get("step")
+    if kind == "start":
+        budget = f"{event['total_minutes']:g} minutes" if event["total_minutes"] else ""
+        budget = f"{event['total_steps']} steps" if event["total_steps"] else budget
+        text = (
+            f"stage {event['stage']} on {event['device']} from step {step}, {budget}; "
+            f"{event['parameters'] / 1e6:.2f} million parameters"
+        )
+    elif kind == "step":
+        left = event.get("seconds_left")
+        text = (
+            f"step {step}  loss {event['loss']:.5g}  {event['steps_per_second']:.2f} steps/s  "
+            f"waiting for data {100 * event['waiting']:.0f} %"
+            + (f"  {left / 60:.0f} min left" if left is not None else "")
+        )
+    elif kind == "validation":
+        figures = "  ".join(f"{k} {v:.4g}" for k, v in event["figures"].items())
+        text = f"step {step}  validation{' (best so far)' if event['best'] else ''}: {figures}"
+    elif kind == "sample":
+        text = f"step {step}  picture: {event['files']['picture']}"
+    elif kind == "checkpoint":
+        text = f"step {step}  written: {event['file']}"
+    elif kind == "end":
+        text = f"{event['status']} at step {step}"
+    else:
+        text = f"{event['level'] + ': ' if event['level'] != 'info' else ''}{event['text']}"
+    return text + "\n"
 
 
 def _ends_with_newline(path: Path) -> bool:

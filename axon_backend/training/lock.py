@@ -32,9 +32,11 @@ class RunLock:
         state = folder.state()
         who = f"process {state.get('pid', '?')} on {state.get('host', 'this machine')}"
         elsewhere = state.get("host") not in (None, here()) and folder.is_alive()
-        stream = open(folder.lock_file, "a+b")  # noqa: SIM115 - open while the run lasts
-        if name in _held or elsewhere or not _lock(stream):
-            stream.close()
+        # Opened only if not held here: closing a second handle would give up the system's lock.
+        stream = None if name in _held or elsewhere else open(folder.lock_file, "a+b")
+        if stream is None or not _lock(stream):
+            if stream is not None:
+                stream.close()
             status = state.get("status")
             since = ""
             if isinstance(state.get("started"), (int, float)) and status in ACTIVE:

@@ -1,222 +1,341 @@
-"""One plain training loop for every stage: time budget, EMA, validation, best checkpoint."""
+"""One plain training loop for every stage, on Lightning Fabric."""
 
 from __future__ import annotations
 
-import copy
-import csv
-import json
 import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+
+from axon_backend.errors import AxonInputError
+from axon_backend.training import checkpoint, together
+from axon_backend.training.batch import Batch
+from axon_backend.training.cases import Case
+from axon_backend.training.config import TrainConfig
+from axon_backend.training.curves import Curves
+from axon_backend.training.environment import memory_gb
+from axon_backend.training.events import RunWriter
+from axon_backend.training.judge import judge
+from axon_backend.training.loader import Batches
+from axon_backend.training.meter import Meter
+from axon_backend.training.optimiser import Ema, Optimiser, learning_rate
+from axon_backend.training.pictures import write_sample
+from axon_backend.training.settings import as_plain
+from axon_backend.training.stage import Stage
 
 
-class Ema:
-    """Exponential moving average of a network's floating-point state, with a warm-up.
-
-    ``decay_k = min(decay, (1 + k) / (10 + k))``, so a short run is not dominated by its start.
-    """
-
-    def __init__(self, network: nn.Module, decay: float = 0.998) -> None:
-        self.network = copy.deepcopy(network).eval().requires_grad_(False)
-        self.decay, self.updates = decay, 0
-
-    @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
-        """Blend in the network's present weights."""
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        self.updates += 1
-        for kept, new in zip(
-            self.network.state_dict().values(), network.state_dict().values(), strict=True
-        ):
-            if kept.is_floating_point():
-                kept.lerp_(new.to(kept.dtype), 1 - decay)
-            else:
-                kept.copy_(new)
-
-
-def learning_rate(
-    progress: float, peak: float, warm_up: float = 0.02, floor: float = 0.03
-) -> float:
-    """Linear warm-up, then a cosine to ``floor * peak``; ``progress`` in [0, 1] of the budget."""
-    if progress < warm_up:
-        return peak * max(progress, 1e-4) / warm_up
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warm_up) / (1 - warm_up))))
-    return peak * (floor + (1 - floor) * cosine)
-
-
-class Optimiser:
-    """Muon (Jordan et al. 2024) for the inner convolutions, AdamW for everything else.
-
-    Few steps are affordable on a CPU, and orthogonalised updates get further in each of them.
-    torch's Muon takes matrices: each kernel is shown to it as (out, in x k^n), sharing memory.
-    """
-
-    def __init__(self, parameters: list[nn.Parameter], rate: float, weight_decay: float) -> None:
-        self.kernels = [p for p in parameters if p.ndim >= 4 and min(p.shape[:2]) >= 16]
-        chosen = {id(p) for p in self.kernels}
-        rest = [p for p in parameters if id(p) not in chosen]
-        self.matrices = [nn.Parameter(self._matrix(p.data)) for p in self.kernels]
-        self.parts: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(rest, lr=rate, weight_decay=weight_decay)
-        ]
-        if self.kernels:
-            self.parts.append(
-                torch.optim.Muon(
-                    self.matrices,
-                    lr=rate,
-                    weight_decay=weight_decay,
-                    adjust_lr_fn="match_rms_adamw",
-                )
-            )
-
-    @staticmethod
-    def _matrix(kernel: torch.Tensor) -> torch.Tensor:
-        """(out, in, k...) -> (out, -1), a view whatever the memory format."""
-        if kernel.is_contiguous():
-            return kernel.view(kernel.shape[0], -1)
-        return kernel.movedim(1, -1).view(kernel.shape[0], -1)
-
-    def set_rate(self, rate: float) -> None:
-        """Set the learning rate of all groups."""
-        for part in self.parts:
-            for group in part.param_groups:
-                group["lr"] = rate
-
-    def zero_grad(self) -> None:
-        """Forget all gradients."""
-        for part in self.parts:
-            part.zero_grad(set_to_none=True)
-        for kernel in self.kernels:
-            kernel.grad = None
-
-    def step(self) -> None:
-        """One update from the gradients of the parameters."""
-        for kernel, matrix in zip(self.kernels, self.matrices, strict=True):
-            if kernel.grad is not None:
-                like = (
-                    kernel.grad.contiguous(memory_format=torch.contiguous_format)
-                    if kernel.data.is_contiguous()
-                    else kernel.grad.movedim(1, -1).contiguous()
-                )
-                matrix.grad = like.reshape(matrix.shape)
-        for part in self.parts:
-            part.step()
-
-    def state_dict(self) -> list[dict]:
-        """The state of both parts."""
-        return [part.state_dict() for part in self.parts]
-
-    def load_state_dict(self, states: list[dict]) -> None:
-        """The inverse of :meth:`state_dict`."""
-        for part, state in zip(self.parts, states, strict=True):
-            part.load_state_dict(state)
-
-
-def save_atomically(obj: object, path: Path) -> None:
-    """``torch.save`` that never leaves a half-written file under the final name."""
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        torch.save(obj, temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def train(
-    network: nn.Module,
-    loss_of: Callable[[nn.Module], torch.Tensor],
-    validate: Callable[[nn.Module], dict[str, float]],
-    folder: Path,
-    *,
-    minutes: float,
-    peak_rate: float = 1.5e-3,
-    validate_minutes: float = 4.0,
-    better: str = "loss",
-    weight_decay: float = 1e-2,
-    ema_decay: float = 0.998,
-) -> None:
-    """Train until the time is up; resumes from ``folder/last.pt`` when it is there.
+class Trainer:
+    """Steps, averages, validations and checkpoints of one run.
 
     Args:
-        network: what is trained; parameters with ``requires_grad`` False stay as they are.
-        loss_of: draws its own batch and returns a scalar loss.
-        validate: figures of the EMA network on validation patients.
-        folder: receives ``log.csv``, ``last.pt`` (everything to resume) and ``best.pt`` (the EMA
-            weights with the smallest ``better`` figure so far).
-        minutes: budget, counted over all resumed runs.
+        fabric: launched Lightning Fabric: device, precision, processes.
+        stage: the loss and its networks, on the CPU or the device.
+        config: of the run.
+        total_steps: of the budget, None when it is in minutes.
+        cases: validation cases.
+        writer: run.json and the events.
+        stop_asked: whether someone wants the run to end.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    optimiser = Optimiser(parameters, peak_rate, weight_decay)
-    ema = Ema(network, ema_decay)
-    step, spent, best = 0, 0.0, math.inf
-    last = folder / "last.pt"
-    if last.exists():
-        state = torch.load(last, weights_only=True)
-        network.load_state_dict(state["network"])
-        ema.network.load_state_dict(state["ema"])
-        ema.updates = state["step"]
-        optimiser.load_state_dict(state["optimiser"])
-        step, spent, best = state["step"], state["spent"], state["best"]
 
-    began = time.monotonic() - spent
-    next_validation = spent + 60.0 * validate_minutes
-    running, count = 0.0, 0
-    while True:
-        elapsed = time.monotonic() - began
-        done = elapsed >= 60.0 * minutes
-        if done or elapsed >= next_validation:
-            figures = validate(ema.network)
-            row = {
-                "step": step,
-                "minutes": round(elapsed / 60, 2),
-                "train_loss": round(running / max(count, 1), 6),
-                **{k: round(v, 5) for k, v in figures.items()},
-            }
-            running, count = 0.0, 0
-            _log(folder / "log.csv", row)
-            print(json.dumps(row), flush=True)
-            if figures[better] < best:
-                best = figures[better]
-                save_atomically(ema.network.state_dict(), folder / "best.pt")
-            save_atomically(
-                {
-                    "network": network.state_dict(),
-                    "ema": ema.network.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "step": step,
-                    "spent": time.monotonic() - began,
-                    "best": best,
-                },
-                last,
+    def __init__(
+        self,
+        fabric: Any,
+        stage: Stage,
+        config: TrainConfig,
+        *,
+        total_steps: int | None,
+        cases: list[Case],
+        writer: RunWriter,
+        stop_asked: Callable[[], bool],
+    ) -> None:
+        self.fabric, self.stage, self.config = fabric, stage, config
+        self.total_steps, self.writer, self.stop_asked = total_steps, writer, stop_asked
+        self.folder = writer.folder
+        self.first = fabric.global_rank == 0
+        self.wrapped = fabric.setup_module(stage)
+        self.device = fabric.device
+        self.cases = cases
+        for case in cases:
+            case.batch = case.batch.to(self.device)
+        networks = stage.networks()
+        self.parameters = [
+            p for network in networks.values() for p in network.parameters() if p.requires_grad
+        ]
+        self.optimiser = Optimiser(self.parameters, config.optimiser)
+        self.ema = Ema(networks, config.ema)
+        self.step = self.best_step = self.without_best = 0
+        self.spent, self.best = 0.0, math.inf
+        self.status = "finished"
+        self.curves: Curves | None = None
+        self.meter = Meter()
+        self.validated = 0
+
+    # -- state ---------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Everything to go on from here, for ``torch.load(weights_only=True)``. The data order is
+        the step: sample i is a function of (seed, i)."""
+        return {
+            "format": checkpoint.FORMAT,
+            "version": checkpoint.VERSION,
+            "stage": self.config.stage,
+            "step": self.step,
+            "spent": self.spent,
+            "best": self.best,
+            "best_step": self.best_step,
+            "without_best": self.without_best,
+            "validated": self.validated,
+            "meter": self.meter.state(),
+            "parts": {k: n.state_dict() for k, n in self.stage.networks().items()},
+            "ema": self.ema.kept,
+            "ema_updates": self.ema.updates,
+            "optimiser": self.optimiser.state_dict(),
+            "random": torch.get_rng_state(),
+            "config": as_plain(self.config),
+        }
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from a :meth:`state`."""
+        for part, network in self.stage.networks().items():
+            network.load_state_dict(state["parts"][part])
+            for name, value in state["ema"][part].items():
+                self.ema.kept[part][name].copy_(value)
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.ema.updates = state["ema_updates"]
+        self.step, self.spent, self.best = state["step"], state["spent"], state["best"]
+        self.best_step, self.without_best = state["best_step"], state["without_best"]
+        self.validated = state["validated"]
+        self.meter.resume(state["meter"], self.device)
+        torch.set_rng_state(state["random"].cpu())
+
+    def save(self) -> None:
+        """Write last.pt; the weights are known to be finite."""
+        if self.first:
+            checkpoint.save_atomically(self.state(), self.folder.last)
+            self.writer.event("checkpoint", step=self.step, file=str(self.folder.last))
+
+    # -- the loop ------------------------------------------------------------------------------
+
+    def run(self, batches: Batches, micro_batches: int) -> str:
+        """Train until the budget is spent, patience is at its end, or someone asks to stop.
+
+        Returns:
+            "finished" or "stopped".
+        """
+        config, minutes = self.config, self.config.minutes
+        self.curves = (
+            Curves(
+                self.folder.metrics_file,
+                self.folder.tensorboard if self.first else None,
+                self.step,
             )
-            next_validation = time.monotonic() - began + 60.0 * validate_minutes
-        if done:
+            if self.first
+            else None
+        )
+        if self.curves is not None and self.curves.missing:
+            self.writer.message(self.curves.missing)
+        self._began = time.monotonic() - self.spent
+        self.meter.start(self.step, batches)
+        next_validation = self.spent + 60.0 * config.validation.every_minutes
+        next_save = self.spent + 60.0 * config.checkpoint_minutes
+        every = config.validation.every_steps
+        while True:
+            self.now()
+            progress = (
+                self.step / self.total_steps
+                if self.total_steps
+                else self.spent / (60.0 * (minutes or 1.0))
+            )
+            validate = (
+                self.step % every == 0 if every else self.spent >= next_validation
+            ) and self.step > self.validated
+            saving = self.spent >= next_save
+            # The first process's clock counts for all; anyone may ask to stop.
+            mine = [progress, float(validate), float(saving)] if self.first else [0.0, 0.0, 0.0]
+            progress, validate_, saving_, stop = together.largest(
+                [*mine, float(self.stop_asked())], self.device
+            )
+            if stop:
+                self.status = "stopped"
+                self.writer.set(status="stopping")
+                self._check()
+                self.save()
+                return self.status
+            done = progress >= 1.0
+            if validate_ or (done and self.step > self.validated):
+                self._check()
+                enough = self._validate()
+                if enough is None:
+                    continue  # interrupted: the wish to stop is seen above
+                self.validated = self.step
+                done = done or enough
+                next_validation = self.now() + 60.0 * config.validation.every_minutes
+            if done or validate_ or saving_:
+                self._check()
+                self.save()
+                next_save = self.now() + 60.0 * config.checkpoint_minutes
+                self.meter.pause_over()
+            if done:
+                return self.status
+            self._update([self._fetch(batches) for _ in range(micro_batches)], progress)
+
+    def now(self) -> float:
+        """Seconds of training so far, those before a resume included."""
+        self.spent = time.monotonic() - self._began
+        return self.spent
+
+    def _fetch(self, batches: Batches) -> Batch:
+        """The next micro-batch; what goes wrong in one process ends all of them."""
+        error: Exception | None = None
+        batch = None
+        try:
+            batch = next(batches)
+        except Exception as caught:
+            error = caught
+        if together.largest([float(error is not None)], self.device)[0]:
+            texts = [t for t in together.gather(None if error is None else str(error)) if t]
+            if error is not None:
+                raise error
+            raise AxonInputError(f"Another process of this run failed: {texts[0]}")
+        assert batch is not None
+        return batch.to(self.device)
+
+    def _update(self, micro: list[Batch], progress: float) -> None:
+        config = self.config
+        rate = learning_rate(progress, config.optimiser)
+        self.optimiser.set_rate(rate)
+        self.optimiser.zero_grad()
+        total = torch.zeros((), device=self.device)
+        for i, batch in enumerate(micro):
+            with self.fabric.no_backward_sync(self.wrapped, enabled=i + 1 < len(micro)):
+                loss = self.wrapped(batch) / len(micro)
+                self.fabric.backward(loss)
+            total += loss.detach()
+        limit = config.optimiser.clip or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit)
+        self.meter.add(total, norm)
+        if self.device.type == "cpu" and together.count() == 1:
+            self._check()  # before the weights are touched: it costs nothing here
+        self.optimiser.step()
+        self.ema.update()
+        self.step += 1
+        if self.step % config.log_steps == 0:
+            self._log(rate)
+        self.writer.sign()
+
+    def _check(self) -> None:
+        """Raise when a loss or gradient since the last check was not finite."""
+        loss, norm = together.mean(self.meter.sums(), self.device)
+        if math.isfinite(loss) and math.isfinite(norm):
             return
-        optimiser.set_rate(learning_rate(elapsed / (60.0 * minutes), peak_rate))
-        loss = loss_of(network)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss is {loss.item()} at step {step}; the last good state is {last}"
+        kept = (
+            f"The last good state, {self.folder.last}, is kept"
+            if self.folder.last.exists()
+            else "No checkpoint was written yet"
+        )
+        what = "loss" if not math.isfinite(loss) else "gradient"
+        raise FloatingPointError(
+            f"The {what} is not a number or infinite at step {self.step} (the last row of figures "
+            f"was at step {self.meter.first}). {kept}. Lower optimiser.rate or optimiser.clip, or "
+            "set precision=32, and run the same command with --resume."
+        )
+
+    def close(self) -> None:
+        """Close the curves' files."""
+        if self.curves is not None:
+            self.curves.close()
+
+    # -- telling -------------------------------------------------------------------------------
+
+    def _log(self, rate: float) -> None:
+        self._check()
+        values = self.meter.read(self.step)
+        values["loss"], values["gradient"] = together.mean(
+            [values["loss"], values["gradient"]], self.device
+        )
+        values |= {"rate": rate, "memory_gb": memory_gb(self.device)}
+        self.now()
+        if self.curves is not None:
+            kept = {k: v for k, v in values.items() if k != "steps_per_second"}
+            self.curves.add(self.step, {"minutes": self.spent / 60, **kept})
+        if self.meter.tell_now():
+            event = {k: v for k, v in values.items() if k != "gradient"}
+            self.writer.event("step", step=self.step, **event, seconds_left=self._left(values))
+
+    def _left(self, values: dict[str, float]) -> float | None:
+        if self.total_steps:
+            pace = values["steps_per_second"]
+            return (self.total_steps - self.step) / pace if pace else None
+        return max(0.0, 60.0 * (self.config.minutes or 0.0) - self.spent)
+
+    def _validate(self) -> bool | None:
+        """Judge the averaged weights, keep them when they are the best.
+
+        Returns:
+            True when patience is at its end, None when the run was asked to stop meanwhile.
+        """
+        settings = self.config.validation
+        with self.ema.in_place():
+            verdict = judge(
+                self.stage,
+                self.cases,
+                rank=self.fabric.global_rank,
+                shown=settings.samples,
+                stopped=self.stop_asked,
             )
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        ema.update(network)
-        step += 1
-        running, count = running + loss.item(), count + 1
+        if verdict is None:
+            return None
+        figures = {"validation_loss": verdict.loss, **verdict.figures}
+        best = verdict.loss < self.best
+        self.without_best = 0 if best else self.without_best + 1
+        if best:
+            self.best, self.best_step = verdict.loss, self.step
+        if self.first:
+            if best:
+                self._save_best(figures)
+            self.writer.event("validation", step=self.step, figures=figures, best=best)
+            if self.curves is not None:
+                self.curves.add(self.step, {"minutes": self.spent / 60, **figures})
+        made = [
+            (
+                case.name,
+                write_sample(
+                    self.folder.samples,
+                    self.step,
+                    self.config.stage,
+                    case,
+                    measured,
+                    self.config.model.window,
+                ),
+            )
+            for case, measured in verdict.samples
+        ]
+        for name, files in (one for part in together.gather(made) for one in part):
+            self.writer.event("sample", step=self.step, files=files, case=name)
+            if self.curves is not None:
+                self.curves.picture(self.step, name, Path(files["picture"]))
+        if settings.patience and self.without_best >= settings.patience:
+            self.writer.message(
+                f"No better validation since step {self.best_step}: the run ends early "
+                f"(validation.patience {settings.patience})."
+            )
+            return True
+        return False
 
-
-def _log(path: Path, row: dict) -> None:
-    new = not path.exists()
-    with open(path, "a", newline="") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    def _save_best(self, figures: dict[str, float]) -> None:
+        checkpoint.save_atomically(
+            {
+                "format": checkpoint.FORMAT,
+                "version": checkpoint.VERSION,
+                "stage": self.config.stage,
+                "step": self.step,
+                "parts": self.ema.kept,
+                "figures": figures,
+                "config": as_plain(self.config),
+            },
+            self.folder.best,
+        )
+        self.writer.event("checkpoint", step=self.step, file=str(self.folder.best))

@@ -1,4 +1,4 @@
-"""Endless (X-ray, CT) training pairs from a handful of CTs.
+"""Endless (X-ray, CT) training pairs from CTs.
 
 Each draw deforms a real chest (affine + elastic, in frame coordinates), finds the thorax frame of
 the deformed chest by its lungs, samples the target volume from it and renders the frontal and
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import (
     AIR_HU,
@@ -75,47 +76,46 @@ class TrainingPair:
     beam: np.ndarray
 
 
-class PairFactory:
-    """Draws :class:`TrainingPair` from a list of CTs (HU, read with ``read_ct``)."""
+class Chest:
+    """A CT with its frame, ready to be bent.
 
-    def __init__(
-        self,
-        cts: list[CTVolume],
-        *,
-        fine_size: int = 128,
-        view_size: int = 128,
-        window: HuWindow | None = None,
-        augmentation: PairAugmentation | None = None,
-    ) -> None:
-        self.window = window or HuWindow()
-        self.augmentation = augmentation or PairAugmentation()
-        self.fine_size, self.view_size = fine_size, view_size
-        self.frames = [find_thorax_frame(ct) for ct in cts]
-        self.cts = cts
-        self.tensors = [
-            torch.as_tensor(np.asarray(ct.hu, np.float32))[None, None] - AIR_HU for ct in cts
-        ]
-        self.lungs = [
-            torch.as_tensor(lung_mask(np.asarray(ct.hu), ct.spacing_mm))[None, None].float()
-            for ct in cts
-        ]
-        rest = torch.zeros(1, 3, 17, 17, 17)
-        still = torch.eye(3, 4), rest
-        self.lung_boxes = [self._lung_box(i, still) for i in range(len(cts))]
+    Attributes:
+        ct, frame: the CT (HU) and its thorax frame, found by its lungs when None is given.
+        hu: (1, 1, Z, Y, X) float32 HU above air, so that what lies outside is 0.
+        lungs: (1, 1, Z, Y, X) float32, 1 in the lungs.
+    """
 
-    def _lung_box(
-        self, index: int, warp: tuple[torch.Tensor, torch.Tensor]
+    def __init__(self, ct: CTVolume, frame: ThoraxFrame | None = None) -> None:
+        self.ct = ct
+        self.frame = find_thorax_frame(ct) if frame is None else frame
+        hu = np.asarray(ct.hu, np.float32)
+        self.hu = torch.as_tensor(hu)[None, None] - AIR_HU
+        self.lungs = torch.as_tensor(lung_mask(hu, ct.spacing_mm))[None, None].float()
+        still = torch.eye(3, 4), torch.zeros(1, 3, 17, 17, 17)
+        self.lung_box = self.warped_lung_box(still)
+
+    @property
+    def megabytes(self) -> float:
+        """What it holds in memory."""
+        return 4 * (2 * self.hu.numel() + np.asarray(self.ct.hu).size) / 1e6
+
+    def warped_lung_box(
+        self, warp: tuple[torch.Tensor, torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Lower and upper corner (x, y, z) of the warped lungs, in half box sizes."""
-        points = self._lattice((48, 48, 48), (1.4, 1.4, 1.4))
-        inside = points[self._sample(index, points, warp, self.lungs[index], 0.0) > 0.5]
+        points = lattice((48, 48, 48), (1.4, 1.4, 1.4))
+        inside = points[self.sample(points, warp, self.lungs, 0.0) > 0.5]
+        if len(inside) == 0:
+            raise AxonInputError(
+                f"{self.ct.source or 'A CT'}: its thorax frame holds no lungs; the frame of the "
+                "data set and the CT do not belong together. Prepare this case again."
+            )
         ordered = inside.sort(0).values
         few = len(ordered) // 1000
         return ordered[few], ordered[-1 - few]
 
-    def _sample(
+    def sample(
         self,
-        index: int,
         points: torch.Tensor,
         warp: tuple[torch.Tensor, torch.Tensor],
         source: torch.Tensor | None = None,
@@ -134,28 +134,40 @@ class PairFactory:
             .T
         )
         moved = flat.reshape(-1, 3) @ affine[:, :3].T + affine[:, 3] + bend
-        ct, frame = self.cts[index], self.frames[index]
-        half = torch.tensor(frame.size_mm) / 2
-        mm = moved * half + torch.tensor(frame.center_mm)
-        extent = torch.tensor(ct.spacing_mm) * torch.tensor(
-            [float(s) for s in self.tensors[index].shape[:1:-1]]
+        half = torch.tensor(self.frame.size_mm) / 2
+        mm = moved * half + torch.tensor(self.frame.center_mm)
+        extent = torch.tensor(self.ct.spacing_mm) * torch.tensor(
+            [float(s) for s in self.hu.shape[:1:-1]]
         )
-        corner = torch.tensor(ct.origin_mm) - torch.tensor(ct.spacing_mm) / 2
+        corner = torch.tensor(self.ct.origin_mm) - torch.tensor(self.ct.spacing_mm) / 2
         grid = (2 * (mm - corner) / extent - 1).float().reshape(1, -1, 1, 1, 3)
-        values = F.grid_sample(
-            self.tensors[index] if source is None else source, grid, align_corners=False
-        )
+        values = F.grid_sample(self.hu if source is None else source, grid, align_corners=False)
         return values.reshape(shape) + outside
 
-    @staticmethod
-    def _lattice(shape: tuple[int, int, int], reach: tuple[float, float, float]) -> torch.Tensor:
-        """Voxel centres (Z, Y, X, 3) of a box that reaches ``reach`` half sizes to each side."""
-        axes = [
-            ((torch.arange(n) + 0.5) / n * 2 - 1) * r
-            for n, r in zip(shape, reach[::-1], strict=True)
-        ]
-        z, y, x = torch.meshgrid(*axes, indexing="ij")
-        return torch.stack([x, y, z], -1)
+
+def lattice(shape: tuple[int, int, int], reach: tuple[float, float, float]) -> torch.Tensor:
+    """Voxel centres (Z, Y, X, 3) of a box that reaches ``reach`` half sizes to each side."""
+    axes = [
+        ((torch.arange(n) + 0.5) / n * 2 - 1) * r for n, r in zip(shape, reach[::-1], strict=True)
+    ]
+    z, y, x = torch.meshgrid(*axes, indexing="ij")
+    return torch.stack([x, y, z], -1)
+
+
+class PairFactory:
+    """Draws :class:`TrainingPair` from a :class:`Chest`."""
+
+    def __init__(
+        self,
+        *,
+        fine_size: int = 128,
+        view_size: int = 128,
+        window: HuWindow | None = None,
+        augmentation: PairAugmentation | None = None,
+    ) -> None:
+        self.window = window or HuWindow()
+        self.augmentation = augmentation or PairAugmentation()
+        self.fine_size, self.view_size = fine_size, view_size
 
     def _warp(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         a = self.augmentation
@@ -179,25 +191,23 @@ class PairFactory:
         return torch.as_tensor(affine, dtype=torch.float32), control
 
     @torch.inference_mode()
-    def draw(self, rng: np.random.Generator, index: int | None = None) -> TrainingPair:
+    def draw(self, chest: Chest, rng: np.random.Generator) -> TrainingPair:
         """One random pair; all randomness comes from ``rng``."""
         a = self.augmentation
-        if index is None:
-            index = int(rng.integers(len(self.cts)))
         warp = self._warp(rng)
         # The frame of the deformed chest: its lungs lie in it as the undeformed ones did.
-        (low0, high0), (low, high) = self.lung_boxes[index], self._lung_box(index, warp)
+        (low0, high0), (low, high) = chest.lung_box, chest.warped_lung_box(warp)
         stretch = (high - low) / (high0 - low0)
         place = low - stretch * low0
         stretch = stretch * float(np.exp(rng.normal(0, a.scale)))
         place = place + torch.as_tensor(rng.normal(0, a.shift, 3), dtype=torch.float32)
         n = self.fine_size
-        inner = self._lattice((n, n, n), (1.0, 1.0, 1.0)) * stretch + place
-        outer = self._lattice(SURROUND_SHAPE, SURROUND) * stretch + place
-        fine = self._sample(index, inner, warp)
-        around = self._sample(index, outer, warp)
+        inner = lattice((n, n, n), (1.0, 1.0, 1.0)) * stretch + place
+        outer = lattice(SURROUND_SHAPE, SURROUND) * stretch + place
+        fine = chest.sample(inner, warp)
+        around = chest.sample(outer, warp)
         mu = hu_to_mu(around, float(rng.uniform(*a.bone_gain)))
-        size_mm = (torch.tensor(self.frames[index].size_mm) * stretch).tolist()
+        size_mm = (torch.tensor(chest.frame.size_mm) * stretch).tolist()
         frame = ThoraxFrame((0.0, 0.0, 0.0), (size_mm[0], size_mm[1], size_mm[2]))
         spacing = [frame.size_mm[i] * SURROUND[i] / SURROUND_SHAPE[2 - i] for i in range(3)]
         origin = [-0.5 * frame.size_mm[i] * SURROUND[i] + 0.5 * spacing[i] for i in range(3)]

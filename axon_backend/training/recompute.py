@@ -31,7 +31,7 @@ def recompute_blocks(network: nn.Module) -> int:
     kinds, found = _blocks(), 0
     for module in network.modules():
         if isinstance(module, kinds):
-            module.forward = _Recomputed(module.forward)  # type: ignore[method-assign]
+            module.forward = _Recomputed(module.forward)
             found += 1
     return found
 

@@ -29,6 +29,7 @@ class Samples:
         cache: rendered pairs that exist, 0 for endless ones.
         blended, real, single_view: shares, see ``training.config``.
         appearance: the look of rendered views.
+        gamma: side of a pair's volume over that of the coarse one.
     """
 
     def __init__(
@@ -41,10 +42,11 @@ class Samples:
         real: float | None,
         single_view: float,
         appearance: AppearanceAugmentation,
+        gamma: int = 2,
     ) -> None:
         self.source, self.seed, self.cache = source, seed, cache
         self.blended, self.real, self.single_view = blended, real, single_view
-        self.appearance = appearance
+        self.appearance, self.gamma = appearance, gamma
 
     def _rng(self, index: int, purpose: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, purpose, index])
@@ -78,7 +80,8 @@ class Samples:
     def __getitem__(self, index: int) -> Batch:
         """The batch of one of sample ``index``, with its draws."""
         pair, real = self.pair(index)
-        batch = collate([pair], None if real else self._rng(index, LOOK), self.appearance)
+        look = None if real else self._rng(index, LOOK)
+        batch = collate([pair], look, self.appearance, gamma=self.gamma)
         rng = self._rng(index, STEP)
         single = rng.random() < self.single_view
         chance = torch.as_tensor(rng.random((1, CHANCES)))

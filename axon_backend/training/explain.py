@@ -1,0 +1,27 @@
+"""What went wrong with a run, in one sentence."""
+
+from __future__ import annotations
+
+import torch
+
+from axon_backend.errors import AxonInputError
+
+
+def explain(error: BaseException) -> str:
+    """What went wrong, as one sentence for run.json."""
+    if isinstance(error, KeyboardInterrupt):
+        return "Interrupted at once; the last checkpoint is kept. Go on with --resume."
+    if isinstance(error, torch.OutOfMemoryError):
+        return (
+            "The GPU's memory ran out. Set micro_batch=1 or checkpointing=true (or both) and run "
+            "the same command with --resume."
+        )
+    text = " ".join(str(error).split())
+    if isinstance(error, (AxonInputError, FloatingPointError)):
+        return text
+    if isinstance(error, OSError) and error.errno is not None:
+        return (
+            f"{error.strerror}: {error.filename or 'the run folder'}. Free some space or check "
+            "the folder's rights, and run the same command with --resume."
+        )
+    return f"{type(error).__name__}: {text or 'no further explanation'}"

@@ -1,0 +1,65 @@
+"""Validation: real sampling on whole patients, shared out among the processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from axon_backend.training import together
+from axon_backend.training.cases import Case
+from axon_backend.training.stage import Measured, Stage, mean_figures
+
+
+@dataclass
+class Verdict:
+    """The mean figures over all cases, what chooses the best checkpoint, and samples to show."""
+
+    figures: dict[str, float]
+    loss: float
+    samples: list[tuple[Case, Measured]] = field(default_factory=list)
+
+
+def judge(
+    stage: Stage,
+    cases: list[Case],
+    *,
+    rank: int,
+    shown: int,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Verdict | None:
+    """Measure this process's cases and gather the figures of all.
+
+    Args:
+        stage: with the weights to be judged.
+        cases: all of them, on the stage's device; this process measures every n-th.
+        shown: samples to keep, of the first cases.
+        stopped: asked between cases; True gives up (on every process), and None is returned.
+    """
+    world = together.count()
+    rows: list[tuple[int, dict[str, float]]] = []
+    samples = []
+    given_up = False
+    was_training = stage.training
+    stage.eval()
+    try:
+        for number in range(rank, len(cases), world):
+            if stopped():
+                given_up = True
+                break
+            with torch.no_grad():
+                measured = stage.measure(cases[number])
+            rows.append((number, measured.figures))
+            if number < shown:
+                samples.append((cases[number], measured))
+    finally:
+        stage.train(was_training)
+    gathered = together.gather((given_up, rows))
+    if any(up for up, _ in gathered):
+        return None
+    ordered = [
+        row for _, row in sorted((r for _, part in gathered for r in part), key=lambda r: r[0])
+    ]
+    figures = mean_figures(ordered)
+    return Verdict(figures, stage.score(figures), samples)

@@ -1,0 +1,104 @@
+"""What a run is to do: its settings, and the cases that it learns from and is judged on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from axon_backend.bundle import Bundle
+from axon_backend.cohort.dataset import Dataset, DatasetCase
+from axon_backend.errors import AxonInputError
+from axon_backend.training.config import TrainConfig, preset
+from axon_backend.training.mean import spread
+from axon_backend.training.settings import apply, apply_pairs, read_yaml
+from axon_backend.training.weights import bundle_model
+
+BUDGETS = ("steps", "minutes", "epochs")
+
+
+def resolve(
+    stage: str,
+    *,
+    preset_name: str = "preview",
+    file: Path | None = None,
+    pairs: Sequence[str] = (),
+    steps: int | None = None,
+    minutes: float | None = None,
+    start: Bundle | None = None,
+) -> TrainConfig:
+    """The whole configuration: preset, then the networks of ``start``, then the YAML ``file``,
+    then ``key=value`` pairs, then the budget. The budget named last counts.
+
+    Raises:
+        AxonInputError: an unknown setting, or one that makes no sense.
+    """
+    config = preset(preset_name, stage)
+    if start is not None:
+        config = replace(config, model=bundle_model(start))
+    if file is not None:
+        values = read_yaml(file)
+        config = apply(_one_budget(config, values), values)
+    for pair in pairs:
+        key = pair.partition("=")[0].strip()
+        config = apply_pairs(_one_budget(config, {key: pair.partition("=")[2]}), [pair])
+    if steps is not None:
+        config = replace(config, steps=steps, minutes=None, epochs=None)
+    elif minutes is not None:
+        config = replace(config, steps=None, minutes=minutes, epochs=None)
+    return replace(config, stage=stage, preset=preset_name).check()
+
+
+def _one_budget(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
+    given = [b for b in BUDGETS if values.get(b) not in (None, "", "null")]
+    return replace(config, steps=None, minutes=None, epochs=None) if given else config
+
+
+def read_data(path: Path) -> Dataset:
+    """A prepared data set (its folder or dataset.json), or a JSON file with lists of CTs by split,
+    {"train": [...], "validation": [...]}, relative to it."""
+    if path.is_file():
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise AxonInputError(f"{path} could not be read as JSON: {error}.") from error
+        if isinstance(values, dict) and "train" in values:
+            listed = {k: v for k, v in values.items() if isinstance(v, list)}
+            return Dataset.of_cts(listed, path.parent)
+    return Dataset.read(path)
+
+
+def cases_of(data: Dataset, config: TrainConfig) -> tuple[list[DatasetCase], list[DatasetCase]]:
+    """Training and validation cases; AxonInputError when a set is empty, a file is missing, or a
+    patient is in both."""
+    train = data.split("train")
+    validation = data.split("validation")
+    for name, cases in (("train", train), ("validation", validation)):
+        if not cases:
+            raise AxonInputError(
+                f"The data set in {data.root} has no cases in its split '{name}'; both 'train' and "
+                "'validation' are needed."
+            )
+    both = {c.patient for c in train} & {c.patient for c in validation}
+    if both:
+        raise AxonInputError(
+            f"Patient {sorted(both)[0]} is in training and in validation; figures would mean "
+            "nothing. Split the data by patient."
+        )
+    validation = spread(validation, config.validation.cases)
+    for case in (*train, *validation):
+        files = [case.ct, *(v.file for v in case.views if v.kind == "real" and v.accepted)]
+        for file in files:
+            if not file.exists():
+                raise AxonInputError(
+                    f"Case {case.id}: {file} is missing. Prepare the data again, or take the case "
+                    "out of the data set."
+                )
+    if config.data.real and not any(c.real("frontal") or c.real("lateral") for c in train):
+        raise AxonInputError(
+            "data.real asks for real X-rays, but no training case has an accepted one. Set "
+            "data.real=0, or prepare paired data."
+        )
+    return train, validation

@@ -1,0 +1,47 @@
+"""The wish to stop: a signal, or a file in the run folder."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+class Wish:
+    """Whether the run is to end after its step.
+
+    Args:
+        file: its presence is a wish; None looks at signals only.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self.file = file
+        self.signalled = threading.Event()
+
+    def __call__(self) -> bool:
+        return self.signalled.is_set() or (self.file is not None and self.file.exists())
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take SIGINT, SIGTERM and a closed terminal as a wish; a second Ctrl-C ends at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def wished(number: int, _frame: Any) -> None:
+            if self.signalled.is_set() and number == signal.SIGINT:
+                raise KeyboardInterrupt
+            self.signalled.set()
+
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if hasattr(signal, "SIGHUP"):
+            numbers.append(signal.SIGHUP)
+        before = {number: signal.signal(number, wished) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
