@@ -76,3 +76,38 @@ def bundle_verify(chosen: argparse.Namespace) -> int:
     print(f"networks: {', '.join(bundle.networks)}")
     print(f"SHA-256: {bundle.sha256}")
     return 0
+
+
+def bundle_export(chosen: argparse.Namespace) -> int:
+    """``axon bundle export``."""
+    from pathlib import Path
+
+    from axon_backend.errors import AxonInputError
+    from axon_backend.training.export import base_bundle, export_bundle
+
+    licence = None
+    if chosen.licence is not None:
+        try:
+            licence = Path(chosen.licence).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise AxonInputError(f"{chosen.licence} could not be read as a text.") from error
+    made = export_bundle(
+        Path(chosen.runs),
+        Path(chosen.output),
+        base=None if chosen.base is None else base_bundle(chosen.base),
+        name=chosen.name,
+        version=chosen.version,
+        author=chosen.author,
+        data_source=chosen.data_source,
+        licence_text=licence,
+        packed=chosen.packed,
+        replace=chosen.overwrite,
+    )
+    for part, origin in made.origins.items():
+        print(f"{part}: {origin}")
+    for warning in made.warnings:
+        print(f"warning: {warning}")
+    bundle = made.bundle
+    print(f"{bundle.path}: {bundle.name} {bundle.version}, {len(bundle.checksums)} files, sound")
+    print(f"Use it with --bundle {bundle.path}, or add it by `axon bundle import {bundle.path}`")
+    return 0

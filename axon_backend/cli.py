@@ -60,7 +60,9 @@ def parser() -> argparse.ArgumentParser:
     _train(_command(commands, "train", "train one stage of AXON, or go on with a run"))
     _demo(_command(commands, "demo", "run the two cases that come with AXON"))
     _command(commands, "selfcheck", "describe this installation and try it, for bug reports")
-    _bundle(commands.add_parser("bundle", help="models: list, show, import, delete, verify"))
+    _bundle(
+        commands.add_parser("bundle", help="models: list, show, import, delete, verify, export")
+    )
     return top
 
 
@@ -177,6 +179,20 @@ def _bundle(one: argparse.ArgumentParser) -> None:
     delete.add_argument("name", metavar="NAME", help="as `axon bundle list` prints it")
     verify = _command(commands, "verify", "check every file of a model", run="bundle_verify")
     verify.add_argument("folder", metavar="DIR", help="the bundle's folder, or an installed NAME")
+    _export(_command(commands, "export", "make a model of training runs", run="bundle_export"))
+
+
+def _export(one: argparse.ArgumentParser) -> None:
+    one.add_argument("runs", metavar="RUNS", help="the folder that the runs are in, or one run")
+    one.add_argument("output", metavar="DIR", help="the folder of the new model")
+    one.add_argument("--base", metavar="BUNDLE", help="gives the networks that were not trained")
+    one.add_argument("--name", help="default: the name of RUNS")
+    one.add_argument("--version", default="0.1.0", help="of the weights (default 0.1.0)")
+    one.add_argument("--author", default="not stated", help="for metadata and licence")
+    one.add_argument("--data-source", metavar="TEXT", help="where the training data came from")
+    one.add_argument("--licence", metavar="FILE", help="a text file with the weights' licence")
+    one.add_argument("--packed", action="store_true", help="weights in eight bits, half the size")
+    one.add_argument("--overwrite", action="store_true", help="replace an older model in DIR")
 
 
 def _model(one: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from axon_backend import DISCLAIMER
 from axon_backend.bundle_commands import (
     bundle_delete,
+    bundle_export,
     bundle_import,
     bundle_list,
     bundle_show,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bundle_delete",
+    "bundle_export",
     "bundle_import",
     "bundle_list",
     "bundle_show",

@@ -1,0 +1,111 @@
+"""The model card of an exported bundle, from what its runs wrote down."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from typing import Any
+
+from axon_backend.bundle.card import model_card
+from axon_backend.methods.axon import AxonConfig
+from axon_backend.training.config import STAGES
+from axon_backend.training.run_folder import RunFolder
+from axon_backend.training.weights import Trained
+
+SHOWN = ("psnr", "ssim", "sharp", "noise_loss")
+
+
+def card_of(
+    name: str,
+    version: str,
+    config: AxonConfig,
+    stages: Mapping[str, Trained],
+    origins: Mapping[str, str],
+    *,
+    data_source: str | None,
+    stated: bool,
+) -> str:
+    """Markdown: networks, training, figures of the best checkpoints, limits."""
+    h, g, s = config.encoder.size, config.sr.gamma, config.encoder.view_size
+    cases = {t.stage: RunFolder(t.folder).state().get("cases") or {} for t in stages.values()}
+    most = max((int(c.get("train", 0)) for c in cases.values()), default=0)
+    judged = max((int(c.get("validation", 0)) for c in cases.values()), default=0)
+    window = f"{config.window.low:g} and {config.window.high:g}"
+    stages = {stage: stages[stage] for stage in STAGES if stage in stages}
+    return model_card(
+        name=name,
+        version=version,
+        summary=(
+            f"The networks of AXON: X-rays of {s} x {s} pixels to {h}^3 voxels (CoarseDiff, "
+            f"FineDiff) and {g * h}^3 (SR-Net). "
+            + " ".join(f"{part}: {origin}." for part, origin in origins.items())
+        ),
+        inputs=(
+            "One frontal chest X-ray (PA or AP), and a lateral one if there is one, registered to "
+            "the canonical thorax frame: 1024 x 1024 pixels over 1.1 times the box around the "
+            "lungs. Any grey scale in which bones are brighter than lungs."
+        ),
+        outputs=(
+            f"A CT volume of {h}^3 (coarse, fine) or {g * h}^3 (sr) voxels over the same box, in "
+            f"HU between {window}."
+        ),
+        training_data=_training(stages, data_source, most),
+        figures=[row for t in stages.values() for row in _figures(t)],
+        figures_note=(
+            f"Figures of the best checkpoint of each stage on {counted(judged, 'validation case')}, which "
+            "also chose that checkpoint: they flatter. Judge the bundle with `axon evaluate` on "
+            "patients that it has never met. v1 and v2: one view and two; PSNR in dB and SSIM "
+            "(3-D, Gaussian window of 11 voxels) on [0, 1] after the HU window; sharp: mean "
+            "gradient inside the body over the truth's."
+        ),
+        limits=[
+            f"It has seen {counted(most, 'training case')}: other anatomy, disease, implants, children and "
+            "opacified lungs may be outside of them.",
+            "With one X-ray the depth is that of the chests it was trained on.",
+            "A wrong registration gives a wrong volume that may look right.",
+        ],
+        licence="Stated by the author" if stated else "Not stated",
+    )
+
+
+def counted(number: int, noun: str) -> str:
+    """ "1 case", "2 cases"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _training(stages: Mapping[str, Trained], source: str | None, most: int) -> str:
+    words = [f"{source or 'Not described by the author.'} {counted(most, 'training case')}."]
+    for run in stages.values():
+        state, config = RunFolder(run.folder).state(), run.config
+        optimiser = config["optimiser"]
+        words.append(
+            f"Stage {run.stage}: best at step {run.step}{_minutes(run)}; preset "
+            f"{config['preset']}, seed {config['seed']}, batch {config['batch']}, "
+            f"{optimiser['name']} at {optimiser['rate']:g} ({optimiser['schedule']}), EMA "
+            f"{config['ema']:g}, {100 * config['data']['blended']:.0f} % of rendered pairs "
+            f"blended; data {str(state.get('data_sha256', ''))[:12]}, code "
+            f"{str(state.get('git') or 'of AXON ' + _axon(state))[:16]}."
+        )
+    return " ".join(words)
+
+
+def _axon(state: Mapping[str, Any]) -> str:
+    return str((state.get("environment") or {}).get("axon", ""))
+
+
+def _minutes(run: Trained) -> str:
+    """How long the training had taken by the best step, from metrics.csv."""
+    try:
+        with open(RunFolder(run.folder).metrics_file, newline="", encoding="utf-8") as stream:
+            rows = [r for r in csv.DictReader(stream) if int(r["step"]) <= run.step]
+        return f" after {float(rows[-1]['minutes']):.0f} minutes" if rows else ""
+    except (OSError, KeyError, ValueError, TypeError):
+        return ""
+
+
+def _figures(run: Trained) -> list[dict[str, str]]:
+    return [
+        {"stage": run.stage, "figure": key, "value": f"{float(value):.4g}"}
+        for key, value in run.figures.items()
+        if key.endswith(SHOWN)
+    ]
