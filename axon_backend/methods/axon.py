@@ -103,8 +103,12 @@ class Axon(nn.Module):
         generator: torch.Generator,
         on_step: OnStep | None = None,
     ) -> torch.Tensor:
-        """Stage 1, CoarseDiff: X^, clipped to [-1, 1]."""
+        """Stage 1, CoarseDiff: X^, clipped to [-1, 1]; no steps return F(x) itself."""
         end = self.end_point(views)
+        if steps == 0:
+            if on_step is not None:
+                on_step(1, 1, end)
+            return end.clamp(-1, 1)
         condition = self.condition(views, end)
         sample = self.config.bridge.sample(
             lambda x, t: self.coarse_estimate(x, t, end, condition),
@@ -136,7 +140,9 @@ class Axon(nn.Module):
             start = noise if s.fine_start >= 1.0 else diffusion.diffuse(coarse, first, noise)
             mean += sampler(s.fine_sampler)(
                 diffusion,
-                lambda y, t: self.fine_estimate(y, t, condition, s.fine_scale).clamp(-1.2, 1.2),
+                lambda y, t: self.fine_estimate(y, t, condition, s.fine_scale).clamp(
+                    -s.fine_clamp, s.fine_clamp
+                ),
                 start,
                 times,
                 eta=s.fine_eta,

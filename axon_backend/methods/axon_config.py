@@ -17,13 +17,14 @@ class Sampling:
     """How the two diffusion stages are sampled; the defaults travel with a bundle.
 
     Attributes:
-        coarse_steps, coarse_eta: of the bridge.
+        coarse_steps, coarse_eta: of the bridge; 0 steps leave it out, and stage 2 starts from F(x).
         fine_steps, fine_sampler, fine_eta: of the prior.
         fine_start: where on the prior's time axis stage 2 starts, in (0, 1]. 1 starts from pure
             noise (the paper); less starts from the coarse volume with that much noise on it.
         fine_draws: stage 2 is the mean over that many draws of its noise: what the draws agree on
             stays, what is noise goes.
         fine_scale: factor on the ControlNet's residuals.
+        fine_clamp: largest absolute value of stage 2's estimates; 1 is the paper's "+ clamping".
         fine_detail: how much of what stage 2 changed is kept: ``X + detail (Y - X)``.
     """
 
@@ -36,6 +37,7 @@ class Sampling:
     fine_draws: int = 1
     fine_scale: float = 1.0
     fine_detail: float = 1.0
+    fine_clamp: float = 1.2
 
 
 @dataclass(frozen=True)

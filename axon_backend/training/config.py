@@ -180,7 +180,8 @@ class TrainConfig:
         """The networks that are run as they are."""
         if self.stage == "coarse" and not self.loss.joint:
             return ("encoder",)
-        return NEEDS[self.stage]
+        skipped = () if self.model.sampling.coarse_steps else ("coarse",)
+        return tuple(part for part in NEEDS[self.stage] if part not in skipped)
 
     def check(self) -> TrainConfig:
         """Raise AxonInputError for values that make no sense; returns self."""
