@@ -35,7 +35,7 @@ def reconstruct(
     *,
     ct: PathLike | CTVolume | None = None,
     bundle: PathLike | Bundle | None = None,
-    stages: tuple[str, ...] = STAGES,
+    stages: tuple[str, ...] | str = STAGES,
     steps: dict[str, int] | None = None,
     seed: int = 0,
     samples: int = 1,
@@ -56,7 +56,8 @@ def reconstruct(
         lateral: lateral X-ray, or None for a single view.
         ct: the same patient's CT, used as the registration's reference and as ground truth.
         bundle: the model; None is the shipped one.
-        stages: which of ``coarse``, ``fine``, ``sr`` to run; a later one needs ``coarse``.
+        stages: which of ``coarse``, ``fine``, ``sr`` to run; a later one needs ``coarse``. Text
+            with commas will do.
         steps: sampling steps by stage, for example ``{"coarse": 10, "fine": 15}``.
         seed: of all noise; the same seed gives the same volume on one machine.
         samples: K; the volumes are means over seeds ``seed .. seed + K - 1``, with deviations.
@@ -86,6 +87,10 @@ def reconstruct(
         Cancelled: ``cancelled()`` was true; its ``finished`` holds the stages done by then, if
             any.
     """
+    if isinstance(stages, str):
+        stages = tuple(stages.split(","))
+    if steps is not None and not isinstance(steps, dict):
+        raise TypeError(f"steps are counts by stage, as {{'coarse': 10}}, got {steps!r}")
     unknown = [s for s in stages if s not in STAGES]
     if unknown or "coarse" not in stages:
         raise AxonInputError(

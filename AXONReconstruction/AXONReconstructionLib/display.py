@@ -21,6 +21,9 @@ def resultOf(result) -> ReconstructionResult:
     """A `ReconstructionResult` of itself or of a parameter node."""
     if isinstance(result, ReconstructionResult):
         return result
+    if not hasattr(result, "srVolume"):
+        kind = type(result).__name__
+        raise TypeError(f"a ReconstructionResult or a parameter node is needed, got {kind}")
     found = {stage: getattr(result, f"{stage}Volume") for stage in STAGES}
     return ReconstructionResult(
         volumes={stage: node for stage, node in found.items() if node is not None},

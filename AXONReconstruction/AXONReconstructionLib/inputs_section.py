@@ -6,6 +6,7 @@ import os
 
 import qt
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
 from AXONReconstructionLib import side_labels, xray_views
@@ -39,6 +40,8 @@ class InputsSection(Section):
         ui.showXraysButton.connect("clicked()", self.show)
         ui.clearInputsButton.connect("clicked()", self.clear)
         self._drop = FileDrop(ui.groundTruthBox, self.loadCT)
+        scene = slicer.mrmlScene
+        panel.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._nodeLeaves)
 
     def parameterNodeChanged(self, node) -> None:
         """Show the inputs that the parameter node names."""
@@ -54,6 +57,16 @@ class InputsSection(Section):
     def cleanup(self) -> None:
         """Take the letters out of the views."""
         side_labels.shared().cleanup()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _nodeLeaves(self, _scene, _event, leaving) -> None:
+        """Without this a selector would turn to the deleted node's neighbour by itself."""
+        parameterNode = self.parameterNode
+        if parameterNode is None:
+            return
+        for name in (*self.forms, "groundTruth"):
+            if getattr(parameterNode, name) is leaving:
+                setattr(parameterNode, name, None)
 
     # X-rays
 

@@ -26,6 +26,8 @@ _POSE = (
 def loadRadiograph(tasks, source, view, pixelSizeMm, invert, name, **callbacks):
     """See `AXONReconstructionLogic.loadRadiograph`."""
     isPath = isinstance(source, (str, os.PathLike))
+    if not isPath and not isinstance(source, slicer.vtkMRMLVolumeNode):
+        raise TypeError(f"source is a file's path or a volume node, got {type(source).__name__}")
     view = viewName(view)
     size = _pixelSize(pixelSizeMm)
     own = not isPath and bool(source.GetAttribute("AXON.View"))

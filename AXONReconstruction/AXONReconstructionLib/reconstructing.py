@@ -42,6 +42,13 @@ class Stopwatch:
         return max(0.0, (now - self._began) / step * (total - step))
 
 
+def _counts(steps):
+    """Steps by stage, without the zeros that stand for the bundle's own."""
+    if isinstance(steps, dict):
+        return {stage: count for stage, count in steps.items() if count} or None
+    return steps
+
+
 def reconstruct(
     tasks,
     reference,
@@ -91,7 +98,7 @@ def reconstruct(
                 lateral,
                 ct=None if reference is None else reference.ct,
                 bundle=model,
-                steps={s: n for s, n in (steps or {}).items() if n} or None,
+                steps=_counts(steps),
                 pose=pose,
                 progress=progress,
                 stage_done=stageDone,

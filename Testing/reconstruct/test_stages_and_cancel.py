@@ -162,3 +162,10 @@ def test_the_drr_of_a_ct_that_the_gpu_cannot_hold_is_made_on_the_cpu(phantom_ct,
     frame = find_thorax_frame(phantom_ct)
     prepare._drr(phantom_ct, frame, View.pa, None, torch.device("cuda"), warnings)
     assert devices == ["cuda", "cpu"] and "ran out of memory" in warnings[0]
+
+
+def test_stages_may_be_text_and_steps_must_be_by_stage(run, whole):
+    found = run(stages="coarse")
+    assert np.array_equal(found.volumes["coarse"], whole.volumes["coarse"])
+    with pytest.raises(TypeError, match="counts by stage"):
+        reconstruct(None, steps=5)

@@ -227,3 +227,15 @@ def test_the_panel_fits_400_pixels(host, axon, panel, frontal, tmp_path):
     host.screenshot(axon[1], tmp_path / "panel.png")
     widget = panel.sections["inputsSection"].widget
     assert widget.minimumSizeHint.width() <= 380
+
+
+def test_a_deleted_input_leaves_its_place_empty(host, slicer, panel, ui, frontal, phantom_ct_file):
+    """Qt would select the neighbour of a removed entry, and the panel then complain about it."""
+    node = panel.parameterNode
+    node.groundTruth = panel.logic.loadCT(phantom_ct_file)
+    node.frontal = frontal
+    for name, selector in (("groundTruth", "groundTruthSelector"), ("frontal", "frontalSelector")):
+        slicer.mrmlScene.RemoveNode(getattr(node, name))
+        host.process_events(0.05)
+        assert getattr(node, name) is None and getattr(ui, selector).currentNode() is None
+        assert not ui.messageFrame.visible

@@ -302,3 +302,16 @@ def test_a_pose_is_found_with_the_ct(logic, ct, frontal):
     assert found.history and "pose" in {h["stage"] for h in heard}
     assert ["accepted" in w for w in found.warnings] == [True]  # it was held
     assert any(h["similarity"] is not None for h in heard)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda logic, xray: logic.loadRadiograph(None),
+        lambda logic, xray: logic.reconstruct(xray, steps=5),
+        lambda logic, xray: logic.metrics(None),
+    ],
+)
+def test_a_wrong_kind_of_argument_is_named(logic, frontal, call):
+    with pytest.raises(TypeError, match="got"):
+        call(logic, frontal)
