@@ -1,69 +1,85 @@
-"""A batch and a model small enough to train in a test, and a chest with unlike sides."""
+"""Small chests on disk, and runs of them in processes of their own."""
 
-import numpy as np
+import importlib.util
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+
 import pytest
-import torch
-import torch.nn.functional as F
-
-from axon_backend.imaging.ct import CTVolume
-from axon_backend.methods.axon import Axon, AxonConfig, Sampling
-from axon_backend.networks.encoder import EncoderConfig
-from axon_backend.networks.srnet import SRConfig
-from axon_backend.networks.unet import UNetConfig
-from axon_backend.training.batch import Batch
-from axon_backend.training.cases import Case
-
-UNET = UNetConfig(channels=(8, 8), attention=(False, False), patch=2, groups=4, head_channels=8)
 
 
-def make_batch(size: int = 16) -> Batch:
-    generator = torch.Generator().manual_seed(3)
-    coarse = torch.randn(1, 1, 6, 6, 6, generator=generator)
-    fine = F.interpolate(coarse, size=(2 * size,) * 3, mode="trilinear").clamp(-1, 1)
-    front, side = fine.mean(3), fine.mean(4)
-    return Batch(F.avg_pool3d(fine, 2), fine, front, side, torch.tensor([[0.07, -0.09]]))
+def _load_tiny():
+    """training_tiny.py, which tests import by its name whatever folder pytest was started in."""
+    name = "training_tiny"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
 
 
-@pytest.fixture
-def batch() -> Batch:
-    return make_batch()
+tiny_module = _load_tiny()
 
 
-@pytest.fixture
-def case(batch) -> Case:
-    return Case("patient", batch)
-
-
-@pytest.fixture
-def model() -> Axon:
-    torch.manual_seed(0)
-    config = AxonConfig(
-        encoder=EncoderConfig(size=16, view_size=32, channels=(8, 8, 8), features=1, trunk=(8, 8)),
-        coarse=UNET,
-        prior=UNET,
-        sr=SRConfig(features=4, blocks=1, growth=2),
-        sampling=Sampling(coarse_steps=1, fine_steps=1),
-    )
-    return Axon(config).eval()
+@pytest.fixture(autouse=True)
+def _no_cluster(monkeypatch):
+    """Tests run as one process, wherever they are started."""
+    for name in list(os.environ):
+        if name.startswith(("SLURM_", "TORCHELASTIC_")) or name in ("RANK", "WORLD_SIZE"):
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")
-def chest() -> CTVolume:
-    """Body, two lungs, a heart on the left, a spine and two nodules, (6, 5, 6) mm."""
-    spacing, origin, shape = (6.0, 5.0, 6.0), (-200.0, -150.0, -180.0), (60, 60, 67)
-    z, y, x = np.meshgrid(*(np.arange(n) for n in shape), indexing="ij")
-    x, y, z = (o + s * i for o, s, i in zip(origin, spacing, (x, y, z), strict=True))
-    hu = np.full(shape, -1000.0, np.float32)
+def chest():
+    """The made-up chest."""
+    return tiny_module.make_chest()
 
-    def fill(value, centre, radii):
-        r2 = sum(((a - c) / r) ** 2 for a, c, r in zip((x, y, z), centre, radii, strict=True))
-        hu[r2 < 1] = value
 
-    fill(40.0, (0, 0, 0), (165, 110, 1e4))
-    fill(-850.0, (-75, 0, 0), (55, 75, 120))
-    fill(-850.0, (75, 0, 0), (55, 75, 115))
-    fill(50.0, (35, -30, -50), (50, 40, 55))
-    fill(500.0, (0, 75, 0), (18, 18, 1e4))
-    fill(60.0, (-90, 20, 50), (16, 16, 16))
-    fill(60.0, (85, 10, 60), (12, 12, 12))
-    return CTVolume(hu, spacing, origin, "phantom")
+@pytest.fixture(scope="session")
+def data(tmp_path_factory) -> Path:
+    """A data.json of made-up chests; the pairs and means drawn from them are kept beside it."""
+    return tiny_module.write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def train(data, tmp_path):
+    """Train in this process: train(config, name, **options) -> RunFolder."""
+    from axon_backend.training.run import train as run
+    from axon_backend.training.run_folder import RunFolder
+
+    def call(config, name="run", **options):
+        run(config, options.pop("data", data), tmp_path / name, device="cpu", **options)
+        return RunFolder(tmp_path / name)
+
+    return call
+
+
+@pytest.fixture
+def forked():
+    """Run a function in a fork of this process, where torch is imported already:
+    forked(function, *arguments, env={}) -> the process, started."""
+    if sys.platform in ("win32", "darwin"):
+        pytest.skip("needs fork")
+    context = multiprocessing.get_context("fork")
+    started = []
+
+    def start(function, *arguments, env=None):
+        def child():
+            import torch
+
+            os.environ.update(env or {})
+            torch.set_num_threads(1)
+            function(*arguments)
+
+        process = context.Process(target=child, daemon=True)
+        process.start()
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.is_alive():
+            process.kill()
+        process.join()

@@ -52,11 +52,11 @@ def card_of(
         training_data=_training(stages, data_source, most),
         figures=[row for t in stages.values() for row in _figures(t)],
         figures_note=(
-            f"Figures of the best checkpoint of each stage on {counted(judged, 'validation case')}, "
-            "which also chose that checkpoint: they flatter. Judge the bundle with `axon evaluate` on "
-            "patients that it has never met. v1 and v2: one view and two; PSNR in dB and SSIM "
-            "(3-D, Gaussian window of 11 voxels) on [0, 1] after the HU window; sharp: mean "
-            "gradient inside the body over the truth's."
+            f"Figures of the best checkpoint of each stage on {counted(judged, 'validation case')},"
+            " which also chose that checkpoint: they flatter. Judge the bundle with `axon "
+            "evaluate` on patients that it has never met. v1 and v2: one view and two; PSNR in dB "
+            "and SSIM (3-D, Gaussian window of 11 voxels) on [0, 1] after the HU window; sharp: "
+            "mean gradient inside the body over the truth's."
         ),
         limits=[
             f"It has seen {counted(most, 'training case')}: other anatomy, disease, implants, "
