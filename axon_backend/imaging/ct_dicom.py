@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.ct_series import choose_series
+from axon_backend.imaging.ct_series import Slice, choose_series
 from axon_backend.imaging.grid import AIR_HU
 
 _POSITION_TOLERANCE = 0.02  # part of a slice step; below this a stack counts as regular
@@ -32,7 +32,11 @@ def read_dicom_series(path: Path) -> DicomSeries:
     Slices are stacked along their true positions, so a tilted gantry gives a sheared affine.
     Small holes are filled by interpolation along the stack and recorded; wide ones refused.
     """
-    group, label, notes = choose_series(path)
+    return stack_series(*choose_series(path))
+
+
+def stack_series(group: list[Slice], label: str, notes: tuple[str, ...] = ()) -> DicomSeries:
+    """Stack the slices of one series, sorted along their normal; see `read_dicom_series`."""
     header = group[0].header
     if not header.get("PixelSpacing"):
         raise AxonInputError(f"{label} has no PixelSpacing, a CT needs it. Export the CT again.")

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pydicom
-from pydicom.dataset import Dataset
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.body_parts import is_chest, is_elsewhere
@@ -18,7 +17,7 @@ from axon_backend.imaging.body_parts import is_chest, is_elsewhere
 XRAY_MODALITIES = ("CR", "DX", "DR", "RG", "XA", "RF", "MG")
 MIN_SLICES = 16
 _CHEST_EXTENT_MM = 180.0  # a series that covers this much shows most of both lungs
-_HEADER_TAGS = [
+HEADER_TAGS = [
     "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription",
     "StudyDescription", "ProtocolName", "BodyPartExamined", "Modality", "ImageType",
     "AcquisitionNumber", "TemporalPositionIdentifier", "InstanceNumber", "NumberOfFrames",
@@ -28,10 +27,11 @@ _HEADER_TAGS = [
 
 @dataclass(frozen=True)
 class Slice:
-    """One DICOM file and its header without pixels."""
+    """One DICOM file and its header without pixels (or the values of it in another mapping that
+    also answers to attributes)."""
 
     path: Path
-    header: Dataset
+    header: Any
 
 
 def is_dicom(path: Path) -> bool:
@@ -60,17 +60,17 @@ def choose_series(path: Path) -> tuple[list[Slice], str, tuple[str, ...]]:
         uid = one[0].header.get("SeriesInstanceUID")
         beside = _scan(sorted(p for p in path.parent.iterdir() if p.is_file()))
         slices = [item for item in beside if item.header.get("SeriesInstanceUID") == uid]
-    chosen, notes = _choose(_candidates(slices, label), label)
-    return sorted(chosen, key=_place), label, notes
+    chosen, notes = choose_stack(stacks_of(slices, label), label)
+    return chosen, label, notes
 
 
 def _scan(paths: Iterable[Path]) -> list[Slice]:
     slices, seen = [], set()
     for path in paths:
         try:
-            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_HEADER_TAGS)
+            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=HEADER_TAGS)
             # Values are decoded when first used: do it here, where a damaged file can be left out.
-            for keyword in _HEADER_TAGS:
+            for keyword in HEADER_TAGS:
                 header.get(keyword)
         except Exception:  # no DICOM, or damaged: pydicom raises many kinds
             continue
@@ -101,8 +101,11 @@ def _refuse_unless_ct(slices: list[Slice], label: str) -> None:
     raise AxonInputError(f"{label} holds {found}, not CT. Give a chest CT.")
 
 
-def _candidates(slices: list[Slice], label: str) -> list[list[Slice]]:
-    """Usable CT stacks: same series, orientation and size; no localisers; one time each."""
+def stacks_of(slices: list[Slice], label: str) -> list[list[Slice]]:
+    """Usable CT stacks: same series, orientation and size; no localisers; one time each.
+
+    Raises `AxonInputError` when there is none, saying what there is instead.
+    """
     _refuse_unless_ct(slices, label)
     groups: dict[Any, list[Slice]] = defaultdict(list)
     localisers = enhanced = 0
@@ -149,14 +152,18 @@ def _split_repeats(group: list[Slice]) -> list[list[Slice]]:
             parts[item.header.get(tag)].append(item)
         if all(len({_place(s) for s in part}) == len(part) for part in parts.values()):
             return list(parts.values())
-    name = _describe(group)
+    name = describe_stack(group)
     raise AxonInputError(
         f"{name} has several different slices at the same position, one is expected. "
         "Export a single phase of the scan."
     )
 
 
-def _choose(groups: list[list[Slice]], label: str) -> tuple[list[Slice], tuple[str, ...]]:
+def choose_stack(groups: list[list[Slice]], label: str) -> tuple[list[Slice], tuple[str, ...]]:
+    """The chest among stacks, its slices sorted along their normal, and a note on the others.
+
+    Raises `AxonInputError` when all show another body part.
+    """
     elsewhere = [g for g in groups if is_elsewhere(_words(g)[0]) and not is_chest(*_words(g))]
     usable = [g for g in groups if g not in elsewhere]
     if not usable:
@@ -167,26 +174,26 @@ def _choose(groups: list[list[Slice]], label: str) -> tuple[list[Slice], tuple[s
         )
 
     def merit(group: list[Slice]) -> tuple[Any, ...]:
-        derived = any(str(t).upper() in ("MIP", "MINIP", "PROJECTION IMAGE", "SECONDARY")
-                      for t in group[0].header.get("ImageType") or [])  # fmt: skip
-        places = [_place(s) for s in group]
-        extent = max(places) - min(places)
-        return (
-            not derived,
-            _is_axial(group),
-            is_chest(*_words(group)),
-            extent >= _CHEST_EXTENT_MM,
-            len(group),
-            # Only to make ties repeatable.
-            -int(group[0].header.get("SeriesNumber") or 0),
-            str(group[0].header.get("SeriesInstanceUID")),
-        )
+        # The last two only make ties repeatable.
+        number, uid = (group[0].header.get(tag) for tag in ("SeriesNumber", "SeriesInstanceUID"))
+        return *stack_merit(group), -int(number or 0), str(uid)
 
     usable.sort(key=merit, reverse=True)
+    chosen = sorted(usable[0], key=_place)
     if len(groups) == 1:
-        return usable[0], ()
-    others = "; ".join(_describe(g) for g in usable[1:] + elsewhere)
-    return usable[0], (f"of {len(groups)} CT series {_describe(usable[0])} was read, not {others}",)
+        return chosen, ()
+    others = "; ".join(describe_stack(g) for g in usable[1:] + elsewhere)
+    return chosen, (f"of {len(groups)} CT series {describe_stack(chosen)} was read, not {others}",)
+
+
+def stack_merit(group: list[Slice]) -> tuple[bool, bool, bool, bool, int]:
+    """What makes one stack a better chest CT than another, the weightiest first: not derived,
+    axial, named a chest, long enough for both lungs, number of slices."""
+    derived = any(str(t).upper() in ("MIP", "MINIP", "PROJECTION IMAGE", "SECONDARY")
+                  for t in group[0].header.get("ImageType") or [])  # fmt: skip
+    places = [_place(s) for s in group]
+    long = max(places) - min(places) >= _CHEST_EXTENT_MM
+    return not derived, _is_axial(group), is_chest(*_words(group)), long, len(group)
 
 
 def _place(item: Slice) -> float:
@@ -210,7 +217,8 @@ def _words(group: list[Slice]) -> tuple[str, str]:
     )
 
 
-def _describe(group: list[Slice]) -> str:
+def describe_stack(group: list[Slice]) -> str:
+    """Number, name, slices and step of a stack, for messages."""
     header = group[0].header
     places = sorted(_place(s) for s in group)
     step = f" of {np.median(np.diff(places)):.2f} mm" if len(places) > 1 else ""
