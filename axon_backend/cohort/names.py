@@ -1,0 +1,93 @@
+"""What the name of a plain file says: whose it is, and which part it has in a case.
+
+p1_ct.nii.gz  p1_pa.png  p1_lateral.png         the id is what is left of the name
+p1/ct.nii.gz  p1/frontal.png                    nothing is left: the folder's name
+ct/p1.nii.gz  xray/p1_PA.png  lateral/p1.png    a folder may name the part
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import nibabel
+import SimpleITK as sitk
+
+from axon_backend.imaging.ct import PICTURE_FILES
+from axon_backend.imaging.volume_file import VOLUME_FILES
+
+# Word -> (role, view); a role of None is an X-ray whose view the picture must tell.
+_WORDS: dict[str, tuple[str | None, str | None]] = {
+    "ct": ("ct", None), "cect": ("ct", None), "cts": ("ct", None),
+    "frontal": ("frontal", None), "front": ("frontal", None),
+    "pa": ("frontal", "pa"), "ap": ("frontal", "ap"),
+    "lateral": ("lateral", None), "lat": ("lateral", None),
+    "ll": ("lateral", "ll"), "rl": ("lateral", "rl"),
+    "xray": (None, None), "xrays": (None, None), "cxr": (None, None), "dx": (None, None),
+    "cr": (None, None), "radiograph": (None, None),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class NamedFile:
+    """`role` is "ct", "frontal", "lateral" or None (an X-ray, not said which); `view` or None."""
+
+    id: str
+    role: str | None
+    view: str | None
+
+
+def named(root: Path, name: str) -> NamedFile:
+    """The meaning of a file's path relative to the root; a volume without a word is a CT."""
+    path = PurePosixPath(name)
+    stem = path.name
+    for ending in sorted((*VOLUME_FILES, *PICTURE_FILES), key=len, reverse=True):
+        if stem.lower().endswith(ending):
+            stem = stem[: -len(ending)]
+            break
+    words, rest = _split(stem)
+    folders = [folder for folder in reversed(path.parts[:-1])]
+    while folders and not rest:
+        more, rest = _split(folders.pop(0))
+        words += more
+    if folders:
+        more, left = _split(folders[0])
+        words += [] if left else more
+    roles = [_WORDS[word] for word in words]
+    role = next((r for r, _ in roles if r is not None), None)
+    view = next((v for _, v in roles if v is not None), None)
+    if role is None and not roles and not is_flat(root / name):
+        role = "ct"
+    return NamedFile(rest or stem or "case", role, view)
+
+
+def is_flat(path: Path) -> bool:
+    """Whether a file shows a picture and no volume, by its header; False when that is damaged."""
+    lower = path.name.lower()
+    if lower.endswith(PICTURE_FILES):
+        return True
+    try:
+        if lower.endswith((".nii", ".nii.gz")):
+            size = nibabel.load(path).shape  # type: ignore[attr-defined]
+        else:
+            reader = sitk.ImageFileReader()
+            reader.SetFileName(str(path))
+            reader.ReadImageInformation()
+            size = reader.GetSize()
+    except Exception:  # both libraries raise many kinds; reading it whole will say what is wrong
+        return False
+    return sum(n > 1 for n in size) <= 2
+
+
+def _split(text: str) -> tuple[list[str], str]:
+    """Known words at both ends of a name, and what is left."""
+    parts = re.split(r"([\s_.\-]+)", text)
+    words = []
+    while parts and parts[0].lower() in _WORDS:
+        words.append(parts[0].lower())
+        parts = parts[2:]
+    while parts and parts[-1].lower() in _WORDS:
+        words.append(parts[-1].lower())
+        parts = parts[:-2]
+    return words, "".join(parts)

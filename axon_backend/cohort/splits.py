@@ -1,0 +1,74 @@
+"""Which patients are trained on, which choose the weights, and which are only tested on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# LIDC-IDRI in Rath et al., arXiv:2603.26509, section 3: 232 patients with a CT and a frontal
+# X-ray, of whom 173 have a lateral one too.
+PAPER = {"train": 197, "validation": 10, "test": 25}
+PAPER_BIPLANAR = {"train": 149, "validation": 8, "test": 16}
+HELD_OUT = ("test", "validation")
+FEWEST = 3  # patients with X-rays that can be parted in three
+
+
+@dataclass(frozen=True)
+class Patient:
+    """`group`: "biplanar", "paired" or "drr"; `wish`: the split that a manifest states."""
+
+    id: str
+    group: str
+    wish: str | None = None
+
+
+def assign(
+    patients: list[Patient], seed: int, before: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The split of every patient.
+
+    A manifest's wish comes first, then the split of an earlier run (``before``), so that patients
+    who come later move nobody. The others are drawn in the order of a hash of seed and name:
+    test and validation patients from those with real X-rays (of all, where fewer than three have
+    any), in the paper's sizes, or in its proportions where there are fewer than the paper's 232;
+    what is left trains.
+    """
+    before = before or {}
+    splits = {}
+    for p in patients:
+        given = p.wish or before.get(p.id)
+        if given is not None:
+            splits[p.id] = given
+    paired = [p for p in patients if p.group != "drr"]
+    pool = paired if len(paired) >= FEWEST else patients
+    two = [p for p in pool if p.group == "biplanar"]
+    one = [p for p in pool if p.group != "biplanar"]
+    for split in HELD_OUT:
+        total = _share(PAPER, split, len(pool))
+        of_two = min(_share(PAPER_BIPLANAR, split, len(two)), total)
+        of_two = max(of_two, total - len(one))
+        for members, count in ((two, of_two), (one, total - of_two)):
+            have = sum(splits.get(p.id) == split for p in members)
+            free = sorted((p.id for p in members if p.id not in splits), key=_draw(seed))
+            for name in free[: max(0, count - have)]:
+                splits[name] = split
+    for p in patients:
+        splits.setdefault(p.id, "train")
+    return splits
+
+
+def _share(sizes: dict[str, int], split: str, count: int) -> int:
+    """How many of ``count`` patients a split gets; one at least of three or more."""
+    part = round(sizes[split] * min(1.0, count / sum(sizes.values())))
+    return max(part, 1) if count >= FEWEST else 0
+
+
+class _draw:
+    """A patient's place in the draw; it depends on nobody else."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def __call__(self, name: str) -> str:
+        return hashlib.sha256(f"{self.seed}|{name}".encode()).hexdigest()

@@ -1,0 +1,94 @@
+"""DICOM headers of a cohort, as few and as small as planning needs."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+
+from axon_backend.errors import AxonInputError
+from axon_backend.imaging.body_parts import is_elsewhere
+from axon_backend.imaging.ct_series import HEADER_TAGS, is_dicom
+from axon_backend.imaging.dicom_tags import orientation_of, view_of
+
+XRAY_MODALITIES = ("CR", "DX", "DR", "DC", "RG")
+_KEPT = (*HEADER_TAGS, "PatientID", "StudyInstanceUID", "StudyDate", "PresentationIntentType")
+_ONLY_READ = ("PatientSex", "PatientBirthDate", "ViewPosition", "ViewCodeSequence",
+              "PatientOrientation", "ImageLaterality", "Laterality")  # fmt: skip
+
+
+class Tags(dict[str, Any]):
+    """Header values by keyword, texts or lists of texts; answers to attributes like a dataset."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+def read_tags(path: Path) -> dict[str, Any] | None:
+    """The header of one file: None when it is no image in DICOM.
+
+    Besides the kept tags there are ``who`` (a short hash of sex and date of birth, by which two
+    persons with one PatientID are noticed) and for X-rays ``view`` (its name or None),
+    ``oriented`` (whether the file says which way up it is) or ``refused`` (why it cannot be used).
+
+    Raises:
+        AxonInputError: it should be DICOM and is damaged.
+    """
+    try:
+        if not is_dicom(path):
+            if path.suffix.lower() == ".dcm":
+                raise AxonInputError("the file is empty (0 bytes)")
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            header = pydicom.dcmread(
+                path, stop_before_pixels=True, specific_tags=[*_KEPT, *_ONLY_READ]
+            )
+            if "SOPInstanceUID" not in header or "Modality" not in header:
+                if "DirectoryRecordSequence" in header or not header.get("Modality", ""):
+                    return None
+                raise AxonInputError("the header ends before it names the image")
+            return _compact(header, path.name)
+    except AxonInputError:
+        raise
+    except Exception as error:  # pydicom raises many kinds
+        raise AxonInputError(f"the header cannot be read ({str(error)[:80]})") from error
+
+
+def _compact(header: Dataset, name: str) -> dict[str, Any]:
+    modality = str(header.Modality).upper()
+    if modality != "CT" and modality not in XRAY_MODALITIES:
+        return {"Modality": modality}
+    tags = {k: v for k in _KEPT if (v := _plain(header.get(k))) not in (None, "")}
+    tags["Modality"] = modality
+    person = [str(header.get(k) or "") for k in ("PatientSex", "PatientBirthDate")]
+    if all(person):
+        tags["who"] = hashlib.sha256("|".join(person).encode()).hexdigest()[:8]
+    if modality == "CT":
+        return tags
+    part = str(header.get("BodyPartExamined") or "")
+    try:
+        view, _ = view_of(header, name)
+        tags["view"] = None if view is None else view.value
+        tags["oriented"] = orientation_of(header) is not None
+    except AxonInputError as error:
+        tags["refused"] = str(error)
+    if is_elsewhere(part):
+        tags["refused"] = f"it shows another body part ({part}), not the chest"
+    return tags
+
+
+def _plain(value: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, MultiValue | list | tuple):
+        return [str(v) for v in value]
+    return str(value)
