@@ -21,7 +21,6 @@ class CompareSection(Section):
         Section.__init__(self, panel)
         self.result = None
         self._told: tuple = ()
-        self._before: int | None = None
         self._what = "reconstruction"
         self._record = ""
         ui = self.ui
@@ -82,8 +81,6 @@ class CompareSection(Section):
 
     def onShow(self, *_unused) -> None:
         """Divide the screen and show the result."""
-        if layout.shownLayout() not in layout.LAYOUTS:
-            self._before = layout.shownLayout()
         node = self.parameterNode
         self.ui.fadeSlider.value = 0
         if _value(self.ui.viewsCombo) == SLICES_ONLY:
@@ -94,7 +91,7 @@ class CompareSection(Section):
 
     def onLeave(self) -> None:
         """Back to the views from before."""
-        layout.leaveLayout(self._before)
+        layout.leaveLayout()
 
     def onStage(self, index: int) -> None:
         """Show another stage."""

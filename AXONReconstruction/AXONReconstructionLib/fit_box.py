@@ -51,15 +51,18 @@ class FitBox:
 
         # A later call for the same X-ray replaces this one; that one then ends.
         self._asked.add(role)
-        section.logic.assess(
-            xray,
-            node.groundTruth,
-            node.bundle or None,
-            section.pose,
-            onFinished=finished,
-            onError=failed,
-            onCancelled=lambda _nothing=None: None,
-        )
+        try:
+            section.logic.assess(
+                xray,
+                node.groundTruth,
+                node.bundle or None,
+                section.pose,
+                onFinished=finished,
+                onError=failed,
+                onCancelled=lambda _nothing=None: None,
+            )
+        except Exception as error:
+            failed(error)
 
     def forget(self, role: str) -> None:
         """There is nothing to compare, or something else than before."""

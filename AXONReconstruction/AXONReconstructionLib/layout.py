@@ -19,6 +19,8 @@ LAYOUT_ALONE = 5732
 LAYOUT_SLICES = 5733
 LAYOUTS = (LAYOUT_WITH_TRUTH, LAYOUT_ALONE, LAYOUT_SLICES)
 
+_before: int | None = None  # the user's layout, which ours has taken the place of
+
 # Links reach all views of one group; the user's other views stay out of it.
 VIEW_GROUP = 7
 VIEW_ANGLE_DEG = 30.0
@@ -77,7 +79,10 @@ def registerLayouts() -> None:
 
 def showLayout(number: int) -> None:
     """Switch to one of :data:`LAYOUTS`. Without a main window only the view nodes are made."""
+    global _before
     registerLayouts()
+    if shownLayout() not in LAYOUTS:
+        _before = shownLayout()
     manager = slicer.app.layoutManager()
     if manager is not None:
         manager.setLayout(number)
@@ -92,12 +97,12 @@ def shownLayout() -> int | None:
     return None if node is None else node.GetViewArrangement()
 
 
-def leaveLayout(previous: int | None) -> None:
-    """Go back to a layout, if one of ours is shown."""
+def leaveLayout() -> None:
+    """Go back to the layout from before, if one of ours is shown."""
     manager = slicer.app.layoutManager()
     if manager is not None and shownLayout() in LAYOUTS:
         ordinary = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
-        manager.setLayout(ordinary if previous in (None, *LAYOUTS) else previous)
+        manager.setLayout(ordinary if _before is None else _before)
 
 
 def threeDViewNode(tag: str):

@@ -62,18 +62,22 @@ class DrrFollower:
                 self._wanted.pop(role)
 
         ct = node.groundTruth
-        self._panel.logic.renderDRR(
-            ct,
-            key[2],
-            pose=None if ct is None else self._panel.logic.poseOf(node),
-            size=FAST_PIXELS if fast else FULL_PIXELS,
-            bundle=node.bundle or None,
-            fast=fast,
-            node=present,
-            onFinished=finished,
-            onError=error,
-            onCancelled=cancelled,
-        )
+        try:
+            self._panel.logic.renderDRR(
+                ct,
+                key[2],
+                pose=None if ct is None else self._panel.logic.poseOf(node),
+                size=FAST_PIXELS if fast else FULL_PIXELS,
+                bundle=node.bundle or None,
+                fast=fast,
+                node=present,
+                onFinished=finished,
+                onError=error,
+                onCancelled=cancelled,
+            )
+        except Exception as exception:  # a CT that cannot be read says so before any work
+            landed()
+            self._failed(exception)
         return True
 
     def forget(self) -> None:

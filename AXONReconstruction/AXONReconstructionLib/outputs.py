@@ -80,7 +80,10 @@ class Outputs:
 
     def _volume(self, parameter, title, stage, hu, frame, inversePose):
         name = f"{title} ({self._case})" if self._case else title
-        node = nodes.volumeNode(hu, frame, name, inversePose, self._reusable(parameter))
+        node = self._reusable(parameter)
+        if node is not None:
+            name = node.GetName()  # it may have a number, or the user's own
+        node = nodes.volumeNode(hu, frame, name, inversePose, node)
         setAttributes(
             node,
             Stage=stage,

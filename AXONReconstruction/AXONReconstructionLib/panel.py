@@ -29,6 +29,7 @@ class Panel(VTKObservationMixin):
         parameterNode: None while the scene closes, and after that until the module is shown.
         showError(sentence, details), reportError(exception), say(text), hideMessage(): the message
             area above the sections.
+        isShown: the user sees the module; while another one is shown the views are not touched.
         busy(flag): a long computation starts or ends; every section hears of it.
         resourcePath(name), container(name), sections (by the container's name), ui (every named
             widget of every section).
@@ -47,6 +48,7 @@ class Panel(VTKObservationMixin):
         self.parameterNode = None
         self.isBusy = False
         self._isEntered = isEntered
+        self.isShown = bool(isEntered())
         self._guiTags: list = []
         self.widget = slicer.util.loadUI(resourcePath("UI/AXONReconstruction.ui"))
         layout.addWidget(self.widget)
@@ -74,12 +76,14 @@ class Panel(VTKObservationMixin):
 
     def enter(self) -> None:
         """The user opens the module."""
+        self.isShown = True
         self.initializeParameterNode()
         for section in self.sections.values():
             section.entered()
 
     def exit(self) -> None:
         """The user opens another module; a computation goes on."""
+        self.isShown = False
         for section in self.sections.values():
             section.exited()
         self._disconnect()
@@ -128,6 +132,8 @@ class Panel(VTKObservationMixin):
             self.removeObserver(node.parameterNode, vtk.vtkCommand.ModifiedEvent, self._changed)
 
     def _changed(self, caller=None, event=None) -> None:
+        if slicer.mrmlScene.IsImporting():
+            return  # half a scene; the end of the import comes here again
         for section in self.sections.values():
             section.parameterNodeChanged(self.parameterNode)
 

@@ -98,16 +98,21 @@ class ReconstructSection(Section):
         self._showResult("", [])
         self.rows.start(run_plan.stagesOf(node))
         self._setState(RUNNING)
-        self._run = ReconstructionRun(
+
+        def mine(callback):
+            # A run whose scene was closed still ends, maybe while the next one is under way.
+            return lambda *a, **k: callback(*a, **k) if self._run is run else None
+
+        run = self._run = ReconstructionRun(
             self.logic,
             node,
-            progress=self._progress,
-            stageDone=self._stageDone,
-            finished=self._finished,
-            cancelled=self._cancelled,
-            failed=self._failed,
+            progress=mine(self._progress),
+            stageDone=mine(self._stageDone),
+            finished=mine(self._finished),
+            cancelled=mine(self._cancelled),
+            failed=mine(self._failed),
         )
-        self._run.start()
+        run.start()
 
     # While it runs
 
@@ -118,7 +123,7 @@ class ReconstructSection(Section):
     def _stageDone(self, stage, volume) -> None:
         self.rows.stageDone(stage)
         node = self.parameterNode
-        if self.state != RUNNING or node is None:
+        if self.state != RUNNING or node is None or not self.panel.isShown:
             return
         # The first stage is shown while the others still compute; later ones take its place.
         preview = display.ReconstructionResult({stage: volume})
@@ -133,15 +138,11 @@ class ReconstructSection(Section):
         self._ended(result)
 
     def _cancelled(self, result) -> None:
-        if self.state == IDLE:  # the scene was closed
-            return
         self._ended(result)
         if result is None:
             self._showResult(_("Stopped before the first stage had ended; nothing was kept."), [])
 
     def _failed(self, error) -> None:
-        if self.state == IDLE:
-            return
         self._ended(None, _("failed"))
         self.panel.reportError(error)
 
@@ -157,7 +158,7 @@ class ReconstructSection(Section):
             result_words.resultLine(result.record, result.volume),
             result_words.warnings(result.record),
         )
-        if node is not None:  # None while another module is shown: its views are left alone
+        if node is not None and self.panel.isShown:  # another module's views are left alone
             display.showComparison(result, node.shownStage, node.preset, node.linkCameras)
 
     # What is shown

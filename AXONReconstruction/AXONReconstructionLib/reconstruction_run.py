@@ -51,6 +51,7 @@ class ReconstructionRun:
                 node.bundle or None,
                 onFinished=lambda frame: self._withFrame(frame, accepted),
                 onError=self._failed,
+                onCancelled=self._cancelled,
             )
         )
 

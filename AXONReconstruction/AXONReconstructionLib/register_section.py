@@ -89,7 +89,11 @@ class RegisterSection(Section):
     @property
     def isOpen(self) -> bool:
         """The user sees the section."""
-        return self.parameterNode is not None and not self.panel.container(self.container).collapsed
+        return (
+            self.parameterNode is not None
+            and self.panel.isShown
+            and not self.panel.container(self.container).collapsed
+        )
 
     # What the panel tells
 

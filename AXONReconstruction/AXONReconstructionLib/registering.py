@@ -177,6 +177,12 @@ def placementOf(xrayNode):
 
 
 def _result(xrayNode, placed, frame):
+    if not slicer.mrmlScene.IsNodePresent(xrayNode):
+        raise backend.load("errors").AxonInputError(
+            _(
+                "{name} was deleted while its place was searched. Choose an X-ray and try again."
+            ).format(name=xrayNode.GetName())
+        )
     transformNode = placementOf(xrayNode)
     matrix = placed.registration.matrix
     nodes.placeByMatrix(xrayNode, transformNode, matrix, frame, placed.view)

@@ -15,8 +15,13 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def fill(node, voxels, ijkToRas, name, window):
-    """Give a node (None makes one) voxels [k, j, i], geometry, name and grey window (low, high)."""
-    if node is None:
+    """Give a node voxels [k, j, i], geometry, name and grey window (low, high).
+
+    None, or a node that was deleted meanwhile, makes a new one; it gets a number behind its name
+    where that is taken.
+    """
+    if node is None or not slicer.mrmlScene.IsNodePresent(node):
+        name = slicer.mrmlScene.GetUniqueNameByString(name)
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     with slicer.util.NodeModify(node):
         node.SetName(name)

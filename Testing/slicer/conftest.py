@@ -46,6 +46,7 @@ def host(started_host):
     started_host.close_scene()
     started_host.clear_records()
     started_host.start()
+    _usual_layout()
     yield started_host
     started_host.close_scene()
     errors = [text for _what, _error, text in started_host.slot_errors]
@@ -54,6 +55,13 @@ def host(started_host):
     assert not errors, "errors in slots, which Slicer would only print:\n" + "\n".join(errors)
     assert not warnings, warnings
     assert not gaps, f"asked for, but not in the test host: {gaps}"
+
+
+def _usual_layout():
+    """Else a test would find the views as the one before has left them."""
+    import slicer
+
+    slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
 
 
 @pytest.fixture

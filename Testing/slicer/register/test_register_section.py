@@ -100,3 +100,37 @@ def test_the_views_are_not_taken_from_another_step(slicer, opened, ui, ct, settl
     ui.overlayModeBox.currentIndex = 1
     settle()
     assert manager.layout != other
+
+
+def test_a_ct_under_a_bending_transform_is_refused_in_words(
+    host, slicer, opened, ct, settle, message
+):
+    bent = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLBSplineTransformNode", "bent")
+    opened.parameterNode.groundTruth = None
+    settle()
+    ct.SetAndObserveTransformNodeID(bent.GetID())
+    opened.parameterNode.groundTruth = ct
+    settle()
+    assert "bends it" in message() and not host.slot_errors
+
+
+def test_nothing_is_shown_while_another_module_is(host, slicer, axon, opened, ct, settle):
+    settle()
+    axon[1].exit()
+    slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUp3DView)
+    opened.parameterNode.poseRotationSI = 7.0
+    opened._drrArrived("frontal", False)
+    settle()
+    assert not opened.isOpen
+    assert slicer.app.layoutManager().layout == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUp3DView
+    axon[1].enter()
+    assert opened.isOpen
+
+
+def test_an_xray_deleted_during_its_search_is_named(host, slicer, opened, ui, frontal, message):
+    host.click(ui.registerButton)
+    slicer.mrmlScene.RemoveNode(frontal)
+    assert host.wait_until(lambda: not opened.logic.busy and not opened.auto.running, 60)
+    assert "was deleted" in message()
+    transforms = slicer.util.getNodesByClass("vtkMRMLLinearTransformNode")
+    assert sum("placement" in node.GetName() for node in transforms) == 1
