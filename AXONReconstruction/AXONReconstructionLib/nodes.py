@@ -84,7 +84,8 @@ def radiographOf(node, view=None, invert=None):
             tuple(json.loads(node.GetAttribute("AXON.Assumptions") or "[]")),
         )
     pixels = None if node.GetImageData() is None else slicer.util.arrayFromVolume(node)
-    if pixels is None or min(pixels.shape[:3]) > 1:
+    # Flat is one slice, in whatever direction; a line of pixels is no picture either.
+    if pixels is None or sum(n > 1 for n in pixels.shape[:3]) != 2:
         shape = "" if pixels is None else " x ".join(str(n) for n in pixels.shape[2::-1])
         raise backend.load("errors").AxonInputError(
             _(

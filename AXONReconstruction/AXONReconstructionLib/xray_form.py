@@ -5,6 +5,7 @@ from __future__ import annotations
 import qt
 from slicer.i18n import tr as _
 
+from AXONReconstructionLib import backend
 from AXONReconstructionLib.file_drop import FileDrop
 
 FRONTAL_VIEWS, LATERAL_VIEWS = ("pa", "ap"), ("ll", "rl")
@@ -63,7 +64,12 @@ class XrayForm:
                     "No X-ray yet. Open a file, drag one here, or choose from the scene."
                 )
                 return
-            found = self._section.logic.describeRadiograph(node)
+            try:
+                found = self._section.logic.describeRadiograph(node)
+            except Exception as error:  # a script or another version of AXON put it there
+                self._part("Corrections").visible = False
+                self._part("Assumed").text = backend.explain(error)[0]
+                return
             self._part("Assumed").text = describe(found)
             self._part("ViewBox").currentIndex = VIEWS.index(found.view)
             self._part("PixelBox").value = 0.0 if found.pixelMm is None else found.pixelMm[0]

@@ -239,3 +239,39 @@ def test_a_deleted_input_leaves_its_place_empty(host, slicer, panel, ui, frontal
         host.process_events(0.05)
         assert getattr(node, name) is None and getattr(ui, selector).currentNode() is None
         assert not ui.messageFrame.visible
+
+
+def test_a_colour_picture_of_the_scene_can_be_chosen(slicer, panel, ui):
+    """Slicer loads a colour PNG as a volume of vectors."""
+    grey = np.random.default_rng(0).integers(0, 255, (1, 80, 70, 1), dtype=np.uint8)
+    picture = slicer.util.addVolumeFromArray(
+        np.repeat(grey, 3, axis=3), name="photo", nodeClassName="vtkMRMLVectorVolumeNode"
+    )
+    ui.frontalSelector.setCurrentNode(picture)
+    taken = panel.parameterNode.frontal
+    assert taken is not None and taken.GetImageData().GetNumberOfScalarComponents() == 1
+    assert not ui.messageFrame.visible
+
+
+def test_a_line_of_voxels_is_no_xray(slicer, panel, ui):
+    line = slicer.util.addVolumeFromArray(np.zeros((1, 1, 200), np.float32), name="line")
+    ui.frontalSelector.setCurrentNode(line)
+    assert panel.parameterNode.frontal is None
+    assert "line is not flat (200 x 1 x 1 voxels)" in ui.messageLabel.text
+
+
+def test_a_scene_may_be_added_to_another(host, panel, frontal, tmp_path):
+    """The settings come before the X-rays that they name, and those before their voxels."""
+    panel.parameterNode.frontal = frontal
+    host.save_scene(tmp_path / "case.mrb")
+    host.load_scene(tmp_path / "case.mrb")
+    assert panel.parameterNode.frontal.GetName() == frontal.GetName()
+    assert panel.parameterNode.frontal.GetImageData() is not None
+
+
+def test_a_volume_that_is_no_xray_in_the_settings_is_named(host, slicer, panel, ui):
+    """As a script may put it there."""
+    tiny = slicer.util.addVolumeFromArray(np.zeros((1, 8, 8), np.float32), name="stamp")
+    panel.parameterNode.frontal = tiny
+    assert "stamp is too small" in ui.frontalAssumed.text and not ui.frontalCorrections.visible
+    assert not host.slot_errors

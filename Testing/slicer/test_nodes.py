@@ -266,3 +266,11 @@ def test_updating_a_node_keeps_it_and_its_transform(nodes, slicer):
     assert node.GetImageData().GetDimensions() == (80, 64, 1)
     assert node.GetParentTransformNode() is transform
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == count
+
+
+def test_a_node_that_was_deleted_meanwhile_is_made_anew(nodes, slicer, frame):
+    node = nodes.drrNode(np.ones((8, 8), np.float32), frame, "pa", "DRR")
+    slicer.mrmlScene.RemoveNode(node)
+    again = nodes.drrNode(np.ones((8, 8), np.float32), frame, "pa", "DRR", node)
+    assert again is not node and again.GetScene() is slicer.mrmlScene
+    assert again.GetDisplayNode() is not None
