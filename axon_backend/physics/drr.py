@@ -32,7 +32,8 @@ def project_rays(
     """Line integrals of a volume along the rays from a source through points.
 
     Args:
-        volume: (Z, Y, X), for example attenuation in 1/mm; zero outside.
+        volume: (Z, Y, X), for example attenuation in 1/mm; or (C, Z, Y, X), several volumes on one
+            grid, which costs less than one after the other; zero outside.
         origin_mm: (3,) LPS position (x, y, z) of voxel (0, 0, 0).
         spacing_mm: (3,) voxel size (x, y, z).
         source_mm: (3,) LPS position of the focal spot, outside the volume.
@@ -41,8 +42,8 @@ def project_rays(
             is most parallel to. Parts of one picture must share it.
 
     Returns:
-        (H, W) integrals (dimensionless when the volume is in 1/mm). Differentiable in ``volume``,
-        ``source_mm`` and ``points_mm``.
+        (H, W) or (C, H, W) integrals (dimensionless when the volume is in 1/mm). Differentiable
+        in ``volume``, ``source_mm`` and ``points_mm``.
 
     Rays more than about 70 degrees away from the marching axis are outside the method's use.
     """
@@ -52,9 +53,11 @@ def project_rays(
     if axis is None:
         axis = int((points_mm - source_mm).detach().mean((0, 1)).abs().argmax())
     others = [a for a in range(3) if a != axis]  # e.g. (x, z) when marching along y
-    planes = volume.movedim(2 - axis, 0)  # (N, slow other, fast other) = (N, others[1], others[0])
+    channels = volume.reshape(-1, *volume.shape[-3:])
+    # (N, C, slow other, fast other) = (N, C, others[1], others[0])
+    planes = channels.movedim(3 - axis, 0)
     size = torch.tensor(
-        [planes.shape[2], planes.shape[1]], dtype=volume.dtype, device=volume.device
+        [planes.shape[3], planes.shape[2]], dtype=volume.dtype, device=volume.device
     )
     slope = direction[..., others] / direction[..., axis : axis + 1]
     length = (points_mm - source_mm).norm(dim=-1) / (
@@ -65,12 +68,14 @@ def project_rays(
     base = start[others] - start[axis] * slope
     grid0 = (2 * base + 1) / size - 1
     step = 2 * slope / size
-    total = torch.zeros(points_mm.shape[:2], dtype=volume.dtype, device=volume.device)
+    total = torch.zeros(
+        (len(channels), *points_mm.shape[:2]), dtype=volume.dtype, device=volume.device
+    )
     for n in range(planes.shape[0]):
         grid = (grid0 + n * step)[None]
-        plane = F.grid_sample(planes[n][None, None], grid, align_corners=False)  # zero outside
-        total = total + plane[0, 0]
-    return total * length
+        plane = F.grid_sample(planes[n][None], grid, align_corners=False)  # zero outside
+        total = total + plane[0]
+    return (total * length).reshape(*volume.shape[:-3], *points_mm.shape[:2])
 
 
 def render(
@@ -85,14 +90,15 @@ def render(
     """Project a volume under several exposures.
 
     Args:
-        volume: (Z, Y, X) attenuation in 1/mm, any device.
+        volume: (Z, Y, X) attenuation in 1/mm, or (C, Z, Y, X) several; any device.
         origin_mm, spacing_mm: LPS geometry of the volume, (x, y, z).
         geometries: one exposure per picture.
         size: pixels, ``n`` or ``(height, width)``.
         rows_per_chunk: rows projected at a time; smaller needs less memory.
 
     Returns:
-        (views, height, width) line integrals, in the display orientation of the geometry.
+        (views, height, width) or (views, C, height, width) line integrals, in the display
+        orientation of the geometry.
     """
     height, width = (size, size) if isinstance(size, int) else size
 
@@ -109,7 +115,7 @@ def render(
             project_rays(volume, origin, spacing, source, points[r : r + rows_per_chunk], axis)
             for r in range(0, height, rows_per_chunk)
         ]
-        pictures.append(torch.cat(rows))
+        pictures.append(torch.cat(rows, dim=-2))
     return torch.stack(pictures)
 
 

@@ -77,6 +77,21 @@ class AcquisitionGeometry:
         """SID / SOD: the size on the detector of a unit length at the isocentre."""
         return self.sid_mm / self.sod_mm
 
+    @property
+    def detector_mm(self) -> tuple[float, float]:
+        """Width and height of the detector that the picture fills."""
+        width, height = self.extent_mm
+        return width * self.magnification, height * self.magnification
+
+    def imager_pixel_mm(self, height: int, width: int) -> tuple[float, float]:
+        """(row, column) size of a pixel on the detector, DICOM's ImagerPixelSpacing."""
+        return self.detector_mm[1] / height, self.detector_mm[0] / width
+
+    def on_detector(self, width_mm: float, height_mm: float) -> AcquisitionGeometry:
+        """The same exposure on a detector of another size, centred on the central ray."""
+        m = self.magnification
+        return replace(self, extent_mm=(width_mm / m, height_mm / m))
+
     @classmethod
     def of_frame(
         cls,

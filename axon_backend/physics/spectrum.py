@@ -6,7 +6,7 @@ what is radiated at depth x leaves the anode through ``x / tan(a)`` of tungsten,
 between the ray and the anode's surface. As in Tucker, Barnes, Chakraborty (Medical Physics 18
 (1991) 211)::
 
-    N(E) = k kVp^q / E  int_E^E0  B(E/T) (T + m c^2) T exp(-mu_W(E) (E0^2 - T^2) / (C tan a)) dT
+    N(E) = k kVp^q / E  int_E^E0  B(E/T) (T + m c^2) exp(-mu_W(E) (E0^2 - T^2) / (C tan a)) dT
 
 Characteristic radiation: four K lines with intensity ``k' (kVp / 69.5 - 1)^n`` from a mean depth
 that is a multiple of the range. Filters and air follow by Beer and Lambert.
@@ -101,7 +101,7 @@ class Tube:
     anode_deg: float = 12.0
 
     def __post_init__(self) -> None:
-        limits = {"kvp": KVP, "al_mm": (0.5, 20.0), "cu_mm": (0.0, 2.0), "anode_deg": (5.0, 30.0)}
+        limits = {"kvp": KVP, "al_mm": (0.5, 40.0), "cu_mm": (0.0, 2.0), "anode_deg": (5.0, 30.0)}
         for name, (low, high) in limits.items():
             value = getattr(self, name)
             if not low <= value <= high:
@@ -127,7 +127,7 @@ class Tube:
         u = energy[:, None] / t
         b = sum(constant * u**n for n, constant in enumerate(B_CONSTANTS))
         out = np.exp(-tungsten[:, None] * (self.kvp**2 - t**2) / c * cotangent)
-        photons = (b * (t + ELECTRON_KEV) * t * out) @ _WEIGHTS / 2 * span / energy
+        photons = (b * (t + ELECTRON_KEV) * out) @ _WEIGHTS / 2 * span / energy
         photons *= OUTPUT * (self.kvp / 100) ** OUTPUT_POWER
         if self.kvp > K_EDGE_KEV + 0.5:
             depth = K_DEPTH * (self.kvp**2 - K_EDGE_KEV**2) / c

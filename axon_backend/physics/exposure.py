@@ -1,0 +1,278 @@
+"""From path lengths to what the detector records: the whole chain of an exposure.
+
+Primary (Beer-Lambert, many energies) times inverse square, heel effect and collimation; scatter, a
+blur of that primary; the grid takes its share of both; quantum noise; the blur of scintillator,
+pixel and focal spot; electronic noise; flat-field correction; ``-ln``.
+
+Everything but the random numbers is differentiable in the path lengths, hence in the pose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Literal
+
+import numpy as np
+import torch
+
+from axon_backend.errors import AxonInputError
+from axon_backend.physics.detector import (
+    NATIVE_PIXEL_MM,
+    RQA5_PHOTONS,
+    Detector,
+    blurred,
+)
+from axon_backend.physics.geometry import AcquisitionGeometry
+from axon_backend.physics.grid import Grid
+from axon_backend.physics.scatter import scatter_picture
+from axon_backend.physics.spectrum import Tube
+from axon_backend.physics.transmission import Beam, transmission
+
+Side = Literal["top", "bottom", "left", "right"]
+Noise = Literal["none", "gaussian", "poisson"]
+# A chest is about 15 cm of water to the beam: where the mean energy of scatter is taken.
+_TYPICAL_PATH = (("water",), (15.0,))
+# Scattered photons have lost some 8 keV of 65 (followed through 20 cm of water).
+_LOST_KEV = 8.0
+# Edge of the collimator's shadow on the isocentre plane, mm.
+_PENUMBRA_MM = 3.0
+
+
+@dataclass(frozen=True)
+class XraySettings:
+    """How an X-ray is taken. The defaults are those of a chest stand (EUR 16260: 125 kV, grid of
+    ratio 10 to 12, focal spot up to 1.3 mm, SID 140 to 200 cm).
+
+    Attributes:
+        tube, grid, detector: the parts.
+        anode_side: the side of the picture where the anode is; the beam is weaker there.
+        flat_field: share of heel and inverse square that the detector's calibration removes, 0 to 1
+            (film and storage plates: 0).
+        scatter: factor on the calculated scatter; 0 switches it off.
+        gap_mm: from the patient's exit side to the detector.
+        exposure_index: 100 times the detector's air kerma in microgray behind the body (IEC
+            62494-1), which the automatic exposure control holds. Chest: 150 to 400.
+        mas: tube load (DICOM ExposureInuAs / 1000), instead of the exposure index.
+        noise: ``gaussian`` keeps gradients (reparameterised), ``poisson`` draws counts.
+        collimation_mm: width and height of the field on the isocentre plane; None: the picture.
+
+    Raises:
+        AxonInputError: a value out of its range.
+    """
+
+    tube: Tube = field(default_factory=Tube)
+    grid: Grid = field(default_factory=Grid)
+    detector: Detector = field(default_factory=Detector)
+    anode_side: Side = "top"
+    flat_field: float = 1.0
+    scatter: float = 1.0
+    gap_mm: float = 50.0
+    exposure_index: float = 250.0
+    mas: float | None = None
+    noise: Noise = "gaussian"
+    collimation_mm: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "flat_field": (0.0, 1.0),
+            "scatter": (0.0, 5.0),
+            "gap_mm": (0.0, 1000.0),
+            "exposure_index": (1.0, 10000.0),
+        }
+        for name, (low, high) in ranges.items():
+            if not low <= getattr(self, name) <= high:
+                raise AxonInputError(
+                    f"The X-ray's {name} is {getattr(self, name):g}; it is between {low:g} and "
+                    f"{high:g}."
+                )
+        if self.mas is not None and not 0.001 <= self.mas <= 1000:
+            raise AxonInputError(
+                f"The tube load is {self.mas:g} mAs; it is between 0.001 and 1000."
+            )
+        if self.anode_side not in ("top", "bottom", "left", "right"):
+            raise AxonInputError(
+                f"The anode's side is {self.anode_side!r}; it is top, bottom, left or right."
+            )
+        if self.noise not in ("none", "gaussian", "poisson"):
+            raise AxonInputError(
+                f"The noise is {self.noise!r}; it is none, gaussian or poisson."
+            )
+
+
+@dataclass
+class Exposures:
+    """A batch of exposures, each (B, H, W), relative to the open beam on the central ray.
+
+    Attributes:
+        log: ``-ln`` of the recorded signal after flat-field correction: bright = more attenuation,
+            about 0 where nothing is in the beam.
+        signal: what the detector recorded, behind the grid, with noise and blur.
+        primary, scatter: what arrived at the grid.
+        mas: the tube load of each picture.
+        spr: mean scatter over mean primary behind the body, before the grid, of each picture.
+    """
+
+    log: torch.Tensor
+    signal: torch.Tensor
+    primary: torch.Tensor
+    scatter: torch.Tensor
+    mas: list[float]
+    spr: list[float]
+
+
+@cache
+def _open_signal(tube: Tube, detector: Detector, off_axis_deg: float) -> float:
+    """Deposited energy per mm^2 and mAs of the open beam along a ray, in any unit."""
+    spectrum = tube.spectrum(off_axis_deg)
+    energy = spectrum.energy_kev
+    return float(
+        (spectrum.photons * detector.efficiency(energy)) @ detector.deposit_kev(energy)
+    )
+
+
+@cache
+def _beam(tube: Tube, detector: Detector) -> Beam:
+    return Beam.of(tube.spectrum(), detector)
+
+
+@cache
+def _counted_per_microgray(detector: Detector) -> float:
+    """Quanta that the detector counts per mm^2 and microgray of the beam RQA5."""
+    spectrum = Tube(70.0, 23.5, 0.0).spectrum()
+    caught = spectrum.photons @ detector.efficiency(spectrum.energy_kev) / spectrum.photons.sum()
+    return RQA5_PHOTONS * float(caught)
+
+
+def field_map(
+    geometry: AcquisitionGeometry, size: tuple[int, int], settings: XraySettings
+) -> tuple[np.ndarray, np.ndarray]:
+    """The open beam over the picture, 1 on the central ray.
+
+    Returns:
+        (H, W) inverse square with obliquity (``cos^3``) times heel effect, and (H, W) the
+        collimator: 1 in the field, 0 outside.
+    """
+    height, width = size
+    u = ((np.arange(width) + 0.5) / width - 0.5) * geometry.extent_mm[0]
+    v = ((np.arange(height) + 0.5) / height - 0.5) * geometry.extent_mm[1]
+    cosine = geometry.sod_mm / np.sqrt(geometry.sod_mm**2 + u[None, :] ** 2 + v[:, None] ** 2)
+    along = {"top": v[:, None], "bottom": -v[:, None], "left": u[None, :], "right": -u[None, :]}
+    # Positive away from the anode.
+    off_axis = np.degrees(np.arctan2(along[settings.anode_side], geometry.sod_mm))
+    angles = np.linspace(off_axis.min() - 1e-9, off_axis.max() + 1e-9, 9)
+    values = [
+        _open_signal(settings.tube, settings.detector, float(round(a, 6))) for a in angles
+    ]
+    heel = np.interp(off_axis, angles, values) / _open_signal(settings.tube, settings.detector, 0.0)
+    blades = np.ones((height, width))
+    if settings.collimation_mm is not None:
+        for offset, side in zip((u[None, :], v[:, None]), settings.collimation_mm, strict=True):
+            blades = blades * np.clip((side / 2 - np.abs(offset)) / _PENUMBRA_MM + 0.5, 0, 1)
+    return cosine**3 * heel, blades
+
+
+def expose(
+    paths: torch.Tensor,
+    names: Sequence[str],
+    geometries: Sequence[AcquisitionGeometry],
+    settings: XraySettings | Sequence[XraySettings] | None = None,
+    *,
+    seeds: Sequence[int] = (0,),
+) -> Exposures:
+    """Take a batch of X-rays.
+
+    Args:
+        paths: (B, materials, H, W) path lengths in g/cm^2, see ``tissues.tissue_densities``.
+        names: of the materials.
+        geometries: one for each picture, or one for all.
+        settings: one for each, or one for all; None is the default chest stand.
+        seeds: of the noise, one for each. A picture depends on its own seed only, so that a batch
+            equals its pictures taken one by one; a single seed s means s, s + 1, ...
+
+    Returns:
+        All on the device of ``paths``.
+
+    Raises:
+        ValueError: the lists do not fit the batch.
+    """
+    count = len(paths)
+    given = [settings or XraySettings()] if not isinstance(settings, Sequence) else list(settings)
+    each = given * count if len(given) == 1 else given
+    where = list(geometries) * count if len(geometries) == 1 else list(geometries)
+    seed = [seeds[0] + i for i in range(count)] if len(seeds) == 1 else list(seeds)
+    if not count == len(each) == len(where) == len(seed) or paths.shape[1] != len(names):
+        raise ValueError(
+            f"{tuple(paths.shape)} paths do not fit {len(names)} materials, {len(where)} "
+            f"geometries, {len(each)} settings and {len(seed)} seeds"
+        )
+    parts = [_expose_one(*one, names) for one in zip(paths, where, each, seed, strict=True)]
+    pictures = [torch.stack([part[i] for part in parts]) for i in range(4)]
+    return Exposures(*pictures, mas=[p[4] for p in parts], spr=[p[5] for p in parts])
+
+
+def _expose_one(
+    paths: torch.Tensor,
+    geometry: AcquisitionGeometry,
+    settings: XraySettings,
+    seed: int,
+    names: Sequence[str],
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, float, float]:
+    size = (paths.shape[-2], paths.shape[-1])
+    beam = _beam(settings.tube, settings.detector)
+    pixel_mm = geometry.imager_pixel_mm(*size)
+    area = pixel_mm[0] * pixel_mm[1]
+    flux, blades = (
+        torch.as_tensor(a, dtype=paths.dtype, device=paths.device)
+        for a in field_map(geometry, size, settings)
+    )
+    first, second = transmission(paths, names, beam)
+    primary, square = first * flux * blades, second * flux * blades
+    attenuation = -torch.log(first.clamp_min(1e-12)) * blades
+    inside_kev = beam.mean_kev(*_TYPICAL_PATH)
+    scatter = torch.zeros_like(primary)
+    if settings.scatter > 0:
+        scatter = settings.scatter * scatter_picture(
+            primary, attenuation, pixel_mm, energy_kev=inside_kev, gap_mm=settings.gap_mm
+        )
+    body = (attenuation.detach() > 0.3) & (blades > 0.5)
+    body = body if bool(body.any()) else blades > 0.5
+    spr = float((scatter[body].sum() / primary[body].sum().clamp_min(1e-12)).detach())
+
+    tp = settings.grid.primary(settings.tube.spectrum().filtered("water", 150.0))
+    ts = settings.grid.scatter(inside_kev - _LOST_KEV)
+    signal = tp * primary + ts * scatter
+    per_mas = beam.counted * (1000.0 / geometry.sid_mm) ** 2 * area
+    if settings.mas is None:
+        counted = settings.exposure_index / 100 * _counted_per_microgray(settings.detector) * area
+        quanta = counted / max(float(signal[body].detach().median()), 1e-9)
+    else:
+        quanta = settings.mas * per_mas
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal() -> torch.Tensor:
+        return torch.randn(size, generator=generator, dtype=torch.float32).to(signal)
+
+    if settings.noise != "none":
+        variance = (tp * square + ts * scatter * beam.excess) / quanta
+        if settings.noise == "gaussian":
+            signal = signal + normal() * variance.clamp_min(1e-20).sqrt()
+        else:
+            # Equivalent counts: as many as give this ratio of mean to deviation.
+            counts = (signal**2 / variance.clamp_min(1e-20)).detach()
+            drawn = torch.poisson(counts.cpu().float(), generator=generator).to(signal)
+            signal = signal * drawn / counts.clamp_min(1e-6)
+    signal = blurred(signal, pixel_mm, settings.detector, geometry.magnification)
+    if settings.noise != "none" and settings.detector.electronic_quanta > 0:
+        read_out = settings.detector.electronic_quanta * np.sqrt(area) / NATIVE_PIXEL_MM
+        signal = signal + normal() * (read_out / quanta)
+    # The detector tells nothing below half a quantum.
+    flat = tp * flux**settings.flat_field
+    log = -torch.log((signal / flat).clamp_min(0.5 / max(quanta, 1.0)))
+    return log, signal, primary, scatter, quanta / per_mas, spr
+
+
+def without_noise(settings: XraySettings) -> XraySettings:
+    """The same exposure as its mean."""
+    return replace(settings, noise="none")

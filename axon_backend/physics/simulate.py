@@ -1,0 +1,61 @@
+"""X-rays of a CT, with the physics of a real one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from axon_backend.imaging.ct import CTVolume
+from axon_backend.physics.drr import render
+from axon_backend.physics.exposure import Exposures, XraySettings, expose
+from axon_backend.physics.geometry import AcquisitionGeometry
+from axon_backend.physics.tissues import tissue_densities
+
+
+class XraySimulator:
+    """Poly-energetic radiographs of one CT.
+
+    Args:
+        ct: in HU.
+        device: where to compute.
+        iodine: (Z, Y, X) 0 to 1 where the CT's brightness is contrast medium, see ``tissues``.
+        metal: whether voxels of 3000 HU and more are metal.
+
+    The densities of the tissues are kept: four times the CT in 32-bit numbers.
+    """
+
+    def __init__(
+        self,
+        ct: CTVolume,
+        device: str | torch.device = "cpu",
+        *,
+        iodine: np.ndarray | None = None,
+        metal: bool = False,
+    ) -> None:
+        hu = torch.as_tensor(np.asarray(ct.hu, dtype=np.float32), device=device)
+        mask = None if iodine is None else torch.as_tensor(iodine, dtype=hu.dtype, device=device)
+        with torch.no_grad():
+            self.names, self.densities = tissue_densities(hu, iodine=mask, metal=metal)
+        self.origin_mm, self.spacing_mm = ct.origin_mm, ct.spacing_mm
+
+    def paths(
+        self, geometries: Sequence[AcquisitionGeometry], size: int | tuple[int, int]
+    ) -> torch.Tensor:
+        """(views, materials, height, width) path lengths in g/cm^2."""
+        millimetres = render(self.densities, self.origin_mm, self.spacing_mm, geometries, size)
+        return millimetres / 10
+
+    def take(
+        self,
+        geometries: Sequence[AcquisitionGeometry],
+        size: int | tuple[int, int] = 1024,
+        settings: XraySettings | Sequence[XraySettings] | None = None,
+        *,
+        seeds: Sequence[int] = (0,),
+    ) -> Exposures:
+        """Radiographs under some geometries, see :func:`exposure.expose`."""
+        with torch.inference_mode():
+            return expose(self.paths(geometries, size), self.names, geometries, settings,
+                          seeds=seeds)  # fmt: skip

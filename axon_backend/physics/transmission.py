@@ -1,0 +1,104 @@
+"""Beer and Lambert for a beam of many energies.
+
+With the path lengths ``L_m`` in g/cm^2 of each material, a photon of energy E arrives with the
+probability ``T(E) = exp(-sum_m (mu/rho)_m(E) L_m)``. A detector that interacts with the share
+``eta`` and integrates the deposited energy e sees, relative to the open beam::
+
+    first moment   M1 = sum_E N eta e T / sum_E N eta e
+    second moment  M2 = sum_E N eta e^2 T / (e_mean sum_E N eta e)
+
+where ``e_mean = sum N eta e / sum N eta``. M1 is the picture. M2 / Q is its quantum variance, Q
+being the quanta that the detector counts in a pixel of the open beam (compound Poisson: the
+variance of a sum of energies is the sum of their squares).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from axon_backend.physics.detector import Detector
+from axon_backend.physics.materials import mass_attenuation
+from axon_backend.physics.spectrum import Spectrum
+
+# Pixels at a time: energies times pixels must stay in the processor's cache.
+_PIXELS = 8192
+
+
+@dataclass(frozen=True)
+class Beam:
+    """A spectrum as a detector sees it.
+
+    Attributes:
+        energy_kev: (n,).
+        signal: (n,) share of each energy in the open beam's signal; sums to 1.
+        energy_ratio: (n,) deposited energy over its mean ``e_mean``.
+        counted: quanta detected per mm^2, in the units of the spectrum.
+    """
+
+    energy_kev: np.ndarray
+    signal: np.ndarray
+    energy_ratio: np.ndarray
+    counted: float
+
+    @classmethod
+    def of(cls, spectrum: Spectrum, detector: Detector | None, *, bin_kev: int = 2) -> Beam:
+        """Weigh a spectrum with a detector; None counts energy without loss.
+
+        ``bin_kev``: neighbouring energies that are joined into one, at their mean by signal.
+        """
+        energy = spectrum.energy_kev
+        caught = np.ones_like(energy) if detector is None else detector.efficiency(energy)
+        deposit = energy if detector is None else detector.deposit_kev(energy)
+        quanta = spectrum.photons * caught
+        signal = quanta * deposit
+        mean = signal.sum() / quanta.sum()
+        group = (energy - energy[0]).astype(int) // bin_kev
+        total = np.bincount(group, signal)
+        keep = total > 0
+        with np.errstate(invalid="ignore"):
+            joined = (np.bincount(group, signal * energy) / total)[keep]
+            ratio = (np.bincount(group, signal * deposit) / total)[keep] / mean
+        return cls(joined, total[keep] / signal.sum(), ratio, float(quanta.sum()))
+
+    @property
+    def excess(self) -> float:
+        """M2 of the open beam: 1 for one energy, more for many."""
+        return float(self.signal @ self.energy_ratio)
+
+    def mean_kev(self, names: Sequence[str] = (), paths: Sequence[float] = ()) -> float:
+        """Mean energy by signal, behind path lengths in g/cm^2 of some materials."""
+        load = sum(
+            mass_attenuation(name, self.energy_kev) * path
+            for name, path in zip(names, paths, strict=True)
+        )
+        left = self.signal * np.exp(-load)
+        return float(left @ self.energy_kev / left.sum())
+
+
+def transmission(
+    paths: torch.Tensor, names: Sequence[str], beam: Beam
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """First and second moment of the signal (see the module), each of shape (...).
+
+    Without matter the first is 1 and the second :attr:`Beam.excess`.
+
+    Args:
+        paths: (materials, ...) path lengths in g/cm^2.
+        names: of the materials, in this order.
+        beam: from :meth:`Beam.of`.
+
+    Differentiable in ``paths``.
+    """
+    attenuation = np.stack([mass_attenuation(name, beam.energy_kev) for name in names], 1)
+    mu = torch.as_tensor(attenuation, dtype=paths.dtype, device=paths.device)  # (E, M)
+    weights = np.stack([beam.signal, beam.signal * beam.energy_ratio])
+    both = torch.as_tensor(weights, dtype=paths.dtype, device=paths.device)  # (2, E)
+    flat = paths.reshape(len(names), -1)
+    size = _PIXELS if paths.device.type == "cpu" else 64 * _PIXELS
+    pieces = [both @ torch.exp(-(mu @ part)) for part in flat.split(size, dim=1)]
+    moments = torch.cat(pieces, dim=1).reshape(2, *paths.shape[1:])
+    return moments[0], moments[1]
