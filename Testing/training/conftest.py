@@ -40,6 +40,7 @@ def chest():
 @pytest.fixture(scope="session")
 def data(tmp_path_factory) -> Path:
     """A data.json of made-up chests; the pairs and means drawn from them are kept beside it."""
+    tiny_module.shared["cache"] = str(tmp_path_factory.mktemp("pairs"))
     return tiny_module.write_data(tmp_path_factory.mktemp("data"))
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow, ThoraxFrame, resample_to_frame
 from axon_backend.imaging.view import View
 from axon_backend.physics.attenuation import hu_to_mu
 from axon_backend.physics.drr import render
 from axon_backend.physics.geometry import AcquisitionGeometry
-from axon_backend.training.pairs import PairAugmentation, PairFactory
-from axon_backend.training.pool import PairPool, fill_pool
+from axon_backend.training.pairs import Chest, PairAugmentation, PairFactory
 
 N = 48
 STILL = PairAugmentation(
@@ -22,8 +22,24 @@ STILL = PairAugmentation(
 
 
 @pytest.fixture(scope="module")
-def factory(chest) -> PairFactory:
-    return PairFactory([chest], fine_size=N, view_size=N)
+def bent(chest) -> Chest:
+    return Chest(chest)
+
+
+class Factory(PairFactory):
+    """A factory of one chest."""
+
+    def __init__(self, bent: Chest, augmentation: PairAugmentation | None = None) -> None:
+        super().__init__(fine_size=N, view_size=N, augmentation=augmentation)
+        self.bent = bent
+
+    def draw(self, rng):
+        return super().draw(self.bent, rng)
+
+
+@pytest.fixture(scope="module")
+def factory(bent) -> Factory:
+    return Factory(bent)
 
 
 def drawn(factory: PairFactory, augmentation: PairAugmentation, seed: int = 0):
@@ -63,9 +79,9 @@ def test_the_volume_projects_to_the_pictures(factory, seed):
 def test_without_augmentation_the_volume_is_the_ct_in_its_frame(factory, chest):
     pair = drawn(factory, STILL)
     hu = HuWindow().to_hu(pair.volume.astype(float) / 127.5 - 1)
-    expected = resample_to_frame(chest, factory.frames[0], N)
+    expected = resample_to_frame(chest, factory.bent.frame, N)
     assert np.abs(hu - np.clip(expected, -1000, 900)).mean() < 15.0  # one grey level is 7.5 HU
-    half_depth = factory.frames[0].size_mm[1] / 2
+    half_depth = factory.bent.frame.size_mm[1] / 2
     assert half_depth / 1750.0 <= abs(pair.beam[0]) <= half_depth / 1450.0
 
 
@@ -78,13 +94,13 @@ def test_the_mirror_swaps_left_and_right(factory):
 def test_the_frame_follows_the_lungs_of_a_deformed_chest(factory):
     """A chest made 20 % larger and moved is the same volume: the frame is found by its lungs."""
 
-    class Enlarged(PairFactory):
+    class Enlarged(Factory):
         def _warp(self, rng):
             affine, elastic = super()._warp(rng)
             affine = torch.cat([affine[:, :3] / 1.2, torch.full((3, 1), 0.05)], 1)
             return affine, elastic
 
-    enlarged = Enlarged(factory.cts, fine_size=N, view_size=N, augmentation=STILL)
+    enlarged = Enlarged(factory.bent, STILL)
     a = drawn(factory, STILL)
     b = enlarged.draw(np.random.default_rng(0))
     assert np.abs(a.volume.astype(float) - b.volume).mean() < 8.0
@@ -99,20 +115,8 @@ def test_the_seed_decides_the_pair(factory):
         assert not np.array_equal(getattr(first, name), getattr(other, name))
 
 
-def test_a_pool_is_the_same_however_many_workers_fill_it(factory, chest, tmp_path):
-    from axon_backend.imaging.write import write_volume
-
-    file = write_volume(tmp_path / "chest.nii.gz", chest.hu, chest)
-    fill_pool(tmp_path / "one", [file], first=0, count=2, seed=3)
-    fill_pool(tmp_path / "two", [file], first=1, count=1, stride=2, seed=3)
-    names = sorted(p.name for p in (tmp_path / "one").iterdir())
-    assert names == ["pair_000000.npz", "pair_000001.npz"]  # and nothing half-written
-    with np.load(tmp_path / "one" / names[1]) as a, np.load(tmp_path / "two" / names[1]) as b:
-        assert all(np.array_equal(a[k], b[k]) for k in ("volume", "views", "beam"))
-    pair = PairPool(tmp_path / "two").draw(np.random.default_rng(0))
-    assert pair.volume.shape == (128, 128, 128) and pair.views.shape == (2, 128, 128)
-
-
-def test_an_empty_pool_is_reported(tmp_path):
-    with pytest.raises(TimeoutError, match="holds 0 training pairs"):
-        PairPool(tmp_path, timeout_s=-1.0)
+def test_a_frame_without_lungs_is_refused(chest):
+    """Such as that of a data set whose CT was exchanged."""
+    away = ThoraxFrame((5000.0, 0.0, 0.0), (300.0, 200.0, 250.0))
+    with pytest.raises(AxonInputError, match="phantom: its thorax frame holds no lungs"):
+        Chest(chest, away)

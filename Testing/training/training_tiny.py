@@ -12,8 +12,10 @@ from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.write import write_volume
 from axon_backend.training.config import TrainConfig
 from axon_backend.training.plan import resolve
-from axon_backend.training.settings import apply
+from axon_backend.training.settings import apply, apply_pairs
 
+# Where pairs are kept: one folder for all tests of a session (set by the fixture ``data``).
+shared: dict[str, str | None] = {"cache": None}
 UNET = {"channels": [8, 8], "attention": [False, False], "groups": 4, "head_channels": 8}
 TINY = {
     "batch": 2,
@@ -37,10 +39,8 @@ TINY = {
 
 def tiny(stage: str = "coarse", *, steps: int = 3, pairs: tuple[str, ...] = ()) -> TrainConfig:
     """Tiny settings of a stage, with ``key=value`` texts on top."""
-    base = resolve(stage, steps=steps)
-    config = apply(base, TINY)
-    from axon_backend.training.settings import apply_pairs
-
+    config = apply(resolve(stage, steps=steps), TINY)
+    config = apply(config, {"data": {"cache_folder": shared["cache"]}})
     return replace(apply_pairs(config, pairs), stage=stage).check()
 
 

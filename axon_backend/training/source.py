@@ -196,10 +196,10 @@ class PairSource:
         try:
             with np.load(path) as data:
                 return TrainingPair(data["volume"], data["views"], data["beam"])
-        except FileNotFoundError:
-            pass
-        except Exception:  # a file damaged by the disk: zip and numpy raise many kinds
-            path.unlink(missing_ok=True)
+        except OSError:
+            pass  # not there, or not to be read
+        except Exception:  # damaged by the disk: zip and numpy raise many kinds
+            pass  # it is replaced below
         pair = make()
         # The disk may be full: the pair is then drawn again the next time.
         temporary = path.with_suffix(f".{os.getpid()}.tmp")

@@ -1,0 +1,220 @@
+"""Sample i is a function of (seed, i): whoever makes it, in whatever order, with or without a
+cache; and batches are shared out without a gap or an overlap."""
+
+import json
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch
+from training_tiny import make_chest
+
+from axon_backend.cohort.dataset import Dataset, DatasetView
+from axon_backend.errors import AxonInputError
+from axon_backend.imaging.frame import HuWindow, find_thorax_frame
+from axon_backend.imaging.view import View
+from axon_backend.imaging.write import write_volume
+from axon_backend.training.appearance import AppearanceAugmentation
+from axon_backend.training.loader import Batches, _Order, micro_batch
+from axon_backend.training.pairs import PairAugmentation
+from axon_backend.training.samples import Samples
+from axon_backend.training.source import PairSettings, PairSource, data_hash, read_view
+
+SETTINGS = PairSettings(32, 32, HuWindow(), PairAugmentation(), seed=0)
+
+
+@pytest.fixture(scope="module")
+def cases(data):
+    return Dataset.of_cts(json.loads(data.read_text()), data.parent).split("train")
+
+
+@pytest.fixture(scope="module")
+def source(cases, tmp_path_factory):
+    return PairSource(cases, SETTINGS, folder=tmp_path_factory.mktemp("kept"))
+
+
+def samples(source, **options):
+    defaults = {
+        "seed": 0, "cache": 4, "blended": 0.5, "real": None, "single_view": 0.4,
+        "appearance": AppearanceAugmentation(),
+    }  # fmt: skip
+    return Samples(source, **{**defaults, **options})
+
+
+def tensors(batch):
+    named = {f.name: getattr(batch, f.name) for f in fields(batch) if f.name != "draws"}
+    return named | {f.name: getattr(batch.draws, f.name) for f in fields(batch.draws)}
+
+
+def test_a_sample_comes_from_the_seed_and_its_number(source, cases):
+    ours = samples(source)
+    first = {i: tensors(ours[i]) for i in (3, 0, 7)}
+    # Another object, another order, nothing kept on disk.
+    others = samples(PairSource(cases, SETTINGS))
+    for i in (0, 7, 3):
+        again = tensors(others[i])
+        assert all(torch.equal(first[i][k], again[k]) for k in again), i
+    assert not torch.equal(first[3]["noise"], first[0]["noise"])
+    changed = tensors(samples(source, seed=1)[3])
+    assert not torch.equal(changed["noise"], first[3]["noise"])
+    assert first[3]["volume"].shape == (1, 1, 16, 16, 16)
+    assert first[3]["fine"].shape == (1, 1, 32, 32, 32)
+
+
+def test_a_share_of_the_samples_is_single_and_the_noise_is_normal(source):
+    found = [samples(source, single_view=0.25)[i].draws for i in range(200)]
+    share = np.mean([bool(d.single) for d in found])
+    assert share == pytest.approx(0.25, abs=0.1)
+    noise = torch.cat([d.noise for d in found])
+    assert abs(float(noise.mean())) < 0.01 and float(noise.std()) == pytest.approx(1, abs=0.01)
+    chance = torch.cat([d.chance for d in found])
+    assert float(chance.min()) >= 0 and float(chance.max()) < 1
+    assert float(chance.mean()) == pytest.approx(0.5, abs=0.03)
+
+
+def test_every_case_has_the_same_share_of_the_pairs(source, monkeypatch):
+    asked = []
+    monkeypatch.setattr(source, "chest", lambda index: asked.append(index) or 1 / 0)
+    source_folder, source.folder = source.folder, None
+    try:
+        for number in range(6):
+            with pytest.raises(ZeroDivisionError):
+                source.rendered(number)
+    finally:
+        source.folder = source_folder
+    assert asked == [0, 1] * 3
+
+
+def test_pairs_are_drawn_once_and_a_damaged_file_is_drawn_again(cases, tmp_path, monkeypatch):
+    source = PairSource(cases, SETTINGS, folder=tmp_path)
+    pair = source.rendered(5)
+    (file,) = tmp_path.iterdir()
+    monkeypatch.setattr(source, "chest", lambda index: 1 / 0)
+    kept = source.rendered(5)
+    assert np.array_equal(kept.volume, pair.volume) and np.array_equal(kept.views, pair.views)
+    monkeypatch.undo()
+    file.write_bytes(file.read_bytes()[:100])
+    again = source.rendered(5)
+    assert np.array_equal(again.volume, pair.volume)
+    assert [p.name for p in tmp_path.iterdir()] == [file.name]
+
+
+def test_a_folder_that_cannot_be_written_only_costs_time(cases, tmp_path):
+    (tmp_path / "file").touch()
+    source = PairSource(cases, SETTINGS, folder=tmp_path / "file" / "below")
+    assert source.rendered(0).volume.shape == (32, 32, 32)
+
+
+def test_the_hash_is_of_all_that_pairs_depend_on(cases):
+    base = PairSource(cases, SETTINGS).hash()
+    assert base == PairSource(cases, SETTINGS).hash()
+    others = [
+        PairSource(cases[:1], SETTINGS),
+        PairSource(cases, replace(SETTINGS, seed=1)),
+        PairSource(cases, replace(SETTINGS, window=HuWindow(-100, 900))),
+        PairSource(cases, replace(SETTINGS, augmentation=PairAugmentation(ap=0.5))),
+    ]
+    assert len({base, *(o.hash() for o in others)}) == 5
+
+
+def test_memory_is_bounded_but_holds_one_chest(cases):
+    source = PairSource(cases, SETTINGS, memory_gb=0.0)
+    a = source.chest(0)
+    assert source.chest(0) is a
+    source.chest(1)
+    assert list(source._chests) == [1]
+    roomy = PairSource(cases, SETTINGS, memory_gb=1.0)
+    a = roomy.chest(0)
+    roomy.chest(1)
+    assert roomy.chest(0) is a
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_processes_share_a_batch_without_gap_or_overlap(world):
+    batch, micro = 8, micro_batch(8, 2, world)
+    orders = [iter(_Order(3, batch, micro, rank, world)) for rank in range(world)]
+    for step in (3, 4):
+        seen = []
+        for order in orders:
+            for _ in range(batch // world // micro):
+                indices = next(order)
+                assert len(indices) == micro
+                seen += indices
+        assert seen == list(range(step * batch, (step + 1) * batch))
+
+
+def test_a_batch_that_cannot_be_shared_is_refused():
+    assert micro_batch(4, 8, 2) == 2
+    with pytest.raises(AxonInputError, match="batch of 3 cannot be shared by 2 processes"):
+        micro_batch(3, 1, 2)
+    with pytest.raises(AxonInputError, match="no multiple of micro_batch 4"):
+        micro_batch(12, 4, 2)
+
+
+def test_what_goes_wrong_with_a_sample_is_raised_where_it_is_asked_for(source):
+    class Broken(Samples):
+        def __getitem__(self, index):
+            raise AxonInputError("Case x: no lungs.")
+
+    broken = Broken(source, seed=0, cache=1, blended=0, real=None, single_view=0, appearance=None)
+    batches = Batches(broken, step=0, batch=1, micro=1, rank=0, world=1, workers=0, pin=False)
+    with pytest.raises(AxonInputError, match=r"^Case x: no lungs\.$"):
+        next(batches)
+
+
+@pytest.fixture(scope="module")
+def paired(cases, tmp_path_factory):
+    """The first case with a frontal X-ray of its own: a bright disc on dark ground."""
+    folder = tmp_path_factory.mktemp("real")
+    rows, columns = np.mgrid[:1024, :1024]
+    disc = ((rows - 300) ** 2 + (columns - 700) ** 2 < 200**2).astype(np.float32)
+    import SimpleITK as sitk
+
+    sitk.WriteImage(sitk.GetImageFromArray(disc * 7 + 3), str(folder / "frontal.nii.gz"))
+    view = DatasetView("frontal", View.ap, "real", folder / "frontal.nii.gz")
+    refused = replace(view, accepted=False)
+    return [replace(cases[0], views=(view,)), replace(cases[1], views=(refused,))]
+
+
+def test_real_views_are_used_as_the_share_says(paired, tmp_path):
+    source = PairSource(paired, SETTINGS, folder=tmp_path)
+    assert source.with_real == [0]  # the other was not accepted
+
+    def share(real):
+        chosen = samples(source, real=real, blended=0.0)
+        chosen.source = source
+        return np.mean([chosen.pair(i)[1] for i in range(40)])
+
+    assert share(1.0) == 1.0 and share(0.0) == 0.0
+    assert share(None) == pytest.approx(0.5, abs=0.25)  # one of two cases
+    assert share(0.8) == pytest.approx(0.8, abs=0.2)
+
+
+def test_a_real_pair_is_the_ct_as_it_is_with_its_x_ray(paired):
+    source = PairSource(paired, SETTINGS)
+    pair = source.real(0)
+    frame = find_thorax_frame(make_chest())
+    assert pair.beam[0] < 0  # AP
+    assert abs(pair.beam[1]) == pytest.approx(0.5 * frame.size_mm[0] / 1600, rel=0.15)
+    picture = pair.views[0].astype(float)
+    assert picture[9, 21] == 1.0 and picture[25, 5] == 0.0
+    rendered = pair.views[1].astype(float)
+    assert np.isfinite(rendered).all() and rendered.max() > 2 * np.median(rendered[:, :2])
+    assert (pair.volume == 0).any() and pair.volume.max() > 120
+
+
+def test_a_picture_that_is_not_as_prepared_is_refused(paired, tmp_path):
+    write_volume(tmp_path / "v.nii.gz", np.zeros((4, 5, 6)), make_chest())
+    bad = replace(paired[0].views[0], file=tmp_path / "v.nii.gz")
+    with pytest.raises(AxonInputError, match=r"expected a square picture.*\(4, 5, 6\)"):
+        read_view(bad, 32)
+
+
+def test_the_data_hash_follows_the_files(cases, tmp_path):
+    before = data_hash(cases)
+    copy = tmp_path / "a.nii.gz"
+    copy.write_bytes(cases[0].ct.read_bytes())
+    same = [replace(cases[0], ct=copy), cases[1]]
+    assert data_hash(same) == before
+    copy.write_bytes(copy.read_bytes() + b"x")
+    assert data_hash(same) != before

@@ -1,0 +1,161 @@
+"""Settings: one tree, read from YAML and key=value, refused with the way out."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from axon_backend.errors import AxonInputError
+from axon_backend.methods.axon import Axon
+from axon_backend.training.config import STAGES, preset
+from axon_backend.training.plan import resolve
+from axon_backend.training.settings import (
+    all_keys,
+    apply,
+    apply_pairs,
+    as_plain,
+    differences,
+    full_key,
+    to_yaml,
+)
+
+
+@pytest.mark.parametrize("name", ["preview", "paper"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_preset_survives_yaml(name, stage):
+    config = preset(name, stage).check()
+    again = apply(preset("preview", "coarse"), yaml.safe_load(to_yaml(config)))
+    assert again == config
+    assert set(config.parts) | set(config.needs) <= set(Axon.PARTS)
+
+
+def test_the_paper_preset_has_the_papers_settings():
+    coarse, sr = preset("paper", "coarse"), preset("paper", "sr")
+    assert (coarse.optimiser.name, coarse.optimiser.rate) == ("adam", 1e-4)
+    assert coarse.optimiser.schedule == "constant" and coarse.micro_batch == 2
+    assert coarse.batch > coarse.micro_batch and coarse.epochs == 90
+    assert coarse.parts == ("encoder", "coarse") and coarse.loss.end_point == 0
+    assert coarse.model.encoder.size == 128 and coarse.model.encoder.view_size == 1024
+    assert (sr.optimiser.rate, sr.optimiser.schedule, sr.epochs) == (2e-4, "exponential", 56)
+    assert [preset("paper", s).epochs for s in ("prior", "controlnet")] == [320, 150]
+    assert coarse.total_steps(983) == -(-90 * 983 // 8)
+
+
+def test_pairs_set_what_they_say():
+    changed = {
+        "joint=false": ("loss.joint", False),
+        "rate=1e-4": ("optimiser.rate", 1e-4),
+        "model.encoder.channels=[8,16]": ("model.encoder.channels", (8, 16)),
+        "data.augmentation.sod_mm=1400, 1500": ("data.augmentation.sod_mm", (1400.0, 1500.0)),
+        "data.real=null": ("data.real", None),
+        "data.real=0.25": ("data.real", 0.25),
+        "lifting=repeat": ("model.encoder.lifting", "repeat"),
+        "cache_folder=/a b": ("data.cache_folder", "/a b"),
+    }
+    before = preset("preview", "coarse")
+    for pair, (key, value) in changed.items():
+        found = apply_pairs(before, [pair])
+        for part in key.split("."):
+            found = getattr(found, part)
+        assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("pair", "says"),
+    [
+        ("jont=true", r"'jont'. Did you mean loss\.joint"),
+        ("optimiser.rtae=1", r"Did you mean optimiser\.rate"),
+        ("channels=1", "one of several: .*model.coarse.channels"),
+        ("zzzz=1", "--show"),
+        ("steps=abc", "'steps' is 'abc'; expected a whole number"),
+        ("batch=1.5", "expected a whole number"),
+        ("joint=maybe", "expected true or false"),
+        ("bone_gain=1", "needs 2 values; found 1"),
+        ("joint", "expected key=value"),
+        ("optimiser=3", "group of settings"),
+        ("model.bridge.objective=foo", "objective must be one of"),
+        ("rate=[", "cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_said_with_the_way_out(pair, says):
+    with pytest.raises(AxonInputError, match=says):
+        apply_pairs(preset("preview", "coarse"), [pair])
+
+
+@pytest.mark.parametrize(
+    ("pair", "says"),
+    [
+        ("blended=1.5", "share, from 0 to 1"),
+        ("optimiser.name=sgd", "one of adam, adamw, muon"),
+        ("batch=0", "more than 0"),
+        ("precision=16", "one of auto, bf16-mixed, 32"),
+    ],
+)
+def test_values_without_sense_are_refused(pair, says):
+    with pytest.raises(AxonInputError, match=says):
+        resolve("coarse", pairs=[pair])
+
+
+def test_unknown_keys_of_a_file_are_refused_by_their_full_name(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("optimiser: {rte: 1}\n")
+    with pytest.raises(AxonInputError, match=r"'optimiser\.rte'. Did you mean rate"):
+        resolve("coarse", file=file)
+    file.write_text("- 1\n")
+    with pytest.raises(AxonInputError, match="expected key: value"):
+        resolve("coarse", file=file)
+    file.write_text("a: [1\n")
+    with pytest.raises(AxonInputError, match="is not YAML"):
+        resolve("coarse", file=file)
+    with pytest.raises(AxonInputError, match="could not be read"):
+        resolve("coarse", file=tmp_path / "none.yaml")
+
+
+def test_the_budget_named_last_counts(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("epochs: 3\n")
+    assert resolve("coarse").minutes == 60
+    config = resolve("coarse", file=file)
+    assert (config.steps, config.minutes, config.epochs) == (None, None, 3)
+    config = resolve("coarse", file=file, pairs=["steps=7"])
+    assert (config.steps, config.minutes, config.epochs) == (7, None, None)
+    config = resolve("coarse", file=file, pairs=["steps=7"], minutes=2.0)
+    assert (config.steps, config.minutes, config.epochs) == (None, 2.0, None)
+
+
+def test_every_setting_is_documented():
+    """Each name stands in the docstring of its dataclass."""
+
+    def walk(settings):
+        text = type(settings).__doc__ or ""
+        module = sys.modules[type(settings).__module__]
+        for key in settings.__dataclass_fields__:
+            value = getattr(settings, key)
+            if hasattr(value, "__dataclass_fields__"):
+                if "training" in type(value).__module__:
+                    yield from walk(value)
+            elif "training.config" in module.__name__ and key not in text:
+                yield key
+
+    missing = set(walk(preset("preview", "coarse")))
+    assert missing <= {"stage", "preset", "seed"}
+
+
+def test_differences_name_what_changed():
+    a = as_plain(preset("preview", "coarse"))
+    b = as_plain(apply_pairs(preset("preview", "coarse"), ["rate=0.5", "seed=3"]))
+    assert differences(a, b) == {"optimiser.rate": (1.5e-3, 0.5), "seed": (0, 3)}
+    assert full_key(preset("preview", "coarse"), "seed") == "seed"
+    assert "loss.joint" in all_keys(preset("preview", "coarse"))
+
+
+@pytest.mark.slow
+def test_show_prints_what_a_run_would_use():
+    run = subprocess.run(
+        [sys.executable, "-m", "axon_backend", "train", "sr", "--preset", "paper", "--show"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert yaml.safe_load(run.stdout)["optimiser"]["rate"] == 2e-4
