@@ -47,7 +47,7 @@ def named(root: Path, name: str) -> NamedFile:
             stem = stem[: -len(ending)]
             break
     words, rest = _split(stem)
-    folders = [folder for folder in reversed(path.parts[:-1])]
+    folders = list(reversed(path.parts[:-1]))
     while folders and not rest:
         more, rest = _split(folders.pop(0))
         words += more

@@ -86,7 +86,8 @@ def plan_folder(found: Found, max_days: int | None) -> list[CasePlan]:
         else:
             person.xrays.append(Xray(path, meaning.role, meaning.view, Path(path).name))
     for name, why in found.damaged:
-        for patient in folder_of.get(str(Path(name).parent), ()):
+        beside = folder_of.get(str(Path(name).parent), set())
+        for patient in beside if len(beside) == 1 else ():
             person = people[patient]
             person.notes.append(f"a file beside its images is damaged: {Path(name).name}, {why}")
             person.texts.add(Path(name).name)
@@ -116,8 +117,8 @@ def plan_rows(rows: list[Row]) -> list[CasePlan]:
 def _add_dicom(person: _Person, path: str, tags: dict[str, Any]) -> None:
     person.texts.update(
         text
-        for text in (path, Path(path).name, *(str(tags.get(k) or "") for k in _FREE_TEXTS))
-        if len(text) > 2
+        # Descriptions stand in quotation marks wherever they are told.
+        for text in (path, Path(path).name, *(f"'{tags[k]}'" for k in _FREE_TEXTS if k in tags))
     )
     if "who" in tags:
         person.who.add(tags["who"])
@@ -207,7 +208,8 @@ def numbered(plans: list[CasePlan], numbers: dict[str, int], seed: int) -> list[
 
 def scrubbed(text: str, private: tuple[str, ...]) -> str:
     """A text without names of files, series and patients."""
+    text = re.sub(r"'[^']*'", "'(name)'", text)
     for word in sorted(private, key=len, reverse=True):
-        if word:
-            text = re.sub(re.escape(word), "(name)", text, flags=re.IGNORECASE)
+        if len(word) > 2:
+            text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", "(name)", text, flags=re.IGNORECASE)
     return text

@@ -1,0 +1,276 @@
+"""From a source to a data set: scan, plan, split, make the cases that are missing, put together."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from axon_backend.cohort import store
+from axon_backend.cohort.assemble import assemble
+from axon_backend.cohort.case import CaseTask, prepare_case
+from axon_backend.cohort.inputs import fingerprint, plan_key
+from axon_backend.cohort.lock import OutputLock
+from axon_backend.cohort.manifest import read_rows
+from axon_backend.cohort.plan import CasePlan, numbered, plan_folder, plan_rows
+from axon_backend.cohort.pool import Pool, import_ray
+from axon_backend.cohort.report import Line
+from axon_backend.cohort.scan import scan
+from axon_backend.cohort.settings import PrepareSettings
+from axon_backend.cohort.splits import Patient, assign
+from axon_backend.errors import AxonInputError
+from axon_backend.imaging.write import write_json
+
+PRIVATE = "private"
+SPLITS_FILE = "splits.json"
+_MANIFESTS = (".csv", ".json")
+Progress = Callable[[str, int, int, Any], None]
+
+
+@dataclass
+class Summary:
+    """What a run did.
+
+    Attributes:
+        lines: every case with its fate.
+        made: cases whose files were made by this run.
+        kept: cases that were as they should be.
+        stopped: whether it was asked to stop before the end.
+    """
+
+    lines: list[Line]
+    made: int = 0
+    kept: int = 0
+    stopped: bool = False
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def fates(self) -> Counter[str]:
+        """Cases by status."""
+        return Counter(line.status for line in self.lines)
+
+
+def prepare(
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    settings: PrepareSettings | None = None,
+    *,
+    workers: int = 1,
+    ray: bool = False,
+    shard: tuple[int, int] | None = None,
+    progress: Progress = lambda stage, step, total, preview: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Summary:
+    """Prepare a data set, or bring one up to date.
+
+    Args:
+        source: a folder (DICOM in any layout, or plain files, see ``names``), or a manifest (CSV
+            or JSON, see ``manifest``).
+        output: the data set's folder; made where missing.
+        settings: see there.
+        workers: processes; 0 works in this one.
+        ray: use a Ray cluster instead of processes.
+        shard: (i, n), i from 1: make only the i-th of n parts of the cases. Shards may run side
+            by side; the last to end puts the whole data set together.
+        progress: called with (stage, step, total, None).
+        cancelled: asked between cases; True ends the run well, what is done is kept.
+
+    Raises:
+        AxonInputError: the source or output cannot be used, or another run has the output.
+        Cancelled: asked to stop before there was anything to keep.
+        store.OutputFailed: the output cannot be written any further; what is done is kept.
+    """
+    settings = settings or PrepareSettings()
+    root, out = _check_source(source), _make_output(output, source)
+    if ray:
+        import_ray()
+    number = None if shard is None else shard[0] - 1
+    tag = store.ALL if shard is None else f"{shard[0]}of{shard[1]}"
+    with OutputLock(out, number):
+        store.clean(out, tag)
+        pool = Pool(workers, ray, cancelled)
+        plans, remarks = _plan(Path(source), root, out, settings, pool, progress, cancelled)
+        splits = _splits(out, plans, settings)
+        mine = [p for p in plans if not p.problem]
+        if shard is not None:
+            mine = mine[shard[0] - 1 :: shard[1]]
+        summary = Summary([])
+        tasks = _missing(mine, settings, root, out, tag)
+        summary.kept = len(mine) - len(tasks)
+        _make(tasks, pool, summary, progress)
+        summary.stopped = summary.made + len(summary.failed) < len(tasks)
+        records = {p.id: r for p in plans if (r := store.read_record(out, p.id)) is not None}
+        wanted = {p.id for p in plans}
+        if shard is None:
+            _forget(out, wanted)
+        whole = shard is None or all(p.problem or p.id in records for p in plans)
+        if whole or summary.stopped or summary.failed:
+            summary.lines = assemble(out, plans, records, summary.failed, splits, settings, remarks)
+    return summary
+
+
+def _check_source(source: str | os.PathLike[str]) -> Path:
+    """The folder that paths are relative to."""
+    path = Path(os.path.abspath(source))
+    if path.is_dir():
+        return path
+    if not path.exists():
+        raise AxonInputError(f"{path} does not exist. Give a folder of images, or a manifest.")
+    if path.suffix.lower() not in _MANIFESTS:
+        raise AxonInputError(
+            f"{path} is neither a folder nor a manifest ({', '.join(_MANIFESTS)}). Give a folder "
+            "of images, or a manifest."
+        )
+    return path.parent
+
+
+def _make_output(output: str | os.PathLike[str], source: str | os.PathLike[str]) -> Path:
+    out = Path(os.path.abspath(output))
+    if os.path.realpath(out) == os.path.realpath(source):
+        raise AxonInputError(
+            f"{out} is the source as well as the output. Choose another --output; the source is "
+            "never written to."
+        )
+    if os.path.lexists(out) and not out.is_dir():
+        raise AxonInputError(f"{out} is a file, --output is a folder. Choose another name.")
+    ours = (store.CASES, PRIVATE, SPLITS_FILE, "dataset.json", "prepare.lock", "review.json")
+    if out.is_dir() and os.listdir(out) and not any((out / n).exists() for n in ours):
+        raise AxonInputError(
+            f"{out} holds files that are no data set. Choose an empty or new --output."
+        )
+    try:
+        (out / store.CASES).mkdir(parents=True, exist_ok=True)
+        (out / PRIVATE).mkdir(exist_ok=True)
+    except OSError as error:
+        raise AxonInputError(
+            f"Cannot write to {out}: {error.strerror or error}. Choose another --output."
+        ) from error
+    return out
+
+
+def _plan(
+    source: Path,
+    root: Path,
+    out: Path,
+    settings: PrepareSettings,
+    pool: Pool,
+    progress: Progress,
+    cancelled: Callable[[], bool],
+) -> tuple[list[CasePlan], list[str]]:
+    remarks = []
+    if source.is_dir():
+        found = scan(
+            root, out, out / PRIVATE / "scan.jsonl.gz", pool,
+            lambda done, total: progress("headers", done, total, None), cancelled,
+        )  # fmt: skip
+        plans = plan_folder(found, settings.max_days)
+        if not plans:
+            others = ", ".join(f"{n} {m}" for m, n in sorted(found.others.items()))
+            raise AxonInputError(
+                f"{source} holds no CT and no X-ray{f' (but {others})' if others else ''}. Give "
+                "the folder of the patients, or a manifest."
+            )
+        for name, why in found.damaged[:100]:
+            shown = "a file" if settings.anonymise else name
+            remarks.append(f"damaged: {shown}: {why}")
+        if len(found.damaged) > 100:
+            remarks.append(f"and {len(found.damaged) - 100} more damaged files")
+    else:
+        plans = plan_rows(read_rows(source))
+    if settings.anonymise:
+        plans = _anonymous(plans, out, settings)
+    return plans, remarks
+
+
+def _anonymous(plans: list[CasePlan], out: Path, settings: PrepareSettings) -> list[CasePlan]:
+    """Numbered cases; a patient keeps the number of an earlier run."""
+    path = out / PRIVATE / "numbers.json"
+    numbers = _read_json(path).get("numbers", {})
+    count = len(numbers)
+    plans = numbered(plans, numbers, settings.seed)
+    if len(numbers) > count:
+        note = "which patient has which number; leave this folder out when you share data"
+        write_json(path, {"note": note, "numbers": numbers})
+    return plans
+
+
+def _splits(out: Path, plans: list[CasePlan], settings: PrepareSettings) -> dict[str, str]:
+    """The split of each patient, kept from run to run."""
+    path = out / SPLITS_FILE
+    before = _read_json(path)
+    if before.get("seed") != settings.seed:
+        before = {}
+    groups = ("drr", "paired", "biplanar")
+    best: dict[str, tuple[int, str | None]] = {}
+    for plan in plans:
+        if plan.problem and plan.wish is None:
+            continue
+        rank, wish = best.get(plan.patient, (0, None))
+        best[plan.patient] = (max(rank, groups.index(plan.group)), plan.wish or wish)
+    patients = [Patient(name, groups[rank], wish) for name, (rank, wish) in best.items()]
+    known = before.get("patients", {})
+    splits = assign(patients, settings.seed, known)
+    # Patients that are gone for now keep their place for when they come back.
+    new = {"seed": settings.seed, "patients": dict(sorted({**known, **splits}.items()))}
+    if new != before:
+        write_json(path, new)
+    return splits
+
+
+def _missing(
+    plans: list[CasePlan], settings: PrepareSettings, root: Path, out: Path, tag: str
+) -> list[CaseTask]:
+    tasks = []
+    for plan in plans:
+        inputs, key = fingerprint(plan, root), plan_key(plan, settings)
+        record = store.read_record(out, plan.id)
+        same = record is not None and (record.get("inputs"), record.get("plan_key")) == (
+            inputs,
+            key,
+        )
+        if not same:
+            tasks.append(CaseTask(plan, settings, str(root), str(out), tag, inputs, key))
+    return tasks
+
+
+def _make(tasks: list[CaseTask], pool: Pool, summary: Summary, progress: Progress) -> None:
+    if not tasks:
+        return
+    progress("cases", 0, len(tasks), None)
+    for done, (task, result) in enumerate(pool.map(prepare_case, tasks), 1):
+        if isinstance(result, store.OutputFailed):
+            raise result
+        if isinstance(result, BaseException):
+            summary.failed[task.plan.id] = _reason(result, task.settings.anonymise)
+        else:
+            summary.made += 1
+        progress("cases", done, len(tasks), None)
+
+
+def _reason(error: BaseException, anonymise: bool) -> str:
+    text = " ".join(str(error).split())[:300]
+    if isinstance(error, AxonInputError | RuntimeError) and text:
+        return "its input cannot be used" if anonymise else text
+    kind = type(error).__name__
+    return kind if anonymise or not text else f"{kind}: {text}"
+
+
+def _forget(out: Path, wanted: set[str]) -> None:
+    """Remove the cases that are no longer in the source."""
+    import shutil
+
+    for folder in (out / store.CASES).iterdir():
+        if folder.is_dir() and folder.name not in wanted:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}

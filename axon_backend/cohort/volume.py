@@ -1,0 +1,100 @@
+"""A CT as a data set holds it: cubic voxels, cut around the thorax, whole HU."""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from axon_backend.errors import AxonInputError
+from axon_backend.imaging.ct import CTVolume
+from axon_backend.imaging.frame import ThoraxFrame, lung_mask
+from axon_backend.imaging.grid import AIR_HU
+
+# Half sizes of the box that is kept, in half sizes of the frame (x, y, z): the beam also passes
+# arms, breasts and back, and spreads by a tenth on its way through the chest.
+KEPT = (1.6, 1.8, 1.35)
+# Frames of 20 chests of adults measured 249 to 357, 202 to 274 and 241 to 336 mm (x, y, z).
+FRAME_MM = ((170.0, 480.0), (120.0, 400.0), (170.0, 460.0))
+CUT_SHARE = 0.5  # of the widest section: lungs as wide as this at an end go on behind it
+_CHECK_MM = 3.0
+_HU = (-1024.0, 3071.0)  # twelve bits, as scanners store them; metal beyond it says no more
+
+
+def resampled(ct: CTVolume, voxel_mm: float, motion: np.ndarray | None = None) -> CTVolume:
+    """The whole CT with cubic voxels: linear interpolation behind a low-pass where they grow.
+
+    ``motion`` (4, 4) moves the CT rigidly first: a point of it, LPS mm, to its new place; the box
+    stays.
+    """
+    hu = np.asarray(ct.hu, np.float32)
+    # The deviation that makes up for what a block mean of the new voxel would have blurred.
+    sigma = [
+        0.5 * np.sqrt(max(0.0, (voxel_mm / s) ** 2 - 1)) if voxel_mm > 1.05 * s else 0.0
+        for s in ct.spacing_mm[::-1]
+    ]
+    if any(sigma):
+        hu = ndimage.gaussian_filter(hu, sigma, mode="nearest", truncate=3.0)
+    size = [max(1, round(e / voxel_mm)) for e in ct.size_mm]
+    origin = [
+        o - s / 2 + (e - n * voxel_mm) / 2 + voxel_mm / 2
+        for o, s, e, n in zip(ct.origin_mm, ct.spacing_mm, ct.size_mm, size, strict=True)
+    ]
+    grid = sitk.Image(*size, sitk.sitkFloat32)
+    grid.SetSpacing([voxel_mm] * 3)
+    grid.SetOrigin(origin)
+    back = sitk.Transform()
+    if motion is not None:
+        inverse = np.linalg.inv(motion)
+        back = sitk.AffineTransform(inverse[:3, :3].ravel().tolist(), inverse[:3, 3].tolist())
+    image = CTVolume(hu, ct.spacing_mm, ct.origin_mm).to_sitk()
+    new = sitk.Resample(image, grid, back, sitk.sitkLinear, AIR_HU, sitk.sitkFloat32)
+    whole = np.rint(np.clip(sitk.GetArrayFromImage(new), *_HU))
+    spacing = (voxel_mm, voxel_mm, voxel_mm)
+    return CTVolume(whole, spacing, (origin[0], origin[1], origin[2]), ct.source, ct.assumptions)
+
+
+def cropped(ct: CTVolume, frame: ThoraxFrame) -> CTVolume:
+    """What lies in the box of :data:`KEPT` around a frame, as far as the CT reaches."""
+    keep, origin = [], []
+    for axis in range(3):
+        half = 0.5 * frame.size_mm[axis] * KEPT[axis]
+        first, step = ct.origin_mm[axis], ct.spacing_mm[axis]
+        count = ct.hu.shape[2 - axis]
+        low = max(0, int(np.floor((frame.center_mm[axis] - half - first) / step)))
+        high = min(count, int(np.ceil((frame.center_mm[axis] + half - first) / step)) + 1)
+        keep.append(slice(low, high))
+        origin.append(first + low * step)
+    hu = np.ascontiguousarray(ct.hu[keep[2], keep[1], keep[0]])
+    place = (origin[0], origin[1], origin[2])
+    return CTVolume(hu, ct.spacing_mm, place, ct.source, ct.assumptions)
+
+
+def check_chest(ct: CTVolume, frame: ThoraxFrame) -> None:
+    """Refuse a CT whose lungs are those of no whole chest.
+
+    Raises:
+        AxonInputError: their size is implausible, or an end of the scan cuts them off.
+    """
+    for name, size, (least, most) in zip(
+        ("wide", "deep", "high"), frame.size_mm, FRAME_MM, strict=True
+    ):
+        if not least <= size <= most:
+            raise AxonInputError(
+                f"what looks like lungs, with its surroundings, is {size:.0f} mm {name}; a whole "
+                f"chest is {least:.0f} to {most:.0f} mm {name}. Give a CT of the whole chest."
+            )
+    step = max(1, round(_CHECK_MM / ct.spacing_mm[0]))
+    coarse = np.asarray(ct.hu)[::step, ::step, ::step]
+    spacing = tuple(step * s for s in ct.spacing_mm)
+    try:
+        mask = lung_mask(coarse, spacing)  # type: ignore[arg-type]
+    except AxonInputError:
+        return  # too coarse to tell
+    area = mask.sum((1, 2))
+    # The opening in `lung_mask` takes two slices at each end.
+    for end, edge in (("lower", area[:4]), ("upper", area[-4:])):
+        if edge.max() > CUT_SHARE * area.max():
+            raise AxonInputError(
+                f"the {end} end of the scan cuts the lungs off. Give a CT of the whole chest."
+            )
