@@ -110,16 +110,12 @@ def _reconstruct(one: argparse.ArgumentParser) -> None:
 
 
 def _drr(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--ct", required=True, metavar="PATH", help="a CT file or DICOM folder")
-    one.add_argument(
-        "--view",
-        required=True,
-        choices=("pa", "ap", "lateral", "ll", "rl"),
-        help="lateral is ll, with the left side at the detector",
+    from axon_backend.drr_command import add_arguments
+
+    add_arguments(one)
+    _output(
+        one, "FILE", "16-bit .png, DICOM .dcm, or .nii.gz, .nii, .nrrd, .mha with true millimetres"
     )
-    one.add_argument("--size", type=int, default=1024, metavar="N", help="pixels a side (1024)")
-    one.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
-    _output(one, "FILE", "a 16-bit .png, or .nii.gz, .nii, .nrrd, .mha with true millimetres")
 
 
 def _register(one: argparse.ArgumentParser) -> None:

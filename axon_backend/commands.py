@@ -18,6 +18,7 @@ from axon_backend.bundle_commands import (
     bundle_show,
     bundle_verify,
 )
+from axon_backend.drr_command import run as drr
 from axon_backend.errors import AxonInputError, Cancelled
 from axon_backend.train_command import train
 
@@ -82,26 +83,6 @@ def reconstruct(chosen: argparse.Namespace) -> int:
         finally:
             bars.close()
     print(summary(result, Path(chosen.output)))
-    return 0
-
-
-def drr(chosen: argparse.Namespace) -> int:
-    """``axon drr``."""
-    from axon_backend.drr_output import check_drr_target, write_drr
-
-    target = check_drr_target(chosen.output, chosen.overwrite, chosen.size)
-    from axon_backend.imaging.ct import read_ct
-    from axon_backend.imaging.frame import find_thorax_frame
-    from axon_backend.model import choose_device
-    from axon_backend.physics.drr import render_view
-
-    device = choose_device(chosen.device)
-    view = parse_view(chosen.view)
-    assert view is not None
-    ct = read_ct(chosen.ct)
-    frame = find_thorax_frame(ct)
-    picture = render_view(ct, frame, view, chosen.size, device=device)
-    print(write_drr(target, picture, frame, view))
     return 0
 
 

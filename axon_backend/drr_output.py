@@ -6,26 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.view import View
-from axon_backend.imaging.write import VOLUME_SUFFIXES, atomic_path, write_png
+from axon_backend.imaging.write import RESEARCH_NOTE, VOLUME_SUFFIXES, atomic_path
 from axon_backend.physics.geometry import AcquisitionGeometry
 
 SIZES = (64, 8192)
+DICOM_SUFFIXES = (".dcm", ".dicom")
 
 
-def check_drr_target(path: str | Path, overwrite: bool, size: int) -> Path:
+def check_drr_target(path: str | Path, overwrite: bool) -> Path:
     """The output path, refused before anything is computed where it cannot be used."""
     target = Path(path)
-    if not SIZES[0] <= size <= SIZES[1]:
+    if not target.name.lower().endswith((".png", *DICOM_SUFFIXES, *VOLUME_SUFFIXES)):
         raise AxonInputError(
-            f"--size is {size} pixels; it is between {SIZES[0]} and {SIZES[1]}, usually 1024."
-        )
-    if not target.name.lower().endswith((".png", *VOLUME_SUFFIXES)):
-        raise AxonInputError(
-            f"{target.name} has no ending that a DRR can be written as; use .png, "
+            f"{target.name} has no ending that a DRR can be written as; use .png, .dcm, "
             f"{', '.join(VOLUME_SUFFIXES)}."
         )
     if not target.parent.is_dir():
@@ -37,35 +35,49 @@ def check_drr_target(path: str | Path, overwrite: bool, size: int) -> Path:
     return target
 
 
-def write_drr(target: Path, picture: np.ndarray, frame: ThoraxFrame, view: View) -> str:
-    """Write line integrals (S, S) and say in one line what was written.
+def check_size(height: int, width: int) -> None:
+    """AxonInputError for a picture that nobody means."""
+    if not all(SIZES[0] <= n <= SIZES[1] for n in (height, width)):
+        raise AxonInputError(
+            f"The picture would have {height} x {width} pixels; a side has {SIZES[0]} to "
+            f"{SIZES[1]}, usually 1024. Change --pixel or --detector."
+        )
 
-    PNG: 16 bit, bright = bone, black is no attenuation and white the highest line integral.
-    Others: float32 line integrals as one upright plane through the isocentre, in LPS millimetres
-    of the CT, so that the picture lies where it belongs beside the CT.
-    """
-    size = picture.shape[0]
-    top = float(picture.max())
-    geometry = AcquisitionGeometry.of_frame(frame, view)
-    pixel = [extent / size for extent in geometry.extent_mm]
-    if target.name.lower().endswith(".png"):
-        write_png(target, picture / max(top, 1e-6), bits=16)
+
+def write_drr_png(target: Path, picture: np.ndarray) -> None:
+    """16 bit, bright = bone; black is 0 and white the highest value."""
+    scaled = np.clip(picture / max(float(picture.max()), 1e-6), 0, 1)
+    note = PngInfo()
+    note.add_text("Description", f"Digitally reconstructed radiograph. {RESEARCH_NOTE}")
+    with atomic_path(target) as temporary:
+        Image.fromarray(np.rint(scaled * 65535).astype(np.uint16)).save(
+            temporary, format="PNG", pnginfo=note
+        )
+
+
+def write_drr_volume(
+    target: Path, picture: np.ndarray, geometry: AcquisitionGeometry, view: View
+) -> None:
+    """(H, W) float32 as one upright plane through the isocentre, in LPS millimetres of the CT, so
+    that the picture lies where it belongs beside the CT."""
+    height, width = picture.shape
+    pixel = (geometry.extent_mm[0] / width, geometry.extent_mm[1] / height)
+    # Rows run to Inferior, the array's slowest axis to Superior.
+    plane = np.ascontiguousarray(picture[::-1], dtype=np.float32)
+    across, up = np.asarray(geometry.column), -np.asarray(geometry.row)
+    corner = np.asarray(geometry.isocentre_mm)
+    corner = corner - (width - 1) / 2 * pixel[0] * across - (height - 1) / 2 * pixel[1] * up
+    if view.is_frontal:
+        image = sitk.GetImageFromArray(plane[:, None, :])
+        image.SetSpacing((pixel[0], 1.0, pixel[1]))
+        axes = (across, np.cross(up, across), up)
     else:
-        # Rows run to Inferior, the array's z axis to Superior.
-        plane = np.ascontiguousarray(picture[::-1], dtype=np.float32)
-        x, y, z = frame.center_mm
-        half = [(size - 1) / 2 * p for p in pixel]
-        if view.is_frontal:
-            image = sitk.GetImageFromArray(plane[:, None, :])
-            image.SetSpacing((pixel[0], 1.0, pixel[1]))
-            image.SetOrigin((x - half[0], y, z - half[1]))
-        else:
-            image = sitk.GetImageFromArray(plane[:, :, None])
-            image.SetSpacing((1.0, pixel[0], pixel[1]))
-            image.SetOrigin((x, y - half[0], z - half[1]))
-        with atomic_path(target) as temporary:
-            sitk.WriteImage(image, str(temporary), useCompression=not target.name.endswith(".nii"))
-    return (
-        f"{target}: {view.value} DRR, {size} x {size} pixels of {pixel[1]:.4f} x {pixel[0]:.4f} mm "
-        f"(row, column) in the patient plane, highest line integral {top:.3f}"
-    )
+        image = sitk.GetImageFromArray(plane[:, :, None])
+        image.SetSpacing((1.0, pixel[0], pixel[1]))
+        axes = (np.cross(across, up), across, up)
+    image.SetOrigin(corner.tolist())
+    image.SetDirection(np.stack(axes, 1).ravel().tolist())
+    image.SetMetaData("ITK_FileNotes", RESEARCH_NOTE)
+    image.SetMetaData("description", RESEARCH_NOTE)
+    with atomic_path(target) as temporary:
+        sitk.WriteImage(image, str(temporary), useCompression=not target.name.endswith(".nii"))

@@ -17,7 +17,10 @@ import xraydb
 TABLES = Path(__file__).resolve().parents[2] / "axon_backend" / "physics" / "tables"
 ENERGIES_KEV = np.arange(10, 151)
 # Of tissues, air, filters, anode, detector, grid and implants.
-ELEMENTS = "H Be C N O Na Mg Al Si P S Cl Ar K Ca Ti Fe Cu I Cs W Pb".split()
+ELEMENTS = (
+    *("H", "Be", "C", "N", "O", "Na", "Mg", "Al", "Si", "P", "S"),
+    *("Cl", "Ar", "K", "Ca", "Ti", "Fe", "Cu", "I", "Cs", "W", "Pb"),
+)
 ELECTRON_KEV = 510.999
 
 

@@ -96,9 +96,7 @@ class XraySettings:
                 f"The anode's side is {self.anode_side!r}; it is top, bottom, left or right."
             )
         if self.noise not in ("none", "gaussian", "poisson"):
-            raise AxonInputError(
-                f"The noise is {self.noise!r}; it is none, gaussian or poisson."
-            )
+            raise AxonInputError(f"The noise is {self.noise!r}; it is none, gaussian or poisson.")
 
 
 @dataclass
@@ -127,9 +125,7 @@ def _open_signal(tube: Tube, detector: Detector, off_axis_deg: float) -> float:
     """Deposited energy per mm^2 and mAs of the open beam along a ray, in any unit."""
     spectrum = tube.spectrum(off_axis_deg)
     energy = spectrum.energy_kev
-    return float(
-        (spectrum.photons * detector.efficiency(energy)) @ detector.deposit_kev(energy)
-    )
+    return float((spectrum.photons * detector.efficiency(energy)) @ detector.deposit_kev(energy))
 
 
 @cache
@@ -162,9 +158,7 @@ def field_map(
     # Positive away from the anode.
     off_axis = np.degrees(np.arctan2(along[settings.anode_side], geometry.sod_mm))
     angles = np.linspace(off_axis.min() - 1e-9, off_axis.max() + 1e-9, 9)
-    values = [
-        _open_signal(settings.tube, settings.detector, float(round(a, 6))) for a in angles
-    ]
+    values = [_open_signal(settings.tube, settings.detector, float(round(a, 6))) for a in angles]
     heel = np.interp(off_axis, angles, values) / _open_signal(settings.tube, settings.detector, 0.0)
     blades = np.ones((height, width))
     if settings.collimation_mm is not None:
@@ -207,9 +201,18 @@ def expose(
             f"{tuple(paths.shape)} paths do not fit {len(names)} materials, {len(where)} "
             f"geometries, {len(each)} settings and {len(seed)} seeds"
         )
-    parts = [_expose_one(*one, names) for one in zip(paths, where, each, seed, strict=True)]
-    pictures = [torch.stack([part[i] for part in parts]) for i in range(4)]
-    return Exposures(*pictures, mas=[p[4] for p in parts], spr=[p[5] for p in parts])
+    log, signal, primary, scatter, mas, spr = zip(
+        *(_expose_one(*one, names) for one in zip(paths, where, each, seed, strict=True)),
+        strict=True,
+    )
+    return Exposures(
+        torch.stack(log),
+        torch.stack(signal),
+        torch.stack(primary),
+        torch.stack(scatter),
+        list(mas),
+        list(spr),
+    )
 
 
 def _expose_one(

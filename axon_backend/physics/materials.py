@@ -73,9 +73,7 @@ def mass_attenuation(name: str, energy_kev: np.ndarray, *, transfer: bool = Fals
         )
     table = _elements()
     ending = "_tr" if transfer else ""
-    total = sum(
-        share * table[element + ending] for element, share in material(name).composition
-    )
+    total = sum(share * table[element + ending] for element, share in material(name).composition)
     return np.exp(np.interp(np.log(energy), np.log(table["keV"]), np.log(total)))
 
 

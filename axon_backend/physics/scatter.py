@@ -102,9 +102,7 @@ def scatter_picture(
     # Linear convolution by FFT: the blur reaches over the whole picture.
     shape = [n + 2 * reach for n in small]
     product = torch.fft.rfft2(coarse[0, 0], s=shape) * torch.fft.rfft2(spot, s=shape)
-    blurred = torch.fft.irfft2(product, s=shape)[
-        reach : reach + small[0], reach : reach + small[1]
-    ]
-    return F.interpolate(
-        blurred[None, None], size=size, mode="bilinear", align_corners=False
-    )[0, 0].clamp_min(0.0)
+    blurred = torch.fft.irfft2(product, s=shape)[reach : reach + small[0], reach : reach + small[1]]
+    return F.interpolate(blurred[None, None], size=size, mode="bilinear", align_corners=False)[
+        0, 0
+    ].clamp_min(0.0)
