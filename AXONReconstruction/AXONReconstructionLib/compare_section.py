@@ -200,6 +200,8 @@ class CompareSection(Section):
     def _checked(self, found: dict, volume) -> None:
         if self._what != "xray" or self.result is None:  # something else was chosen meanwhile
             return
+        if volume not in self.result.volumes.values():  # deleted, or of another run
+            return
         if found and layout.shownLayout() in layout.LAYOUTS:
             display.showCheck(found, volume, self.ui.fadeSlider.value / 100)
         self._explainSlices(found)

@@ -42,9 +42,9 @@ class AXONReconstructionLogic(CaseLogic):
 
     def getParameterNode(self) -> AXONReconstructionParameterNode:
         """The module's settings in the scene."""
-        from AXONReconstructionLib.parameters import AXONReconstructionParameterNode
+        from AXONReconstructionLib.parameters import settingsOf
 
-        return AXONReconstructionParameterNode(super().getParameterNode())
+        return settingsOf(super().getParameterNode())
 
     def reconstruct(
         self,

@@ -1,6 +1,7 @@
 """The parameter node: every choice of the user, saved and restored with the scene."""
 
-from typing import Annotated
+import json
+from typing import Annotated, get_args, get_type_hints
 
 from slicer import (
     vtkMRMLLinearTransformNode,
@@ -8,7 +9,10 @@ from slicer import (
     vtkMRMLScalarVolumeNode,
     vtkMRMLTableNode,
 )
-from slicer.parameterNodeWrapper import Choice, Minimum, WithinRange, parameterNodeWrapper
+from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
+from slicer.util import NodeModify
+
+LARGEST_SEED = 2**31 - 1  # of a spin box
 
 
 @parameterNodeWrapper
@@ -56,7 +60,7 @@ class AXONReconstructionParameterNode:
     runSR: bool = True
     coarseSteps: Annotated[int, WithinRange(0, 1000)] = 0
     fineSteps: Annotated[int, WithinRange(0, 1000)] = 0
-    seed: Annotated[int, Minimum(0)] = 0
+    seed: Annotated[int, WithinRange(0, LARGEST_SEED)] = 0
     samples: Annotated[int, WithinRange(1, 32)] = 1
     registerAutomatically: bool = True
     coarseVolume: vtkMRMLScalarVolumeNode
@@ -72,3 +76,29 @@ class AXONReconstructionParameterNode:
     preset: Annotated[str, Choice(["bone", "lung", "soft", "xray"])] = "lung"
     linkCameras: bool = True
     record: str = ""
+
+
+def settingsOf(parameterNode) -> AXONReconstructionParameterNode:
+    """The settings in a scene's parameter node, with the default in place of what this version
+    cannot use: the scene may come from another one, or was written by hand."""
+    kinds = get_type_hints(AXONReconstructionParameterNode, include_extras=True)
+    with NodeModify(parameterNode):
+        for name, kind in kinds.items():
+            # Before anything reads it: a number that is none cannot even be looked at later.
+            if not _isUsable(parameterNode.GetParameter(name), name, kind):
+                parameterNode.UnsetParameter(name)
+    return AXONReconstructionParameterNode(parameterNode)
+
+
+def _isUsable(text: str, name: str, kind) -> bool:
+    """Whether a parameter's text in the scene is what it may be; an absent one is empty."""
+    plain, *rules = get_args(kind) or (kind,)
+    if not text or plain not in (int, float, str):
+        return True
+    try:
+        for rule in rules:
+            rule.validate(plain(text))
+        plain(text)
+        return name != "record" or isinstance(json.loads(text), dict)
+    except ValueError:
+        return False

@@ -203,3 +203,15 @@ def test_nothing_is_wider_than_the_panel(host, ui, node, compared, tmp_path):
     host.click(ui.showButton)
     host.screenshot(compared.panel.widget, tmp_path / "compared.panel.png")
     assert compared.panel.widget.minimumSizeHint.width() <= 400
+
+
+def test_a_stage_deleted_while_it_is_checked_is_not_shown(host, slicer, ui, node, compared):
+    host.click(ui.showButton)
+    combo = ui.slicesCombo
+    combo.setCurrentIndex(combo.findData("xray"))
+    combo.activated.emit(combo.currentIndex)
+    slicer.mrmlScene.RemoveNode(node.srVolume)
+    assert host.wait_until(lambda: not compared.panel.logic.busy, 30)
+    host.process_events(0.1)
+    assert ui.stageCombo.count == 1 and not host.slot_errors
+    assert not ui.legendLabel.text.startswith("Agreement")

@@ -132,3 +132,39 @@ def test_busy_reaches_every_section(panel):
     assert heard == [True] * 5 and panel.isBusy
     panel.busy(False)
     assert heard[5:] == [False] * 5
+
+
+def test_settings_that_this_version_cannot_use_become_the_defaults(host, axon, panel, tmp_path):
+    node = panel.parameterNode
+    node.seed = 5
+    wrong = {
+        "overlayMode": "stereo",
+        "registerRole": "oblique",
+        "shownStage": "finest",
+        "samples": "77",
+        "poseSID": "12",
+        "record": "{broken",
+        "ofTheFuture": "1",
+    }
+    axon[1].parent.exit()  # nobody looks while the scene is being spoilt
+    for name, text in wrong.items():
+        node.parameterNode.SetParameter(name, text)
+    host.save_scene(tmp_path / "other.mrb")
+    host.close_scene()
+    axon[1].parent.enter()
+    host.load_scene(tmp_path / "other.mrb")
+    node = panel.parameterNode
+    assert (node.overlayMode, node.registerRole, node.shownStage) == ("blend", "frontal", "sr")
+    assert (node.samples, node.poseSID, node.record) == (1, 1800, "")
+    assert node.seed == 5 and panel.ui.seed.value == 5
+
+
+def test_a_number_that_is_none_becomes_the_default(slicer, axon):
+    from AXONReconstructionLib.parameters import settingsOf
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
+    node.SetParameter("coarseSteps", "many")
+    node.SetParameter("fineSteps", "9")
+    node.SetParameter("seed", str(2**40))
+    settings = settingsOf(node)
+    assert (settings.coarseSteps, settings.fineSteps, settings.seed) == (0, 9, 0)
