@@ -1,74 +1,140 @@
-"""A run folder becomes a bundle that holds the run's weights and its mean volume."""
+"""Runs become a bundle that holds their weights, says where it comes from, and reconstructs."""
 
-import numpy as np
+import json
+import os
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
+from training_tiny import tiny
 
 from axon_backend.bundle import load_bundle
+from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow
-from axon_backend.methods.axon import Axon, AxonConfig
+from axon_backend.methods.axon import Axon
 from axon_backend.model import load_model
-from axon_backend.networks.encoder import EncoderConfig
-from axon_backend.networks.srnet import SRConfig
-from axon_backend.networks.unet import UNetConfig
+from axon_backend.training.checkpoint import load_checkpoint, save_atomically, weights_hash
 from axon_backend.training.export import export_bundle
-
-SMALL = UNetConfig(channels=(16, 16), attention=(False, False), groups=8, head_channels=8)
-CONFIG = AxonConfig(
-    encoder=EncoderConfig(size=16, view_size=32, channels=(16, 16, 16), features=1, trunk=(16, 16)),
-    coarse=SMALL,
-    prior=SMALL,
-    sr=SRConfig(features=8, blocks=1, growth=4),
-)
+from axon_backend.training.run_folder import RunFolder
+from axon_backend.training.settings import as_plain
 
 
-@pytest.fixture
-def run(tmp_path):
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Run folders as the trainer leaves them, with random networks."""
+    root = tmp_path_factory.mktemp("runs")
     torch.manual_seed(0)
-    model = Axon(CONFIG)
-    for part in Axon.PARTS:
-        (tmp_path / "run" / part).mkdir(parents=True)
-        torch.save(getattr(model, part).state_dict(), tmp_path / "run" / part / "best.pt")
+    model = Axon(tiny().model)
+    hashes = {p: weights_hash(getattr(model, p).state_dict()) for p in Axon.PARTS}
     mean = torch.linspace(-1, 1, 32).expand(1, 1, 32, 32, 32).clone()
-    torch.save(mean, tmp_path / "run" / "mean.pt")
-    return tmp_path / "run", model, mean
+    for number, stage in enumerate(("coarse", "prior", "controlnet", "sr")):
+        config = tiny(stage)
+        folder = RunFolder(root / stage)
+        folder.last.parent.mkdir(parents=True)
+        parts = {p: getattr(model, p).state_dict() for p in config.parts}
+        save_atomically(
+            {
+                "format": "axon-checkpoint", "version": 1, "stage": stage, "step": 7 + number,
+                "parts": parts, "figures": {"v2_1_psnr": 20.5}, "config": as_plain(config),
+            },
+            folder.best,
+        )  # fmt: skip
+        os.utime(folder.best, (1e9 + number, 1e9 + number))
+        save_atomically(
+            {"mean": mean, "size_mm": torch.tensor([300.0, 230.0, 270.0])},
+            folder.last.parent / "mean.pt",
+        )
+        networks = {p: {"from": "x", "sha256": hashes[p]} for p in (*config.needs, *config.parts)}
+        state = {
+            "stage": stage, "status": "finished", "networks": networks, "git": "abc123def",
+            "data_sha256": "f" * 64, "cases": {"train": 2, "validation": 1},
+        }  # fmt: skip
+        folder.run_file.write_text(json.dumps(state))
+        folder.metrics_file.write_text("step,minutes,loss\n5,12.4,0.1\n9,30,0.1\n")
+    return root, model
 
 
-def export(folder, target):
-    export_bundle(
-        folder,
-        target,
-        CONFIG,
-        name="tiny",
-        version="0.0.1",
-        atlas_size_mm=(300.0, 230.0, 270.0),
-        model_card="# tiny\n",
-        licence_text="Apache-2.0\n",
-        data_source="none",
-    )
-
-
-def test_the_bundle_holds_the_weights_and_the_atlas(run, tmp_path):
-    folder, model, mean = run
-    export(folder, tmp_path / "bundle")
-    bundle = load_bundle(tmp_path / "bundle")
+def test_the_bundle_holds_the_weights_the_atlas_and_a_card(runs, tmp_path):
+    root, model = runs
+    made = export_bundle(root, tmp_path / "bundle", name="mine", author="A. Nobody")
+    assert made.warnings == ()
+    assert made.origins["encoder"] == "run coarse, step 7"
+    bundle = load_bundle(tmp_path / "bundle")  # which verifies it
     loaded = load_model(bundle)
-    assert loaded.config == CONFIG
+    assert loaded.config == tiny().model
     for part in Axon.PARTS:
         for name, value in getattr(model, part).state_dict().items():
             stored = getattr(loaded, part).state_dict()[name]
-            # Packed in eight bits: off by half of 1/127 of the largest weight of its channel.
-            step = value.abs().amax() / 127
-            assert torch.allclose(stored, value, rtol=1e-3, atol=0.51 * float(step)), name
+            assert torch.allclose(stored, value, rtol=1e-3, atol=1e-6), name
     atlas, size_mm = bundle.atlas()
     assert size_mm == (300.0, 230.0, 270.0)
-    # Kept in steps of 8 HU.
-    assert np.abs(atlas - HuWindow().to_hu(mean)[0, 0].numpy()).max() <= 4.0
+    expected = HuWindow().to_hu(torch.linspace(-1, 1, 32)).numpy()
+    assert abs(atlas[3, 4] - expected).max() <= 4.0  # kept in steps of 8 HU
+    card = (tmp_path / "bundle" / "docs" / "README.md").read_text()
+    for words in (
+        "Research use only", "Stage coarse: best at step 7 after 12 minutes", "muon at 0.0015",
+        "code abc123def", "data ffffffffffff", "| coarse | v2_1_psnr | 20.5 |",
+        "1 validation case,", "seen 2 training cases", "Licence",
+    ):  # fmt: skip
+        assert words in card, words
+    assert bundle.metadata["authors"] == "A. Nobody"
+    assert bundle.metadata["eval_metrics"]["coarse_v2_1_psnr"] == 20.5
+    assert "has not stated a licence" in (tmp_path / "bundle" / "LICENSE").read_text()
 
 
-def test_a_stage_that_was_not_trained_is_missed(run, tmp_path):
-    folder, _, _ = run
-    (folder / "sr" / "best.pt").unlink()
-    with pytest.raises(FileNotFoundError, match="sr"):
-        export(folder, tmp_path / "bundle")
+def test_the_bundle_reconstructs(runs, tmp_path):
+    import axon_backend
+    from axon_backend.reconstruct import reconstruct
+
+    export_bundle(runs[0], tmp_path / "bundle")
+    drr = Path(axon_backend.__file__).parent / "demo_data" / "drr_lidc0306_pa.nrrd"
+    result = reconstruct(drr, bundle=tmp_path / "bundle", device="cpu", register=False)
+    assert result.volumes["sr"].shape == (32, 32, 32)
+
+
+def test_what_is_missing_comes_from_the_base_or_is_named(runs, tmp_path):
+    root = shutil.copytree(runs[0], tmp_path / "runs")
+    whole = export_bundle(root, tmp_path / "base", name="base").bundle
+    shutil.rmtree(root / "sr")
+    with pytest.raises(AxonInputError, match="has trained the network 'sr'.*axon train sr.*--base"):
+        export_bundle(root, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
+    made = export_bundle(root, tmp_path / "bundle", base=whole)
+    assert made.origins["sr"] == "bundle base 0.1.0"
+    one = export_bundle(root / "prior", tmp_path / "one", base=whole)
+    assert one.origins["prior"] == "run prior, step 8"
+    assert one.origins["coarse"] == "bundle base 0.1.0"
+    with pytest.raises(AxonInputError, match="holds no trained run"):
+        export_bundle(tmp_path, tmp_path / "none")
+
+
+def test_networks_that_do_not_fit_together_are_refused(runs, tmp_path):
+    root = shutil.copytree(runs[0], tmp_path / "runs")
+    best = RunFolder(root / "coarse").best
+    values = load_checkpoint(best)
+    values["config"]["model"]["bridge"]["variance"] = 0.7
+    save_atomically(values, best)
+    os.utime(best, (1e9, 1e9))
+    with pytest.raises(AxonInputError, match=r"'coarse' of .* model\.bridge\.variance = 0\.7"):
+        export_bundle(root, tmp_path / "bundle")
+
+
+def test_a_stage_trained_on_other_weights_is_warned_about(runs, tmp_path):
+    root = shutil.copytree(runs[0], tmp_path / "runs")
+    best = RunFolder(root / "prior").best
+    values = load_checkpoint(best)
+    next(iter(values["parts"]["prior"].values())).add_(0.1)
+    save_atomically(values, best)
+    os.utime(best, (1e9, 1e9))
+    warnings = export_bundle(root, tmp_path / "bundle").warnings
+    assert len(warnings) == 2  # the ControlNet and SR-Net were trained with the old prior
+    assert "controlnet was trained with another 'prior'" in " ".join(warnings)
+
+
+def test_eight_bits_are_half_the_size(runs, tmp_path):
+    sizes = []
+    for packed in (False, True):
+        bundle = export_bundle(runs[0], tmp_path / str(packed), packed=packed).bundle
+        sizes.append((bundle.path / "models" / "encoder.safetensors").stat().st_size)
+    assert sizes[1] < sizes[0]

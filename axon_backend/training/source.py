@@ -12,6 +12,7 @@ import json
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -209,7 +210,6 @@ class PairSource:
                 np.savez(stream, volume=pair.volume, views=pair.views, beam=pair.beam)
             os.replace(temporary, path)
         except OSError:
-            pass
-        finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
         return pair

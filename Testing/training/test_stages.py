@@ -1,0 +1,279 @@
+"""The losses of the stages: what is drawn, what is asked, and that each sample stands alone."""
+
+import pytest
+import torch
+from training_tiny import tiny
+
+from axon_backend.evaluation.metrics import psnr
+from axon_backend.methods.axon import Axon
+from axon_backend.training.batch import CHANCES, Batch, Draws, stack
+from axon_backend.training.cases import Case
+from axon_backend.training.coarse import CoarseStage, draw_times
+from axon_backend.training.encoder import EncoderStage, encode, weigh
+from axon_backend.training.fine import ControlNetStage, PriorStage
+from axon_backend.training.recompute import recompute_blocks
+from axon_backend.training.sr import SRStage
+from axon_backend.training.stage import (
+    blur_of_trust,
+    edge_loss,
+    mean_figures,
+    regression_loss,
+)
+
+KINDS = {
+    "encoder": EncoderStage,
+    "coarse": CoarseStage,
+    "prior": PriorStage,
+    "controlnet": ControlNetStage,
+    "sr": SRStage,
+}
+
+
+def sample(seed: int, single: bool = False) -> Batch:
+    """One made-up training sample of the tiny model's sizes."""
+    g = torch.Generator().manual_seed(seed)
+    fine = torch.nn.functional.interpolate(
+        torch.randn(1, 1, 6, 6, 6, generator=g), size=(32,) * 3, mode="trilinear"
+    ).clamp(-1, 1)
+    draws = Draws(
+        torch.tensor([single]),
+        torch.rand((1, CHANCES), generator=g, dtype=torch.float64),
+        torch.randn(1, 1, 16, 16, 16, generator=g),
+        torch.tensor([seed + 100]),
+    )
+    volume = torch.nn.functional.avg_pool3d(fine, 2)
+    beam = torch.tensor([[0.07, -0.09]])
+    return Batch(volume, fine, fine.mean(3), fine.mean(4), beam, draws)
+
+
+def stage_of(name: str, *pairs: str):
+    torch.manual_seed(0)
+    config = tiny(name, pairs=pairs)
+    model = Axon(config.model)
+    for network in model.children():
+        network.requires_grad_(False)
+    stage = KINDS[name](model, config)
+    with torch.no_grad():  # layers that start at zero would hide what is behind them
+        for p in model.parameters():
+            if not p.any():
+                p.normal_(0, 0.05)
+    for network in stage.networks().values():
+        network.requires_grad_(True)
+    return stage
+
+
+def gradients(stage, batch) -> dict[str, torch.Tensor]:
+    stage.zero_grad(set_to_none=True)
+    stage(batch).backward()
+    return {n: p.grad for n, p in stage.named_parameters() if p.requires_grad}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_loss_of_a_batch_is_the_mean_of_its_samples(name):
+    """With one view and with two side by side: otherwise processes could not share a batch."""
+    stage = stage_of(name, "synthesised=1" if name == "sr" else "doubt=0.3")
+    parts = [sample(0), sample(1, single=True), sample(2)]
+    together = stage(stack(parts))
+    alone = torch.stack([stage(p) for p in parts])
+    assert float(alone.detach().std()) > 1e-4
+    assert float(together.detach()) == pytest.approx(float(alone.detach().mean()), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_weight_that_is_trained_has_a_gradient_whatever_the_views(name):
+    for single in (False, True):
+        stage = stage_of(name)
+        found = gradients(stage, sample(0, single))
+        assert found and all(g is not None and torch.isfinite(g).all() for g in found.values())
+        trained = {n.split(".")[1] for n in found}
+        assert trained == set(stage.config.parts)
+        frozen = [p for n, p in stage.named_parameters() if n.split(".")[1] not in trained]
+        assert all(p.grad is None for p in frozen)
+
+
+@pytest.mark.parametrize("name", ["coarse", "controlnet", "sr"])
+def test_recomputing_changes_memory_and_nothing_else(name):
+    batch = sample(0)
+    plain, again = stage_of(name), stage_of(name)
+    names = list(again.state_dict())
+    blocks = recompute_blocks(again.model)
+    assert blocks > 5 and list(again.state_dict()) == names
+    assert torch.equal(plain(batch), again(batch))
+
+    def kept(stage) -> int:
+        total = 0
+
+        def pack(tensor):
+            nonlocal total
+            total += tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+            stage(batch)
+        return total
+
+    assert kept(again) < 0.8 * kept(plain)
+    a, b = gradients(plain, batch), gradients(again, batch)
+    assert all(torch.allclose(a[k], b[k], atol=1e-6) for k in a)
+
+
+def test_jointly_the_bridge_teaches_the_encoder_and_its_own_loss_is_weighed():
+    def encoder_gradient(*pairs):
+        found = gradients(stage_of("coarse", *pairs), sample(0))
+        return sum(float(g.square().sum()) for n, g in found.items() if ".encoder." in n)
+
+    assert encoder_gradient("end_point=0", "doubt=0") > 0
+    assert encoder_gradient("end_point=5") > 4 * encoder_gradient("end_point=0")
+    alone = gradients(stage_of("coarse", "joint=false"), sample(0))
+    assert not any(".encoder." in n for n in alone)
+
+
+def test_a_perfect_bridge_has_no_loss():
+    """ysubx asks for F(x) - Y: with F(x) = Y and a network that returns 0 nothing is left."""
+    stage = stage_of("coarse", "doubt=0", "end_point=1", "edge=1", "objective=ysubx")
+    batch = sample(0)
+    stage.model.encoder.forward = lambda *inputs: batch.volume
+    stage.model.coarse.forward = lambda x, t: torch.zeros_like(batch.volume)
+    assert float(stage(batch)) == pytest.approx(0, abs=1e-7)
+
+
+def test_the_encoder_sees_each_samples_views_in_their_order():
+    stage = stage_of("encoder")
+    parts = [sample(0, True), sample(1), sample(2, True), sample(3)]
+    with torch.no_grad():
+        together = encode(stage.model.encoder, stack(parts))
+        alone = torch.cat(
+            [
+                stage.model.encoder(p.frontal, None if p.draws.single else p.lateral, p.beam)
+                for p in parts
+            ]
+        )
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+def many_draws(count: int) -> Draws:
+    chance = torch.rand(count, CHANCES, generator=torch.Generator().manual_seed(0))
+    empty = torch.empty(0)
+    return Draws(empty, chance.double(), empty, empty)
+
+
+def test_times_are_drawn_towards_the_end():
+    """P(t < x T) = (1 - p) x^2, and p of all are exactly T - 1; 1 and 0 are uniform."""
+    t = draw_times(many_draws(200_000), 1000, 2.0, 0.5)
+    assert t.dtype == torch.long and int(t.min()) >= 0 and int(t.max()) == 999
+    assert float((t == 999).float().mean()) == pytest.approx(0.5, abs=0.005)
+    uniform = draw_times(many_draws(200_000), 1000, 1.0, 0.0)
+    for x in (0.25, 0.5, 0.75):
+        assert float((t < x * 1000).float().mean()) == pytest.approx(0.5 * x**2, abs=0.005)
+        assert float((uniform < x * 1000).float().mean()) == pytest.approx(x, abs=0.005)
+
+
+def test_no_doubt_leaves_the_volume_as_it_is():
+    volume = sample(0).volume
+    out = blur_of_trust(volume, [torch.Generator().manual_seed(0)], [0.0])
+    assert out is volume
+
+
+def test_doubt_grows_with_its_strength_and_comes_from_the_generator():
+    volume = sample(0).volume
+
+    def change(strength, seed=0):
+        out = blur_of_trust(volume, [torch.Generator().manual_seed(seed)], [strength])
+        assert out.shape == volume.shape and torch.isfinite(out).all()
+        return out - volume
+
+    assert change(0.5).abs().mean() < change(1.0).abs().mean() < change(2.0).abs().mean()
+    assert torch.equal(change(1.0), change(1.0))
+    assert not torch.equal(change(1.0), change(1.0, seed=1))
+
+
+def test_doubt_s_grey_error_is_about_what_it_says():
+    """On a constant volume only the grey values change: two fields of 0.04 on coarse grids, whose
+    enlargement averages neighbours."""
+    generators = [torch.Generator().manual_seed(i) for i in range(4)]
+    out = blur_of_trust(torch.zeros(4, 1, 32, 32, 32), generators, [1.0] * 4)
+    assert 0.02 < float(out.std()) < 0.06
+
+
+def test_regression_loss_is_l2_and_a_tenth_of_l1():
+    a, b = torch.tensor([1.0, 2.0]), torch.tensor([0.0, 4.0])
+    assert float(regression_loss(a, b)) == pytest.approx(2.5 + 0.1 * 1.5)
+
+
+def test_edge_loss_of_a_ramp_and_of_an_offset():
+    """A ramp of slope s along one axis: a third of s. An offset has no edges."""
+    ramp = torch.arange(8.0).reshape(1, 1, 8, 1, 1).expand(1, 1, 8, 8, 8)
+    zero = torch.zeros(1, 1, 8, 8, 8)
+    assert float(edge_loss(0.3 * ramp, zero)) == pytest.approx(0.1)
+    assert float(edge_loss(zero + 5, zero)) == 0
+
+
+def test_clamping_asks_nothing_of_what_lies_beyond():
+    """Of a prior that returns the sample itself: where its estimate is beyond 1, no gradient."""
+    stage = stage_of("controlnet", "clamp=true", "prediction=sample")
+    batch = sample(0)
+    seen = torch.full((1, 1, 16, 16, 16), 3.0, requires_grad=True)
+    stage.model.prior.forward = lambda *inputs: seen
+    stage.model.controlnet.forward = lambda *inputs: ([], None)
+    loss = stage(batch)
+    assert float(loss.detach()) == pytest.approx(float((1 - batch.volume).square().mean()))
+    loss.backward()
+    assert not seen.grad.any()
+
+
+def test_without_a_bridge_stage_two_starts_from_the_end_point():
+    """The paper's "FineDiff only": no bridge is needed, or run."""
+    stage = stage_of("controlnet", "coarse_steps=0")
+    assert "coarse" not in stage.config.needs
+    del stage.model.coarse
+    assert torch.isfinite(stage(sample(0)))
+    case = Case("c", sample(1), None)
+    row = stage.measure(case).figures
+    end = stage.model.end_point(views(case.batch)).clamp(-1, 1)
+    direct = psnr((end[0, 0].detach() + 1) / 2, (case.batch.volume[0, 0] + 1) / 2)
+    assert row["v2_coarse_psnr"] == pytest.approx(direct)
+
+
+def views(batch: Batch):
+    from axon_backend.training.stage import views_of
+
+    return views_of(batch, False)
+
+
+def test_sr_sees_true_volumes_or_reconstructions_as_the_share_says():
+    batch = stack([sample(i) for i in range(8)])
+    true = stage_of("sr", "synthesised=0").inputs(batch)
+    assert torch.equal(true, batch.volume)
+    made = stage_of("sr", "synthesised=1").inputs(batch)
+    assert not any(torch.equal(a, b) for a, b in zip(made, batch.volume, strict=True))
+    some = stage_of("sr", "synthesised=0.5").inputs(batch)
+    kept = [torch.equal(a, b) for a, b in zip(some, batch.volume, strict=True)]
+    from axon_backend.training.stage import KIND
+
+    assert kept == [bool(c >= 0.5) for c in batch.draws.chance[:, KIND]]
+
+
+def test_sr_crops_belong_together():
+    """An SR-Net that enlarges by repeating gives no loss on volumes made by repeating."""
+    stage = stage_of("sr", "synthesised=0")
+    batch = sample(0)
+    batch.fine = (
+        batch.volume.repeat_interleave(2, 2).repeat_interleave(2, 3).repeat_interleave(2, 4)
+    )
+    seen = []
+
+    def enlarge(low):
+        seen.append(low.shape[-1])
+        return low.repeat_interleave(2, 2).repeat_interleave(2, 3).repeat_interleave(2, 4)
+
+    stage.model.sr.forward = enlarge
+    assert float(stage(batch)) == 0 and seen == [8]
+
+
+def test_both_views_count_when_both_are_trained():
+    assert weigh(20.0, 18.0, 0.4) == 29.0
+    assert weigh(20.0, 18.0, 0.0) == 20.0 and weigh(20.0, 18.0, 1.0) == 18.0
+
+
+def test_mean_figures():
+    assert mean_figures([{"a": 1.0, "b": 4.0}, {"a": 3.0, "b": 0.0}]) == {"a": 2.0, "b": 2.0}
