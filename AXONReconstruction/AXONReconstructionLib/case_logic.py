@@ -32,23 +32,28 @@ class CaseLogic(ScriptedLoadableModuleLogic):
         ScriptedLoadableModuleLogic.__init__(self, parent)
         self._references = References()
         self.tasks = Tasks(onSceneClose=self._references.clear)
+        # Files are read beside a reconstruction, which may take minutes.
+        self.files = Tasks()
 
     @property
     def busy(self) -> bool:
         """A job waits or runs."""
-        return self.tasks.busy
+        return self.tasks.busy or self.files.busy
 
     def cancelAll(self) -> None:
         """Cancel every job."""
-        self.tasks.cancelAll()
+        for tasks in (self.tasks, self.files):
+            tasks.cancelAll()
 
     def sceneClosing(self) -> None:
         """Cancel every job and drop what still arrives; done by itself when the scene closes."""
-        self.tasks.forgetScene()
+        for tasks in (self.tasks, self.files):
+            tasks.forgetScene()
 
     def cleanup(self) -> None:
-        """Cancel everything and end the worker thread."""
-        self.tasks.cleanup()
+        """Cancel everything and end the worker threads."""
+        for tasks in (self.tasks, self.files):
+            tasks.cleanup()
 
     def loadRadiograph(
         self,
@@ -69,7 +74,7 @@ class CaseLogic(ScriptedLoadableModuleLogic):
             name: of the node.
         """
         return reading.loadRadiograph(
-            self.tasks, source, view, pixelSizeMm, invert, name, **callbacks
+            self.files, source, view, pixelSizeMm, invert, name, **callbacks
         )
 
     def describeRadiograph(self, node: VolumeNode) -> RadiographDescription:
@@ -97,7 +102,7 @@ class CaseLogic(ScriptedLoadableModuleLogic):
 
     def loadCT(self, path: str | PathLike, name: str | None = None, **callbacks) -> VolumeNode:
         """Load a CT in HU: DICOM folder, NIfTI, NRRD, MHA."""
-        return reading.loadCT(self.tasks, path, name, **callbacks)
+        return reading.loadCT(self.files, path, name, **callbacks)
 
     def frameOf(
         self, ctNode: VolumeNode | None = None, bundle: str | None = None, **callbacks

@@ -88,8 +88,13 @@ class InputsSection(Section):
             form.readingOver()
             self.panel.reportError(error)
 
+        def cancelled(_nothing=None):  # the scene was closed
+            form.readingOver()
+
         try:
-            self.logic.loadRadiograph(path, onFinished=finished, onError=failed)
+            self.logic.loadRadiograph(
+                path, onFinished=finished, onError=failed, onCancelled=cancelled
+            )
         except Exception as error:
             failed(error)
 
@@ -197,7 +202,9 @@ class InputsSection(Section):
             self.panel.reportError(error)
 
         try:
-            self.logic.loadCT(path, onFinished=finished, onError=failed)
+            self.logic.loadCT(
+                path, onFinished=finished, onError=failed, onCancelled=lambda _nothing=None: over()
+            )
         except Exception as error:
             failed(error)
 

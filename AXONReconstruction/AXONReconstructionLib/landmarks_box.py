@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import slicer
+import vtk
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from AXONReconstructionLib import xray_views
-from AXONReconstructionLib.landmark_pairs import LandmarkPairs
+from AXONReconstructionLib.landmark_pairs import ATTRIBUTE, LandmarkPairs
 
 LEAST_PAIRS = 2
 
@@ -33,6 +34,8 @@ class LandmarksBox(VTKObservationMixin):
             button.connect("toggled(bool)", lambda on, side=side: self._toggled(side, on))
         self._ui.clearPointsButton.connect("clicked()", self._clear)
         self._ui.fitPointsButton.connect("clicked()", self._fit)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.NodeRemovedEvent, self._nodeRemoved)
 
     @property
     def placing(self) -> str:
@@ -43,13 +46,15 @@ class LandmarksBox(VTKObservationMixin):
         """Counts, and what can be pressed."""
         section = self._section
         role, ready = section.role, section.xray is not None and section.drr is not None
+        if self._placing and not (ready and self.pairs.list(role, self._placing)):
+            self.stop()  # what the clicks were for was deleted
         self._watch()
         onXray, onDrr = (self.pairs.count(role, side) for side in ("xray", "drr"))
         for button in self._buttons.values():
             button.enabled = ready
         self._ui.clearPointsButton.enabled = bool(onXray or onDrr)
         enough = onXray == onDrr >= LEAST_PAIRS
-        self._ui.fitPointsButton.enabled = ready and enough
+        self._ui.fitPointsButton.enabled = ready and enough and not section.panel.isBusy
         if not (onXray or onDrr):
             text = _("No points yet; at least two pairs are needed.")
         elif onXray != onDrr:
@@ -127,7 +132,8 @@ class LandmarksBox(VTKObservationMixin):
                 section.pose,
             )
         except Exception as error:
-            section.panel.reportError(error)
+            if section.parameterNode is node:  # else the scene was closed meanwhile
+                section.panel.reportError(error)
             return
         section.placement.commit(_("fit to points"))
 
@@ -146,6 +152,11 @@ class LandmarksBox(VTKObservationMixin):
 
     def _pointsChanged(self, caller, event) -> None:
         self.refresh()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _nodeRemoved(self, caller, event, node) -> None:
+        if self._section.parameterNode is not None and node.GetAttribute(ATTRIBUTE):
+            self.refresh()
 
     def _modeChanged(self, caller, event) -> None:
         # The user may also leave the mode by Slicer's own mouse buttons.

@@ -137,6 +137,8 @@ class RegisterSection(Section):
     def busyChanged(self, busy: bool) -> None:
         """Another section computes."""
         self.auto.refresh()
+        if self.parameterNode is not None:
+            self.landmarks.refresh()
 
     def entered(self) -> None:
         """The module is shown: what is missing may have been installed meanwhile."""

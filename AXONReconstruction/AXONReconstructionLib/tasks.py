@@ -91,7 +91,9 @@ class Tasks:
                 onFinished(job.result)
 
         def failed(error):
-            if onError is not None:
+            if not current():  # nobody wants to hear of a scene that is gone
+                cancelled(None)
+            elif onError is not None:
                 onError(error)
 
         job = self.worker.submit(work, progress, done, failed, cancelled, key)

@@ -168,3 +168,23 @@ def test_a_number_that_is_none_becomes_the_default(slicer, axon):
     node.SetParameter("seed", str(2**40))
     settings = settingsOf(node)
     assert (settings.coarseSteps, settings.fineSteps, settings.seed) == (0, 9, 0)
+
+
+def test_an_error_of_a_closed_scene_is_not_told_in_the_next(host, panel):
+    go, heard = threading.Event(), []
+
+    def work(job):
+        go.wait(30)
+        raise RuntimeError("of the old scene")
+
+    panel.logic.tasks.run(
+        work,
+        onFinished=heard.append,
+        onError=heard.append,
+        onCancelled=lambda rest: heard.append("cancelled"),
+    )
+    host.process_events(0.05)
+    host.close_scene()
+    go.set()
+    assert host.wait_until(lambda: not panel.logic.busy, 10)
+    assert heard == ["cancelled"]

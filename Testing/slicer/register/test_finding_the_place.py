@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 
-def test_landmarks_bring_the_xray_where_its_points_say(host, slicer, opened, ui, composite, settle):
+def test_landmarks_bring_the_xray_where_its_points_say(
+    host, slicer, panel, opened, ui, composite, settle
+):
     from AXONReconstructionLib.picture_geometry import fieldOf
 
     field, node = fieldOf(opened.drr), opened.parameterNode
@@ -27,6 +29,9 @@ def test_landmarks_bring_the_xray_where_its_points_say(host, slicer, opened, ui,
     for point in wanted:
         node.drrLandmarks.AddControlPointWorld(*point)
     assert ui.pairsLabel.text == "3 pairs: ready to fit."
+    panel.busy(True)  # else the click would wait for the other computation
+    assert not ui.fitPointsButton.enabled
+    panel.busy(False)
     host.click(ui.fitPointsButton)
     settle()
     assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
@@ -95,3 +100,23 @@ def test_closing_the_scene_ends_a_search(host, panel, opened, ui, ct, settle, me
     settle()
     assert not panel.isBusy and ui.registerButton.text == "Auto-register"
     assert message() == "" and panel.parameterNode.frontal is None
+
+
+def test_points_and_pictures_deleted_in_use_end_the_setting(host, slicer, opened, ui, settle):
+    node = opened.parameterNode
+    interaction = slicer.app.applicationLogic().GetInteractionNode()
+    ui.landmarksBox.collapsed = False
+    for side, button in (("xray", ui.addXrayPointButton), ("drr", ui.addDrrPointButton)):
+        host.click(button)
+        for place in ((0, 0, 0), (30, 0, 0)):
+            getattr(node, f"{side}Landmarks").AddControlPointWorld(*place)
+    assert ui.pairsLabel.text == "2 pairs: ready to fit."
+    slicer.mrmlScene.RemoveNode(node.drrLandmarks)
+    assert "0 on the computed" in ui.pairsLabel.text and not ui.fitPointsButton.enabled
+    assert not ui.addDrrPointButton.checked and opened.landmarks.placing == ""
+    assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
+    host.click(ui.addXrayPointButton)
+    slicer.mrmlScene.RemoveNode(opened.xray)
+    settle()
+    assert not ui.addXrayPointButton.checked and not ui.addXrayPointButton.enabled
+    assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
