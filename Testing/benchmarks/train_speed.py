@@ -75,7 +75,7 @@ def networks_alone(config: TrainConfig, device: torch.device, seconds: float) ->
         recompute_blocks(model)
     optimiser = Optimiser([p for p in stage.parameters() if p.requires_grad], config.optimiser)
     batch = ready_batch(config, device)
-    half = resolve_precision(config.precision, device) == "bf16-mixed"
+    half = resolve_precision(config.precision, device, config.model) == "bf16-mixed"
     micro_batches = config.batch // config.micro_batch
 
     def forward_backward() -> None:
@@ -121,7 +121,7 @@ def networks_alone(config: TrainConfig, device: torch.device, seconds: float) ->
 
 def matrix_product(config: TrainConfig, device: torch.device) -> float:
     """TFLOP per second of a large product in the training's precision."""
-    half = resolve_precision(config.precision, device) == "bf16-mixed"
+    half = resolve_precision(config.precision, device, config.model) == "bf16-mixed"
     n = 8192 if device.type == "cuda" else 2048
     a = torch.randn(n, n, device=device, dtype=torch.bfloat16 if half else torch.float32)
     best = float("inf")
@@ -178,7 +178,7 @@ def main() -> None:
         "batch": config.batch,
         "micro_batch": config.micro_batch,
         "checkpointing": config.checkpointing,
-        "precision": resolve_precision(config.precision, device),
+        "precision": resolve_precision(config.precision, device, config.model),
         "matrix_product_tflops": matrix_product(config, device),
         "networks": (alone := networks_alone(config, device, chosen.seconds)),
     }

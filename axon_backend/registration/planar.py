@@ -8,13 +8,15 @@ than before it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
 
-from axon_backend.errors import AxonInputError
+from axon_backend.errors import AxonInputError, Cancelled
 from axon_backend.imaging.radiograph import MIN_PIXELS
+from axon_backend.registration.edges import refine_edges
 from axon_backend.registration.orientation import orientation_warnings
 from axon_backend.registration.quality import (
     RegistrationQuality,
@@ -89,6 +91,7 @@ def _refine(
     metric: str,
     shrink: list[int],
     seed: int,
+    cancelled: Callable[[], bool] | None,
 ) -> np.ndarray:
     """Improve a placement by ``mattes`` or ``correlation``, coarse to fine over ``shrink``;
     returns the new matrix."""
@@ -135,10 +138,21 @@ def _refine(
     method.SetSmoothingSigmasPerLevel([k / n for k in shrink])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetInitialTransform(transform, inPlace=True)
+    stopped = []
+    if cancelled is not None:
+
+        def stop_if_asked() -> None:
+            if cancelled():
+                stopped.append(True)
+                method.StopRegistration()
+
+        method.AddCommand(sitk.sitkIterationEvent, stop_if_asked)
     try:
         method.Execute(target, picture)
     except RuntimeError:  # no overlap left, for example: the start stands
         return start
+    if stopped:
+        raise Cancelled("stopped while the X-ray was registered")
     origin = np.array(transform.TransformPoint((0.0, 0.0)))
     columns = [np.array(transform.TransformPoint(p)) - origin for p in ((1.0, 0.0), (0.0, 1.0))]
     matrix = np.eye(3)
@@ -175,6 +189,7 @@ def register_planar(
     *,
     transform: str = "similarity",
     seed: int = 0,
+    cancelled: Callable[[], bool] | None = None,
 ) -> PlanarRegistration:
     """Find the reference's field of view in a picture.
 
@@ -183,12 +198,14 @@ def register_planar(
         fixed: (N, N) DRR of the CT or of the atlas with square pixels.
         transform: ``similarity`` (same patient) or ``affine`` (proportions may differ).
         seed: of the metric's sampling; the same seed gives the same result.
+        cancelled: asked before every step of the search.
 
     Returns:
         The placement with its quality. A poor one is returned too, with a warning.
 
     Raises:
         AxonInputError: one of the pictures is blank, too small or not finite.
+        Cancelled: ``cancelled()`` was true.
     """
     if transform not in METRICS:
         raise ValueError(f"transform must be one of {tuple(METRICS)}, got {transform!r}")
@@ -208,15 +225,23 @@ def register_planar(
 
     def refined(placements: list[np.ndarray], shrink: list[int]) -> list[np.ndarray]:
         return [
-            _refine(small, target, m, transform, metric, shrink, seed)
+            _refine(small, target, m, transform, metric, shrink, seed, cancelled)
             for m in placements
             for metric in METRICS[transform]
         ]
 
     stretches = STRETCHES if transform == "affine" else (1.0,)
-    starts = [s.matrix() for s in find_chest(small, target, stretches=stretches)]
+    starts = [
+        s.matrix() for s in find_chest(small, target, stretches=stretches, cancelled=cancelled)
+    ]
     best = best_of(starts + refined(starts, [4, 2]))
     best = best_of([best, *refined([best], [2, 1])])
+    sharper = refine_edges(small, target, best, transform=transform, cancelled=cancelled)
+    # Between patients borders differ, so there the greys have a say in it.
+    if transform == "affine":
+        best = best_of([best, sharper])
+    elif _plausible(sharper):
+        best = sharper
     moved, valid = resample_picture(small, best, WORKING_SIZE)
     quality = assess(moved, target, valid, orientation_warnings(small, target))
     # Pixel (i) of the shrunk picture covers pixels factor * i ... of the full one.

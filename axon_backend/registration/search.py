@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage, signal
 
+from axon_backend.errors import Cancelled
 from axon_backend.registration.quality import local_contrast
 
 GRID = 64  # side of the reference during the search
@@ -64,6 +65,7 @@ def find_chest(
     *,
     scales: Sequence[float] = SCALES,
     stretches: Sequence[float] = (1.0,),
+    cancelled: Callable[[], bool] | None = None,
 ) -> list[Start]:
     """The best placements of the reference in a picture, best first, no two about the same.
 
@@ -73,6 +75,10 @@ def find_chest(
         count: how many to return at most.
         scales: sides of the field of view, as parts of the picture's long side, to be tried.
         stretches: width over height of the field of view in the picture, to be tried.
+        cancelled: asked before each size.
+
+    Raises:
+        Cancelled: ``cancelled()`` was true.
     """
     template = local_contrast(shrink_to(fixed, GRID, GRID))[MIDDLE, MIDDLE]
     template = template - template.mean()
@@ -81,6 +87,8 @@ def find_chest(
     ones = np.ones((side, side), np.float32)
     found = []
     for scale in scales:
+        if cancelled is not None and cancelled():
+            raise Cancelled("stopped while the chest was searched for")
         for stretch in stretches:
             width = scale * max(moving.shape) * np.sqrt(stretch)
             height = scale * max(moving.shape) / np.sqrt(stretch)

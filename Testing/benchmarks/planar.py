@@ -1,0 +1,99 @@
+"""2-D registration: known placements recovered, beside SimpleITK alone.
+
+    python Testing/benchmarks/planar.py --data DATA --out results/planar.json [--each 3]
+
+DATA holds CATALOGUE.md and ct/*.nii.gz. Every patient of the splits is filmed from the front and
+the side under ``--each`` random placements each; each film is registered to the CT's own DRR.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import xray_cases as cases
+from axon_backend.imaging.radiograph import Radiograph
+from axon_backend.imaging.view import View
+from axon_backend.physics.pose import Pose
+from axon_backend.registration.place import place_view
+
+
+def make(data: Path, splits: tuple[str, ...], each: int, seed: int, cache: Path | None):
+    """(patient, view, picture, true placement) one after the other; kept in ``cache``."""
+    for number, path in enumerate(cases.patients(data, splits)):
+        patient = cases.Patient.read(path)
+        for side, view in enumerate((View.pa, View.lateral_left)):
+            extent = Pose().geometry(patient.frame, view).extent_mm
+            for k in range(each):
+                kept = cache / f"{patient.name}_{view.value}_{seed}_{k}.npz" if cache else None
+                if kept is not None and kept.is_file():
+                    with np.load(kept) as file:
+                        yield patient, view, file["picture"], file["matrix"]
+                    continue
+                rng = np.random.default_rng([seed, number, side, k])
+                matrix = cases.random_similarity(rng)
+                picture = cases.random_film(patient, view, Pose(), matrix, rng)
+                true = cases.placement(matrix, extent)
+                if kept is not None:
+                    kept.parent.mkdir(parents=True, exist_ok=True)
+                    np.savez(kept, picture=picture, matrix=true)
+                yield patient, view, picture, true
+
+
+def summary(errors: list[float], seconds: list[float]) -> dict:
+    """What is reported of a method."""
+    e, s = np.array(errors), np.array(seconds)
+    return {
+        "cases": len(e),
+        "below_2mm_percent": round(100 * float((e < 2).mean()), 1),
+        "median_mm": round(float(np.median(e)), 2),
+        "p95_mm": round(float(np.quantile(e, 0.95)), 2),
+        "worst_mm": round(float(e.max()), 1),
+        "median_s": round(float(np.median(s)), 2),
+        "worst_s": round(float(s.max()), 2),
+    }
+
+
+def main() -> None:
+    ask = argparse.ArgumentParser(description=__doc__)
+    ask.add_argument("--data", type=Path, required=True)
+    ask.add_argument("--out", type=Path, required=True)
+    ask.add_argument("--splits", default="train,validation")
+    ask.add_argument("--each", type=int, default=3)
+    ask.add_argument("--seed", type=int, default=0)
+    ask.add_argument("--cache", type=Path)
+    ask.add_argument("--sitk-every", type=int, default=8, help="also SimpleITK on every n-th")
+    chosen = ask.parse_args()
+    torch.set_num_threads(1)
+    rows, errors, seconds = [], [], []
+    films = make(
+        chosen.data, tuple(chosen.splits.split(",")), chosen.each, chosen.seed, chosen.cache
+    )
+    for patient, view, picture, true in films:
+        extent = Pose().geometry(patient.frame, view).extent_mm
+        began, cpu = time.perf_counter(), time.process_time()
+        placed = place_view(Radiograph(picture, None, view), patient.ct, patient.frame, size=256)
+        seconds.append(time.process_time() - cpu)
+        wall = time.perf_counter() - began
+        assert placed.registration is not None
+        errors.append(cases.mean_error_mm(placed.registration.matrix, true, extent))
+        q = placed.registration.quality
+        rows.append({
+            "patient": patient.name, "view": view.value, "error_mm": round(errors[-1], 2),
+            "seconds": round(seconds[-1], 2), "wall_s": round(wall, 2), "ncc": q.ncc,
+            "gradient_ncc": q.gradient_ncc, "mi": q.mutual_information, "verdict": q.verdict,
+        })  # fmt: skip
+        print(json.dumps(rows[-1]), flush=True)
+    result = {"axon": summary(errors, seconds), "cases": rows}
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
+    chosen.out.write_text(json.dumps(result, indent=1), "utf-8")
+    print(json.dumps(result["axon"]))
+
+
+if __name__ == "__main__":
+    main()

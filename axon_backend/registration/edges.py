@@ -1,0 +1,151 @@
+"""The last millimetres of a 2-D registration: where borders lie on borders.
+
+Mutual information and the correlation of greys have their maximum a little beside the truth where
+the two pictures were made by different physics: scatter and beam hardening are smooth, and a
+slightly larger picture explains some of them. On films of known placement both came out 2 to 3 per
+cent too large. Borders do not move with the greys, so the correlation of derivatives decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+
+from axon_backend.errors import Cancelled
+from axon_backend.registration.similarity import local_contrast, ncc
+
+# One unit of each parameter moves the field's edge by about half a per cent of its width: turn
+# (radians), size, shift right, shift down; then width against height, and shear.
+UNITS = (0.01, 0.01, 0.005, 0.005, 0.01, 0.01)
+FREE = {"similarity": 4, "affine": 6}
+
+
+@dataclass(frozen=True)
+class Level:
+    """Picture side, deviation of the smoothing in parts of the width, steps, first step (units)."""
+
+    pixels: int
+    sigma: float
+    steps: int
+    rate: float
+
+
+LEVELS = (
+    Level(96, 1 / 64, 24, 0.8),
+    Level(160, 1 / 160, 20, 0.3),
+    Level(224, 1 / 224, 14, 0.15),
+)
+
+
+def movement(parameters: torch.Tensor) -> torch.Tensor:
+    """(3, 3) map of the field [0, 1]^2 about its middle, of (4,) or (6,) parameters in units."""
+    values = parameters * parameters.new_tensor(UNITS[: len(parameters)])
+    turn, size = values[0], torch.exp(values[1])
+    c, s = size * turn.cos(), size * turn.sin()
+    linear = torch.stack([torch.stack([c, -s]), torch.stack([s, c])])
+    if len(values) == 6:
+        one, stretch = torch.ones_like(c), torch.exp(0.5 * values[4])
+        warp = [torch.stack([stretch, values[5]]), torch.stack([0 * one, one / stretch])]
+        linear = linear @ torch.stack(warp)
+    middle = parameters.new_tensor([0.5, 0.5])
+    shift = middle + values[2:4] - linear @ middle
+    top = torch.cat([linear, shift[:, None]], 1)
+    return torch.cat([top, top.new_tensor([[0.0, 0.0, 1.0]])])
+
+
+def refine_edges(
+    moving: np.ndarray,
+    fixed: np.ndarray,
+    start: np.ndarray,
+    *,
+    transform: str = "similarity",
+    levels: tuple[Level, ...] = LEVELS,
+    cancelled: Callable[[], bool] | None = None,
+) -> np.ndarray:
+    """Improve a placement by the correlation of derivatives, coarse to fine.
+
+    Args:
+        moving: (H, W) picture.
+        fixed: (N, N) reference over its field [0, 1]^2.
+        start: (3, 3), field -> pixels (column, row) of ``moving``, some per cent off at most.
+        transform: ``similarity`` or ``affine``.
+        cancelled: asked before every step.
+
+    Returns:
+        (3, 3) the improved placement; ``start`` where no step was better.
+
+    Raises:
+        Cancelled: ``cancelled()`` was true.
+    """
+    found = torch.zeros(FREE[transform])
+    for level in levels:
+        compare = _Comparison(moving, fixed, start, level)
+        found = _climb(compare, found, level, cancelled)
+    return start @ movement(found.double()).numpy()
+
+
+class _Comparison:
+    """The two pictures at one resolution; called with parameters, it says how borders agree."""
+
+    def __init__(
+        self, moving: np.ndarray, fixed: np.ndarray, start: np.ndarray, level: Level
+    ) -> None:
+        n = level.pixels
+        field = float(np.sqrt(abs(np.linalg.det(start[:2, :2]))))
+        smooth = ndimage.gaussian_filter(moving.astype(np.float32), level.sigma * field)
+        self.picture = torch.as_tensor(smooth)[None, None]
+        target = ndimage.gaussian_filter(fixed.astype(np.float32), level.sigma * fixed.shape[0])
+        self.fixed = F.interpolate(
+            torch.as_tensor(target)[None, None], size=(n, n), mode="bilinear", antialias=False
+        )[0, 0]
+        at = (torch.arange(n) + 0.5) / n
+        y, x = torch.meshgrid(at, at, indexing="ij")
+        self.field = torch.stack([x, y, torch.ones_like(x)], -1)
+        h, w = moving.shape
+        # Pixel (column, row) -> grid_sample's [-1, 1].
+        to_grid = np.array([[2 / w, 0, 1 / w - 1], [0, 2 / h, 1 / h - 1], [0, 0, 1]])
+        self.start = torch.as_tensor(to_grid @ start, dtype=torch.float32)
+
+    def __call__(self, parameters: torch.Tensor) -> torch.Tensor:
+        grid = self.field @ (self.start @ movement(parameters)).T
+        moved = F.grid_sample(
+            self.picture, grid[None, ..., :2], align_corners=False, padding_mode="border"
+        )[0, 0]
+        # One pixel of the film's own edge is no border of the patient.
+        inside = 1 - 2 / min(self.picture.shape[-2:])
+        weight = (grid[..., :2].detach().abs().amax(-1) < inside).float()
+        a, b = local_contrast(moved, weight), local_contrast(self.fixed, weight)
+        down, across = weight[1:] * weight[:-1], weight[:, 1:] * weight[:, :-1]
+        rows = ncc(a.diff(dim=0), b.diff(dim=0), down)
+        columns = ncc(a.diff(dim=1), b.diff(dim=1), across)
+        return 0.5 * (rows + columns) * (0.5 + 0.5 * weight.mean())
+
+
+def _climb(
+    compare: _Comparison,
+    start: torch.Tensor,
+    level: Level,
+    cancelled: Callable[[], bool] | None,
+) -> torch.Tensor:
+    """The best parameters that Adam passes; its rate falls along a cosine to a twentieth."""
+    x = start.clone().requires_grad_(True)
+    adam = torch.optim.Adam([x], level.rate, betas=(0.8, 0.95))
+    best = (-math.inf, start)
+    for i in range(level.steps + 1):
+        if cancelled is not None and cancelled():
+            raise Cancelled("stopped while the X-ray was registered")
+        cosine = 0.5 * (1 + math.cos(math.pi * i / level.steps))
+        adam.param_groups[0]["lr"] = level.rate * (0.05 + 0.95 * cosine)
+        score = compare(x)
+        if score.item() > best[0]:
+            best = (score.item(), x.detach().clone())
+        adam.zero_grad()
+        (-score).backward()
+        adam.step()
+    return best[1]
