@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from axon_backend.errors import AxonInputError
+from axon_backend.methods.axon import AxonConfig
 from axon_backend.model import choose_device
 from axon_backend.networks.precision import cpu_has_bfloat16
 
@@ -36,16 +37,31 @@ def places() -> tuple[int, int, str]:
     return 1, 1, "alone"
 
 
-def resolve_precision(name: str, device: torch.device) -> str:
-    """``auto`` is bfloat16 where the device computes in it, else 32 bits."""
+def smallest_side(model: AxonConfig) -> int:
+    """Side of the coarsest feature volume of the networks."""
+    size, encoder = model.encoder.size, model.encoder
+    sides = [size // u.patch >> (len(u.channels) - 1) for u in (model.coarse, model.prior)]
+    if encoder.trunk:
+        sides.append(size // encoder.patch >> (len(encoder.trunk) - 1))
+    return min(sides)
+
+
+def resolve_precision(name: str, device: torch.device, model: AxonConfig | None = None) -> str:
+    """``auto`` is bfloat16 where the device computes in it, else 32 bits.
+
+    Not on CPUs for networks that go down to 2 x 2 x 2 voxels: there the bfloat16 weight gradient
+    of a convolution is unset memory (torch 2.13 with oneDNN).
+    """
     if name != "auto":
         return name
+    if device.type == "cpu" and model is not None and smallest_side(model) <= 2:
+        return "32"
     if device.type == "cuda":
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32"
     return "bf16-mixed" if cpu_has_bfloat16() else "32"
 
 
-def launch(device_name: str, precision: str) -> Any:
+def launch(device_name: str, precision: str, model: AxonConfig | None = None) -> Any:
     """A launched ``Fabric``.
 
     Raises:
@@ -75,7 +91,7 @@ def launch(device_name: str, precision: str) -> Any:
         accelerator=device.type,
         devices=here,
         num_nodes=machines,
-        precision=resolve_precision(precision, device),  # type: ignore[arg-type]
+        precision=resolve_precision(precision, device, model),  # type: ignore[arg-type]
         **options,
     )
     fabric.launch()

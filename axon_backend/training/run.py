@@ -86,7 +86,7 @@ def train(
         )
     if config.threads:
         torch.set_num_threads(config.threads)
-    fabric = launch(device, config.precision)
+    fabric = launch(device, config.precision, config.model)
     first = fabric.global_rank == 0
     lock = RunLock(folder) if first else nullcontext()
     with lock:
