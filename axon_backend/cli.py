@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     _drr(_command(commands, "drr", "render an X-ray from a CT"))
     _register(_command(commands, "register", "bring an X-ray into the frame of a CT or the atlas"))
     _evaluate(_command(commands, "evaluate", "measure reconstructions of patients with a CT"))
+    _prepare(_command(commands, "prepare", "make a training data set from CTs and X-rays"))
     _train(_command(commands, "train", "train one stage of AXON, or go on with a run"))
     _demo(_command(commands, "demo", "run the two cases that come with AXON"))
     _command(commands, "selfcheck", "describe this installation and try it, for bug reports")
@@ -146,6 +147,12 @@ def _evaluate(one: argparse.ArgumentParser) -> None:
     _model(one)
     _sampling(one)
     _output(one)
+
+
+def _prepare(one: argparse.ArgumentParser) -> None:
+    from axon_backend.prepare_command import add_arguments
+
+    add_arguments(one)
 
 
 def _train(one: argparse.ArgumentParser) -> None:

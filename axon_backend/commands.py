@@ -20,6 +20,7 @@ from axon_backend.bundle_commands import (
 )
 from axon_backend.drr_command import run as drr
 from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.prepare_command import prepare
 from axon_backend.train_command import train
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ __all__ = [
     "demo",
     "drr",
     "evaluate",
+    "prepare",
     "reconstruct",
     "register",
     "selfcheck",

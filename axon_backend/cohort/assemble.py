@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from axon_backend.cohort.plan import CasePlan, scrubbed
 from axon_backend.cohort.report import Line, report_html
 from axon_backend.cohort.review import decided, read_review
 from axon_backend.cohort.settings import GATES, PrepareSettings
+from axon_backend.cohort.store import read_record
+from axon_backend.errors import AxonInputError
 from axon_backend.imaging.write import write_json, write_text
 
 PRIVACY = (
@@ -25,27 +27,82 @@ PRIVACY = (
     "are never written. The folder `private` remembers the source's files: leave it out when you "
     "share the data."
 )
+OUTLINE = "private/outline.json"
 CSV_COLUMNS = ("id", "patient", "split", "group", "status", "reason", "ct", "frontal", "lateral",
                "days", "notes")  # fmt: skip
 
 
-def assemble(
-    root: Path,
+def outline(
     plans: list[CasePlan],
-    records: Mapping[str, dict[str, Any]],
+    current: Collection[str],
     failed: Mapping[str, str],
     splits: Mapping[str, str],
     settings: PrepareSettings,
-    remarks: list[str],
+) -> list[dict[str, Any]]:
+    """What the reports say of each case besides its record, as JSON can hold it.
+
+    Args:
+        plans: all cases in their order.
+        current: ids of those whose record is of this source and these settings.
+        failed: by id, why a case went wrong in a way that another run may heal.
+        splits: by patient.
+        settings: of the run.
+    """
+
+    def words(text: str, plan: CasePlan) -> str:
+        return scrubbed(text, plan.private) if settings.anonymise else text
+
+    rows = []
+    for plan in plans:
+        status, reason = "", ""
+        if plan.problem:
+            status, reason = "skipped", words(plan.problem, plan)
+        elif plan.id in failed:
+            status, reason = "failed", failed[plan.id]
+        elif plan.id not in current:
+            status, reason = "waiting", "not reached yet; run the same command again"
+        rows.append({
+            "id": plan.id, "patient": plan.patient, "split": splits.get(plan.patient, "train"),
+            "ct": words(plan.ct_words, plan), "notes": [words(n, plan) for n in plan.notes],
+            "status": status, "reason": reason,
+        })  # fmt: skip
+    return rows
+
+
+def remember(root: Path, rows: list[dict[str, Any]], remarks: list[str], values: Any) -> None:
+    """Keep what :func:`assemble` needs besides the cases, for decisions without the source."""
+    path = root / OUTLINE
+    text = json.dumps({"settings": values, "remarks": remarks, "cases": rows}, indent=1)
+    _write_if_new(path, text)
+
+
+def assemble_again(root: Path) -> list[Line]:
+    """Put a data set together as the last run did, with the review as it is now.
+
+    Raises:
+        AxonInputError: there is none.
+    """
+    try:
+        kept = json.loads((root / OUTLINE).read_text(encoding="utf-8"))
+        settings = PrepareSettings.from_dict(kept["settings"])
+        return assemble(root, kept["cases"], settings, kept["remarks"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, AxonInputError):
+            raise
+        raise AxonInputError(
+            f"{root} holds no data set that was prepared to its end. Run axon prepare with the "
+            "source first."
+        ) from error
+
+
+def assemble(
+    root: Path, rows: list[dict[str, Any]], settings: PrepareSettings, remarks: list[str]
 ) -> list[Line]:
     """Write dataset.json, report.csv and report.html; files that would stay the same are left.
 
     Args:
         root: the data set's folder.
-        plans: all cases in their order.
-        records: by id, of those that were done or skipped.
-        failed: by id, why a case went wrong in a way that another run may heal.
-        splits: by patient.
+        rows: see :func:`outline`.
         settings: of the run.
         remarks: on the source as a whole.
 
@@ -53,12 +110,8 @@ def assemble(
         The lines of the report.
     """
     review = read_review(root)
-    lines = [_line(p, records.get(p.id), failed, splits, settings, review) for p in plans]
-    entries = [
-        {k: v for k, v in line.entry.items() if k != "notes"}
-        for line in lines
-        if line.entry is not None and line.status == "done"
-    ]
+    lines = [_line(root, row, settings, review) for row in rows]
+    entries = [line.entry for line in lines if line.entry is not None and line.status == "done"]
     values: dict[str, Any] = {
         "format": FORMAT, "version": VERSION, "research_use": DISCLAIMER, "created": "",
         "axon_version": __version__, "seed": settings.seed, "settings": settings.as_dict(),
@@ -71,36 +124,29 @@ def assemble(
 
 
 def _line(
-    plan: CasePlan,
-    record: dict[str, Any] | None,
-    failed: Mapping[str, str],
-    splits: Mapping[str, str],
+    root: Path,
+    row: dict[str, Any],
     settings: PrepareSettings,
     review: dict[str, dict[str, str]],
 ) -> Line:
-    split = splits.get(plan.patient, "train")
-    notes = [scrubbed(n, plan.private) if settings.anonymise else n for n in plan.notes]
-    words = scrubbed(plan.ct_words, plan.private) if settings.anonymise else plan.ct_words
-    line = Line(plan.id, plan.patient, split, "", ct=words, notes=notes)
-    if plan.problem:
-        text = scrubbed(plan.problem, plan.private) if settings.anonymise else plan.problem
-        return line.with_status("skipped", text)
-    if plan.id in failed:
-        return line.with_status("failed", failed[plan.id])
+    case = row["id"]
+    line = Line(case, row["patient"], row["split"], "", ct=row["ct"], notes=list(row["notes"]))
+    record = None if row["status"] else read_record(root, case)
     if record is None:
-        return line.with_status("waiting", "not reached yet; run the same command again")
+        reason = row["reason"] or "its files are damaged; run the same command again"
+        return line.with_status(row["status"] or "waiting", reason)
     line.notes += record["notes"]
     if record["status"] != "done":
         return line.with_status("skipped", record["reason"])
-    views = [_view(plan.id, v, settings, review) for v in record["views"]]
+    views = [_view(case, v, settings, review) for v in record["views"]]
     roles = {v["role"] for v in views if v["kind"] == "real" and v["accepted"]}
     line.group = "biplanar" if len(roles) == 2 else "paired" if "frontal" in roles else "drr"
     line.entry = {
-        "id": plan.id, "patient": plan.patient, "split": split, "group": line.group,
-        "ct": f"cases/{plan.id}/ct.nii.gz", "frame": record["frame"], "sha256": record["sha256"],
-        "pose": record["pose"], "views": views, "notes": line.notes,
+        "id": case, "patient": line.patient, "split": line.split, "group": line.group,
+        "ct": f"cases/{case}/ct.nii.gz", "frame": record["frame"], "sha256": record["sha256"],
+        "pose": record["pose"], "views": views,
     }  # fmt: skip
-    if decided(review, f"{plan.id}/ct", record["sha256"][:16]) == "reject":
+    if decided(review, f"{case}/ct", record["sha256"][:16]) == "reject":
         return line.with_status("rejected", "left out by a person (review.json)")
     return line.with_status("done", "")
 

@@ -96,7 +96,7 @@ class _Made:
         from axon_backend.imaging.write import write_volume
 
         write_volume(folder / "ct.nii.gz", self.ct.hu, self.ct)
-        entries = []
+        entries: list[dict[str, Any]] = []
         count: dict[str, int] = {}
         for role, pose, picture in self.drrs:
             count[role] = count.get(role, 0) + 1

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from axon_backend.cohort import store
-from axon_backend.cohort.assemble import assemble
+from axon_backend.cohort.assemble import assemble, outline, remember
 from axon_backend.cohort.case import CaseTask, prepare_case
 from axon_backend.cohort.inputs import fingerprint, plan_key
 from axon_backend.cohort.lock import OutputLock
@@ -40,12 +40,15 @@ class Summary:
         made: cases whose files were made by this run.
         kept: cases that were as they should be.
         stopped: whether it was asked to stop before the end.
+        whole: False for a shard that ended before others did; the data set is not put together.
+        failed: by id, what went wrong in a way that another run may heal.
     """
 
     lines: list[Line]
     made: int = 0
     kept: int = 0
     stopped: bool = False
+    whole: bool = True
     failed: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -91,6 +94,7 @@ def prepare(
     number = None if shard is None else shard[0] - 1
     tag = store.ALL if shard is None else f"{shard[0]}of{shard[1]}"
     with OutputLock(out, number):
+        _check_names(out, settings)
         store.clean(out, tag)
         pool = Pool(workers, ray, cancelled)
         plans, remarks = _plan(Path(source), root, out, settings, pool, progress, cancelled)
@@ -101,15 +105,26 @@ def prepare(
         summary = Summary([])
         tasks = _missing(mine, settings, root, out, tag)
         summary.kept = len(mine) - len(tasks)
-        _make(tasks, pool, summary, progress)
+        stale = {task.plan.id for task in tasks}
+        for task, result in _make(tasks, pool, progress):
+            if isinstance(result, BaseException):
+                summary.failed[task.plan.id] = _reason(result, settings.anonymise)
+            else:
+                stale.discard(task.plan.id)
+                summary.made += 1
         summary.stopped = summary.made + len(summary.failed) < len(tasks)
-        records = {p.id: r for p in plans if (r := store.read_record(out, p.id)) is not None}
-        wanted = {p.id for p in plans}
-        if shard is None:
-            _forget(out, wanted)
-        whole = shard is None or all(p.problem or p.id in records for p in plans)
-        if whole or summary.stopped or summary.failed:
-            summary.lines = assemble(out, plans, records, summary.failed, splits, settings, remarks)
+        current = {p.id for p in mine} - stale
+        for plan in plans:
+            if shard is not None and plan not in mine:  # another shard's
+                record = store.read_record(out, plan.id)
+                if record is not None and record.get("plan_key") == plan_key(plan, settings):
+                    current.add(plan.id)
+        summary.whole = shard is None or all(p.problem or p.id in current for p in plans)
+        if summary.whole or summary.failed:
+            remarks += _left_over(out, plans)
+            rows = outline(plans, current, summary.failed, splits, settings)
+            remember(out, rows, remarks, settings.as_dict())
+            summary.lines = assemble(out, rows, settings, remarks)
     return summary
 
 
@@ -237,17 +252,15 @@ def _missing(
     return tasks
 
 
-def _make(tasks: list[CaseTask], pool: Pool, summary: Summary, progress: Progress) -> None:
-    if not tasks:
-        return
-    progress("cases", 0, len(tasks), None)
+def _make(
+    tasks: list[CaseTask], pool: Pool, progress: Progress
+) -> Iterator[tuple[CaseTask, dict[str, Any] | BaseException]]:
+    if tasks:
+        progress("cases", 0, len(tasks), None)
     for done, (task, result) in enumerate(pool.map(prepare_case, tasks), 1):
         if isinstance(result, store.OutputFailed):
             raise result
-        if isinstance(result, BaseException):
-            summary.failed[task.plan.id] = _reason(result, task.settings.anonymise)
-        else:
-            summary.made += 1
+        yield task, result
         progress("cases", done, len(tasks), None)
 
 
@@ -259,13 +272,27 @@ def _reason(error: BaseException, anonymise: bool) -> str:
     return kind if anonymise or not text else f"{kind}: {text}"
 
 
-def _forget(out: Path, wanted: set[str]) -> None:
-    """Remove the cases that are no longer in the source."""
-    import shutil
+def _left_over(out: Path, plans: list[CasePlan]) -> list[str]:
+    """Folders of cases that the source no longer has: not in the data set, but not deleted, since
+    a wrong --source must not cost hours of work."""
+    wanted = {p.id for p in plans}
+    names = [f.name for f in sorted((out / store.CASES).iterdir()) if f.name not in wanted]
+    names = [name for name in names if not name.startswith(".")]
+    if not names:
+        return []
+    return [
+        f"{len(names)} folders in {store.CASES}/ are of cases that the source no longer has: they "
+        f"are not in the data set and may be deleted ({names[0]}{', ...' if names[1:] else ''})"
+    ]
 
-    for folder in (out / store.CASES).iterdir():
-        if folder.is_dir() and folder.name not in wanted:
-            shutil.rmtree(folder, ignore_errors=True)
+
+def _check_names(out: Path, settings: PrepareSettings) -> None:
+    before = _read_json(out / "dataset.json").get("settings")
+    if isinstance(before, dict) and before.get("anonymise") != settings.anonymise:
+        raise AxonInputError(
+            f"{out} was prepared {'with' if settings.anonymise is False else 'without'} "
+            "--anonymise, and names and numbers must not be mixed. Choose another --output."
+        )
 
 
 def _read_json(path: Path) -> dict[str, Any]:

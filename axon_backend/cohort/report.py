@@ -102,7 +102,8 @@ def report_html(
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy"
-content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{permit}'">
+content="default-src 'none'; img-src data:; style-src 'unsafe-inline';
+script-src 'sha256-{permit}'">
 <title>AXON data set</title>
 <style>
 {COMMON_STYLE}{STYLE}</style>

@@ -39,7 +39,8 @@ def read_review(root: Path) -> dict[str, dict[str, str]]:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise AxonInputError(
-            f"{path} cannot be read as JSON ({error}). Save it again from report.html, or delete it."
+            f"{path} cannot be read as JSON ({error}). Save it again from report.html, or delete "
+            "it."
         ) from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise AxonInputError(f"{path} is no review; expected {expected}.")

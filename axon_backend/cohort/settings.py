@@ -74,6 +74,14 @@ class PrepareSettings:
         """For dataset.json."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> PrepareSettings:
+        """From :meth:`as_dict`."""
+        given: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**given)
+
     def of_case(self) -> dict[str, Any]:
         """The settings that a case's files depend on: without the window, which is only noted,
         and the gate, which is applied when the data set is put together."""
