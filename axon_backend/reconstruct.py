@@ -132,6 +132,7 @@ def reconstruct(
         seed=seed,
         placements=placements,
         pose=pose,
+        cancelled=cancelled,
     )
     seconds["register"] = time.perf_counter() - began
 

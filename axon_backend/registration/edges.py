@@ -68,6 +68,7 @@ def refine_edges(
     *,
     transform: str = "similarity",
     levels: tuple[Level, ...] = LEVELS,
+    valid: np.ndarray | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> np.ndarray:
     """Improve a placement by the correlation of derivatives, coarse to fine.
@@ -77,6 +78,7 @@ def refine_edges(
         fixed: (N, N) reference over its field [0, 1]^2.
         start: (3, 3), field -> pixels (column, row) of ``moving``, some per cent off at most.
         transform: ``similarity`` or ``affine``.
+        valid: (H, W) bool, False where ``moving`` shows nothing.
         cancelled: asked before every step.
 
     Returns:
@@ -87,21 +89,45 @@ def refine_edges(
     """
     found = torch.zeros(FREE[transform])
     for level in levels:
-        compare = _Comparison(moving, fixed, start, level)
+        compare = _Comparison(moving, fixed, start, level, valid)
         found = _climb(compare, found, level, cancelled)
     return start @ movement(found.double()).numpy()
+
+
+def displacement(moved: np.ndarray, fixed: np.ndarray, valid: np.ndarray) -> float:
+    """How far a short search by borders moves a placed picture: the mean over the field, in parts
+    of its width. About 0 where borders lie on borders.
+
+    All (N, N), on the reference's grid.
+    """
+    n = fixed.shape[0]
+    here = np.array([[n, 0, -0.5], [0, n, -0.5], [0, 0, 1.0]])
+    there = refine_edges(moved, fixed, here, levels=LEVELS[:1], valid=valid)
+    at = (np.arange(8) + 0.5) / 8
+    points = np.stack([a.ravel() for a in np.meshgrid(at, at)] + [np.ones(64)])
+    away = ((there - here) @ points)[:2] / n
+    return float(np.hypot(*away).mean())
 
 
 class _Comparison:
     """The two pictures at one resolution; called with parameters, it says how borders agree."""
 
     def __init__(
-        self, moving: np.ndarray, fixed: np.ndarray, start: np.ndarray, level: Level
+        self,
+        moving: np.ndarray,
+        fixed: np.ndarray,
+        start: np.ndarray,
+        level: Level,
+        valid: np.ndarray | None,
     ) -> None:
         n = level.pixels
         field = float(np.sqrt(abs(np.linalg.det(start[:2, :2]))))
         smooth = ndimage.gaussian_filter(moving.astype(np.float32), level.sigma * field)
         self.picture = torch.as_tensor(smooth)[None, None]
+        shown = np.ones(moving.shape, bool) if valid is None else valid
+        # One pixel of the film's own edge is no border of the patient.
+        shown = ndimage.binary_erosion(shown, border_value=0)
+        self.shown = torch.as_tensor(shown.astype(np.float32))[None, None]
         target = ndimage.gaussian_filter(fixed.astype(np.float32), level.sigma * fixed.shape[0])
         self.fixed = F.interpolate(
             torch.as_tensor(target)[None, None], size=(n, n), mode="bilinear", antialias=False
@@ -119,9 +145,9 @@ class _Comparison:
         moved = F.grid_sample(
             self.picture, grid[None, ..., :2], align_corners=False, padding_mode="border"
         )[0, 0]
-        # One pixel of the film's own edge is no border of the patient.
-        inside = 1 - 2 / min(self.picture.shape[-2:])
-        weight = (grid[..., :2].detach().abs().amax(-1) < inside).float()
+        with torch.no_grad():
+            seen = F.grid_sample(self.shown, grid[None, ..., :2], align_corners=False)[0, 0]
+            weight = (seen > 0.99).float()
         a, b = local_contrast(moved, weight), local_contrast(self.fixed, weight)
         down, across = weight[1:] * weight[:-1], weight[:, 1:] * weight[:, :-1]
         rows = ncc(_limited(a.diff(dim=0), down), _limited(b.diff(dim=0), down), down)

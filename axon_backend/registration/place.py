@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -155,6 +156,7 @@ def place_view(
     stretch: bool = False,
     seed: int = 0,
     pose: Pose | None = None,
+    cancelled: Callable[[], bool] | None = None,
 ) -> PlacedView:
     """Bring an X-ray onto the canonical view image of a frame by searching for it.
 
@@ -168,17 +170,21 @@ def place_view(
             proportions are not the patient's.
         seed: of the metric's sampling.
         pose: how the patient stood; the DRR is rendered so. None is the CT as it lies.
+        cancelled: asked before every step of the search.
 
     Raises:
         AxonInputError: the X-ray is blank, too small or not finite, or the frame does not meet
             the reference.
+        Cancelled: ``cancelled()`` was true.
     """
     check_picture(xray.pixels, xray.source or "The X-ray")
     target = _Reference.of_ct(reference, frame, xray.view, pose, REFERENCE_SIZE)
     if register:
         kind = "affine" if stretch else "similarity"
         picture, to_xray = _square_pixels(xray)
-        found = register_planar(picture, target.picture, transform=kind, seed=seed)
+        found = register_planar(
+            picture, target.picture, transform=kind, seed=seed, cancelled=cancelled
+        )
         found = replace(found, matrix=to_xray @ found.matrix @ target.to_square)
     else:
         found = place_without_registration(xray.pixels)

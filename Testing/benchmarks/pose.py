@@ -1,0 +1,120 @@
+"""6-DoF registration: known poses recovered from two X-rays and from one.
+
+    python Testing/benchmarks/pose.py --data DATA --out results/pose.json [--each 2] [--views both]
+
+The film lies on a detector whose place is known; the patient is turned by up to 10 degrees about
+each axis and moved by up to 30 mm along each. The target registration error (TRE) is the mean
+distance in space of a grid of points of the chest; mPD is the mean distance of their projections
+on the frontal film (mm on the plane through the chest's middle). One view does not show the depth
+along its beam, so TRE without that component is given too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import xray_cases as cases
+from planar import summary
+
+from axon_backend.imaging.view import View
+from axon_backend.physics.pose import Pose
+from axon_backend.registration.place import PlacedView
+from axon_backend.registration.resample import resample_picture
+from axon_backend.registration.rigid import register_pose
+
+VIEWS = {"frontal": View.pa, "lateral": View.lateral_left}
+MOST_TURN, MOST_SHIFT = 10.0, 30.0
+
+
+def random_pose(rng: np.random.Generator) -> Pose:
+    """Uniform over the whole range."""
+    turn = rng.uniform(-MOST_TURN, MOST_TURN, 3).tolist()
+    shift = rng.uniform(-MOST_SHIFT, MOST_SHIFT, 3).tolist()
+    return Pose(tuple(turn), tuple(shift))
+
+
+def make(data: Path, splits: tuple[str, ...], each: int, seed: int, cache: Path | None):
+    """(patient, true pose, {role: placed view}) one after the other; films kept in ``cache``."""
+    for number, path in enumerate(cases.patients(data, splits)):
+        patient = cases.Patient.read(path)
+        for k in range(each):
+            rng = np.random.default_rng([seed, number, k, 6])
+            pose = random_pose(rng)
+            placed = {}
+            for role, view in VIEWS.items():
+                kept = cache / f"{patient.name}_{role}_{seed}_{k}.npy" if cache else None
+                if kept is not None and kept.is_file():
+                    film = np.load(kept)
+                else:
+                    own = np.random.default_rng([seed, number, k, 7 + view.is_frontal])
+                    film = cases.random_film(patient, view, pose, np.eye(3), own)
+                    if kept is not None:
+                        kept.parent.mkdir(parents=True, exist_ok=True)
+                        np.save(kept, film)
+                extent = pose.geometry(patient.frame, view).extent_mm
+                where = cases.placement(np.eye(3), extent)
+                placed[role] = PlacedView(*resample_picture(film, where, 320), view)
+            yield patient, pose, placed
+
+
+def errors_mm(found: Pose, true: Pose, frame) -> dict[str, float]:
+    """TRE, TRE across the frontal beam, and mPD on the frontal film."""
+    at = np.linspace(-0.4, 0.4, 5)
+    points = np.stack(np.meshgrid(at, at, at), -1).reshape(-1, 3) * frame.size_mm
+    points = np.c_[points + frame.center_mm, np.ones(len(points))]
+    away = (points @ (found.matrix(frame.center_mm) - true.matrix(frame.center_mm)).T)[:, :3]
+    film = [p.geometry(frame, View.pa).project(points[:, :3]) for p in (found, true)]
+    extent = true.geometry(frame, View.pa).extent_mm
+    across = away - [0, 1, 0] * away.mean(0)
+    return {
+        "tre_mm": round(float(np.linalg.norm(away, axis=1).mean()), 2),
+        "tre_without_depth_mm": round(float(np.linalg.norm(across, axis=1).mean()), 2),
+        "mpd_mm": round(float(np.linalg.norm((film[0] - film[1]) * extent, axis=1).mean()), 2),
+    }
+
+
+def main() -> None:
+    ask = argparse.ArgumentParser(description=__doc__)
+    ask.add_argument("--data", type=Path, required=True)
+    ask.add_argument("--out", type=Path, required=True)
+    ask.add_argument("--splits", default="train,validation")
+    ask.add_argument("--each", type=int, default=2)
+    ask.add_argument("--seed", type=int, default=0)
+    ask.add_argument("--cache", type=Path)
+    chosen = ask.parse_args()
+    torch.set_num_threads(1)
+    rows: dict[str, list[dict]] = {"two views": [], "one view": []}
+    splits = tuple(chosen.splits.split(","))
+    for patient, true, placed in make(
+        chosen.data, splits, chosen.each, chosen.seed, chosen.cache
+    ):
+        for name, roles in (("two views", ("frontal", "lateral")), ("one view", ("frontal",))):
+            began, cpu = time.perf_counter(), time.process_time()
+            found = register_pose({r: placed[r] for r in roles}, patient.ct, patient.frame)
+            row = {
+                "patient": patient.name,
+                **errors_mm(found.pose, true, patient.frame),
+                "seconds": round(time.process_time() - cpu, 1),
+                "wall_s": round(time.perf_counter() - began, 1),
+            }
+            rows[name].append(row)
+            print(name, json.dumps(row), flush=True)
+    result = {
+        name: {
+            key: summary([r[key] for r in some], [r["seconds"] for r in some])
+            for key in ("tre_mm", "tre_without_depth_mm", "mpd_mm")
+        }
+        for name, some in rows.items()
+    }
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
+    chosen.out.write_text(json.dumps({**result, "cases": rows}, indent=1), "utf-8")
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
