@@ -146,15 +146,18 @@ def place_case(
     seed: int,
     placements: Mapping[str, np.ndarray] | None = None,
     pose: Pose | None = None,
+    cancelled: Callable[[], bool] | None = None,
 ) -> PlacedCase:
     """Register every view to the CT's DRR or the atlas's; DRRs are rendered in place.
 
     Args:
         placements: accepted registrations by role, used instead of a search (see ``place_with``).
         pose: how the patient stood against the CT, or against the atlas where there is no CT.
+        cancelled: asked before every step of a search.
 
     Raises:
         AxonInputError: an X-ray, a placement or the frame cannot be used.
+        Cancelled: ``cancelled()`` was true.
     """
     accepted = check_placements(case, placements)
     warnings: list[str] = []
@@ -183,6 +186,7 @@ def place_case(
                 stretch=case.ct is None,
                 seed=seed,
                 pose=pose,
+                cancelled=cancelled,
             )
         warnings += [f"{role}: {w}" for w in views[role].warnings]
     tell("register", len(case.xrays), len(case.xrays))
