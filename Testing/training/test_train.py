@@ -16,6 +16,7 @@ from axon_backend.training.encoder import EncoderStage
 from axon_backend.training.loop import Trainer
 from axon_backend.training.run import train as run_train
 from axon_backend.training.run_folder import RunFolder
+from axon_backend.training.samples import Samples
 
 STAGES = ("encoder", "coarse", "prior", "controlnet", "sr")
 
@@ -107,8 +108,8 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_curve(train, data, tmp_p
     assert [e["step"] for e in events(resumed, "start")] == [0, reached]
 
 
-def in_two(forked, config, data, folder, **options):
-    """The run on two processes, as torchrun starts them."""
+def start_two(forked, run):
+    """``run()`` in two processes, as torchrun starts them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -116,16 +117,19 @@ def in_two(forked, config, data, folder, **options):
         "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test", "GROUP_RANK": "0",
     }  # fmt: skip
-    both = [
-        forked(
-            lambda: run_train(config, data, folder, device="cpu", **options),
-            env={**common, "RANK": rank, "LOCAL_RANK": rank},
-        )
-        for rank in "01"
-    ]
-    for process in both:
+    return [forked(run, env={**common, "RANK": rank, "LOCAL_RANK": rank}) for rank in "01"]
+
+
+def join(processes) -> list[int]:
+    """Their exit codes."""
+    for process in processes:
         process.join(120)
-    return [process.exitcode for process in both]
+    return [process.exitcode for process in processes]
+
+
+def in_two(forked, config, data, folder, **options) -> list[int]:
+    """Train on two processes."""
+    return join(start_two(forked, lambda: run_train(config, data, folder, device="cpu", **options)))
 
 
 @pytest.mark.parametrize("name", ["muon", pytest.param("adam", marks=pytest.mark.slow)])
@@ -147,6 +151,38 @@ def test_two_processes_train_as_one_with_the_same_global_batch(train, data, tmp_
     assert [r[0] for r in curve(one)] == [r[0] for r in curve(two)] == list("123456")
     for a, b in zip(curve(one), curve(two), strict=True):
         assert [float(v) for v in a] == pytest.approx([float(v) for v in b], rel=1e-4)
+
+
+def test_what_concerns_one_process_concerns_both(data, tmp_path, forked):
+    """Nobody is left waiting: not for a stop, and not for one that failed."""
+    folder = RunFolder(tmp_path / "stopped")
+    config = tiny("encoder", steps=10**6)
+    both = start_two(forked, lambda: run_train(config, data, folder.path, device="cpu"))
+    deadline = time.monotonic() + 100
+    while not events(folder, "step"):
+        assert time.monotonic() < deadline and all(p.is_alive() for p in both)
+        time.sleep(0.02)
+    folder.request_stop()
+    assert join(both) == [0, 0] and folder.status() == "stopped"
+
+    failed = RunFolder(tmp_path / "failed")
+
+    def broken():
+        original = Samples.__getitem__
+
+        def sample(self, index):
+            if index == 5:  # the second sample of the third step: the second process's
+                raise AxonInputError("Case x: no lungs.")
+            return original(self, index)
+
+        Samples.__getitem__ = sample
+        run_train(tiny("encoder", steps=9), data, failed.path, device="cpu")
+
+    assert join(start_two(forked, broken)) == [1, 1]
+    state = failed.state()
+    assert state["status"] == "failed"
+    assert state["error"] == "Another process of this run failed: Case x: no lungs."
+    assert [row[0] for row in curve(failed)] == list("12")
 
 
 def test_a_stop_file_ends_the_run_after_its_step_and_it_goes_on(train, tmp_path, monkeypatch):

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from axon_backend.errors import AxonInputError
 from axon_backend.training import checkpoint, together
 from axon_backend.training.batch import Batch
 from axon_backend.training.cases import Case
@@ -155,9 +154,7 @@ class Trainer:
             saving = self.spent >= next_save
             # The first process's clock counts for all; anyone may ask to stop.
             mine = [progress, float(validate), float(saving)] if self.first else [0.0, 0.0, 0.0]
-            progress, validate_, saving_, stop = together.largest(
-                [*mine, float(self.stop_asked())], self.device
-            )
+            progress, validate_, saving_, stop = together.largest([*mine, float(self.stop_asked())])
             if stop:
                 self.status = "stopped"
                 self.writer.set(status="stopping")
@@ -189,19 +186,7 @@ class Trainer:
 
     def _fetch(self, batches: Batches) -> Batch:
         """The next micro-batch; what goes wrong in one process ends all of them."""
-        error: Exception | None = None
-        batch = None
-        try:
-            batch = next(batches)
-        except Exception as caught:
-            error = caught
-        if together.largest([float(error is not None)], self.device)[0]:
-            texts = [t for t in together.gather(None if error is None else str(error)) if t]
-            if error is not None:
-                raise error
-            raise AxonInputError(f"Another process of this run failed: {texts[0]}")
-        assert batch is not None
-        return batch.to(self.device)
+        return together.all_or_none(lambda: next(batches)).to(self.device)
 
     def _update(self, micro: list[Batch], progress: float) -> None:
         config = self.config
@@ -228,7 +213,7 @@ class Trainer:
 
     def _check(self) -> None:
         """Raise when a loss or gradient since the last check was not finite."""
-        loss, norm = together.mean(self.meter.sums(), self.device)
+        loss, norm = together.mean(self.meter.sums())
         if math.isfinite(loss) and math.isfinite(norm):
             return
         kept = (
@@ -253,9 +238,7 @@ class Trainer:
     def _log(self, rate: float) -> None:
         self._check()
         values = self.meter.read(self.step)
-        values["loss"], values["gradient"] = together.mean(
-            [values["loss"], values["gradient"]], self.device
-        )
+        values["loss"], values["gradient"] = together.mean([values["loss"], values["gradient"]])
         values |= {"rate": rate, "memory_gb": memory_gb(self.device)}
         self.now()
         if self.curves is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from typing import Any
 
 import torch
@@ -82,6 +83,10 @@ def launch(device_name: str, precision: str, model: AxonConfig | None = None) ->
             "start one for each GPU."
         )
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it says what we say
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view")  # costs a copy
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
     options: dict[str, Any] = {}
     if how == "alone":
         options["plugins"] = LightningEnvironment()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -13,8 +13,9 @@ import torch
 from axon_backend import DISCLAIMER
 from axon_backend.bundle import Bundle
 from axon_backend.cohort.dataset import DatasetCase
-from axon_backend.errors import AxonInputError
+from axon_backend.errors import AxonInputError, Cancelled
 from axon_backend.methods.axon import Axon
+from axon_backend.training import together
 from axon_backend.training.cases import Case, load_case
 from axon_backend.training.checkpoint import load_checkpoint, save_atomically
 from axon_backend.training.config import TrainConfig
@@ -76,7 +77,7 @@ def train(
         AxonInputError: something cannot be used; when the run folder is ours, run.json says it.
         FloatingPointError: the loss is not a number.
     """
-    folder = RunFolder(run)
+    folder = RunFolder(run.resolve())
     dataset = read_data(data)
     cases, validation = cases_of(dataset, config)
     if folder.exists() and not resume:
@@ -88,8 +89,9 @@ def train(
         torch.set_num_threads(config.threads)
     fabric = launch(device, config.precision, config.model)
     first = fabric.global_rank == 0
-    lock = RunLock(folder) if first else nullcontext()
-    with lock:
+    lock: Any = RunLock(folder) if first else nullcontext()
+    with ExitStack() as stack:
+        together.all_or_none(lambda: stack.enter_context(lock))
         writer = RunWriter(folder, output=output if first else None, active=first)
         wish = Wish(folder.stop_file if first else None)
         if first:
@@ -170,8 +172,8 @@ class _Run:
             write_text_whole(self.folder.config_file, to_yaml(config))
         try:
             mean = self._mean()
-            validation = self._validation()
-        except _StoppedEarly:
+            validation = together.all_or_none(self._validation)
+        except Cancelled:
             return "stopped"
         trainer = self._trainer(mean, validation, start, state)
         batches = self._batches(trainer.step)
@@ -201,7 +203,7 @@ class _Run:
     def _alive(self) -> None:
         self.writer.sign()
         if self.wish():
-            raise _StoppedEarly
+            raise Cancelled("asked to stop before the first step")
 
     def _mean(self) -> dict[str, torch.Tensor]:
         """The mean training volume; the first process makes it, all read it."""
@@ -216,10 +218,12 @@ class _Run:
                 told = monotonic()
                 self.writer.message(f"Mean volume: {done} of {total} training cases")
 
-        if self.first:
-            mean = mean_volume(cases, self.side, window, path, workers=self.workers, tell=tell)
-            save_atomically(mean, self.folder.last.parent / "mean.pt")
-        self.fabric.barrier()
+        def make() -> None:
+            if self.first:
+                mean = mean_volume(cases, self.side, window, path, workers=self.workers, tell=tell)
+                save_atomically(mean, self.folder.last.parent / "mean.pt")
+
+        together.all_or_none(make)
         return mean_volume(cases, self.side, window, path)
 
     def _validation(self) -> list[Case]:
@@ -288,6 +292,7 @@ class _Run:
             single_view=config.loss.single_view,
             appearance=data.appearance,
             gamma=config.gamma,
+            fine=config.stage == "sr",
         )
         return Batches(
             samples,
@@ -316,10 +321,6 @@ def stage_of(config: TrainConfig, model: Axon) -> Stage:
         "sr": SRStage,
     }
     return kinds[config.stage](model, config)
-
-
-class _StoppedEarly(Exception):
-    pass
 
 
 def _state(

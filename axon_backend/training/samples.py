@@ -30,6 +30,7 @@ class Samples:
         blended, real, single_view: shares, see ``training.config``.
         appearance: the look of rendered views.
         gamma: side of a pair's volume over that of the coarse one.
+        fine: whether the large volumes are needed; otherwise the coarse ones stand in for them.
     """
 
     def __init__(
@@ -43,10 +44,11 @@ class Samples:
         single_view: float,
         appearance: AppearanceAugmentation,
         gamma: int = 2,
+        fine: bool = True,
     ) -> None:
         self.source, self.seed, self.cache = source, seed, cache
         self.blended, self.real, self.single_view = blended, real, single_view
-        self.appearance, self.gamma = appearance, gamma
+        self.appearance, self.gamma, self.fine = appearance, gamma, fine
 
     def _rng(self, index: int, purpose: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, purpose, index])
@@ -82,6 +84,8 @@ class Samples:
         pair, real = self.pair(index)
         look = None if real else self._rng(index, LOOK)
         batch = collate([pair], look, self.appearance, gamma=self.gamma)
+        if not self.fine:
+            batch.fine = batch.volume
         rng = self._rng(index, STEP)
         single = rng.random() < self.single_view
         chance = torch.as_tensor(rng.random((1, CHANCES)))
