@@ -176,6 +176,10 @@ def place_case(
             views[role] = place_with(
                 xray, reference, frame, accepted[role], pose=pose, size=VIEW_SIZE
             )
+            if not views[role].valid.any():
+                raise AxonInputError(
+                    f"The accepted placement shows nothing of the {role} X-ray. Place it anew."
+                )
         else:
             views[role] = place_view(
                 xray,

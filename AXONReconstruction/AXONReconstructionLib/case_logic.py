@@ -146,18 +146,23 @@ class CaseLogic(ScriptedLoadableModuleLogic):
             view: ``pa``, ``ap``, ``ll`` or ``rl``.
             size: pixels along each side.
             fast: a coarser volume, for sliders.
-            node: updated in place of making one.
+            node: updated in place of making one; also a function that gives it, or None, when
+                the picture is there.
         """
         view = reading.viewName(view)
         reference = self._references.of(ctNode, bundle)
-        title = name or (node.GetName() if node is not None else f"DRR {view.value.upper()}")
 
         def work(job):
             return reference.drr(view).render(pose, size, fast), reference.frame
 
+        def finish(found):
+            old = node() if callable(node) else node
+            title = name or (old.GetName() if old is not None else f"DRR {view.value.upper()}")
+            return nodes.drrNode(*found, view, title, old)
+
         return self.tasks.run(
             work,
-            lambda found: nodes.drrNode(*found, view, title, node),
+            finish,
             key=("drr", view) if callbacks.get("onFinished") else None,
             **callbacks,
         )

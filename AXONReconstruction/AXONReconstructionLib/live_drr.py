@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import slicer
+
 from AXONReconstructionLib.placement_state import POSE
 
 FULL_PIXELS, FAST_PIXELS = 512, 256
@@ -45,10 +47,19 @@ class DrrFollower:
                 self._wanted.get(role, ())[:3] == key[:3]
             )
 
+        def held():
+            """The node to update; another wish may have made it meanwhile."""
+            now = self._panel.parameterNode
+            return None if now is None else getattr(now, f"{role}Drr")
+
         def finished(drr):
-            if landed():
-                if getattr(self._panel.parameterNode, f"{role}Drr") is not drr:
-                    setattr(self._panel.parameterNode, f"{role}Drr", drr)
+            wanted = landed()
+            if held() is not drr:
+                if not wanted:
+                    slicer.mrmlScene.RemoveNode(drr)
+                    return
+                setattr(self._panel.parameterNode, f"{role}Drr", drr)
+            if wanted:
                 self._arrived(role, fast)
 
         def error(exception):
@@ -70,7 +81,7 @@ class DrrFollower:
                 size=FAST_PIXELS if fast else FULL_PIXELS,
                 bundle=node.bundle or None,
                 fast=fast,
-                node=present,
+                node=held,
                 onFinished=finished,
                 onError=error,
                 onCancelled=cancelled,

@@ -81,6 +81,9 @@ class Placement(VTKObservationMixin):
             r: getattr(node, f"{r}Transform") if node is not None else None for r in ROLES
         }
         if not sameNode(node, self._node) or transforms != self._watched:
+            deleted = [r for r in ROLES if self._watched[r] is not None and transforms[r] is None]
+            if node is not None and sameNode(node, self._node):
+                self._unaccept(deleted)  # the place that was accepted is gone
             self._node = node
             for role, transform in transforms.items():
                 self._follow(role, transform)

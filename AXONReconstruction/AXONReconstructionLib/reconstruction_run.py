@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from AXONReconstructionLib import nodes, run_plan
+from AXONReconstructionLib.volumes import ijkToWorld
 
 
 class ReconstructionRun:
@@ -39,17 +40,40 @@ class ReconstructionRun:
         self._stopped = False
 
     def start(self) -> None:
-        """Begin; the callbacks come later, an error of the settings at once."""
-        node, accepted = self._node, run_plan.acceptedRoles(self._node)
-        if not accepted:
-            self._run({})
+        """Begin; the callbacks come later, an error of the settings at once.
+
+        The settings and places of this moment hold, whatever is changed or deleted from now on.
+        """
+        node, logic = self._node, self._logic
+        settings = {
+            "frontalNode": node.frontal,
+            "lateralNode": node.lateral,
+            "ctNode": node.groundTruth,
+            "bundle": node.bundle or None,
+            "stages": run_plan.stagesOf(node),
+            "steps": run_plan.stepsOf(node) or None,
+            "seed": node.seed,
+            "samples": node.samples,
+            "device": node.device,
+            "register": node.registerAutomatically,
+        }
+        accepted = run_plan.acceptedRoles(node)
+        try:
+            if node.groundTruth is not None:
+                settings["pose"] = logic.poseOf(node)
+            places = {role: _placeOf(getattr(node, role)) for role in accepted}
+        except Exception as error:
+            self._failed(error)
+            return
+        if not places:
+            self._run(settings)
             return
         # The accepted places are told in the thorax frame, and that is searched in the CT.
         self._try(
-            lambda: self._logic.frameOf(
-                node.groundTruth,
-                node.bundle or None,
-                onFinished=lambda frame: self._withFrame(frame, accepted),
+            lambda: logic.frameOf(
+                settings["ctNode"],
+                settings["bundle"],
+                onFinished=lambda frame: self._withFrame(frame, places, settings),
                 onError=self._failed,
                 onCancelled=self._cancelled,
             )
@@ -61,37 +85,25 @@ class ReconstructionRun:
         if self._job is not None:
             self._job.cancel()
 
-    def _withFrame(self, frame, accepted) -> None:
+    def _withFrame(self, frame, places, settings) -> None:
         if self._stopped:
             self._cancelled(None)
             return
         try:
-            matrices = {}
-            for role in accepted:
-                xray = getattr(self._node, role)
-                matrices[role] = nodes.matrixOf(xray, frame, nodes.radiographOf(xray).view)
+            matrices = {
+                role: nodes.matrixOfPlace(place, frame, view)
+                for role, (place, view) in places.items()
+            }
         except Exception as error:
             self._failed(error)
             return
-        self._run(matrices)
+        self._run({**settings, "accepted": matrices})
 
-    def _run(self, accepted: dict) -> None:
-        node, logic = self._node, self._logic
+    def _run(self, settings) -> None:
         self._try(
-            lambda: logic.reconstruct(
-                node.frontal,
-                node.lateral,
-                node.groundTruth,
-                bundle=node.bundle or None,
-                stages=run_plan.stagesOf(node),
-                steps=run_plan.stepsOf(node) or None,
-                seed=node.seed,
-                samples=node.samples,
-                device=node.device,
-                register=node.registerAutomatically,
-                accepted=accepted or None,
-                pose=logic.poseOf(node) if node.groundTruth is not None else None,
-                parameterNode=node,
+            lambda: self._logic.reconstruct(
+                **settings,
+                parameterNode=self._node,
                 onProgress=self._progress,
                 onStage=self._stageDone,
                 onFinished=self._finished,
@@ -108,3 +120,8 @@ class ReconstructionRun:
             return
         if self._stopped:
             self._job.cancel()
+
+
+def _placeOf(xray):
+    """Where an X-ray lies, and its view."""
+    return ijkToWorld(xray), nodes.radiographOf(xray).view

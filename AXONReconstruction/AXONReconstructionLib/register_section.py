@@ -19,6 +19,7 @@ from AXONReconstructionLib.pose_box import PoseBox
 from AXONReconstructionLib.section import Section
 
 _MODES = ("blend", "checkerboard", "flicker", "difference")
+_WATCHED = ("Drr", "Accepted", "Transform")
 
 
 class RegisterSection(Section):
@@ -72,9 +73,8 @@ class RegisterSection(Section):
     @property
     def drr(self):
         """Its computed radiograph, or None while there is none."""
-        return (
-            None if self.parameterNode is None else getattr(self.parameterNode, f"{self.role}Drr")
-        )
+        node = self.parameterNode
+        return None if node is None else getattr(node, f"{self.role}Drr")
 
     @property
     def ct(self):
@@ -89,11 +89,8 @@ class RegisterSection(Section):
     @property
     def isOpen(self) -> bool:
         """The user sees the section."""
-        return (
-            self.parameterNode is not None
-            and self.panel.isShown
-            and not self.panel.container(self.container).collapsed
-        )
+        seen = self.panel.isShown and not self.panel.container(self.container).collapsed
+        return self.parameterNode is not None and seen
 
     # What the panel tells
 
@@ -109,7 +106,7 @@ class RegisterSection(Section):
             node.registerRole,
             node.overlayMode,
             node.overlayOpacity,
-            *(getattr(node, f"{role}{what}") for role in ROLES for what in ("Drr", "Accepted")),
+            *(getattr(node, f"{role}{what}") for role in ROLES for what in _WATCHED),
             *(_stateOf(node, role) for role in ROLES),
         )
         if seen == self._seen:

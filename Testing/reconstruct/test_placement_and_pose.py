@@ -81,6 +81,11 @@ def test_a_placement_that_cannot_be_is_refused_before_any_work(run, xray, placem
     assert "register" not in seen
 
 
+def test_a_placement_beside_the_field_is_refused(run, xray):
+    with pytest.raises(AxonInputError, match="shows nothing of the frontal X-ray"):
+        run(xray, placements={"frontal": field(300, 300, 5000)})
+
+
 def test_a_view_rendered_from_the_ct_has_no_placement(run):
     with pytest.raises(AxonInputError, match="X-rays of this case are: none"):
         run(None, placements={"frontal": field(9, 9)})

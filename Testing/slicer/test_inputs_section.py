@@ -1,7 +1,5 @@
 """The Inputs section by clicks: X-rays and CT in, described, corrected, shown, or refused."""
 
-import threading
-
 import numpy as np
 import pytest
 
@@ -277,29 +275,3 @@ def test_a_volume_that_is_no_xray_in_the_settings_is_named(host, slicer, panel, 
     panel.parameterNode.frontal = tiny
     assert "stamp is too small" in ui.frontalAssumed.text and not ui.frontalCorrections.visible
     assert not host.slot_errors
-
-
-def test_a_scene_closed_during_reading_leaves_nothing_disabled(
-    host, panel, ui, phantom_xray_file, phantom_ct_file
-):
-    panel.sections["inputsSection"].load("frontal", str(phantom_xray_file))
-    panel.sections["inputsSection"].loadCT(str(phantom_ct_file))
-    host.close_scene()
-    assert host.wait_until(lambda: not panel.logic.busy, 30)
-    assert ui.frontalBox.enabled and ui.groundTruthBox.enabled
-    assert ui.frontalAssumed.text.startswith("No X-ray yet")
-
-
-def test_inputs_are_read_while_something_computes(host, slicer, panel, ui, phantom_xray_file):
-    go = threading.Event()
-    panel.logic.tasks.run(lambda job: go.wait(60), onFinished=lambda _result: None)
-    node = panel.parameterNode
-    try:
-        panel.sections["inputsSection"].load("frontal", str(phantom_xray_file))
-        assert host.wait_until(lambda: node.frontal is not None, 30)
-        picture = np.random.default_rng(0).random((1, 80, 70)).astype(np.float32)
-        ui.lateralSelector.setCurrentNode(slicer.util.addVolumeFromArray(picture, name="side"))
-        assert node.lateral is not None and not go.is_set() and panel.logic.busy
-    finally:
-        go.set()
-    assert host.wait_until(lambda: not panel.logic.busy, 10)

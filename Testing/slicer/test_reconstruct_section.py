@@ -1,7 +1,6 @@
 """The Reconstruct section by clicks: what it says beforehand, progress, cancel, errors."""
 
 import json
-import threading
 import time
 
 import numpy as np
@@ -260,60 +259,3 @@ def test_nothing_is_cut_off(host, case, section, ui, panel, tmp_path):
     assert ended(host, section)
     host.screenshot(panel.widget, tmp_path / "panel.png")
     assert panel.widget.minimumSizeHint.width() <= 400
-
-
-def test_a_run_of_a_closed_scene_does_not_end_the_next_one(
-    host, case, section, ui, panel, tiny_bundle, phantom_xray_file
-):
-    host.click(ui.reconstructButton)
-    old = section._run
-    host.close_scene()
-    node = panel.parameterNode
-    node.bundle, node.registerAutomatically = str(tiny_bundle.path), False
-    node.frontal = panel.logic.loadRadiograph(phantom_xray_file, view="pa")
-    host.click(ui.reconstructButton)
-    old._cancelled(None)  # its step was a long one
-    old._failed(RuntimeError("of the old run"))
-    assert section.state == "running" and panel.isBusy
-    assert not panel.ui.messageFrame.visible
-    assert ended(host, section)
-    assert ui.resultLabel.text.startswith("Done")
-
-
-def test_cancel_before_an_accepted_place_is_looked_at(host, case, section, ui, panel):
-    """The first job of such a run waits behind what else computes."""
-    go = threading.Event()
-    panel.logic.tasks.run(lambda job: go.wait(30), onFinished=lambda _result: None)
-    case.frontalAccepted = True
-    host.click(ui.reconstructButton)
-    host.click(ui.reconstructButton)
-    try:
-        assert host.wait_until(lambda: section.state == "idle", 5)
-    finally:
-        go.set()
-    assert "nothing was kept" in ui.resultLabel.text and not panel.isBusy
-
-
-def test_a_result_of_other_inputs_gets_a_name_of_its_own(host, slicer, case, section, ui):
-    host.click(ui.reconstructButton)
-    assert ended(host, section)
-    first, case.groundTruth = case.srVolume, None
-    host.click(ui.reconstructButton)
-    assert ended(host, section)
-    assert first.GetName() == "AXON sr (phantom PA)"
-    assert case.srVolume.GetName() == "AXON sr (phantom PA)_1"
-    case.srVolume.SetName("mine")
-    host.click(ui.reconstructButton)
-    assert ended(host, section)
-    assert case.srVolume.GetName() == "mine"
-
-
-def test_leaving_the_comparison_brings_the_users_views_back(host, slicer, case, section, ui, panel):
-    manager = slicer.app.layoutManager()
-    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
-    host.click(ui.reconstructButton)
-    assert ended(host, section)
-    assert manager.layout > 5000
-    panel.container("compareSection").collapsed = False
-    host.click(panel.ui.leaveButton)
-    assert manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView

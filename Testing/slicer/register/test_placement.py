@@ -125,3 +125,29 @@ def test_placement_and_acceptance_come_back_with_the_scene(
     ui.turnSlider.value = 0.0
     settle()
     assert not panel.parameterNode.frontalAccepted
+
+
+def test_a_deleted_transform_takes_the_acceptance_and_the_xray_starts_anew(
+    host, slicer, opened, ui, settle
+):
+    ui.acrossSlider.value = 20.0
+    settle()
+    host.click(ui.acceptButton)
+    slicer.mrmlScene.RemoveNode(opened.parameterNode.frontalTransform)
+    settle()
+    assert not opened.parameterNode.frontalAccepted
+    assert opened.parameterNode.frontalTransform is not None
+    assert ui.acrossSlider.enabled and ui.acrossSlider.value == pytest.approx(0, abs=1e-6)
+
+
+def test_two_wishes_for_a_radiograph_make_one_node(host, slicer, panel, section, frontal, ct):
+    """The CT comes while the average chest's radiograph is on its way."""
+    node, ct_node = panel.parameterNode, panel.parameterNode.groundTruth
+    node.groundTruth = None
+    panel.container("registerSection").collapsed = False
+    node.groundTruth = ct_node
+    assert host.wait_until(lambda: not panel.logic.busy, 60)
+    host.process_events(0.1)
+    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    drrs = [v.GetName() for v in volumes if v.GetName().startswith("DRR")]
+    assert drrs == [node.frontalDrr.GetName()]

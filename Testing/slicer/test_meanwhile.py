@@ -1,0 +1,136 @@
+"""Scenes closed, nodes deleted and inputs changed while something computes."""
+
+import json
+import threading
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def panel(axon):
+    return axon[1].panel
+
+
+@pytest.fixture
+def section(panel):
+    panel.container("reconstructSection").collapsed = False
+    return panel.sections["reconstructSection"]
+
+
+@pytest.fixture
+def ui(panel, section):
+    return panel.ui
+
+
+@pytest.fixture
+def case(panel, section, tiny_bundle, phantom_xray_file, phantom_ct_file):
+    """The phantom and the tiny model."""
+    node = panel.parameterNode
+    node.bundle, node.device, node.registerAutomatically = str(tiny_bundle.path), "cpu", False
+    node.frontal = panel.logic.loadRadiograph(phantom_xray_file, view="pa", name="phantom PA")
+    node.groundTruth = panel.logic.loadCT(phantom_ct_file)
+    return node
+
+
+def ended(host, section):
+    return host.wait_until(lambda: section.state == "idle", 60)
+
+
+def test_a_run_of_a_closed_scene_does_not_end_the_next_one(
+    host, case, section, ui, panel, tiny_bundle, phantom_xray_file
+):
+    host.click(ui.reconstructButton)
+    old = section._run
+    host.close_scene()
+    node = panel.parameterNode
+    node.bundle, node.registerAutomatically = str(tiny_bundle.path), False
+    node.frontal = panel.logic.loadRadiograph(phantom_xray_file, view="pa")
+    host.click(ui.reconstructButton)
+    old._cancelled(None)  # its step was a long one
+    old._failed(RuntimeError("of the old run"))
+    assert section.state == "running" and panel.isBusy
+    assert not panel.ui.messageFrame.visible
+    assert ended(host, section)
+    assert ui.resultLabel.text.startswith("Done")
+
+
+def test_cancel_before_an_accepted_place_is_looked_at(host, case, section, ui, panel):
+    """The first job of such a run waits behind what else computes."""
+    go = threading.Event()
+    panel.logic.tasks.run(lambda job: go.wait(30), onFinished=lambda _result: None)
+    case.frontalAccepted = True
+    host.click(ui.reconstructButton)
+    host.click(ui.reconstructButton)
+    try:
+        assert host.wait_until(lambda: section.state == "idle", 5)
+    finally:
+        go.set()
+    assert "nothing was kept" in ui.resultLabel.text and not panel.isBusy
+
+
+def test_a_result_of_other_inputs_gets_a_name_of_its_own(host, slicer, case, section, ui):
+    host.click(ui.reconstructButton)
+    assert ended(host, section)
+    first, case.groundTruth = case.srVolume, None
+    host.click(ui.reconstructButton)
+    assert ended(host, section)
+    assert first.GetName() == "AXON sr (phantom PA)"
+    assert case.srVolume.GetName() == "AXON sr (phantom PA)_1"
+    case.srVolume.SetName("mine")
+    host.click(ui.reconstructButton)
+    assert ended(host, section)
+    assert case.srVolume.GetName() == "mine"
+
+
+def test_leaving_the_comparison_brings_the_users_views_back(host, slicer, case, section, ui, panel):
+    manager = slicer.app.layoutManager()
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
+    host.click(ui.reconstructButton)
+    assert ended(host, section)
+    assert manager.layout > 5000
+    panel.container("compareSection").collapsed = False
+    host.click(panel.ui.leaveButton)
+    assert manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
+
+
+def test_what_is_deleted_or_chosen_after_the_start_changes_nothing(
+    host, slicer, case, section, ui, panel, phantom_xray_file
+):
+    """The accepted place is looked up on the worker, which takes its time."""
+    other = panel.logic.loadRadiograph(phantom_xray_file, view="pa", name="other")
+    panel.logic.register(case.frontal, None, case.groundTruth, bundle=case.bundle)
+    case.frontalAccepted, accepted = True, case.frontal
+    host.click(ui.reconstructButton)
+    case.frontal = other
+    slicer.mrmlScene.RemoveNode(accepted)
+    assert ended(host, section)
+    assert not panel.ui.messageFrame.visible
+    assert case.srVolume.GetName() == "AXON sr (phantom PA)"
+    assert json.loads(case.record)["registration"][0]["accepted_by_user"]
+
+
+def test_a_scene_closed_during_reading_leaves_nothing_disabled(
+    host, panel, ui, phantom_xray_file, phantom_ct_file
+):
+    panel.sections["inputsSection"].load("frontal", str(phantom_xray_file))
+    panel.sections["inputsSection"].loadCT(str(phantom_ct_file))
+    host.close_scene()
+    assert host.wait_until(lambda: not panel.logic.busy, 30)
+    assert ui.frontalBox.enabled and ui.groundTruthBox.enabled
+    assert ui.frontalAssumed.text.startswith("No X-ray yet")
+
+
+def test_inputs_are_read_while_something_computes(host, slicer, panel, ui, phantom_xray_file):
+    go = threading.Event()
+    panel.logic.tasks.run(lambda job: go.wait(60), onFinished=lambda _result: None)
+    node = panel.parameterNode
+    try:
+        panel.sections["inputsSection"].load("frontal", str(phantom_xray_file))
+        assert host.wait_until(lambda: node.frontal is not None, 30)
+        picture = np.random.default_rng(0).random((1, 80, 70)).astype(np.float32)
+        ui.lateralSelector.setCurrentNode(slicer.util.addVolumeFromArray(picture, name="side"))
+        assert node.lateral is not None and not go.is_set() and panel.logic.busy
+    finally:
+        go.set()
+    assert host.wait_until(lambda: not panel.logic.busy, 10)
