@@ -88,7 +88,8 @@ class Dataset:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Dataset:
-        """Read the folder of a data set, or its dataset.json.
+        """Read a data set: the folder of a prepared one, its dataset.json, or a JSON file with
+        lists of CTs by split, ``{"train": [...], "validation": [...]}``, relative to it.
 
         Raises:
             AxonInputError: it is missing, no data set, of a later version, or holds an entry that
@@ -105,6 +106,9 @@ class Dataset:
             values = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise AxonInputError(f"{file} could not be read as JSON: {error}.") from error
+        if isinstance(values, dict) and "format" not in values and "train" in values:
+            listed = {name: value for name, value in values.items() if isinstance(value, list)}
+            return cls.of_cts(listed, file.parent)
         if not isinstance(values, dict) or values.get("format") != FORMAT:
             raise AxonInputError(
                 f'{file} is no AXON data set: it does not say "format": "{FORMAT}".'

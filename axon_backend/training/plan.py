@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -54,20 +53,6 @@ def resolve(
 def _one_budget(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
     given = [b for b in BUDGETS if values.get(b) not in (None, "", "null")]
     return replace(config, steps=None, minutes=None, epochs=None) if given else config
-
-
-def read_data(path: Path) -> Dataset:
-    """A prepared data set (its folder or dataset.json), or a JSON file with lists of CTs by split,
-    {"train": [...], "validation": [...]}, relative to it."""
-    if path.is_file():
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise AxonInputError(f"{path} could not be read as JSON: {error}.") from error
-        if isinstance(values, dict) and "train" in values:
-            listed = {k: v for k, v in values.items() if isinstance(v, list)}
-            return Dataset.of_cts(listed, path.parent)
-    return Dataset.read(path)
 
 
 def cases_of(data: Dataset, config: TrainConfig) -> tuple[list[DatasetCase], list[DatasetCase]]:
