@@ -165,7 +165,7 @@ def _render(
     from axon_backend.physics.look import clinical_look
     from axon_backend.physics.reduced import AttenuationGrid
 
-    mas = None
+    mas, field = None, None
     with torch.inference_mode():
         if settings is None:
             log = AttenuationGrid.of_ct(ct, device).project(geometry, size)
@@ -173,10 +173,10 @@ def _render(
             from axon_backend.physics.simulate import XraySimulator
 
             taken = XraySimulator(ct, device).take([geometry], size, settings, seeds=[chosen.seed])
-            log, mas = taken.log[0], taken.mas[0]
+            log, field, mas = taken.log[0], taken.field, taken.mas[0]
         look = chosen.look or ("linear" if settings is None else "clinical")
         if look == "clinical":
-            log = clinical_look(log[None])[0]
+            log = clinical_look(log[None], field=field)[0]
     return log.cpu().numpy(), look == "clinical", mas
 
 

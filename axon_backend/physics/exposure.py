@@ -10,7 +10,7 @@ Everything but the random numbers is differentiable in the path lengths, hence i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal
 
@@ -57,6 +57,8 @@ class XraySettings:
         mas: tube load (DICOM ExposureInuAs / 1000), instead of the exposure index.
         noise: ``gaussian`` keeps gradients (reparameterised), ``poisson`` draws counts.
         collimation_mm: width and height of the field on the isocentre plane; None: the picture.
+        noise_pixel_mm: side of the detector area whose quanta make a pixel's noise; None: the
+            picture's own pixel. Smaller where a picture was enlarged, or reduced without averaging.
 
     Raises:
         AxonInputError: a value out of its range.
@@ -73,6 +75,7 @@ class XraySettings:
     mas: float | None = None
     noise: Noise = "gaussian"
     collimation_mm: tuple[float, float] | None = None
+    noise_pixel_mm: float | None = None
 
     def __post_init__(self) -> None:
         ranges = {
@@ -108,6 +111,7 @@ class Exposures:
             about 0 where nothing is in the beam.
         signal: what the detector recorded, behind the grid, with noise and blur.
         primary, scatter: what arrived at the grid.
+        field: True where the collimator lets the whole beam through.
         mas: the tube load of each picture.
         spr: mean scatter over mean primary behind the body, before the grid, of each picture.
     """
@@ -116,6 +120,7 @@ class Exposures:
     signal: torch.Tensor
     primary: torch.Tensor
     scatter: torch.Tensor
+    field: torch.Tensor
     mas: list[float]
     spr: list[float]
 
@@ -201,7 +206,7 @@ def expose(
             f"{tuple(paths.shape)} paths do not fit {len(names)} materials, {len(where)} "
             f"geometries, {len(each)} settings and {len(seed)} seeds"
         )
-    log, signal, primary, scatter, mas, spr = zip(
+    log, signal, primary, scatter, inside, mas, spr = zip(
         *(_expose_one(*one, names) for one in zip(paths, where, each, seed, strict=True)),
         strict=True,
     )
@@ -210,6 +215,7 @@ def expose(
         torch.stack(signal),
         torch.stack(primary),
         torch.stack(scatter),
+        torch.stack(inside),
         list(mas),
         list(spr),
     )
@@ -221,11 +227,12 @@ def _expose_one(
     settings: XraySettings,
     seed: int,
     names: Sequence[str],
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, float, float]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, float, float]:
     size = (paths.shape[-2], paths.shape[-1])
     beam = _beam(settings.tube, settings.detector)
     pixel_mm = geometry.imager_pixel_mm(*size)
-    area = pixel_mm[0] * pixel_mm[1]
+    side = settings.noise_pixel_mm
+    area = pixel_mm[0] * pixel_mm[1] if side is None else side**2
     flux, blades = (
         torch.as_tensor(a, dtype=paths.dtype, device=paths.device)
         for a in field_map(geometry, size, settings)
@@ -239,8 +246,9 @@ def _expose_one(
         scatter = settings.scatter * scatter_picture(
             primary, attenuation, pixel_mm, energy_kev=inside_kev, gap_mm=settings.gap_mm
         )
-    body = (attenuation.detach() > 0.3) & (blades > 0.5)
-    body = body if bool(body.any()) else blades > 0.5
+    inside = blades > 0.999
+    body = (attenuation.detach() > 0.3) & inside
+    body = body if bool(body.any()) else inside
     spr = float((scatter[body].sum() / primary[body].sum().clamp_min(1e-12)).detach())
 
     tp = settings.grid.primary(settings.tube.spectrum().filtered("water", 150.0))
@@ -273,9 +281,4 @@ def _expose_one(
     # The detector tells nothing below half a quantum.
     flat = tp * flux**settings.flat_field
     log = -torch.log((signal / flat).clamp_min(0.5 / max(quanta, 1.0)))
-    return log, signal, primary, scatter, quanta / per_mas, spr
-
-
-def without_noise(settings: XraySettings) -> XraySettings:
-    """The same exposure as its mean."""
-    return replace(settings, noise="none")
+    return log, signal, primary, scatter, inside, quanta / per_mas, spr

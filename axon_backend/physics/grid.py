@@ -81,10 +81,10 @@ class Grid:
         fill = float(attenuation_per_cm(self.interspace, energy)) / 10
         # Midpoints in sin^2 (each an equal share of a Lambertian source), in azimuth, and in the
         # place across one period where the ray enters.
-        square = ((np.arange(200) + 0.5) / 200)[:, None, None]
-        across = np.cos((np.arange(90) + 0.5) / 90 * np.pi / 2)[:, None]
+        square = ((np.arange(80) + 0.5) / 80)[:, None, None]
+        across = np.cos((np.arange(45) + 0.5) / 45 * np.pi / 2)[:, None]
         period = 10 / self.strips_per_cm
-        enter = (np.arange(24) + 0.5) / 24 * period
+        enter = (np.arange(12) + 0.5) / 12 * period
         cosine = np.sqrt(1 - square)
         sideways = np.sqrt(square) * across  # direction cosine across the strips
         leave = enter + self.height_mm * sideways / cosine

@@ -68,31 +68,55 @@ _LEAST_CONTRAST = 0.01
 _BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 
 
-def clinical_look(log: torch.Tensor, look: Look | None = None) -> torch.Tensor:
-    """(B, H, W) log pictures, bright = attenuation, as a workstation would show them, in [0, 1]."""
+def clinical_look(
+    log: torch.Tensor, look: Look | None = None, field: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Log pictures as a workstation would show them.
+
+    Args:
+        log: (B, H, W), bright = attenuation.
+        look: the processing.
+        field: (B, H, W) bool, False outside the collimator's blades: black, as under an electronic
+            shutter, and without a say in the window.
+
+    Returns:
+        (B, H, W) in [0, 1].
+    """
     look = look or Look()
-    return torch.stack([_look_of_one(picture, look) for picture in log])
+    if field is None:
+        return torch.stack([_look_of_one(picture, look, None) for picture in log])
+    return torch.stack(
+        [_look_of_one(picture, look, mask) for picture, mask in zip(log, field, strict=True)]
+    )
 
 
-def _look_of_one(log: torch.Tensor, look: Look) -> torch.Tensor:
-    x = windowed(log, look.low, look.high)[None, None]
+def _look_of_one(log: torch.Tensor, look: Look, field: torch.Tensor | None) -> torch.Tensor:
+    if field is not None and not bool(field.all()) and bool(field.any()):
+        log = torch.where(field, log, log[field].mean())
+    else:
+        field = None
+    x = windowed(log, look.low, look.high, field)[None, None]
     if look.detail != 1.0 or look.latitude != 1.0:
         x = _multi_scale(x, look.detail, look.latitude)
     if look.local > 0:
         x = torch.lerp(x, _equalised(x), look.local)
-    x = windowed(x[0, 0], 0.005, 0.998).clamp(0, 1)
-    return s_curve(x, look.steepness, look.middle)
+    x = windowed(x[0, 0], 0.005, 0.998, field).clamp(0, 1)
+    x = s_curve(x, look.steepness, look.middle)
+    return x if field is None else torch.where(field, x, torch.zeros_like(x))
 
 
-def windowed(picture: torch.Tensor, low: float, high: float) -> torch.Tensor:
-    """Linear, so that two quantiles of what is not open beam become 0 and 1; not clipped above,
-    held just below 0."""
-    values = picture.detach().reshape(-1)
-    # Open beam and shutter make a spike at the lower end that says nothing on the body.
+def windowed(
+    picture: torch.Tensor, low: float, high: float, field: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Linear, so that two quantiles of what is in the field and not open beam become 0 and 1; not
+    clipped above, held just below 0."""
+    values = picture.detach()
+    values = values.reshape(-1) if field is None else values[field]
+    # Open beam makes a spike at the lower end that says nothing on the body.
     span = values.max() - values.min()
     body = values[values > values.min() + 0.08 * span]
     body = body if body.numel() > 100 else values
-    body = body[:: max(1, body.numel() // 65536)]
+    body = body[:: max(1, body.numel() // 32768)]
     ends = torch.quantile(body, torch.tensor([low, high], device=body.device, dtype=body.dtype))
     return ((picture - ends[0]) / (ends[1] - ends[0]).clamp_min(1e-6)).clamp_min(-0.1)
 

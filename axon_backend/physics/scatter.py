@@ -12,8 +12,10 @@ scatter picture is the blur of ``I p (a0 + a1 p)`` with k. Field size, air gap a
 from the lungs into the mediastinum follow from the blur itself.
 
 Constants: fitted to photons followed through 5 to 25 cm of water at 50, 65 and 80 keV with gaps of
-0 to 30 cm, ``Resources/Tables/scatter_constants.py``; scatter-to-primary ratios of fields of 10 to
-44 cm agree within about 15 %.
+0 to 30 cm, ``Resources/Tables/scatter_constants.py``. Of the ratios of scatter to primary above 0.3
+in the middle of fields of 20 to 44 cm, half agree within 5 %, nine in ten within 13 %. Of the light
+in the mediastinum of a real chest without a grid about 90 % is scatter, as Niklason, Sorenson and
+Nelson measured (Medical Physics 8 (1981) 677).
 """
 
 from __future__ import annotations

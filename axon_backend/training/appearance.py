@@ -7,19 +7,30 @@ unprocessed DRR alone makes networks that only work on DRRs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from axon_backend.physics.randomise import (
+    XrayRanges,
+    lines_of_paths,
+    paths_of_lines,
+    random_xray,
+)
+
 
 @dataclass(frozen=True)
 class AppearanceAugmentation:
-    """Probabilities and ranges. ``clean`` is the share of pictures left as rendered.
+    """Probabilities and ranges: the one place where the look of training pictures is set.
 
     Attributes:
         clean: probability of no change at all.
+        physical: share of the altered pictures that are exposed by the physics of ``xray`` instead
+            of the quick tone changes (gamma, scatter, local contrast, noise). Misregistration,
+            letters and collimation follow for both.
+        xray: ranges of tube, grid, detector, dose and processing, each with its reason.
         gamma: standard deviation of the log of the tone exponent.
         scatter: largest share of the picture replaced by its blur.
         local_contrast: range of the unsharp-mask gain.
@@ -29,6 +40,8 @@ class AppearanceAugmentation:
     """
 
     clean: float = 0.7
+    physical: float = 0.0
+    xray: XrayRanges = field(default_factory=XrayRanges)
     gamma: float = 0.3
     scatter: float = 0.5
     local_contrast: tuple[float, float] = (-0.2, 1.2)
@@ -53,9 +66,35 @@ def gaussian_blur(picture: torch.Tensor, sigma: float) -> torch.Tensor:
 def alter(
     picture: torch.Tensor, rng: np.random.Generator, a: AppearanceAugmentation
 ) -> torch.Tensor:
-    """One (1, 1, S, S) projection with a random clinical look, float32; same shape."""
+    """One projection with a random clinical look.
+
+    Args:
+        picture: (1, 1, S, S) line integrals of 70 keV, or (1, 4, S, S) path lengths in g/cm^2 of
+            ``physics.tissues.TISSUES``, which hold true bone.
+        rng: all randomness comes from it.
+        a: what may happen.
+
+    Returns:
+        (1, 1, S, S) float32, bright = attenuation, any affine scale.
+    """
+    lines = picture if picture.shape[1] == 1 else lines_of_paths(picture)[:, None]
     if rng.random() < a.clean:
-        return picture
+        return lines
+    # No number is drawn for what is switched off: settings without physics give the same pictures
+    # as before there was any.
+    if a.physical > 0 and rng.random() < a.physical:
+        paths = paths_of_lines(picture[0, 0]) if picture.shape[1] == 1 else picture[0]
+        x = random_xray(paths, rng, a.xray)[None, None]
+        x = (x - x.amin()) / (x.amax() - x.amin()).clamp_min(1e-6)
+    else:
+        x = _quick(lines, rng, a)
+    return _film(x, rng, a)
+
+
+def _quick(
+    picture: torch.Tensor, rng: np.random.Generator, a: AppearanceAugmentation
+) -> torch.Tensor:
+    """Tone, scatter, local contrast, blur and noise by simple operations; about [0, 1]."""
     size = picture.shape[-1]
     low, high = picture.amin(), picture.amax()
     x = (picture - low) / (high - low).clamp_min(1e-6)
@@ -74,6 +113,12 @@ def alter(
         x = gaussian_blur(x, float(rng.uniform(0.3, 1.2)))
     noise = torch.as_tensor(rng.standard_normal(x.shape), dtype=x.dtype)
     x = x + float(rng.uniform(0, a.noise)) * noise
+    return x
+
+
+def _film(x: torch.Tensor, rng: np.random.Generator, a: AppearanceAugmentation) -> torch.Tensor:
+    """What happens to any picture: a slightly wrong place, letters, blades."""
+    size = x.shape[-1]
     if rng.random() < a.misregistration:
         angle, zoom = np.deg2rad(rng.normal(0, 1.5)), float(np.exp(rng.normal(0, 0.02)))
         c, s = zoom * np.cos(angle), zoom * np.sin(angle)
