@@ -21,19 +21,17 @@ class Curves:
 
     Args:
         csv_file: metrics.csv. Rows after ``step`` (from before a resume) are taken out.
-        tensorboard: folder for TensorBoard, None for none.
+        tensorboard: folder for TensorBoard.
         step: that the run starts from.
     """
 
-    def __init__(self, csv_file: Path, tensorboard: Path | None, step: int) -> None:
+    def __init__(self, csv_file: Path, tensorboard: Path, step: int) -> None:
         self.csv_file = csv_file
         self.columns = list(COLUMNS)
         self.missing = ""
         self._board: Any = None
         if csv_file.exists():
             self._trim(step)
-        if tensorboard is None:
-            return
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:

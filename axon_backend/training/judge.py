@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 
 from axon_backend.training import together
 from axon_backend.training.cases import Case
+from axon_backend.training.config import TrainConfig
+from axon_backend.training.curves import Curves
+from axon_backend.training.events import RunWriter
+from axon_backend.training.pictures import write_sample
 from axon_backend.training.stage import Measured, Stage, mean_figures
 
 
@@ -63,3 +68,18 @@ def judge(
     ]
     figures = mean_figures(ordered)
     return Verdict(figures, stage.score(figures), samples)
+
+
+def show(
+    verdict: Verdict, writer: RunWriter, curves: Curves | None, config: TrainConfig, step: int
+) -> None:
+    """Write the samples of all processes; the first one tells of them."""
+    folder, window = writer.folder.samples, config.model.window
+    made = [
+        (case.name, write_sample(folder, step, config.stage, case, measured, window))
+        for case, measured in verdict.samples
+    ]
+    for name, files in (one for part in together.gather(made) for one in part):
+        writer.event("sample", step=step, files=files, case=name)
+        if curves is not None:
+            curves.picture(step, name, Path(files["picture"]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,11 +16,10 @@ from axon_backend.training.config import TrainConfig
 from axon_backend.training.curves import Curves
 from axon_backend.training.environment import memory_gb
 from axon_backend.training.events import RunWriter
-from axon_backend.training.judge import judge
+from axon_backend.training.judge import judge, show
 from axon_backend.training.loader import Batches
 from axon_backend.training.meter import Meter
 from axon_backend.training.optimiser import Ema, Optimiser, learning_rate
-from axon_backend.training.pictures import write_sample
 from axon_backend.training.settings import as_plain
 from axon_backend.training.stage import Stage
 
@@ -125,17 +123,10 @@ class Trainer:
             "finished" or "stopped".
         """
         config, minutes = self.config, self.config.minutes
-        self.curves = (
-            Curves(
-                self.folder.metrics_file,
-                self.folder.tensorboard if self.first else None,
-                self.step,
-            )
-            if self.first
-            else None
-        )
-        if self.curves is not None and self.curves.missing:
-            self.writer.message(self.curves.missing)
+        if self.first:
+            self.curves = Curves(self.folder.metrics_file, self.folder.tensorboard, self.step)
+            if self.curves.missing:
+                self.writer.message(self.curves.missing)
         self._began = time.monotonic() - self.spent
         self.meter.start(self.step, batches)
         next_validation = self.spent + 60.0 * config.validation.every_minutes
@@ -282,24 +273,7 @@ class Trainer:
             self.writer.event("validation", step=self.step, figures=figures, best=best)
             if self.curves is not None:
                 self.curves.add(self.step, {"minutes": self.spent / 60, **figures})
-        made = [
-            (
-                case.name,
-                write_sample(
-                    self.folder.samples,
-                    self.step,
-                    self.config.stage,
-                    case,
-                    measured,
-                    self.config.model.window,
-                ),
-            )
-            for case, measured in verdict.samples
-        ]
-        for name, files in (one for part in together.gather(made) for one in part):
-            self.writer.event("sample", step=self.step, files=files, case=name)
-            if self.curves is not None:
-                self.curves.picture(self.step, name, Path(files["picture"]))
+        show(verdict, self.writer, self.curves, self.config, self.step)
         if settings.patience and self.without_best >= settings.patience:
             self.writer.message(
                 f"No better validation since step {self.best_step}: the run ends early "

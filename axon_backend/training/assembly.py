@@ -1,0 +1,294 @@
+"""A run, put together: data, networks, trainer, batches."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import torch
+
+from axon_backend.bundle import Bundle
+from axon_backend.cohort.dataset import DatasetCase
+from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.methods.axon import Axon
+from axon_backend.training import together
+from axon_backend.training.cases import Case, load_case
+from axon_backend.training.checkpoint import load_checkpoint, save_atomically
+from axon_backend.training.config import TrainConfig
+from axon_backend.training.events import RunWriter, write_text_whole
+from axon_backend.training.loader import Batches, default_workers, micro_batch
+from axon_backend.training.loop import Trainer
+from axon_backend.training.mean import mean_volume, spread
+from axon_backend.training.plan import BUDGETS
+from axon_backend.training.processes import places
+from axon_backend.training.recompute import recompute_blocks
+from axon_backend.training.run_folder import RunFolder
+from axon_backend.training.samples import Samples
+from axon_backend.training.settings import as_plain, differences, to_yaml
+from axon_backend.training.source import PairSettings, PairSource
+from axon_backend.training.stage import Stage
+from axon_backend.training.weights import fill
+from axon_backend.training.wish import Wish
+
+# What may differ between a run and its continuation without a word.
+FREE = {
+    *BUDGETS,
+    "checkpoint_minutes",
+    "threads",
+    "micro_batch",
+    "precision",
+    "checkpointing",
+    "data.workers",
+    "data.memory_gb",
+    "data.cache_folder",
+}
+
+
+class Assembly:
+    """Data, networks, trainer and batches of a run, put together and set going.
+
+    Args:
+        fabric: launched.
+        config: of the run.
+        cases, validation: of the data set.
+        writer: of the run folder.
+        wish: to stop.
+    """
+
+    def __init__(
+        self,
+        fabric: Any,
+        config: TrainConfig,
+        cases: list[DatasetCase],
+        validation: list[DatasetCase],
+        writer: RunWriter,
+        wish: Wish,
+    ) -> None:
+        self.fabric, self.config, self.writer, self.wish = fabric, config, writer, wish
+        self.cases, self.validation, self.folder = cases, validation, writer.folder
+        self.first, self.world = fabric.global_rank == 0, fabric.world_size
+        self.micro = micro_batch(config.batch, config.micro_batch, self.world)
+        workers = config.data.workers
+        self.workers = default_workers(places()[0]) if workers is None else workers
+        self.side = config.gamma * config.model.encoder.size
+        data = config.data
+        self.source = PairSource(
+            cases,
+            PairSettings(
+                self.side,
+                config.model.encoder.view_size,
+                config.model.window,
+                data.augmentation,
+                config.seed,
+            ),
+            memory_gb=data.memory_gb,
+        )
+        self.kept = Path(data.cache_folder) if data.cache_folder else self.folder.path.parent
+        if data.cache:
+            self.source.folder = self.kept / f"pairs-{self.source.hash()}"
+
+    def go(self, start: Bundle | None, resume: bool) -> str:
+        """Load, train; "finished" or "stopped"."""
+        config = self.config
+        state = _state(self.folder, config, resume, self.writer)
+        if self.first:
+            for made in (self.folder.last.parent, self.folder.samples):
+                made.mkdir(parents=True, exist_ok=True)
+            write_text_whole(self.folder.config_file, to_yaml(config))
+        try:
+            mean = self._mean()
+            validation = together.all_or_none(self._validation)
+        except Cancelled:
+            return "stopped"
+        self._tell_space()
+        trainer = self._trainer(mean, validation, start, state)
+        batches = self._batches(trainer.step)
+        total, micro_batches = trainer.total_steps, config.batch // self.world // self.micro
+        self.writer.set(status="running")
+        self.writer.event(
+            "start",
+            stage=config.stage,
+            step=trainer.step,
+            total_steps=total,
+            total_minutes=config.minutes,
+            device=str(self.fabric.device),
+            parameters=sum(p.numel() for p in trainer.parameters),
+            processes=self.world,
+            batch=config.batch,
+            micro_batch=self.micro,
+            precision=str(self.fabric._precision.precision),
+            workers=self.workers,
+        )
+        try:
+            return trainer.run(batches, micro_batches)
+        finally:
+            self.writer.step = trainer.step
+            trainer.close()
+            batches.close()
+
+    def _tell_space(self) -> None:
+        """Say how much disk the kept pairs will take, and warn where that is not there."""
+        if self.source.folder is None:
+            return
+        views = 4 * self.config.model.encoder.view_size**2
+        whole = self.config.data.cache * (self.side**3 + views) / 1e9
+        there = sum(f.stat().st_size for f in self.source.folder.glob("*.npz")) / 1e9
+        free = shutil.disk_usage(self.kept).free / 1e9
+        text = f"Pairs are kept in {self.source.folder}: up to {whole:.1f} GB"
+        if whole - there > 0.9 * free:
+            text += f", but only {free:.1f} GB are free. Lower data.cache, or set data.cache_folder"
+            self.writer.message(text + ".", "warning")
+        elif whole > 5.0:
+            self.writer.message(text + ".")
+
+    def _alive(self) -> None:
+        self.writer.sign()
+        if self.wish():
+            raise Cancelled("asked to stop before the first step")
+
+    def _mean(self) -> dict[str, torch.Tensor]:
+        """The mean training volume; the first process makes it, all read it."""
+        window, told = self.config.model.window, monotonic()
+        cases = spread(self.cases, self.config.data.mean_cases)
+        path = self.kept / f"mean-{self.source.hash()}-{len(cases)}.pt"
+
+        def tell(done: int, total: int) -> None:
+            nonlocal told
+            self._alive()
+            if monotonic() - told > 5.0:
+                told = monotonic()
+                self.writer.message(f"Mean volume: {done} of {total} training cases")
+
+        def make() -> None:
+            if self.first:
+                mean = mean_volume(cases, self.side, window, path, workers=self.workers, tell=tell)
+                save_atomically(mean, self.folder.last.parent / "mean.pt")
+
+        together.all_or_none(make)
+        return mean_volume(cases, self.side, window, path)
+
+    def _validation(self) -> list[Case]:
+        config, loaded = self.config, []
+        for case in self.validation:
+            loaded.append(
+                load_case(
+                    case,
+                    size=config.model.encoder.size,
+                    gamma=config.gamma,
+                    window=config.model.window,
+                    real=config.validation.real,
+                )
+            )
+            self._alive()
+        return loaded
+
+    def _trainer(
+        self,
+        mean: dict[str, torch.Tensor],
+        validation: list[Case],
+        start: Bundle | None,
+        state: dict[str, Any] | None,
+    ) -> Trainer:
+        config = self.config
+        torch.manual_seed(config.seed)
+        model = Axon(config.model)
+        for part in set(Axon.PARTS) - {*config.parts, *config.needs}:
+            delattr(model, part)
+        if hasattr(model, "encoder"):
+            small = torch.nn.functional.avg_pool3d(mean["mean"], config.gamma)
+            model.encoder.mean.copy_(small)
+        before = self.writer.before.get("networks") or {}
+        origin = fill(model, config, self.folder.path, start)
+        for part in config.needs if state is not None else ():
+            if before.get(part, {}).get("sha256") not in (None, origin[part].get("sha256")):
+                self.writer.message(
+                    f"The network '{part}', which this run builds on, was trained further since "
+                    "the run began.",
+                    "warning",
+                )
+        self.writer.set(networks=origin)
+        if config.checkpointing:
+            recompute_blocks(model)
+        trainer = Trainer(
+            self.fabric,
+            stage_of(config, model),
+            config,
+            total_steps=config.total_steps(len(self.cases)),
+            cases=validation,
+            writer=self.writer,
+            stop_asked=self.wish,
+        )
+        if state is not None:
+            trainer.resume(state)
+        return trainer
+
+    def _batches(self, step: int) -> Batches:
+        config, data = self.config, self.config.data
+        samples = Samples(
+            self.source,
+            seed=config.seed,
+            cache=data.cache,
+            blended=data.blended,
+            real=data.real,
+            single_view=config.loss.single_view,
+            appearance=data.appearance,
+            gamma=config.gamma,
+            fine=config.stage == "sr",
+        )
+        return Batches(
+            samples,
+            step=step,
+            batch=config.batch,
+            micro=self.micro,
+            rank=self.fabric.global_rank,
+            world=self.world,
+            workers=self.workers,
+            pin=self.fabric.device.type == "cuda",
+        )
+
+
+def stage_of(config: TrainConfig, model: Axon) -> Stage:
+    """The trainer of a stage."""
+    from axon_backend.training.coarse import CoarseStage
+    from axon_backend.training.encoder import EncoderStage
+    from axon_backend.training.fine import ControlNetStage, PriorStage
+    from axon_backend.training.sr import SRStage
+
+    kinds: dict[str, type[Stage]] = {
+        "encoder": EncoderStage,
+        "coarse": CoarseStage,
+        "prior": PriorStage,
+        "controlnet": ControlNetStage,
+        "sr": SRStage,
+    }
+    return kinds[config.stage](model, config)
+
+
+def _state(
+    folder: RunFolder, config: TrainConfig, resume: bool, writer: RunWriter
+) -> dict[str, Any] | None:
+    """The checkpoint to go on from, None to begin; settings that changed are told."""
+    if not resume:
+        return None
+    if not folder.last.exists():
+        writer.message("There is no checkpoint yet: the run begins at step 0.", "warning")
+        return None
+    state = load_checkpoint(folder.last)
+    if state["stage"] != config.stage:
+        raise AxonInputError(
+            f"{folder.path} is a run of stage {state['stage']}, not of {config.stage}."
+        )
+    changed = differences(state["config"], as_plain(config))
+    other = [k for k in changed if k.startswith("model.") and not k.startswith("model.sampling.")]
+    if other:
+        old, new = changed[other[0]]
+        raise AxonInputError(
+            f"{folder.path} was started with {other[0]} = {old}, now it is {new}. A run goes on "
+            "with the networks it has: give the same settings, or choose another --run."
+        )
+    told = [f"{k}: {old} -> {new}" for k, (old, new) in changed.items() if k not in FREE]
+    if told:
+        writer.message("Settings changed since this run began: " + "; ".join(told), "warning")
+    return state
