@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
-from AXONReconstructionLib import nodes, reading, registering
+from AXONReconstructionLib import arguments, nodes, reading, registering
 from AXONReconstructionLib.reference import References
 from AXONReconstructionLib.tasks import Tasks
 
@@ -150,6 +150,7 @@ class CaseLogic(ScriptedLoadableModuleLogic):
                 the picture is there.
         """
         view = reading.viewName(view)
+        arguments.wholeNumber(size, "size", 16)
         reference = self._references.of(ctNode, bundle)
 
         def work(job):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from AXONReconstructionLib import reconstructing
+from AXONReconstructionLib import arguments, reconstructing
 from AXONReconstructionLib.case_logic import CaseLogic
 
 if TYPE_CHECKING:
@@ -90,10 +90,10 @@ class AXONReconstructionLogic(CaseLogic):
             pose,
             parameterNode,
             bundle=bundle,
-            stages=tuple(stages),
-            steps=steps,
-            seed=seed,
-            samples=samples,
+            stages=arguments.stageNames(stages),
+            steps=arguments.stepCounts(steps),
+            seed=arguments.wholeNumber(seed, "seed", 0),
+            samples=arguments.wholeNumber(samples, "samples", 1),
             device=device,
             register=register,
             placements=accepted or None,

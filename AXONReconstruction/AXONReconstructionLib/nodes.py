@@ -12,7 +12,7 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from AXONReconstructionLib import backend
+from AXONReconstructionLib import arguments, backend
 from AXONReconstructionLib.volumes import (
     LPS_TO_RAS,
     fill,
@@ -74,7 +74,7 @@ def radiographOf(node, view=None, invert=None):
     Raises:
         AxonInputError: the volume is not flat, or is no X-ray.
     """
-    if node.GetAttribute("AXON.View"):
+    if arguments.volumeNode(node, "An X-ray").GetAttribute("AXON.View"):
         known = node.GetAttribute("AXON.PixelSizeKnown") == "true"
         return backend.load("imaging.radiograph").Radiograph(
             np.array(slicer.util.arrayFromVolume(node)[0], np.float32),

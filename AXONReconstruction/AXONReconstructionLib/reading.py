@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from numbers import Real
 from typing import get_args
 
 import slicer
 from slicer.i18n import tr as _
 
-from AXONReconstructionLib import backend, nodes
+from AXONReconstructionLib import arguments, backend, nodes
 from AXONReconstructionLib.results import RadiographDescription
 from AXONReconstructionLib.volumes import greyWindow, ijkToWorld, setAttributes, setWindow
 
@@ -102,7 +103,7 @@ def requireOwn(node):
     Raises:
         AxonInputError: AXON did not make the node.
     """
-    if node is not None and not node.GetAttribute("AXON.View"):
+    if not arguments.volumeNode(node, "An X-ray").GetAttribute("AXON.View"):
         raise backend.load("errors").AxonInputError(
             _(
                 "{name} is a volume of the scene that AXON has not prepared as an X-ray yet. "
@@ -138,13 +139,13 @@ def _corrected(radiograph, view, pixelMm, invert, flip):
 
 def _pixelSize(value):
     """One number or (row, column) in millimetres -> (row, column), or None."""
-    if value is None or (isinstance(value, int | float) and value == 0):
+    if value is None or (isinstance(value, Real) and value == 0):
         return value  # 0: not known
     try:
-        row, column = value
-    except TypeError:
-        row = column = value
-    return float(row), float(column)
+        row, column = (value, value) if isinstance(value, Real) else value
+        return float(row), float(column)
+    except (TypeError, ValueError):
+        raise TypeError(f"pixelSizeMm is one number or (row, column), got {value!r}") from None
 
 
 def _fileTitle(path):

@@ -42,13 +42,6 @@ class Stopwatch:
         return max(0.0, (now - self._began) / step * (total - step))
 
 
-def _counts(steps):
-    """Steps by stage, without the zeros that stand for the bundle's own."""
-    if isinstance(steps, dict):
-        return {stage: count for stage, count in steps.items() if count} or None
-    return steps
-
-
 def reconstruct(
     tasks,
     reference,
@@ -98,7 +91,7 @@ def reconstruct(
                 lateral,
                 ct=None if reference is None else reference.ct,
                 bundle=model,
-                steps=_counts(steps),
+                steps=steps,
                 pose=pose,
                 progress=progress,
                 stage_done=stageDone,

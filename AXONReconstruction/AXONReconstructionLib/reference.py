@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from AXONReconstructionLib import backend, nodes
+from AXONReconstructionLib import arguments, backend, nodes
 from AXONReconstructionLib.volumes import ijkToWorld
 
 
@@ -72,6 +72,7 @@ class References:
         if ctNode is None:
             key, slot = str(bundle or ""), "atlas"
         else:
+            arguments.volumeNode(ctNode, "ctNode")
             image = ctNode.GetImageData()
             place = ijkToWorld(ctNode).tobytes()
             key = (ctNode.GetID(), image.GetMTime() if image is not None else 0, place)

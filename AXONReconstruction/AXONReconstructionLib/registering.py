@@ -6,7 +6,7 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from AXONReconstructionLib import backend, nodes
+from AXONReconstructionLib import arguments, backend, nodes
 from AXONReconstructionLib.reading import requireOwn
 from AXONReconstructionLib.results import RegistrationResult, RegistrationResults
 from AXONReconstructionLib.volumes import ijkToWorld
@@ -134,6 +134,8 @@ def registerByLandmarks(tasks, reference, xrayNode, xrayLandmarks, drrLandmarks,
     requireOwn(xrayNode)
     xray = nodes.radiographOf(xrayNode)
     place = ijkToWorld(xrayNode)
+    for points, name in ((xrayLandmarks, "xrayLandmarks"), (drrLandmarks, "drrLandmarks")):
+        arguments.markupsNode(points, name)
     onPicture = slicer.util.arrayFromMarkupsControlPoints(xrayLandmarks, world=True)
     onView = slicer.util.arrayFromMarkupsControlPoints(drrLandmarks, world=True)
     if len(onPicture) != len(onView):

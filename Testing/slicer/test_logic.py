@@ -309,9 +309,36 @@ def test_a_pose_is_found_with_the_ct(logic, ct, frontal):
     [
         lambda logic, xray: logic.loadRadiograph(None),
         lambda logic, xray: logic.reconstruct(xray, steps=5),
+        lambda logic, xray: logic.reconstruct(xray, steps={"coarse": "3"}),
+        lambda logic, xray: logic.reconstruct(xray, seed=1.5),
+        lambda logic, xray: logic.reconstruct(xray, samples="2"),
+        lambda logic, xray: logic.reconstruct("an X-ray"),
+        lambda logic, xray: logic.reconstruct(xray, ctNode=3),
+        lambda logic, xray: logic.register("an X-ray"),
+        lambda logic, xray: logic.registerByLandmarks(xray, None, None),
+        lambda logic, xray: logic.renderDRR(size="large"),
+        lambda logic, xray: logic.loadRadiograph(xray, pixelSizeMm=(1, 2, 3)),
+        lambda logic, xray: logic.assess(None),
         lambda logic, xray: logic.metrics(None),
     ],
 )
 def test_a_wrong_kind_of_argument_is_named(logic, frontal, call):
     with pytest.raises(TypeError, match="got"):
         call(logic, frontal)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"seed": -1}, "seed is a whole number from 0"),
+        ({"seed": 2**64}, "seed is a whole number from 0"),
+        ({"samples": 0}, "samples is a whole number from 1"),
+        ({"steps": {"final": 3}}, "the stages are coarse, fine, sr"),
+        ({"stages": "sr"}, "stages sr cannot be run"),
+    ],
+)
+def test_a_value_out_of_range_is_named(logic, frontal, wrong, words):
+    from axon_backend.errors import AxonInputError
+
+    with pytest.raises(AxonInputError, match=words):
+        logic.reconstruct(frontal, register=False, **wrong)
