@@ -23,9 +23,9 @@ from axon_backend.physics.pose import Pose
 from axon_backend.registration.place import place_view
 
 
-def make(data: Path, splits: tuple[str, ...], each: int, seed: int, cache: Path | None):
+def make(files: list[Path], each: int, seed: int, cache: Path | None):
     """(patient, view, picture, true placement) one after the other; kept in ``cache``."""
-    for number, path in enumerate(cases.patients(data, splits)):
+    for path in files:
         patient = cases.Patient.read(path)
         for side, view in enumerate((View.pa, View.lateral_left)):
             extent = Pose().geometry(patient.frame, view).extent_mm
@@ -35,7 +35,7 @@ def make(data: Path, splits: tuple[str, ...], each: int, seed: int, cache: Path 
                     with np.load(kept) as file:
                         yield patient, view, file["picture"], file["matrix"]
                     continue
-                rng = np.random.default_rng([seed, number, side, k])
+                rng = np.random.default_rng([seed, *patient.name.encode(), side, k])
                 matrix = cases.random_similarity(rng)
                 picture = cases.random_film(patient, view, Pose(), matrix, rng)
                 true = cases.placement(matrix, extent)
@@ -64,6 +64,7 @@ def main() -> None:
     ask.add_argument("--data", type=Path, required=True)
     ask.add_argument("--out", type=Path, required=True)
     ask.add_argument("--splits", default="train,validation")
+    ask.add_argument("--every", type=int, default=1, help="every n-th patient only")
     ask.add_argument("--each", type=int, default=3)
     ask.add_argument("--seed", type=int, default=0)
     ask.add_argument("--cache", type=Path)
@@ -71,9 +72,8 @@ def main() -> None:
     chosen = ask.parse_args()
     torch.set_num_threads(1)
     rows, errors, seconds = [], [], []
-    films = make(
-        chosen.data, tuple(chosen.splits.split(",")), chosen.each, chosen.seed, chosen.cache
-    )
+    files = cases.patients(chosen.data, tuple(chosen.splits.split(",")), chosen.every)
+    films = make(files, chosen.each, chosen.seed, chosen.cache)
     for patient, view, picture, true in films:
         extent = Pose().geometry(patient.frame, view).extent_mm
         began, cpu = time.perf_counter(), time.process_time()

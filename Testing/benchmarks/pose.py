@@ -38,12 +38,12 @@ def random_pose(rng: np.random.Generator) -> Pose:
     return Pose(tuple(turn), tuple(shift))
 
 
-def make(data: Path, splits: tuple[str, ...], each: int, seed: int, cache: Path | None):
+def make(files: list[Path], each: int, seed: int, cache: Path | None):
     """(patient, true pose, {role: placed view}) one after the other; films kept in ``cache``."""
-    for number, path in enumerate(cases.patients(data, splits)):
+    for path in files:
         patient = cases.Patient.read(path)
         for k in range(each):
-            rng = np.random.default_rng([seed, number, k, 6])
+            rng = np.random.default_rng([seed, *patient.name.encode(), k, 6])
             pose = random_pose(rng)
             placed = {}
             for role, view in VIEWS.items():
@@ -51,7 +51,7 @@ def make(data: Path, splits: tuple[str, ...], each: int, seed: int, cache: Path 
                 if kept is not None and kept.is_file():
                     film = np.load(kept)
                 else:
-                    own = np.random.default_rng([seed, number, k, 7 + view.is_frontal])
+                    own = np.random.default_rng([seed, *patient.name.encode(), k, 7 + view.is_frontal])
                     film = cases.random_film(patient, view, pose, np.eye(3), own)
                     if kept is not None:
                         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -83,16 +83,15 @@ def main() -> None:
     ask.add_argument("--data", type=Path, required=True)
     ask.add_argument("--out", type=Path, required=True)
     ask.add_argument("--splits", default="train,validation")
+    ask.add_argument("--every", type=int, default=1, help="every n-th patient only")
     ask.add_argument("--each", type=int, default=2)
     ask.add_argument("--seed", type=int, default=0)
     ask.add_argument("--cache", type=Path)
     chosen = ask.parse_args()
     torch.set_num_threads(1)
     rows: dict[str, list[dict]] = {"two views": [], "one view": []}
-    splits = tuple(chosen.splits.split(","))
-    for patient, true, placed in make(
-        chosen.data, splits, chosen.each, chosen.seed, chosen.cache
-    ):
+    files = cases.patients(chosen.data, tuple(chosen.splits.split(",")), chosen.every)
+    for patient, true, placed in make(files, chosen.each, chosen.seed, chosen.cache):
         for name, roles in (("two views", ("frontal", "lateral")), ("one view", ("frontal",))):
             began, cpu = time.perf_counter(), time.process_time()
             found = register_pose({r: placed[r] for r in roles}, patient.ct, patient.frame)

@@ -48,26 +48,27 @@ def main() -> None:
     ask.add_argument("--data", type=Path, required=True)
     ask.add_argument("--out", type=Path, required=True)
     ask.add_argument("--splits", default="train,validation")
+    ask.add_argument("--every", type=int, default=1, help="every n-th patient only")
     ask.add_argument("--each", type=int, default=2)
     ask.add_argument("--seed", type=int, default=0)
     ask.add_argument("--cache", type=Path)
     chosen = ask.parse_args()
     torch.set_num_threads(1)
-    splits = tuple(chosen.splits.split(","))
+    files = cases.patients(chosen.data, tuple(chosen.splits.split(",")), chosen.every)
     references: dict[tuple[str, str], _Reference] = {}
     turned: dict[tuple[str, str], _Reference] = {}
-    for number, path in enumerate(cases.patients(chosen.data, splits)):
+    for number, path in enumerate(files):
         patient = cases.Patient.read(path)
         rng = np.random.default_rng([chosen.seed, number, 99])
         tilt = rng.permutation([15.0, 7.0, 0.0]) * rng.choice([-1, 1], 3)
         for view in OTHER_VIEW:
             key = patient.name, view.value
             given = (patient.ct, patient.frame, view)
-            references[key] = _Reference.of_ct(*given, None, 512)
-            turned[key] = _Reference.of_ct(*given, Pose(tuple(tilt.tolist())), 512)
+            references[key] = _Reference.of_ct(*given, None, WORKING_SIZE)
+            turned[key] = _Reference.of_ct(*given, Pose(tuple(tilt.tolist())), WORKING_SIZE)
     names = list(dict.fromkeys(name for name, _ in references))
     rows = []
-    films = make(chosen.data, splits, chosen.each, chosen.seed, chosen.cache)
+    films = make(files, chosen.each, chosen.seed, chosen.cache)
     for count, (patient, view, picture, true) in enumerate(films):
         own = references[patient.name, view.value]
         at = names.index(patient.name)

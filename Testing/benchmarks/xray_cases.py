@@ -8,7 +8,6 @@ with collimation and lead letters.
 from __future__ import annotations
 
 import csv
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from axon_backend.training.appearance import AppearanceAugmentation, alter
 
 # A detector of 43 cm behind the patient, on the plane through the chest's middle.
 FIELD_MM = 400.0
-SIZE = 480
+SIZE = 384
 # Half ranges of a film that lies badly: degrees, parts of the size, mm.
 MOST_TURN, MOST_SCALE, MOST_SHIFT = 10.0, 0.15, 40.0
 # Collimation and letters hide what registration would see; a wrong film would spoil the truth.
@@ -64,12 +63,13 @@ class Patient:
         return CTVolume(small, spacing, origin, self.ct.source)
 
 
-def patients(data: Path, splits: tuple[str, ...]) -> list[Path]:
-    """The CT files of some splits of a folder with a CATALOGUE.md (name, split in its table)."""
+def patients(data: Path, splits: tuple[str, ...], every: int = 1) -> list[Path]:
+    """The CT files of some splits of a folder with a CATALOGUE.md (name, split in its table);
+    every n-th."""
     rows = csv.reader((data / "CATALOGUE.md").read_text("utf-8").splitlines(), delimiter="|")
     named = [(r[1].strip(), r[2].strip()) for r in rows if len(r) > 6]
     files = [data / "ct" / f"{name}.nii.gz" for name, split in named if split in splits]
-    return [f for f in files if f.is_file() and re.match(r"\w", f.name)]
+    return [f for f in files if f.is_file()][::every]
 
 
 def random_film(

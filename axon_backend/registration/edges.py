@@ -18,13 +18,11 @@ import torch.nn.functional as F
 from scipy import ndimage
 
 from axon_backend.errors import Cancelled
-from axon_backend.registration.similarity import local_contrast, ncc
+from axon_backend.registration.similarity import border_agreement, local_contrast
 
 # One unit of each parameter moves the field's edge by about half a per cent of its width: turn
 # (radians), size, shift right, shift down; then width against height, and shear.
 UNITS = (0.01, 0.01, 0.005, 0.005, 0.01, 0.01)
-# Slopes are held below this many times their root mean square.
-LIMIT = 1.5
 FREE = {"similarity": 4, "affine": 6}
 
 
@@ -149,16 +147,7 @@ class _Comparison:
             seen = F.grid_sample(self.shown, grid[None, ..., :2], align_corners=False)[0, 0]
             weight = (seen > 0.99).float()
         a, b = local_contrast(moved, weight), local_contrast(self.fixed, weight)
-        down, across = weight[1:] * weight[:-1], weight[:, 1:] * weight[:, :-1]
-        rows = ncc(_limited(a.diff(dim=0), down), _limited(b.diff(dim=0), down), down)
-        columns = ncc(_limited(a.diff(dim=1), across), _limited(b.diff(dim=1), across), across)
-        return 0.5 * (rows + columns)
-
-
-def _limited(slope: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Slopes far above the usual count as if they were smaller: letters, wires and the like."""
-    usual = ((slope * slope * weight).sum() / weight.sum().clamp_min(1)).sqrt().clamp_min(1e-6)
-    return torch.tanh(slope / (LIMIT * usual))
+        return border_agreement(a, b, weight)
 
 
 def _climb(

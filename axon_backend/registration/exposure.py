@@ -11,7 +11,7 @@ from axon_backend.physics.drr import project_rays
 from axon_backend.physics.pose import Pose
 from axon_backend.physics.reduced import UNSHARED_PIXELS, AttenuationGrid
 from axon_backend.registration.place import PlacedView
-from axon_backend.registration.similarity import agreement, local_contrast
+from axon_backend.registration.similarity import agreement, border_agreement, local_contrast
 
 # The CT's upper and lower ends count less and less over this many mm, because the X-ray shows
 # more of the patient there.
@@ -53,6 +53,7 @@ class Exposure:
         frame: poses turn about its centre.
         sid_mm: distance of the tube.
         size: side of the pictures compared.
+        borders: compare borders only, which is more exact and needs a start close by.
     """
 
     def __init__(
@@ -62,12 +63,14 @@ class Exposure:
         frame: ThoraxFrame,
         sid_mm: float,
         size: int,
+        borders: bool = False,
     ) -> None:
         def tensor(values: object) -> torch.Tensor:
             return torch.as_tensor(np.asarray(values, np.float32), device=grid.mu.device)
 
         geometry = Pose(sid_mm=sid_mm).geometry(frame, placed.view)
         self.extent_mm = geometry.extent_mm
+        self.measure = border_agreement if borders else agreement
         self.grid, self.axis = grid, int(np.argmax(np.abs(geometry.ray)))
         self.origin, self.spacing = tensor(grid.origin_mm), tensor(grid.spacing_mm)
         self.centre = tensor(frame.center_mm)
@@ -106,5 +109,5 @@ class Exposure:
         weight = self.weight * inside
         covered = weight.sum() / self.weight.sum().clamp_min(1)
         fixed = local_contrast(self.picture, weight)
-        score = agreement(local_contrast(drr, weight), fixed, weight)
+        score = self.measure(local_contrast(drr, weight), fixed, weight)
         return score * (0.5 + 0.5 * covered)  # what is left out counts against the pose

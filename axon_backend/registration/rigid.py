@@ -43,16 +43,23 @@ MOST_TURN_DEG, MOST_SHIFT_MM = 30.0, 100.0
 @dataclass(frozen=True)
 class Level:
     """One resolution of the search: picture side, voxels along the volume's longest side, how
-    many of the best poses so far are followed, for how many steps, with what first step (units)."""
+    many of the best poses so far are followed, for how many steps, with what first step (units);
+    whether borders alone are compared."""
 
     pixels: int
     voxels: int
     follow: int
     steps: int
     rate: float
+    borders: bool = False
 
 
-LEVELS = (Level(48, 64, 4, 30, 1.0), Level(96, 64, 2, 20, 0.4), Level(160, 96, 1, 20, 0.15))
+LEVELS = (
+    Level(48, 64, 4, 30, 1.0),
+    Level(96, 64, 2, 20, 0.4),
+    Level(160, 96, 1, 15, 0.15),
+    Level(192, 128, 1, 15, 0.1, borders=True),
+)
 
 
 @dataclass(frozen=True)
@@ -142,7 +149,9 @@ def register_pose(
 
     def agreement_at(level: Level) -> _Agreement:
         exposures = {
-            role: Exposure(view, grids[level.voxels], frame, start.sid_mm, level.pixels)
+            role: Exposure(
+                view, grids[level.voxels], frame, start.sid_mm, level.pixels, level.borders
+            )
             for role, view in placed.items()
         }
 
