@@ -45,7 +45,9 @@ def agreementLine(record: dict) -> str:
 
 def warnings(record: dict) -> list[str]:
     """What the user must bear in mind, one sentence each."""
+    told = set(record.get("warnings", ()))
     found = [_sentence(text) for text in record.get("warnings", ())]
+    computed = set()
     names = {"frontal": _("frontal"), "lateral": _("lateral")}
     for view in record.get("registration", ()):
         if view.get("verdict") == "poor":
@@ -55,9 +57,17 @@ def warnings(record: dict) -> list[str]:
                     "before you trust this volume."
                 ).format(role=names[view["role"]], reference=_reference(record))
             )
-        found += [_sentence(text) for text in view.get("warnings", ())]
+        if view.get("verdict") == "rendered in place":
+            computed.add(view["role"])
+        found += [
+            _sentence(text)
+            for text in view.get("warnings", ())
+            if f"{view['role']}: {text}" not in told  # the record's own list has them by role
+        ]
     for item in record.get("inputs", ()):
-        if item.get("role") in names and item.get("pixel_mm") is None and "pixel_mm" in item:
+        if item.get("role") not in names or item["role"] in computed:
+            continue
+        if item.get("pixel_mm") is None and "pixel_mm" in item:
             found.append(
                 _(
                     "The {role} X-ray's pixel size is not known: lengths and volumes in the result "

@@ -76,3 +76,25 @@ def test_warnings_are_sentences_without_repetition(lib):
     assert "lateral X-ray does not fit well onto the CT" in poor
     assert "frontal X-ray's pixel size is not known" in pixel
     assert "frontal X-ray (agreement 0.31)" in low
+
+
+def test_a_view_computed_from_the_ct_lacks_no_pixel_size(lib):
+    from AXONReconstructionLib import result_words
+
+    record = {
+        "warnings": ["lateral: the X-ray was taken as already in place"],
+        "registration": [
+            {"role": "frontal", "verdict": "rendered in place", "warnings": []},
+            {
+                "role": "lateral",
+                "verdict": "not registered",
+                "warnings": ["the X-ray was taken as already in place"],
+            },
+        ],
+        "inputs": [
+            {"role": "frontal", "pixel_mm": None},
+            {"role": "lateral", "pixel_mm": [0.2, 0.2]},
+            {"role": "ct"},
+        ],
+    }
+    assert result_words.warnings(record) == ["Lateral: the X-ray was taken as already in place."]
