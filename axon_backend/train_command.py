@@ -82,9 +82,12 @@ def train(chosen: argparse.Namespace) -> int:
     for name, value in (("--data", chosen.data), ("--run", chosen.folder)):
         if value is None:
             raise AxonInputError(f"{name} is missing; `axon train --help` says what it is.")
-    if chosen.detach:
-        return _detach(Path(chosen.folder))
+    from axon_backend.training.run import ready
     from axon_backend.training.run import train as run
+
+    if chosen.detach:
+        ready(config, Path(chosen.data), Path(chosen.folder), chosen.resume)
+        return _detach(Path(chosen.folder))
 
     status = run(
         config,

@@ -11,7 +11,7 @@ import torch
 
 from axon_backend import DISCLAIMER
 from axon_backend.bundle import Bundle
-from axon_backend.cohort.dataset import Dataset
+from axon_backend.cohort.dataset import Dataset, DatasetCase
 from axon_backend.errors import AxonInputError
 from axon_backend.training import together
 from axon_backend.training.assembly import Assembly
@@ -25,6 +25,29 @@ from axon_backend.training.processes import launch
 from axon_backend.training.run_folder import ACTIVE, RunFolder
 from axon_backend.training.source import data_hash
 from axon_backend.training.wish import Wish
+
+
+def ready(
+    config: TrainConfig, data: Path, run: Path, resume: bool
+) -> tuple[list[DatasetCase], list[DatasetCase]]:
+    """The training and validation cases, once it is clear that the run may begin in its folder.
+
+    Raises:
+        AxonInputError: the data cannot be used, or the folder is another run's.
+    """
+    folder = RunFolder(run.resolve())
+    cases = cases_of(Dataset.read(data), config)
+    if folder.exists() and not resume:
+        if folder.status() in ACTIVE:
+            raise AxonInputError(
+                f"{run} is being trained by process {folder.state().get('pid')} on "
+                f"{folder.state().get('host')}. Choose another --run, or stop that one first."
+            )
+        raise AxonInputError(
+            f"{run} holds a run of stage {folder.state().get('stage')} already (status "
+            f"{folder.status()}). Go on with it by --resume, or choose another --run."
+        )
+    return cases
 
 
 def train(
@@ -54,18 +77,7 @@ def train(
         FloatingPointError: the loss is not a number.
     """
     folder = RunFolder(run.resolve())
-    dataset = Dataset.read(data)
-    cases, validation = cases_of(dataset, config)
-    if folder.exists() and not resume:
-        if folder.status() in ACTIVE:
-            raise AxonInputError(
-                f"{run} is being trained by process {folder.state().get('pid')} on "
-                f"{folder.state().get('host')}. Choose another --run, or stop that one first."
-            )
-        raise AxonInputError(
-            f"{run} holds a run of stage {folder.state().get('stage')} already (status "
-            f"{folder.status()}). Go on with it by --resume, or choose another --run."
-        )
+    cases, validation = ready(config, data, run, resume)
     if config.threads:
         torch.set_num_threads(config.threads)
     fabric = launch(device, config.precision, config.model)

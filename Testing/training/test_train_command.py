@@ -1,0 +1,79 @@
+"""``axon train`` and ``axon bundle export`` as they are typed."""
+
+import json
+import time
+
+import pytest
+import yaml
+from training_tiny import TINY
+
+from axon_backend.cli import main
+from axon_backend.training.run_folder import RunFolder
+
+
+@pytest.fixture
+def config(tmp_path):
+    file = tmp_path / "tiny.yaml"
+    file.write_text(yaml.safe_dump(TINY))
+    return str(file)
+
+
+def test_show_prints_what_a_run_would_use(capsys):
+    assert main(["train", "sr", "--preset", "paper", "--set", "synthesised=0", "--show"]) == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["optimiser"]["rate"] == 2e-4 and shown["loss"]["synthesised"] == 0
+    assert shown["stage"] == "sr" and shown["preset"] == "paper"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--set", "jont=1"], "Did you mean loss.joint"),
+        (["--data", "none.json"], "--run is missing"),
+        (["--data", "none.json", "--run", "r"], "none.json does not exist"),
+        (["--start", "no-such-model"], "no-such-model"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_and_exit_code_2(words, says, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "coarse", *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and says in err and err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_speaks_in_json_and_goes_on(data, config, tmp_path, capsys):
+    words = ["train", "encoder", "--data", str(data), "--run", str(tmp_path / "run")]
+    words += ["--config", config, "--device", "cpu", "--json"]
+    assert main([*words, "--steps", "2"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    folder = RunFolder(tmp_path / "run")
+    assert lines == folder.events()[0] and lines[-1]["status"] == "finished"
+    assert folder.state()["command"][1:4] == ["-m", "axon_backend", folder.state()["command"][3]]
+    assert yaml.safe_load(folder.config_file.read_text())["steps"] == 2
+    assert main([*words, "--steps", "3"]) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert main([*words, "--steps", "3", "--resume"]) == 0
+    assert folder.events()[0][-1]["step"] == 3
+
+
+@pytest.mark.slow
+def test_a_detached_run_lives_by_itself_and_stops_when_asked(data, config, tmp_path):
+    import subprocess
+    import sys
+
+    words = [sys.executable, "-m", "axon_backend", "train", "encoder", "--data", str(data)]
+    words += ["--run", str(tmp_path / "run"), "--config", config, "--minutes", "9", "--detach"]
+    out = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    assert "trains in" in out
+    folder = RunFolder(tmp_path / "run")
+    deadline = time.monotonic() + 120
+    while not any(e["event"] == "step" for e in folder.events()[0]):
+        assert time.monotonic() < deadline, folder.log_file.read_text()
+        time.sleep(0.1)
+    assert folder.is_alive()
+    folder.request_stop()
+    while folder.status() != "stopped":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert folder.last.is_file()
