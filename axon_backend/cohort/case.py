@@ -114,8 +114,9 @@ class _Made:
             strip = registration_strip(found, (width, self.frame.size_mm[2]))
             (folder / f"{found.role}.jpg").write_bytes(strip)
             quality, registration = found.quality, found.placed.registration
-            path = os.path.relpath(found.xray.file, task.root)
-            source = found.xray.words if private is not None else f"{found.xray.words}: {path}"
+            source, path = found.xray.words, os.path.relpath(found.xray.file, task.root)
+            if private is None:
+                source = path if Path(path).name == source else f"{source}: {path}"
             entries.append({
                 "role": found.role, "view": found.placed.view.value.upper(), "kind": "real",
                 "file": name, "matrix": registration.matrix.tolist(),

@@ -48,7 +48,8 @@ def assign(
         total = _share(PAPER, split, len(pool))
         of_two = min(_share(PAPER_BIPLANAR, split, len(two)), total)
         of_two = max(of_two, total - len(one))
-        for members, count in ((two, of_two), (one, total - of_two)):
+        # Last the whole pool: patients of one kind may all have their split already.
+        for members, count in ((two, of_two), (one, total - of_two), (pool, total)):
             have = sum(splits.get(p.id) == split for p in members)
             free = sorted((p.id for p in members if p.id not in splits), key=_draw(seed))
             for name in free[: max(0, count - have)]:
