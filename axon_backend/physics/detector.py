@@ -55,23 +55,25 @@ class Detector:
 def blurred(
     picture: torch.Tensor,
     pixel_mm: tuple[float, float],
-    detector: Detector,
-    magnification: float = 1.125,
+    *,
+    mtf50_per_mm: float | None = None,
+    shadow_mm: float | None = None,
 ) -> torch.Tensor:
-    """(H, W) seen through the MTFs of scintillator, pixel aperture and focal spot.
+    """(H, W) seen through one or both kinds of blur; the mean is kept, edges are mirrored.
 
     Args:
         picture: any unit.
         pixel_mm: (row, column) at the detector.
-        magnification: SID / SOD. The focal spot's shadow is ``spot (M - 1)`` at the detector for
-            what stands at the isocentre.
-
-    The mean is kept; edges are mirrored.
+        mtf50_per_mm: of the scintillator, which blurs the quantum noise too. None: without.
+        shadow_mm: side of the focal spot's shadow on the detector, ``spot (M - 1)`` for what
+            stands at the isocentre. With it goes the mean over the pixel's own area, since a
+            rendered picture samples points; neither blurs noise. None: without.
     """
     height, width = picture.shape
     # As far as the blur reaches: ten e-folding lengths of the Lorentzian's point spread.
+    far = (shadow_mm or 0.0) if mtf50_per_mm is None else 10 / (2 * np.pi * mtf50_per_mm)
     pad = [
-        min(n - 1, int(np.ceil(10 / (2 * np.pi * detector.mtf50_per_mm * mm))) + 1)
+        min(n - 1, int(np.ceil(far / mm)) + 2)
         for n, mm in zip((height, width), pixel_mm, strict=True)
     ]
     sides = (pad[1], pad[1], pad[0], pad[0])
@@ -79,9 +81,11 @@ def blurred(
     kind = {"dtype": picture.dtype, "device": picture.device}
     fy = torch.fft.fftfreq(wide.shape[0], pixel_mm[0], **kind)[:, None]
     fx = torch.fft.rfftfreq(wide.shape[1], pixel_mm[1], **kind)[None, :]
-    mtf = 1 / (1 + (fx**2 + fy**2) / detector.mtf50_per_mm**2)
-    shadow = detector.focal_spot_mm * (magnification - 1)
-    for frequency, mm in ((fy, pixel_mm[0]), (fx, pixel_mm[1])):
-        mtf = mtf * torch.sinc(frequency * mm) * torch.sinc(frequency * shadow)
+    mtf = torch.ones((), **kind)
+    if mtf50_per_mm is not None:
+        mtf = 1 / (1 + (fx**2 + fy**2) / mtf50_per_mm**2)
+    if shadow_mm is not None:
+        for frequency, mm in ((fy, pixel_mm[0]), (fx, pixel_mm[1])):
+            mtf = mtf * torch.sinc(frequency * mm) * torch.sinc(frequency * shadow_mm)
     seen = torch.fft.irfft2(torch.fft.rfft2(wide) * mtf, s=wide.shape)
     return seen[pad[0] : pad[0] + height, pad[1] : pad[1] + width]

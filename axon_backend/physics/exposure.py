@@ -253,7 +253,8 @@ def _expose_one(
 
     tp = settings.grid.primary(settings.tube.spectrum().filtered("water", 150.0))
     ts = settings.grid.scatter(inside_kev - _LOST_KEV)
-    signal = tp * primary + ts * scatter
+    shadow = settings.detector.focal_spot_mm * (geometry.magnification - 1)
+    signal = tp * blurred(primary, pixel_mm, shadow_mm=shadow) + ts * scatter
     per_mas = beam.counted * (1000.0 / geometry.sid_mm) ** 2 * area
     if settings.mas is None:
         counted = settings.exposure_index / 100 * _counted_per_microgray(settings.detector) * area
@@ -274,7 +275,7 @@ def _expose_one(
             counts = (signal**2 / variance.clamp_min(1e-20)).detach()
             drawn = torch.poisson(counts.cpu().float(), generator=generator).to(signal)
             signal = signal * drawn / counts.clamp_min(1e-6)
-    signal = blurred(signal, pixel_mm, settings.detector, geometry.magnification)
+    signal = blurred(signal, pixel_mm, mtf50_per_mm=settings.detector.mtf50_per_mm)
     if settings.noise != "none" and settings.detector.electronic_quanta > 0:
         read_out = settings.detector.electronic_quanta * np.sqrt(area) / NATIVE_PIXEL_MM
         signal = signal + normal() * (read_out / quanta)

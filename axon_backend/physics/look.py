@@ -9,6 +9,7 @@ Everything is differentiable.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -25,7 +26,8 @@ class Look:
         low, high: quantiles of the picture inside the body that become black and white.
         detail: exponent on the strength of detail, 1 leaves it, 0.6 to 0.8 is usual, lower is
             more processed.
-        latitude: factor on the coarsest layer, below 1 brings lung and mediastinum together.
+        latitude: factor on what is larger than about a twentieth of the picture; below 1 brings
+            lung and mediastinum together.
         local: 0 to 1, how far local contrast is made equal everywhere.
         steepness: of the S-curve at its middle, 1 is a straight line.
         middle: the grey of the S-curve's middle, 0 to 1.
@@ -149,7 +151,8 @@ def _multi_scale(x: torch.Tensor, exponent: float, latitude: float) -> torch.Ten
     for layer in reversed(details):
         x = F.interpolate(x, size=layer.shape[-2:], mode="bilinear", align_corners=False)
         strength = (layer**2 + _LEAST_CONTRAST**2).sqrt()
-        x = x + layer * (strength / 0.15) ** (exponent - 1)
+        coarse = min(max((7 - math.log2(min(layer.shape[-2:]))) / 3, 0.0), 1.0)  # 16: 1, 128: 0
+        x = x + latitude**coarse * layer * (strength / 0.15) ** (exponent - 1)
     return x
 
 
