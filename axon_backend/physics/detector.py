@@ -81,7 +81,7 @@ def blurred(
     kind = {"dtype": picture.dtype, "device": picture.device}
     fy = torch.fft.fftfreq(wide.shape[0], pixel_mm[0], **kind)[:, None]
     fx = torch.fft.rfftfreq(wide.shape[1], pixel_mm[1], **kind)[None, :]
-    mtf = torch.ones((), **kind)
+    mtf = torch.ones_like(fx)
     if mtf50_per_mm is not None:
         mtf = 1 / (1 + (fx**2 + fy**2) / mtf50_per_mm**2)
     if shadow_mm is not None:
