@@ -261,3 +261,27 @@ def test_scrubbing_leaves_no_name():
     private = ("LIDC-IDRI-0001", "/data/LIDC-IDRI-0001/1-01.dcm", "1-01.dcm")
     text = "1-01.DCM of lidc-idri-0001: series 2 'Smith, John' (12 slices)"
     assert scrubbed(text, private) == "(name) of (name): series 2 '(name)' (12 slices)"
+
+
+def test_an_anonymous_data_set_names_nobody(tree, tmp_path, small, one_thread):
+    from dataclasses import replace
+
+    for name in ("SECRET-1", "SECRET-2"):
+        tree.ct(name, f"{name}/s", words="SECRET words")
+    tree.ct("SECRET-3", "SECRET-3/s", slices=slice(0, 30), words="SECRET words")
+    cut = tree.ct("SECRET-4", "SECRET-4/s")[5]
+    cut.rename(cut.with_name("SECRET.dcm")).write_bytes(
+        cut.with_name("SECRET.dcm").read_bytes()[:3000]
+    )
+    tree.xray("SECRET-1", "SECRET-1/x.dcm", BodyPartExamined="HAND")
+    out = tmp_path / "data"
+    settings = replace(small, anonymise=True)
+    summary = prepare(tree.root, out, settings, workers=0)
+    assert summary.fates == {"done": 2, "skipped": 2}
+    for path in out.rglob("*"):
+        if "private" not in path.parts[-2:]:
+            assert "SECRET" not in path.name
+            assert not path.is_file() or b"SECRET" not in path.read_bytes(), path
+    assert sorted(p.name for p in (out / "cases").iterdir()) == [f"P{n:04d}" for n in range(1, 5)]
+    with pytest.raises(AxonInputError, match="must not be mixed"):
+        prepare(tree.root, out, small, workers=0)
