@@ -121,7 +121,7 @@ def prepare(
                     current.add(plan.id)
         summary.whole = shard is None or all(p.problem or p.id in current for p in plans)
         if summary.whole or summary.failed:
-            remarks += _left_over(out, plans)
+            remarks += store.left_over(out, {p.id for p in plans})
             rows = outline(plans, current, summary.failed, splits, settings)
             remember(out, rows, remarks, settings.as_dict())
             summary.lines = assemble(out, rows, settings, remarks)
@@ -270,20 +270,6 @@ def _reason(error: BaseException, anonymise: bool) -> str:
         return "its input cannot be used" if anonymise else text
     kind = type(error).__name__
     return kind if anonymise or not text else f"{kind}: {text}"
-
-
-def _left_over(out: Path, plans: list[CasePlan]) -> list[str]:
-    """Folders of cases that the source no longer has: not in the data set, but not deleted, since
-    a wrong --source must not cost hours of work."""
-    wanted = {p.id for p in plans}
-    names = [f.name for f in sorted((out / store.CASES).iterdir()) if f.name not in wanted]
-    names = [name for name in names if not name.startswith(".")]
-    if not names:
-        return []
-    return [
-        f"{len(names)} folders in {store.CASES}/ are of cases that the source no longer has: they "
-        f"are not in the data set and may be deleted ({names[0]}{', ...' if names[1:] else ''})"
-    ]
 
 
 def _check_names(out: Path, settings: PrepareSettings) -> None:

@@ -19,6 +19,7 @@ from axon_backend.imaging.write import write_json
 
 CASES, RECORD = "cases", "case.json"
 _PART, _OLD = ".part", ".old"
+ALL = "all"  # the tag of a run that is no shard
 
 
 class OutputFailed(RuntimeError):
@@ -84,4 +85,14 @@ def clean(root: Path, tag: str) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-ALL = "all"
+def left_over(root: Path, wanted: set[str]) -> list[str]:
+    """A remark on folders of cases that the source no longer has: not in the data set, but not
+    deleted, since a wrong source must not cost hours of work."""
+    names = [f.name for f in sorted((root / CASES).iterdir()) if f.name not in wanted]
+    names = [name for name in names if not name.startswith(".")]
+    if not names:
+        return []
+    return [
+        f"{len(names)} folders in {CASES}/ are of cases that the source no longer has: they are "
+        f"not in the data set and may be deleted ({names[0]}{', ...' if names[1:] else ''})"
+    ]
