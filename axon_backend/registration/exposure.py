@@ -16,6 +16,8 @@ from axon_backend.registration.similarity import agreement, border_agreement, lo
 # The CT's upper and lower ends count less and less over this many mm, because the X-ray shows
 # more of the patient there.
 END_MM = 10.0
+# What absorbs less than this (line integral) is air; the body's outline is this wide.
+AIR, OUTLINE_MM = 0.4, 8.0
 
 
 def rotation(angles_deg: torch.Tensor) -> torch.Tensor:
@@ -44,6 +46,14 @@ def planar_matrix(shift: torch.Tensor) -> torch.Tensor:
     return torch.stack([torch.stack(row) for row in rows])
 
 
+def _away_from_air(drr: torch.Tensor, width_mm: float) -> torch.Tensor:
+    """0 at the body's outline, else 1. A film adds up light, not its logarithm: where it is
+    blurred, what borders on open beam looks smaller than it is, and the patient further away."""
+    reach = max(1, round(OUTLINE_MM / width_mm * drr.shape[1]))
+    air = (drr < AIR).float()[None, None]
+    return 1 - F.max_pool2d(air, 2 * reach + 1, stride=1, padding=reach)[0, 0]
+
+
 class Exposure:
     """One X-ray at one resolution, ready to be compared with the DRR of any pose.
 
@@ -70,6 +80,7 @@ class Exposure:
 
         geometry = Pose(sid_mm=sid_mm).geometry(frame, placed.view)
         self.extent_mm = geometry.extent_mm
+        self.borders = borders
         self.measure = border_agreement if borders else agreement
         self.grid, self.axis = grid, int(np.argmax(np.abs(geometry.ray)))
         self.origin, self.spacing = tensor(grid.origin_mm), tensor(grid.spacing_mm)
@@ -106,6 +117,8 @@ class Exposure:
         bottom = self.origin[2] - 0.5 * self.spacing[2]
         top = bottom + self.spacing[2] * self.grid.mu.shape[0]
         inside = ((z - bottom) / END_MM).clamp(0, 1) * ((top - z) / END_MM).clamp(0, 1)
+        if self.borders:
+            inside = inside * _away_from_air(drr.detach(), self.extent_mm[0])
         weight = self.weight * inside
         covered = weight.sum() / self.weight.sum().clamp_min(1)
         fixed = local_contrast(self.picture, weight)
