@@ -116,7 +116,7 @@ def install(todo: Plan, tell: Tell) -> bool:
     used = [name for name in (p.split(" ")[0] for p in todo.replaced) if _isLoaded(name)]
     if todo.packages:
         tell(_("Installing Python packages"))
-        _installPackages(list(todo.packages), tell)
+        installPackages(list(todo.packages), tell)
     importlib.invalidate_caches()
     left = plan()
     if not left.empty:
@@ -179,7 +179,12 @@ def _installTorch(tell: Tell) -> None:
         raise InstallationError(_("PyTorch was not installed."), log.tail())
 
 
-def _installPackages(packages: list[str], tell: Tell) -> None:
+def installPackages(packages: list[str], tell: Tell) -> None:
+    """Install requirements with pip, what is held staying as it is; after the user agreed.
+
+    Raises:
+        InstallationError: with the way out.
+    """
     constraints = Path(tempfile.mkdtemp(prefix="axon_")) / "constraints.txt"
     constraints.write_text(
         "".join(f"{name}=={v}\n" for name in HELD if (v := installedVersion(name)) is not None),

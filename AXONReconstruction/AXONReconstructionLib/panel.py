@@ -1,27 +1,22 @@
-"""The body of the module's widget: its sections, its parameter node and its messages."""
+"""The body of the module's widget: its sections, its parameter node."""
 
 from __future__ import annotations
 
 import slicer
 import vtk
-from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from AXONReconstructionLib import backend
 from AXONReconstructionLib.compare_section import CompareSection
 from AXONReconstructionLib.inputs_section import InputsSection
+from AXONReconstructionLib.messages import MessageArea
 from AXONReconstructionLib.reconstruct_section import ReconstructSection
 from AXONReconstructionLib.register_section import RegisterSection
 from AXONReconstructionLib.setup_section import SetupSection
 
 SECTIONS = (InputsSection, RegisterSection, ReconstructSection, CompareSection, SetupSection)
 
-_MESSAGE_PIXELS = 150  # room for a message below the banner
-_ERROR_STYLE = "QFrame#messageFrame { border: 2px solid #c0392b; }"
-_SAY_STYLE = "QFrame#messageFrame { border: 1px solid #7f8c8d; }"
 
-
-class Panel(VTKObservationMixin):
+class Panel(MessageArea, VTKObservationMixin):
     """Fills the module's widget.
 
     Sections use:
@@ -54,8 +49,7 @@ class Panel(VTKObservationMixin):
         layout.addWidget(self.widget)
         self.widget.setMRMLScene(slicer.mrmlScene)
         self._own = slicer.util.childWidgetVariables(self.widget)
-        self._own.messageDetailsButton.connect("toggled(bool)", self._showDetails)
-        self._own.messageCloseButton.connect("clicked()", self.hideMessage)
+        self.connectMessages()
         self.sections: dict = {}
         for sectionClass in SECTIONS:
             self.sections[sectionClass.container] = sectionClass(self)
@@ -137,51 +131,8 @@ class Panel(VTKObservationMixin):
         for section in self.sections.values():
             section.parameterNodeChanged(self.parameterNode)
 
-    # What the user is told
-
-    def showError(self, sentence: str, details: str = "") -> None:
-        """One plain sentence in the message area; `details` unfold on demand."""
-        self._message(sentence, details, _ERROR_STYLE)
-
-    def reportError(self, error: BaseException) -> None:
-        """The same of an exception."""
-        self.showError(*backend.explain(error))
-
-    def say(self, text: str) -> None:
-        """A remark that is not an error."""
-        self._message(text, "", _SAY_STYLE)
-
-    def hideMessage(self) -> None:
-        """Empty and hide the message area."""
-        self._own.messageFrame.visible = False
-        self._own.messageLabel.text = ""
-        self._own.messageDetails.plainText = ""
-
     def busy(self, flag: bool) -> None:
         """Tell every section that a long computation started (True) or ended."""
         self.isBusy = bool(flag)
         for section in self.sections.values():
             section.busyChanged(self.isBusy)
-
-    def _message(self, text: str, details: str, style: str) -> None:
-        own = self._own
-        own.messageFrame.styleSheet = style
-        own.messageLabel.text = text
-        own.messageDetails.plainText = details
-        own.messageDetailsButton.checked = False
-        own.messageDetailsButton.visible = bool(details)
-        own.messageFrame.visible = True
-        self._scrollToMessage()
-        slicer.util.showStatusMessage(_("AXON: {text}").format(text=text), 5000)
-
-    def _scrollToMessage(self) -> None:
-        """Bring the message into sight when the user has scrolled down; the banner stands above it
-        and, unlike it, has its final place already."""
-        scroll = self.widget.parent()
-        while scroll is not None and not scroll.inherits("QScrollArea"):
-            scroll = scroll.parent()
-        if scroll is not None:
-            scroll.ensureWidgetVisible(self._own.researchBanner, 0, _MESSAGE_PIXELS)
-
-    def _showDetails(self, shown: bool) -> None:
-        self._own.messageDetails.visible = shown

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("axon_backend", "AXONReconstruction")
+PACKAGES = ("axon_backend", "AXONReconstruction", "AXONTraining")
 LISTS = ("MODULE_PYTHON_SCRIPTS", "MODULE_PYTHON_RESOURCES")
 
 

@@ -1,0 +1,112 @@
+"""The course of a training in Slicer's plot views."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+from slicer.i18n import tr as _
+
+ATTRIBUTE = "AXON.Training"
+COLOURS = (
+    (0.16, 0.45, 0.80),
+    (0.85, 0.45, 0.10),
+    (0.20, 0.60, 0.30),
+    (0.60, 0.30, 0.65),
+    (0.45, 0.45, 0.45),
+    (0.75, 0.20, 0.25),
+)
+WINDOW = 21  # steps that the smooth curve is the median of
+
+
+class Curves:
+    """Two tables, each with its chart: the loss of every step, the figures of every validation."""
+
+    def __init__(self) -> None:
+        self._layoutBefore: int | None = None
+
+    def update(self, parameterNode, watch) -> None:
+        """Bring tables and charts up to what the run has said."""
+        if watch.losses:
+            steps, losses = (np.array(column, float) for column in zip(*watch.losses, strict=True))
+            columns = {_("loss"): losses, _("loss, smoothed"): smoothed(losses)}
+            parameterNode.lossTable = self._fill("loss", _("Training loss"), steps, columns)
+        if watch.figures:
+            steps = sorted({step for points in watch.figures.values() for step, _value in points})
+            columns = {}
+            for name in shown(watch.figures):
+                known = dict(watch.figures[name])
+                columns[name] = np.array([known.get(step, np.nan) for step in steps], float)
+            title = _("Validation patients")
+            parameterNode.figureTable = self._fill("figures", title, np.array(steps), columns)
+
+    def show(self) -> None:
+        """Show the charts: the loss under the slice views; choose the other one in the view."""
+        chart = self._find("vtkMRMLPlotChartNode", "loss")
+        if chart is None:
+            return
+        layout = slicer.app.layoutManager()
+        wanted = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotView
+        if layout.layout != wanted:
+            self._layoutBefore = layout.layout
+            layout.setLayout(wanted)
+        application = slicer.app.applicationLogic()
+        application.GetSelectionNode().SetReferenceActivePlotChartID(chart.GetID())
+        application.PropagatePlotChartSelection()
+
+    def hide(self) -> None:
+        """Give the views back as they were before `show`."""
+        if self._layoutBefore is not None:
+            slicer.app.layoutManager().setLayout(self._layoutBefore)
+            self._layoutBefore = None
+
+    def _fill(self, kind: str, title: str, steps, columns: dict):
+        table = self._find("vtkMRMLTableNode", kind)
+        if table is None:
+            table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", title)
+            table.SetAttribute(ATTRIBUTE, kind)
+        names = [_("step"), *columns]
+        values = np.column_stack([steps, *columns.values()])
+        slicer.util.updateTableFromArray(table, values, names)
+        self._draw(kind, title, table, list(columns))
+        return table
+
+    def _draw(self, kind: str, title: str, table, names: list[str]) -> None:
+        chart = self._find("vtkMRMLPlotChartNode", kind)
+        if chart is None:
+            chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode", title)
+            chart.SetAttribute(ATTRIBUTE, kind)
+            chart.SetTitle(title)
+            chart.SetXAxisTitle(_("step"))
+        there = [chart.GetNthPlotSeriesNode(i) for i in range(chart.GetNumberOfPlotSeriesNodes())]
+        known = {series.GetName() for series in there if series is not None}
+        for number, name in enumerate(names):
+            if name in known:
+                continue
+            series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", name)
+            series.SetName(name)
+            series.SetAndObserveTableNodeID(table.GetID())
+            series.SetXColumnName(_("step"))
+            series.SetYColumnName(name)
+            series.SetPlotType(series.PlotTypeScatter)
+            markers = kind == "figures"
+            series.SetMarkerStyle(series.MarkerStyleCircle if markers else series.MarkerStyleNone)
+            series.SetColor(*COLOURS[number % len(COLOURS)])
+            chart.AddAndObservePlotSeriesNodeID(series.GetID())
+
+    @staticmethod
+    def _find(kind: str, which: str):
+        for node in slicer.util.getNodesByClass(kind):
+            if node.GetAttribute(ATTRIBUTE) == which:
+                return node
+        return None
+
+
+def shown(figures: dict) -> list[str]:
+    """The figures that belong in one chart: those in decibels where there are any."""
+    decibels = [name for name in figures if "psnr" in name]
+    return (decibels or list(figures))[: len(COLOURS)]
+
+
+def smoothed(values: np.ndarray) -> np.ndarray:
+    """The running median over up to `WINDOW` values, of those so far."""
+    return np.array([np.median(values[max(0, i + 1 - WINDOW) : i + 1]) for i in range(len(values))])

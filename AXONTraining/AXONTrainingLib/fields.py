@@ -1,0 +1,82 @@
+"""Controls that follow the parameter node, and it them."""
+
+from __future__ import annotations
+
+
+class Fields:
+    """Ties controls to parameters, for what `SlicerParameterName` cannot: words that differ from
+    the stored value, paths as text, texts of several lines.
+
+    Args:
+        panel: gives `parameterNode` and `ui`.
+    """
+
+    def __init__(self, panel) -> None:
+        self._panel = panel
+        self._readers: list = []
+        self._updating = False
+
+    def path(self, control: str, name: str) -> None:
+        """A ctkPathLineEdit."""
+        widget = getattr(self._panel.ui, control)
+        self._tie(
+            widget, "currentPathChanged(QString)", name, lambda: str(widget.currentPath),
+            lambda value: setattr(widget, "currentPath", value),
+        )  # fmt: skip
+
+    def number(self, control: str, name: str) -> None:
+        """A QSpinBox."""
+        widget = getattr(self._panel.ui, control)
+        self._tie(
+            widget, "valueChanged(int)", name, lambda: int(widget.value),
+            lambda value: setattr(widget, "value", value),
+        )  # fmt: skip
+
+    def tick(self, control: str, name: str) -> None:
+        """A QCheckBox."""
+        widget = getattr(self._panel.ui, control)
+        self._tie(
+            widget, "toggled(bool)", name, lambda: bool(widget.checked),
+            lambda value: setattr(widget, "checked", value),
+        )  # fmt: skip
+
+    def text(self, control: str, name: str) -> None:
+        """A QPlainTextEdit."""
+        widget = getattr(self._panel.ui, control)
+        self._tie(
+            widget, "textChanged()", name, lambda: str(widget.plainText),
+            lambda value: setattr(widget, "plainText", value),
+        )  # fmt: skip
+
+    def choice(self, control: str, name: str, words: dict[str, str]) -> None:
+        """A QComboBox that shows words for values."""
+        widget, values = getattr(self._panel.ui, control), list(words)
+        for value, word in words.items():
+            widget.addItem(word, value)
+        self._tie(
+            widget, "currentIndexChanged(int)", name, lambda: values[max(0, widget.currentIndex)],
+            lambda value: setattr(widget, "currentIndex", values.index(value)),
+        )  # fmt: skip
+
+    def refresh(self) -> None:
+        """Show what the parameter node says."""
+        node = self._panel.parameterNode
+        if node is None:
+            return
+        self._updating = True
+        try:
+            for name, get, put in self._readers:
+                value = getattr(node, name)
+                if get() != value:
+                    put(value)
+        finally:
+            self._updating = False
+
+    def _tie(self, widget, signal: str, name: str, get, put) -> None:
+        def changed(*_ignored) -> None:
+            node = self._panel.parameterNode
+            if not self._updating and node is not None:
+                setattr(node, name, get())
+
+        widget.connect(signal, changed)
+        self._readers.append((name, get, put))

@@ -1,0 +1,341 @@
+"""The console API of AXON Training; no widgets."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from slicer.i18n import tr as _
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
+
+from AXONTrainingLib import processes
+from AXONTrainingLib.parameters import STAGES, AXONTrainingParameterNode
+from AXONTrainingLib.watching import RunWatch
+
+# What training needs beyond reconstruction: the name on PyPI, and the name Python imports.
+PACKAGES = {"lightning-fabric>=2.5": "lightning_fabric", "tensorboard": "tensorboard",
+            "pyyaml": "yaml"}  # fmt: skip
+
+
+def _backend():
+    """`AXONReconstructionLib.backend`: the other module's way to axon_backend."""
+    from AXONReconstructionLib import backend
+
+    return backend
+
+
+def inputError(sentence: str) -> Exception:
+    """An error of the user's doing: what was found, and the way out."""
+    return _backend().load("errors").AxonInputError(sentence)
+
+
+@dataclass
+class DatasetDescription:
+    """What is in a data set.
+
+    Attributes:
+        cases: number by split (train, validation, test).
+        real: cases with an accepted real X-ray, by split.
+        biplanar: cases with real X-rays from both sides, by split.
+        missing: files that are named but not there.
+        problems: sentences; training would refuse the data set.
+    """
+
+    cases: dict[str, int] = field(default_factory=dict)
+    real: dict[str, int] = field(default_factory=dict)
+    biplanar: dict[str, int] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+class AXONTrainingLogic(ScriptedLoadableModuleLogic):
+    """Checks data, and starts, watches, stops, resumes and exports trainings.
+
+    A training is a process of its own, `axon train`, that only its folder connects with Slicer: it
+    goes on when Slicer ends, and any Slicer can watch it again.
+    """
+
+    def __init__(self) -> None:
+        ScriptedLoadableModuleLogic.__init__(self)
+        self.process: processes.subprocess.Popen | None = None  # of the last start or resume
+
+    def getParameterNode(self) -> AXONTrainingParameterNode:
+        """The scene's settings."""
+        return AXONTrainingParameterNode(super().getParameterNode())
+
+    def missing(self) -> str | None:
+        """None when everything needed is installed, else the sentence that says what is not."""
+        import importlib.util
+
+        found = _backend().available()
+        if found is not None:
+            return found
+        names = [pip for pip, name in PACKAGES.items() if importlib.util.find_spec(name) is None]
+        if not names:
+            return None
+        return _("Training needs Python packages that are not installed yet: {names}.").format(
+            names=", ".join(name.split(">")[0] for name in names)
+        )
+
+    # Data
+
+    def checkDataset(self, path: str | os.PathLike[str]) -> DatasetDescription:
+        """What is in a data set: the folder of a prepared one, or a JSON list of CTs.
+
+        Raises:
+            AxonInputError: it is missing or no data set.
+        """
+        data = _backend().load("cohort.dataset").Dataset.read(Path(path))
+        told = DatasetDescription()
+        splits = Counter(case.split for case in data.cases)
+        told.cases = {name: splits.get(name, 0) for name in ("train", "validation", "test")}
+        for case in data.cases:
+            views = [case.real(role) for role in ("frontal", "lateral")]
+            if any(views):
+                told.real[case.split] = told.real.get(case.split, 0) + 1
+            if all(views):
+                told.biplanar[case.split] = told.biplanar.get(case.split, 0) + 1
+            files = [case.ct, *(view.file for view in case.views)]
+            told.missing += [str(file) for file in files if not Path(file).is_file()]
+        for name in ("train", "validation"):
+            if not told.cases[name]:
+                told.problems.append(
+                    _("There is no case in the split {name}; both train and validation need some.")
+                    .format(name=name)
+                )  # fmt: skip
+        both = {c.patient for c in data.split("train")} & {
+            c.patient for c in data.split("validation")
+        }
+        if both:
+            told.problems.append(
+                _("Patient {name} is in training and in validation. Split by patient.").format(
+                    name=sorted(both)[0]
+                )
+            )
+        if told.missing:
+            told.problems.append(
+                _("{count} files are missing, {first} for example. Prepare the data again.").format(
+                    count=len(told.missing), first=told.missing[0]
+                )
+            )
+        return told
+
+    def prepare(
+        self, source: str | os.PathLike[str], output: str | os.PathLike[str]
+    ) -> processes.subprocess.Popen:
+        """Start `axon prepare`; its output goes to OUTPUT.log beside the data set.
+
+        Raises:
+            AxonInputError: the source is not there.
+        """
+        if not Path(source).exists():
+            raise inputError(_("{path} does not exist. Choose a folder or a manifest.").format(
+                path=source))  # fmt: skip
+        output = Path(output)
+        return self._launch(
+            ["prepare", str(source), "--output", str(output)], self.prepareLog(output)
+        )
+
+    @staticmethod
+    def prepareLog(output: str | os.PathLike[str]) -> Path:
+        """Where `prepare` writes what it says."""
+        output = Path(output)
+        return output.with_name(output.name + ".log")
+
+    # Training
+
+    def start(
+        self,
+        data: str | os.PathLike[str],
+        run: str | os.PathLike[str],
+        *,
+        stage: str = "coarse",
+        preset: str = "preview",
+        minutes: float | None = None,
+        steps: int | None = None,
+        batch: int | None = None,
+        precision: str | None = None,
+        seed: int | None = None,
+        realShare: float | None = None,
+        device: str = "auto",
+        startBundle: str | os.PathLike[str] | None = None,
+        extra: list[str] | None = None,
+    ) -> Path:
+        """Start a training; returns at once.
+
+        Args:
+            data: see `checkDataset`.
+            run: the run's folder, new or empty. The folders of the stages lie beside one another:
+                controlnet and sr find what they build on there.
+            stage: coarse (encoder and CoarseDiff together), encoder, prior, controlnet or sr.
+            preset: preview (for CPUs) or paper (for GPUs).
+            minutes, steps: how long; neither is the preset's own.
+            realShare: 0 to 1, of real X-rays among the pairs.
+            startBundle: a model whose weights to begin from.
+            extra: more settings, ``key=value``; `axon train STAGE --show` lists all.
+
+        Returns:
+            The run's folder, for `watch`, `stop` and `resume`.
+
+        Raises:
+            AxonInputError: something is missing, or a run is there already.
+        """
+        told = self.missing()
+        if told is not None:
+            raise inputError(told)
+        if stage not in STAGES:
+            raise inputError(_("The stage {stage} is not known; it is one of {all}.").format(
+                stage=stage, all=", ".join(STAGES)))  # fmt: skip
+        described = self.checkDataset(data)
+        if described.problems:
+            raise inputError(described.problems[0])
+        run = Path(run).absolute()
+        self._checkFree(run)
+        words = ["train", stage, "--data", str(data), "--run", str(run), "--preset", preset]
+        if minutes is not None:
+            words += ["--minutes", f"{minutes:g}"]
+        elif steps is not None:
+            words += ["--steps", str(steps)]
+        given = {"batch": batch, "precision": precision, "seed": seed, "data.real": realShare}
+        pairs = [f"{name}={value}" for name, value in given.items() if value is not None]
+        for pair in [*pairs, *(extra or [])]:
+            words += ["--set", pair]
+        if startBundle:
+            words += ["--start", str(startBundle)]
+        words += ["--device", device, "--json"]
+        self.process = self._launch(words, self._folder(run).log_file, survive=True)
+        return run
+
+    def resume(self, run: str | os.PathLike[str]) -> Path:
+        """Go on with a run that ended or was killed; returns at once.
+
+        Raises:
+            AxonInputError: there is no run, or it is still going.
+        """
+        folder = self._folder(run)
+        command = [str(word) for word in folder.state().get("command") or []]
+        if "train" not in command:
+            raise inputError(
+                _("{path} holds no training run to go on with. Choose a run's folder.").format(
+                    path=run
+                )
+            )
+        if folder.status() in RunWatch.ACTIVE:
+            raise inputError(_("The training in {path} is still running.").format(path=run))
+        words = command[command.index("train") :]
+        if "--resume" not in words:
+            words.append("--resume")
+        folder.stop_file.unlink(missing_ok=True)
+        self.process = self._launch(words, folder.log_file, survive=True)
+        return folder.path
+
+    def watch(self, run: str | os.PathLike[str]) -> RunWatch:
+        """What the run says about itself; ask its `poll` again and again."""
+        return RunWatch(self._folder(run))
+
+    def stop(self, run: str | os.PathLike[str]) -> None:
+        """Ask a run to finish its step, write its state and end."""
+        folder = self._folder(run)
+        if folder.status() in RunWatch.ACTIVE:
+            folder.request_stop()
+
+    def terminate(self, run: str | os.PathLike[str]) -> None:
+        """End a run's process now; what came after its last checkpoint is lost.
+
+        Raises:
+            AxonInputError: it runs on another machine.
+        """
+        folder = self._folder(run)
+        state = folder.state()
+        if not folder.is_alive():
+            return
+        if state.get("host") != _backend().load("training.process").here():
+            raise inputError(
+                _("The training runs on {host}, not on this computer. Stop it there.").format(
+                    host=state.get("host")
+                )
+            )
+        processes.terminate(int(state["pid"]))
+
+    # Model
+
+    def exportBundle(
+        self,
+        runs: str | os.PathLike[str],
+        output: str | os.PathLike[str],
+        base: str | os.PathLike[str] | None = None,
+    ) -> processes.subprocess.Popen:
+        """Start `axon bundle export`; its output goes to OUTPUT.log beside the model.
+
+        Args:
+            runs: the folder that the stages' runs lie in, or one run.
+            output: the model's folder; it must not exist.
+            base: a model that gives what was not trained; None is the one that ships with AXON.
+
+        Raises:
+            AxonInputError: there is no run, or the output exists.
+        """
+        if not Path(runs).is_dir():
+            raise inputError(_("There is no folder {path}. Choose a run.").format(path=runs))
+        output = Path(output)
+        if os.path.lexists(output):
+            raise inputError(
+                _("{path} exists already, and nothing is overwritten. Choose another name.").format(
+                    path=output
+                )
+            )
+        if base is None:
+            installed = _backend().load("bundle.library").installed_bundles()
+            base = next((found.path for found in installed if found.shipped), None)
+        words = ["bundle", "export", str(runs), str(output)]
+        if base is not None:
+            words += ["--base", str(base)]
+        return self._launch(words, self.exportLog(output))
+
+    @staticmethod
+    def exportLog(output: str | os.PathLike[str]) -> Path:
+        """Where `exportBundle` writes what it says."""
+        output = Path(output)
+        return output.with_name(output.name + ".log")
+
+    # Inside
+
+    def _folder(self, run):
+        return _backend().load("training.run_folder").RunFolder(run)
+
+    def _checkFree(self, run: Path) -> None:
+        folder = self._folder(run)
+        if folder.status() in RunWatch.ACTIVE:
+            raise inputError(
+                _("A training is running in {path}. Watch it, or choose another folder.").format(
+                    path=run
+                )
+            )
+        if folder.exists():
+            raise inputError(
+                _(
+                    "{path} holds a training already. Resume it, or choose another folder for a "
+                    "new one."
+                ).format(path=run)
+            )
+        if run.is_file() or (run.is_dir() and not os.access(run, os.W_OK)):
+            raise inputError(_("{path} cannot be written to. Choose another folder.").format(
+                path=run))  # fmt: skip
+
+    def _launch(self, words, log, *, survive=False):
+        package = Path(_backend().load().__file__).parent.parent
+        try:
+            return processes.launch(words, str(package), Path(log), survive=survive)
+        except OSError as error:
+            raise inputError(
+                _("{path} cannot be written ({error}). Choose another folder.").format(
+                    path=log, error=error.strerror or error
+                )
+            ) from error
+
+
+def ended(process) -> bool:
+    """Whether a program that was started here has ended."""
+    return process.poll() is not None

@@ -1,0 +1,117 @@
+"""The body of the module's widget: its boxes, its parameter node and the timer that watches."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+import vtk
+from slicer.util import VTKObservationMixin
+
+from AXONReconstructionLib.messages import MessageArea
+from AXONTrainingLib.data_box import DataBox
+from AXONTrainingLib.model_box import ModelBox
+from AXONTrainingLib.run_box import RunBox
+from AXONTrainingLib.settings_box import SettingsBox
+
+POLL_MILLISECONDS = 1000
+
+
+class Panel(MessageArea, VTKObservationMixin):
+    """Fills the module's widget.
+
+    Boxes use:
+        logic: the module's logic.
+        parameterNode: None while the scene closes, and after that until the module is shown.
+        ui: every named control.
+        showError(sentence, details), reportError(exception), say(text), hideMessage().
+        boxes: data, settings, run, model.
+
+    Args:
+        layout: of the module's widget.
+        resourcePath: from a name in Resources to its path.
+        logic: the module's logic.
+        isEntered: whether the module is shown now.
+    """
+
+    def __init__(self, layout, resourcePath, logic, isEntered) -> None:
+        VTKObservationMixin.__init__(self)
+        self.logic, self._isEntered = logic, isEntered
+        self.parameterNode = None
+        self.isShown = False
+        self.widget = slicer.util.loadUI(resourcePath("UI/AXONTraining.ui"))
+        layout.addWidget(self.widget)
+        self.widget.setMRMLScene(slicer.mrmlScene)
+        self.ui = self._own = slicer.util.childWidgetVariables(self.widget)
+        self.connectMessages()
+        self.boxes = {
+            "data": DataBox(self),
+            "settings": SettingsBox(self),
+            "run": RunBox(self),
+            "model": ModelBox(self),
+        }
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self._sceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self._sceneEndClose)
+        self.addObserver(scene, scene.EndImportEvent, self._sceneEndClose)
+        self._timer = qt.QTimer()
+        self._timer.setInterval(POLL_MILLISECONDS)
+        self._timer.connect("timeout()", self.poll)
+        self._timer.start()
+        self.initializeParameterNode()
+
+    def enter(self) -> None:
+        """The user opens the module."""
+        self.isShown = True
+        self.initializeParameterNode()
+
+    def exit(self) -> None:
+        """The user opens another module; watching goes on, the views are left alone."""
+        self.isShown = False
+
+    def cleanup(self) -> None:
+        """The widget is about to be destroyed; a training goes on."""
+        self._timer.stop()
+        self.removeObservers()
+        self.parameterNode = None
+
+    def initializeParameterNode(self) -> None:
+        """Take the scene's parameter node, made when there is none."""
+        self._setParameterNode(self.logic.getParameterNode())
+
+    def poll(self) -> None:
+        """Look what the programs beside Slicer have done."""
+        if self.parameterNode is None or slicer.mrmlScene.IsImporting():
+            return
+        try:
+            for box in self.boxes.values():
+                box.poll()
+        except Exception as error:
+            self.reportError(error)
+
+    def refresh(self) -> None:
+        """Every control as the parameter node says."""
+        if self.parameterNode is None or slicer.mrmlScene.IsImporting():
+            return
+        for box in self.boxes.values():
+            box.refresh()
+
+    def _sceneStartClose(self, caller, event) -> None:
+        self._setParameterNode(None)
+        self.boxes["run"].sceneClosing()
+        self.hideMessage()
+
+    def _sceneEndClose(self, caller, event) -> None:
+        if self._isEntered():
+            self.initializeParameterNode()
+
+    def _setParameterNode(self, node) -> None:
+        old, self.parameterNode = self.parameterNode, node
+        modified = vtk.vtkCommand.ModifiedEvent
+        if old is not None and self.hasObserver(old.parameterNode, modified, self._changed):
+            self.removeObserver(old.parameterNode, modified, self._changed)
+        if node is not None:
+            self.addObserver(node.parameterNode, modified, self._changed)
+        self.refresh()
+
+    def _changed(self, caller=None, event=None) -> None:
+        self.refresh()

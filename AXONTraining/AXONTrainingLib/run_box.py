@@ -1,0 +1,230 @@
+"""Step 3: start, watch, stop and resume a training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from AXONTrainingLib.curves import Curves
+from AXONTrainingLib.fields import Fields
+from AXONTrainingLib.logic import ended
+from AXONTrainingLib.run_words import figuresText, lastSentence, numbersText, statusText
+from AXONTrainingLib.samples import Samples
+
+RECENT_KEY, RECENT_COUNT = "AXON/TrainingRuns", 8
+PICTURE_PIXELS = 340
+
+
+class RunBox:
+    """The controls of the section Run; a watched run is followed whatever else happens.
+
+    Attributes:
+        watch: of the run in the folder, or None.
+    """
+
+    def __init__(self, panel) -> None:
+        self._panel, self._ui = panel, panel.ui
+        self._fields = Fields(panel)
+        self._fields.path("runPathEdit", "runPath")
+        self._fields.tick("samplesCheck", "showSamples")
+        self.watch = None
+        self._watched: str | None = None
+        self._starting = False  # a process was started that has not spoken yet
+        self._asked = False  # to stop, once
+        self._told = 0  # messages of the run that were shown
+        self._curves, self._samples = Curves(), Samples()
+        self._picture = ""
+        ui = self._ui
+        ui.startButton.connect("clicked()", self.start)
+        ui.stopButton.connect("clicked()", self.stop)
+        ui.resumeButton.connect("clicked()", self.resume)
+        ui.curvesButton.connect("clicked()", self._curves.show)
+        ui.viewsButton.connect("clicked()", self._curves.hide)
+        ui.fadeSlider.connect("valueChanged(double)", lambda _value: self._showSample())
+        ui.recentCombo.connect("activated(int)", self._recentChosen)
+        self._fillRecent()
+
+    def refresh(self) -> None:
+        """As the parameter node says; another folder is another run."""
+        self._fields.refresh()
+        path = self._panel.parameterNode.runPath
+        if path != self._watched:
+            self._follow(path)
+
+    def sceneClosing(self) -> None:
+        """The scene's volumes and tables go; the training does not."""
+        self._watched, self.watch, self._starting = None, None, False
+        self._samples.forget()
+
+    def poll(self) -> None:
+        """Show what is new."""
+        if self.watch is None:
+            return
+        changed = self.watch.poll()
+        if self._starting:
+            if self.watch.active:
+                self._starting = False
+            elif ended(self._panel.logic.process):
+                self._starting = False
+                words = self.watch.explanation()
+                if self.watch.status != "finished":
+                    self._panel.showError(lastSentence(words), words)
+        if changed or not self._starting:
+            self._show()
+
+    def start(self) -> None:
+        """Start a new training in the folder."""
+        node = self._panel.parameterNode
+        if not node.runPath:
+            self._panel.showError(_("Choose a folder for the training first."))
+            return
+        if not node.dataPath:
+            self._panel.showError(_("Choose a data set in step 1 first."))
+            return
+        extra = [line.strip() for line in node.extra.splitlines() if line.strip()]
+        self._run(
+            lambda: self._panel.logic.start(
+                node.dataPath,
+                node.runPath,
+                stage=node.stage,
+                preset=node.preset,
+                minutes=node.amount if node.unit == "minutes" else None,
+                steps=node.amount if node.unit == "steps" else None,
+                batch=node.batch or None,
+                precision=None if node.precision == "auto" else node.precision,
+                seed=node.seed,
+                realShare=None if node.realShare < 0 else node.realShare / 100,
+                device=node.device,
+                startBundle=node.startBundle or None,
+                extra=extra,
+            )
+        )
+
+    def resume(self) -> None:
+        """Go on with the training in the folder."""
+        self._run(lambda: self._panel.logic.resume(self._panel.parameterNode.runPath))
+
+    def stop(self) -> None:
+        """Ask the training to stop; a second time, after a question, end it."""
+        logic, path = self._panel.logic, self._panel.parameterNode.runPath
+        try:
+            if not self._asked:
+                logic.stop(path)
+                self._asked = True
+                self._panel.say(
+                    _("The training stops after its step. Press again to end it at once.")
+                )
+            elif slicer.util.confirmOkCancelDisplay(
+                _(
+                    "End the training at once? What it did since its last checkpoint, some "
+                    "minutes, is lost; it can be resumed from there."
+                ),
+                windowTitle=_("AXON Training"),
+            ):
+                logic.terminate(path)
+        except Exception as error:
+            self._panel.reportError(error)
+        self.poll()
+
+    def _run(self, launch) -> None:
+        self._panel.hideMessage()
+        try:
+            launch()
+        except Exception as error:
+            self._panel.reportError(error)
+            return
+        self._remember(self._panel.parameterNode.runPath)
+        self._watched = None
+        self.refresh()
+        self._starting, self._asked = True, False
+        self._show()
+
+    def _follow(self, path: str) -> None:
+        self._watched, self._asked, self._told, self._picture = path, False, 0, ""
+        self._samples.forget()
+        self.watch = None
+        if path:
+            try:
+                self.watch = self._panel.logic.watch(path)
+            except Exception as error:
+                self._panel.reportError(error)
+            if self.watch is not None and self.watch.status != "none":
+                self._remember(path)
+        self._show()
+
+    def _show(self) -> None:
+        ui, watch = self._ui, self.watch
+        status = "none" if watch is None else watch.status
+        starting = self._starting
+        active = starting or (watch is not None and watch.active)
+        ui.startButton.enabled = not active and ui.installButton.visible is False
+        ui.stopButton.enabled = active and not starting
+        ui.stopButton.text = _("End at once") if self._asked and active else _("Stop")
+        ui.resumeButton.enabled = not active and status in ("stopped", "failed", "died")
+        ui.statusLabel.text = statusText("starting" if starting else status, watch)
+        done = None if watch is None else watch.done
+        ui.progressBar.maximum = 0 if active and done is None else 1000
+        ui.progressBar.value = round(1000 * (done or 0))
+        ui.numbersLabel.text = "" if watch is None else numbersText(watch)
+        if watch is None:
+            return
+        for level, text in watch.messages[self._told :]:
+            if level == "warning":
+                self._panel.say(text)
+        self._told = len(watch.messages)
+        node = self._panel.parameterNode
+        self._curves.update(node, watch)
+        ui.curvesButton.enabled = node.lossTable is not None
+        isNew = self._samples.update(node, watch.sample)
+        if isNew and node.showSamples and self._panel.isShown:
+            self._showSample()
+        self._showPicture()
+
+    def _showSample(self) -> None:
+        if self._panel.parameterNode is not None:
+            self._samples.show(self._panel.parameterNode, self._ui.fadeSlider.value / 100)
+
+    def _showPicture(self) -> None:
+        ui, sample = self._ui, self.watch.sample or {}
+        path = str((sample.get("files") or {}).get("picture") or "")
+        if path == self._picture:
+            return
+        self._picture = path
+        pixmap = qt.QPixmap(path)
+        if path and Path(path).is_file() and not pixmap.isNull():
+            pixmap = pixmap.scaledToWidth(PICTURE_PIXELS, qt.Qt.SmoothTransformation)
+        ui.samplePicture.setPixmap(pixmap)
+        ui.sampleLabel.text = (
+            _("{case} at step {step}: {figures}").format(
+                case=sample.get("case"), step=sample.get("step"), figures=figuresText(self.watch)
+            )
+            if sample
+            else ""
+        )
+
+    # Recent runs
+
+    def _remember(self, path: str) -> None:
+        recent = [path, *(p for p in _recent() if p != path)][:RECENT_COUNT]
+        qt.QSettings().setValue(RECENT_KEY, "\n".join(recent))
+        self._fillRecent()
+
+    def _fillRecent(self) -> None:
+        combo = self._ui.recentCombo
+        combo.clear()
+        combo.addItem(_("choose a training to watch"), "")
+        for path in _recent():
+            combo.addItem(f"{Path(path).parent.name}/{Path(path).name}", path)
+
+    def _recentChosen(self, index: int) -> None:
+        path = self._ui.recentCombo.itemData(index)
+        if path and self._panel.parameterNode is not None:
+            self._panel.parameterNode.runPath = path
+
+
+def _recent() -> list[str]:
+    stored = slicer.util.settingsValue(RECENT_KEY, "")
+    return [line for line in str(stored or "").split("\n") if line]

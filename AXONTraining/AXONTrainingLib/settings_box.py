@@ -1,0 +1,117 @@
+"""Step 2: what to train, and how long; and what has to be installed for it."""
+
+from __future__ import annotations
+
+import slicer
+from slicer.i18n import tr as _
+
+from AXONTrainingLib.fields import Fields
+from AXONTrainingLib.logic import PACKAGES
+
+
+def stageWords() -> dict[str, str]:
+    """The stages in the user's words."""
+    return {
+        "coarse": _("Coarse volume (encoder and CoarseDiff)"),
+        "encoder": _("Encoder alone"),
+        "prior": _("Chest prior (DDPM)"),
+        "controlnet": _("Fine volume (ControlNet on the prior)"),
+        "sr": _("High resolution (SR-Net)"),
+    }
+
+
+def stageNotes() -> dict[str, str]:
+    """What each stage needs and gives."""
+    return {
+        "coarse": _("Stage 1: from the X-rays to the coarse volume. Needs nothing before it."),
+        "encoder": _(
+            "The part of stage 1 that lifts the X-rays to 3D; a first step with few data."
+        ),
+        "prior": _("Learns what chests look like, from the CTs alone. Needs nothing before it."),
+        "controlnet": _(
+            "Stage 2: steers the prior by the coarse volume. Needs the runs of coarse and prior "
+            "beside this one, or a model to begin from."
+        ),
+        "sr": _(
+            "Stage 3: twice the resolution. Needs the runs of the other stages beside this one, "
+            "or a model to begin from."
+        ),
+    }
+
+
+class SettingsBox:
+    """The controls of the section Training."""
+
+    def __init__(self, panel) -> None:
+        self._panel, self._ui = panel, panel.ui
+        fields = self._fields = Fields(panel)
+        fields.choice("stageCombo", "stage", stageWords())
+        fields.choice(
+            "presetCombo",
+            "preset",
+            {
+                "preview": _("Preview: 64, for any computer"),
+                "paper": _("Paper: 128, for a big GPU"),
+            },
+        )
+        fields.number("amountSpin", "amount")
+        fields.choice("unitCombo", "unit", {"minutes": _("minutes"), "steps": _("steps")})
+        fields.choice(
+            "deviceCombo",
+            "device",
+            {
+                "auto": _("graphics card if there is one"),
+                "cuda": _("graphics card (CUDA)"),
+                "cpu": _("processor (CPU)"),
+            },
+        )
+        fields.path("startBundleEdit", "startBundle")
+        fields.number("batchSpin", "batch")
+        fields.choice(
+            "precisionCombo",
+            "precision",
+            {"auto": _("automatic"), "32": _("32 bit"), "bf16-mixed": _("bf16")},
+        )
+        fields.number("seedSpin", "seed")
+        fields.number("realSpin", "realShare")
+        fields.text("extraEdit", "extra")
+        self._ui.installButton.connect("clicked()", self.install)
+        self._lookedFor = False
+
+    def refresh(self) -> None:
+        """As the parameter node says."""
+        self._fields.refresh()
+        self._ui.stageNote.text = stageNotes()[self._panel.parameterNode.stage]
+        if not self._lookedFor:
+            self._lookedFor = True
+            self._lookForPackages()
+
+    def poll(self) -> None:
+        """Nothing runs here."""
+
+    def install(self) -> None:
+        """Install the packages for training, once the user agrees."""
+        from AXONReconstructionLib import backend, install, needs
+
+        self._panel.hideMessage()
+        if backend.available() is not None:
+            # PyTorch and the rest: the other module's Setup section knows how.
+            slicer.util.selectModule("AXONReconstruction")
+            return
+        packages = tuple(
+            name for name in PACKAGES if needs.installedVersion(name.split(">")[0]) is None
+        )
+        todo = needs.Plan(extension=False, torch=False, packages=packages, replaced=())
+        if not install.confirmed(todo, cudaCard=False):
+            return
+        try:
+            install.installPackages(list(packages), self._panel.say)
+        except install.InstallationError as error:
+            self._panel.showError(str(error), error.details)
+        self._lookForPackages()
+
+    def _lookForPackages(self) -> None:
+        told = self._panel.logic.missing()
+        self._ui.missingLabel.text = told or ""
+        self._ui.missingLabel.visible = self._ui.installButton.visible = told is not None
+        self._ui.startButton.enabled = told is None
