@@ -80,7 +80,7 @@ def test_start_watch_stop_kill_and_resume(host, slicer, training, tmp_path):
     if folder := os.environ.get("AXON_SCREENSHOTS"):
         for name in ("data", "training"):
             getattr(ui, f"{name}Section").collapsed = True
-        host.screenshot(widget.panel.widget, f"{folder}/slicer_training.png", width=400)
+        host.screenshot(widget, f"{folder}/slicer_training.png", width=400)
     host.click(ui.curvesButton)
     assert slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
 
