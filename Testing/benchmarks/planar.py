@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
 import xray_cases as cases
+
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import View
 from axon_backend.physics.pose import Pose

@@ -51,7 +51,9 @@ def make(files: list[Path], each: int, seed: int, cache: Path | None):
                 if kept is not None and kept.is_file():
                     film = np.load(kept)
                 else:
-                    own = np.random.default_rng([seed, *patient.name.encode(), k, 7 + view.is_frontal])
+                    own = np.random.default_rng(
+                        [seed, *patient.name.encode(), k, 7 + view.is_frontal]
+                    )
                     film = cases.random_film(patient, view, pose, np.eye(3), own)
                     if kept is not None:
                         kept.parent.mkdir(parents=True, exist_ok=True)

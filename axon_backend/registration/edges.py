@@ -23,6 +23,8 @@ from axon_backend.registration.similarity import border_agreement, local_contras
 # One unit of each parameter moves the field's edge by about half a per cent of its width: turn
 # (radians), size, shift right, shift down; then width against height, and shear.
 UNITS = (0.01, 0.01, 0.005, 0.005, 0.01, 0.01)
+# Of the field: less than this part tells nothing about where it lies.
+LEAST_SHOWN = 0.2
 FREE = {"similarity": 4, "affine": 6}
 
 
@@ -96,8 +98,10 @@ def displacement(moved: np.ndarray, fixed: np.ndarray, valid: np.ndarray) -> flo
     """How far a short search by borders moves a placed picture: the mean over the field, in parts
     of its width. About 0 where borders lie on borders.
 
-    All (N, N), on the reference's grid.
+    All (N, N), on the reference's grid. 0 where the X-ray shows hardly anything of the field.
     """
+    if valid.mean() < LEAST_SHOWN:
+        return 0.0
     n = fixed.shape[0]
     here = np.array([[n, 0, -0.5], [0, n, -0.5], [0, 0, 1.0]])
     there = refine_edges(moved, fixed, here, levels=LEVELS[:1], valid=valid)
@@ -170,5 +174,7 @@ def _climb(
             best = (score.item(), x.detach().clone())
         adam.zero_grad()
         (-score).backward()
+        if x.grad is None or not bool(torch.isfinite(x.grad).all()):  # nothing to compare
+            break
         adam.step()
     return best[1]

@@ -27,6 +27,7 @@ from axon_backend.registration.planar import (
 from axon_backend.registration.quality import assess
 from axon_backend.registration.resample import resample_picture
 from axon_backend.registration.search import shrink_to
+from axon_backend.registration.thresholds import OTHER_PATIENT, SAME_PATIENT, Limits
 
 # The DRR that an X-ray is registered to; the search works at 256 and below.
 REFERENCE_SIZE = 512
@@ -75,6 +76,7 @@ class PlacedView:
             "verdict": q.verdict,
             "ncc": q.ncc,
             "gradient_ncc": q.gradient_ncc,
+            "offset": q.offset,
             "mutual_information": q.mutual_information,
             "matrix": r.matrix.tolist(),
             "warnings": list(q.warnings),
@@ -183,7 +185,13 @@ def place_view(
         kind = "affine" if stretch else "similarity"
         picture, to_xray = _square_pixels(xray)
         found = register_planar(
-            picture, target.picture, transform=kind, seed=seed, cancelled=cancelled
+            picture,
+            target.picture,
+            transform=kind,
+            seed=seed,
+            frontal=xray.view.is_frontal,
+            limits=_limits(reference),
+            cancelled=cancelled,
         )
         found = replace(found, matrix=to_xray @ found.matrix @ target.to_square)
     else:
@@ -223,7 +231,12 @@ def place_with(
     fixed = shrink_to(target.picture, WORKING_SIZE, WORKING_SIZE)
     on_square = matrix @ np.linalg.inv(target.to_square)
     moved, valid = resample_picture(xray.pixels, on_square, WORKING_SIZE)
-    return _placed(xray, target, PlanarRegistration(matrix, assess(moved, fixed, valid)), size)
+    quality = assess(moved, fixed, valid, limits=_limits(reference))
+    return _placed(xray, target, PlanarRegistration(matrix, quality), size)
+
+
+def _limits(reference: CTVolume) -> Limits:
+    return OTHER_PATIENT if reference.source == "atlas" else SAME_PATIENT
 
 
 def check_placement(matrix: np.ndarray) -> np.ndarray:

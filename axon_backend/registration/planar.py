@@ -27,6 +27,7 @@ from axon_backend.registration.quality import (
 )
 from axon_backend.registration.resample import resample_picture
 from axon_backend.registration.search import find_chest, shrink_to
+from axon_backend.registration.thresholds import OTHER_PATIENT, Limits
 
 # Sides of the reference and, about, of the X-ray during the search.
 WORKING_SIZE, PICTURE_SIZE = 256, 384
@@ -189,6 +190,8 @@ def register_planar(
     *,
     transform: str = "similarity",
     seed: int = 0,
+    frontal: bool | None = None,
+    limits: Limits = OTHER_PATIENT,
     cancelled: Callable[[], bool] | None = None,
 ) -> PlanarRegistration:
     """Find the reference's field of view in a picture.
@@ -198,6 +201,8 @@ def register_planar(
         fixed: (N, N) DRR of the CT or of the atlas with square pixels.
         transform: ``similarity`` (same patient) or ``affine`` (proportions may differ).
         seed: of the metric's sampling; the same seed gives the same result.
+        frontal: the view, for the check of the orientation; None leaves it to the reference.
+        limits: of the verdict.
         cancelled: asked before every step of the search.
 
     Returns:
@@ -243,7 +248,8 @@ def register_planar(
     elif _plausible(sharper):
         best = sharper
     moved, valid = resample_picture(small, best, WORKING_SIZE)
-    quality = assess(moved, target, valid, orientation_warnings(small, target))
+    notes = orientation_warnings(small, target, frontal, cancelled)
+    quality = assess(moved, target, valid, notes, limits)
     # Pixel (i) of the shrunk picture covers pixels factor * i ... of the full one.
     lift = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1]])
     return PlanarRegistration(lift @ best, quality)

@@ -7,12 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-# Thresholds on the mean of NCC and gradient NCC of locally normalised pictures, from 42 clinical
-# frontal X-rays registered (affine) to the mean of twelve other patients, each looked at: 41 lie
-# with lungs on lungs (two of them loosely) and score 0.384 to 0.706, one, an
-# opaque supine chest, fails and scores 0.19. Noise of 1/50 of the width scores up to 0.35; a few
-# large blobs can reach 0.5 by chance, so no score replaces a look at the overlay.
-GOOD, FAIR = 0.50, 0.38
+from axon_backend.registration.thresholds import OTHER_PATIENT, Limits
 
 
 @dataclass(frozen=True)
@@ -25,6 +20,8 @@ class RegistrationQuality:
         mutual_information: in nats, 32 bins, of the unprocessed greys.
         verdict: ``good``, ``fair`` or ``poor``.
         warnings: what the user should look at, in plain words.
+        offset: how far a short search by borders moves the picture, in parts of the field's
+            width; None where it was not asked.
     """
 
     ncc: float
@@ -32,6 +29,17 @@ class RegistrationQuality:
     mutual_information: float
     verdict: str
     warnings: tuple[str, ...] = ()
+    offset: float | None = None
+
+    @property
+    def score(self) -> float:
+        """Mean of NCC and gradient NCC."""
+        return 0.5 * (self.ncc + self.gradient_ncc)
+
+    @property
+    def refused(self) -> bool:
+        """Below what any right registration reached, see ``thresholds``."""
+        return self.verdict == "poor"
 
 
 def local_contrast(
@@ -98,20 +106,38 @@ def mutual_information(a: np.ndarray, b: np.ndarray, valid: np.ndarray, bins: in
 
 
 def assess(
-    moved: np.ndarray, fixed: np.ndarray, valid: np.ndarray, warnings: tuple[str, ...] = ()
+    moved: np.ndarray,
+    fixed: np.ndarray,
+    valid: np.ndarray,
+    warnings: tuple[str, ...] = (),
+    limits: Limits = OTHER_PATIENT,
 ) -> RegistrationQuality:
-    """Score a placed X-ray against its DRR; both (N, N) on the same grid."""
+    """Score a placed X-ray against its DRR; all (N, N) on the same grid.
+
+    A placement some millimetres off still scores high, because chests are smooth: what tells is
+    that borders fit better beside it.
+    """
+    from axon_backend.registration.edges import displacement  # torch: only where it is needed
+
     a, b = local_contrast(moved, valid), local_contrast(fixed, valid)
     grey, edges = ncc(a, b, valid), gradient_ncc(a, b, valid)
-    score = 0.5 * (grey + edges)
-    verdict = "good" if score >= GOOD else "fair" if score >= FAIR else "poor"
+    score, offset = 0.5 * (grey + edges), displacement(moved, fixed, valid)
     notes = list(warnings)
-    if verdict == "poor":
+    if score < limits.fair:
+        verdict = "poor"
         notes.append(
-            f"the registration is poor (score {score:.2f}, below {FAIR}): the picture and the "
-            "reference hardly agree, so do not trust the reconstruction before looking at the "
+            f"the registration is poor (score {score:.2f}, below {limits.fair}): the picture and "
+            "the reference hardly agree, so do not trust the reconstruction before looking at the "
             "overlay"
         )
+    elif offset > limits.offset:
+        verdict = "fair"
+        notes.append(
+            f"the borders fit better {100 * offset:.1f} % of the field's width beside this "
+            "placement: look at the overlay"
+        )
+    else:
+        verdict = "good" if score >= limits.good else "fair"
     covered = float(valid.mean())
     if covered < 0.8:
         notes.append(f"the X-ray covers only {100 * covered:.0f} % of the chest's field of view")
@@ -121,4 +147,5 @@ def assess(
         round(mutual_information(moved, fixed, valid), 4),
         verdict,
         tuple(notes),
+        round(offset, 4),
     )

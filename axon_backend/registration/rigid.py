@@ -29,6 +29,7 @@ from axon_backend.registration.place import PlacedView
 from axon_backend.registration.planar import WORKING_SIZE, check_picture
 from axon_backend.registration.quality import RegistrationQuality, assess
 from axon_backend.registration.resample import resample_picture
+from axon_backend.registration.thresholds import SAME_PATIENT
 
 # One unit of each parameter: a degree or 1.5 % moves the edge of a chest by about 2 mm too.
 UNITS = (1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
@@ -296,4 +297,4 @@ def _quality(
         matrix = matrix @ back
     pixels, inside = resample_picture(placed.pixels, matrix, WORKING_SIZE)
     valid = resample_picture(placed.valid.astype(np.float32), matrix, WORKING_SIZE)[0] > 0.99
-    return assess(pixels, drr, valid & inside)
+    return assess(pixels, drr, valid & inside, limits=SAME_PATIENT)

@@ -78,5 +78,6 @@ def border_agreement(
 
 def _limited(slope: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Slopes far above the usual count as if they were smaller: letters, wires and the like."""
-    usual = ((slope * slope * weight).sum() / weight.sum().clamp_min(1)).sqrt().clamp_min(1e-6)
+    square = (slope * slope * weight).sum() / weight.sum().clamp_min(1)
+    usual = square.clamp_min(1e-12).sqrt()  # in this order: the root's slope at 0 is infinite
     return torch.tanh(slope / (LIMIT * usual))

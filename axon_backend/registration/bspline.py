@@ -1,0 +1,97 @@
+"""A gentle warp of a placed X-ray onto its reference: breathing, arms, the atlas's other shape.
+
+Off by default: a warp that fits better may also hide what is wrong. It is held gentle in two ways:
+few control points (cells of a fifth of the field), none moved by more than 3 % of the field's
+width. A uniform cubic B-spline whose control points move by less than 0.48 of a cell does not fold
+(Choi and Lee, "Injectivity conditions of 2D and 3D uniform cubic B-spline functions", Graphical
+Models 62 (2000) 411); 3 % of the width are 0.15 of a cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import SimpleITK as sitk
+
+from axon_backend.errors import Cancelled
+
+CELLS = 5
+# Parts of the field's width.
+MOST = 0.03
+ITERATIONS = 30
+
+
+def find_warp(
+    moved: np.ndarray,
+    fixed: np.ndarray,
+    valid: np.ndarray,
+    *,
+    seed: int = 0,
+    cancelled: Callable[[], bool] | None = None,
+) -> np.ndarray:
+    """Where each point of the field is to be taken from, by mutual information.
+
+    Args:
+        moved: (N, N) placed X-ray.
+        fixed: (N, N) its reference, on the same grid.
+        valid: (N, N) bool, where the X-ray shows something.
+        seed: of the metric's sampling.
+        cancelled: asked before every step.
+
+    Returns:
+        (2, N, N) float32 shift right and down in parts of the field's width: the point ``(x, y)``
+        of the field shows what the placed X-ray has at ``(x, y)`` plus the shift. Zero where the
+        optimiser found nothing.
+
+    Raises:
+        Cancelled: ``cancelled()`` was true.
+    """
+    n = fixed.shape[0]
+    images = []
+    for picture in (fixed, moved):
+        image = sitk.GetImageFromArray(picture.astype(np.float32))
+        image.SetSpacing((1 / n, 1 / n))
+        image.SetOrigin((0.5 / n, 0.5 / n))
+        images.append(image)
+    target, film = images
+    mask = sitk.GetImageFromArray(valid.astype(np.uint8))
+    mask.CopyInformation(film)
+    warp = sitk.BSplineTransformInitializer(target, [CELLS, CELLS], 3)
+    method = sitk.ImageRegistrationMethod()
+    method.SetNumberOfThreads(1)
+    method.SetNumberOfWorkUnits(1)
+    method.SetMetricAsMattesMutualInformation(32)
+    method.SetMetricMovingMask(mask)
+    method.SetMetricSamplingStrategy(method.REGULAR)
+    method.SetMetricSamplingPercentage(0.3, seed=seed + 1)
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetOptimizerAsLBFGSB(
+        gradientConvergenceTolerance=1e-5,
+        numberOfIterations=ITERATIONS,
+        lowerBound=-MOST,
+        upperBound=MOST,
+    )
+    method.SetShrinkFactorsPerLevel([2])
+    method.SetSmoothingSigmasPerLevel([2 / n])
+    method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
+    method.SetInitialTransform(warp, inPlace=True)
+    stopped = []
+    if cancelled is not None:
+
+        def stop_if_asked() -> None:
+            if cancelled():
+                stopped.append(True)
+                method.StopRegistration()
+
+        method.AddCommand(sitk.sitkIterationEvent, stop_if_asked)
+    try:
+        method.Execute(target, film)
+    except RuntimeError:  # hardly anything in common: nothing is warped
+        warp.SetParameters([0.0] * len(warp.GetParameters()))
+    if stopped or (cancelled is not None and cancelled()):
+        raise Cancelled("stopped while the X-ray was warped")
+    field = sitk.TransformToDisplacementField(
+        warp, sitk.sitkVectorFloat64, (n, n), target.GetOrigin(), target.GetSpacing()
+    )
+    return np.moveaxis(sitk.GetArrayFromImage(field), -1, 0).astype(np.float32)

@@ -1,0 +1,66 @@
+"""A registration to look at: three ways of laying an X-ray over its reference."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from axon_backend.registration.place import PlacedView
+from axon_backend.registration.quality import local_contrast
+
+SIZE = 512
+SQUARES = 8
+# Of the reference's local contrast (unit deviation): where its outlines are drawn.
+OUTLINE_LEVEL = 0.5
+YELLOW = (1.0, 0.85, 0.1)
+STYLES = ("red-cyan", "checkerboard", "outlines")
+
+
+def registration_picture(placed: PlacedView, style: str | None = None) -> np.ndarray:
+    """The placed X-ray with its reference, by local contrast, since their greys differ.
+
+    Args:
+        placed: with a reference, as ``place_view`` gives it.
+        style: ``red-cyan`` (reference red, X-ray cyan; grey where they agree), ``checkerboard``
+            (squares of both in turn: borders must run on across the seams), ``outlines`` (the
+            X-ray with the reference's outlines in yellow); None is all three side by side.
+
+    Returns:
+        (SIZE, SIZE, 3) uint8, or (SIZE, 3 SIZE, 3); black where the X-ray shows nothing.
+    """
+    if style is None:
+        return np.concatenate([registration_picture(placed, s) for s in STYLES], axis=1)
+    if style not in STYLES:
+        raise ValueError(f"style must be one of {STYLES}, got {style!r}")
+    valid = _sized(placed.valid.astype(np.float32)) > 0.99
+    xray = _contrast(_sized(placed.pixels), valid)
+    if placed.reference is None:
+        return _bytes(np.repeat(xray[..., None], 3, axis=2))
+    reference = _contrast(_sized(placed.reference), None)
+    if style == "red-cyan":
+        return _bytes(np.stack([reference, xray, xray], axis=-1))
+    if style == "checkerboard":
+        row, column = np.indices(xray.shape) * SQUARES // SIZE
+        grey = np.where((row + column) % 2 == 0, xray, reference)
+        return _bytes(np.repeat(grey[..., None], 3, axis=2))
+    shape = ndimage.gaussian_filter(reference, SIZE / 128) > 0.5 + OUTLINE_LEVEL / 5
+    line = shape ^ ndimage.binary_erosion(shape, iterations=2)
+    rgb = np.repeat(xray[..., None], 3, axis=2)
+    rgb[line] = YELLOW
+    return _bytes(rgb)
+
+
+def _sized(picture: np.ndarray) -> np.ndarray:
+    smooth = ndimage.gaussian_filter(picture, max(0.0, 0.5 * picture.shape[0] / SIZE - 0.5))
+    zoom = [SIZE / n for n in picture.shape]
+    return ndimage.zoom(smooth, zoom, order=1, grid_mode=True, mode="nearest")
+
+
+def _contrast(picture: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
+    """0 (black) to 1, 0 where not valid."""
+    grey = np.clip(0.5 + local_contrast(picture, valid) / 5, 0, 1)
+    return grey if valid is None else np.where(valid, grey, 0)
+
+
+def _bytes(rgb: np.ndarray) -> np.ndarray:
+    return np.rint(255 * rgb).astype(np.uint8)
