@@ -120,18 +120,9 @@ def _drr(one: argparse.ArgumentParser) -> None:
 
 
 def _register(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--xray", required=True, metavar="FILE")
-    reference = one.add_mutually_exclusive_group()
-    reference.add_argument("--ct", metavar="PATH", help="CT of the same patient")
-    reference.add_argument(
-        "--bundle",
-        metavar="DIR",
-        help="the bundle whose atlas is the reference (default: the shipped)",
-    )
-    one.add_argument(
-        "--view", choices=("pa", "ap", "lateral", "ll", "rl"), help="overrules the file's own tags"
-    )
-    one.add_argument("--seed", type=int, default=0, metavar="S")
+    from axon_backend.register_command import add_arguments
+
+    add_arguments(one)
     _output(one)
 
 

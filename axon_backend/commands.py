@@ -9,7 +9,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from axon_backend import DISCLAIMER
 from axon_backend.bundle_commands import (
     bundle_delete,
     bundle_export,
@@ -19,8 +18,9 @@ from axon_backend.bundle_commands import (
     bundle_verify,
 )
 from axon_backend.drr_command import run as drr
-from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.errors import AxonInputError
 from axon_backend.prepare_command import prepare
+from axon_backend.register_command import register
 from axon_backend.train_command import train
 
 if TYPE_CHECKING:
@@ -42,8 +42,6 @@ __all__ = [
     "selfcheck",
     "train",
 ]
-
-REGISTER_FILES = ("registered.png", "overlay.png", "result.json")
 
 
 def reconstruct(chosen: argparse.Namespace) -> int:
@@ -85,64 +83,6 @@ def reconstruct(chosen: argparse.Namespace) -> int:
         finally:
             bars.close()
     print(summary(result, Path(chosen.output)))
-    return 0
-
-
-def register(chosen: argparse.Namespace) -> int:
-    """``axon register``."""
-    from axon_backend.console import stop_on_signal
-    from axon_backend.imaging.frame import ThoraxFrame, find_thorax_frame
-    from axon_backend.imaging.radiograph import read_radiograph
-    from axon_backend.imaging.write import write_json, write_png
-    from axon_backend.output_folder import output_folder
-
-    with (
-        stop_on_signal() as wish,
-        output_folder(chosen.output, REGISTER_FILES, chosen.overwrite) as folder,
-    ):
-        xray = read_radiograph(chosen.xray, view=parse_view(chosen.view))
-        if chosen.ct is not None:
-            from axon_backend.imaging.ct import read_ct
-
-            reference = read_ct(chosen.ct)
-            frame, named = find_thorax_frame(reference), {"ct": str(chosen.ct)}
-        else:
-            from axon_backend.bundle import load_bundle
-            from axon_backend.model import atlas_ct
-
-            bundle = load_bundle(chosen.bundle)
-            reference = atlas_ct(bundle)
-            frame = ThoraxFrame((0.0, 0.0, 0.0), bundle.atlas()[1])
-            named = {"atlas": bundle.name, "bundle_sha256": bundle.sha256}
-        from axon_backend.case_pictures import grey, overlay
-        from axon_backend.registration.place import place_view
-
-        placed = place_view(xray, reference, frame, stretch=chosen.ct is None, seed=chosen.seed)
-        if wish.is_set():
-            raise Cancelled("stopped after the registration")
-        role = "frontal" if xray.view.is_frontal else "lateral"
-        record = placed.as_dict(role)
-        write_png(folder / "registered.png", grey(placed.pixels, placed.valid), bits=16)
-        write_png(folder / "overlay.png", overlay(placed))
-        write_json(
-            folder / "result.json",
-            {
-                "input": {
-                    "path": xray.source,
-                    "view": xray.view,
-                    "pixel_mm": xray.pixel_mm,
-                    "assumptions": xray.assumptions,
-                },
-                "reference": named,
-                "frame": frame.as_dict(),
-                "seed": chosen.seed,
-                "registration": record,
-                "disclaimer": DISCLAIMER,
-            },
-        )
-    print(f"Registered {role} X-ray: {chosen.output} (verdict: {record['verdict']})")
-    for warning in placed.warnings:
-        print(f"Warning: {warning}")
     return 0
 
 

@@ -14,13 +14,15 @@ import time
 from pathlib import Path
 
 import numpy as np
+import others
 import torch
 import xray_cases as cases
 
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import View
 from axon_backend.physics.pose import Pose
-from axon_backend.registration.place import place_view
+from axon_backend.registration.place import REFERENCE_SIZE, place_view
+from axon_backend.registration.reference import Reference
 
 
 def make(files: list[Path], each: int, seed: int, cache: Path | None):
@@ -68,10 +70,11 @@ def main() -> None:
     ask.add_argument("--each", type=int, default=3)
     ask.add_argument("--seed", type=int, default=0)
     ask.add_argument("--cache", type=Path)
-    ask.add_argument("--sitk-every", type=int, default=8, help="also SimpleITK on every n-th")
+    ask.add_argument("--sitk-every", type=int, default=4, help="also SimpleITK on every n-th film")
     chosen = ask.parse_args()
     torch.set_num_threads(1)
     rows, errors, seconds = [], [], []
+    alone, alone_s, beside = [], [], []
     files = cases.patients(chosen.data, tuple(chosen.splits.split(",")), chosen.every)
     films = make(files, chosen.each, chosen.seed, chosen.cache)
     for patient, view, picture, true in films:
@@ -88,11 +91,28 @@ def main() -> None:
             "seconds": round(seconds[-1], 2), "wall_s": round(wall, 2), "ncc": q.ncc,
             "gradient_ncc": q.gradient_ncc, "mi": q.mutual_information, "verdict": q.verdict,
         })  # fmt: skip
+        if (len(rows) - 1) % chosen.sitk_every == 0:
+            target = Reference.of_ct(patient.ct, patient.frame, view, None, REFERENCE_SIZE)
+            cpu = time.process_time()
+            pixel_mm = cases.FIELD_MM / cases.SIZE
+            found = others.sitk_similarity(picture, target.picture, pixel_mm, max(extent))
+            alone_s.append(time.process_time() - cpu)
+            alone.append(cases.mean_error_mm(found @ target.to_square, true, extent))
+            beside.append(len(rows) - 1)
+            rows[-1]["sitk_error_mm"] = round(alone[-1], 2)
         print(json.dumps(rows[-1]), flush=True)
-    result = {"axon": summary(errors, seconds), "cases": rows}
+    result = {
+        "axon": summary(errors, seconds),
+        "axon, cases of SimpleITK alone": summary(
+            [errors[i] for i in beside], [seconds[i] for i in beside]
+        ),
+        "SimpleITK alone": summary(alone, alone_s),
+        "cases": rows,
+    }
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(result, indent=1), "utf-8")
-    print(json.dumps(result["axon"]))
+    del result["cases"]
+    print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

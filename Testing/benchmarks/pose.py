@@ -17,12 +17,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import others
 import torch
 import xray_cases as cases
 from planar import summary
 
 from axon_backend.imaging.view import View
 from axon_backend.physics.pose import Pose
+from axon_backend.physics.reduced import AttenuationGrid
 from axon_backend.registration.place import PlacedView
 from axon_backend.registration.resample import resample_picture
 from axon_backend.registration.rigid import register_pose
@@ -64,13 +66,18 @@ def make(files: list[Path], each: int, seed: int, cache: Path | None):
             yield patient, pose, placed
 
 
-def errors_mm(found: Pose, true: Pose, frame) -> dict[str, float]:
-    """TRE, TRE across the frontal beam, and mPD on the frontal film."""
+def errors_mm(found: Pose | np.ndarray, true: Pose, frame) -> dict[str, float]:
+    """TRE, TRE across the frontal beam, and mPD on the frontal film; of a pose or a (4, 4) motion
+    of the patient."""
+    motion = found.matrix(frame.center_mm) if isinstance(found, Pose) else found
     at = np.linspace(-0.4, 0.4, 5)
     points = np.stack(np.meshgrid(at, at, at), -1).reshape(-1, 3) * frame.size_mm
     points = np.c_[points + frame.center_mm, np.ones(len(points))]
-    away = (points @ (found.matrix(frame.center_mm) - true.matrix(frame.center_mm)).T)[:, :3]
-    film = [p.geometry(frame, View.pa).project(points[:, :3]) for p in (found, true)]
+    away = (points @ (motion - true.matrix(frame.center_mm)).T)[:, :3]
+    canonical = Pose().geometry(frame, View.pa)
+    film = [
+        canonical.project((points @ m.T)[:, :3]) for m in (motion, true.matrix(frame.center_mm))
+    ]
     extent = true.geometry(frame, View.pa).extent_mm
     across = away - [0, 1, 0] * away.mean(0)
     return {
@@ -88,12 +95,15 @@ def main() -> None:
     ask.add_argument("--every", type=int, default=1, help="every n-th patient only")
     ask.add_argument("--each", type=int, default=2)
     ask.add_argument("--seed", type=int, default=0)
+    ask.add_argument("--nanodrr-every", type=int, default=0, help="also nanodrr on every n-th")
     ask.add_argument("--cache", type=Path)
     chosen = ask.parse_args()
     torch.set_num_threads(1)
     rows: dict[str, list[dict]] = {"two views": [], "one view": []}
+    rows |= {"one view, cases of nanodrr": [], "one view, nanodrr": []}
     files = cases.patients(chosen.data, tuple(chosen.splits.split(",")), chosen.every)
-    for patient, true, placed in make(files, chosen.each, chosen.seed, chosen.cache):
+    films = make(files, chosen.each, chosen.seed, chosen.cache)
+    for count, (patient, true, placed) in enumerate(films):
         for name, roles in (("two views", ("frontal", "lateral")), ("one view", ("frontal",))):
             began, cpu = time.perf_counter(), time.process_time()
             found = register_pose({r: placed[r] for r in roles}, patient.ct, patient.frame)
@@ -105,12 +115,25 @@ def main() -> None:
             }
             rows[name].append(row)
             print(name, json.dumps(row), flush=True)
+        if chosen.nanodrr_every and count % chosen.nanodrr_every == 0:
+            cpu = time.process_time()
+            grid = AttenuationGrid.of_ct(patient.ct).reduced(128)
+            motion = others.nanodrr_pose(placed["frontal"].pixels, grid, patient.frame, View.pa)
+            row = {
+                "patient": patient.name,
+                **errors_mm(motion, true, patient.frame),
+                "seconds": round(time.process_time() - cpu, 1),
+            }
+            rows["one view, nanodrr"].append(row)
+            rows["one view, cases of nanodrr"].append(rows["one view"][-1])
+            print("nanodrr", json.dumps(row), flush=True)
     result = {
         name: {
             key: summary([r[key] for r in some], [r["seconds"] for r in some])
             for key in ("tre_mm", "tre_without_depth_mm", "mpd_mm")
         }
         for name, some in rows.items()
+        if some
     }
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps({**result, "cases": rows}, indent=1), "utf-8")

@@ -21,9 +21,9 @@ from planar import make
 from axon_backend.imaging.view import View
 from axon_backend.physics.pose import Pose
 from axon_backend.registration.edges import displacement
-from axon_backend.registration.place import _Reference
 from axon_backend.registration.planar import WORKING_SIZE, register_planar
 from axon_backend.registration.quality import assess
+from axon_backend.registration.reference import Reference
 from axon_backend.registration.resample import resample_picture
 from axon_backend.registration.search import shrink_to
 
@@ -31,7 +31,7 @@ SHIFTS_MM = (2.0, 4.0, 6.0, 8.0, 12.0)
 OTHER_VIEW = {View.pa: View.lateral_left, View.lateral_left: View.pa}
 
 
-def scores(picture: np.ndarray, reference: _Reference, matrix: np.ndarray) -> dict[str, float]:
+def scores(picture: np.ndarray, reference: Reference, matrix: np.ndarray) -> dict[str, float]:
     """Of a placement, (3, 3) from the reference's square field to pixels."""
     fixed = shrink_to(reference.picture, WORKING_SIZE, WORKING_SIZE)
     moved, valid = resample_picture(picture, matrix, WORKING_SIZE)
@@ -55,8 +55,8 @@ def main() -> None:
     chosen = ask.parse_args()
     torch.set_num_threads(1)
     files = cases.patients(chosen.data, tuple(chosen.splits.split(",")), chosen.every)
-    references: dict[tuple[str, str], _Reference] = {}
-    turned: dict[tuple[str, str], _Reference] = {}
+    references: dict[tuple[str, str], Reference] = {}
+    turned: dict[tuple[str, str], Reference] = {}
     for number, path in enumerate(files):
         patient = cases.Patient.read(path)
         rng = np.random.default_rng([chosen.seed, number, 99])
@@ -64,8 +64,8 @@ def main() -> None:
         for view in OTHER_VIEW:
             key = patient.name, view.value
             given = (patient.ct, patient.frame, view)
-            references[key] = _Reference.of_ct(*given, None, WORKING_SIZE)
-            turned[key] = _Reference.of_ct(*given, Pose(tuple(tilt.tolist())), WORKING_SIZE)
+            references[key] = Reference.of_ct(*given, None, WORKING_SIZE)
+            turned[key] = Reference.of_ct(*given, Pose(tuple(tilt.tolist())), WORKING_SIZE)
     names = list(dict.fromkeys(name for name, _ in references))
     rows = []
     films = make(files, chosen.each, chosen.seed, chosen.cache)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from scipy import ndimage
 
 from axon_backend.errors import AxonInputError
@@ -16,7 +15,7 @@ from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import View
 from axon_backend.physics.geometry import FIELD_OF_VIEW
 from axon_backend.physics.pose import Pose
-from axon_backend.physics.reduced import AttenuationGrid
+from axon_backend.registration.bspline import find_warp
 from axon_backend.registration.planar import (
     WORKING_SIZE,
     PlanarRegistration,
@@ -25,6 +24,7 @@ from axon_backend.registration.planar import (
     register_planar,
 )
 from axon_backend.registration.quality import assess
+from axon_backend.registration.reference import Reference
 from axon_backend.registration.resample import resample_picture
 from axon_backend.registration.search import shrink_to
 from axon_backend.registration.thresholds import OTHER_PATIENT, SAME_PATIENT, Limits
@@ -46,6 +46,8 @@ class PlacedView:
         registration: how it was placed, its matrix from the canonical view in [0, 1]^2; None for
             a DRR input.
         size_mm: (width, height) of the thorax frame that the X-ray's pixel size implies, or None.
+        warp: (2, S, S) shift right and down in parts of the field, on top of the matrix; None is
+            no warp.
     """
 
     pixels: np.ndarray
@@ -54,6 +56,7 @@ class PlacedView:
     reference: np.ndarray | None = None
     registration: PlanarRegistration | None = None
     size_mm: tuple[float, float] | None = None
+    warp: np.ndarray | None = None
 
     @classmethod
     def of_drr(cls, picture: np.ndarray, view: View) -> PlacedView:
@@ -78,48 +81,15 @@ class PlacedView:
             "gradient_ncc": q.gradient_ncc,
             "offset": q.offset,
             "mutual_information": q.mutual_information,
+            "refused": q.refused,
             "matrix": r.matrix.tolist(),
+            "largest_warp": None if self.warp is None else round(float(np.abs(self.warp).max()), 4),
             "warnings": list(q.warnings),
         }
 
 
-@dataclass(frozen=True)
-class _Reference:
-    """The DRR that an X-ray is compared with, on a square field with square pixels (a similarity
-    must not be distorted by the frame's proportions).
-
-    Attributes:
-        picture: (N, N) DRR of the square field.
-        to_square: (3, 3), canonical [0, 1]^2 -> the square field's [0, 1]^2.
-    """
-
-    picture: np.ndarray
-    to_square: np.ndarray
-
-    @classmethod
-    def of_ct(
-        cls, ct: CTVolume, frame: ThoraxFrame, view: View, pose: Pose | None, size: int
-    ) -> _Reference:
-        canonical = (pose or Pose()).geometry(frame, view)
-        width, height = canonical.extent_mm
-        side = max(width, height)
-        square = replace(canonical, extent_mm=(side, side))
-        with torch.inference_mode():
-            picture = AttenuationGrid.of_ct(ct).project(square, size).numpy()
-        check_picture(
-            picture, "The reference's DRR (does the frame lie in the CT, and the CT in the beam?)"
-        )
-        sx, sy = width / side, height / side
-        return cls(picture, np.array([[sx, 0, 0.5 - 0.5 * sx], [0, sy, 0.5 - 0.5 * sy], [0, 0, 1]]))
-
-    def shown(self, size: int) -> np.ndarray:
-        """(size, size) DRR on the canonical grid."""
-        to_pixels = place_without_registration(self.picture).matrix
-        return resample_picture(self.picture, to_pixels @ self.to_square, size)[0]
-
-
 def _placed(
-    xray: Radiograph, reference: _Reference, found: PlanarRegistration, size: int
+    xray: Radiograph, reference: Reference, found: PlanarRegistration, size: int
 ) -> PlacedView:
     matrix = found.matrix
     pixels, valid = resample_picture(xray.pixels, matrix, size)
@@ -158,6 +128,7 @@ def place_view(
     stretch: bool = False,
     seed: int = 0,
     pose: Pose | None = None,
+    warp: bool = False,
     cancelled: Callable[[], bool] | None = None,
 ) -> PlacedView:
     """Bring an X-ray onto the canonical view image of a frame by searching for it.
@@ -172,6 +143,7 @@ def place_view(
             proportions are not the patient's.
         seed: of the metric's sampling.
         pose: how the patient stood; the DRR is rendered so. None is the CT as it lies.
+        warp: also bend the X-ray gently onto the reference (B-spline), where that fits better.
         cancelled: asked before every step of the search.
 
     Raises:
@@ -180,7 +152,7 @@ def place_view(
         Cancelled: ``cancelled()`` was true.
     """
     check_picture(xray.pixels, xray.source or "The X-ray")
-    target = _Reference.of_ct(reference, frame, xray.view, pose, REFERENCE_SIZE)
+    target = Reference.of_ct(reference, frame, xray.view, pose, REFERENCE_SIZE)
     if register:
         kind = "affine" if stretch else "similarity"
         picture, to_xray = _square_pixels(xray)
@@ -196,7 +168,42 @@ def place_view(
         found = replace(found, matrix=to_xray @ found.matrix @ target.to_square)
     else:
         found = place_without_registration(xray.pixels)
-    return _placed(xray, target, found, size)
+    placed = _placed(xray, target, found, size)
+    if not (warp and register):
+        return placed
+    return _warped(xray, placed, target, _limits(reference), seed, cancelled)
+
+
+def _warped(
+    xray: Radiograph,
+    placed: PlacedView,
+    reference: Reference,
+    limits: Limits,
+    seed: int,
+    cancelled: Callable[[], bool] | None,
+) -> PlacedView:
+    """With a gentle warp, where it fits better."""
+    assert placed.registration is not None
+    found, size = placed.registration, placed.pixels.shape[0]
+    fixed = reference.shown(WORKING_SIZE)
+    before = resample_picture(xray.pixels, found.matrix, WORKING_SIZE)
+    shift = find_warp(before[0], fixed, before[1], seed=seed, cancelled=cancelled)
+    after = resample_picture(xray.pixels, found.matrix, WORKING_SIZE, shift)
+    old, new = (assess(p, fixed, valid, limits=limits) for p, valid in (before, after))
+    if new.score <= old.score:
+        return placed
+    kept = [w for w in found.quality.warnings if "orientation" in w]
+    quality = replace(new, warnings=(*kept, *new.warnings))
+    factor = size / WORKING_SIZE
+    fine = ndimage.zoom(shift, (1, factor, factor), order=1, grid_mode=True, mode="nearest")
+    pixels, valid = resample_picture(xray.pixels, found.matrix, size, fine)
+    return replace(
+        placed,
+        pixels=pixels,
+        valid=valid,
+        warp=fine,
+        registration=replace(found, quality=quality),
+    )
 
 
 def place_with(
@@ -227,7 +234,7 @@ def place_with(
     check_picture(xray.pixels, xray.source or "The X-ray")
     matrix = check_placement(matrix)
     side = REFERENCE_SIZE if size > WORKING_SIZE else WORKING_SIZE
-    target = _Reference.of_ct(reference, frame, xray.view, pose, side)
+    target = Reference.of_ct(reference, frame, xray.view, pose, side)
     fixed = shrink_to(target.picture, WORKING_SIZE, WORKING_SIZE)
     on_square = matrix @ np.linalg.inv(target.to_square)
     moved, valid = resample_picture(xray.pixels, on_square, WORKING_SIZE)

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 
 def resample_picture(
-    pixels: np.ndarray, matrix: np.ndarray, size: int
+    pixels: np.ndarray, matrix: np.ndarray, size: int, shift: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sample a picture on a unit square's grid.
 
@@ -16,6 +16,7 @@ def resample_picture(
         matrix: (3, 3), maps (x, y, 1) in [0, 1]^2 of the new picture to (column, row, 1) of the
             old one; pixel centres are whole numbers there.
         size: side of the new picture; pixel centres at (i + 0.5) / size.
+        shift: (2, size, size) in [0, 1]^2, added to (x, y) before the map: a warp.
 
     Returns:
         (size, size) float32 values and the bool mask of what lies inside the old picture.
@@ -26,6 +27,8 @@ def resample_picture(
         source = ndimage.gaussian_filter(source, 0.5 * np.sqrt(shrink**2 - 1))
     c = (np.arange(size) + 0.5) / size
     x, y = np.meshgrid(c, c)
+    if shift is not None:
+        x, y = x + shift[0], y + shift[1]
     column, row = (matrix[i, 0] * x + matrix[i, 1] * y + matrix[i, 2] for i in range(2))
     values = ndimage.map_coordinates(source, [row, column], order=1, mode="nearest")
     h, w = pixels.shape
