@@ -12,6 +12,7 @@ from axon_backend.registration.quality import (
     mutual_information,
     ncc,
 )
+from axon_backend.registration.thresholds import SAME_PATIENT
 
 ALL = np.ones((256, 256), bool)
 
@@ -82,3 +83,20 @@ def test_a_picture_that_covers_little_says_so(reference):
     notes = assess(reference, reference, valid).warnings
     assert notes == ("the X-ray covers only 50 % of the chest's field of view",)
     assert assess(reference, reference, ALL).warnings == ()
+
+
+def test_a_shift_of_millimetres_by_hand_is_not_called_good(tools, reference):
+    """2.3 % of a field of 300 mm are 7 mm: the scores stay high, the borders tell."""
+    right = assess(reference, reference, ALL)
+    off = assess(np.roll(reference, 6, axis=1), reference, ALL, limits=SAME_PATIENT)
+    assert right.verdict == "good" and right.offset < 0.002
+    assert off.score > SAME_PATIENT.fair and off.verdict == "fair"
+    assert off.offset == pytest.approx(6 / 256, abs=0.004)
+    assert any("borders fit better 2." in w for w in off.warnings) and not off.refused
+
+
+def test_what_is_poor_is_refused(reference):
+    other = np.random.default_rng(3).random(reference.shape).astype(np.float32)
+    quality = assess(other, reference, ALL)
+    assert quality.refused and quality.verdict == "poor"
+    assert quality.score == pytest.approx(0.5 * (quality.ncc + quality.gradient_ncc))

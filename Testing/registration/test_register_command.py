@@ -1,0 +1,76 @@
+"""``axon register``: what it refuses, and the pose of two X-rays."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from PIL import Image
+
+from axon_backend.cli import main
+from axon_backend.imaging.frame import find_thorax_frame
+from axon_backend.imaging.view import View
+from axon_backend.imaging.write import write_png
+from axon_backend.physics.pose import Pose
+from axon_backend.physics.reduced import AttenuationGrid
+
+
+@pytest.fixture(scope="module")
+def ct_file(chest_ct, tmp_path_factory):
+    image = sitk.GetImageFromArray(chest_ct.hu.astype(np.int16))
+    image.SetSpacing(chest_ct.spacing_mm)
+    image.SetOrigin(chest_ct.origin_mm)
+    path = tmp_path_factory.mktemp("ct") / "ct.nii.gz"
+    sitk.WriteImage(image, str(path))
+    return path
+
+
+def film(picture: np.ndarray, path):
+    write_png(path, (picture - picture.min()) / np.ptp(picture), bits=16)
+    return str(path)
+
+
+def test_a_picture_of_nothing_is_refused_and_can_be_looked_at(ct_file, tmp_path, capsys):
+    noise = film(np.random.default_rng(0).random((200, 200)), tmp_path / "noise.png")
+    out = tmp_path / "out"
+    code = main(["register", "--xray", noise, "--view", "pa", "--ct", str(ct_file), "--output",
+                 str(out)])  # fmt: skip
+    said = capsys.readouterr().out
+    assert code == 1 and "Refused: look at overlay.png" in said and "esearch" in said
+    assert json.loads((out / "result.json").read_text())["registration"]["refused"] is True
+    shown = np.asarray(Image.open(out / "overlay.png"))
+    assert shown.shape == (512, 3 * 512, 3)
+
+
+def test_the_pose_of_two_xrays(chest_ct, ct_file, tmp_path, capsys):
+    true = Pose((3.0, -2.0, 4.0))
+    frame, grid = find_thorax_frame(chest_ct), AttenuationGrid.of_ct(chest_ct)
+    front, side = (
+        film(
+            grid.project(replace(true.geometry(frame, v), extent_mm=(360.0, 360.0)), 300).numpy(),
+            tmp_path / f"{v.value}.png",
+        )
+        for v in (View.pa, View.lateral_left)
+    )
+    out = tmp_path / "out"
+    assert main(["register", "--xray", front, "--view", "pa", "--lateral", side, "--ct",
+                 str(ct_file), "--pose", "--output", str(out)]) == 0  # fmt: skip
+    record = json.loads((out / "result.json").read_text())
+    assert record["pose"]["rotation_deg"] == pytest.approx(true.rotation_deg, abs=1.5)
+    assert [r["role"] for r in record["registrations"]] == ["frontal", "lateral"]
+    assert len(record["inputs"]) == 2 and "Pose: turned by" in capsys.readouterr().out
+    for name in ("overlay.png", "overlay_lateral.png", "registered_lateral.png"):
+        assert (out / name).is_file()
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [(["--pose"], "Give --ct"), (["--ct", "ct.nii.gz", "--lateral", "side.png"], "Add --pose")],
+)
+def test_what_does_not_go_together_is_refused_in_words(more, sentence, tmp_path, capsys):
+    arguments = ["register", "--xray", "x.png", *more, "--output", str(tmp_path / "out")]
+    assert main(arguments) == 2
+    assert sentence in capsys.readouterr().err
