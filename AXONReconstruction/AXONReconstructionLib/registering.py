@@ -54,6 +54,7 @@ def register(tasks, reference, xrayNodes, method, pose, seed, accepted, **callba
                 stretch=reference.isAtlas,
                 seed=seed,
                 pose=pose,
+                cancelled=job.cancelled,
             )
 
         def put(xray, matrix, pose):
