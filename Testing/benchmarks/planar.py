@@ -8,7 +8,6 @@ the side under ``--each`` random placements each; each film is registered to the
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from pathlib import Path
@@ -62,14 +61,7 @@ def summary(errors: list[float], seconds: list[float]) -> dict:
 
 
 def main() -> None:
-    ask = argparse.ArgumentParser(description=__doc__)
-    ask.add_argument("--data", type=Path, required=True)
-    ask.add_argument("--out", type=Path, required=True)
-    ask.add_argument("--splits", default="train,validation")
-    ask.add_argument("--every", type=int, default=1, help="every n-th patient only")
-    ask.add_argument("--each", type=int, default=3)
-    ask.add_argument("--seed", type=int, default=0)
-    ask.add_argument("--cache", type=Path)
+    ask = cases.arguments(__doc__, each=3)
     ask.add_argument("--sitk-every", type=int, default=4, help="also SimpleITK on every n-th film")
     chosen = ask.parse_args()
     torch.set_num_threads(1)
@@ -109,8 +101,7 @@ def main() -> None:
         "SimpleITK alone": summary(alone, alone_s),
         "cases": rows,
     }
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    chosen.out.write_text(json.dumps(result, indent=1), "utf-8")
+    cases.write(chosen.out, result)
     del result["cases"]
     print(json.dumps(result, indent=1))
 

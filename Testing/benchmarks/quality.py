@@ -9,10 +9,6 @@ hand by 2 to 12 mm.
 
 from __future__ import annotations
 
-import argparse
-import json
-from pathlib import Path
-
 import numpy as np
 import torch
 import xray_cases as cases
@@ -44,15 +40,7 @@ def scores(picture: np.ndarray, reference: Reference, matrix: np.ndarray) -> dic
 
 
 def main() -> None:
-    ask = argparse.ArgumentParser(description=__doc__)
-    ask.add_argument("--data", type=Path, required=True)
-    ask.add_argument("--out", type=Path, required=True)
-    ask.add_argument("--splits", default="train,validation")
-    ask.add_argument("--every", type=int, default=1, help="every n-th patient only")
-    ask.add_argument("--each", type=int, default=2)
-    ask.add_argument("--seed", type=int, default=0)
-    ask.add_argument("--cache", type=Path)
-    chosen = ask.parse_args()
+    chosen = cases.arguments(__doc__, each=2).parse_args()
     torch.set_num_threads(1)
     files = cases.patients(chosen.data, tuple(chosen.splits.split(",")), chosen.every)
     references: dict[tuple[str, str], Reference] = {}
@@ -100,8 +88,7 @@ def main() -> None:
                 **scores(picture, own, placed),
             })  # fmt: skip
         print(patient.name, view.value, len(rows), flush=True)
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    chosen.out.write_text(json.dumps(rows), "utf-8")
+    cases.write(chosen.out, rows)
     for kind in dict.fromkeys(r["kind"] for r in rows):
         some = [r for r in rows if r["kind"] == kind]
         print(f"{kind:18s} n={len(some)}", end=" ")

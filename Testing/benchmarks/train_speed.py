@@ -9,7 +9,8 @@ Four numbers for one update of ``batch`` samples:
 * the whole run: steps per second of ``axon train`` after its first steps, with the share of the
   time that it waited for data, once with pairs drawn on the way and once with pairs from the disk;
 * the networks alone: forward, backward and optimiser on one batch that lies ready, and their
-  floating-point operations, counted by torch; with ``--peak-tflops`` their share of that peak;
+  floating-point operations, counted by torch; with ``--peak-tflops`` their share of that peak; on a
+  CPU also the share of the time that goes into convolutions, and the operations a second in them;
 * the hardware: what a large matrix product of the same precision reaches here.
 """
 
@@ -24,8 +25,10 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from axon_backend.bundle import load_bundle
 from axon_backend.methods.axon import Axon
 from axon_backend.model import choose_device
 from axon_backend.training.assembly import stage_of
@@ -115,6 +118,15 @@ def networks_alone(config: TrainConfig, device: torch.device, seconds: float) ->
         "tflop_per_second": flops / seconds_each / 1e12,
         "parameters": float(sum(p.numel() for p in optimiser.parameters)),
     }
+    if device.type == "cpu":
+        with profile(activities=[ProfilerActivity.CPU]) as seen:
+            forward_backward()
+        times = {e.key: e.self_cpu_time_total for e in seen.key_averages()}
+        share = sum(t for key, t in times.items() if "convolution" in key) / sum(times.values())
+        found["convolutions_share"] = share
+        found["convolutions_tflop_per_second"] = (
+            flops / micro_batches / 1e12 / (share * seconds_networks)
+        )
     if device.type == "cuda":
         found["peak_memory_gb"] = torch.cuda.max_memory_allocated(device) / 1e9
     return found
@@ -136,10 +148,12 @@ def matrix_product(config: TrainConfig, device: torch.device) -> float:
 
 
 def whole_run(config: TrainConfig, data: Path, folder: Path, device: str) -> dict[str, float]:
-    """Pace and waiting of a run, from its own events; the first third of the steps is left out."""
+    """Pace and waiting of a run that begins from the shipped bundle, from its own events; the
+    first third of the steps is left out."""
     folder.mkdir(parents=True, exist_ok=True)
     run = folder / f"run-{len(list(folder.glob('run-*')))}"
-    train(config, data, run, device=device)
+    start = load_bundle(None) if config.preset == "preview" else None
+    train(config, data, run, start=start, device=device)
     steps = [e for e in RunFolder(run).events()[0] if e["event"] == "step"]
     late = [e for e in steps if e["step"] > config.steps / 3] or steps[-1:]
     return {

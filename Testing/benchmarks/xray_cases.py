@@ -7,7 +7,9 @@ with collimation and lead letters.
 
 from __future__ import annotations
 
+import argparse
 import csv
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,6 +63,25 @@ class Patient:
             for o, k, s in zip(self.ct.origin_mm, f, self.ct.spacing_mm, strict=True)
         )
         return CTVolume(small, spacing, origin, self.ct.source)
+
+
+def arguments(description: str | None, each: int) -> argparse.ArgumentParser:
+    """The options that benchmarks on films made of CTs share; ``each``: films of a patient."""
+    ask = argparse.ArgumentParser(description=description)
+    ask.add_argument("--data", type=Path, required=True, help="a folder with a CATALOGUE.md")
+    ask.add_argument("--out", type=Path, required=True)
+    ask.add_argument("--splits", default="train,validation")
+    ask.add_argument("--every", type=int, default=1, help="every n-th patient only")
+    ask.add_argument("--each", type=int, default=each)
+    ask.add_argument("--seed", type=int, default=0)
+    ask.add_argument("--cache", type=Path, help="where films are kept for another run")
+    return ask
+
+
+def write(path: Path, result: object) -> None:
+    """As JSON; makes the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1), "utf-8")
 
 
 def patients(data: Path, splits: tuple[str, ...], every: int = 1) -> list[Path]:
