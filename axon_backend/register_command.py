@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from axon_backend import DISCLAIMER
 from axon_backend.errors import AxonInputError, Cancelled
@@ -50,8 +50,23 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--lateral", metavar="FILE", help="with --pose: a lateral X-ray of the same standing"
     )
-    one.add_argument("--sid", type=float, metavar="MM", help="distance of the tube (default 1800)")
+    one.add_argument(
+        "--sid",
+        type=_distance,
+        metavar="MM",
+        help="distance of the tube (default 1800); with --pose also 'auto', which looks for it",
+    )
     one.add_argument("--seed", type=int, default=0, metavar="S")
+
+
+def _distance(text: str) -> float | Literal["auto"]:
+    """The value of ``--sid``."""
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of mm, nor 'auto'") from None
 
 
 def register(chosen: argparse.Namespace) -> int:
@@ -75,6 +90,12 @@ def register(chosen: argparse.Namespace) -> int:
             "--lateral was given without --pose; two X-rays are only registered together to find "
             "the pose. Add --pose, or register the lateral X-ray by itself with --xray."
         )
+    find_sid = chosen.sid == "auto"
+    if find_sid and not chosen.pose:
+        raise AxonInputError(
+            "--sid auto was given without --pose; the tube's distance is only looked for together "
+            "with the pose. Add --pose, or give the distance in mm."
+        )
     with (
         stop_on_signal() as wish,
         output_folder(chosen.output, REGISTER_FILES, chosen.overwrite) as folder,
@@ -88,7 +109,7 @@ def register(chosen: argparse.Namespace) -> int:
                     "from the front and one from the side. Give the frontal one as --xray."
                 )
         reference, frame, named = _reference(chosen)
-        start = Pose() if chosen.sid is None else Pose(sid_mm=chosen.sid)
+        start = Pose() if chosen.sid is None or find_sid else Pose(sid_mm=chosen.sid)
         placed = {
             "frontal" if xray.view.is_frontal else "lateral": place_view(
                 xray,
@@ -105,7 +126,13 @@ def register(chosen: argparse.Namespace) -> int:
         found: PoseRegistration | None = None
         if chosen.pose:
             found = register_pose(
-                placed, reference, frame, start=start, seed=chosen.seed, cancelled=wish.is_set
+                placed,
+                reference,
+                frame,
+                start=start,
+                seed=chosen.seed,
+                cancelled=wish.is_set,
+                find_sid=find_sid,
             )
             for (role, old), xray in zip(list(placed.items()), xrays, strict=True):
                 assert old.registration is not None
@@ -184,6 +211,8 @@ def _tell(
             "Pose: turned by {:.1f}, {:.1f}, {:.1f} degrees, moved by {:.1f}, {:.1f}, {:.1f} mm "
             "(left-right, antero-posterior, superior-inferior axis)".format(*turn, *shift)
         )
+        if chosen.sid == "auto":
+            print(f"Distance of the tube: about {found.pose.sid_mm:.0f} mm, as found")
     if refused:
         print("Refused: look at overlay.png, and do not use this registration as it is.")
     print(DISCLAIMER)

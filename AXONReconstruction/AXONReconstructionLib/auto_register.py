@@ -6,6 +6,9 @@ from slicer.i18n import tr as _
 
 from AXONReconstructionLib.placement_state import ROLES
 
+# In the order of the list.
+METHODS = ("planar", "pose", "pose_sid")
+
 
 class AutoRegister:
     """One button, Auto-register or Cancel, and a progress bar.
@@ -18,8 +21,13 @@ class AutoRegister:
         self._section = section
         self._ui = section.ui
         self._job = None
-        self._ui.methodBox.addItem(_("Move the X-ray (2-D)"), "planar")
-        self._ui.methodBox.addItem(_("Turn the CT too (6-DoF)"), "pose")
+        names = {
+            "planar": _("Move the X-ray (2-D)"),
+            "pose": _("Turn the CT too (6-DoF)"),
+            "pose_sid": _("Turn the CT, seek the tube too (6-DoF + SID)"),
+        }
+        for method in METHODS:
+            self._ui.methodBox.addItem(names[method], method)
         self._ui.registerProgress.visible = False
         self._ui.registerButton.connect("clicked()", self.toggle)
         self._ui.methodBox.connect("currentIndexChanged(int)", lambda index: self.refresh())
@@ -31,8 +39,8 @@ class AutoRegister:
 
     @property
     def method(self) -> str:
-        """``planar`` or ``pose``."""
-        return ("planar", "pose")[max(0, self._ui.methodBox.currentIndex)]
+        """One of `METHODS`."""
+        return METHODS[max(0, self._ui.methodBox.currentIndex)]
 
     def refresh(self) -> None:
         """What can be pressed, and why not."""
@@ -44,7 +52,7 @@ class AutoRegister:
             reason = section.missing
             if not reason and section.xray is None:
                 reason = _("Choose an X-ray under Inputs first.")
-            if not reason and self.method == "pose" and section.ct is None:
+            if not reason and self.method != "planar" and section.ct is None:
                 reason = _(
                     "Turning the CT needs a CT of the same patient. Choose one under Inputs."
                 )
@@ -67,7 +75,7 @@ class AutoRegister:
         section, method = self._section, self.method
         node = section.parameterNode
         # A pose belongs to both views; the flat search moves the view that is looked at.
-        roles = ROLES if method == "pose" else (section.role,)
+        roles = (section.role,) if method == "planar" else ROLES
         roles = [role for role in roles if getattr(node, role) is not None]
         section.placement.commit()
         section.panel.hideMessage()
@@ -115,7 +123,7 @@ class AutoRegister:
         self._over()
         if section.parameterNode is None:
             return
-        if method == "pose":
+        if method != "planar":
             section.logic.setPose(section.parameterNode, results.pose)
             for role in roles:
                 section.fit.log.addSearch(role, results.history)

@@ -186,7 +186,8 @@ class CaseLogic(ScriptedLoadableModuleLogic):
 
         Args:
             method: ``planar`` moves, turns and scales the picture; ``pose`` then also finds how
-                the patient stood (six degrees of freedom; needs the CT).
+                the patient stood (six degrees of freedom; needs the CT); ``pose_sid`` the tube's
+                distance with it.
             pose: start of the pose search, and the fixed pose of a planar registration.
             accepted: matrices by role (see `matrixOf`) to use without a search of the picture.
             onProgress: called with stage (``register`` or ``pose``), step, total, similarity (or

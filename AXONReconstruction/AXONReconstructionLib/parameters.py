@@ -44,7 +44,7 @@ class AXONReconstructionParameterNode:
     poseTranslationX: Annotated[float, WithinRange(-100, 100)] = 0
     poseTranslationY: Annotated[float, WithinRange(-100, 100)] = 0
     poseTranslationZ: Annotated[float, WithinRange(-100, 100)] = 0
-    poseSID: Annotated[float, WithinRange(1000, 4000)] = 1800
+    poseSID: Annotated[float, WithinRange(800, 4000)] = 1800
     frontalTransform: vtkMRMLLinearTransformNode
     lateralTransform: vtkMRMLLinearTransformNode
     frontalAccepted: bool = False

@@ -19,13 +19,13 @@ _XRAY = "AXON.Xray"  # role of a placement's reference to its X-ray
 
 def register(tasks, reference, xrayNodes, method, pose, seed, accepted, **callbacks):
     """See `AXONReconstructionLogic.register`. `xrayNodes`: nodes by role."""
-    if method not in ("planar", "pose"):
-        raise ValueError(f"method is 'planar' or 'pose', got {method!r}")
+    if method not in ("planar", "pose", "pose_sid"):
+        raise ValueError(f"method is 'planar', 'pose' or 'pose_sid', got {method!r}")
     if not xrayNodes:
         raise backend.load("errors").AxonInputError(
             _("There is no X-ray to register. Choose one under Inputs.")
         )
-    if method == "pose" and reference.isAtlas:
+    if method != "planar" and reference.isAtlas:
         raise backend.load("errors").AxonInputError(
             _(
                 "How the patient stood can only be found with a CT of the same patient. Choose it "
@@ -78,6 +78,7 @@ def register(tasks, reference, xrayNodes, method, pose, seed, accepted, **callba
             seed=seed,
             device=backend.load("model").choose_device("auto"),
             hold=[role for role in xrays if accepted.get(role) is not None],
+            find_sid=method == "pose_sid",
         )
         for role, xray in xrays.items():
             # The X-rays moved in their plane while the pose was sought; the two belong together.

@@ -19,6 +19,7 @@ from axon_backend.registration import quality, rigid, similarity
 from axon_backend.registration.exposure import planar_matrix, rotation
 from axon_backend.registration.place import PlacedView, place_view, place_with
 from axon_backend.registration.rigid import Level, register_pose
+from axon_backend.registration.unknowns import Unknowns
 
 VIEWS = {"frontal": View.pa, "lateral": View.lateral_left}
 POSE = Pose((6.0, -4.0, 8.0), (15.0, -10.0, 20.0))
@@ -64,6 +65,31 @@ def test_two_views_fix_the_pose_within_a_millimetre(tools, chest_ct, frame, plac
     assert target_error_mm(found.pose, true, frame) < 1.0
     assert found.pose.sid_mm == 1500.0 and found.improved
     assert {q.verdict for q in found.quality.values()} == {"good"} and found.warnings == ()
+
+
+def test_an_unknown_tube_distance_is_found_with_the_pose(tools, chest_ct, frame):
+    """Wall stand assumed, bedside true: the pose fits better with the distance sought, and the
+    distance comes out near the true one."""
+    true = Pose(POSE.rotation_deg, POSE.translation_mm, 1100.0)
+    taken = {
+        role: PlacedView.of_drr(tools.as_taken(view.pixels), view.view)
+        for role, view in drrs(chest_ct, frame, true).items()
+    }
+    kept = register_pose(taken, chest_ct, frame)
+    sought = register_pose(taken, chest_ct, frame, find_sid=True)
+    assert kept.pose.sid_mm == 1800.0
+    assert sought.pose.sid_mm == pytest.approx(1100.0, rel=0.1)
+    assert target_error_mm(sought.pose, true, frame) < 1.0
+    assert sought.history[-1][1] > kept.history[-1][1]
+
+
+def test_the_tube_stays_where_chests_are_taken_from():
+    placed = {"frontal": PlacedView.of_drr(np.zeros((8, 8), np.float32), View.pa)}
+    unknowns = Unknowns(placed, ("frontal",), 1800.0, find_sid=True)
+    assert len(unknowns.units) == 6 + 4 + 1
+    for value, sid_mm in ((0.0, 1800.0), (np.log(1.2), 2160.0), (9.0, 2600.0), (-9.0, 800.0)):
+        farther = unknowns.split(torch.tensor([0.0] * 10 + [float(value)]))[2]
+        assert float(farther) * 1800.0 == pytest.approx(sid_mm, rel=1e-5)
 
 
 @pytest.mark.slow

@@ -46,7 +46,7 @@ def test_a_picture_of_nothing_is_refused_and_can_be_looked_at(ct_file, tmp_path,
 
 
 def test_the_pose_of_two_xrays(chest_ct, ct_file, tmp_path, capsys):
-    true = Pose((3.0, -2.0, 4.0))
+    true = Pose((3.0, -2.0, 4.0), sid_mm=1200.0)
     frame, grid = find_thorax_frame(chest_ct), AttenuationGrid.of_ct(chest_ct)
     front, side = (
         film(
@@ -57,18 +57,25 @@ def test_the_pose_of_two_xrays(chest_ct, ct_file, tmp_path, capsys):
     )
     out = tmp_path / "out"
     assert main(["register", "--xray", front, "--view", "pa", "--lateral", side, "--ct",
-                 str(ct_file), "--pose", "--output", str(out)]) == 0  # fmt: skip
+                 str(ct_file), "--pose", "--sid", "auto", "--output", str(out)]) == 0  # fmt: skip
     record = json.loads((out / "result.json").read_text())
     assert record["pose"]["rotation_deg"] == pytest.approx(true.rotation_deg, abs=1.5)
+    assert record["pose"]["sid_mm"] == pytest.approx(1200.0, rel=0.2)
     assert [r["role"] for r in record["registrations"]] == ["frontal", "lateral"]
-    assert len(record["inputs"]) == 2 and "Pose: turned by" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert len(record["inputs"]) == 2 and "Pose: turned by" in said
+    assert f"about {record['pose']['sid_mm']:.0f} mm" in said
     for name in ("overlay.png", "overlay_lateral.png", "registered_lateral.png"):
         assert (out / name).is_file()
 
 
 @pytest.mark.parametrize(
     ("more", "sentence"),
-    [(["--pose"], "Give --ct"), (["--ct", "ct.nii.gz", "--lateral", "side.png"], "Add --pose")],
+    [
+        (["--pose"], "Give --ct"),
+        (["--ct", "ct.nii.gz", "--lateral", "side.png"], "Add --pose"),
+        (["--ct", "ct.nii.gz", "--sid", "auto"], "Add --pose"),
+    ],
 )
 def test_what_does_not_go_together_is_refused_in_words(more, sentence, tmp_path, capsys):
     arguments = ["register", "--xray", "x.png", *more, "--output", str(tmp_path / "out")]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.physics.drr import project_rays
-from axon_backend.physics.pose import Pose
+from axon_backend.physics.pose import BEHIND_PATIENT_MM, Pose
 from axon_backend.physics.reduced import UNSHARED_PIXELS, AttenuationGrid
 from axon_backend.registration.place import PlacedView
 from axon_backend.registration.similarity import agreement, border_agreement, local_contrast
@@ -61,7 +61,7 @@ class Exposure:
         placed: the X-ray on the canonical grid.
         grid: the CT's attenuation; its device is where all is computed.
         frame: poses turn about its centre.
-        sid_mm: distance of the tube.
+        sid_mm: distance of the tube; :meth:`agreement` may try others.
         size: side of the pictures compared.
         borders: compare borders only, which is more exact and needs a start close by.
     """
@@ -85,8 +85,7 @@ class Exposure:
         self.grid, self.axis = grid, int(np.argmax(np.abs(geometry.ray)))
         self.origin, self.spacing = tensor(grid.origin_mm), tensor(grid.spacing_mm)
         self.centre = tensor(frame.center_mm)
-        # The canonical beam, from the frame's centre.
-        self.source = tensor(geometry.source_mm - np.asarray(frame.center_mm))
+        self.ray, self.sid_mm = tensor(geometry.ray), sid_mm
         across, down = ((np.arange(size) + 0.5) / size - 0.5 for _ in range(2))
         u, v = np.meshgrid(across * geometry.extent_mm[0], down * geometry.extent_mm[1])
         self.u, self.v = tensor(u), tensor(v)
@@ -94,12 +93,18 @@ class Exposure:
         self.picture = F.adaptive_avg_pool2d(tensor(placed.pixels)[None], size)[0]
         self.weight = (F.adaptive_avg_pool2d(tensor(placed.valid)[None], size)[0] > 0.99).float()
 
-    def agreement(self, pose: torch.Tensor, shift: torch.Tensor | None = None) -> torch.Tensor:
+    def agreement(
+        self,
+        pose: torch.Tensor,
+        shift: torch.Tensor | None = None,
+        farther: torch.Tensor | float = 1.0,
+    ) -> torch.Tensor:
         """Of the X-ray with the DRR of a pose; a scalar in [-1, 1].
 
         Args:
             pose: (6,) degrees, then mm.
             shift: (4,) a movement of the X-ray in its own plane, see :func:`planar_matrix`.
+            farther: the tube stands at that many times ``sid_mm``, the detector where it is.
         """
         turn, away = rotation(pose[:3]), pose[3:]
         flat = torch.stack([self.u, self.v, torch.ones_like(self.u)], -1)
@@ -107,7 +112,9 @@ class Exposure:
             flat = flat @ planar_matrix(shift).T
         # The patient moved by x -> R x + t is the beam moved by x -> R^T (x - t).
         points = (flat[..., :2] @ self.plane - away) @ turn + self.centre
-        source = (self.source - away) @ turn + self.centre
+        # The canonical beam, from the frame's centre.
+        source = -(farther * self.sid_mm - BEHIND_PATIENT_MM) * self.ray
+        source = (source - away) @ turn + self.centre
         volume = (self.grid.mu, self.origin, self.spacing)
         rows = max(1, UNSHARED_PIXELS // points.shape[1])
         drr = torch.cat(

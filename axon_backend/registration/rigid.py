@@ -8,6 +8,10 @@ of one patient.
 Where an X-ray lies in the plane was searched for, or set by hand, before the pose was known: the
 lean of a patient then looks like a crooked film, and the two views contradict each other. So a
 placed X-ray may turn, grow and shift in its plane while the pose is sought.
+
+The tube's distance (SID) is known as a rule. Where it is not, it may be sought too: the nearer the
+tube, the more what is near it grows beside what is far. A tenth of the distance moves the edges of
+the chest by 1 mm, no more; so a wrong distance costs little, and is found only roughly.
 """
 
 from __future__ import annotations
@@ -30,17 +34,11 @@ from axon_backend.registration.planar import WORKING_SIZE, check_picture
 from axon_backend.registration.quality import RegistrationQuality, assess
 from axon_backend.registration.resample import resample_picture
 from axon_backend.registration.thresholds import SAME_PATIENT
+from axon_backend.registration.unknowns import Unknowns
 
-# One unit of each parameter: a degree or 1.5 % moves the edge of a chest by about 2 mm too.
-UNITS = (1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
-# Along a beam that no other view crosses: 16 mm nearer make the chest 1 % larger.
-DEPTH_UNIT = 16.0
-PLANAR_UNITS = (1.0, 1.5, 2.0, 2.0)
 # Random starts, tried at the coarsest level, reach this far from the given one (degrees, mm).
 REACH = (10.0, 10.0, 10.0, 30.0, 30.0, 30.0)
 CANDIDATES = 64
-# No patient stands further from the canonical pose; a search that ends there went astray.
-MOST_TURN_DEG, MOST_SHIFT_MM = 30.0, 100.0
 
 
 @dataclass(frozen=True)
@@ -105,6 +103,7 @@ def register_pose(
     seed: int = 0,
     device: str | torch.device = "cpu",
     hold: Collection[str] = (),
+    find_sid: bool = False,
 ) -> PoseRegistration:
     """Find how the patient stood.
 
@@ -113,13 +112,15 @@ def register_pose(
             all six degrees of freedom; one leaves the depth along its beam loose.
         ct: the patient's CT.
         frame: its thorax frame.
-        start: where to search around; its distance of the tube is kept. None is the CT as it
-            lies.
+        start: where to search around; its distance of the tube is kept unless ``find_sid``. None
+            is the CT as it lies.
         progress: called as ``progress(step, total, agreement)`` after every step.
         cancelled: asked before every step; True stops with :class:`Cancelled`.
         seed: of the random starts; the same seed gives the same pose on one machine.
         device: where to compute.
         hold: roles of X-rays whose placement is certain and stays; a DRR's always does.
+        find_sid: the tube's distance is not known and is sought too, within
+            :data:`unknowns.SID_RANGE_MM`. Both views are taken to have the same.
 
     Returns:
         The pose with its quality. A poor one is returned too, with a warning.
@@ -138,7 +139,8 @@ def register_pose(
             )
     start = start or Pose()
     free = [r for r, view in placed.items() if view.registration is not None and r not in hold]
-    units = torch.tensor([*_units(placed), *(PLANAR_UNITS * len(free))], device=device)
+    search = Unknowns(placed, tuple(free), start.sid_mm, find_sid)
+    units = torch.tensor(search.units, device=device)
     first = torch.zeros(len(units), device=device)
     first[:6] = torch.tensor([*start.rotation_deg, *start.translation_mm], device=device)
     first = first / units
@@ -159,9 +161,9 @@ def register_pose(
         }
 
         def score_of(x: torch.Tensor) -> torch.Tensor:
-            pose, shifts = _split(x * units, free)
+            pose, shifts, farther = search.split(x * units)
             return torch.stack(
-                [e.agreement(pose, shifts.get(r)) for r, e in exposures.items()]
+                [e.agreement(pose, shifts.get(r), farther) for r, e in exposures.items()]
             ).mean()
 
         return score_of
@@ -182,14 +184,14 @@ def register_pose(
     for level in LEVELS:
         score_of = agreement_at(level)
         found = [_climb(score_of, x, level, steps) for x in starts[: level.follow]]
-        kept = [x for _, x in sorted(found, key=_by_score) if _plausible(x * units)]
+        kept = [x for _, x in sorted(found, key=_by_score) if search.plausible(x * units)]
         starts = kept or [first]
         steps.best = -1.0  # of the next resolution
     with torch.no_grad():
         improved = bool(score_of(starts[0]) > score_of(first))
-    found_pose, found_shifts = _split((starts[0] if improved else first) * units, free)
-    values = found_pose.tolist()
-    pose = Pose(tuple(values[:3]), tuple(values[3:]), start.sid_mm) if improved else start
+    found_pose, found_shifts, farther = search.split((starts[0] if improved else first) * units)
+    values, sid_mm = found_pose.tolist(), float(farther) * start.sid_mm
+    pose = Pose(tuple(values[:3]), tuple(values[3:]), sid_mm) if improved else start
     back = {role: _back(shift, pose, frame, placed[role]) for role, shift in found_shifts.items()}
     matrices = {
         role: view.registration.matrix @ back[role]
@@ -227,15 +229,6 @@ class _Steps:
             self.progress(len(self.history), self.total, self.best)
 
 
-def _units(placed: Mapping[str, PlacedView]) -> list[float]:
-    """One unit of each of the pose's parameters."""
-    units = list(UNITS)
-    beams = {4 if view.view.is_frontal else 3 for view in placed.values()}
-    if len(beams) == 1:
-        units[beams.pop()] = DEPTH_UNIT
-    return units
-
-
 def _by_score(found: tuple[float, torch.Tensor]) -> float:
     return -found[0]
 
@@ -259,19 +252,6 @@ def _climb(
         adam.step()
         steps.end(score.item())
     return best
-
-
-def _split(
-    parameters: torch.Tensor, free: list[str]
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """The pose (6,) and the planar movement (4,) of each X-ray that is free to move."""
-    shifts = parameters[6:].split(4) if free else ()
-    return parameters[:6], dict(zip(free, shifts, strict=True))
-
-
-def _plausible(parameters: torch.Tensor) -> bool:
-    turn, shift = parameters[:3].abs().max(), parameters[3:6].abs().max()
-    return bool(turn <= MOST_TURN_DEG and shift <= MOST_SHIFT_MM)
 
 
 def _back(shift: torch.Tensor, pose: Pose, frame: ThoraxFrame, placed: PlacedView) -> np.ndarray:

@@ -78,16 +78,21 @@ def test_a_cancelled_search_leaves_the_xray_where_it_was(
 
 
 @pytest.mark.slow
-def test_six_degrees_of_freedom_find_a_turned_patient(host, panel, opened, ui, ct, settle):
+@pytest.mark.parametrize(("index", "sid_mm"), [(1, 1800.0), (2, 1000.0)])
+def test_six_degrees_of_freedom_find_a_turned_patient(
+    host, panel, opened, ui, ct, settle, index, sid_mm
+):
+    """With the third method the tube's distance too."""
     from axon_backend.physics.pose import Pose
 
-    turned = Pose(rotation_deg=(0.0, 0.0, 6.0))
+    turned = Pose(rotation_deg=(0.0, 0.0, 6.0), sid_mm=sid_mm)
     panel.parameterNode.frontal = panel.logic.renderDRR(ct, "pa", pose=turned)
-    ui.methodBox.currentIndex = 1
+    ui.methodBox.currentIndex = index
     settle()
     host.click(ui.registerButton)
     settle()
     assert panel.parameterNode.poseRotationSI == pytest.approx(6, abs=1.5)
+    assert panel.parameterNode.poseSID == pytest.approx(sid_mm, rel=0.15 if index == 2 else 0)
     assert len(opened.fit.log.rows("frontal")) > 3
 
 
