@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from axon_backend.bundle_commands import (
     bundle_delete,
@@ -22,9 +21,6 @@ from axon_backend.errors import AxonInputError
 from axon_backend.prepare_command import prepare
 from axon_backend.register_command import register
 from axon_backend.train_command import train
-
-if TYPE_CHECKING:
-    from axon_backend.imaging.view import View
 
 __all__ = [
     "bundle_delete",
@@ -49,6 +45,7 @@ def reconstruct(chosen: argparse.Namespace) -> int:
     steps, stages = parse_steps(chosen.steps), parse_stages(chosen.stages)
     from axon_backend.case_output import CASE_FILES, summary, write_case
     from axon_backend.console import ProgressBars, stop_on_signal
+    from axon_backend.imaging.view import parse_view
     from axon_backend.output_folder import output_folder
     from axon_backend.reconstruct import reconstruct as run
 
@@ -179,10 +176,3 @@ def parse_steps(text: str | None) -> dict[str, int] | None:
             "10,15: the steps of coarse and of fine."
         )
     return dict(zip(("coarse", "fine"), counts, strict=False))
-
-
-def parse_view(text: str | None) -> View | None:
-    """A view's name on the command line; ``lateral`` is the left lateral."""
-    from axon_backend.imaging.view import View
-
-    return None if text is None else View({"lateral": "ll"}.get(text, text))

@@ -108,9 +108,9 @@ def run(chosen: argparse.Namespace) -> int:
         raise AxonInputError("Give the CT once, as in `axon drr chest.nii.gz --output drr.png`.")
     target = check_drr_target(chosen.output, chosen.overwrite)
     settings = _settings(chosen)
-    from axon_backend.commands import parse_view
     from axon_backend.imaging.ct import read_ct
     from axon_backend.imaging.frame import find_thorax_frame
+    from axon_backend.imaging.view import parse_view
     from axon_backend.model import choose_device
 
     view = parse_view(chosen.view)

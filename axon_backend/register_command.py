@@ -72,9 +72,9 @@ def _distance(text: str) -> float | Literal["auto"]:
 def register(chosen: argparse.Namespace) -> int:
     """``axon register``; 1 where a registration is refused. Its pictures are written all the same,
     to be looked at."""
-    from axon_backend.commands import parse_view
     from axon_backend.console import stop_on_signal
     from axon_backend.imaging.radiograph import View, read_radiograph
+    from axon_backend.imaging.view import parse_view
     from axon_backend.imaging.write import write_json
     from axon_backend.output_folder import output_folder
     from axon_backend.physics.pose import Pose

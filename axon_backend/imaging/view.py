@@ -1,5 +1,7 @@
 """The views of a chest radiograph."""
 
+from __future__ import annotations
+
 from enum import Enum
 
 
@@ -19,3 +21,8 @@ class View(str, Enum):
     def is_frontal(self) -> bool:
         """True for PA and AP."""
         return self in (View.pa, View.ap)
+
+
+def parse_view(text: str | None) -> View | None:
+    """A view's name on the command line; ``lateral`` is the left lateral."""
+    return None if text is None else View({"lateral": "ll"}.get(text, text))
