@@ -57,11 +57,13 @@ class Panel(MessageArea, VTKObservationMixin):
         self._timer.setInterval(POLL_MILLISECONDS)
         self._timer.connect("timeout()", self.poll)
         self._timer.start()
+        self.boxes["settings"].lookForPackages()
         self.initializeParameterNode()
 
     def enter(self) -> None:
         """The user opens the module."""
         self.isShown = True
+        self.boxes["settings"].lookForPackages()  # the other module may have installed some
         self.initializeParameterNode()
 
     def exit(self) -> None:

@@ -59,6 +59,16 @@ class RunBox:
         self._watched, self.watch, self._starting = None, None, False
         self._samples.forget()
 
+    def showButtons(self) -> None:
+        """What can be done now: it depends on the run and on what is installed."""
+        ui, watch = self._ui, self.watch
+        active = self._starting or (watch is not None and watch.active)
+        ended = watch is not None and watch.status in ("stopped", "failed", "died")
+        ui.startButton.enabled = not active and self._panel.boxes["settings"].missing is None
+        ui.stopButton.enabled = active and not self._starting
+        ui.stopButton.text = _("End at once") if self._asked and active else _("Stop")
+        ui.resumeButton.enabled = not active and ended
+
     def poll(self) -> None:
         """Show what is new."""
         if self.watch is None:
@@ -160,10 +170,7 @@ class RunBox:
         status = "none" if watch is None else watch.status
         starting = self._starting
         active = starting or (watch is not None and watch.active)
-        ui.startButton.enabled = not active and ui.installButton.visible is False
-        ui.stopButton.enabled = active and not starting
-        ui.stopButton.text = _("End at once") if self._asked and active else _("Stop")
-        ui.resumeButton.enabled = not active and status in ("stopped", "failed", "died")
+        self.showButtons()
         ui.statusLabel.text = statusText("starting" if starting else status, watch)
         done = None if watch is None else watch.done
         ui.progressBar.maximum = 0 if active and done is None else 1000

@@ -40,7 +40,11 @@ def stageNotes() -> dict[str, str]:
 
 
 class SettingsBox:
-    """The controls of the section Training."""
+    """The controls of the section Training.
+
+    Attributes:
+        missing: the sentence that says what is not installed, or None.
+    """
 
     def __init__(self, panel) -> None:
         self._panel, self._ui = panel, panel.ui
@@ -76,15 +80,12 @@ class SettingsBox:
         fields.number("realSpin", "realShare")
         fields.text("extraEdit", "extra")
         self._ui.installButton.connect("clicked()", self.install)
-        self._lookedFor = False
+        self.missing: str | None = None
 
     def refresh(self) -> None:
         """As the parameter node says."""
         self._fields.refresh()
         self._ui.stageNote.text = stageNotes()[self._panel.parameterNode.stage]
-        if not self._lookedFor:
-            self._lookedFor = True
-            self._lookForPackages()
 
     def poll(self) -> None:
         """Nothing runs here."""
@@ -108,10 +109,11 @@ class SettingsBox:
             install.installPackages(list(packages), self._panel.say)
         except install.InstallationError as error:
             self._panel.showError(str(error), error.details)
-        self._lookForPackages()
+        self.lookForPackages()
 
-    def _lookForPackages(self) -> None:
-        told = self._panel.logic.missing()
-        self._ui.missingLabel.text = told or ""
-        self._ui.missingLabel.visible = self._ui.installButton.visible = told is not None
-        self._ui.startButton.enabled = told is None
+    def lookForPackages(self) -> None:
+        """Say what is not installed; without it no training can be started."""
+        self.missing = self._panel.logic.missing()
+        self._ui.missingLabel.text = self.missing or ""
+        self._ui.missingLabel.visible = self._ui.installButton.visible = self.missing is not None
+        self._panel.boxes["run"].showButtons()

@@ -194,11 +194,29 @@ def test_settings_are_kept_in_the_scene(host, training, tmp_path):
 def test_what_is_missing_is_named_before_a_start(host, training):
     widget = training[1]
     with host.without("lightning_fabric"):
-        widget.panel.boxes["settings"]._lookForPackages()
+        widget.panel.boxes["settings"].lookForPackages()
         assert "lightning-fabric" in widget.ui.missingLabel.text
         assert widget.ui.installButton.visible and not widget.ui.startButton.enabled
-    widget.panel.boxes["settings"]._lookForPackages()
+    widget.panel.boxes["settings"].lookForPackages()
     assert not widget.ui.installButton.visible and widget.ui.startButton.enabled
+
+
+def test_start_does_not_hang_on_what_is_visible(host, training, run):
+    widget = training[1]
+    panel, ui = widget.panel, widget.ui
+    folder = run("finished", START, step(40, 0.1))
+    # Another module is shown while the run is looked at: no control of this one is visible.
+    widget.exit()
+    with host.without("lightning_fabric"):
+        panel.boxes["settings"].lookForPackages()
+        widget.parent.hide()
+        panel.parameterNode.runPath = str(folder)
+        panel.poll()
+        assert not ui.installButton.visible and not ui.startButton.enabled
+    # Installed meanwhile, by the other module: opening this one again is enough.
+    widget.parent.show()
+    widget.enter()
+    assert not ui.installButton.visible and ui.startButton.enabled
 
 
 def test_every_control_explains_itself(training):
