@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from dataclasses import dataclass, field
+import subprocess
 from pathlib import Path
 
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from AXONTrainingLib import processes
+from AXONTrainingLib.dataset_description import DatasetDescription, describe
 from AXONTrainingLib.parameters import STAGES, AXONTrainingParameterNode
 from AXONTrainingLib.watching import RunWatch
 
@@ -31,25 +31,6 @@ def inputError(sentence: str) -> Exception:
     return _backend().load("errors").AxonInputError(sentence)
 
 
-@dataclass
-class DatasetDescription:
-    """What is in a data set.
-
-    Attributes:
-        cases: number by split (train, validation, test).
-        real: cases with an accepted real X-ray, by split.
-        biplanar: cases with real X-rays from both sides, by split.
-        missing: files that are named but not there.
-        problems: sentences; training would refuse the data set.
-    """
-
-    cases: dict[str, int] = field(default_factory=dict)
-    real: dict[str, int] = field(default_factory=dict)
-    biplanar: dict[str, int] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-
 class AXONTrainingLogic(ScriptedLoadableModuleLogic):
     """Checks data, and starts, watches, stops, resumes and exports trainings.
 
@@ -59,7 +40,7 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
-        self.process: processes.subprocess.Popen | None = None  # of the last start or resume
+        self.process: subprocess.Popen | None = None  # of the last start or resume
 
     def getParameterNode(self) -> AXONTrainingParameterNode:
         """The scene's settings."""
@@ -87,44 +68,11 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
         Raises:
             AxonInputError: it is missing or no data set.
         """
-        data = _backend().load("cohort.dataset").Dataset.read(Path(path))
-        told = DatasetDescription()
-        splits = Counter(case.split for case in data.cases)
-        told.cases = {name: splits.get(name, 0) for name in ("train", "validation", "test")}
-        for case in data.cases:
-            views = [case.real(role) for role in ("frontal", "lateral")]
-            if any(views):
-                told.real[case.split] = told.real.get(case.split, 0) + 1
-            if all(views):
-                told.biplanar[case.split] = told.biplanar.get(case.split, 0) + 1
-            files = [case.ct, *(view.file for view in case.views)]
-            told.missing += [str(file) for file in files if not Path(file).is_file()]
-        for name in ("train", "validation"):
-            if not told.cases[name]:
-                told.problems.append(
-                    _("There is no case in the split {name}; both train and validation need some.")
-                    .format(name=name)
-                )  # fmt: skip
-        both = {c.patient for c in data.split("train")} & {
-            c.patient for c in data.split("validation")
-        }
-        if both:
-            told.problems.append(
-                _("Patient {name} is in training and in validation. Split by patient.").format(
-                    name=sorted(both)[0]
-                )
-            )
-        if told.missing:
-            told.problems.append(
-                _("{count} files are missing, {first} for example. Prepare the data again.").format(
-                    count=len(told.missing), first=told.missing[0]
-                )
-            )
-        return told
+        return describe(_backend().load("cohort.dataset").Dataset.read(Path(path)))
 
     def prepare(
         self, source: str | os.PathLike[str], output: str | os.PathLike[str]
-    ) -> processes.subprocess.Popen:
+    ) -> subprocess.Popen:
         """Start `axon prepare`; its output goes to OUTPUT.log beside the data set.
 
         Raises:
@@ -266,7 +214,7 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
         runs: str | os.PathLike[str],
         output: str | os.PathLike[str],
         base: str | os.PathLike[str] | None = None,
-    ) -> processes.subprocess.Popen:
+    ) -> subprocess.Popen:
         """Start `axon bundle export`; its output goes to OUTPUT.log beside the model.
 
         Args:
