@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from axon_backend.errors import AxonInputError
+from axon_backend.file_lock import try_lock
 
 FILE = "prepare.lock"
 # Bytes that are locked lie behind the text that says who holds the lock: one for each shard, so
@@ -52,7 +53,7 @@ class OutputLock:
                 f"Cannot write into {self.path.parent}: {error.strerror or error}. Choose another "
                 "--output."
             ) from error
-        if not _lock(stream, self.start, self.count):
+        if not try_lock(stream, self.start, self.count):
             stream.close()
             raise self._taken()
         self._stream, self._names = stream, names
@@ -92,25 +93,3 @@ class OutputLock:
             f"Another run is preparing {self.path.parent}{who}. Wait for it, stop it, or choose "
             "another --output."
         )
-
-
-def _lock(stream: IO[Any], start: int, count: int) -> bool:
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            stream.seek(start)
-            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, count)
-        except OSError:
-            return False
-        return True
-    import errno
-    import fcntl
-
-    try:
-        # lockf, not flock: workers started by this process must not inherit the lock.
-        fcntl.lockf(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB, count, start)
-    except OSError as error:
-        # A file system without locks is no reason to refuse the work.
-        return error.errno not in (errno.EACCES, errno.EAGAIN)
-    return True

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from types import TracebackType
 from typing import IO, Any
 
 from axon_backend.errors import AxonInputError
+from axon_backend.file_lock import try_lock
 from axon_backend.training.process import here
 from axon_backend.training.run_folder import ACTIVE, RunFolder
 
@@ -34,7 +34,7 @@ class RunLock:
         elsewhere = state.get("host") not in (None, here()) and folder.is_alive()
         # Opened only if not held here: closing a second handle would give up the system's lock.
         stream = None if name in _held or elsewhere else open(folder.lock_file, "a+b")
-        if stream is None or not _lock(stream):
+        if stream is None or not try_lock(stream):
             if stream is not None:
                 stream.close()
             status = state.get("status")
@@ -58,23 +58,3 @@ class RunLock:
         if self._stream is not None:
             self._stream.close()
             _held.discard(self._name)
-
-
-def _lock(stream: IO[Any]) -> bool:
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            stream.seek(0)
-            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl
-
-    try:
-        # lockf, not flock: workers started by this process must not inherit the lock.
-        fcntl.lockf(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
