@@ -18,9 +18,9 @@ class DataBox:
     def __init__(self, panel) -> None:
         self._panel, self._ui = panel, panel.ui
         self._fields = Fields(panel)
-        self._fields.path("dataPathEdit", "dataPath")
-        self._fields.path("sourcePathEdit", "sourcePath")
-        self._fields.path("preparedPathEdit", "preparedPath")
+        self._fields.tie("path", "dataPathEdit", "dataPath")
+        self._fields.tie("path", "sourcePathEdit", "sourcePath")
+        self._fields.tie("path", "preparedPathEdit", "preparedPath")
         self._ui.checkButton.connect("clicked()", self.check)
         self._ui.prepareButton.connect("clicked()", self.prepare)
         self._process = None

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+# By the kind of control: the signal of a change, and the property that holds the value.
+KINDS = {
+    "path": ("currentPathChanged(QString)", "currentPath"),  # ctkPathLineEdit
+    "number": ("valueChanged(int)", "value"),  # QSpinBox
+    "tick": ("toggled(bool)", "checked"),  # QCheckBox
+    "text": ("textChanged()", "plainText"),  # QPlainTextEdit
+}
+
 
 class Fields:
     """Ties controls to parameters, for what `SlicerParameterName` cannot: words that differ from
@@ -16,36 +24,13 @@ class Fields:
         self._readers: list = []
         self._updating = False
 
-    def path(self, control: str, name: str) -> None:
-        """A ctkPathLineEdit."""
+    def tie(self, kind: str, control: str, name: str) -> None:
+        """The control shows the parameter `name`, and sets it; `kind` is one of `KINDS`."""
+        signal, held = KINDS[kind]
         widget = getattr(self._panel.ui, control)
         self._tie(
-            widget, "currentPathChanged(QString)", name, lambda: str(widget.currentPath),
-            lambda value: setattr(widget, "currentPath", value),
-        )  # fmt: skip
-
-    def number(self, control: str, name: str) -> None:
-        """A QSpinBox."""
-        widget = getattr(self._panel.ui, control)
-        self._tie(
-            widget, "valueChanged(int)", name, lambda: int(widget.value),
-            lambda value: setattr(widget, "value", value),
-        )  # fmt: skip
-
-    def tick(self, control: str, name: str) -> None:
-        """A QCheckBox."""
-        widget = getattr(self._panel.ui, control)
-        self._tie(
-            widget, "toggled(bool)", name, lambda: bool(widget.checked),
-            lambda value: setattr(widget, "checked", value),
-        )  # fmt: skip
-
-    def text(self, control: str, name: str) -> None:
-        """A QPlainTextEdit."""
-        widget = getattr(self._panel.ui, control)
-        self._tie(
-            widget, "textChanged()", name, lambda: str(widget.plainText),
-            lambda value: setattr(widget, "plainText", value),
+            widget, signal, name, lambda: getattr(widget, held),
+            lambda value: setattr(widget, held, value),
         )  # fmt: skip
 
     def choice(self, control: str, name: str, words: dict[str, str]) -> None:

@@ -19,7 +19,7 @@ class ModelBox:
     def __init__(self, panel) -> None:
         self._panel, self._ui = panel, panel.ui
         self._fields = Fields(panel)
-        self._fields.path("exportPathEdit", "exportPath")
+        self._fields.tie("path", "exportPathEdit", "exportPath")
         self._ui.exportButton.connect("clicked()", self.export)
         self._ui.openButton.connect("clicked()", self.open)
         self._process = None

@@ -28,8 +28,8 @@ class RunBox:
     def __init__(self, panel) -> None:
         self._panel, self._ui = panel, panel.ui
         self._fields = Fields(panel)
-        self._fields.path("runPathEdit", "runPath")
-        self._fields.tick("samplesCheck", "showSamples")
+        self._fields.tie("path", "runPathEdit", "runPath")
+        self._fields.tie("tick", "samplesCheck", "showSamples")
         self.watch = None
         self._watched: str | None = None
         self._starting = False  # a process was started that has not spoken yet

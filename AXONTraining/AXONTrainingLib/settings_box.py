@@ -58,7 +58,7 @@ class SettingsBox:
                 "paper": _("Paper: 128, for a big GPU"),
             },
         )
-        fields.number("amountSpin", "amount")
+        fields.tie("number", "amountSpin", "amount")
         fields.choice("unitCombo", "unit", {"minutes": _("minutes"), "steps": _("steps")})
         fields.choice(
             "deviceCombo",
@@ -69,16 +69,16 @@ class SettingsBox:
                 "cpu": _("processor (CPU)"),
             },
         )
-        fields.path("startBundleEdit", "startBundle")
-        fields.number("batchSpin", "batch")
+        fields.tie("path", "startBundleEdit", "startBundle")
+        fields.tie("number", "batchSpin", "batch")
         fields.choice(
             "precisionCombo",
             "precision",
             {"auto": _("automatic"), "32": _("32 bit"), "bf16-mixed": _("bf16")},
         )
-        fields.number("seedSpin", "seed")
-        fields.number("realSpin", "realShare")
-        fields.text("extraEdit", "extra")
+        fields.tie("number", "seedSpin", "seed")
+        fields.tie("number", "realSpin", "realShare")
+        fields.tie("text", "extraEdit", "extra")
         self._ui.installButton.connect("clicked()", self.install)
         self.missing: str | None = None
 
