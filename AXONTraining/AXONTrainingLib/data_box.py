@@ -6,9 +6,8 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
-from AXONTrainingLib import processes
 from AXONTrainingLib.fields import Fields
-from AXONTrainingLib.logic import ended
+from AXONTrainingLib.processes import Job
 from AXONTrainingLib.run_words import lastSentence
 
 
@@ -23,7 +22,7 @@ class DataBox:
         self._fields.tie("path", "preparedPathEdit", "preparedPath")
         self._ui.checkButton.connect("clicked()", self.check)
         self._ui.prepareButton.connect("clicked()", self.prepare)
-        self._process = None
+        self._job = Job()
         self._output = Path()
         self._described = ""
 
@@ -34,9 +33,10 @@ class DataBox:
         if node.dataPath != self._described:
             self._described, self._ui.dataLabel.text = node.dataPath, ""
         self._ui.checkButton.enabled = bool(node.dataPath)
-        preparing = self._process is not None
-        self._ui.prepareButton.enabled = preparing or bool(node.sourcePath and node.preparedPath)
-        self._ui.prepareButton.text = _("Stop preparing") if preparing else _("Prepare")
+        self._ui.prepareButton.enabled = self._job.busy or bool(
+            node.sourcePath and node.preparedPath
+        )
+        self._ui.prepareButton.text = _("Stop preparing") if self._job.busy else _("Prepare")
 
     def check(self) -> None:
         """Say what is in the data set."""
@@ -53,29 +53,29 @@ class DataBox:
 
     def prepare(self) -> None:
         """Start preparing, or stop it."""
-        if self._process is not None:
-            processes.terminate(self._process.pid)
+        if self._job.busy:
+            self._job.terminate()
             return
         self._panel.hideMessage()
-        node = self._panel.parameterNode
+        node, logic = self._panel.parameterNode, self._panel.logic
+        output = Path(node.preparedPath)
         try:
-            self._process = self._panel.logic.prepare(node.sourcePath, node.preparedPath)
+            self._job.begin(logic.prepare(node.sourcePath, output), logic.prepareLog(output))
         except Exception as error:
             self._panel.reportError(error)
             return
-        self._output = Path(node.preparedPath)
+        self._output = output
         self._ui.prepareLabel.text = _("Preparing...")
         self.refresh()
 
     def poll(self) -> None:
         """How far the preparation is."""
-        if self._process is None:
+        if not self._job.busy:
             return
-        log = self._panel.logic.prepareLog(self._output)
-        if not ended(self._process):
-            self._ui.prepareLabel.text = processes.lastWords(log, 1) or _("Preparing...")
+        code = self._job.ended()
+        if code is None:
+            self._ui.prepareLabel.text = self._job.words(1) or _("Preparing...")
             return
-        code, self._process = self._process.returncode, None
         if (self._output / "dataset.json").is_file() and code in (0, 1):
             self._panel.parameterNode.dataPath = str(self._output)
             self.check()
@@ -86,7 +86,7 @@ class DataBox:
             self._ui.prepareLabel.text = _("Stopped. Press Prepare to go on.")
         else:
             self._ui.prepareLabel.text = ""
-            words = processes.lastWords(log)
+            words = self._job.words()
             self._panel.showError(lastSentence(words), words)
         self.refresh()
 

@@ -282,8 +282,3 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
                     path=log, error=error.strerror or error
                 )
             ) from error
-
-
-def ended(process) -> bool:
-    """Whether a program that was started here has ended."""
-    return process.poll() is not None

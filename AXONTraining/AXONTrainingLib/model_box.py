@@ -7,9 +7,8 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
-from AXONTrainingLib import processes
 from AXONTrainingLib.fields import Fields
-from AXONTrainingLib.logic import ended
+from AXONTrainingLib.processes import Job
 from AXONTrainingLib.run_words import lastSentence
 
 
@@ -22,37 +21,37 @@ class ModelBox:
         self._fields.tie("path", "exportPathEdit", "exportPath")
         self._ui.exportButton.connect("clicked()", self.export)
         self._ui.openButton.connect("clicked()", self.open)
-        self._process = None
+        self._job = Job()
         self._output = Path()
 
     def refresh(self) -> None:
         """As the parameter node says."""
         self._fields.refresh()
-        node, busy = self._panel.parameterNode, self._process is not None
+        node, busy = self._panel.parameterNode, self._job.busy
         self._ui.exportButton.enabled = not busy and bool(node.exportPath and node.runPath)
         self._ui.openButton.enabled = not busy and _isModel(node.exportPath)
 
     def export(self) -> None:
         """Start making the model."""
         self._panel.hideMessage()
-        node = self._panel.parameterNode
-        run = Path(node.runPath)
+        node, logic = self._panel.parameterNode, self._panel.logic
+        run, output = Path(node.runPath), Path(node.exportPath)
         try:
             # The stages lie beside one another: their common folder holds what belongs together.
-            self._process = self._panel.logic.exportBundle(run.parent, node.exportPath)
+            self._job.begin(logic.exportBundle(run.parent, output), logic.exportLog(output))
         except Exception as error:
             self._panel.reportError(error)
             return
-        self._output = Path(node.exportPath)
+        self._output = output
         self._ui.exportLabel.text = _("Making the model...")
         self.refresh()
 
     def poll(self) -> None:
         """How far the export is."""
-        if self._process is None or not ended(self._process):
+        code = self._job.ended()
+        if code is None:
             return
-        code, self._process = self._process.returncode, None
-        words = processes.lastWords(self._panel.logic.exportLog(self._output))
+        words = self._job.words()
         if code == 0:
             self._ui.exportLabel.text = _("The model is in {path}.\n{words}").format(
                 path=self._output, words=words

@@ -57,6 +57,39 @@ def launch(
         )
 
 
+class Job:
+    """A program that works for the user in the background, and the log that it writes."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen | None = None
+        self._log = Path()
+
+    @property
+    def busy(self) -> bool:
+        """From `begin` until `ended` has told the end."""
+        return self._process is not None
+
+    def begin(self, process: subprocess.Popen, log: Path) -> None:
+        """Follow a program that was just started."""
+        self._process, self._log = process, log
+
+    def ended(self) -> int | None:
+        """The exit code, once, when the program has ended; else None."""
+        code = None if self._process is None else self._process.poll()
+        if code is not None:
+            self._process = None
+        return code
+
+    def words(self, lines: int = 12) -> str:
+        """The last lines that it wrote."""
+        return lastWords(self._log, lines)
+
+    def terminate(self) -> None:
+        """End it now."""
+        if self._process is not None:
+            terminate(self._process.pid)
+
+
 def lastWords(log: Path, lines: int = 12) -> str:
     """The last lines of a program's output, without the traces of progress bars."""
     try:

@@ -10,7 +10,6 @@ from slicer.i18n import tr as _
 
 from AXONTrainingLib.curves import Curves
 from AXONTrainingLib.fields import Fields
-from AXONTrainingLib.logic import ended
 from AXONTrainingLib.run_words import figuresText, lastSentence, numbersText, statusText
 from AXONTrainingLib.samples import Samples
 
@@ -77,7 +76,7 @@ class RunBox:
         if self._starting:
             if self.watch.active:
                 self._starting = False
-            elif ended(self._panel.logic.process):
+            elif self._panel.logic.process.poll() is not None:
                 self._starting = False
                 words = self.watch.explanation()
                 if self.watch.status != "finished":
