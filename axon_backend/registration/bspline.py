@@ -17,8 +17,8 @@ from collections.abc import Callable
 import numpy as np
 import SimpleITK as sitk
 
-from axon_backend.errors import Cancelled
 from axon_backend.registration.quality import local_contrast
+from axon_backend.registration.stoppable import execute
 
 CELLS = 4
 # Of local contrast, in deviations: letters and wires count no more than bones.
@@ -82,21 +82,8 @@ def find_warp(
     method.SetSmoothingSigmasPerLevel([2 / n])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetInitialTransform(warp, inPlace=True)
-    stopped = []
-    if cancelled is not None:
-
-        def stop_if_asked() -> None:
-            if cancelled():
-                stopped.append(True)
-                method.StopRegistration()
-
-        method.AddCommand(sitk.sitkIterationEvent, stop_if_asked)
-    try:
-        method.Execute(target, film)
-    except RuntimeError:  # hardly anything in common: nothing is warped
+    if not execute(method, target, film, cancelled, "the X-ray was warped"):
         warp.SetParameters([0.0] * len(warp.GetParameters()))
-    if stopped or (cancelled is not None and cancelled()):
-        raise Cancelled("stopped while the X-ray was warped")
     field = sitk.TransformToDisplacementField(
         warp, sitk.sitkVectorFloat64, (n, n), target.GetOrigin(), target.GetSpacing()
     )

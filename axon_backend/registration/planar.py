@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.errors import AxonInputError
 from axon_backend.imaging.radiograph import MIN_PIXELS
 from axon_backend.registration.edges import refine_edges
 from axon_backend.registration.orientation import orientation_warnings
@@ -27,6 +27,7 @@ from axon_backend.registration.quality import (
 )
 from axon_backend.registration.resample import resample_picture
 from axon_backend.registration.search import find_chest, shrink_to
+from axon_backend.registration.stoppable import execute
 from axon_backend.registration.thresholds import OTHER_PATIENT, Limits
 
 # Sides of the reference and, about, of the X-ray during the search.
@@ -139,21 +140,8 @@ def _refine(
     method.SetSmoothingSigmasPerLevel([k / n for k in shrink])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetInitialTransform(transform, inPlace=True)
-    stopped = []
-    if cancelled is not None:
-
-        def stop_if_asked() -> None:
-            if cancelled():
-                stopped.append(True)
-                method.StopRegistration()
-
-        method.AddCommand(sitk.sitkIterationEvent, stop_if_asked)
-    try:
-        method.Execute(target, picture)
-    except RuntimeError:  # no overlap left, for example: the start stands
+    if not execute(method, target, picture, cancelled, "the X-ray was registered"):
         return start
-    if stopped:
-        raise Cancelled("stopped while the X-ray was registered")
     origin = np.array(transform.TransformPoint((0.0, 0.0)))
     columns = [np.array(transform.TransformPoint(p)) - origin for p in ((1.0, 0.0), (0.0, 1.0))]
     matrix = np.eye(3)
