@@ -35,7 +35,7 @@ class RunBox:
         self._asked = False  # to stop, once
         self._told = 0  # messages of the run that were shown
         self._curves, self._samples = Curves(), Samples()
-        self._picture = ""
+        self._picture: str | None = None  # the file that is shown
         ui = self._ui
         ui.startButton.connect("clicked()", self.start)
         ui.stopButton.connect("clicked()", self.stop)
@@ -67,6 +67,7 @@ class RunBox:
         ui.stopButton.enabled = active and not self._starting
         ui.stopButton.text = _("End at once") if self._asked and active else _("Stop")
         ui.resumeButton.enabled = not active and ended
+        ui.curvesButton.enabled = watch is not None and bool(watch.losses)
 
     def poll(self) -> None:
         """Show what is new."""
@@ -152,7 +153,7 @@ class RunBox:
         self._show()
 
     def _follow(self, path: str) -> None:
-        self._watched, self._asked, self._told, self._picture = path, False, 0, ""
+        self._watched, self._asked, self._told, self._picture = path, False, 0, None
         self._samples.forget()
         self.watch = None
         if path:
@@ -175,6 +176,7 @@ class RunBox:
         ui.progressBar.maximum = 0 if active and done is None else 1000
         ui.progressBar.value = round(1000 * (done or 0))
         ui.numbersLabel.text = "" if watch is None else numbersText(watch)
+        self._showPicture()
         if watch is None:
             return
         for level, text in watch.messages[self._told :]:
@@ -183,18 +185,16 @@ class RunBox:
         self._told = len(watch.messages)
         node = self._panel.parameterNode
         self._curves.update(node, watch)
-        ui.curvesButton.enabled = node.lossTable is not None
         isNew = self._samples.update(node, watch.sample)
         if isNew and node.showSamples and self._panel.isShown:
             self._showSample()
-        self._showPicture()
 
     def _showSample(self) -> None:
         if self._panel.parameterNode is not None:
             self._samples.show(self._panel.parameterNode, self._ui.fadeSlider.value / 100)
 
     def _showPicture(self) -> None:
-        ui, sample = self._ui, self.watch.sample or {}
+        ui, sample = self._ui, (self.watch and self.watch.sample) or {}
         path = str((sample.get("files") or {}).get("picture") or "")
         if path == self._picture:
             return

@@ -137,6 +137,47 @@ def test_a_sample_is_shown_with_its_true_ct_over_it(host, slicer, training, run,
     assert len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == count
 
 
+def test_nothing_of_a_run_stays_when_another_folder_is_chosen(training, run, tmp_path):
+    from PIL import Image
+
+    Image.new("L", (80, 40), 90).save(tmp_path / "sample.png")
+    files = {"picture": str(tmp_path / "sample.png")}
+    sample = {"event": "sample", "step": 10, "case": "lidc0028", "files": files}
+    panel, ui = training[1].panel, training[1].ui
+    assert not ui.curvesButton.enabled
+    for other in ("", str(tmp_path / "empty")):
+        panel.parameterNode.runPath = str(run("stopped", START, step(10, 0.5), sample))
+        assert ui.curvesButton.enabled and "lidc0028" in ui.sampleLabel.text
+        assert not ui.samplePicture.pixmap.isNull()
+        panel.parameterNode.runPath = other
+        assert ui.sampleLabel.text == "" and ui.numbersLabel.text == ""
+        assert ui.samplePicture.pixmap is None or ui.samplePicture.pixmap.isNull()
+
+
+def test_a_job_tells_its_end_once(training, tmp_path):
+    import subprocess
+    import sys
+
+    from AXONTrainingLib.processes import Job
+
+    job, log = Job(), tmp_path / "job.log"
+    assert not job.busy and job.ended() is None
+    code = "print('a\\rhalf\\rdone'); print('last'); raise SystemExit(3)"
+    with open(log, "wb") as output:
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=output)
+    job.begin(process, log)
+    assert job.busy
+    process.wait(30)
+    assert job.busy and job.ended() == 3
+    assert not job.busy and job.ended() is None
+    assert job.words() == "done\nlast" and job.words(1) == "last"
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    job.begin(process, log)
+    assert job.ended() is None
+    job.terminate()
+    assert process.wait(30) != 0 and job.ended() == process.returncode
+
+
 def test_another_slicer_finds_the_run_among_the_recent_ones(host, training, run):
     widget = training[1]
     folder = str(run("stopped", START, step(10, 0.5)))
