@@ -1,8 +1,8 @@
 """Writing results: every file appears whole or not at all.
 
-A writer fills a temporary file in the destination's own folder and renames it over the
-destination (`os.replace`, atomic on one file system), so a crash, a full disk or a cancel
-never leaves half a volume under a good name.
+A writer fills a temporary file in the destination's own folder, which then takes the
+destination's place (`axon_backend.atomic`), so a crash, a full disk or a cancel never leaves half
+a volume under a good name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import dataclasses
 import json
 import math
 import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -22,6 +21,7 @@ import numpy as np
 import SimpleITK as sitk
 from PIL import Image
 
+from axon_backend.atomic import whole_file
 from axon_backend.errors import AxonInputError
 
 RESEARCH_NOTE = "AXON: research use only, not for diagnosis"
@@ -47,17 +47,14 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise AxonInputError(
             f"Cannot write {target}: a folder has that name. Give the name of a file."
         )
-    temporary = target.with_name(f".{uuid.uuid4().hex[:12]}-{target.name}")
     try:
-        yield temporary
-        os.replace(temporary, target)
+        with whole_file(target, same_ending=True) as temporary:
+            yield temporary
     except OSError as error:
         raise AxonInputError(
             f"Cannot write {target}: {error.strerror or error}. "
             "Check the free space and the rights of the folder."
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_volume(

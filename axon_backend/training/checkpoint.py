@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from axon_backend.atomic import whole_file
 from axon_backend.errors import AxonInputError
 
 FORMAT, VERSION = "axon-checkpoint", 1
@@ -22,13 +23,11 @@ def save_atomically(obj: object, path: Path) -> None:
     Raises:
         AxonInputError: the disk is full or refuses; the file that was there before stays.
     """
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as stream:
+        with whole_file(path) as temporary, open(temporary, "wb") as stream:
             torch.save(obj, stream)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
     except OSError as error:
         raise _refused(path, error) from error
     except RuntimeError as error:
@@ -37,8 +36,6 @@ def save_atomically(obj: object, path: Path) -> None:
         if isinstance(cause, OSError) or "writ" in str(error):
             raise _refused(path, cause if isinstance(cause, OSError) else error) from error
         raise
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _refused(path: Path, error: Exception) -> AxonInputError:

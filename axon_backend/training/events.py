@@ -25,6 +25,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from axon_backend.atomic import whole_file
 from axon_backend.training.process import here, process_started
 from axon_backend.training.run_folder import RunFolder
 
@@ -44,19 +45,8 @@ def plain(value: Any) -> Any:
 
 def write_text_whole(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        for attempt in range(50):
-            try:
-                os.replace(temporary, path)
-                return
-            except PermissionError:  # Windows, while another program reads the old one
-                if attempt == 49:
-                    raise
-                time.sleep(0.02)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class RunWriter:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from axon_backend.atomic import whole_file
 from axon_backend.cohort.dataset import DatasetCase, DatasetView
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import read_ct
@@ -203,13 +204,8 @@ class PairSource:
             pass  # it is replaced below
         pair = make()
         # The disk may be full: the pair is then drawn again the next time.
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        try:
+        with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with open(temporary, "wb") as stream:
+            with whole_file(path) as temporary, open(temporary, "wb") as stream:
                 np.savez(stream, volume=pair.volume, views=pair.views, beam=pair.beam)
-            os.replace(temporary, path)
-        except OSError:
-            with suppress(OSError):
-                temporary.unlink()
         return pair
