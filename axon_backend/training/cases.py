@@ -12,10 +12,8 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import read_ct
 from axon_backend.imaging.frame import HuWindow, ThoraxFrame, find_thorax_frame, resample_to_frame
 from axon_backend.imaging.standardise import standardise_view
-from axon_backend.physics.drr import render_view
-from axon_backend.physics.geometry import DEFAULT_SOD_MM, beam_parameter
 from axon_backend.training.batch import Batch
-from axon_backend.training.source import VIEWS, read_view
+from axon_backend.training.source import case_views
 
 VIEW_SIZE = 1024
 
@@ -48,20 +46,10 @@ def load_case(
         ct = read_ct(case.ct)
         frame = find_thorax_frame(ct) if case.frame is None else case.frame
         fine = window.normalise(resample_to_frame(ct, frame, gamma * size))
-        views, beam, shown = [], [], []
-        for role, default in VIEWS.items():
-            found = case.real(role) if real else None
-            view = default if found is None else found.view
-            if found is None:
-                picture = render_view(ct, frame, view, VIEW_SIZE)
-            else:
-                picture = read_view(found, VIEW_SIZE)
-                shown.append(role)
-            views.append(standardise_view(torch.as_tensor(picture)[None, None]))
-            depth = frame.size_mm[1 if view.is_frontal else 0]
-            beam.append(beam_parameter(depth, DEFAULT_SOD_MM, view))
+        pictures, beam, shown = case_views(case, frame, ct, VIEW_SIZE, real=real)
+        views = [standardise_view(torch.as_tensor(picture)[None, None]) for picture in pictures]
     except AxonInputError as error:
         raise AxonInputError(f"Validation case {case.id}: {error}") from error
     volume = torch.as_tensor(fine)[None, None]
     batch = Batch(F.avg_pool3d(volume, gamma), volume, views[0], views[1], torch.tensor([beam]))
-    return Case(case.id, batch, frame, tuple(shown))
+    return Case(case.id, batch, frame, shown)

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from axon_backend.atomic import whole_file
 from axon_backend.cohort.dataset import DatasetCase, DatasetView
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.ct import read_ct
+from axon_backend.imaging.ct import CTVolume, read_ct
 from axon_backend.imaging.frame import HuWindow, ThoraxFrame, resample_to_frame
 from axon_backend.imaging.view import View
 from axon_backend.imaging.volume_file import load_volume
@@ -61,23 +61,35 @@ def read_view(view: DatasetView, size: int) -> np.ndarray:
     return ((picture - low) / (high - low).clamp_min(1e-6)).numpy()
 
 
-def real_pair(
-    case: DatasetCase, frame: ThoraxFrame, ct: Any, settings: PairSettings
-) -> TrainingPair:
-    """The CT as it is with its real X-rays; a view that has none is rendered."""
-    n, s = settings.fine_size, settings.view_size
-    fine = resample_to_frame(ct, frame, n)
-    pictures, beam = [], []
+def case_views(
+    case: DatasetCase, frame: ThoraxFrame, ct: CTVolume, size: int, *, real: bool = True
+) -> tuple[list[np.ndarray], list[float], tuple[str, ...]]:
+    """The views of a case: real ones where there are and ``real``, else rendered.
+
+    Returns:
+        pictures, each (size, size) float32: real ones in [0, 1], rendered ones line integrals; the
+        beam parameter of each; the roles of those that are real. All in the order of ``VIEWS``.
+    """
+    pictures, beam, shown = [], [], []
     for role, default in VIEWS.items():
-        real = case.real(role)
-        view = default if real is None else real.view
-        if real is None:
-            picture = render_view(ct, frame, view, s)
+        found = case.real(role) if real else None
+        view = default if found is None else found.view
+        if found is None:
+            pictures.append(render_view(ct, frame, view, size))
         else:
-            picture = read_view(real, s)
-        pictures.append(picture)
+            pictures.append(read_view(found, size))
+            shown.append(role)
         depth = frame.size_mm[1 if view.is_frontal else 0]
         beam.append(beam_parameter(depth, DEFAULT_SOD_MM, view))
+    return pictures, beam, tuple(shown)
+
+
+def real_pair(
+    case: DatasetCase, frame: ThoraxFrame, ct: CTVolume, settings: PairSettings
+) -> TrainingPair:
+    """The CT as it is with its real X-rays; a view that has none is rendered."""
+    fine = resample_to_frame(ct, frame, settings.fine_size)
+    pictures, beam, _ = case_views(case, frame, ct, settings.view_size)
     unit = (settings.window.normalise(fine) + 1) * 127.5
     return TrainingPair(
         volume=np.rint(unit).astype(np.uint8),
