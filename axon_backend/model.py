@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import torch
@@ -31,13 +32,36 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+def _load(network: torch.nn.Module, bundle: Bundle, part: str) -> None:
+    state = bundle.state_dict(part)
+    own = network.state_dict()
+    other = sorted(k for k in own.keys() | state.keys() if _shape(own, k) != _shape(state, k))
+    if other:
+        raise AxonInputError(
+            f"The network '{part}' of the bundle {bundle.path} is not the one that its "
+            f"configuration describes ({other[0]} differs). Get the bundle again."
+        )
+    network.load_state_dict(state)
+
+
+def _shape(state: Mapping[str, torch.Tensor], name: str) -> torch.Size | None:
+    return state[name].shape if name in state else None
+
+
 @lru_cache(maxsize=2)
 def _cached(path: str, sha256: str, device: str) -> Axon:
     bundle = load_bundle(path)
     values = {k: v for k, v in bundle.config.items() if k not in ("format_version",)}
-    model = Axon(AxonConfig.from_dict(values))
-    for part in Axon.PARTS:
-        getattr(model, part).load_state_dict(bundle.state_dict(part))
+    try:
+        config = AxonConfig.from_dict(values)
+    except (TypeError, ValueError) as error:
+        raise AxonInputError(
+            f"The configuration of the bundle {bundle.path} is not one that this AXON knows "
+            f"({error}). Update AXON (pip install --upgrade axon-ct), or get the bundle again."
+        ) from error
+    model = Axon(config)
+    for part in config.parts:
+        _load(getattr(model, part), bundle, part)
     return model.eval().requires_grad_(False).to(device)
 
 

@@ -110,7 +110,10 @@ def axon_metadata(
         },
         "sr": {"inputs": {"volume": volume}, "outputs": {"volume": fine}},
     }
-    unknown = sorted(set(networks) - formats.keys())
+    named = set(networks)
+    if "prior" not in named:  # stage 2 is a bridge too
+        formats["controlnet"] = formats["coarse"]
+    unknown = sorted(named - formats.keys())
     if unknown:
         raise AxonInputError(f"No description of the networks {unknown}; known: {list(formats)}.")
     return {
@@ -135,7 +138,7 @@ def axon_metadata(
         "intended_use": INTENDED_USE,
         "references": [PAPER],
         "network_data_format": {"inputs": views, "outputs": {"ct": result}},
-        **{f"{network}_data_format": formats[network] for network in sorted(set(networks))},
+        **{f"{network}_data_format": formats[network] for network in sorted(named)},
     }
 
 

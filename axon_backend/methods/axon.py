@@ -12,15 +12,14 @@ import torch
 from torch import nn
 
 from axon_backend.diffusion.bridge import OnStep
-from axon_backend.diffusion.gaussian import sampler
 from axon_backend.methods.axon_config import PRESETS, AxonConfig, Sampling, paper, preview
+from axon_backend.methods.fine_diff import FineDiff
 from axon_backend.methods.protocol import Progress, RegisteredViews, StageVolumes
 from axon_backend.networks.blocks import channels_last
 from axon_backend.networks.encoder import LiftingEncoder
-from axon_backend.networks.lifting import back_project, back_project_residuals
 from axon_backend.networks.precision import autocast
 from axon_backend.networks.srnet import SRNet
-from axon_backend.networks.unet import ControlBranch, DiffusionUNet
+from axon_backend.networks.unet import DiffusionUNet
 
 __all__ = ["PRESETS", "STAGES", "Axon", "AxonConfig", "Sampling", "paper", "preview"]
 
@@ -28,13 +27,8 @@ STAGES = ("coarse", "fine", "sr")
 STAGE_PARTS = {"coarse": ("encoder", "coarse"), "fine": ("prior", "controlnet"), "sr": ("sr",)}
 
 
-def _shifted(on_step: OnStep, before: int, total: int, i: int, n: int, x: torch.Tensor) -> None:
-    """Count the steps of one draw among those of all."""
-    on_step(before + i, total, x)
-
-
-class Axon(nn.Module):
-    """The five networks and how they are run. Implements :class:`methods.protocol.Reconstructor`.
+class Axon(FineDiff):
+    """The networks and how they are run. Implements :class:`methods.protocol.Reconstructor`.
 
     Args:
         config: architecture, schedules and sampling defaults.
@@ -49,28 +43,12 @@ class Axon(nn.Module):
         extra = 4 if config.see_views else 0
         self.encoder = LiftingEncoder(config.encoder)
         self.coarse = DiffusionUNet(config.coarse, in_channels=2 + extra)
-        self.prior = DiffusionUNet(config.prior, in_channels=1)
-        self.controlnet = ControlBranch(config.prior, condition_channels=1 + extra)
+        self._build_fine(1 + extra)
         self.sr = SRNet(config.sr)
         channels_last(self)
 
     PARTS = ("encoder", "coarse", "prior", "controlnet", "sr")
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.parameters()).device
-
-    def condition(self, views: RegisteredViews, volume: torch.Tensor) -> torch.Tensor:
-        """The volume that conditions a stage, with the X-rays and what it misses of them if
-        configured: (B, 1 or 5, h, h, h)."""
-        if not self.config.see_views:
-            return volume
-        both = [v for v in (views.frontal, views.lateral) if v is not None]
-        size = volume.shape[-1]
-        spread = back_project(both, size, views.beam)
-        wrong = back_project_residuals(volume, both, views.beam)
-        return torch.cat([volume, spread, wrong], 1)
+    """All networks that a model may have; ``config.parts`` are those that it has."""
 
     def end_point(self, views: RegisteredViews) -> torch.Tensor:
         """F(x), (B, 1, h, h, h)."""
@@ -84,17 +62,6 @@ class Axon(nn.Module):
         with autocast(self.device, self.always_bfloat16):
             output = self.coarse(torch.cat([x, condition], 1), t)
         return self.config.bridge.estimate(output, x, end, t)
-
-    def fine_estimate(
-        self, y: torch.Tensor, t: torch.Tensor, condition: torch.Tensor, scale: float = 1.0
-    ) -> torch.Tensor:
-        """The prior's estimate of Y at y_t, steered by the ControlNet."""
-        with autocast(self.device, self.always_bfloat16):
-            down, middle = self.controlnet(y, t, condition)
-            if scale != 1.0:
-                down, middle = [scale * d for d in down], scale * middle
-            output = self.prior(y, t, (down, middle))
-        return self.config.diffusion.estimate(output, y, t)
 
     def run_coarse(
         self,
@@ -119,38 +86,6 @@ class Axon(nn.Module):
             on_step=on_step,
         )
         return sample.clamp(-1, 1)
-
-    def run_fine(
-        self,
-        views: RegisteredViews,
-        coarse: torch.Tensor,
-        steps: int,
-        generator: torch.Generator,
-        on_step: OnStep | None = None,
-    ) -> torch.Tensor:
-        """Stage 2, FineDiff: Y^, clipped to [-1, 1]."""
-        s, diffusion = self.config.sampling, self.config.diffusion
-        condition = self.condition(views, coarse)
-        times = diffusion.times(steps, s.fine_start)
-        first = torch.full((coarse.shape[0],), times[0], device=coarse.device)
-        total = len(times) * s.fine_draws
-        mean = torch.zeros_like(coarse)
-        for draw in range(s.fine_draws):
-            noise = torch.randn(coarse.shape, generator=generator).to(coarse)
-            start = noise if s.fine_start >= 1.0 else diffusion.diffuse(coarse, first, noise)
-            mean += sampler(s.fine_sampler)(
-                diffusion,
-                lambda y, t: self.fine_estimate(y, t, condition, s.fine_scale).clamp(
-                    -s.fine_clamp, s.fine_clamp
-                ),
-                start,
-                times,
-                eta=s.fine_eta,
-                generator=generator,
-                on_step=on_step and partial(_shifted, on_step, draw * len(times), total),
-            )
-        sample = mean / s.fine_draws
-        return (coarse + s.fine_detail * (sample - coarse)).clamp(-1, 1)
 
     def run_sr(self, volume: torch.Tensor, slab: int | None = None) -> torch.Tensor:
         """Stage 3, SR-Net: the volume on a grid gamma times as fine, clipped to [-1, 1]; ``slab``
@@ -226,7 +161,7 @@ class Axon(nn.Module):
         other = Axon.__new__(Axon)
         nn.Module.__init__(other)
         other.config, other.always_bfloat16 = self.config, self.always_bfloat16
-        for part in STAGE_PARTS[stage]:
+        for part in (p for p in STAGE_PARTS[stage] if p in self.config.parts):
             setattr(other, part, copy.deepcopy(getattr(self, part)))
         return other.eval()
 

@@ -11,6 +11,8 @@ from axon_backend.networks.encoder import EncoderConfig
 from axon_backend.networks.srnet import SRConfig
 from axon_backend.networks.unet import UNetConfig
 
+FINE_PROCESSES = ("diffusion", "bridge")
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -18,12 +20,15 @@ class Sampling:
 
     Attributes:
         coarse_steps, coarse_eta: of the bridge; 0 steps leave it out, and stage 2 starts from F(x).
-        fine_steps, fine_sampler, fine_eta: of the prior.
+        fine_steps, fine_eta: of stage 2, whichever its process.
+        fine_sampler: of the prior.
         fine_start: where on the prior's time axis stage 2 starts, in (0, 1]. 1 starts from pure
             noise (the paper); less starts from the coarse volume with that much noise on it.
         fine_draws: stage 2 is the mean over that many draws of its noise: what the draws agree on
             stays, what is noise goes.
-        fine_scale: factor on the ControlNet's residuals.
+        fine_scale: factor on the ControlNet's residuals. (A bridge in stage 2 always starts from
+            the coarse volume and has no residuals: fine_start, fine_sampler and fine_scale say
+            nothing to it.)
         fine_clamp: largest absolute value of stage 2's estimates; 1 is the paper's "+ clamping".
         fine_detail: how much of what stage 2 changed is kept: ``X + detail (Y - X)``.
     """
@@ -44,8 +49,15 @@ class Sampling:
 class AxonConfig:
     """Everything that makes an AXON model besides its weights.
 
-    ``see_views``: beside F(x) and X^, the bridge and the ControlNet see the back-projected X-rays
-    and the back-projected difference between the X-rays and the projections of F(x) or X^.
+    Attributes:
+        see_views: beside F(x) and X^, the bridge and the ControlNet see the back-projected X-rays
+            and the back-projected difference between the X-rays and the projections of F(x) or X^.
+        fine_process: one of :data:`FINE_PROCESSES`. ``diffusion``: prior and ControlNet (the
+            paper). ``bridge``: the process of ``bridge`` again, from X^ to the CT (Table 4,
+            "BBDM"); there is no prior, and the part "controlnet" is a U-Net built as ``prior``
+            says, which sees x_t and the condition.
+        global_encoder: the X-rays' summary conditions stage 2 beside the volume (Table 4,
+            "+ global enc."); see ``networks.global_encoder``.
     """
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -57,6 +69,21 @@ class AxonConfig:
     sampling: Sampling = field(default_factory=Sampling)
     window: HuWindow = field(default_factory=HuWindow)
     see_views: bool = True
+    fine_process: str = "diffusion"
+    global_encoder: bool = False
+
+    def __post_init__(self) -> None:
+        if self.fine_process not in FINE_PROCESSES:
+            raise ValueError(
+                f"fine_process must be one of {', '.join(FINE_PROCESSES)}, "
+                f"got {self.fine_process!r}"
+            )
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The networks that there are."""
+        prior = ("prior",) if self.fine_process == "diffusion" else ()
+        return "encoder", "coarse", *prior, "controlnet", "sr"
 
     def as_dict(self) -> dict:
         """Plain types, for JSON."""

@@ -12,11 +12,12 @@ import torch
 from torch import nn
 
 from axon_backend.networks.blocks import depth_to_space, space_to_depth
+from axon_backend.networks.global_encoder import GlobalEncoder
 
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """Settings shared by the bridge's U-Net, the prior and its ControlNet.
+    """Settings of the bridge's U-Net, or of the prior and its ControlNet.
 
     Attributes:
         channels: of each level, fine to coarse.
@@ -49,11 +50,26 @@ class UNetConfig:
 Residuals = tuple[list[torch.Tensor], torch.Tensor]
 
 
+def _global_encoder(net: nn.Module, config: UNetConfig, side: int) -> GlobalEncoder | None:
+    """A global encoder of pictures of that side, whose vector ``net`` is made to take; none for
+    side 0. MONAI's networks add the embedding of a class to that of the time; the vector goes
+    there as it is."""
+    if side == 0:
+        return None
+    width = 4 * config.channels[0]  # of MONAI's time embedding
+    net.num_class_embeds, net.class_embedding = width, nn.Identity()  # type: ignore[assignment]
+    return GlobalEncoder(side, width)
+
+
 class DiffusionUNet(nn.Module):
     """(B, C, h, h, h) and times (B,) -> (B, 1, h, h, h); h / patch divisible by
-    ``2 ** (levels - 1)``. C counts the noisy volume and its conditions."""
+    ``2 ** (levels - 1)``. C counts the noisy volume and its conditions.
 
-    def __init__(self, config: UNetConfig, in_channels: int = 1) -> None:
+    With ``view_side`` there is a ``global_encoder`` of pictures of that side, and its vector is
+    the ``summary`` that each call needs.
+    """
+
+    def __init__(self, config: UNetConfig, in_channels: int = 1, view_side: int = 0) -> None:
         super().__init__()
         from monai.networks.nets import DiffusionModelUNet
 
@@ -62,15 +78,21 @@ class DiffusionUNet(nn.Module):
         self.net = DiffusionModelUNet(
             in_channels=in_channels * cells, out_channels=cells, **config.monai()
         )
+        self.global_encoder = _global_encoder(self.net, config, view_side)
 
     def forward(
-        self, x: torch.Tensor, t: torch.Tensor, residuals: Residuals | None = None
+        self,
+        x: torch.Tensor,
+        t: torch.Tensor,
+        residuals: Residuals | None = None,
+        summary: torch.Tensor | None = None,
     ) -> torch.Tensor:
         p = self.config.patch
         down, middle = residuals if residuals is not None else (None, None)
         out = self.net(
             space_to_depth(x, p),
             t,
+            class_labels=summary,
             down_block_additional_residuals=None if down is None else tuple(down),
             mid_block_additional_residual=middle,
         )
@@ -80,10 +102,11 @@ class DiffusionUNet(nn.Module):
 class ControlBranch(nn.Module):
     """ControlNet (Zhang et al. 2023) on a volume of the prior's own size.
 
-    Its residuals are zero before training, so the prior starts undisturbed.
+    Its residuals are zero before training, so the prior starts undisturbed. ``view_side`` and
+    ``summary`` as in :class:`DiffusionUNet`.
     """
 
-    def __init__(self, config: UNetConfig, condition_channels: int = 1) -> None:
+    def __init__(self, config: UNetConfig, condition_channels: int = 1, view_side: int = 0) -> None:
         super().__init__()
         from monai.networks.nets import ControlNet
 
@@ -96,6 +119,7 @@ class ControlBranch(nn.Module):
             conditioning_embedding_num_channels=(config.channels[0],),
             **config.monai(),
         )
+        self.global_encoder = _global_encoder(self.net, config, view_side)
 
     def copy_from(self, prior: DiffusionUNet) -> None:
         """Start the branch as a copy of the prior's encoder and middle."""
@@ -107,6 +131,17 @@ class ControlBranch(nn.Module):
             raise ValueError("the prior and the ControlNet branch have no layer in common")
         self.net.load_state_dict(own | shared)
 
-    def forward(self, x: torch.Tensor, t: torch.Tensor, condition: torch.Tensor) -> Residuals:
+    def forward(
+        self,
+        x: torch.Tensor,
+        t: torch.Tensor,
+        condition: torch.Tensor,
+        summary: torch.Tensor | None = None,
+    ) -> Residuals:
         p = self.config.patch
-        return self.net(space_to_depth(x, p), t, controlnet_cond=space_to_depth(condition, p))
+        return self.net(
+            space_to_depth(x, p),
+            t,
+            controlnet_cond=space_to_depth(condition, p),
+            class_labels=summary,
+        )

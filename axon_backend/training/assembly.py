@@ -12,7 +12,7 @@ import torch
 from axon_backend.bundle import Bundle
 from axon_backend.cohort.dataset import DatasetCase
 from axon_backend.errors import AxonInputError, Cancelled
-from axon_backend.methods.axon import Axon
+from axon_backend.methods.axon import Axon, AxonConfig
 from axon_backend.training import together
 from axon_backend.training.cases import Case, load_case
 from axon_backend.training.checkpoint import load_checkpoint, save_atomically
@@ -194,7 +194,7 @@ class Assembly:
         config = self.config
         torch.manual_seed(config.seed)
         model = Axon(config.model)
-        for part in set(Axon.PARTS) - {*config.parts, *config.needs}:
+        for part in set(config.model.parts) - {*config.parts, *config.needs}:
             delattr(model, part)
         if hasattr(model, "encoder"):
             small = torch.nn.functional.avg_pool3d(mean["mean"], config.gamma)
@@ -280,7 +280,9 @@ def _state(
         raise AxonInputError(
             f"{folder.path} is a run of stage {state['stage']}, not of {config.stage}."
         )
-    changed = differences(state["config"], as_plain(config))
+    # Settings that came after the run began have had their defaults all along.
+    old_model = as_plain(AxonConfig.from_dict(state["config"]["model"]))
+    changed = differences({**state["config"], "model": old_model}, as_plain(config))
     other = [k for k in changed if k.startswith("model.") and not k.startswith("model.sampling.")]
     if other:
         old, new = changed[other[0]]

@@ -87,7 +87,7 @@ class LossSettings:
             leaves it as it is.
         end_point: weight of F(x)'s own loss while it is trained jointly (the paper: 0).
         single_view: share of samples with the frontal view only; 1 trains for single X-rays.
-        t_power, at_the_end: bridge times are ``(T - 1) u^(1 / t_power)``, and exactly T - 1 in
+        t_power, at_the_end: a bridge's times are ``(T - 1) u^(1 / t_power)``, and exactly T - 1 in
             the share ``at_the_end``; 1 and 0 are uniform. Near t = 0 the answer stands in x_t and
             there is nothing to learn with few patients.
         prior_t_power: the prior's times are ``T u^prior_t_power``; 1 is uniform.
@@ -177,11 +177,11 @@ class TrainConfig:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The networks that are run as they are."""
+        """The networks that are run as they are, of those that there are and take a step."""
         if self.stage == "coarse" and not self.loss.joint:
             return ("encoder",)
-        skipped = () if self.model.sampling.coarse_steps else ("coarse",)
-        return tuple(part for part in NEEDS[self.stage] if part not in skipped)
+        there = [p for p in self.model.parts if p != "coarse" or self.model.sampling.coarse_steps]
+        return tuple(part for part in NEEDS[self.stage] if part in there)
 
     def check(self) -> TrainConfig:
         """Raise AxonInputError for values that make no sense; returns self."""
@@ -229,6 +229,10 @@ class TrainConfig:
         if sum(b is not None for b in (self.steps, self.minutes, self.epochs)) != 1:
             raise AxonInputError(
                 "Give one budget: steps, minutes or epochs. Set the other two to null."
+            )
+        if self.stage not in ("encoder", *self.model.parts):
+            raise AxonInputError(
+                "model.fine_process is 'bridge': there is no prior. Train stage controlnet."
             )
         if self.stage == "sr" and self.model.sr.gamma < 2:
             raise AxonInputError("model.sr.gamma is 1: there is no super-resolution to train.")

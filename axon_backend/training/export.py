@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ SECTIONS = {
     "encoder": ("encoder", "window"),
     "coarse": ("coarse", "bridge", "see_views"),
     "prior": ("prior", "diffusion"),
-    "controlnet": ("prior", "diffusion", "see_views"),
+    "controlnet": ("prior", "diffusion", "see_views", "fine_process", "global_encoder"),
     "sr": ("sr",),
 }
 UNSTATED = (
@@ -86,9 +87,16 @@ def export_bundle(
     parts = choose_parts(stages)
     newest = max(stages.values(), key=lambda t: RunFolder(t.folder).best.stat().st_mtime)
     config = AxonConfig.from_dict(_model_of(newest))
+    if "controlnet" in parts:  # only its own run has to know what stage 2 is
+        fine = AxonConfig.from_dict(_model_of(parts["controlnet"]))
+        config = replace_fields(
+            config, fine_process=fine.fine_process, global_encoder=fine.global_encoder
+        )
+    parts = {part: run for part, run in parts.items() if part in config.parts}
+    stages = {s: run for s, run in stages.items() if s in ("encoder", *config.parts)}
     weights: dict[str, Mapping[str, torch.Tensor]] = {}
     origins: dict[str, str] = {}
-    for part in Axon.PARTS:
+    for part in config.parts:
         if part in parts:
             run = parts[part]
             _same(part, _model_of(run), config.as_dict(), str(run.folder))
@@ -104,7 +112,7 @@ def export_bundle(
                 f"{TRAINED_BY[part]}`), or take it from a bundle with --base."
             )
     model = Axon(config)
-    for part in Axon.PARTS:
+    for part in config.parts:
         load_into(getattr(model, part), weights[part], part, origins[part])
     atlas, size_mm = _atlas(parts, newest, config)
     name = name or f"{root.resolve().name}"
@@ -118,7 +126,7 @@ def export_bundle(
         grid=size,
         output_grid=size * config.sr.gamma,
         hu_window=(config.window.low, config.window.high),
-        networks=Axon.PARTS,
+        networks=config.parts,
         data_source=data_source or "not stated",
         eval_metrics={
             f"{t.stage}_{k}": round(float(v), 4)
@@ -159,7 +167,10 @@ def _model_of(run: Trained) -> dict[str, Any]:
 
 def _same(part: str, found: dict[str, Any], wanted: dict[str, Any], where: str) -> None:
     """Raise unless the sections that a network is built from agree."""
-    for section in SECTIONS[part]:
+    sections = list(SECTIONS[part])
+    if part == "controlnet" and wanted["fine_process"] == "bridge":
+        sections[sections.index("diffusion")] = "bridge"
+    for section in sections:
         a, b = (json.loads(json.dumps(v[section])) for v in (found, wanted))
         other = differences({section: a}, {section: b})
         if other:

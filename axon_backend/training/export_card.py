@@ -38,6 +38,7 @@ def card_of(
         summary=(
             f"The networks of AXON: X-rays of {s} x {s} pixels to {h}^3 voxels (CoarseDiff, "
             f"FineDiff) and {g * h}^3 (SR-Net). "
+            + _unlike_the_paper(config)
             + " ".join(f"{part}: {origin}." for part, origin in origins.items())
         ),
         inputs=(
@@ -66,6 +67,16 @@ def card_of(
         ],
         licence="Stated by the author" if stated else "Not stated",
     )
+
+
+def _unlike_the_paper(config: AxonConfig) -> str:
+    """Where stage 2 is one of the paper's ablations."""
+    words = ""
+    if config.fine_process == "bridge":
+        words += "FineDiff is a second Brownian bridge, without a prior. "
+    if config.global_encoder:
+        words += "A global encoder of the X-rays conditions FineDiff too. "
+    return words
 
 
 def counted(number: int, noun: str) -> str:

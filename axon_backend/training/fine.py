@@ -1,4 +1,7 @@
-"""Stages "prior" and "controlnet": the unconditional prior, then the branch that steers it."""
+"""Stages "prior" and "controlnet": the unconditional prior, then the branch that steers it.
+
+With ``model.fine_process=bridge`` there is no prior, and stage "controlnet" trains the bridge.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import torch
 from axon_backend.diffusion.gaussian import sampler
 from axon_backend.training.batch import Batch
 from axon_backend.training.cases import Case
+from axon_backend.training.coarse import draw_times
 from axon_backend.training.encoder import weigh
 from axon_backend.training.stage import (
     TIME,
@@ -61,15 +65,16 @@ class PriorStage(Stage):
 
 
 class ControlNetStage(Stage):
-    """The ControlNet on X^ with the prior, the encoder and the bridge as they are.
+    """The ControlNet on X^ with the prior, the encoder and stage 1's bridge as they are; or stage
+    2's own bridge from X^.
 
-    X^ is the bridge's one-step estimate with errors put on; L2 on the prior's target. Times are
-    drawn over the range that sampling visits.
+    X^ is stage 1's one-step estimate with errors put on; L2 on the prior's target, or on the
+    bridge's. Times are drawn over the range that sampling visits, a bridge's as in stage 1. A
+    global encoder learns along.
     """
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        model, settings, draws = self.model, self.loss, draws_of(batch)
-        diffusion = model.config.diffusion
+        model, settings = self.model, self.loss
         with torch.no_grad():
             samples = by_sample(batch)
             steps = min(1, model.config.sampling.coarse_steps)
@@ -79,15 +84,31 @@ class ControlNetStage(Stage):
             condition = torch.cat(
                 [model.condition(v, x[i : i + 1]) for i, (v, _) in enumerate(samples)]
             )
-        last = max(1, round(model.config.sampling.fine_start * (diffusion.steps - 1)))
-        t = ((last + 1) * draws.chance[:, TIME]).long().to(x.device)
-        y = diffusion.diffuse(batch.volume, t, draws.noise)
-        output = model.prior(y, t, model.controlnet(y, t, condition))
+        seen = [model.summary(v) for v, _ in samples]
+        summary = torch.cat([s for s in seen if s is not None]) if seen[0] is not None else None
+        t, y, target = self._asked(batch, x)
+        output = model.fine_output(y, t, condition, summary)
         if settings.clamp:
             # Table 4, "+ clamping": the estimate is limited, and what lies beyond is not asked for.
-            estimate = diffusion.estimate(output, y, t).clamp(-1, 1)
+            estimate = model.fine_from_output(output, y, t, condition).clamp(-1, 1)
             return (estimate - batch.volume).square().mean()
-        return (output - diffusion.target(batch.volume, t, draws.noise)).square().mean()
+        return (output - target).square().mean()
+
+    def _asked(
+        self, batch: Batch, x: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Times, the noisy volumes there, and what the network is to return for them."""
+        config, settings, draws = self.model.config, self.loss, draws_of(batch)
+        if config.fine_process == "bridge":
+            bridge = config.bridge
+            t = draw_times(draws, bridge.steps, settings.t_power, settings.at_the_end).to(x.device)
+            y = bridge.diffuse(batch.volume, x, t, draws.noise)
+            return t, y, bridge.target(batch.volume, x, t, draws.noise)
+        diffusion = config.diffusion
+        last = max(1, round(config.sampling.fine_start * (diffusion.steps - 1)))
+        t = ((last + 1) * draws.chance[:, TIME]).long().to(x.device)
+        y = diffusion.diffuse(batch.volume, t, draws.noise)
+        return t, y, diffusion.target(batch.volume, t, draws.noise)
 
     def measure(self, case: Case) -> Measured:
         """Stage 2 beside stage 1."""

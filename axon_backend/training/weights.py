@@ -12,6 +12,7 @@ import torch
 from axon_backend.bundle import Bundle
 from axon_backend.errors import AxonInputError
 from axon_backend.methods.axon import Axon, AxonConfig
+from axon_backend.networks.unet import ControlBranch
 from axon_backend.training.checkpoint import load_checkpoint, weights_hash
 from axon_backend.training.config import STAGES, TrainConfig
 from axon_backend.training.run_folder import RunFolder
@@ -106,8 +107,10 @@ def fill(
         where = "chance"
         if part in config.needs and part in beside:
             state, where = beside[part].parts[part], beside[part].folder.name
-        elif start is not None and part in start.networks:
+        elif start is not None and part in start.networks and not _another(start, part, config):
             state, where = start.state_dict(part), f"bundle {start.name} {start.version}"
+            if part in config.parts:
+                state = _with_global_encoder(getattr(model, part), state)
         elif part in config.needs:
             raise AxonInputError(
                 f"Stage {config.stage} needs a trained '{part}', and no run beside {run} has one. "
@@ -120,13 +123,36 @@ def fill(
         else:
             origin[part] = {"from": where}
     trained = set(config.parts)
-    if "controlnet" in trained and origin["controlnet"]["from"] == "chance":
-        model.controlnet.copy_from(model.prior)
+    branch = getattr(model, "controlnet", None)
+    if (
+        "controlnet" in trained
+        and origin["controlnet"]["from"] == "chance"
+        and isinstance(branch, ControlBranch)
+    ):
+        branch.copy_from(model.prior)
         origin["controlnet"] = {"from": f"a copy of the prior of {origin['prior']['from']}"}
     for part in (*config.needs, *config.parts):
         network = getattr(model, part)
         network.requires_grad_(part in trained).train(part in trained)
     return origin
+
+
+def _another(start: Bundle, part: str, config: TrainConfig) -> bool:
+    """Whether the bundle's network of stage 2 is one of another process, and so no beginning."""
+    return (
+        part in config.parts
+        and part == "controlnet"
+        and bundle_model(start).fine_process != config.model.fine_process
+    )
+
+
+def _with_global_encoder(
+    network: torch.nn.Module, state: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """The weights, and the network's own for a global encoder that they lack: it starts at zero,
+    so that the rest goes on where it was."""
+    own = {k: v for k, v in network.state_dict().items() if k.startswith("global_encoder.")}
+    return {**own, **state}
 
 
 def load_into(

@@ -1,0 +1,46 @@
+"""The global encoder: one vector that sums up the X-rays (Table 4, "+ global enc.").
+
+The paper names an "additional global encoder" of FineDiff, which its final model does without, and
+says nothing of its form. Ours: a small 2-D network with weights shared by the views, pooled over
+the picture, averaged over the views, its vector added to the time embedding of stage 2's network
+beside the volume that conditions it. Its last layer starts at zero: at first nothing changes.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from axon_backend.networks.blocks import conv, norm, zero
+
+CHANNELS = (16, 32, 64, 128)
+
+
+class GlobalEncoder(nn.Module):
+    """One or two X-rays -> a vector.
+
+    Args:
+        side: of the picture that the first convolution sees; a larger one is averaged down to it.
+        width: of the vector.
+
+    Forward: views (B, 1, S, S), frontal first -> (B, width).
+    """
+
+    def __init__(self, side: int, width: int) -> None:
+        super().__init__()
+        self.side = side
+        layers: list[nn.Module] = [conv(2, 1, CHANNELS[0], 3, 2)]
+        for here, below in zip(CHANNELS[:-1], CHANNELS[1:], strict=True):
+            layers += [norm(here), nn.SiLU(), conv(2, here, below, 3, 2)]
+        self.body = nn.Sequential(*layers, norm(CHANNELS[-1]), nn.SiLU())
+        # Tells frontal from lateral, which pass the same network.
+        self.view_bias = nn.Parameter(torch.zeros(2, CHANNELS[-1]))
+        self.head = nn.Sequential(
+            nn.Linear(CHANNELS[-1], width), nn.SiLU(), zero(nn.Linear(width, width))
+        )
+
+    def forward(self, views: list[torch.Tensor]) -> torch.Tensor:
+        pooled = [self.body(F.adaptive_avg_pool2d(v, self.side)).mean((2, 3)) for v in views]
+        told = [v + self.view_bias[i] for i, v in enumerate(pooled)]
+        return self.head(torch.stack(told).mean(0))
