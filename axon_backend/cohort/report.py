@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from axon_backend import DISCLAIMER
-from axon_backend.cohort.report_page import SCRIPT, STYLE
+from axon_backend.cohort.report_page import BAR, SCRIPT, STYLE
 from axon_backend.cohort.settings import PrepareSettings
-from axon_backend.evaluation.report_style import STYLE as COMMON_STYLE
+from axon_backend.evaluation.report_style import page
 
 SPLITS = ("train", "validation", "test")
 GROUPS = ("biplanar", "paired", "drr")
@@ -87,46 +87,17 @@ def report_html(
         (f"Cases without X-rays ({len(others)})", _grid(root, others)),
         ("Settings", _settings(settings)),
     ]
-    body = "\n".join(
-        f"<section>\n<h2>{escape(title)}</h2>\n{content}\n</section>"
-        for title, content in sections
-        if content and not title.endswith("(0)")
-    )
     script = SCRIPT.replace("DATA_SET_NAME", json.dumps(_name(lines)))
     script = script.replace("EARLIER", json.dumps(review).replace("<", "\\u003c"))
-    permit = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy"
-content="default-src 'none'; img-src data:; style-src 'unsafe-inline';
-script-src 'sha256-{permit}'">
-<title>AXON data set</title>
-<style>
-{COMMON_STYLE}{STYLE}</style>
-</head>
-<body>
-<header>
-<h1>Prepared data set</h1>
-<p class="disclaimer">Research use only. Not for diagnosis.</p>
-</header>
-<main>
-{body}
-</main>
-<footer><p>{escape(DISCLAIMER)}.</p></footer>
-<div id="bar" hidden>
-<span id="count"></span>
-<button type="button" id="save">Save review.json</button>
-<button type="button" id="copy">Copy</button>
-<button type="button" id="undo">Undo all</button>
-</div>
-<script>{script}</script>
-</body>
-</html>
-"""
+    return page(
+        "AXON data set",
+        "Prepared data set",
+        [(title, content) for title, content in sections if not title.endswith("(0)")],
+        f"{DISCLAIMER}.",
+        style=STYLE,
+        tools=BAR,
+        script=script,
+    )
 
 
 def _counts(lines: list[Line]) -> str:

@@ -16,6 +16,15 @@ button { font: inherit; padding: .25rem .8rem; }
 @media print { #bar { display: none; } .grid { display: block; } }
 """
 
+BAR = """\
+<div id="bar" hidden>
+<span id="count"></span>
+<button type="button" id="save">Save review.json</button>
+<button type="button" id="copy">Copy</button>
+<button type="button" id="undo">Undo all</button>
+</div>
+"""
+
 # The page starts from the state that the last run knew; the file it makes holds what was decided
 # before and what now differs.
 SCRIPT = """

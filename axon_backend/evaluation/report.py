@@ -20,7 +20,7 @@ import numpy as np
 from axon_backend import DISCLAIMER
 from axon_backend.errors import AxonInputError
 from axon_backend.evaluation.metrics import METRIC_NAMES, METRIC_NOTES
-from axon_backend.evaluation.report_style import STYLE
+from axon_backend.evaluation.report_style import page
 from axon_backend.imaging.write import write_text
 
 VIEW_WORDS = {
@@ -69,8 +69,7 @@ def report_html(result: Mapping[str, Any], pictures: Mapping[str, Picture]) -> s
     with_registration = {k: v for k, v in pictures.items() if _of_registration(k)}
     others = {k: v for k, v in pictures.items() if k != "overview" and k not in with_registration}
     overview = {k: v for k, v in pictures.items() if k == "overview"}
-    disclaimer = escape(str(result.get("disclaimer") or DISCLAIMER).rstrip(".")) + "."
-    created = result.get("created")
+    disclaimer = str(result.get("disclaimer") or DISCLAIMER).rstrip(".")
     sections = (
         ("Warnings", _list(result.get("warnings"), "warnings")),
         ("Overview", _figures(overview)),
@@ -80,37 +79,14 @@ def report_html(result: Mapping[str, Any], pictures: Mapping[str, Picture]) -> s
         ("Run", _run(result)),
         ("Pictures", _figures(others)),
     )
-    body = "\n".join(
-        f"<section>\n<h2>{title}</h2>\n{content}\n</section>"
-        for title, content in sections
-        if content
+    return page(
+        "AXON reconstruction report",
+        "CT volume reconstructed from chest X-rays",
+        sections,
+        f"{disclaimer}. The volume is an estimate by a neural network, not a measurement:\n"
+        "structures may be missing, moved or invented.",
+        date=str(result.get("created") or ""),
     )
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy"
-content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>AXON reconstruction report</title>
-<style>
-{STYLE}</style>
-</head>
-<body>
-<header>
-<h1>CT volume reconstructed from chest X-rays</h1>
-<p class="disclaimer">Research use only. Not for diagnosis.</p>
-{f"<p>{escape(str(created))}</p>" if created else ""}
-</header>
-<main>
-{body}
-</main>
-<footer><p>{disclaimer} The volume is an estimate by a neural network, not a measurement:
-structures may be missing, moved or invented.</p></footer>
-</body>
-</html>
-"""
 
 
 def _of_registration(name: str) -> bool:

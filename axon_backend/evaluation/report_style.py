@@ -1,4 +1,11 @@
-"""The look of `report.html`: light, dark and on paper, without any file from elsewhere."""
+"""The page of a `report.html`: light, dark and on paper, without any file from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from html import escape
 
 STYLE = """\
 :root {
@@ -54,4 +61,64 @@ footer { margin-top: 2rem; border-top: 1px solid var(--line); color: var(--quiet
   .wide { overflow: visible; }
   img { max-height: 24cm; }
 }
+"""
+
+
+def page(
+    title: str,
+    heading: str,
+    sections: Iterable[tuple[str, str]],
+    footer: str,
+    *,
+    date: str = "",
+    style: str = "",
+    tools: str = "",
+    script: str = "",
+) -> str:
+    """A whole page as HTML5. A content security policy forbids all that is not in it.
+
+    Args:
+        title: of the window; plain text, as are ``heading``, ``footer`` and ``date``.
+        heading: over the page; below it stands that it is for research only.
+        sections: headings in plain text with their HTML; those without content are left out.
+        footer: the last line.
+        date: when it was made.
+        style: CSS after the common one.
+        tools: HTML after the footer.
+        script: the only JavaScript that may run.
+    """
+    permit = "img-src data:; style-src 'unsafe-inline'"
+    if script:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        permit += f";\nscript-src 'sha256-{digest}'"
+    body = "\n".join(
+        f"<section>\n<h2>{escape(name)}</h2>\n{content}\n</section>"
+        for name, content in sections
+        if content
+    )
+    made = f"<p>{escape(date)}</p>\n" if date else ""
+    after = tools + (f"<script>{script}</script>\n" if script else "")
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy"
+content="default-src 'none'; {permit}">
+<title>{escape(title)}</title>
+<style>
+{STYLE}{style}</style>
+</head>
+<body>
+<header>
+<h1>{escape(heading)}</h1>
+<p class="disclaimer">Research use only. Not for diagnosis.</p>
+{made}</header>
+<main>
+{body}
+</main>
+<footer><p>{escape(footer)}</p></footer>
+{after}</body>
+</html>
 """
