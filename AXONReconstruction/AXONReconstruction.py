@@ -10,7 +10,6 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
-from slicer.util import VTKObservationMixin
 
 from AXONReconstructionLib.logic import AXONReconstructionLogic
 
@@ -56,7 +55,7 @@ def registerLayouts():
     layout.registerLayouts()
 
 
-class AXONReconstructionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+class AXONReconstructionWidget(ScriptedLoadableModuleWidget):
     """The frame of the panel; everything in it belongs to `AXONReconstructionLib.panel`.
 
     Attributes:
@@ -68,7 +67,6 @@ class AXONReconstructionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
     def __init__(self, parent=None):
         self.logic = self.panel = self.ui = None
         ScriptedLoadableModuleWidget.__init__(self, parent)
-        VTKObservationMixin.__init__(self)
 
     def setup(self):
         """Build the panel, when the module is first shown."""
@@ -93,7 +91,6 @@ class AXONReconstructionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
 
     def cleanup(self):
         """The widget is about to be destroyed or reloaded."""
-        self.removeObservers()
         if self.panel is not None:
             self.panel.cleanup()
             self.panel = None

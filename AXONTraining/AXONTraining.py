@@ -10,7 +10,6 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
-from slicer.util import VTKObservationMixin
 
 from AXONTrainingLib.logic import AXONTrainingLogic
 
@@ -40,7 +39,7 @@ class AXONTraining(ScriptedLoadableModule):
         ).format(link='<a href="https://arxiv.org/abs/2603.26509">arXiv:2603.26509</a>')
 
 
-class AXONTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+class AXONTrainingWidget(ScriptedLoadableModuleWidget):
     """The frame of the panel; everything in it belongs to `AXONTrainingLib.panel`.
 
     Attributes:
@@ -52,7 +51,6 @@ class AXONTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def __init__(self, parent=None):
         self.logic = self.panel = self.ui = None
         ScriptedLoadableModuleWidget.__init__(self, parent)
-        VTKObservationMixin.__init__(self)
 
     def setup(self):
         """Build the panel, when the module is first shown."""
@@ -77,7 +75,6 @@ class AXONTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self):
         """The widget is about to be destroyed or reloaded; a training goes on."""
-        self.removeObservers()
         if self.panel is not None:
             self.panel.cleanup()
             self.panel = None
