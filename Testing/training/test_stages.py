@@ -223,7 +223,7 @@ def test_clamping_asks_nothing_of_what_lies_beyond():
 
 def test_without_a_bridge_stage_two_starts_from_the_end_point():
     """The paper's "FineDiff only": no bridge is needed, or run."""
-    stage = stage_of("controlnet", "coarse_steps=0")
+    stage = stage_of("controlnet", "coarse_steps=0", "coarse_places=1")
     assert "coarse" not in stage.config.needs
     del stage.model.coarse
     assert torch.isfinite(stage(sample(0)))

@@ -13,7 +13,8 @@ from torch import nn
 
 from axon_backend.diffusion.bridge import OnStep
 from axon_backend.methods.axon_config import PRESETS, AxonConfig, Sampling, paper, preview
-from axon_backend.methods.fine_diff import FineDiff
+from axon_backend.methods.fine_diff import FineDiff, shifted
+from axon_backend.methods.places import PLACES, MovedBackMean, moved_views
 from axon_backend.methods.protocol import Progress, RegisteredViews, StageVolumes
 from axon_backend.networks.blocks import channels_last
 from axon_backend.networks.encoder import LiftingEncoder
@@ -69,8 +70,31 @@ class Axon(FineDiff):
         steps: int,
         generator: torch.Generator,
         on_step: OnStep | None = None,
+        places: int | None = None,
     ) -> torch.Tensor:
-        """Stage 1, CoarseDiff: X^, clipped to [-1, 1]; no steps return F(x) itself."""
+        """Stage 1, CoarseDiff: X^, clipped to [-1, 1]; no steps return F(x) itself.
+
+        ``places``: as ``Sampling.coarse_places``, which is the default.
+        """
+        corners = PLACES[places or self.config.sampling.coarse_places]
+        total = max(1, steps) * len(corners)
+        mean = MovedBackMean()
+        for i, corner in enumerate(corners):
+            moved = views
+            if any(corner):
+                moved = moved_views(views, corner, self.config.encoder.size)
+            told = on_step and partial(shifted, on_step, i * max(1, steps), total)
+            mean.add(self._run_bridge(moved, steps, generator, told), corner)
+        return mean.mean()
+
+    def _run_bridge(
+        self,
+        views: RegisteredViews,
+        steps: int,
+        generator: torch.Generator,
+        on_step: OnStep | None,
+    ) -> torch.Tensor:
+        """X^ of the X-rays as they lie."""
         end = self.end_point(views)
         if steps == 0:
             if on_step is not None:

@@ -20,6 +20,8 @@ class Sampling:
 
     Attributes:
         coarse_steps, coarse_eta: of the bridge; 0 steps leave it out, and stage 2 starts from F(x).
+        coarse_places: 4 makes stage 1 the mean over four small movements of the X-rays (see
+            ``methods.places``); 1 takes them as they lie.
         fine_steps, fine_eta: of stage 2, whichever its process.
         fine_sampler: of the prior.
         fine_start: where on the prior's time axis stage 2 starts, in (0, 1]. 1 starts from pure
@@ -35,6 +37,7 @@ class Sampling:
 
     coarse_steps: int = 10
     coarse_eta: float = 1.0
+    coarse_places: int = 1
     fine_steps: int = 15
     fine_sampler: str = "ddim"
     fine_eta: float = 0.0
@@ -78,6 +81,8 @@ class AxonConfig:
                 f"fine_process must be one of {', '.join(FINE_PROCESSES)}, "
                 f"got {self.fine_process!r}"
             )
+        if self.sampling.coarse_places not in (1, 4):
+            raise ValueError(f"coarse_places must be 1 or 4, got {self.sampling.coarse_places}")
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -118,7 +123,9 @@ def preview() -> AxonConfig:
     # only add to it; grad has to learn to remove the bridge's own noise first.
     return AxonConfig(
         bridge=BrownianBridge(variance=0.1, objective="ysubx"),
-        sampling=Sampling(coarse_steps=1, fine_steps=1, fine_start=0.08, fine_draws=3),
+        sampling=Sampling(
+            coarse_steps=1, coarse_places=4, fine_steps=1, fine_start=0.08, fine_draws=3
+        ),
     )
 
 

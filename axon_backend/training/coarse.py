@@ -75,7 +75,9 @@ class CoarseStage(Stage):
             window = self.config.model.window
             row |= figures(f"{name}_F", self.model.end_point(views), case.batch.volume, window)
             for count in sorted({1, chosen, 10}):
-                sample = self.model.run_coarse(views, count, torch.Generator().manual_seed(0))
+                places = None if count == chosen else 1
+                drawn = torch.Generator().manual_seed(0)
+                sample = self.model.run_coarse(views, count, drawn, places=places)
                 row |= figures(f"{name}_{count}", sample, case.batch.volume, window)
                 if count == chosen:
                     shown[single] = sample[0, 0]

@@ -78,7 +78,7 @@ class ControlNetStage(Stage):
         with torch.no_grad():
             samples = by_sample(batch)
             steps = min(1, model.config.sampling.coarse_steps)
-            x = torch.cat([model.run_coarse(v, steps, generator) for v, generator in samples])
+            x = torch.cat([model.run_coarse(v, steps, g, places=1) for v, g in samples])
             generators = [generator for _, generator in samples]
             x = blur_of_trust(x, generators, doubts(batch, settings.doubt)).clamp(-1, 1)
             condition = torch.cat(

@@ -38,7 +38,7 @@ class SRStage(Stage):
         """One step of the bridge, two, or one and stage 2."""
         model = self.model
         steps = min(2 if kind == 1 else 1, 2 * model.config.sampling.coarse_steps)
-        low = model.run_coarse(views, steps, generator)
+        low = model.run_coarse(views, steps, generator, places=1)
         if kind == 2:
             low = model.run_fine(views, low, model.config.sampling.fine_steps, generator)
         return low
