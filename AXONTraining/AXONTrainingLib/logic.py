@@ -40,7 +40,7 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
-        self.process: subprocess.Popen | None = None  # of the last start or resume
+        self._processes: dict[Path, subprocess.Popen] = {}  # of trainings started here, by folder
 
     def getParameterNode(self) -> AXONTrainingParameterNode:
         """The scene's settings."""
@@ -153,8 +153,7 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
         if startBundle:
             words += ["--start", str(startBundle)]
         words += ["--device", device, "--json"]
-        self.process = self._launch(words, self._folder(run).log_file, survive=True)
-        return run
+        return self._train(words, self._folder(run))
 
     def resume(self, run: str | os.PathLike[str]) -> Path:
         """Go on with a run that ended or was killed; returns at once.
@@ -176,12 +175,12 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
         if "--resume" not in words:
             words.append("--resume")
         folder.stop_file.unlink(missing_ok=True)
-        self.process = self._launch(words, folder.log_file, survive=True)
-        return folder.path
+        return self._train(words, folder)
 
     def watch(self, run: str | os.PathLike[str]) -> RunWatch:
         """What the run says about itself; ask its `poll` again and again."""
-        return RunWatch(self._folder(run))
+        folder = self._folder(run)
+        return RunWatch(folder, self._processes.get(folder.path))
 
     def stop(self, run: str | os.PathLike[str]) -> None:
         """Ask a run to finish its step, write its state and end."""
@@ -251,7 +250,7 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
     # Inside
 
     def _folder(self, run):
-        return _backend().load("training.run_folder").RunFolder(run)
+        return _backend().load("training.run_folder").RunFolder(Path(run).absolute())
 
     def _checkFree(self, run: Path) -> None:
         folder = self._folder(run)
@@ -271,6 +270,10 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
         if run.is_file() or (run.is_dir() and not os.access(run, os.W_OK)):
             raise inputError(_("{path} cannot be written to. Choose another folder.").format(
                 path=run))  # fmt: skip
+
+    def _train(self, words, folder) -> Path:
+        self._processes[folder.path] = self._launch(words, folder.log_file, survive=True)
+        return folder.path
 
     def _launch(self, words, log, *, survive=False):
         package = Path(_backend().load().__file__).parent.parent

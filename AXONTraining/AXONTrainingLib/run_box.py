@@ -31,7 +31,6 @@ class RunBox:
         self._fields.tie("tick", "samplesCheck", "showSamples")
         self.watch = None
         self._watched: str | None = None
-        self._starting = False  # a process was started that has not spoken yet
         self._asked = False  # to stop, once
         self._told = 0  # messages of the run that were shown
         self._curves, self._samples = Curves(), Samples()
@@ -55,16 +54,16 @@ class RunBox:
 
     def sceneClosing(self) -> None:
         """The scene's volumes and tables go; the training does not."""
-        self._watched, self.watch, self._starting = None, None, False
+        self._watched, self.watch = None, None
         self._samples.forget()
 
     def showButtons(self) -> None:
         """What can be done now: it depends on the run and on what is installed."""
         ui, watch = self._ui, self.watch
-        active = self._starting or (watch is not None and watch.active)
+        active = watch is not None and watch.active
         ended = watch is not None and watch.status in ("stopped", "failed", "died")
         ui.startButton.enabled = not active and self._panel.boxes["settings"].missing is None
-        ui.stopButton.enabled = active and not self._starting
+        ui.stopButton.enabled = active and not watch.launching
         ui.stopButton.text = _("End at once") if self._asked and active else _("Stop")
         ui.resumeButton.enabled = not active and ended
         ui.curvesButton.enabled = watch is not None and bool(watch.losses)
@@ -73,17 +72,12 @@ class RunBox:
         """Show what is new."""
         if self.watch is None:
             return
-        changed = self.watch.poll()
-        if self._starting:
-            if self.watch.active:
-                self._starting = False
-            elif self._panel.logic.process.poll() is not None:
-                self._starting = False
-                words = self.watch.explanation()
-                if self.watch.status != "finished":
-                    self._panel.showError(lastSentence(words), words)
-        if changed or not self._starting:
-            self._show()
+        wasLaunching = self.watch.launching
+        self.watch.poll()
+        if wasLaunching and not self.watch.active and self.watch.status != "finished":
+            words = self.watch.explanation()
+            self._panel.showError(lastSentence(words), words)
+        self._show()
 
     def start(self) -> None:
         """Start a new training in the folder."""
@@ -149,8 +143,6 @@ class RunBox:
         self._remember(self._panel.parameterNode.runPath)
         self._watched = None
         self.refresh()
-        self._starting, self._asked = True, False
-        self._show()
 
     def _follow(self, path: str) -> None:
         self._watched, self._asked, self._told, self._picture = path, False, 0, None
@@ -168,10 +160,9 @@ class RunBox:
     def _show(self) -> None:
         ui, watch = self._ui, self.watch
         status = "none" if watch is None else watch.status
-        starting = self._starting
-        active = starting or (watch is not None and watch.active)
+        active = watch is not None and watch.active
         self.showButtons()
-        ui.statusLabel.text = statusText("starting" if starting else status, watch)
+        ui.statusLabel.text = statusText(status, watch)
         done = None if watch is None else watch.done
         ui.progressBar.maximum = 0 if active and done is None else 1000
         ui.progressBar.value = round(1000 * (done or 0))

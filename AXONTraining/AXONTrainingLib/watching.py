@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ class RunWatch:
 
     Args:
         folder: the backend's `RunFolder`.
+        process: of a training that was just started in it, and may not have said so yet.
 
     Attributes:
         status: none, starting, running, stopping, stopped, finished, failed, or died (the process
@@ -31,8 +33,9 @@ class RunWatch:
 
     ACTIVE = ("starting", "running", "stopping")
 
-    def __init__(self, folder: Any) -> None:
+    def __init__(self, folder: Any, process: subprocess.Popen | None = None) -> None:
         self.folder = folder
+        self._process = process
         self._offset = 0
         self._forget()
         self.poll()
@@ -59,6 +62,11 @@ class RunWatch:
     def path(self) -> Path:
         """The run's folder."""
         return self.folder.path
+
+    @property
+    def launching(self) -> bool:
+        """The process was started and has said nothing yet."""
+        return self._process is not None
 
     @property
     def active(self) -> bool:
@@ -88,7 +96,7 @@ class RunWatch:
             if heard is not None:
                 heard(event)
         before = self.status
-        self.status = self.folder.status()
+        self.status = self._status()
         if self.status == "running" and self.folder.stop_file.exists():
             self.status = "stopping"
         if self.status == "failed" and self.error is None:
@@ -96,6 +104,14 @@ class RunWatch:
         if not self.active:
             self.secondsLeft = None
         return bool(events) or before != self.status
+
+    def _status(self) -> str:
+        # Asked first: what a process says before it ends must be in the folder's status.
+        ended = self._process is not None and self._process.poll() is not None
+        status = self.folder.status()
+        if ended or status in self.ACTIVE:
+            self._process = None
+        return status if self._process is None else "starting"
 
     def explanation(self) -> str:
         """Why it is not running: the run's own words, or the end of its output."""

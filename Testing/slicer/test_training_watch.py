@@ -76,6 +76,30 @@ def test_a_process_that_is_gone_has_died(training, run):
     assert watch.status == "died" and "Killed by the system" in watch.explanation()
 
 
+def test_a_training_is_active_from_its_start_although_it_says_nothing_yet(training, run):
+    import subprocess
+    import sys
+
+    from axon_backend.training.run_folder import RunFolder
+    from AXONTrainingLib.watching import RunWatch
+
+    sleeping = [sys.executable, "-c", "import time; time.sleep(60)"]
+    folder = run("stopped", START, step(10, 0.5))  # and resumed
+    process = subprocess.Popen(sleeping)
+    watch = RunWatch(RunFolder(folder), process)
+    assert watch.status == "starting" and watch.active and watch.launching
+    run("running", step(20, 0.4))
+    assert watch.poll() and watch.status == "running" and not watch.launching
+    run("stopped")
+    assert watch.poll() and watch.status == "stopped"
+    # One that ends without a word leaves the folder as it was.
+    watch = RunWatch(RunFolder(folder), process)
+    assert watch.status == "starting"
+    process.kill()
+    process.wait(30)
+    assert watch.poll() and watch.status == "stopped" and not watch.launching
+
+
 def test_the_panel_shows_a_run_chosen_by_its_folder(host, slicer, training, run):
     widget = training[1]
     panel, ui = widget.panel, widget.ui
