@@ -15,6 +15,7 @@ from axon_backend.imaging.frame import HuWindow, find_thorax_frame
 from axon_backend.imaging.view import View
 from axon_backend.imaging.write import write_volume
 from axon_backend.training.appearance import AppearanceAugmentation
+from axon_backend.training.batch import CROP, DOUBT
 from axon_backend.training.loader import Batches, _Order, micro_batch
 from axon_backend.training.pairs import PairAugmentation
 from axon_backend.training.samples import Samples
@@ -44,6 +45,16 @@ def samples(source, **options):
 def tensors(batch):
     named = {f.name: getattr(batch, f.name) for f in fields(batch) if f.name != "draws"}
     return named | {f.name: getattr(batch.draws, f.name) for f in fields(batch.draws)}
+
+
+def test_samples_come_again_with_other_crops_and_doubts(source):
+    ours = samples(source, repeat_after=4)
+    once, again, other = (tensors(ours[i]) for i in (1, 5, 2))
+    assert [k for k in once if not torch.equal(once[k], again[k])] == ["chance"]
+    same = (once["chance"] == again["chance"])[0]
+    assert [i for i, s in enumerate(same) if not s] == [DOUBT, *range(CROP, len(same))]
+    assert not torch.equal(once["seeds"], other["seeds"])
+    assert torch.equal(tensors(ours[5])["chance"], again["chance"])
 
 
 def test_a_sample_comes_from_the_seed_and_its_number(source, cases):

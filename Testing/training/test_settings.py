@@ -90,6 +90,7 @@ def test_what_is_wrong_is_said_with_the_way_out(pair, says):
         ("optimiser.name=sgd", "one of adam, adamw, muon"),
         ("batch=0", "more than 0"),
         ("precision=16", "one of auto, bf16-mixed, 32"),
+        ("repeat_after=5", "only sr trains on the same samples again"),
     ],
 )
 def test_values_without_sense_are_refused(pair, says):

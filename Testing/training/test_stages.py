@@ -6,7 +6,7 @@ from training_tiny import tiny
 
 from axon_backend.evaluation.metrics import psnr
 from axon_backend.methods.axon import Axon
-from axon_backend.training.batch import CHANCES, Batch, Draws, stack
+from axon_backend.training.batch import CHANCES, DOUBT, KIND, Batch, Draws, stack
 from axon_backend.training.cases import Case
 from axon_backend.training.coarse import CoarseStage, draw_times
 from axon_backend.training.encoder import EncoderStage, encode, weigh
@@ -248,9 +248,26 @@ def test_sr_sees_true_volumes_or_reconstructions_as_the_share_says():
     assert not any(torch.equal(a, b) for a, b in zip(made, batch.volume, strict=True))
     some = stage_of("sr", "synthesised=0.5").inputs(batch)
     kept = [torch.equal(a, b) for a, b in zip(some, batch.volume, strict=True)]
-    from axon_backend.training.stage import KIND
-
     assert kept == [bool(c >= 0.5) for c in batch.draws.chance[:, KIND]]
+
+
+def test_sr_reconstructs_a_sample_that_comes_again_only_once():
+    """The second time no network but SR-Net runs, and the input differs by its errors alone."""
+    stage = stage_of("sr", "synthesised=1", "repeat_after=3", "doubt=0")
+    batch = sample(5)
+    first = stage.inputs(batch)
+    kept = stage.inputs(batch)
+    assert torch.equal(first, kept)
+    for network in (stage.model.encoder, stage.model.coarse, stage.model.prior):
+        network.forward = lambda *inputs: pytest.fail("computed again")
+    assert torch.equal(stage.inputs(batch), kept)
+    wrong = stage_of("sr", "synthesised=1", "repeat_after=3", "doubt=0.5")
+    one = wrong.inputs(batch)
+    batch.draws.chance[:, DOUBT] = 1 - batch.draws.chance[:, DOUBT]
+    assert not torch.equal(wrong.inputs(batch), one)
+    # Without repetition nothing is kept.
+    new = stage_of("sr", "synthesised=1", "repeat_after=0", "doubt=0")
+    assert torch.allclose(new.inputs(batch), first, atol=2e-3) and not new._kept
 
 
 def test_sr_crops_belong_together():

@@ -236,6 +236,7 @@ class Assembly:
             appearance=data.appearance,
             gamma=config.gamma,
             fine=config.stage == "sr",
+            repeat_after=config.data.repeat_after,
         )
         return Batches(
             samples,

@@ -12,8 +12,10 @@ from axon_backend.imaging.standardise import standardise_view
 from axon_backend.training.appearance import AppearanceAugmentation, alter
 from axon_backend.training.pairs import TrainingPair
 
-# Uniform numbers that a sample brings along for its step: time, end, doubt, kind, crop (3).
+# Uniform numbers that a sample brings along for its step, and which of them decides what; a crop
+# takes three.
 CHANCES = 8
+TIME, END, DOUBT, KIND, CROP = 0, 1, 2, 3, 4
 
 
 @dataclass

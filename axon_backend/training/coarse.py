@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from axon_backend.training.batch import Batch, Draws
+from axon_backend.training.batch import END, TIME, Batch, Draws
 from axon_backend.training.cases import Case
 from axon_backend.training.encoder import encode, weigh
 from axon_backend.training.stage import (
-    END,
-    TIME,
     Measured,
     Stage,
     blur_of_trust,

@@ -8,12 +8,11 @@ from __future__ import annotations
 import torch
 
 from axon_backend.diffusion.gaussian import sampler
-from axon_backend.training.batch import Batch
+from axon_backend.training.batch import TIME, Batch
 from axon_backend.training.cases import Case
 from axon_backend.training.coarse import draw_times
 from axon_backend.training.encoder import weigh
 from axon_backend.training.stage import (
-    TIME,
     Measured,
     Stage,
     blur_of_trust,

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from axon_backend.training.appearance import AppearanceAugmentation
-from axon_backend.training.batch import CHANCES, Batch, Draws, blend, collate
+from axon_backend.training.batch import CHANCES, CROP, DOUBT, Batch, Draws, blend, collate
 from axon_backend.training.pairs import TrainingPair
 from axon_backend.training.source import PairSource
 
-CHOICE, LOOK, STEP = 0, 1, 2
+CHOICE, LOOK, STEP, AGAIN = 0, 1, 2, 3
 # Blends need two pictures of the same view; that many tries find one unless there is none.
 TRIES = 20
 
@@ -31,6 +31,8 @@ class Samples:
         appearance: the look of rendered views.
         gamma: side of a pair's volume over that of the coarse one.
         fine: whether the large volumes are needed; otherwise the coarse ones stand in for them.
+        repeat_after: samples that far apart are the same, seeds included, but for their doubt and
+            their crop; 0: none is.
     """
 
     def __init__(
@@ -45,10 +47,12 @@ class Samples:
         appearance: AppearanceAugmentation,
         gamma: int = 2,
         fine: bool = True,
+        repeat_after: int = 0,
     ) -> None:
         self.source, self.seed, self.cache = source, seed, cache
         self.blended, self.real, self.single_view = blended, real, single_view
         self.appearance, self.gamma, self.fine = appearance, gamma, fine
+        self.repeat_after = repeat_after
 
     def _rng(self, index: int, purpose: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, purpose, index])
@@ -81,6 +85,9 @@ class Samples:
 
     def __getitem__(self, index: int) -> Batch:
         """The batch of one of sample ``index``, with its draws."""
+        again = self._rng(index, AGAIN)
+        if self.repeat_after:
+            index %= self.repeat_after
         pair, real = self.pair(index)
         look = None if real else self._rng(index, LOOK)
         batch = collate([pair], look, self.appearance, gamma=self.gamma)
@@ -89,6 +96,10 @@ class Samples:
         rng = self._rng(index, STEP)
         single = rng.random() < self.single_view
         chance = torch.as_tensor(rng.random((1, CHANCES)))
+        if self.repeat_after:
+            fresh = torch.as_tensor(again.random((1, CHANCES)))
+            for which in (DOUBT, slice(CROP, None)):
+                chance[:, which] = fresh[:, which]
         seeds = [int(s) for s in rng.integers(1 << 62, size=2)]
         noise = torch.randn(batch.volume.shape, generator=torch.Generator().manual_seed(seeds[0]))
         batch.draws = Draws(torch.tensor([single]), chance, noise, torch.tensor([seeds[1]]))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from axon_backend.methods.axon import Axon
 from axon_backend.methods.protocol import RegisteredViews
-from axon_backend.training.batch import Batch
+from axon_backend.training.batch import CROP, DOUBT, KIND, Batch
 from axon_backend.training.cases import Case
+from axon_backend.training.config import TrainConfig
 from axon_backend.training.stage import (
-    CROP,
-    KIND,
     Measured,
     Stage,
     blur_of_trust,
@@ -26,22 +26,30 @@ from axon_backend.training.stage import (
 class SRStage(Stage):
     """L2 and a little L1 on random crops.
 
-    ``loss.synthesised`` of the inputs are outputs of the earlier stages (the paper's "w/ Syn"):
-    one or two steps of the bridge, or stage 2, with errors put on. On a reconstruction the
-    network must not sharpen what is in the wrong place.
+    ``loss.synthesised`` of the inputs are outputs of stage 1 or stage 2 (the paper's "w/ Syn") with
+    errors put on. On a reconstruction the network must not sharpen what is in the wrong place.
+    Where samples come again, their reconstructions are kept.
     """
+
+    def __init__(self, model: Axon, config: TrainConfig) -> None:
+        super().__init__(model, config)
+        self._kept: dict[int, torch.Tensor] = {}
 
     @torch.no_grad()
     def _reconstructed(
-        self, views: RegisteredViews, kind: int, generator: torch.Generator
+        self, views: RegisteredViews, fine: bool, generator: torch.Generator
     ) -> torch.Tensor:
-        """One step of the bridge, two, or one and stage 2."""
-        model = self.model
-        steps = min(2 if kind == 1 else 1, 2 * model.config.sampling.coarse_steps)
-        low = model.run_coarse(views, steps, generator, places=1)
-        if kind == 2:
-            low = model.run_fine(views, low, model.config.sampling.fine_steps, generator)
-        return low
+        """Stage 1's volume, or stage 2's, as a user would get it."""
+        model, sampling = self.model, self.model.config.sampling
+        seed = generator.initial_seed()  # says which sample it is
+        if seed not in self._kept:
+            low = model.run_coarse(views, sampling.coarse_steps, generator)
+            if fine:
+                low = model.run_fine(views, low, sampling.fine_steps, generator)
+            if not self.config.data.repeat_after:
+                return low
+            self._kept[seed] = low.half().cpu()
+        return self._kept[seed].to(model.device).float()
 
     def inputs(self, batch: Batch) -> torch.Tensor:
         """What SR-Net is given: true volumes at h, or reconstructions."""
@@ -53,9 +61,10 @@ class SRStage(Stage):
             if chance >= share:
                 lows.append(batch.volume[i : i + 1])
                 continue
-            # Given that it is below the share, the rest of the number is uniform again.
-            low = self._reconstructed(views, int(3 * chance / share), generator)
-            lows.append(blur_of_trust(low, [generator], [strengths[i]]))
+            low = self._reconstructed(views, chance < 0.5 * share, generator)
+            # Errors of their own each time that the sample comes.
+            errors = torch.Generator().manual_seed(int(2**53 * draws.chance[i, DOUBT]))
+            lows.append(blur_of_trust(low, [errors], [strengths[i]]))
         return torch.cat(lows)
 
     def forward(self, batch: Batch) -> torch.Tensor:

@@ -13,12 +13,9 @@ from axon_backend.evaluation.metrics import gradient_ratio, psnr, ssim3d_gauss11
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.axon import Axon
 from axon_backend.methods.protocol import RegisteredViews
-from axon_backend.training.batch import Batch, Draws
+from axon_backend.training.batch import DOUBT, Batch, Draws
 from axon_backend.training.cases import Case
 from axon_backend.training.config import LossSettings, TrainConfig
-
-# Which uniform number of a sample decides what.
-TIME, END, DOUBT, KIND, CROP = 0, 1, 2, 3, 4
 
 
 @dataclass
