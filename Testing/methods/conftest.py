@@ -12,7 +12,7 @@ from axon_backend.networks.unet import UNetConfig
 UNET = UNetConfig(channels=(8, 16), attention=(False, True), patch=2, groups=4, head_channels=8)
 
 
-def tiny_config(**changes) -> AxonConfig:
+def _tiny_config(**changes) -> AxonConfig:
     values = {
         "encoder": EncoderConfig(
             size=8, view_size=16, channels=(8, 16, 16), features=2, trunk=(8, 16)
@@ -26,12 +26,18 @@ def tiny_config(**changes) -> AxonConfig:
 
 
 @pytest.fixture
+def tiny_config():
+    """make(**config changes) -> the configuration."""
+    return _tiny_config
+
+
+@pytest.fixture
 def tiny():
     """make(**config changes) -> a model whose zero-initialised layers have been shaken."""
 
     def make(**changes) -> Axon:
         torch.manual_seed(0)
-        model = Axon(tiny_config(**changes)).eval()
+        model = Axon(_tiny_config(**changes)).eval()
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(0.02 * torch.randn(parameter.shape))
