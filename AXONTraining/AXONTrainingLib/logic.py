@@ -183,7 +183,10 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
         return RunWatch(folder, self._processes.get(folder.path))
 
     def stop(self, run: str | os.PathLike[str]) -> None:
-        """Ask a run to finish its step, write its state and end."""
+        """Ask a run to finish its step, write its state and end.
+
+        One that is still launching (`RunWatch.launching`) does not hear it: ask again.
+        """
         folder = self._folder(run)
         if folder.status() in RunWatch.ACTIVE:
             folder.request_stop()

@@ -120,3 +120,7 @@ def test_a_model_cannot_be_made_of_nothing(host, training, tmp_path):
     host.click(ui.exportButton)
     wait(host, widget, lambda: ui.messageFrame.visible, 90)
     assert "run" in ui.messageLabel.text and not (tmp_path / "model").exists()
+
+
+def test_the_modules_own_test_passes(host, slicer, training):
+    slicer.selfTests["AXONTraining"]()
