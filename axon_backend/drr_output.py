@@ -11,7 +11,12 @@ from PIL.PngImagePlugin import PngInfo
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.view import View
-from axon_backend.imaging.write import RESEARCH_NOTE, VOLUME_SUFFIXES, atomic_path
+from axon_backend.imaging.write import (
+    RESEARCH_NOTE,
+    VOLUME_SUFFIXES,
+    atomic_path,
+    write_image,
+)
 from axon_backend.physics.geometry import AcquisitionGeometry
 
 SIZES = (64, 8192)
@@ -80,4 +85,4 @@ def write_drr_volume(
     image.SetMetaData("ITK_FileNotes", RESEARCH_NOTE)
     image.SetMetaData("description", RESEARCH_NOTE)
     with atomic_path(target) as temporary:
-        sitk.WriteImage(image, str(temporary), useCompression=not target.name.endswith(".nii"))
+        write_image(image, temporary)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.view import View
 from axon_backend.imaging.write import (
     RESEARCH_NOTE,
+    VOLUME_SUFFIXES,
     atomic_path,
     write_json,
     write_png,
@@ -100,6 +102,31 @@ def test_a_failure_leaves_the_old_file_and_no_litter(tmp_path):
         fail_half_way()
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["x.txt"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
+@pytest.mark.parametrize("suffix", VOLUME_SUFFIXES)
+@pytest.mark.parametrize("left", [0.5, 0.99, 1.0])
+def test_a_full_disk_is_told_and_leaves_the_old_volume(tmp_path, suffix, left):
+    """The file may not grow beyond a limit, as on a full disk, down to its last byte but one."""
+    import resource
+    import signal
+
+    target = tmp_path / f"x{suffix}"
+    noise = np.random.default_rng(0).integers(-1000, 1000, (30, 30, 30))
+    write_volume(target, noise, BOX)
+    before = target.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(left * len(before)) - 1, hard))
+    try:
+        with pytest.raises(AxonInputError, match="Check the free space"):
+            write_volume(target, noise, BOX)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert os.listdir(tmp_path) == [target.name]
+    assert target.read_bytes() == before
 
 
 def test_a_file_is_replaced_and_readable_by_others(tmp_path):

@@ -64,14 +64,13 @@ def write_bundle(
 
     Raises:
         AxonInputError: the target is taken, the metadata is incomplete, a weight is not finite or
-            does not fit `dtype`, or a value is no JSON.
+            does not fit `dtype`, a value is no JSON, or the disk is full.
     """
     target = Path(path)
     _check_target(target, replace)
-    target.parent.mkdir(parents=True, exist_ok=True)
     new = _beside(target, "new")
-    new.mkdir()
     try:
+        new.mkdir(parents=True)
         for relative in (METADATA, ATLAS, MODEL_CARD, "models/x"):
             (new / relative).parent.mkdir()
         try:
@@ -87,6 +86,11 @@ def write_bundle(
         write_checksums(new)
         verify_bundle(new)
         _put_in_place(new, target)
+    except OSError as error:
+        raise AxonInputError(
+            f"Cannot write the bundle {target}: {error.strerror or error}. Check the free space "
+            "and the rights of the folder; what was there before is as it was."
+        ) from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return load_bundle(target)
@@ -120,6 +124,7 @@ def _write_network(
     path: Path, name: str, tensors: Mapping[str, torch.Tensor], dtype: torch.dtype | None
 ) -> None:
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     stored: dict[str, torch.Tensor] = {}
@@ -142,11 +147,16 @@ def _write_network(
         stored |= packed
     if not stored:
         raise AxonInputError(f"The state dictionary of the network '{name}' is empty.")
-    save_file(stored, str(path), metadata={"format": "pt"})
+    try:
+        save_file(stored, str(path), metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
 
 
 def _write_atlas(root: Path, hu: np.ndarray, size_mm: tuple[float, float, float]) -> None:
     import SimpleITK as sitk
+
+    from axon_backend.imaging.write import write_image
 
     hu = np.asarray(hu)
     if hu.ndim != 3 or not np.isfinite(hu).all():
@@ -160,7 +170,7 @@ def _write_atlas(root: Path, hu: np.ndarray, size_mm: tuple[float, float, float]
     spacing = size / image.GetSize()
     image.SetSpacing(spacing.tolist())
     image.SetOrigin((-size / 2 + spacing / 2).tolist())  # the frame's centre is at 0, 0, 0
-    sitk.WriteImage(image, str(root / ATLAS), useCompression=True)
+    write_image(image, root / ATLAS)
     write_json(
         root / ATLAS_INFO,
         {"size_mm": [float(value) for value in size_mm], "axes": "x Left, y Posterior, z Superior"},

@@ -17,7 +17,7 @@ from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.radiograph import Radiograph, read_radiograph
 from axon_backend.imaging.view import View
-from axon_backend.imaging.write import RESEARCH_NOTE, atomic_path
+from axon_backend.imaging.write import RESEARCH_NOTE, atomic_path, write_image
 from axon_backend.physics.geometry import FIELD_OF_VIEW
 from axon_backend.physics.pose import Pose
 from axon_backend.physics.reduced import AttenuationGrid
@@ -173,7 +173,4 @@ def write_view(path: Path, pixels: np.ndarray, frame: ThoraxFrame, view: View) -
     image.SetSpacing((FIELD_OF_VIEW * width / n, FIELD_OF_VIEW * frame.size_mm[2] / n))
     image.SetMetaData("ITK_FileNotes", RESEARCH_NOTE)
     with atomic_path(path) as temporary:
-        try:
-            sitk.WriteImage(image, str(temporary), useCompression=True)
-        except RuntimeError as error:
-            raise OSError(str(error).strip().splitlines()[-1]) from error
+        write_image(image, temporary)

@@ -8,6 +8,7 @@ a volume under a good name.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import math
 import os
@@ -27,6 +28,7 @@ from axon_backend.errors import AxonInputError
 RESEARCH_NOTE = "AXON: research use only, not for diagnosis"
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 _NIFTI_DESCRIP_CHARS = 79  # the header's field has 80 bytes, the last one a zero
+_NIFTI_HEADER_BYTES = 352
 
 
 @contextmanager
@@ -109,11 +111,34 @@ def write_volume(
     else:
         image.SetMetaData("Comment" if suffix == ".mha" else "description", note.replace("\n", " "))
     with atomic_path(target) as temporary:
-        try:
-            sitk.WriteImage(image, str(temporary), useCompression=suffix != ".nii")
-        except RuntimeError as error:
-            raise OSError(str(error).strip().splitlines()[-1]) from error
+        write_image(image, temporary)
     return target
+
+
+def write_image(image: sitk.Image, path: Path) -> None:
+    """Write an image, compressed where the format can; its file is whole when this returns.
+
+    Raises:
+        OSError: it is not. ITK's writer of NIfTI does not notice a full disk, so that a volume cut
+            short would pass for a good one.
+    """
+    name = path.name.lower()
+    try:
+        sitk.WriteImage(image, str(path), useCompression=not name.endswith(".nii"))
+    except RuntimeError as error:
+        raise OSError(str(error).strip().splitlines()[-1]) from error
+    size = image.GetNumberOfPixels() * image.GetNumberOfComponentsPerPixel()
+    size *= image.GetSizeOfPixelComponent()
+    with open(path, "rb") as stream:
+        held: int = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, held - 4))
+        end = int.from_bytes(stream.read(4), "little")  # gzip: the length of what was packed
+    if name.endswith((".nii", ".nii.gz")):
+        size += _NIFTI_HEADER_BYTES
+    if name.endswith((".nii.gz", ".nrrd")):
+        held, size = end, size % 2**32
+    if not name.endswith(".mha") and held != size:  # the writer of .mha tells
+        raise OSError(errno.ENOSPC, "the file was cut short, as on a full disk")
 
 
 def volume_suffix(path: str | os.PathLike[str]) -> str:
