@@ -11,7 +11,8 @@ placed X-ray may turn, grow and shift in its plane while the pose is sought.
 
 The tube's distance (SID) is known as a rule. Where it is not, it may be sought too: the nearer the
 tube, the more what is near it grows beside what is far. A tenth of the distance moves the edges of
-the chest by 1 mm, no more; so a wrong distance costs little, and is found only roughly.
+the chest by 1 mm, no more; so it is sought where the pose is nearly right already, for before
+it would run away.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ CANDIDATES = 64
 class Level:
     """One resolution of the search: picture side, voxels along the volume's longest side, how
     many of the best poses so far are followed, for how many steps, with what first step (units);
-    whether borders alone are compared."""
+    whether borders alone are compared; whether the tube's distance may change, where it may."""
 
     pixels: int
     voxels: int
@@ -53,13 +54,14 @@ class Level:
     steps: int
     rate: float
     borders: bool = False
+    tube: bool = False
 
 
 LEVELS = (
     Level(48, 64, 4, 30, 1.0),
     Level(96, 64, 2, 20, 0.4),
-    Level(160, 96, 1, 15, 0.15),
-    Level(192, 128, 1, 15, 0.1, borders=True),
+    Level(160, 96, 1, 15, 0.15, tube=True),
+    Level(192, 128, 1, 15, 0.1, borders=True, tube=True),
 )
 
 
@@ -162,6 +164,8 @@ def register_pose(
 
         def score_of(x: torch.Tensor) -> torch.Tensor:
             pose, shifts, farther = search.split(x * units)
+            if not level.tube:
+                farther = farther.detach()
             return torch.stack(
                 [e.agreement(pose, shifts.get(r), farther) for r, e in exposures.items()]
             ).mean()

@@ -15,8 +15,8 @@ UNITS = (1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
 # Along a beam that no other view crosses: 16 mm nearer make the chest 1 % larger.
 DEPTH_UNIT = 16.0
 PLANAR_UNITS = (1.0, 1.5, 2.0, 2.0)
-# Of the logarithm of the tube's distance.
-SID_UNIT = 0.15
+# Of the logarithm of the tube's distance: half as far moves edges by some millimetres.
+SID_UNIT = 0.4
 # No patient stands further from the canonical pose; a search that ends there went astray.
 MOST_TURN_DEG, MOST_SHIFT_MM = 30.0, 100.0
 # Where chests are taken from: a bedside film at little less than 1 m, a wall stand at 2 m or more.
@@ -44,10 +44,10 @@ class Unknowns:
 
     def split(
         self, values: torch.Tensor
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor | float]:
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
         """The pose (6,), the movement (4,) of each free X-ray, the factor on the distance."""
         shifts = values[6 : 6 + 4 * len(self.free)].split(4) if self.free else ()
-        farther: torch.Tensor | float = 1.0
+        farther = torch.ones((), device=values.device)
         if self.find_sid:
             least, most = (math.log(bound / self.sid_mm) for bound in SID_RANGE_MM)
             farther = values[-1].clamp(least, most).exp()
