@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (argparse itself exits with 2 or, for help, 0)."""
     chosen = parser().parse_args(arguments)
     try:
+        _check_seed(getattr(chosen, "seed", 0))
         from axon_backend import commands
 
         return getattr(commands, chosen.run)(chosen)
@@ -37,6 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "for the details, and add `axon selfcheck` to a bug report.",
             FAILED,
         )
+
+
+def _check_seed(seed: int | None) -> None:
+    """All generators take these numbers; SimpleITK's no larger ones."""
+    if seed is not None and not 0 <= seed < 2**31:
+        raise AxonInputError(f"--seed is {seed}; it is a whole number from 0 to {2**31 - 1}.")
 
 
 def _report(chosen: argparse.Namespace, sentence: str, code: int) -> int:

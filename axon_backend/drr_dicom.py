@@ -23,14 +23,13 @@ from pydicom.uid import (
 from pydicom.valuerep import format_number_as_ds
 
 from axon_backend import __version__
-from axon_backend.imaging.view import View
+from axon_backend.imaging.view import OBLIQUE_DEG, View
 from axon_backend.imaging.write import RESEARCH_NOTE, atomic_path
 from axon_backend.physics.exposure import XraySettings
 from axon_backend.physics.geometry import AcquisitionGeometry
 
 # Stored values of a log picture: 4000 grey levels for each factor e, open beam at 2000.
 LOG_SCALE, LOG_OFFSET = 4000.0, 2000.0
-_OBLIQUE_DEG = 20.0
 
 
 def write_dx(
@@ -61,7 +60,7 @@ def write_dx(
         stored = np.rint(np.clip(picture, 0, 1) * 65535)
     else:
         stored = np.clip(np.rint(picture * LOG_SCALE + LOG_OFFSET), 0, 65535)
-    ds = _about(source, settings)
+    ds = _about(source, settings, geometry)
     ds.SOPClassUID = (
         DigitalXRayImageStorageForPresentation if shown else DigitalXRayImageStorageForProcessing
     )
@@ -83,8 +82,9 @@ def write_dx(
 
 
 def view_position(geometry: AcquisitionGeometry, view: View) -> str:
-    """DICOM's ViewPosition: the view's own, or RAO, LAO, RPO, LPO (the side at the detector) when
-    the beam is turned by more than 20 degrees from it."""
+    """DICOM's ViewPosition: PA, AP, LL, RL; RAO, LAO, RPO, LPO (the side at the detector) when the
+    beam is turned by more than 20 degrees from them; OBLIQUE when it comes that far from above or
+    below."""
     base = {
         View.pa: (0, -1),
         View.ap: (0, 1),
@@ -92,17 +92,28 @@ def view_position(geometry: AcquisitionGeometry, view: View) -> str:
         View.lateral_right: (-1, 0),
     }
     across, along = geometry.ray[0], geometry.ray[1]
+    if abs(geometry.ray[2]) > np.sin(np.radians(OBLIQUE_DEG)):
+        return "OBLIQUE"
     length = float(np.hypot(across, along))
-    if length == 0:
-        return view.value.upper()
     for one, (x, y) in base.items():
-        if (across * x + along * y) / length >= np.cos(np.radians(_OBLIQUE_DEG)):
+        if (across * x + along * y) / length >= np.cos(np.radians(OBLIQUE_DEG)):
             return one.value.upper()
     return ("L" if across > 0 else "R") + ("P" if along > 0 else "A") + "O"
 
 
-def _about(source: str, settings: XraySettings | None) -> Dataset:
-    """What does not depend on the picture."""
+def _direction(geometry: AcquisitionGeometry) -> str:
+    """Where the detector stands about the patient, in a cardiologist's words; ViewPosition has no
+    degrees."""
+    x, y, z = geometry.ray
+    round_, up = np.degrees(np.arctan2(x, -y)), np.degrees(np.arcsin(np.clip(z, -1, 1)))
+    return (
+        f"detector {abs(round_):.1f} degrees {'LAO' if round_ >= 0 else 'RAO'} (0 is PA, 180 AP), "
+        f"{abs(up):.1f} degrees {'cranial' if up >= 0 else 'caudal'}"
+    )
+
+
+def _about(source: str, settings: XraySettings | None, geometry: AcquisitionGeometry) -> Dataset:
+    """What does not depend on the pixels."""
     now = datetime.now()
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 192"
@@ -119,11 +130,14 @@ def _about(source: str, settings: XraySettings | None) -> Dataset:
     ds.ImageComments = f"{RESEARCH_NOTE}. Computed from a CT, not acquired with X-rays."
     ds.ImageType = ["DERIVED", "SECONDARY"]
     physics = "mono-energetic line integrals" if settings is None else "poly-energetic simulation"
+    if settings is not None:
+        ratio = settings.grid.ratio
+        physics += f", grid {ratio:g}:1" if ratio else ", no grid"
     # A backslash would part two values.
     origin = f" from {source}".replace("\\", "/") if source else ""
     ds.DerivationDescription = (
-        f"Digitally reconstructed radiograph by AXON {__version__}{origin}; {physics}. "
-        f"{RESEARCH_NOTE}."
+        f"Digitally reconstructed radiograph by AXON {__version__}{origin}; {physics}; "
+        f"{_direction(geometry)}. {RESEARCH_NOTE}."
     )[:1024]
     ds.BurnedInAnnotation, ds.LossyImageCompression = "NO", "00"
     ds.BodyPartExamined, ds.ImageLaterality = "CHEST", "U"

@@ -54,7 +54,8 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         "--sid",
         type=_distance,
         metavar="MM",
-        help="distance of the tube (default 1800); with --pose also 'auto', which looks for it",
+        help="distance of the tube (default: the DICOM tag DistanceSourceToDetector, else 1800); "
+        "with --pose also 'auto', which looks for it",
     )
     one.add_argument("--seed", type=int, default=0, metavar="S")
 
@@ -109,7 +110,8 @@ def register(chosen: argparse.Namespace) -> int:
                     "from the front and one from the side. Give the frontal one as --xray."
                 )
         reference, frame, named = _reference(chosen)
-        start = Pose() if chosen.sid is None or find_sid else Pose(sid_mm=chosen.sid)
+        sid_mm = xrays[0].sid_mm if chosen.sid is None or find_sid else chosen.sid
+        start = Pose() if sid_mm is None else Pose(sid_mm=sid_mm)
         placed = {
             "frontal" if xray.view.is_frontal else "lateral": place_view(
                 xray,
@@ -158,6 +160,7 @@ def register(chosen: argparse.Namespace) -> int:
                 "seed": chosen.seed,
                 "registration": records[0],
                 "registrations": records,
+                "sid_mm": start.sid_mm if found is None else found.pose.sid_mm,
                 "pose": None if found is None else found.pose.as_dict(),
                 "disclaimer": DISCLAIMER,
             },

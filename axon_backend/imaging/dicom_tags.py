@@ -14,6 +14,7 @@ from axon_backend.imaging.view import View
 
 STANDARD_MAGNIFICATION = 1800.0 / 1600.0  # detector at 1800 mm, patient's middle at 1600 mm
 _MAGNIFICATIONS = (1.0, 2.0)  # what a chest stand can do
+_DISTANCES = (700.0, 4000.0)  # mm; devices that do not know theirs write 0, 1 or 10000
 
 
 def patient_pixel_mm(
@@ -75,6 +76,12 @@ def magnification(dataset: Dataset) -> tuple[float, str]:
     return STANDARD_MAGNIFICATION, (
         "pixel size at the detector divided by an assumed magnification of 1.125 (1800 / 1600 mm)"
     )
+
+
+def tube_distance(dataset: Dataset) -> float | None:
+    """DistanceSourceToDetector in mm, where it is one that a chest is taken from."""
+    stated = _number(dataset.get("DistanceSourceToDetector"))
+    return stated if stated is not None and _DISTANCES[0] <= stated <= _DISTANCES[1] else None
 
 
 def view_of(

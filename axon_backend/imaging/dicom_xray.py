@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.body_parts import is_elsewhere
 from axon_backend.imaging.dicom_grey import log_linear_grey
-from axon_backend.imaging.dicom_tags import orientation_of, patient_pixel_mm, view_of
+from axon_backend.imaging.dicom_tags import orientation_of, patient_pixel_mm, tube_distance, view_of
 from axon_backend.imaging.picture import grey_of_colour
 from axon_backend.imaging.raw_xray import RawXray
 
@@ -73,6 +73,8 @@ def _interpret(dataset: Dataset, name: str, view_given: bool) -> RawXray:
         view=view,
         orientation=orientation_of(dataset),
         notes=notes + size_notes + cut + view_notes,
+        # A scout's tube moves along the patient: it has no distance in this sense.
+        sid_mm=None if scout else tube_distance(dataset),
     )
 
 

@@ -7,17 +7,23 @@ from pathlib import Path
 import numpy as np
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.grid import to_lps_grid
 from axon_backend.imaging.picture import FIELD_MM, NO_PIXEL_SIZE, grey_of_colour
 from axon_backend.imaging.raw_xray import RawXray
+from axon_backend.imaging.view import OBLIQUE_DEG, View
 from axon_backend.imaging.volume_file import load_volume
 
+# A plane whose rows or columns climb less than this towards the head lies down.
+_UPRIGHT = np.sin(np.radians(45.0))
 
-def read_flat_volume(path: Path) -> RawXray:
+
+def read_flat_volume(path: Path, view: View | None = None) -> RawXray:
     """Read an X-ray kept as NIfTI, NRRD or MetaImage: 2-D, or 3-D with one voxel along an axis.
 
     A plane that stands upright in the patient (coronal, sagittal) is turned by its geometry; one
     that lies in the axial plane (what converters make of pictures) is taken as rows and columns.
+
+    `view`: what the user states, which lets an oblique plane pass. Raises `AxonInputError` for
+    what is no flat grey picture, and for an oblique view.
     """
     file = load_volume(path)
     array, size, spacing, notes = file.voxels, file.size, file.spacing, list(file.notes)
@@ -37,14 +43,11 @@ def read_flat_volume(path: Path) -> RawXray:
             f"{path.name} is a volume of {' x '.join(map(str, size))} voxels, an X-ray is flat. "
             "If it is a CT, give it as the CT; to make an X-ray of it, render a DRR."
         )
-    if len(size) == 3:
-        turned, lps_spacing, _, resampled = to_lps_grid(array, file.affine)
-        if not resampled and turned.shape[0] > 1:
-            # z grows to Superior: the first row of the display is the last z.
-            frontal = turned.shape[1] == 1
-            plane = turned[::-1, 0, :] if frontal else turned[::-1, :, 0]
-            size_mm = (lps_spacing[2], lps_spacing[0 if frontal else 1])
-            return _with_size(plane, size_mm, [*notes, "turned as the file's geometry says"])
+    if len(size) == 3 and sum(n > 1 for n in size) == 2:
+        upright = _upright(array, file.affine, path.name, view)
+        if upright is not None:
+            plane, size_mm, seen = upright
+            return _with_size(plane, size_mm, [*notes, "turned as the file's geometry says"], seen)
     flat = tuple(n for n in size if n > 1)
     if len(flat) != 2:
         raise AxonInputError(f"{path.name} is a line of {size} pixels, an X-ray is a picture.")
@@ -53,7 +56,51 @@ def read_flat_volume(path: Path) -> RawXray:
     return _with_size(array.reshape(flat[::-1]), (steps[1], steps[0]), notes)
 
 
-def _with_size(pixels: np.ndarray, pixel_mm: tuple[float, float], notes: list[str]) -> RawXray:
+def _upright(
+    array: np.ndarray, affine: np.ndarray, name: str, view: View | None
+) -> tuple[np.ndarray, tuple[float, float], View | None] | None:
+    """(pixels head up, (row, column) mm, view that the plane shows) of a plane that stands in the
+    patient; None for one that lies.
+
+    A coronal plane tells the front, not from which side the beam came: its view stays None, which
+    is read as PA. A sagittal one is a lateral; which side was at the detector it does not tell.
+    """
+    steps = np.linalg.norm(affine[:3, :3], axis=0)
+    directions = affine[:3, :3] / steps
+    along = [axis for axis, n in enumerate(array.shape[::-1]) if n > 1]
+    up, across = sorted(along, key=lambda axis: -abs(directions[2, axis]))
+    level = np.abs(directions[:2, across])
+    if abs(directions[2, up]) < _UPRIGHT or np.hypot(*level) < _UPRIGHT:
+        return None
+    # From front or side, and out of the upright.
+    turned = float(np.degrees(np.arctan2(level.min(), level.max())))
+    normal = np.cross(directions[:, across], directions[:, up])
+    tilted = float(np.degrees(np.arctan2(abs(normal[2]), np.hypot(*normal[:2]))))
+    if max(turned, tilted) > OBLIQUE_DEG + 1e-3 and view is None:
+        raise AxonInputError(
+            f"{name} shows an oblique view, by its geometry {max(turned, tilted):.0f} degrees from "
+            "front and side; a frontal (PA, AP) or lateral (LL, RL) X-ray is expected. Give such "
+            "an X-ray, or state the view if the geometry is wrong."
+        )
+    frontal = bool(level[0] >= level[1])
+    if view is not None and turned > OBLIQUE_DEG:
+        frontal = view.is_frontal
+    # [k, j, i]: numpy axis of voxel axis a is 2 - a. Rows run down, columns to Left or Posterior.
+    plane = np.moveaxis(array, (2 - up, 2 - across), (0, 1))[..., 0]
+    if directions[2, up] > 0:
+        plane = plane[::-1]
+    if directions[0 if frontal else 1, across] < 0:
+        plane = plane[:, ::-1]
+    seen = None if frontal else View.lateral_left
+    return plane, (float(steps[up]), float(steps[across])), seen
+
+
+def _with_size(
+    pixels: np.ndarray,
+    pixel_mm: tuple[float, float],
+    notes: list[str],
+    view: View | None = None,
+) -> RawXray:
     field = [n * mm for n, mm in zip(pixels.shape, pixel_mm, strict=True)]
     unit = all(abs(mm - 1.0) < 1e-6 for mm in pixel_mm)
     trusted = not unit and all(FIELD_MM[0] <= f <= FIELD_MM[1] for f in field)
@@ -63,5 +110,8 @@ def _with_size(pixels: np.ndarray, pixel_mm: tuple[float, float], notes: list[st
         notes = [*notes, NO_PIXEL_SIZE]
     size = (float(pixel_mm[0]), float(pixel_mm[1])) if trusted else None
     return RawXray(
-        np.ascontiguousarray(pixels, dtype=np.float32), pixel_mm=size, notes=tuple(notes)
+        np.ascontiguousarray(pixels, dtype=np.float32),
+        pixel_mm=size,
+        view=view,
+        notes=tuple(notes),
     )

@@ -35,6 +35,7 @@ class Radiograph:
     is Superior; column 0 is the patient's Right (frontal views) or Anterior (lateral views).
     `pixel_mm`: (row, col) in millimetres in the patient plane, or None when unknown.
     `source`: the file. `assumptions`: what was guessed or changed, in plain sentences.
+    `sid_mm`: from the tube to the detector, where the file says so.
     """
 
     pixels: np.ndarray
@@ -42,6 +43,7 @@ class Radiograph:
     view: View
     source: str = ""
     assumptions: tuple[str, ...] = ()
+    sid_mm: float | None = None
 
 
 def read_radiograph(
@@ -60,7 +62,7 @@ def read_radiograph(
     """
     source = Path(path)
     view = known_view(view)
-    raw = _read_raw(source, view is not None)
+    raw = _read_raw(source, view)
     return upright(raw, view, invert, source.name, str(source))
 
 
@@ -106,11 +108,16 @@ def upright(
     pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
     notes += polarity
     return Radiograph(
-        np.ascontiguousarray(pixels, dtype=np.float32), pixel_mm, view, source, tuple(notes)
+        np.ascontiguousarray(pixels, dtype=np.float32),
+        pixel_mm,
+        view,
+        source,
+        tuple(notes),
+        raw.sid_mm,
     )
 
 
-def _read_raw(source: Path, view_given: bool) -> RawXray:
+def _read_raw(source: Path, view: View | None) -> RawXray:
     if not source.exists():
         raise AxonInputError(f"{source} does not exist. Check the path of the X-ray.")
     if source.is_dir():
@@ -121,9 +128,9 @@ def _read_raw(source: Path, view_given: bool) -> RawXray:
     if source.stat().st_size == 0:
         raise AxonInputError(f"{source.name} is empty (0 bytes). Copy or export the X-ray again.")
     if is_dicom(source):
-        return read_dicom_xray(source, view_given)
+        return read_dicom_xray(source, view is not None)
     if source.name.lower().endswith(VOLUME_FILES):
-        raw = read_flat_volume(source)
+        raw = read_flat_volume(source, view)
     else:
         raw = read_picture(source)
     return replace(raw, notes=(*raw.notes, "grey is taken as linear in attenuation"))

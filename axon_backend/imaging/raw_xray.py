@@ -17,6 +17,7 @@ class RawXray:
     attenuation). `polarity_known`: the file says what bright means. `pixel_mm`: (row, col) in the
     patient plane, or None. `view`: from tags, or None. `orientation`: DICOM PatientOrientation
     (direction in which columns grow, direction in which rows grow), or None. `notes`: assumptions.
+    `sid_mm`: from the tube to the detector, by the tags, or None.
     """
 
     pixels: np.ndarray
@@ -25,3 +26,4 @@ class RawXray:
     view: View | None = None
     orientation: tuple[str, str] | None = None
     notes: tuple[str, ...] = ()
+    sid_mm: float | None = None

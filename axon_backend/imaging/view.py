@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import Enum
 
+# A beam turned further from front, back and side is an oblique view, which is none of them.
+OBLIQUE_DEG = 20.0
+
 
 class View(str, Enum):
     """Projection, by the way the beam runs.

@@ -94,6 +94,17 @@ class XraySettings:
             raise AxonInputError(
                 f"The tube load is {self.mas:g} mAs; it is between 0.001 and 1000."
             )
+        if self.collimation_mm is not None and not all(
+            20 <= side <= 5000 for side in self.collimation_mm
+        ):
+            raise AxonInputError(
+                f"The collimator's field is {' x '.join(f'{s:g}' for s in self.collimation_mm)} "
+                "mm; a side is between 20 and 5000."
+            )
+        if self.noise_pixel_mm is not None and not 0.01 <= self.noise_pixel_mm <= 50:
+            raise AxonInputError(
+                f"The noise's pixel is {self.noise_pixel_mm:g} mm; it is between 0.01 and 50."
+            )
         if self.anode_side not in ("top", "bottom", "left", "right"):
             raise AxonInputError(
                 f"The anode's side is {self.anode_side!r}; it is top, bottom, left or right."

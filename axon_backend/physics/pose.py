@@ -42,6 +42,8 @@ from axon_backend.physics.geometry import (
 BEHIND_PATIENT_MM = DEFAULT_SID_MM - DEFAULT_SOD_MM
 # The tube's focal spot must stay well outside the body.
 LEAST_SID_MM = 600.0
+# Nobody takes a chest from further; a larger number is a slip of the unit.
+MOST_SID_MM = 10000.0
 
 Triple = tuple[float, float, float]
 
@@ -57,7 +59,7 @@ class Pose:
         sid_mm: source to image distance; the SOD is 200 mm less.
 
     Raises:
-        AxonInputError: a number is not finite, or the tube stands in the patient.
+        AxonInputError: a number is not finite, the tube stands in the patient or further than any.
     """
 
     rotation_deg: Triple = (0.0, 0.0, 0.0)
@@ -73,10 +75,10 @@ class Pose:
                 )
             object.__setattr__(self, name, values)
         object.__setattr__(self, "sid_mm", float(self.sid_mm))
-        if not (math.isfinite(self.sid_mm) and self.sid_mm >= LEAST_SID_MM):
+        if not LEAST_SID_MM <= self.sid_mm <= MOST_SID_MM:
             raise AxonInputError(
-                f"The tube's distance is {self.sid_mm:g} mm; it is at least {LEAST_SID_MM:g} mm, "
-                f"usually {DEFAULT_SID_MM:g} mm."
+                f"The tube's distance is {self.sid_mm:g} mm; it is {LEAST_SID_MM:g} to "
+                f"{MOST_SID_MM:g} mm, usually {DEFAULT_SID_MM:g} mm."
             )
 
     def matrix(self, centre_mm: Triple | np.ndarray) -> np.ndarray:
