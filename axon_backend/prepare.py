@@ -75,7 +75,7 @@ def read_case(
     """
     volume = read_ct(ct) if isinstance(ct, str | Path) else ct
     front = _as_radiograph(frontal, frontal_view)
-    side = _as_radiograph(lateral, None if lateral is None else _lateral_view(lateral))
+    side = _as_radiograph(lateral, None, View.lateral_left)
     if front is None and volume is None:
         raise AxonInputError("Neither a frontal X-ray nor a CT was given; one of them is needed.")
     _check_roles(front, side)
@@ -273,10 +273,12 @@ def _frame_from_views(
     return ThoraxFrame((0.0, 0.0, 0.0), (width, depth, height)), note
 
 
-def _as_radiograph(value: PathLike | Radiograph | None, view: View | None) -> Radiograph | None:
+def _as_radiograph(
+    value: PathLike | Radiograph | None, view: View | None, assumed: View = View.pa
+) -> Radiograph | None:
     if value is None or isinstance(value, Radiograph):
         return value
-    return read_radiograph(value, view=view)
+    return read_radiograph(value, view=view, assumed=assumed)
 
 
 def _check_roles(frontal: Radiograph | None, lateral: Radiograph | None) -> None:
@@ -290,15 +292,3 @@ def _check_roles(frontal: Radiograph | None, lateral: Radiograph | None) -> None
             f"{lateral.source} is a frontal X-ray ({lateral.view.value}), a lateral one is needed "
             "as --lateral."
         )
-
-
-def _lateral_view(lateral: PathLike | Radiograph) -> View | None:
-    """Files without tags given as the lateral X-ray are left laterals; DICOM speaks for itself."""
-    if isinstance(lateral, Radiograph):
-        return None
-    try:
-        found = read_radiograph(lateral)
-    except AxonInputError:
-        return View.lateral_left  # read again with the view: it may be the view that was missing
-    stated = not any("view is not stated" in a for a in found.assumptions)
-    return None if stated else View.lateral_left

@@ -103,11 +103,12 @@ def register(chosen: argparse.Namespace) -> int:
     ):
         xrays = [read_radiograph(chosen.xray, view=parse_view(chosen.view))]
         if chosen.lateral:
-            xrays.append(read_radiograph(chosen.lateral, view=View.lateral_left))
-            if not xrays[0].view.is_frontal:
+            xrays.append(read_radiograph(chosen.lateral, assumed=View.lateral_left))
+            if xrays[0].view.is_frontal == xrays[1].view.is_frontal:
+                seen = "frontal" if xrays[0].view.is_frontal else "lateral"
                 raise AxonInputError(
-                    f"{chosen.xray} and {chosen.lateral} are both lateral X-rays; a pose needs one "
-                    "from the front and one from the side. Give the frontal one as --xray."
+                    f"{chosen.xray} and {chosen.lateral} are both {seen} X-rays; a pose needs one "
+                    "from the front as --xray and one from the side as --lateral."
                 )
         reference, frame, named = _reference(chosen)
         sid_mm = xrays[0].sid_mm if chosen.sid is None or find_sid else chosen.sid

@@ -50,10 +50,12 @@ def read_radiograph(
     path: str | os.PathLike[str],
     view: View | str | None = None,
     invert: bool | None = None,
+    *,
+    assumed: View = View.pa,
 ) -> Radiograph:
     """Read a chest X-ray from DICOM, PNG, JPG, TIFF, NIfTI, NRRD or MHA.
 
-    `view` states the projection and wins over tags; unknown views are taken as PA.
+    `view` states the projection and wins over tags; unknown views are taken as `assumed`.
     `invert` = True says that the picture as shown has dark bones; False says that it is right as
     shown; None lets the tags, or without tags the layout of the picture, decide.
 
@@ -63,7 +65,7 @@ def read_radiograph(
     source = Path(path)
     view = known_view(view)
     raw = _read_raw(source, view)
-    return upright(raw, view, invert, source.name, str(source))
+    return upright(raw, view, invert, source.name, str(source), assumed)
 
 
 def known_view(view: View | str | None) -> View | None:
@@ -79,7 +81,12 @@ def known_view(view: View | str | None) -> View | None:
 
 
 def upright(
-    raw: RawXray, view: View | None, invert: bool | None, name: str, source: str
+    raw: RawXray,
+    view: View | None,
+    invert: bool | None,
+    name: str,
+    source: str,
+    assumed: View = View.pa,
 ) -> Radiograph:
     """Turn, crop and check an X-ray, and make its bones bright; see `read_radiograph`.
 
@@ -89,8 +96,8 @@ def upright(
     if view is None:
         view = raw.view
         if view is None:
-            view = View.pa
-            notes.append("the view is not stated: PA is assumed")
+            view = assumed
+            notes.append(f"the view is not stated: {view.value.upper()} is assumed")
     elif raw.view is not None and raw.view is not view:
         notes.append(f"the view {view.value} was given, the file says {raw.view.value}")
 
