@@ -158,6 +158,13 @@ def _words(summary: Summary, output: Path) -> str:
             f"  {split}: {len(groups)} ({groups.count('biplanar')} with two X-rays, "
             f"{groups.count('paired')} with a frontal one)"
         )
+    held = {ln.split for ln in summary.lines if ln.status == "done"}
+    empty = [s for s in ("train", "validation") if s not in held]
+    if held and empty and not (fates["waiting"] or summary.failed):
+        text.append(
+            f"  `axon train` needs cases in train and in validation; {' and '.join(empty)} has "
+            "none: add patients, or name the splits in a manifest (column split)."
+        )
     rest = [ln for ln in summary.lines if ln.status in ("skipped", "failed")]
     for line in rest[:10]:
         text.append(f"  {line.status}: {line.id}: {line.reason}")

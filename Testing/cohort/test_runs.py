@@ -199,6 +199,50 @@ def test_a_full_disk_stops_the_run_and_leaves_no_half_case(
     assert not (out / "dataset.json").exists()
 
 
+def test_a_full_disk_at_the_report_fails_and_keeps_the_cases(
+    source, undisturbed, tmp_path, monkeypatch, capsys, copy_of
+):
+    from axon_backend.cli import main
+    from axon_backend.cohort import assemble
+
+    out = copy_of(undisturbed)
+    (out / "report.html").unlink()
+    before = contents(out)
+
+    def full(path, text):
+        raise AxonInputError(f"Cannot write {path}: No space left on device.")
+
+    monkeypatch.setattr(assemble, "write_text", full)
+    assert main(["prepare", str(source), "--output", str(out), *OPTIONS]) == 1
+    said = capsys.readouterr().err
+    assert "No space left on device" in said and "run the same command again" in said
+    assert contents(out) == before
+
+
+def test_validation_is_not_left_empty_by_patients_without_a_case(
+    tree, small, one_thread, tmp_path, without_lungs, capsys
+):
+    """Whoever is drawn for validation and has no lungs leaves the place to another."""
+    from axon_backend.cohort.splits import Patient, assign
+
+    names = [f"p{i}" for i in range(4)]
+    drawn = assign([Patient(n, "drr") for n in names], small.seed)
+    gone = next(n for n in names if drawn[n] == "validation")
+    for name in names:
+        tree.ct(name, name, hu=without_lungs(tree.chest) if name == gone else None)
+    tree.ct("p9", "p9")
+    out = tmp_path / "data"
+    manifest = tree.root / "m.csv"
+    manifest.write_text("id,ct\n" + "".join(f"{n},{n}\n" for n in names))
+    summary = prepare(manifest, out, small, workers=0)
+    done = {line.patient: line.split for line in summary.lines if line.status == "done"}
+    assert set(done) == set(names) - {gone} and "validation" in done.values()
+    # Who comes later, or breaks later, moves nobody.
+    manifest.write_text("id,ct\n" + "".join(f"{n},{n}\n" for n in [*names, "p9"]))
+    later = {line.patient: line.split for line in prepare(manifest, out, small, workers=0).lines}
+    assert {n: later[n] for n in done} == done
+
+
 def test_two_runs_cannot_share_a_folder(source, small, tmp_path):
     out = tmp_path / "data"
     out.mkdir()

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from axon_backend.cohort.splits import Patient, assign
+from axon_backend.cohort.splits import Patient, assign, replaced
 
 
 def cohort(two: int, one: int, none: int) -> list[Patient]:
@@ -73,3 +73,32 @@ def test_a_manifests_wish_wins():
 def test_few_of_one_kind():
     assert assign([Patient("a", "drr"), Patient("b", "paired")], 0) == {"a": "train", "b": "train"}
     assert assign([], 0) == {}
+
+
+def test_patients_without_a_case_leave_their_places_to_others():
+    patients = cohort(173, 59, 778)
+    splits = assign(patients, 0)
+    lost = {p.id for p in patients[::3]}  # a third of every kind
+    usable = {p.id for p in patients} - lost
+    found = replaced(patients, splits, usable, 0)
+    kept = [p for p in patients if p.id in usable]
+    assert counts(kept, found, "biplanar") == {
+        "train": 115 - 24, "validation": 8, "test": 16,
+    }  # fmt: skip
+    held = Counter(split for split in found.values() if split != "train")
+    assert held == {"validation": 10, "test": 25}
+    assert not any(found[name] != "train" for name in lost)
+    assert all(found[n] == s for n, s in splits.items() if n in usable and s != "train")
+    assert replaced(patients[::-1], splits, usable, 0) == found
+    assert replaced(patients, found, usable, 0) == found
+
+
+def test_the_last_training_patient_stays_and_wishes_are_kept():
+    patients = [Patient("a", "drr"), Patient("b", "drr"), Patient("c", "drr", "test")]
+    splits = {"a": "train", "b": "validation", "c": "test"}
+    assert replaced(patients, splits, {"a"}, 0) == splits
+    more = [*patients, Patient("d", "paired", "train")]
+    splits["d"] = "train"
+    assert replaced(more, splits, {"a", "d"}, 0) == {
+        "a": "validation", "b": "train", "c": "test", "d": "train",
+    }  # fmt: skip

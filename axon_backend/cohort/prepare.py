@@ -19,14 +19,14 @@ from axon_backend.cohort.manifest import read_rows
 from axon_backend.cohort.plan import CasePlan, numbered, plan_folder, plan_rows
 from axon_backend.cohort.pool import Pool, import_ray
 from axon_backend.cohort.report import Line
+from axon_backend.cohort.review import read_review
 from axon_backend.cohort.scan import scan
 from axon_backend.cohort.settings import PrepareSettings
-from axon_backend.cohort.splits import Patient, assign
+from axon_backend.cohort.split_file import SPLITS_FILE, draw_splits, settle_splits
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.write import write_json
 
 PRIVATE = "private"
-SPLITS_FILE = "splits.json"
 _MANIFESTS = (".csv", ".json")
 Progress = Callable[[str, int, int, Any], None]
 
@@ -95,10 +95,11 @@ def prepare(
     tag = store.ALL if shard is None else f"{shard[0]}of{shard[1]}"
     with OutputLock(out, number):
         _check_names(out, settings)
+        read_review(out)  # a broken one is refused before the work, not after it
         store.clean(out, tag)
         pool = Pool(workers, ray, cancelled)
         plans, remarks = _plan(Path(source), root, out, settings, pool, progress, cancelled)
-        splits = _splits(out, plans, settings)
+        splits = draw_splits(out, plans, settings.seed)
         mine = [p for p in plans if not p.problem]
         if shard is not None:
             mine = mine[shard[0] - 1 :: shard[1]]
@@ -120,11 +121,16 @@ def prepare(
                 if record is not None and record.get("plan_key") == plan_key(plan, settings):
                     current.add(plan.id)
         summary.whole = shard is None or all(p.problem or p.id in current for p in plans)
+        if summary.whole and not (summary.stopped or summary.failed):
+            splits = settle_splits(out, plans, splits, settings.seed)
         if summary.whole or summary.failed:
             remarks += store.left_over(out, {p.id for p in plans})
             rows = outline(plans, current, summary.failed, splits, settings)
-            remember(out, rows, remarks, settings.as_dict())
-            summary.lines = assemble(out, rows, settings, remarks)
+            try:
+                remember(out, rows, remarks, settings.as_dict())
+                summary.lines = assemble(out, rows, settings, remarks)
+            except AxonInputError as error:  # of a writer
+                raise store.OutputFailed(str(error)) from error
     return summary
 
 
@@ -211,29 +217,6 @@ def _anonymous(plans: list[CasePlan], out: Path, settings: PrepareSettings) -> l
         note = "which patient has which number; leave this folder out when you share data"
         write_json(path, {"note": note, "numbers": numbers})
     return plans
-
-
-def _splits(out: Path, plans: list[CasePlan], settings: PrepareSettings) -> dict[str, str]:
-    """The split of each patient, kept from run to run."""
-    path = out / SPLITS_FILE
-    before = _read_json(path)
-    if before.get("seed") != settings.seed:
-        before = {}
-    groups = ("drr", "paired", "biplanar")
-    best: dict[str, tuple[int, str | None]] = {}
-    for plan in plans:
-        if plan.problem and plan.wish is None:
-            continue
-        rank, wish = best.get(plan.patient, (0, None))
-        best[plan.patient] = (max(rank, groups.index(plan.group)), plan.wish or wish)
-    patients = [Patient(name, groups[rank], wish) for name, (rank, wish) in best.items()]
-    known = before.get("patients", {})
-    splits = assign(patients, settings.seed, known)
-    # Patients that are gone for now keep their place for when they come back.
-    new = {"seed": settings.seed, "patients": dict(sorted({**known, **splits}.items()))}
-    if new != before:
-        write_json(path, new)
-    return splits
 
 
 def _missing(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 # LIDC-IDRI in Rath et al., arXiv:2603.26509, section 3: 232 patients with a CT and a frontal
@@ -57,6 +57,29 @@ def assign(
     for p in patients:
         splits.setdefault(p.id, "train")
     return splits
+
+
+def replaced(
+    patients: list[Patient], splits: Mapping[str, str], usable: Collection[str], seed: int
+) -> dict[str, str]:
+    """The splits with patients who turned out to have no case taken out of test and validation.
+
+    Each one's place goes to a usable training patient: of the same X-rays, else of some, else of
+    none, in the order of the draw; the last one stays in training. Patients with a wish keep it.
+    """
+    new = dict(splits)
+    for split in reversed(HELD_OUT):  # nothing trains without validation
+        lost = [p for p in patients if p.wish is None and p.id not in usable and new[p.id] == split]
+        for gone in sorted(lost, key=lambda p: _draw(seed)(p.id)):
+            train = [p for p in patients if p.id in usable and new[p.id] == "train"]
+            free = [p for p in train if p.wish is None]
+            if len(train) < 2 or not free:
+                return new
+            _, _, _, other = min(
+                (p.group != gone.group, p.group == "drr", _draw(seed)(p.id), p.id) for p in free
+            )
+            new[gone.id], new[other] = "train", split
+    return new
 
 
 def _share(sizes: dict[str, int], split: str, count: int) -> int:
