@@ -244,7 +244,8 @@ def test_lists_that_do_not_fit_are_refused():
 @pytest.mark.parametrize(
     "wrong",
     [{"exposure_index": 0}, {"mas": 0}, {"scatter": -1}, {"noise": "loud"}, {"anode_side": "up"},
-     {"flat_field": 2}],
+     {"flat_field": 2}, {"collimation_mm": (0, 100)}, {"collimation_mm": (100, float("nan"))},
+     {"noise_pixel_mm": 0}, {"mas": float("nan")}],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(AxonInputError):

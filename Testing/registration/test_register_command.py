@@ -16,6 +16,7 @@ from axon_backend.imaging.view import View
 from axon_backend.imaging.write import write_png
 from axon_backend.physics.pose import Pose
 from axon_backend.physics.reduced import AttenuationGrid
+from axon_backend.registration import rigid
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +82,51 @@ def test_what_does_not_go_together_is_refused_in_words(more, sentence, tmp_path,
     arguments = ["register", "--xray", "x.png", *more, "--output", str(tmp_path / "out")]
     assert main(arguments) == 2
     assert sentence in capsys.readouterr().err
+
+
+def taken(ct_file, path, view, *more) -> str:
+    """A film with tags, by the command itself."""
+    options = ["--physics", "poly", "--size", "128", "--view", view, *more]
+    assert main(["drr", str(ct_file), "--output", str(path), *options]) == 0
+    return str(path)
+
+
+def test_the_tube_stands_where_the_tags_say_unless_told(ct_file, tmp_path):
+    film = taken(ct_file, tmp_path / "pa.dcm", "pa", "--sid", "1100")
+    for more, sid_mm in (([], 1100.0), (["--sid", "1500"], 1500.0)):
+        out = tmp_path / f"out{sid_mm:.0f}"
+        arguments = ["register", "--xray", film, "--ct", str(ct_file), *more]
+        assert main([*arguments, "--output", str(out)]) == 0
+        assert json.loads((out / "result.json").read_text())["sid_mm"] == sid_mm
+
+
+def test_a_right_lateral_stays_one(ct_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(rigid, "CANDIDATES", 2)
+    monkeypatch.setattr(rigid, "LEVELS", (rigid.Level(24, 32, 1, 2, 0.3),))
+    front = taken(ct_file, tmp_path / "pa.dcm", "pa")
+    side = taken(ct_file, tmp_path / "rl.dcm", "rl")
+    out = tmp_path / "out"
+    arguments = ["register", "--xray", front, "--lateral", side, "--ct", str(ct_file), "--pose"]
+    main([*arguments, "--output", str(out)])
+    views = [r["view"] for r in json.loads((out / "result.json").read_text())["registrations"]]
+    assert views == ["pa", "rl"]
+
+
+def test_two_views_of_one_kind_are_refused(ct_file, tmp_path, capsys):
+    front = taken(ct_file, tmp_path / "pa.dcm", "pa")
+    side = taken(ct_file, tmp_path / "ll.dcm", "ll")
+    for one, two, kind in ((front, front, "frontal"), (side, side, "lateral")):
+        arguments = ["register", "--xray", one, "--lateral", two, "--ct", str(ct_file), "--pose"]
+        assert main([*arguments, "--output", str(tmp_path / "out")]) == 2
+        assert f"are both {kind} X-rays" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("more", [["--sid", "1e9"], ["--sid", "nan"], ["--sid=-1800"],
+                                  ["--seed", "-1"], ["--seed", "9999999999999"]])  # fmt: skip
+def test_numbers_that_cannot_be_are_refused(more, ct_file, tmp_path, capsys):
+    film = taken(ct_file, tmp_path / "pa.dcm", "pa")
+    arguments = ["register", "--xray", film, "--ct", str(ct_file), *more]
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,60 @@
+"""The agreement's gradient to all that a pose search looks for, against finite differences."""
+
+import pytest
+import torch
+
+from axon_backend.imaging.view import View
+from axon_backend.physics.live import LiveDrr
+from axon_backend.physics.pose import Pose
+from axon_backend.physics.reduced import AttenuationGrid
+from axon_backend.registration.exposure import Exposure
+from axon_backend.registration.place import PlacedView
+
+TRUE = Pose((3.0, -2.0, 4.0), (8.0, -5.0, 6.0), 1300.0)
+# Off the true pose, so that no slope is nought, and off whole voxels.
+AT = torch.tensor([1.1, 0.7, 2.3, 3.1, 2.2, 1.7], dtype=torch.float64)
+SHIFT = torch.tensor([0.4, 0.6, 0.9, -0.7], dtype=torch.float64)
+LOG_FARTHER = torch.tensor([0.05], dtype=torch.float64)
+
+
+@pytest.fixture(scope="module", params=[View.pa, View.lateral_right], ids=["pa", "rl"])
+def exposure(request, chest_ct, frame):
+    """In double precision: finite differences of single ones are noise."""
+    view = request.param
+    picture = LiveDrr(chest_ct, frame, view).render(TRUE, 96)
+    one = Exposure(
+        PlacedView.of_drr(picture, view), AttenuationGrid.of_ct(chest_ct), frame, 1500.0, 48
+    )
+    one.grid = type(one.grid)(one.grid.mu.double(), one.grid.origin_mm, one.grid.spacing_mm)
+    for name in ("origin", "spacing", "centre", "ray", "u", "v", "plane", "picture", "weight"):
+        setattr(one, name, getattr(one, name).double())
+    return one
+
+
+def test_every_slope_is_that_of_finite_differences(exposure):
+    def value(x: torch.Tensor) -> torch.Tensor:
+        return exposure.agreement(x[:6], x[6:10], x[10].exp())
+
+    x = torch.cat([AT, SHIFT, LOG_FARTHER]).requires_grad_(True)
+    (slope,) = torch.autograd.grad(value(x), x)
+    for i in range(len(x)):
+        move = torch.zeros_like(x)
+        move[i] = 1e-6
+        with torch.no_grad():
+            difference = float(value(x + move) - value(x - move)) / 2e-6
+        assert float(slope[i]) == pytest.approx(difference, rel=1e-3), i
+    assert slope.abs().min() > 1e-4
+
+
+def test_a_factor_on_the_distance_is_that_distance(exposure, chest_ct, frame):
+    """``farther`` 1.2 of 1500 mm is an exposure at 1800 mm, the detector where it was."""
+    with torch.no_grad():
+        moved = exposure.agreement(AT, SHIFT, torch.tensor(1.2, dtype=torch.float64))
+        exposure.sid_mm, before = 1800.0, exposure.sid_mm
+        try:
+            there = exposure.agreement(AT, SHIFT)
+        finally:
+            exposure.sid_mm = before
+        kept = exposure.agreement(AT, SHIFT)
+    assert float(moved) == pytest.approx(float(there), abs=1e-9)
+    assert abs(float(moved) - float(kept)) > 1e-4
