@@ -96,11 +96,11 @@ def radiographOf(node, view=None, invert=None):
     file = unchangedFile(node)
     if file:
         return backend.load("imaging.radiograph").read_radiograph(file, view=view, invert=invert)
-    picture, pixelMm, note = _asShown(node, pixels)
+    picture, pixelMm, seen, note = _asShown(node, pixels, view)
     return backend.load("imaging.scene").radiograph_from_pixels(
         picture,
         pixelMm,
-        view,
+        seen,
         source=node.GetName(),
         assumptions=(note,),
         invert=invert,
@@ -244,8 +244,9 @@ def viewToRas(frame, view):
     return matrix
 
 
-def _asShown(node, pixels):
-    """Picture [row, column], its pixel size (row, column) and what was done, of a flat volume.
+def _asShown(node, pixels, view):
+    """Picture [row, column], its pixel size (row, column), its view if that is known, and what was
+    done, of a flat volume.
 
     As the backend reads a flat file: upright planes are turned by their geometry, others are taken
     as rows and columns.
@@ -253,14 +254,15 @@ def _asShown(node, pixels):
     if pixels.ndim == 4:
         pixels = pixels[..., :3].astype(np.float32) @ np.float32([0.299, 0.587, 0.114])
     affine = LPS_TO_RAS @ ijkToWorld(node, withTransform=False)
-    grid = backend.load("imaging.grid")
-    turned, spacing, _origin, resampled = grid.to_lps_grid(np.asarray(pixels, np.float32), affine)
-    if not resampled and turned.shape[0] > 1:
-        frontal = turned.shape[1] == 1
-        picture = turned[::-1, 0, :] if frontal else turned[::-1, :, 0]
+    known = backend.load("imaging.radiograph").known_view(view)
+    upright = backend.load("imaging.flat_volume").upright_plane(
+        np.asarray(pixels, np.float32), affine, node.GetName(), known
+    )
+    if upright is not None:
+        picture, pixelMm, seen = upright
         note = _("turned as the volume's geometry in the scene says")
-        return picture, (spacing[2], spacing[0 if frontal else 1]), note
+        return picture, pixelMm, known or seen, note
     steps = [mm for mm, n in zip(node.GetSpacing(), pixels.shape[::-1], strict=False) if n > 1]
     picture = pixels.reshape([n for n in pixels.shape if n > 1])
     note = _("the volume lies flat in the scene: rows are taken top to bottom as stored")
-    return picture, (steps[1], steps[0]), note
+    return picture, (steps[1], steps[0]), known, note

@@ -243,6 +243,31 @@ def test_an_upright_volume_of_the_scene_is_turned_by_its_geometry(nodes, slicer)
     assert np.allclose(found.pixel_mm, (1.2, 1.3))
 
 
+def test_a_turned_volume_of_the_scene_is_upright_and_an_oblique_one_refused(nodes, slicer):
+    """Coronal but for a turn about the body's axis."""
+    from axon_backend.errors import AxonInputError
+
+    pixels = np.random.default_rng(0).integers(0, 4000, (300, 240)).astype(np.int16)
+    for degrees in (15, 45):
+        a = np.radians(degrees)
+        across, through = (np.cos(a), np.sin(a), 0), (-np.sin(a), np.cos(a), 0)
+        ijkToRas = np.eye(4)
+        ijkToRas[:3, :3] = np.stack([1.3 * np.array(across), (0, 0, 1.2), through], 1)
+        node = slicer.util.addVolumeFromArray(pixels[None], ijkToRas, f"turned {degrees}")
+        found = nodes.radiographOf(node, "pa", invert=False)
+        assert np.array_equal(found.pixels, pixels[::-1, ::-1].astype(np.float32))
+    with pytest.raises(AxonInputError, match="turned 45 shows an oblique view"):
+        nodes.radiographOf(node)
+
+
+def test_a_sagittal_volume_of_the_scene_is_a_lateral(nodes, slicer):
+    pixels = np.random.default_rng(0).integers(0, 4000, (300, 240)).astype(np.int16)
+    ijkToRas = np.array([[0, 0, 1, 0], [-1.3, 0, 0, 0], [0, -1.2, 0, 0], [0, 0, 0, 1.0]])
+    node = slicer.util.addVolumeFromArray(pixels[None], ijkToRas, "side")
+    found = nodes.radiographOf(node, invert=False)
+    assert found.view.value == "ll" and np.array_equal(found.pixels, pixels.astype(np.float32))
+
+
 def test_a_volume_that_slicer_loaded_is_read_again_from_its_file(nodes, slicer):
     from axon_backend.imaging.radiograph import read_radiograph
 

@@ -44,7 +44,7 @@ def read_flat_volume(path: Path, view: View | None = None) -> RawXray:
             "If it is a CT, give it as the CT; to make an X-ray of it, render a DRR."
         )
     if len(size) == 3 and sum(n > 1 for n in size) == 2:
-        upright = _upright(array, file.affine, path.name, view)
+        upright = upright_plane(array, file.affine, path.name, view)
         if upright is not None:
             plane, size_mm, seen = upright
             return _with_size(plane, size_mm, [*notes, "turned as the file's geometry says"], seen)
@@ -56,14 +56,24 @@ def read_flat_volume(path: Path, view: View | None = None) -> RawXray:
     return _with_size(array.reshape(flat[::-1]), (steps[1], steps[0]), notes)
 
 
-def _upright(
+def upright_plane(
     array: np.ndarray, affine: np.ndarray, name: str, view: View | None
 ) -> tuple[np.ndarray, tuple[float, float], View | None] | None:
-    """(pixels head up, (row, column) mm, view that the plane shows) of a plane that stands in the
-    patient; None for one that lies.
+    """A plane that stands in the patient, as it is shown: head up, Right or front on the left.
 
-    A coronal plane tells the front, not from which side the beam came: its view stays None, which
-    is read as PA. A sagittal one is a lateral; which side was at the detector it does not tell.
+    Args:
+        array: [k, j, i], one voxel along one axis.
+        affine: (4, 4), (i, j, k, 1) to LPS millimetres; any orientation.
+        name: for messages.
+        view: what the user states, or None.
+
+    Returns:
+        Pixels [row, column], their size (row, column) in mm, and the view that the plane tells;
+        None for a plane that lies. A coronal plane does not tell from which side the beam came:
+        its view is None, which is read as PA. A sagittal one is a lateral, taken as a left one.
+
+    Raises:
+        AxonInputError: an oblique view, and no view is stated.
     """
     steps = np.linalg.norm(affine[:3, :3], axis=0)
     directions = affine[:3, :3] / steps
