@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from typing import Any
@@ -16,11 +17,15 @@ from axon_backend import DISCLAIMER, __version__
 from axon_backend.errors import AxonInputError, Cancelled
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
+STARTED = time.time()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (argparse itself exits with 2 or, for help, 0)."""
     chosen = parser().parse_args(arguments)
+    if hasattr(sys.stdout, "reconfigure"):
+        # A terminal or log of another alphabet than a file's name is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         _check_seed(getattr(chosen, "seed", 0))
         from axon_backend import commands

@@ -27,8 +27,7 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--preset",
         choices=("preview", "paper"),
-        default="preview",
-        help="preview for CPUs (default), paper for GPUs",
+        help="preview for CPUs (default, unless --config names one), paper for GPUs",
     )
     one.add_argument("--config", metavar="FILE", help="settings in YAML, such as a RUN/config.yaml")
     one.add_argument(
@@ -71,7 +70,7 @@ def train(chosen: argparse.Namespace) -> int:
         chosen.stage,
         preset_name=chosen.preset,
         file=None if chosen.config is None else Path(chosen.config),
-        pairs=[*chosen.set, *([f"threads={chosen.threads}"] if chosen.threads else [])],
+        pairs=[*chosen.set, *([] if chosen.threads is None else [f"threads={chosen.threads}"])],
         steps=chosen.steps,
         minutes=chosen.minutes,
         start=start,
@@ -89,16 +88,26 @@ def train(chosen: argparse.Namespace) -> int:
         ready(config, Path(chosen.data), Path(chosen.folder), chosen.resume)
         return _detach(Path(chosen.folder))
 
-    status = run(
-        config,
-        Path(chosen.data),
-        Path(chosen.folder),
-        start=start,
-        device=chosen.device,
-        resume=chosen.resume,
-        output=None if chosen.quiet else "json" if chosen.json else "words",
-        command=own_command(),
-    )
+    from axon_backend.cli import STARTED
+    from axon_backend.training.explain import explain, has_words
+
+    try:
+        status = run(
+            config,
+            Path(chosen.data),
+            Path(chosen.folder),
+            start=start,
+            device=chosen.device,
+            resume=chosen.resume,
+            output=None if chosen.quiet else "json" if chosen.json else "words",
+            command=own_command(),
+            since=STARTED,
+        )
+    except BaseException as error:
+        if chosen.debug or not has_words(error):
+            raise
+        print(f"axon: {explain(error)}", file=sys.stderr)
+        return 1
     if not (chosen.quiet or chosen.json) and int(os.environ.get("RANK", 0)) == 0:
         _say(f"{status}: {chosen.folder}")
     return 0

@@ -76,19 +76,25 @@ class DataBox:
         if code is None:
             self._ui.prepareLabel.text = self._job.words(1) or _("Preparing...")
             return
-        if (self._output / "dataset.json").is_file() and code in (0, 1):
+        words = self._job.words()
+        if self._job.stopped or code < 0:
+            self._ui.prepareLabel.text = _("Stopped. Press Prepare to go on.")
+        elif (self._output / "dataset.json").is_file() and madeDataset(code, words):
             self._panel.parameterNode.dataPath = str(self._output)
             self.check()
             self._ui.prepareLabel.text = _(
                 "Done. Look at {report}: what was left out and why, and every X-ray on its CT."
             ).format(report=self._output / "report.html")
-        elif code < 0:
-            self._ui.prepareLabel.text = _("Stopped. Press Prepare to go on.")
         else:
             self._ui.prepareLabel.text = ""
-            words = self._job.words()
             self._panel.showError(lastSentence(words), words)
         self.refresh()
+
+
+def madeDataset(code: int, words: str) -> bool:
+    """Whether `axon prepare` came to its end, perhaps without some cases (code 1). What stopped it
+    it says in its last line; a dataset.json that lies there is then an older one."""
+    return code == 0 or (code == 1 and not words.split("\n")[-1].startswith("axon:"))
 
 
 def inWords(told) -> str:

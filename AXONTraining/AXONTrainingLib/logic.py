@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 from slicer.i18n import tr as _
@@ -40,7 +41,7 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
-        self._processes: dict[Path, subprocess.Popen] = {}  # of trainings started here, by folder
+        self._processes: dict[Path, tuple[subprocess.Popen, float]] = {}  # by folder; when
 
     def getParameterNode(self) -> AXONTrainingParameterNode:
         """The scene's settings."""
@@ -169,7 +170,7 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
                     path=run
                 )
             )
-        if folder.status() in RunWatch.ACTIVE:
+        if folder.status() in RunWatch.ACTIVE or self._launched(folder) is not None:
             raise inputError(_("The training in {path} is still running.").format(path=run))
         words = command[command.index("train") :]
         if "--resume" not in words:
@@ -180,15 +181,13 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
     def watch(self, run: str | os.PathLike[str]) -> RunWatch:
         """What the run says about itself; ask its `poll` again and again."""
         folder = self._folder(run)
-        return RunWatch(folder, self._processes.get(folder.path))
+        return RunWatch(folder, self._processes.get(folder.path, (None,))[0])
 
     def stop(self, run: str | os.PathLike[str]) -> None:
-        """Ask a run to finish its step, write its state and end.
-
-        One that is still launching (`RunWatch.launching`) does not hear it: ask again.
-        """
+        """Ask a run to finish its step, write its state and end; one that is still launching
+        (`RunWatch.launching`) hears it as well."""
         folder = self._folder(run)
-        if folder.status() in RunWatch.ACTIVE:
+        if folder.status() in RunWatch.ACTIVE or self._launched(folder) is not None:
             folder.request_stop()
 
     def terminate(self, run: str | os.PathLike[str]) -> None:
@@ -198,7 +197,10 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
             AxonInputError: it runs on another machine.
         """
         folder = self._folder(run)
-        state = folder.state()
+        state, launched = folder.state(), self._launched(folder)
+        if launched is not None:
+            processes.terminate(launched.pid)
+            return
         if not folder.is_alive():
             return
         if state.get("host") != _backend().load("training.process").here():
@@ -255,15 +257,21 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
     def _folder(self, run):
         return _backend().load("training.run_folder").RunFolder(Path(run).absolute())
 
+    def _launched(self, folder) -> subprocess.Popen | None:
+        """The process that was started here in a folder, while it lives and has said nothing."""
+        process, began = self._processes.get(folder.path, (None, 0.0))
+        lives = process is not None and process.poll() is None
+        return process if lives and folder.state().get("started", 0.0) < began else None
+
     def _checkFree(self, run: Path) -> None:
         folder = self._folder(run)
-        if folder.status() in RunWatch.ACTIVE:
+        if folder.status() in RunWatch.ACTIVE or self._launched(folder) is not None:
             raise inputError(
                 _("A training is running in {path}. Watch it, or choose another folder.").format(
                     path=run
                 )
             )
-        if folder.exists():
+        if folder.exists() and folder.has_weights():
             raise inputError(
                 _(
                     "{path} holds a training already. Resume it, or choose another folder for a "
@@ -275,7 +283,8 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
                 path=run))  # fmt: skip
 
     def _train(self, words, folder) -> Path:
-        self._processes[folder.path] = self._launch(words, folder.log_file, survive=True)
+        began = time.time()
+        self._processes[folder.path] = self._launch(words, folder.log_file, survive=True), began
         return folder.path
 
     def _launch(self, words, log, *, survive=False):

@@ -25,6 +25,7 @@ def environment(backendFolder: str) -> dict[str, str]:
     paths = [backendFolder, *values.get("PYTHONPATH", "").split(os.pathsep)]
     values["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(p for p in paths if p))
     values["PYTHONUNBUFFERED"] = "1"
+    values["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # as its log is read
     return values
 
 
@@ -58,9 +59,14 @@ def launch(
 
 
 class Job:
-    """A program that works for the user in the background, and the log that it writes."""
+    """A program that works for the user in the background, and the log that it writes.
+
+    Attributes:
+        stopped: it was ended by `terminate`; its exit code differs from system to system.
+    """
 
     def __init__(self) -> None:
+        self.stopped = False
         self._process: subprocess.Popen | None = None
         self._log = Path()
 
@@ -71,7 +77,7 @@ class Job:
 
     def begin(self, process: subprocess.Popen, log: Path) -> None:
         """Follow a program that was just started."""
-        self._process, self._log = process, log
+        self._process, self._log, self.stopped = process, log, False
 
     def ended(self) -> int | None:
         """The exit code, once, when the program has ended; else None."""
@@ -87,6 +93,7 @@ class Job:
     def terminate(self) -> None:
         """End it now."""
         if self._process is not None:
+            self.stopped = True
             terminate(self._process.pid)
 
 

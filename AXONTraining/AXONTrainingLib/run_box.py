@@ -63,7 +63,7 @@ class RunBox:
         active = watch is not None and watch.active
         ended = watch is not None and watch.status in ("stopped", "failed", "died")
         ui.startButton.enabled = not active and self._panel.boxes["settings"].missing is None
-        ui.stopButton.enabled = active and not watch.launching
+        ui.stopButton.enabled = active
         ui.stopButton.text = _("End at once") if self._asked and active else _("Stop")
         ui.resumeButton.enabled = not active and ended
         ui.curvesButton.enabled = watch is not None and bool(watch.losses)
@@ -74,7 +74,7 @@ class RunBox:
             return
         wasLaunching = self.watch.launching
         self.watch.poll()
-        if wasLaunching and not self.watch.active and self.watch.status != "finished":
+        if wasLaunching and self.watch.status in ("none", "failed", "died"):
             words = self.watch.explanation()
             self._panel.showError(lastSentence(words), words)
         self._show()

@@ -68,7 +68,7 @@ def networks_alone(config: TrainConfig, device: torch.device, seconds: float) ->
     """Updates per second on a batch that lies ready, and the operations of one."""
     torch.manual_seed(0)
     model = Axon(config.model)
-    for part in set(Axon.PARTS) - {*config.parts, *config.needs}:
+    for part in set(config.model.parts) - {*config.parts, *config.needs}:
         delattr(model, part)
     for network in model.children():
         network.requires_grad_(False)

@@ -80,3 +80,21 @@ def test_selfcheck_names_versions_and_runs(capsys):
         assert word in said
     assert "finite and repeatable" in said
     assert code == (1 if "FAILED" in said else 0)
+
+
+def test_a_name_that_the_terminal_cannot_show_does_not_fail(tmp_path):
+    """As on Windows, where a redirected output has the old code page."""
+    import json
+    import os
+    import subprocess
+    import sys
+
+    manifest = tmp_path / "mani.json"
+    manifest.write_text(json.dumps([{"id": "\u0141\u00f3d\u017a", "ct": "none"}]), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "axon_backend", "prepare", str(manifest), "--quiet",
+         "--output", str(tmp_path / "D\u0105b"), "--workers", "1"],
+        capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert b"D\\u0105b" in done.stdout

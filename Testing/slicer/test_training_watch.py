@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -198,8 +199,58 @@ def test_a_job_tells_its_end_once(training, tmp_path):
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     job.begin(process, log)
     assert job.ended() is None
+    assert not job.stopped
     job.terminate()
     assert process.wait(30) != 0 and job.ended() == process.returncode
+    assert job.stopped
+
+
+def test_an_older_data_set_does_not_make_a_stopped_preparation_a_success(training, tmp_path):
+    """A process that is ended leaves code 1 on Windows, and -9 elsewhere; a full disk is 1 too."""
+    import subprocess
+    import sys
+
+    widget = training[1]
+    box, ui, output = widget.panel.boxes["data"], widget.ui, tmp_path / "data"
+    output.mkdir()
+    (output / "dataset.json").write_text('{"format": "axon-dataset", "version": 1, "cases": []}')
+    log = tmp_path / "data.log"
+
+    def end(code, words, stop=False):
+        log.write_text(words)
+        box._job.begin(process := subprocess.Popen([sys.executable, "-c", f"exit({code})"]), log)
+        box._output, box._job.stopped = output, stop
+        process.wait(30)
+        ui.prepareLabel.text = ""
+        box.poll()
+        return ui.prepareLabel.text
+
+    assert end(1, "cases 3/9\n", stop=True).startswith("Stopped.")
+    full = "axon: Cannot write x: No space left on device. Run the same command again to go on."
+    assert end(1, f"cases 3/9\n{full}\n") == "" and "No space left" in ui.messageLabel.text
+    assert end(1, "3 cases in data\n  failed: p2: it vanished\n").startswith("Done.")
+    assert end(0, "3 cases in data\n").startswith("Done.")
+
+
+def test_a_training_that_is_launching_hears_a_stop_and_an_end(training, tmp_path):
+    """It says nothing while Python imports, but both can be asked for."""
+    import subprocess
+    import sys
+
+    logic, path = training[1].logic, tmp_path / "run"
+    path.mkdir()
+    folder = logic._folder(path)
+    logic.stop(path)
+    assert not folder.stop_file.exists()  # nobody there
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    logic._processes[folder.path] = process, time.time()
+    logic.stop(path)
+    assert folder.stop_file.exists()
+    with pytest.raises(Exception, match="A training is running in"):
+        logic._checkFree(path)
+    logic.terminate(path)
+    assert process.wait(30) != 0
+    logic._checkFree(path)
 
 
 def test_another_slicer_finds_the_run_among_the_recent_ones(host, training, run):

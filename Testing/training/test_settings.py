@@ -8,8 +8,9 @@ import yaml
 
 from axon_backend.errors import AxonInputError
 from axon_backend.methods.axon import Axon
-from axon_backend.training.config import STAGES, preset
+from axon_backend.training.config import STAGES
 from axon_backend.training.plan import resolve
+from axon_backend.training.presets import preset
 from axon_backend.training.settings import (
     all_keys,
     apply,

@@ -17,8 +17,8 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import find_thorax_frame
 from axon_backend.model import load_model
 from axon_backend.training.checkpoint import load_checkpoint, save_atomically
-from axon_backend.training.config import preset
 from axon_backend.training.export import export_bundle
+from axon_backend.training.presets import preset
 from axon_backend.training.run import train as run_train
 from axon_backend.training.run_folder import RunFolder
 

@@ -294,6 +294,58 @@ def test_an_old_run_is_neither_overwritten_nor_continued_by_mistake(train):
         train(wider, resume=True)
 
 
+def test_a_wrong_command_leaves_the_run_as_it_is(train, tmp_path):
+    """run.json says what the run is to whoever builds on it: it must not tell of the mistake."""
+    folder = train(tiny(steps=1))
+    before = folder.run_file.read_bytes(), folder.config_file.read_bytes()
+    with pytest.raises(AxonInputError, match="stage coarse, not of prior"):
+        train(tiny("prior", steps=2), resume=True)
+    with pytest.raises(AxonInputError, match="started with model"):
+        train(tiny(steps=2, pairs=("model.coarse.channels=[8,16]",)), resume=True)
+    good = folder.last.read_bytes()
+    folder.last.write_bytes(good[: len(good) // 2])
+    with pytest.raises(AxonInputError, match=r"last\.pt could not be read as a checkpoint"):
+        train(tiny(steps=2), resume=True)
+    assert (folder.run_file.read_bytes(), folder.config_file.read_bytes()) == before
+    (tmp_path / "file").touch()
+    with pytest.raises(AxonInputError, match="is a file, --run is a folder"):
+        train(tiny(steps=1), "file")
+
+
+def test_a_run_that_failed_before_its_first_checkpoint_is_simply_started_again(train):
+    with pytest.raises(AxonInputError, match="needs a trained 'encoder'"):
+        train(tiny("controlnet", steps=1), "c")
+    assert train(tiny("encoder", steps=1), "c").status() == "finished"
+
+
+def test_changed_data_are_told_on_resume(train, data, tmp_path):
+    folder = train(tiny("encoder", steps=1))
+    train(tiny("encoder", steps=2), resume=True)
+    assert not events(folder, "message")
+    more = data.with_name("more.json")
+    listing = json.loads(data.read_text())
+    listing["train"].pop()
+    more.write_text(json.dumps(listing))
+    train(tiny("encoder", steps=3), data=more, resume=True)
+    (text,) = (e["text"] for e in events(folder, "message") if e["level"] == "warning")
+    assert "1 training and 1 validation cases now, 2 and 1 before" in text
+
+
+def test_a_stop_is_heard_from_the_process_start_on_and_an_old_one_is_not(train, tmp_path):
+    """Importing torch takes seconds; who asks meanwhile is heard."""
+    start = time.time()
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    folder.request_stop()
+    os.utime(folder.stop_file, (start - 60, start - 60))  # of a run that was killed
+    train(tiny("encoder", steps=1), since=start)
+    assert folder.status() == "finished" and not folder.stop_file.exists()
+    folder.request_stop()
+    train(tiny("encoder", steps=2), since=start, resume=True)
+    assert folder.status() == "stopped" and not folder.stop_file.exists()
+    assert torch.load(folder.last, weights_only=True)["step"] == 1
+
+
 def test_a_changed_setting_is_told_on_resume(train):
     train(tiny(steps=1))
     folder = train(tiny(steps=2, pairs=("rate=1e-5",)), resume=True)

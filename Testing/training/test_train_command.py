@@ -32,6 +32,9 @@ def test_show_prints_what_a_run_would_use(capsys):
         (["--data", "none.json"], "--run is missing"),
         (["--data", "none.json", "--run", "r"], "none.json does not exist"),
         (["--start", "no-such-model"], "no-such-model"),
+        (["--set", "preset=paper"], "chosen by --preset"),
+        (["--set", "stage=sr"], "the word behind"),
+        (["--threads", "0"], "threads is 0"),
     ],
 )
 def test_what_is_wrong_is_one_sentence_and_exit_code_2(words, says, capsys, tmp_path, monkeypatch):
@@ -40,6 +43,26 @@ def test_what_is_wrong_is_one_sentence_and_exit_code_2(words, says, capsys, tmp_
     out, err = capsys.readouterr()
     assert out == "" and says in err and err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_runs_own_configuration_brings_its_preset_along(tmp_path, capsys):
+    assert main(["train", "sr", "--preset", "paper", "--show"]) == 0
+    file = tmp_path / "config.yaml"
+    file.write_text(whole := capsys.readouterr().out)
+    assert main(["train", "sr", "--config", str(file), "--show"]) == 0
+    assert capsys.readouterr().out == whole
+
+
+def test_what_the_training_cannot_do_is_one_sentence_and_exit_code_1(
+    data, config, tmp_path, capsys
+):
+    words = ["train", "encoder", "--data", str(data), "--run", str(tmp_path / "run")]
+    words += ["--config", config, "--device", "cpu", "--quiet", "--steps", "9"]
+    words += ["--set", "optimiser.name=adam", "--set", "rate=1e30", "--set", "clip=0"]
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("axon: The ") and "is not a number" in said and "--resume" in said
+    assert "bug report" not in said and said.count("\n") == 1
 
 
 def test_a_run_speaks_in_json_and_goes_on(data, config, tmp_path, capsys):

@@ -11,39 +11,24 @@ import torch
 
 from axon_backend.bundle import Bundle
 from axon_backend.cohort.dataset import DatasetCase
-from axon_backend.errors import AxonInputError, Cancelled
-from axon_backend.methods.axon import Axon, AxonConfig
+from axon_backend.errors import Cancelled
+from axon_backend.methods.axon import Axon
 from axon_backend.training import together
 from axon_backend.training.cases import Case, load_case
-from axon_backend.training.checkpoint import load_checkpoint, save_atomically
+from axon_backend.training.checkpoint import save_atomically
 from axon_backend.training.config import TrainConfig
 from axon_backend.training.events import RunWriter, write_text_whole
 from axon_backend.training.loader import Batches, default_workers, micro_batch
 from axon_backend.training.loop import Trainer
 from axon_backend.training.mean import mean_volume, spread
-from axon_backend.training.plan import BUDGETS
 from axon_backend.training.processes import places
 from axon_backend.training.recompute import recompute_blocks
-from axon_backend.training.run_folder import RunFolder
 from axon_backend.training.samples import Samples
-from axon_backend.training.settings import as_plain, differences, to_yaml
+from axon_backend.training.settings import to_yaml
 from axon_backend.training.source import PairSettings, PairSource
 from axon_backend.training.stage import Stage
 from axon_backend.training.weights import fill
 from axon_backend.training.wish import Wish
-
-# What may differ between a run and its continuation without a word.
-FREE = {
-    *BUDGETS,
-    "checkpoint_minutes",
-    "threads",
-    "micro_batch",
-    "precision",
-    "checkpointing",
-    "data.workers",
-    "data.memory_gb",
-    "data.cache_folder",
-}
 
 
 class Assembly:
@@ -89,10 +74,9 @@ class Assembly:
         if data.cache:
             self.source.folder = self.kept / f"pairs-{self.source.hash()}"
 
-    def go(self, start: Bundle | None, resume: bool) -> str:
-        """Load, train; "finished" or "stopped"."""
+    def go(self, start: Bundle | None, state: dict[str, Any] | None) -> str:
+        """Load, train, from a checkpoint if there is one; "finished" or "stopped"."""
         config = self.config
-        state = _state(self.folder, config, resume, self.writer)
         if self.first:
             for made in (self.folder.last.parent, self.folder.samples):
                 made.mkdir(parents=True, exist_ok=True)
@@ -265,33 +249,3 @@ def stage_of(config: TrainConfig, model: Axon) -> Stage:
         "sr": SRStage,
     }
     return kinds[config.stage](model, config)
-
-
-def _state(
-    folder: RunFolder, config: TrainConfig, resume: bool, writer: RunWriter
-) -> dict[str, Any] | None:
-    """The checkpoint to go on from, None to begin; settings that changed are told."""
-    if not resume:
-        return None
-    if not folder.last.exists():
-        writer.message("There is no checkpoint yet: the run begins at step 0.", "warning")
-        return None
-    state = load_checkpoint(folder.last)
-    if state["stage"] != config.stage:
-        raise AxonInputError(
-            f"{folder.path} is a run of stage {state['stage']}, not of {config.stage}."
-        )
-    # Settings that came after the run began have had their defaults all along.
-    old_model = as_plain(AxonConfig.from_dict(state["config"]["model"]))
-    changed = differences({**state["config"], "model": old_model}, as_plain(config))
-    other = [k for k in changed if k.startswith("model.") and not k.startswith("model.sampling.")]
-    if other:
-        old, new = changed[other[0]]
-        raise AxonInputError(
-            f"{folder.path} was started with {other[0]} = {old}, now it is {new}. A run goes on "
-            "with the networks it has: give the same settings, or choose another --run."
-        )
-    told = [f"{k}: {old} -> {new}" for k, (old, new) in changed.items() if k not in FREE]
-    if told:
-        writer.message("Settings changed since this run began: " + "; ".join(told), "warning")
-    return state

@@ -7,6 +7,13 @@ import torch
 from axon_backend.errors import AxonInputError
 
 
+def has_words(error: BaseException) -> bool:
+    """Whether :func:`explain` knows the error and the way out, and no input is to blame."""
+    return isinstance(error, KeyboardInterrupt | torch.OutOfMemoryError | FloatingPointError) or (
+        isinstance(error, OSError) and error.errno is not None
+    )
+
+
 def explain(error: BaseException) -> str:
     """What went wrong, as one sentence for run.json."""
     if isinstance(error, KeyboardInterrupt):

@@ -10,18 +10,24 @@ from typing import Any
 from axon_backend.bundle import Bundle
 from axon_backend.cohort.dataset import Dataset, DatasetCase
 from axon_backend.errors import AxonInputError
-from axon_backend.training.config import TrainConfig, preset
+from axon_backend.training.config import TrainConfig
 from axon_backend.training.mean import spread
+from axon_backend.training.presets import preset
 from axon_backend.training.settings import apply, apply_pairs, read_yaml
 from axon_backend.training.weights import bundle_model
 
 BUDGETS = ("steps", "minutes", "epochs")
+# They decide on the other settings, so they cannot be one among these.
+CHOSEN = {
+    "stage": "the stage is the word behind `axon train`",
+    "preset": "the preset is chosen by --preset",
+}
 
 
 def resolve(
     stage: str,
     *,
-    preset_name: str = "preview",
+    preset_name: str | None = None,
     file: Path | None = None,
     pairs: Sequence[str] = (),
     steps: int | None = None,
@@ -29,19 +35,22 @@ def resolve(
     start: Bundle | None = None,
 ) -> TrainConfig:
     """The whole configuration: preset, then the networks of ``start``, then the YAML ``file``,
-    then ``key=value`` pairs, then the budget. The budget named last counts.
+    then ``key=value`` pairs, then the budget. The budget named last counts. Without a
+    ``preset_name`` it is the file's, else preview.
 
     Raises:
         AxonInputError: an unknown setting, or one that makes no sense.
     """
+    values = {} if file is None else read_yaml(file)
+    preset_name = preset_name or str(values.get("preset") or "preview")
     config = preset(preset_name, stage)
     if start is not None:
         config = replace(config, model=bundle_model(start))
-    if file is not None:
-        values = read_yaml(file)
-        config = apply(_one_budget(config, values), values)
+    config = apply(_one_budget(config, values), values)
     for pair in pairs:
         key = pair.partition("=")[0].strip()
+        if key in CHOSEN:
+            raise AxonInputError(f"--set {pair}: {CHOSEN[key]}.")
         config = apply_pairs(_one_budget(config, {key: pair.partition("=")[2]}), [pair])
     if steps is not None:
         config = replace(config, steps=steps, minutes=None, epochs=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
@@ -22,9 +24,10 @@ from axon_backend.training.explain import explain
 from axon_backend.training.lock import RunLock
 from axon_backend.training.plan import cases_of
 from axon_backend.training.processes import launch
+from axon_backend.training.resume import check_stage, data_changed, last_state
 from axon_backend.training.run_folder import ACTIVE, RunFolder
 from axon_backend.training.source import data_hash
-from axon_backend.training.wish import Wish
+from axon_backend.training.wish import Wish, forget_stop
 
 
 def ready(
@@ -36,8 +39,13 @@ def ready(
         AxonInputError: the data cannot be used, or the folder is another run's.
     """
     folder = RunFolder(run.resolve())
+    if os.path.lexists(run) and not run.is_dir():
+        raise AxonInputError(f"{run} is a file, --run is a folder. Choose another name.")
     cases = cases_of(Dataset.read(data), config)
-    if folder.exists() and not resume:
+    if resume:
+        check_stage(folder, config.stage, folder.state().get("stage"))
+    # One that failed before its first checkpoint has nothing to lose.
+    elif folder.exists() and (folder.status() in ACTIVE or folder.has_weights()):
         if folder.status() in ACTIVE:
             raise AxonInputError(
                 f"{run} is being trained by process {folder.state().get('pid')} on "
@@ -60,6 +68,7 @@ def train(
     resume: bool = False,
     output: str | None = None,
     command: Sequence[str] = (),
+    since: float | None = None,
 ) -> str:
     """Train one stage into a run folder; returns "finished" or "stopped".
 
@@ -71,11 +80,14 @@ def train(
         device: auto, cpu or cuda.
         output: "json" or "words" on standard output, None for nothing.
         command: for run.json.
+        since: when the process started (Unix seconds): a wish to stop that is older is of an
+            earlier run and is forgotten. By default now.
 
     Raises:
         AxonInputError: something cannot be used; when the run folder is ours, run.json says it.
         FloatingPointError: the loss is not a number.
     """
+    since = time.time() if since is None else since
     folder = RunFolder(run.resolve())
     cases, validation = ready(config, data, run, resume)
     if config.threads:
@@ -88,7 +100,15 @@ def train(
         writer = RunWriter(folder, output=output if first else None, active=first)
         wish = Wish(folder.stop_file if first else None)
         if first:
-            folder.stop_file.unlink(missing_ok=True)
+            forget_stop(folder.stop_file, since)
+        state: dict[str, Any] | None = None
+        told: list[str] = []
+        if resume:
+            state, told = together.all_or_none(lambda: last_state(folder, config))
+        counts = {"train": len(cases), "validation": len(validation)}
+        data_sha256 = data_hash([*cases, *validation])
+        before = folder.state() if state is not None else {}
+        changed = data_changed(before, data_sha256, counts)
         try:
             with wish.listening():
                 writer.begin(
@@ -97,14 +117,17 @@ def train(
                     command=list(command),
                     preset=config.preset,
                     data=str(data.resolve()),
-                    cases={"train": len(cases), "validation": len(validation)},
+                    cases=counts,
                     git=git_commit(),
-                    data_sha256=data_hash([*cases, *validation]),
+                    data_sha256=data_sha256,
                     environment=environment(),
                     processes=fabric.world_size,
+                    networks=before.get("networks") or {},
                 )
+                for text in told + ([changed] if changed else []):
+                    writer.message(text, "warning")
                 parts = Assembly(fabric, config, cases, validation, writer, wish)
-                status = parts.go(start, resume)
+                status = parts.go(start, state)
         except BaseException as error:
             sentence = explain(error)
             try:
@@ -116,5 +139,5 @@ def train(
         writer.set(status=status)
         writer.event("end", status=status, step=writer.step, error=None)
         if first:
-            folder.stop_file.unlink(missing_ok=True)
+            forget_stop(folder.stop_file)
         return status

@@ -52,6 +52,10 @@ class RunFolder:
         """Whether a run was ever started here."""
         return self.run_file.is_file()
 
+    def has_weights(self) -> bool:
+        """Whether there is something to go on with, or to lose."""
+        return self.last.exists() or self.best.exists()
+
     def state(self) -> dict[str, Any]:
         """What run.json says; {} when there is none. ``status`` is what the run wrote last: after
         a kill it still reads "running", and :meth:`is_alive` tells."""

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+# File systems round the times of files, the coarsest to two seconds.
+SLACK_SECONDS = 2.0
+
+
+def forget_stop(file: Path, before: float = math.inf) -> None:
+    """Remove a wish to stop that was made before a moment (Unix seconds)."""
+    with suppress(OSError):  # not there; on Windows, open elsewhere: then it is honoured
+        if file.stat().st_mtime < before - SLACK_SECONDS:
+            file.unlink()
 
 
 class Wish:
