@@ -89,7 +89,8 @@ def register(tasks, reference, xrayNodes, method, pose, seed, accepted, **callba
     def finish(found):
         placed, foundPose, history, notes = found
         results = {
-            role: _result(xrayNodes[role], view, reference.frame) for role, view in placed.items()
+            role: _result(xrayNodes[role], xrays[role], view, reference.frame)
+            for role, view in placed.items()
         }
         return RegistrationResults(results, foundPose, history, notes)
 
@@ -160,7 +161,10 @@ def registerByLandmarks(tasks, reference, xrayNode, xrayLandmarks, drrLandmarks,
         place_with = backend.load("registration.place").place_with
         return place_with(xray, reference.ct, frame, fit.matrix, pose=pose, size=ASSESS_SIZE)
 
-    return tasks.run(work, lambda placed: _result(xrayNode, placed, reference.frame), **callbacks)
+    def finish(placed):
+        return _result(xrayNode, xray, placed, reference.frame)
+
+    return tasks.run(work, finish, **callbacks)
 
 
 def placementOf(xrayNode):
@@ -180,11 +184,21 @@ def placementOf(xrayNode):
     return made
 
 
-def _result(xrayNode, placed, frame):
+def _result(xrayNode, searched, placed, frame):
+    """Put the X-ray in the place found; `searched` is the picture that was looked at."""
     if not slicer.mrmlScene.IsNodePresent(xrayNode):
         raise backend.load("errors").AxonInputError(
             _(
                 "{name} was deleted while its place was searched. Choose an X-ray and try again."
+            ).format(name=xrayNode.GetName())
+        )
+    now = nodes.radiographOf(xrayNode)
+    same = (now.view, now.pixel_mm) == (searched.view, searched.pixel_mm)
+    if not (same and np.array_equal(now.pixels, searched.pixels)):
+        raise backend.load("errors").AxonInputError(
+            _(
+                "{name} was corrected while its place was searched; the place found belongs to the "
+                "picture of before. Press Auto-register again."
             ).format(name=xrayNode.GetName())
         )
     transformNode = placementOf(xrayNode)

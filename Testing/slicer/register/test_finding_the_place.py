@@ -77,16 +77,31 @@ def test_a_cancelled_search_leaves_the_xray_where_it_was(
     assert np.allclose(place(), before) and ui.registerButton.enabled
 
 
+def test_an_xray_corrected_during_its_search_does_not_get_the_old_one_s_place(
+    host, panel, opened, ui, ct, settle, place, message
+):
+    settle()
+    before = place()
+    host.click(ui.registerButton)
+    host.process_events(0.02)
+    panel.logic.correctRadiograph(panel.parameterNode.frontal, flip=True)
+    settle()
+    assert "was corrected while" in message() and "Press Auto-register again" in message()
+    assert np.allclose(place(), before) and ui.registerButton.enabled
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("index", "sid_mm"), [(1, 1800.0), (2, 1000.0)])
+@pytest.mark.parametrize(("index", "sid_mm"), [(1, 1800.0), (2, 1400.0)])
 def test_six_degrees_of_freedom_find_a_turned_patient(
     host, panel, opened, ui, ct, settle, index, sid_mm
 ):
-    """With the third method the tube's distance too."""
+    """With the third method the tube's distance too, from both views."""
     from axon_backend.physics.pose import Pose
 
     turned = Pose(rotation_deg=(0.0, 0.0, 6.0), sid_mm=sid_mm)
     panel.parameterNode.frontal = panel.logic.renderDRR(ct, "pa", pose=turned)
+    if index == 2:
+        panel.parameterNode.lateral = panel.logic.renderDRR(ct, "ll", pose=turned)
     ui.methodBox.currentIndex = index
     settle()
     host.click(ui.registerButton)
