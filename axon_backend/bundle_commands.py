@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 
 def bundle_list(chosen: argparse.Namespace) -> int:
@@ -22,14 +23,15 @@ def bundle_show(chosen: argparse.Namespace) -> int:
     from axon_backend.bundle.layout import MODEL_CARD
     from axon_backend.bundle.library import find_bundle
 
-    info = find_bundle(chosen.name)
-    bundle = load_bundle(info.path)
-    print(f"{info.name} {info.version}, {info.megabytes:.1f} MB: {info.path}")
-    print(info.description)
+    is_folder = Path(chosen.name).is_dir()
+    bundle = load_bundle(chosen.name if is_folder else find_bundle(chosen.name).path)
+    megabytes = sum(f.stat().st_size for f in bundle.path.rglob("*") if f.is_file()) / 1e6
+    print(f"{bundle.name} {bundle.version}, {megabytes:.1f} MB: {bundle.path}")
+    print(bundle.metadata.get("description", ""))
     print(f"intended use: {bundle.metadata.get('intended_use', 'not stated')}")
     print(f"networks: {', '.join(bundle.networks)}")
     print(f"SHA-256: {bundle.sha256}")
-    card = info.path / MODEL_CARD
+    card = bundle.path / MODEL_CARD
     if card.is_file():
         print(f"model card: {card}")
     return 0
@@ -80,8 +82,6 @@ def bundle_verify(chosen: argparse.Namespace) -> int:
 
 def bundle_export(chosen: argparse.Namespace) -> int:
     """``axon bundle export``."""
-    from pathlib import Path
-
     from axon_backend.errors import AxonInputError
     from axon_backend.training.export import base_bundle, export_bundle
 
@@ -109,5 +109,6 @@ def bundle_export(chosen: argparse.Namespace) -> int:
         print(f"warning: {warning}")
     bundle = made.bundle
     print(f"{bundle.path}: {bundle.name} {bundle.version}, {len(bundle.checksums)} files, sound")
-    print(f"Use it with --bundle {bundle.path}, or add it by `axon bundle import {bundle.path}`")
+    path = f'"{bundle.path}"' if " " in str(bundle.path) else bundle.path
+    print(f"Use it with --bundle {path}, or add it by `axon bundle import {path}`")
     return 0

@@ -174,7 +174,7 @@ def _bundle(one: argparse.ArgumentParser) -> None:
     commands = one.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _command(commands, "list", "list the models on this computer", run="bundle_list")
     show = _command(commands, "show", "describe a model", run="bundle_show")
-    show.add_argument("name", metavar="NAME", help="as `axon bundle list` prints it")
+    show.add_argument("name", metavar="NAME", help="as `axon bundle list` prints it, or a folder")
     take = _command(commands, "import", "add a model to this computer", run="bundle_import")
     take.add_argument(
         "source", metavar="SOURCE", help="a bundle's folder, its zip file, or the URL of that"

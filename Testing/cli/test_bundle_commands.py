@@ -40,6 +40,8 @@ def test_a_model_comes_is_used_and_goes(
     for word in (tiny_bundle.sha256, "Random weights for tests.", "controlnet", "not for", "0.0.1"):
         assert word in said
     assert main(["bundle", "verify", "axon-tiny"]) == 0
+    assert main(["bundle", "show", str(tiny_bundle.path)]) == 0  # a folder as well
+    assert tiny_bundle.sha256 in capsys.readouterr().out
 
     run = ["reconstruct", "--frontal", str(phantom_xray_file), "--no-register", "--stages",
            "coarse", "--steps", "1", "--quiet", "--output"]  # fmt: skip

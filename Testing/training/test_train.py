@@ -280,7 +280,11 @@ def test_two_runs_do_not_share_a_folder(train, data, tmp_path, forked):
         train(tiny("encoder", steps=1))
     child.kill()
     child.join()
+    half = folder.last.with_name(".last.pt.0123456789ab.tmp")
+    half.parent.mkdir()
+    half.touch()
     train(tiny("encoder", steps=1))  # a killed run leaves no lock behind
+    assert not half.exists()
 
 
 def test_an_old_run_is_neither_overwritten_nor_continued_by_mistake(train):
@@ -373,7 +377,22 @@ def test_wrong_data_is_named_and_said_in_the_run_folder(train, data, tmp_path):
     bad.write_text(json.dumps(listing))
     with pytest.raises(AxonInputError, match=r"Case gone: .*gone\.nii\.gz is missing"):
         train(tiny(steps=1), "none", data=bad)
+    for wrong, words in (
+        ({"train": "a.nii.gz", "validation": []}, "'train' is \"a.nii.gz\"; expected a list"),
+        ({"train": ["x"], "validation": [1]}, "'validation' is .1.; expected a list"),
+        ({"train": ["whole.nii.gz"], "validation": ["./whole.nii.gz"]}, "in train and in valid"),
+        ({"train": ["x"], "val": ["y"]}, "'val' is not known; it is one of train, val"),
+    ):
+        bad.write_text(json.dumps(wrong))
+        with pytest.raises(AxonInputError, match=words):
+            train(tiny(steps=1), "none", data=bad)
+    bad.write_text(json.dumps({"train": ["x"], "validation": ["y"]}), encoding="utf-8-sig")
+    with pytest.raises(AxonInputError, match="Case x: .*is missing"):
+        train(tiny(steps=1), "none", data=bad)
     assert not (tmp_path / "none").exists()
+    (tmp_path / "bad" / "dataset.json").touch()
+    with pytest.raises(AxonInputError, match="is a data set. Choose another --run"):
+        train(tiny(steps=1), "bad")
 
 
 def test_a_stage_without_the_one_before_it_says_what_to_train(train):

@@ -113,7 +113,7 @@ def _check_target(target: Path, replace: bool) -> None:
         return
     if not replace:
         raise AxonInputError(
-            f"{target} exists already. Choose another folder, or ask for it to be replaced."
+            f"{target} exists already. Choose another folder, or have it replaced (--overwrite)."
         )
     # Replacing removes a whole folder: never do that to one that is not a bundle.
     if target.is_symlink() or not (target / CONFIG).is_file():

@@ -103,11 +103,21 @@ class Dataset:
                 f"{file} does not exist. Give the folder that `axon prepare` wrote."
             )
         try:
-            values = json.loads(file.read_text(encoding="utf-8"))
+            # Editors on Windows put a mark before UTF-8.
+            values = json.loads(file.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:
-            raise AxonInputError(f"{file} could not be read as JSON: {error}.") from error
+            raise AxonInputError(
+                f"{file} could not be read as JSON: {error}. Give the folder that `axon prepare` "
+                "wrote."
+            ) from error
         if isinstance(values, dict) and "format" not in values and "train" in values:
-            listed = {name: value for name, value in values.items() if isinstance(value, list)}
+            listed = {k: v for k, v in values.items() if k in SPLITS or isinstance(v, list)}
+            for name, value in listed.items():
+                if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+                    raise AxonInputError(
+                        f"{file}: '{name}' is {json.dumps(value)[:60]}; expected a list of CT "
+                        'files: {"train": ["a.nii.gz", ...], "validation": [...]}.'
+                    )
             return cls.of_cts(listed, file.parent)
         if not isinstance(values, dict) or values.get("format") != FORMAT:
             raise AxonInputError(
@@ -142,11 +152,20 @@ class Dataset:
         root = Path.cwd() if root is None else Path(root)
         cases: list[DatasetCase] = []
         ids: set[str] = set()
+        split_of: dict[str, str] = {}
         for split, paths in files.items():
             if split not in SPLITS:
-                raise AxonInputError(f"The split {split!r} is not known; it is one of {SPLITS}.")
+                raise AxonInputError(
+                    f"The split {split!r} is not known; it is one of {', '.join(SPLITS)}."
+                )
             for path in paths:
                 ct = root / path
+                other = split_of.setdefault(os.path.abspath(ct), split)
+                if other != split:
+                    raise AxonInputError(
+                        f"{ct} is in {other} and in {split}; figures would mean nothing. Split the "
+                        "CTs by patient."
+                    )
                 name = base = ct.name.split(".")[0]
                 copy = 2
                 while name in ids:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 
 import numpy as np
 import pydicom
@@ -100,7 +101,7 @@ def _read_slice(path: Path) -> np.ndarray:
         stored = dataset.pixel_array
     except Exception as error:  # decoders raise many kinds; all mean the slice is unreadable
         raise AxonInputError(
-            f"{path.name}: the CT slice could not be decoded ({str(error).splitlines()[0][:120]}). "
+            f"{path.name}: the CT slice could not be decoded ({shorten(str(error), 120, placeholder='...')}). "
             "The file is damaged or cut short; copy it again."
         ) from error
     if stored.ndim != 2:

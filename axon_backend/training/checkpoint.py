@@ -59,7 +59,8 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         raise AxonInputError(f"{path} does not exist.") from error
     except Exception as error:  # zip, pickle and torch raise many kinds
         raise AxonInputError(
-            f"{path} could not be read as a checkpoint: the file is damaged or of another kind."
+            f"{path} could not be read as a checkpoint: the file is damaged or of another kind. "
+            "Move it away and train this stage again."
         ) from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise AxonInputError(f"{path} is no checkpoint of AXON's training.")

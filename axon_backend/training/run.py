@@ -13,6 +13,7 @@ import torch
 
 from axon_backend import DISCLAIMER
 from axon_backend.bundle import Bundle
+from axon_backend.cohort.dataset import FILE as DATASET_FILE
 from axon_backend.cohort.dataset import Dataset, DatasetCase
 from axon_backend.errors import AxonInputError
 from axon_backend.training import together
@@ -41,6 +42,8 @@ def ready(
     folder = RunFolder(run.resolve())
     if os.path.lexists(run) and not run.is_dir():
         raise AxonInputError(f"{run} is a file, --run is a folder. Choose another name.")
+    if (folder.path / DATASET_FILE).exists():
+        raise AxonInputError(f"{run} is a data set. Choose another --run: a folder for the run.")
     cases = cases_of(Dataset.read(data), config)
     if resume:
         check_stage(folder, config.stage, folder.state().get("stage"))
@@ -101,6 +104,7 @@ def train(
         wish = Wish(folder.stop_file if first else None)
         if first:
             forget_stop(folder.stop_file, since)
+            folder.clean()
         state: dict[str, Any] | None = None
         told: list[str] = []
         if resume:

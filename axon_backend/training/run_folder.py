@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,14 @@ class RunFolder:
     def has_weights(self) -> bool:
         """Whether there is something to go on with, or to lose."""
         return self.last.exists() or self.best.exists()
+
+    def clean(self) -> None:
+        """Remove what a killed run was writing; only for the holder of the lock. Checkpoints can
+        be gigabytes."""
+        for folder in (self.path, self.last.parent):
+            for half in folder.glob(".*.tmp"):
+                with suppress(OSError):
+                    half.unlink()
 
     def state(self) -> dict[str, Any]:
         """What run.json says; {} when there is none. ``status`` is what the run wrote last: after
