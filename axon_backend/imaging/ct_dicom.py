@@ -100,9 +100,10 @@ def _read_slice(path: Path) -> np.ndarray:
         dataset = pydicom.dcmread(path)
         stored = dataset.pixel_array
     except Exception as error:  # decoders raise many kinds; all mean the slice is unreadable
+        why = shorten(str(error), 120, placeholder="...")
         raise AxonInputError(
-            f"{path.name}: the CT slice could not be decoded ({shorten(str(error), 120, placeholder='...')}). "
-            "The file is damaged or cut short; copy it again."
+            f"{path.name}: the CT slice could not be decoded ({why}). The file is damaged or cut "
+            "short; copy it again."
         ) from error
     if stored.ndim != 2:
         raise AxonInputError(f"{path.name} has {stored.ndim} axes, a CT slice is grey and has 2.")
