@@ -84,6 +84,7 @@ def launch(device_name: str, precision: str, model: AxonConfig | None = None) ->
         )
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it says what we say
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view")  # costs a copy
+    warnings.filterwarnings("ignore", ".*`broadcast_buffers` is deprecated")  # 2.5 has no other
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
