@@ -151,3 +151,14 @@ def test_a_model_can_be_trained_after_it_has_reconstructed(tiny, views):
     condition = model.condition(views, torch.zeros_like(y))
     model.fine_estimate(y, t, condition).square().mean().backward()
     assert any(p.grad is not None and p.grad.any() for p in model.controlnet.parameters())
+
+
+def test_sr_detail_lies_between_trilinear_enlargement_and_the_network(tiny):
+    model = tiny()
+    low = torch.rand(1, 1, 16, 16, 16) * 1.6 - 0.8
+    with torch.inference_mode():
+        full = model.run_sr(low)
+        plain = torch.nn.functional.interpolate(low, scale_factor=2, mode="trilinear")
+        none, half = (model.with_sampling(sr_detail=d).run_sr(low) for d in (0.0, 0.5))
+    assert torch.allclose(none, plain.to(none), atol=0.01) and not torch.allclose(full, plain)
+    assert torch.allclose(half, (none + full) / 2, atol=0.01)

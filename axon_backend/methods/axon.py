@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from axon_backend.diffusion.bridge import OnStep
@@ -114,8 +115,14 @@ class Axon(FineDiff):
     def run_sr(self, volume: torch.Tensor, slab: int | None = None) -> torch.Tensor:
         """Stage 3, SR-Net: the volume on a grid gamma times as fine, clipped to [-1, 1]; ``slab``
         slices at a time where memory is short."""
+        detail = self.config.sampling.sr_detail
         with autocast(self.device, self.always_bfloat16):
-            return self.sr(volume, slab).clamp(-1, 1)
+            fine = self.sr(volume, slab)
+        if detail != 1.0:
+            size = fine.shape[2:]
+            plain = F.interpolate(volume, size=size, mode="trilinear", align_corners=False)
+            fine = torch.lerp(plain.to(fine), fine, detail)
+        return fine.clamp(-1, 1)
 
     @torch.inference_mode()
     def run_stage(

@@ -33,6 +33,7 @@ class Sampling:
             nothing to it.)
         fine_clamp: largest absolute value of stage 2's estimates; 1 is the paper's "+ clamping".
         fine_detail: how much of what stage 2 changed is kept: ``X + detail (Y - X)``.
+        sr_detail: how much of what SR-Net adds to a trilinear enlargement is kept.
     """
 
     coarse_steps: int = 10
@@ -46,6 +47,7 @@ class Sampling:
     fine_scale: float = 1.0
     fine_detail: float = 1.0
     fine_clamp: float = 1.2
+    sr_detail: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,13 @@ def preview() -> AxonConfig:
     return AxonConfig(
         bridge=BrownianBridge(variance=0.1, objective="ysubx"),
         sampling=Sampling(
-            coarse_steps=1, coarse_places=4, fine_steps=1, fine_start=0.08, fine_draws=3
+            coarse_steps=1,
+            coarse_places=4,
+            fine_steps=1,
+            fine_start=0.08,
+            fine_draws=3,
+            fine_detail=0.85,
+            sr_detail=0.7,
         ),
     )
 
