@@ -65,19 +65,22 @@ def test_what_moves_with_its_xrays_comes_back_unchanged():
 
 
 def test_stage_one_is_the_mean_over_the_places(tiny, views):
-    """As one would take it by hand, with the steps counted on; and only 1 or 4 places are known."""
+    """As one would take it by hand, with the steps counted on; several steps draw one sample where
+    the X-rays lie; and only 1 or 4 places are known."""
     model, told = tiny(), []
-    one = model.run_coarse(views, 2, torch.Generator().manual_seed(3))
+    one = model.run_coarse(views, 1, torch.Generator().manual_seed(3))
+    drawn = model.run_coarse(views, 2, torch.Generator().manual_seed(3))
     model.with_sampling(coarse_places=4)
+    assert torch.equal(model.run_coarse(views, 2, torch.Generator().manual_seed(3)), drawn)
     four = model.run_coarse(
-        views, 2, torch.Generator().manual_seed(3), lambda i, n, x: told.append((i, n))
+        views, 1, torch.Generator().manual_seed(3), lambda i, n, x: told.append((i, n))
     )
     by_hand, generator = MovedBackMean(), torch.Generator().manual_seed(3)
     for corner in CORNERS:
         moved = moved_views(views, corner, model.config.encoder.size)
-        by_hand.add(model.run_coarse(moved, 2, generator, places=1), corner)
+        by_hand.add(model.run_coarse(moved, 1, generator, places=1), corner)
     assert torch.equal(four, by_hand.mean()) and not torch.equal(one, four)
-    assert told == [(i + 1, 8) for i in range(8)]
+    assert told == [(i + 1, 4) for i in range(4)]
     with pytest.raises(ValueError, match="1 or 4, got 3"):
         model.with_sampling(coarse_places=3)
 

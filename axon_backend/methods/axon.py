@@ -75,9 +75,12 @@ class Axon(FineDiff):
     ) -> torch.Tensor:
         """Stage 1, CoarseDiff: X^, clipped to [-1, 1]; no steps return F(x) itself.
 
-        ``places``: as ``Sampling.coarse_places``, which is the default.
+        ``places``: as ``Sampling.coarse_places``, which is the default for one step or none.
         """
-        corners = PLACES[places or self.config.sampling.coarse_places]
+        if places is None:
+            # Several steps draw a sample; the mean of four draws would hide how much they differ.
+            places = self.config.sampling.coarse_places if steps <= 1 else 1
+        corners = PLACES[places]
         total = max(1, steps) * len(corners)
         mean = MovedBackMean()
         for i, corner in enumerate(corners):

@@ -21,7 +21,8 @@ class Sampling:
     Attributes:
         coarse_steps, coarse_eta: of the bridge; 0 steps leave it out, and stage 2 starts from F(x).
         coarse_places: 4 makes stage 1 the mean over four small movements of the X-rays (see
-            ``methods.places``); 1 takes them as they lie.
+            ``methods.places``); 1 takes them as they lie, as do ``coarse_steps`` above 1, which
+            draw samples.
         fine_steps, fine_eta: of stage 2, whichever its process.
         fine_sampler: of the prior.
         fine_start: where on the prior's time axis stage 2 starts, in (0, 1]. 1 starts from pure
