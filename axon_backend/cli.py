@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from axon_backend import DISCLAIMER, __version__
-from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.errors import AxonInputError, Cancelled, OutputError
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 STARTED = time.time()
@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return getattr(commands, chosen.run)(chosen)
     except AxonInputError as error:
-        return _report(chosen, "axon: " + " ".join(str(error).split()), BAD_INPUT)
+        code = FAILED if isinstance(error, OutputError) else BAD_INPUT
+        return _report(chosen, "axon: " + " ".join(str(error).split()), code)
     except (Cancelled, KeyboardInterrupt):
         return _report(chosen, "axon: stopped as asked; nothing was written.", FAILED)
     except Exception as error:

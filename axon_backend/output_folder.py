@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from axon_backend.errors import AxonInputError
+from axon_backend.errors import AxonInputError, not_written
 
 
 @contextmanager
@@ -41,8 +41,9 @@ def output_folder(
         try:
             part.mkdir()
         except OSError as error:
-            raise AxonInputError(
-                f"Cannot write into {home}: {error.strerror or error}. Choose another --output."
+            raise not_written(
+                f"Cannot write into {home}: {error.strerror or error}. Choose another --output.",
+                error,
             ) from error
         yield part
         _move_in(part, target, owned)
@@ -76,8 +77,8 @@ def _make_parents(target: Path, overwrite: bool) -> list[Path]:
             folder = folder.parent
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise AxonInputError(
-            f"Cannot write to {target}: {error.strerror or error}. Choose another --output."
+        raise not_written(
+            f"Cannot write to {target}: {error.strerror or error}. Choose another --output.", error
         ) from error
     return missing
 
@@ -96,7 +97,8 @@ def _move_in(part: Path, target: Path, owned: tuple[str, ...]) -> None:
         for new in sorted(part.iterdir()):
             os.replace(new, target / new.name)
     except OSError as error:
-        raise AxonInputError(
+        raise not_written(
             f"Cannot write to {target}: {error.strerror or error}. "
-            "Check the free space and the rights of the folder."
+            "Check the free space and the rights of the folder.",
+            error,
         ) from error

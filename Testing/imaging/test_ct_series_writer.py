@@ -8,7 +8,7 @@ from imaging_synthetic import brightest_point, chest_ct
 from pydicom.uid import CTImageStorage
 from pydicom.valuerep import validate_value
 
-from axon_backend.errors import AxonInputError
+from axon_backend.errors import AxonInputError, OutputError
 from axon_backend.imaging.ct import CTVolume, read_ct
 from axon_backend.imaging.ct_series_writer import write_ct_series
 from axon_backend.imaging.frame import ThoraxFrame
@@ -214,6 +214,6 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
         return save(path, *args)
 
     monkeypatch.setattr(writer, "_save", full)
-    with pytest.raises(AxonInputError, match="No space left"):
+    with pytest.raises(OutputError, match="No space left"):
         write_ct_series(tmp_path / "s", HU, CT)
     assert len(done) == 5 and list(tmp_path.iterdir()) == []

@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from axon_backend.errors import AxonInputError
+from axon_backend.errors import AxonInputError, OutputError
 from axon_backend.imaging.view import View
 from axon_backend.imaging.write import (
     RESEARCH_NOTE,
@@ -120,7 +120,7 @@ def test_a_full_disk_is_told_and_leaves_the_old_volume(tmp_path, suffix, left):
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(left * len(before)) - 1, hard))
     try:
-        with pytest.raises(AxonInputError, match="Check the free space"):
+        with pytest.raises(OutputError, match="Check the free space"):
             write_volume(target, noise, BOX)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import torch
 from training_tiny import tiny
 
 from axon_backend.bundle import load_bundle
+from axon_backend.cli import main
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.axon import Axon
@@ -138,3 +141,20 @@ def test_eight_bits_are_half_the_size(runs, tmp_path):
         bundle = export_bundle(runs[0], tmp_path / str(packed), packed=packed).bundle
         sizes.append((bundle.path / "models" / "encoder.safetensors").stat().st_size)
     assert sizes[1] < sizes[0]
+
+
+def test_a_full_disk_is_no_bad_input(runs, tmp_path, forked):
+    """Files may not grow beyond a limit, as on a full disk."""
+    import resource
+
+    def limited():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+        sys.exit(main(["bundle", "export", str(runs[0]), str(tmp_path / "out")]))
+
+    child = forked(limited)
+    child.join(100)
+    assert child.exitcode == 1
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    assert main(["bundle", "export", str(runs[0]), str(tmp_path / "file" / "out")]) == 2

@@ -5,12 +5,15 @@ import json
 import os
 import signal
 import socket
+import sys
 import time
 
 import pytest
 import torch
 from training_tiny import tiny
 
+from axon_backend.bundle import load_bundle
+from axon_backend.cli import main
 from axon_backend.errors import AxonInputError
 from axon_backend.training.encoder import EncoderStage
 from axon_backend.training.loop import Trainer
@@ -249,11 +252,12 @@ def test_a_full_disk_keeps_the_last_checkpoint(train, data, tmp_path, forked):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         limit = len(good) // 2
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        run_train(tiny("encoder", steps=3), data, folder.path, device="cpu", resume=True)
+        words = f"train encoder --data {data} --run {folder.path} --config {folder.config_file}"
+        sys.exit(main([*words.split(), "--steps", "3", "--device", "cpu", "--resume"]))
 
     child = forked(limited)
     child.join(100)
-    assert child.exitcode == 1
+    assert child.exitcode == 1, "failed: not 2, which blames the input"
     assert folder.last.read_bytes() == good
     assert not list(folder.last.parent.glob("*.tmp"))
     state = folder.state()
@@ -306,6 +310,8 @@ def test_a_wrong_command_leaves_the_run_as_it_is(train, tmp_path):
         train(tiny("prior", steps=2), resume=True)
     with pytest.raises(AxonInputError, match="started with model"):
         train(tiny(steps=2, pairs=("model.coarse.channels=[8,16]",)), resume=True)
+    with pytest.raises(AxonInputError, match="bundle axon-preview .* is of another architecture"):
+        train(tiny(steps=2), resume=True, start=load_bundle())
     good = folder.last.read_bytes()
     folder.last.write_bytes(good[: len(good) // 2])
     with pytest.raises(AxonInputError, match=r"last\.pt could not be read as a checkpoint"):

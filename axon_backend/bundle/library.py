@@ -20,7 +20,7 @@ from axon_backend.bundle.layout import CHECKSUMS, CONFIG, METADATA, read_json
 from axon_backend.bundle.read import SHIPPED
 from axon_backend.bundle.unpack import unpack_bundle
 from axon_backend.bundle.verify import verify_bundle
-from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.errors import AxonInputError, Cancelled, not_written
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -265,8 +265,9 @@ def _checked_sha256(text: str | None) -> str | None:
 
 
 def _unwritable(library: Path, error: OSError) -> AxonInputError:
-    return AxonInputError(
+    return not_written(
         f"The bundle could not be copied to {library}: {error.strerror or error} "
         f"({error.filename or library}). Check rights and free space, or set AXON_HOME to another "
-        "folder."
+        "folder.",
+        error,
     )

@@ -27,7 +27,7 @@ from axon_backend.bundle.layout import (
 from axon_backend.bundle.packing import pack
 from axon_backend.bundle.read import Bundle, load_bundle
 from axon_backend.bundle.verify import verify_bundle
-from axon_backend.errors import AxonInputError
+from axon_backend.errors import AxonInputError, not_written
 
 if TYPE_CHECKING:
     import torch
@@ -64,7 +64,8 @@ def write_bundle(
 
     Raises:
         AxonInputError: the target is taken, the metadata is incomplete, a weight is not finite or
-            does not fit `dtype`, a value is no JSON, or the disk is full.
+            does not fit `dtype`, or a value is no JSON.
+        OutputError: the disk is full.
     """
     target = Path(path)
     _check_target(target, replace)
@@ -87,9 +88,10 @@ def write_bundle(
         verify_bundle(new)
         _put_in_place(new, target)
     except OSError as error:
-        raise AxonInputError(
+        raise not_written(
             f"Cannot write the bundle {target}: {error.strerror or error}. Check the free space "
-            "and the rights of the folder; what was there before is as it was."
+            "and the rights of the folder; what was there before is as it was.",
+            error,
         ) from error
     finally:
         shutil.rmtree(new, ignore_errors=True)

@@ -21,7 +21,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import format_number_as_ds
 
 from axon_backend import __version__
-from axon_backend.errors import AxonInputError
+from axon_backend.errors import AxonInputError, not_written
 from axon_backend.imaging.write import RESEARCH_NOTE, spacing_and_origin
 
 _LO, _ST = 64, 1024  # characters that these value representations hold
@@ -88,9 +88,10 @@ def write_ct_series(
         _check_target(target)
         part.rename(target)
     except OSError as error:
-        raise AxonInputError(
+        raise not_written(
             f"Cannot write {target}: {error.strerror or error}. "
-            "Check the free space and the rights of the folder."
+            "Check the free space and the rights of the folder.",
+            error,
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

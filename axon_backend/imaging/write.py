@@ -23,7 +23,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from axon_backend.atomic import whole_file
-from axon_backend.errors import AxonInputError
+from axon_backend.errors import AxonInputError, not_written
 
 RESEARCH_NOTE = "AXON: research use only, not for diagnosis"
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
@@ -53,9 +53,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         with whole_file(target, same_ending=True) as temporary:
             yield temporary
     except OSError as error:
-        raise AxonInputError(
+        raise not_written(
             f"Cannot write {target}: {error.strerror or error}. "
-            "Check the free space and the rights of the folder."
+            "Check the free space and the rights of the folder.",
+            error,
         ) from error
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from axon_backend.atomic import whole_file
-from axon_backend.errors import AxonInputError
+from axon_backend.errors import AxonInputError, OutputError
 
 FORMAT, VERSION = "axon-checkpoint", 1
 
@@ -21,7 +21,7 @@ def save_atomically(obj: object, path: Path) -> None:
     """``torch.save`` that never leaves a half-written file under the final name.
 
     Raises:
-        AxonInputError: the disk is full or refuses; the file that was there before stays.
+        OutputError: the disk is full or refuses; the file that was there before stays.
     """
     try:
         with whole_file(path) as temporary, open(temporary, "wb") as stream:
@@ -38,14 +38,14 @@ def save_atomically(obj: object, path: Path) -> None:
         raise
 
 
-def _refused(path: Path, error: Exception) -> AxonInputError:
+def _refused(path: Path, error: Exception) -> OutputError:
     reason = getattr(error, "strerror", None) or str(error)
     try:
         free = f"; {shutil.disk_usage(path.parent).free / 1e6:.0f} MB are free there"
     except OSError:
         free = ""
     kept = f"{path} is as it was before" if path.exists() else "nothing was written"
-    return AxonInputError(
+    return OutputError(
         f"The checkpoint {path} could not be written: {reason}{free}. {kept[0].upper()}{kept[1:]}. "
         "Free some space and run the same command with --resume."
     )

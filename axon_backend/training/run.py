@@ -28,6 +28,7 @@ from axon_backend.training.processes import launch
 from axon_backend.training.resume import check_stage, data_changed, last_state
 from axon_backend.training.run_folder import ACTIVE, RunFolder
 from axon_backend.training.source import data_hash
+from axon_backend.training.weights import check_sources
 from axon_backend.training.wish import Wish, forget_stop
 
 
@@ -109,10 +110,13 @@ def train(
         told: list[str] = []
         if resume:
             state, told = together.all_or_none(lambda: last_state(folder, config))
+            if state is not None:  # a wrong --start leaves a run as it is
+                together.all_or_none(lambda: check_sources(config, folder.path, start))
         counts = {"train": len(cases), "validation": len(validation)}
         data_sha256 = data_hash([*cases, *validation])
         before = folder.state() if state is not None else {}
         changed = data_changed(before, data_sha256, counts)
+        parts = Assembly(fabric, config, cases, validation, writer, wish)
         try:
             with wish.listening():
                 writer.begin(
@@ -130,7 +134,6 @@ def train(
                 )
                 for text in told + ([changed] if changed else []):
                     writer.message(text, "warning")
-                parts = Assembly(fabric, config, cases, validation, writer, wish)
                 status = parts.go(start, state)
         except BaseException as error:
             sentence = explain(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,23 +100,8 @@ def fill(
     Raises:
         AxonInputError: a network that is needed was never trained, or is of another architecture.
     """
-    beside = choose_parts(last_of_each_stage(run.parent, without=run)) if config.needs else {}
     origin: dict[str, dict[str, str]] = {}
-    for part in (*config.needs, *config.parts):
-        state: Mapping[str, torch.Tensor] | None = None
-        where = "chance"
-        if part in config.needs and part in beside:
-            state, where = beside[part].parts[part], beside[part].folder.name
-        elif start is not None and part in start.networks and not _another(start, part, config):
-            state, where = start.state_dict(part), f"bundle {start.name} {start.version}"
-            if part in config.parts:
-                state = _with_global_encoder(getattr(model, part), state)
-        elif part in config.needs:
-            raise AxonInputError(
-                f"Stage {config.stage} needs a trained '{part}', and no run beside {run} has one. "
-                f"Train it first into {run.parent} (`axon train {TRAINED_BY[part]}`), or give a "
-                "bundle with --start."
-            )
+    for part, state, where in _sources(model, config, run, start):
         if state is not None:
             load_into(getattr(model, part), state, part, where)
             origin[part] = {"from": where, "sha256": weights_hash(state)}
@@ -135,6 +120,39 @@ def fill(
         network = getattr(model, part)
         network.requires_grad_(part in trained).train(part in trained)
     return origin
+
+
+def check_sources(config: TrainConfig, run: Path, start: Bundle | None) -> None:
+    """Raise what ``fill`` would raise; nothing is computed or written."""
+    with torch.device("meta"):
+        model = Axon(config.model)
+    for part, state, where in _sources(model, config, run, start):
+        if state is not None:
+            shapes = {key: torch.empty_like(value, device="meta") for key, value in state.items()}
+            load_into(getattr(model, part), shapes, part, where)
+
+
+def _sources(
+    model: Axon, config: TrainConfig, run: Path, start: Bundle | None
+) -> Iterator[tuple[str, Mapping[str, torch.Tensor] | None, str]]:
+    """Each network that the stage needs or trains, its weights or None, and where they are from."""
+    beside = choose_parts(last_of_each_stage(run.parent, without=run)) if config.needs else {}
+    for part in (*config.needs, *config.parts):
+        state: Mapping[str, torch.Tensor] | None = None
+        where = "chance"
+        if part in config.needs and part in beside:
+            state, where = beside[part].parts[part], beside[part].folder.name
+        elif start is not None and part in start.networks and not _another(start, part, config):
+            state, where = start.state_dict(part), f"bundle {start.name} {start.version}"
+            if part in config.parts:
+                state = _with_global_encoder(getattr(model, part), state)
+        elif part in config.needs:
+            raise AxonInputError(
+                f"Stage {config.stage} needs a trained '{part}', and no run beside {run} has one. "
+                f"Train it first into {run.parent} (`axon train {TRAINED_BY[part]}`), or give a "
+                "bundle with --start."
+            )
+        yield part, state, where
 
 
 def _another(start: Bundle, part: str, config: TrainConfig) -> bool:
