@@ -2,6 +2,11 @@
 
 import sys
 
-from axon_backend.cli import main
+try:
+    from axon_backend.cli import main
 
-sys.exit(main())
+    code = main()
+except KeyboardInterrupt:  # before the command began
+    print("axon: stopped as asked; nothing was written.", file=sys.stderr)
+    code = 1
+sys.exit(code)

@@ -92,9 +92,8 @@ def _command(
 def _reconstruct(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--frontal",
-        required=True,
         metavar="FILE",
-        help="PA or AP X-ray: DICOM, PNG, JPG, TIFF, NIfTI, NRRD or MHA",
+        help="PA or AP X-ray, always needed: DICOM, PNG, JPG, TIFF, NIfTI, NRRD or MHA",
     )
     one.add_argument("--lateral", metavar="FILE", help="lateral X-ray of the same patient")
     one.add_argument(

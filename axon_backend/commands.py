@@ -43,6 +43,9 @@ __all__ = [
 def reconstruct(chosen: argparse.Namespace) -> int:
     """``axon reconstruct``."""
     steps, stages = parse_steps(chosen.steps), parse_stages(chosen.stages)
+    if chosen.frontal is None:
+        alone = " A lateral X-ray alone is not enough." if chosen.lateral is not None else ""
+        raise AxonInputError(f"--frontal is missing: give a frontal (PA or AP) X-ray.{alone}")
     from axon_backend.case_output import CASE_FILES, summary, write_case
     from axon_backend.console import ProgressBars, stop_on_signal
     from axon_backend.imaging.view import parse_view

@@ -148,6 +148,7 @@ def reconstruct(
             samples=samples,
             steps=steps,
             stages=list(result.volumes),
+            steps_run=steps_run,
             seconds=seconds,
             cancelled=stopped_in,
         )
@@ -155,6 +156,7 @@ def reconstruct(
 
     # All samples of a stage before the next stage: what is finished can be shown and kept.
     found: list[torch.Tensor | None] = [None] * samples
+    steps_run: dict[str, int] = {}
     try:
         for stage in stages:
             began = time.perf_counter()
@@ -166,7 +168,7 @@ def reconstruct(
                     found[k],
                     steps=steps,
                     seed=seed + k,
-                    progress=partial(_labelled, tell, label),
+                    progress=partial(_labelled, tell, label, steps_run),
                 )
             seconds[stage] = time.perf_counter() - began
             volume = result.add(stage, [f for f in found if f is not None])
@@ -180,6 +182,13 @@ def reconstruct(
 
 
 def _labelled(
-    tell: Progress, label: str, stage: str, step: int, total: int, preview: torch.Tensor | None
+    tell: Progress,
+    label: str,
+    steps_run: dict[str, int],
+    stage: str,
+    step: int,
+    total: int,
+    preview: torch.Tensor | None,
 ) -> None:
+    steps_run[stage] = total
     tell(stage + label, step, total, preview)

@@ -145,11 +145,12 @@ def run_record(
     samples: int,
     steps: dict[str, int] | None,
     stages: list[str],
+    steps_run: dict[str, int],
     seconds: dict[str, float],
     cancelled: str | None,
 ) -> dict[str, Any]:
-    """The part of ``result.json`` that says how the stages were run; ``cancelled`` is the stage in
-    which the user stopped."""
+    """The part of ``result.json`` that says how the stages were run; ``steps_run`` counts
+    the steps of each sample, ``cancelled`` is the stage in which the user stopped."""
     defaults = {"coarse": config.sampling.coarse_steps, "fine": config.sampling.fine_steps, "sr": 1}
     counts = defaults | (steps or {})
     return {
@@ -158,7 +159,14 @@ def run_record(
         "seed": seed,
         "samples": samples,
         "stages": [
-            {"name": s, "steps": counts[s], "seconds": round(seconds[s], 2)} for s in stages
+            {
+                "name": s,
+                "steps": counts[s],
+                # More than "steps" where the volume is the mean of several runs.
+                "steps_run": steps_run[s],
+                "seconds": round(seconds[s], 2),
+            }
+            for s in stages
         ],
         "seconds": {k: round(v, 2) for k, v in seconds.items()},
         "cancelled": cancelled,

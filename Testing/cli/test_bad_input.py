@@ -118,6 +118,15 @@ def test_reconstruct_says_what_is_wrong(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_lateral_xray_alone_is_not_enough(files, tmp_path, capsys):
+    lateral = ["--lateral", str(files / "lateral.dcm")]
+    assert main(["reconstruct", *lateral, "--output", str(tmp_path / "out")]) == 2
+    assert_one_plain_sentence(
+        capsys.readouterr().err, ["--frontal is missing", "lateral X-ray alone is not enough"]
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def assert_one_plain_sentence(text: str, words: list[str]) -> None:
     assert text.startswith("axon: ") and text.endswith("\n")
     assert text.count("\n") == 1, text
@@ -153,9 +162,9 @@ def test_an_output_that_holds_files(phantom_xray_file, tiny_bundle, tmp_path, ca
 
 BROKEN_MANIFESTS = {
     "not JSON": ("[{", "not JSON"),
-    "no list": ('{"id": "a"}', "JSON dict"),
+    "no list": ('{"id": "a"}', "is no list. Expected"),
     "entry no object": ('["a"]', "entry 0"),
-    "no CT": ('[{"id": "a", "frontal": null, "lateral": null}]', "'ct' is None"),
+    "no CT": ('[{"id": "a", "frontal": null, "lateral": null}]', "'ct' is null"),
     "id no text": ('[{"id": 7, "ct": "a.nii.gz"}]', "'id' is 7"),
     "path no text": ('[{"id": "a", "ct": "a.nii.gz", "frontal": 3}]', "'frontal' is 3"),
     "id twice": (json.dumps([{"id": "a", "ct": "a.nii.gz"}] * 2), "twice"),

@@ -124,11 +124,15 @@ def test_footer_names_the_run_and_always_the_disclaimer() -> None:
         "bundle": {"name": "axon-preview", "version": "0.3", "sha256": "0123456789abcdef"},
         "seed": 0,
         "samples": 4,
-        "stages": [{"name": "coarse", "steps": 10}, {"name": "sr"}],
+        "stages": [
+            {"name": "coarse", "steps": 10},
+            {"name": "fine", "steps": 2, "steps_run": 6},
+            {"name": "sr"},
+        ],
     }
     assert figures.footer_line(record) == (
         f"{DISCLAIMER}  |  AXON 1.2  |  bundle axon-preview 0.3 SHA-256 0123456789ab  |  "
-        "seed 0, mean of 4 samples  |  steps: coarse 10"
+        "seed 0, mean of 4 samples  |  steps: coarse 10, fine 2 (6 run)"
     )
     assert figures.footer_line({}) == DISCLAIMER
     volume = figures.VolumeRow("Volume", with_marker(8, 8, 8), (1.0, 1.0, 1.0))

@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import pydicom
 import pytest
 from imaging_synthetic import (
     CT_MARKER_ZYX,
@@ -30,6 +31,17 @@ def test_a_plain_series(tmp_path):
     assert ct.spacing_mm == pytest.approx((10, 10, 10))
     assert ct.origin_mm == pytest.approx(ORIGIN)
     assert ct.assumptions == ()
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+def test_bare_data_sets_without_a_file_header(tmp_path, implicit):
+    """No preamble, no file meta information, as archives and networks keep them."""
+    for k, item in enumerate(ct_slices(HU)):
+        del item.file_meta
+        path = tmp_path / f"{k}.dcm"
+        pydicom.dcmwrite(path, item, implicit_vr=implicit, little_endian=True)
+    (tmp_path / "letter.dcm").write_text("Dear reader, this is a letter. " * 20)
+    assert np.array_equal(read_ct(tmp_path).hu, HU)
 
 
 def test_one_slice_stands_for_its_series(tmp_path):
@@ -166,7 +178,7 @@ def test_a_missing_slice_is_filled_and_recorded(tmp_path):
     assert ct.hu.shape == (48, 32, 32)
     assert ct.hu[20, 0, 0] == pytest.approx(-800)
     assert np.allclose(ct.hu[:, 0, 0], -1000 + 10.0 * np.arange(48), atol=1e-2)
-    assert "1 missing slices (widest step 10.0 mm): filled by interpolation" in ct.assumptions
+    assert "1 missing slice (widest step 10.0 mm): filled by interpolation" in ct.assumptions
 
 
 def test_a_wide_hole_is_refused(tmp_path):

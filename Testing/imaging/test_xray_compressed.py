@@ -5,6 +5,7 @@ import struct
 from itertools import pairwise
 
 import numpy as np
+import pydicom
 import pytest
 from imaging_synthetic import as_integers, chest_picture, save, write_xray, xray_dataset
 from PIL import Image
@@ -52,6 +53,15 @@ def jpeg_lossless(pixels: np.ndarray, precision: int) -> bytes:
 @pytest.fixture
 def expected(tmp_path):
     return read_radiograph(write_xray(tmp_path / "plain.dcm", STORED)).pixels
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+def test_a_bare_data_set_without_a_file_header(tmp_path, expected, implicit):
+    dataset = xray_dataset(STORED)
+    del dataset.file_meta
+    path = tmp_path / "bare.dcm"
+    pydicom.dcmwrite(path, dataset, implicit_vr=implicit, little_endian=True)
+    assert np.array_equal(read_radiograph(path).pixels, expected)
 
 
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, RLELossless])

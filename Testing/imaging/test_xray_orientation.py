@@ -78,6 +78,8 @@ def test_pixel_size_turns_with_the_picture(tmp_path):
         ({"ViewPosition": "AP"}, View.ap),
         ({"ViewPosition": "LL"}, View.lateral_left),
         ({"ViewPosition": "RL"}, View.lateral_right),
+        ({"ViewPosition": "AP AXIAL"}, View.ap),
+        ({"ViewPosition": "RIGHT LATERAL"}, View.lateral_right),
         ({"ViewPosition": "LATERAL"}, View.lateral_left),
         ({"ViewPosition": "LATERAL", "ImageLaterality": "R"}, View.lateral_right),
         ({"ViewPosition": "", "PatientOrientation": ["P", "F"]}, View.lateral_left),
@@ -95,6 +97,11 @@ def test_an_unknown_view_is_recorded_as_assumed(tmp_path):
     assert "the view is not stated: PA is assumed" in read_radiograph(path).assumptions
 
 
+def test_a_view_that_nobody_knows_is_told(tmp_path):
+    path = write_xray(tmp_path / "x.dcm", as_integers(chest_picture()), ViewPosition="XYZ")
+    assert "ViewPosition XYZ is none of PA, AP, LL and RL" in read_radiograph(path).assumptions
+
+
 def test_a_given_view_wins_over_the_tag(tmp_path):
     path = write_xray(tmp_path / "x.dcm", as_integers(chest_picture()), ViewPosition="PA")
     radiograph = read_radiograph(path, view=View.ap)
@@ -102,9 +109,10 @@ def test_a_given_view_wins_over_the_tag(tmp_path):
     assert "the view ap was given, the file says pa" in radiograph.assumptions
 
 
-def test_an_oblique_view_is_refused_unless_the_view_is_given(tmp_path):
-    path = write_xray(tmp_path / "x.dcm", as_integers(chest_picture()), ViewPosition="RAO")
-    with pytest.raises(AxonInputError, match=r"view RAO, a frontal \(PA, AP\) or lateral"):
+@pytest.mark.parametrize("view", ["RAO", "PA LLD", "LATERAL DECUB"])
+def test_an_oblique_view_is_refused_unless_the_view_is_given(tmp_path, view):
+    path = write_xray(tmp_path / "x.dcm", as_integers(chest_picture()), ViewPosition=view)
+    with pytest.raises(AxonInputError, match=rf"view {view}, a frontal \(PA, AP\) or lateral"):
         read_radiograph(path)
     assert read_radiograph(path, view=View.pa).view is View.pa
 

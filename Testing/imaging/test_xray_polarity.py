@@ -81,6 +81,19 @@ def test_a_page_around_a_shutter_is_cropped_with_its_letter():
     assert cut == (50, 50, 50, 62)
 
 
+@pytest.mark.parametrize(("border", "ink"), [(0.0, 1.0), (1.0, 0.0)])
+def test_labels_burnt_into_a_border_go_with_it(border, ink):
+    """Two labels in opposite corners, each too long for a line of border to pass as uniform."""
+    rows, cols = PICTURE.shape
+    page = np.full((rows + 60, cols + 80), border, np.float32)
+    page[30:-30, 40:-40] = 0.05 + 0.9 * PICTURE
+    page[5:20, 5 : cols // 3] = ink
+    page[-20:-5, -cols // 3 : -5] = ink
+    cropped, cut = crop_border(page)
+    assert cut == (30, 30, 40, 40)
+    assert np.array_equal(cropped, page[30:-30, 40:-40])
+
+
 def test_a_picture_without_a_border_is_left_alone():
     cropped, cut = crop_border(PICTURE)
     assert cut == (0, 0, 0, 0)

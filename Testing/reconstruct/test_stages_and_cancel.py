@@ -1,8 +1,12 @@
 """Stages are handed over as they finish, and a cancel keeps them."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
+from axon_backend.bundle import seal_bundle
 from axon_backend.errors import Cancelled
 from axon_backend.methods.axon import STAGES
 from axon_backend.networks.srnet import SRNet
@@ -39,6 +43,27 @@ def test_the_call_returns_what_the_model_returns(whole, bundle):
         hu = model.config.window.to_hu(out[stage][0, 0]).numpy()
         assert np.array_equal(whole.volumes[stage], hu)
     assert (whole.record["pose"], whole.record["cancelled"]) == (None, None)
+
+
+def test_the_record_tells_how_often_the_steps_were_run(bundle, phantom_ct, tmp_path):
+    """Four places and two draws: progress counts every step, ``result.json`` says why."""
+    path = tmp_path / "bundle"
+    shutil.copytree(bundle.path, path)
+    config = json.loads((path / "configs" / "axon.json").read_text())
+    config["sampling"] |= {"coarse_places": 4, "fine_draws": 2}
+    (path / "configs" / "axon.json").write_text(json.dumps(config))
+    seal_bundle(path)
+    told = {}
+    result = reconstruct(
+        None,
+        ct=phantom_ct,
+        bundle=path,
+        steps={"coarse": 1, "fine": 4},
+        progress=lambda stage, step, total, preview: told.update({stage: (step, total)}),
+    )
+    assert [told[stage] for stage in STAGES] == [(4, 4), (8, 8), (1, 1)]
+    stages = result.record["stages"]
+    assert [(s["steps"], s["steps_run"]) for s in stages] == [(1, 4), (4, 8), (1, 1)]
 
 
 def test_each_stage_is_handed_over_when_it_is_done(run, whole):

@@ -183,15 +183,14 @@ def _make(plan: CasePlan, settings: PrepareSettings) -> _Made:
 def _read_ct(plan: CasePlan) -> CTVolume:
     if not plan.sliced:
         return read_ct(plan.ct[0])
-    import pydicom
-
     from axon_backend.imaging.ct_dicom import stack_series
     from axon_backend.imaging.ct_series import Slice
+    from axon_backend.imaging.dicom_file import open_dicom
 
     slices = []
     for path in map(Path, plan.ct):
         try:
-            slices.append(Slice(path, pydicom.dcmread(path, stop_before_pixels=True)))
+            slices.append(Slice(path, open_dicom(path, stop_before_pixels=True)))
         except Exception as error:  # pydicom raises many kinds
             raise AxonInputError(
                 f"{path.name} is not a readable DICOM file (damaged or cut short). Copy it again."

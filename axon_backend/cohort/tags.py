@@ -7,13 +7,13 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.body_parts import is_elsewhere
-from axon_backend.imaging.ct_series import HEADER_TAGS, is_dicom
+from axon_backend.imaging.ct_series import HEADER_TAGS
+from axon_backend.imaging.dicom_file import is_dicom, open_dicom
 from axon_backend.imaging.dicom_tags import orientation_of, view_of
 
 XRAY_MODALITIES = ("CR", "DX", "DR", "DC", "RG")
@@ -49,9 +49,7 @@ def read_tags(path: Path) -> dict[str, Any] | None:
             return None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            header = pydicom.dcmread(
-                path, stop_before_pixels=True, specific_tags=[*_KEPT, *_ONLY_READ]
-            )
+            header = open_dicom(path, stop_before_pixels=True, specific_tags=[*_KEPT, *_ONLY_READ])
             if "SOPInstanceUID" not in header or "Modality" not in header:
                 if "DirectoryRecordSequence" in header or not header.get("Modality", ""):
                     return None

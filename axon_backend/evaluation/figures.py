@@ -21,6 +21,7 @@ from matplotlib.patheffects import withStroke
 
 from axon_backend import DISCLAIMER
 from axon_backend.evaluation.render3d import Rendering
+from axon_backend.evaluation.report import steps_in_words
 from axon_backend.imaging.write import write_png
 
 COLUMNS = 4
@@ -115,7 +116,7 @@ def footer_line(record: Mapping[str, Any]) -> str:
             f"seed {record['seed']}" + (f", mean of {samples} samples" if samples > 1 else "")
         )
     steps = [
-        f"{stage.get('name')} {stage['steps']}"
+        f"{stage.get('name')} {steps_in_words(stage)}"
         for stage in record.get("stages") or ()
         if stage.get("steps") is not None
     ]

@@ -44,9 +44,7 @@ def read_manifest(path: str | Path, split: str | None = None) -> list[ManifestCa
             f"The manifest {source} is not JSON ({error}). Expected {EXPECTED}."
         ) from error
     if not isinstance(entries, list):
-        raise AxonInputError(
-            f"The manifest {source} holds a JSON {type(entries).__name__}. Expected {EXPECTED}."
-        )
+        raise AxonInputError(f"The manifest {source} is no list. Expected {EXPECTED}.")
     cases = [_case(entry, f"{source}, entry {i}", source.parent) for i, entry in enumerate(entries)]
     seen: set[str] = set()
     for case in cases:
@@ -68,13 +66,17 @@ def read_manifest(path: str | Path, split: str | None = None) -> list[ManifestCa
 
 def _case(entry: Any, where: str, folder: Path) -> ManifestCase:
     if not isinstance(entry, dict):
-        raise AxonInputError(f"{where} is a JSON {type(entry).__name__}. Expected {EXPECTED}.")
+        raise AxonInputError(f"{where} is no {{...}}. Expected {EXPECTED}.")
     for key in ("id", "ct"):
         if not isinstance(entry.get(key), str) or not entry[key].strip():
-            raise AxonInputError(f"{where}: {key!r} is {entry.get(key)!r}; expected a text.")
+            raise AxonInputError(
+                f"{where}: {key!r} is {json.dumps(entry.get(key))}; expected a text."
+            )
     for key in ("frontal", "lateral", "split"):
         if entry.get(key) is not None and not isinstance(entry[key], str):
-            raise AxonInputError(f"{where}: {key!r} is {entry[key]!r}; expected a text or null.")
+            raise AxonInputError(
+                f"{where}: {key!r} is {json.dumps(entry[key])}; expected a text or null."
+            )
 
     def file(key: str) -> Path | None:
         return folder / entry[key] if entry.get(key) else None

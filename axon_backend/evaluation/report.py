@@ -154,11 +154,25 @@ def _run(result: Mapping[str, Any]) -> str:
         )
     facts += [(escape(str(k)), escape(str(v))) for k, v in (result.get("software") or {}).items()]
     stages = [
-        (_stage(s.get("name") or "unnamed"), _number(s.get("steps")), _number(s.get("seconds")))
+        (
+            _stage(s.get("name") or "unnamed"),
+            "" if s.get("steps") is None else escape(steps_in_words(s)),
+            _number(s.get("seconds")),
+        )
         for s in result.get("stages") or ()
     ]
     table = _table(("stage", "steps", "seconds"), stages) if stages else ""
+    if any("run)" in steps for _, steps, _ in stages):
+        words = "More steps are run than asked for where a volume is the mean of several runs."
+        table += f"<p>{words}</p>"
     return (_facts(facts) if facts else "") + table
+
+
+def steps_in_words(stage: Mapping[str, Any]) -> str:
+    """Of a stage of ``result.json``: "10", or "1 (4 run)" where the volume is a mean of runs."""
+    run = stage.get("steps_run")
+    more = f" ({run} run)" if run not in (None, stage["steps"]) else ""
+    return f"{stage['steps']}{more}"
 
 
 def _stage(name: Any) -> str:

@@ -3,42 +3,93 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 _TOLERANCE = 0.02  # of the grey range: two greys this near count as equal
 _UNIFORM_SHARE = 0.97  # of a line's pixels; the rest may be a burnt-in letter
+_LABELLED_SHARE = 0.5  # of a line of the border that a burnt-in label runs through
 _KEEP_SHARE = 0.2  # never crop to less than this share of the area
 
+Box = tuple[int, int, int, int]  # top, bottom, left, right; bottom and right exclusive
 
-def crop_border(pixels: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+
+def crop_border(pixels: np.ndarray) -> tuple[np.ndarray, Box]:
     """Cut uniform black or white lines off the edges of [row, col].
 
     Returns the picture and the numbers of pixels cut (top, bottom, left, right). Only greys at
     an end of the range count as border, and a crop that would leave less than a fifth of the
-    picture is not made. Nested frames (a white page around a black shutter) are all cut.
+    picture is not made. Nested frames (a white page around a black shutter) are all cut, and
+    labels burnt into the border with them, where the border's edge is clean.
     """
+    rows, cols = pixels.shape
     low, high = float(pixels.min()), float(pixels.max())
     span = _TOLERANCE * (high - low)
-    rows, cols = pixels.shape
-    top, bottom, left, right = 0, rows, 0, cols
-
-    def uniform(line: np.ndarray) -> bool:
-        dark = float(np.mean(line <= low + span))
-        bright = float(np.mean(line >= high - span))
-        return max(dark, bright) >= _UNIFORM_SHARE
-
+    dark, bright = pixels <= low + span, pixels >= high - span
+    box = (0, rows, 0, cols)
     for _ in range(4):
-        before = (top, bottom, left, right)
-        while top < bottom - 1 and uniform(pixels[top, left:right]):
-            top += 1
-        while bottom > top + 1 and uniform(pixels[bottom - 1, left:right]):
-            bottom -= 1
-        while left < right - 1 and uniform(pixels[top:bottom, left]):
-            left += 1
-        while right > left + 1 and uniform(pixels[top:bottom, right - 1]):
-            right -= 1
-        if before == (top, bottom, left, right):
+        before = box
+        box = _without_labels((dark, bright), _without_lines((dark, bright), box))
+        if before == box:
             break
+    top, bottom, left, right = box
     if (bottom - top) * (right - left) < _KEEP_SHARE * rows * cols:
         return pixels, (0, 0, 0, 0)
     cut = (top, rows - bottom, left, cols - right)
     return np.ascontiguousarray(pixels[top:bottom, left:right]), cut
+
+
+def _without_lines(ends: tuple[np.ndarray, np.ndarray], box: Box) -> Box:
+    """Without the lines at the edges that are all dark or all bright."""
+    top, bottom, left, right = box
+
+    def uniform(rows: slice | int, cols: slice | int) -> bool:
+        return max(float(np.mean(end[rows, cols])) for end in ends) >= _UNIFORM_SHARE
+
+    while top < bottom - 1 and uniform(top, slice(left, right)):
+        top += 1
+    while bottom > top + 1 and uniform(bottom - 1, slice(left, right)):
+        bottom -= 1
+    while left < right - 1 and uniform(slice(top, bottom), left):
+        left += 1
+    while right > left + 1 and uniform(slice(top, bottom), right - 1):
+        right -= 1
+    return top, bottom, left, right
+
+
+def _without_labels(ends: tuple[np.ndarray, np.ndarray], box: Box) -> Box:
+    """Without the lines of a border behind a clean edge, which hold nothing but labels: pieces
+    that the border parts from the picture, its largest piece."""
+    rows, cols = ends[0].shape
+    for border in ends:
+        top, bottom, left, right = box
+        clean = [
+            top > 0 and border[top - 1, left:right].mean() >= _UNIFORM_SHARE,
+            bottom < rows and border[min(bottom, rows - 1), left:right].mean() >= _UNIFORM_SHARE,
+            left > 0 and border[top:bottom, left - 1].mean() >= _UNIFORM_SHARE,
+            right < cols and border[top:bottom, min(right, cols - 1)].mean() >= _UNIFORM_SHARE,
+        ]
+        if not any(clean):
+            continue
+        inside = border[top:bottom, left:right]
+        pieces, count = ndimage.label(~inside)
+        if count < 2:
+            continue
+        largest = int(np.bincount(pieces.ravel())[1:].argmax()) + 1
+        down, across = ndimage.find_objects(pieces)[largest - 1]
+        # How much of each line is border, and how many lines at each edge are mostly that.
+        by_row, by_col = (inside.mean(axis) < _LABELLED_SHARE for axis in (1, 0))
+        first_row, last_row = _ends_of(by_row)
+        first_col, last_col = _ends_of(by_col)
+        box = (
+            top + (min(down.start, first_row) if clean[0] else 0),
+            bottom - (min(len(by_row) - down.stop, last_row) if clean[1] else 0),
+            left + (min(across.start, first_col) if clean[2] else 0),
+            right - (min(len(by_col) - across.stop, last_col) if clean[3] else 0),
+        )
+    return box
+
+
+def _ends_of(full: np.ndarray) -> tuple[int, int]:
+    """How many lines before the first full one and behind the last; 0 when none is full."""
+    at = np.flatnonzero(full)
+    return (int(at[0]), len(full) - 1 - int(at[-1])) if len(at) else (0, 0)

@@ -11,8 +11,8 @@ import SimpleITK as sitk
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct_dicom import read_dicom_series
-from axon_backend.imaging.ct_series import is_dicom
 from axon_backend.imaging.ct_values import to_hounsfield
+from axon_backend.imaging.dicom_file import is_dicom
 from axon_backend.imaging.grid import AIR_HU, Triple, to_lps_grid
 from axon_backend.imaging.volume_file import VOLUME_FILES, VolumeFile, load_volume
 

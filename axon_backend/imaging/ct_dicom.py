@@ -7,10 +7,10 @@ from pathlib import Path
 from textwrap import shorten
 
 import numpy as np
-import pydicom
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct_series import Slice, choose_series
+from axon_backend.imaging.dicom_file import open_dicom
 from axon_backend.imaging.grid import AIR_HU
 
 _POSITION_TOLERANCE = 0.02  # part of a slice step; below this a stack counts as regular
@@ -90,14 +90,16 @@ def _regular(
         filled[k] = (1 - w) * planes[a - 1] + w * planes[a]
     places = positions[after - 1] + weight[:, None] * (positions[after] - positions[after - 1])
     missing = int(sum(round(g / step) - 1 for g in gaps if g > 1.5 * step))
-    what = f"{missing} missing slices" if missing else "unequal slice steps"
+    what = (
+        f"{missing} missing slice{'s' if missing > 1 else ''}" if missing else "unequal slice steps"
+    )
     return filled, places, f"{what} (widest step {widest:.1f} mm): filled by interpolation"
 
 
 def _read_slice(path: Path) -> np.ndarray:
     """Pixels [row, col] float32 after slope and intercept; padding becomes air."""
     try:
-        dataset = pydicom.dcmread(path)
+        dataset = open_dicom(path)
         stored = dataset.pixel_array
     except Exception as error:  # decoders raise many kinds; all mean the slice is unreadable
         why = shorten(str(error), 120, placeholder="...")

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.body_parts import is_chest, is_elsewhere
+from axon_backend.imaging.dicom_file import open_dicom
 
 XRAY_MODALITIES = ("CR", "DX", "DR", "RG", "XA", "RF", "MG")
 MIN_SLICES = 16
@@ -32,13 +32,6 @@ class Slice:
 
     path: Path
     header: Any
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether a file starts as DICOM part 10 does, or is named .dcm and not empty."""
-    with path.open("rb") as file:
-        start = file.read(132)
-    return start[128:] == b"DICM" or (path.suffix.lower() in (".dcm", ".ima") and len(start) > 0)
 
 
 def choose_series(path: Path) -> tuple[list[Slice], str, tuple[str, ...]]:
@@ -68,7 +61,7 @@ def _scan(paths: Iterable[Path]) -> list[Slice]:
     slices, seen = [], set()
     for path in paths:
         try:
-            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=HEADER_TAGS)
+            header = open_dicom(path, stop_before_pixels=True, specific_tags=HEADER_TAGS)
             # Values are decoded when first used: do it here, where a damaged file can be left out.
             for keyword in HEADER_TAGS:
                 header.get(keyword)

@@ -95,34 +95,37 @@ def view_of(
     position = str(dataset.get("ViewPosition") or "").strip().upper()
     codes = dataset.get("ViewCodeSequence") or []
     meaning = str(codes[0].get("CodeMeaning") or "").lower() if len(codes) else ""
-    if position in ("PA", "AP"):
-        return View(position.lower()), ()
-    if position in ("LL", "RL"):
-        return View(position.lower()), ()
-    if position in ("LATERAL", "LAT", "ML", "LM") or (not position and "lateral" in meaning):
-        return _lateral_side(dataset, meaning)
-    if not position and re.search(r"postero.?anterior", meaning):
-        return View.pa, ()
-    if not position and re.search(r"antero.?posterior", meaning):
-        return View.ap, ()
-    if re.fullmatch(r"[LR][AP]O|[LR]LO|[LR]LD|.*OBL.*|.*DECUB.*", position) and not given:
+    words = re.findall("[A-Z]+", position)  # "AP AXIAL", "PA LLD", "LEFT LATERAL"
+    oblique = any(re.fullmatch(r"[LR][AP]O|[LR]LO|[LR]LD|.*OBL.*|.*DECUB.*", w) for w in words)
+    if oblique and not given:
         raise AxonInputError(
             f"{name} was taken in view {position}, a frontal (PA, AP) or lateral (LL, RL) X-ray is "
             "expected. Give such an X-ray, or state the view if the tag is wrong."
         )
+    stated = {word for word in words if word in ("PA", "AP", "LL", "RL")}
+    if len(stated) == 1 and not oblique:
+        return View(stated.pop().lower()), ()
+    if not oblique and (
+        {"LATERAL", "LAT", "ML", "LM"} & set(words) or (not position and "lateral" in meaning)
+    ):
+        return _lateral_side(dataset, f"{meaning} {position.lower()}")
+    if not position and re.search(r"postero.?anterior", meaning):
+        return View.pa, ()
+    if not position and re.search(r"antero.?posterior", meaning):
+        return View.ap, ()
     orientation = orientation_of(dataset)
     if orientation and {orientation[0][:1], orientation[1][:1]} & {"A", "P"}:
         view, notes = _lateral_side(dataset, meaning)
         return view, ("the view is lateral by PatientOrientation", *notes)
-    words = f"{dataset.get('SeriesDescription', '')} {dataset.get('ProtocolName', '')}".upper()
-    found = re.findall(r"\b(PA|AP|LAT|LATERAL)\b", words)
+    text = f"{dataset.get('SeriesDescription', '')} {dataset.get('ProtocolName', '')}".upper()
+    found = re.findall(r"\b(PA|AP|LAT|LATERAL)\b", text)
     if len(set(found)) == 1:
         note = f"the view is taken from the series description ({found[0]})"
         if found[0] in ("PA", "AP"):
             return View(found[0].lower()), (note,)
         view, notes = _lateral_side(dataset, meaning)
         return view, (note, *notes)
-    return None, ()
+    return None, ((f"ViewPosition {position} is none of PA, AP, LL and RL",) if position else ())
 
 
 def orientation_of(dataset: Dataset) -> tuple[str, str] | None:

@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.body_parts import is_elsewhere
+from axon_backend.imaging.dicom_file import open_dicom
 from axon_backend.imaging.dicom_grey import log_linear_grey
 from axon_backend.imaging.dicom_tags import orientation_of, patient_pixel_mm, tube_distance, view_of
 from axon_backend.imaging.picture import grey_of_colour
@@ -28,7 +29,7 @@ def read_dicom_xray(path: Path, view_given: bool = False) -> RawXray:
     """
     name = path.name
     try:
-        dataset = pydicom.dcmread(path)
+        dataset = open_dicom(path)
     except Exception as error:  # pydicom raises many kinds on damaged headers
         raise AxonInputError(
             f"{name} is not a readable DICOM file (damaged or cut short). Copy or export it again."

@@ -10,7 +10,7 @@ import numpy as np
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.borders import crop_border
-from axon_backend.imaging.ct_series import is_dicom
+from axon_backend.imaging.dicom_file import is_dicom
 from axon_backend.imaging.dicom_xray import read_dicom_xray
 from axon_backend.imaging.display import turn_to_display
 from axon_backend.imaging.flat_volume import read_flat_volume
@@ -109,7 +109,9 @@ def upright(
     pixels, cut = crop_border(pixels)
     if any(cut):
         sides = zip(("top", "bottom", "left", "right"), cut, strict=True)
-        counts = ", ".join(f"{n} pixels at the {side}" for side, n in sides if n)
+        counts = ", ".join(
+            f"{n} pixel{'s' if n > 1 else ''} at the {side}" for side, n in sides if n
+        )
         notes.append(f"a uniform border was cropped: {counts}")
     _check(pixels, name)
     pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
