@@ -133,7 +133,7 @@ def preview() -> AxonConfig:
             fine_start=0.08,
             fine_draws=3,
             fine_detail=0.85,
-            sr_detail=0.7,
+            sr_detail=0.6,
         ),
     )
 
