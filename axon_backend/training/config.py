@@ -64,7 +64,7 @@ class DataSettings:
             same, with its real X-rays where it has accepted ones. 0: DRRs only. 1: the paper's
             "w/o DRRs".
         repeat_after: the run's samples come again after that many, and what the earlier stages
-            make of them is then computed once and kept (stage sr, where it costs many times the
+            make of them is then computed once and kept (stage sr, where it costs more than the
             step itself; its crops and errors are new each time). 0: every sample is new.
         mean_cases: training cases in the mean volume (the atlas), at most.
         augmentation, appearance: how rendered pairs are varied.
