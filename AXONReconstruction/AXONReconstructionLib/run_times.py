@@ -14,9 +14,12 @@ def remember(record: dict) -> None:
     where = _where(record["device"], record["bundle"]["name"])
     samples = max(1, int(record.get("samples", 1)))
     for stage in record["stages"]:
-        per = float(stage["seconds"]) / samples / max(1, int(stage["steps"]))
-        settings.setValue(f"{where}/{stage['name']}", round(per, 4))
-        settings.setValue(f"{where}/{stage['name']}Steps", int(stage["steps"]))
+        name, steps = stage["name"], max(1, int(stage["steps"]))
+        run = max(1, int(stage["steps_run"]))
+        settings.setValue(f"{where}/{name}", round(float(stage["seconds"]) / samples / run, 4))
+        settings.setValue(f"{where}/{name}Steps", run)
+        if name != "coarse" or steps == 1:
+            settings.setValue(f"{where}/{name}Passes", run / steps)
     seconds = record["seconds"]
     before = float(seconds.get("read", 0)) + float(seconds.get("register", 0))
     settings.setValue(f"{where}/{_PREPARE}", round(before, 2))
@@ -39,7 +42,8 @@ def expected(device: str, bundle: str, stages, samples: int, steps: dict | None 
         last = _number(settings.value(f"{where}/{stage}Steps"))
         if total is None or per is None or last is None:
             return None
-        total += per * samples * ((steps or {}).get(stage) or last)
+        asked = (steps or {}).get(stage)
+        total += per * samples * (asked * _passes(where, stage, asked) if asked else last)
     return total
 
 
@@ -50,6 +54,14 @@ def inWords(seconds: float) -> str:
     if seconds < 100:
         return _("{n} seconds").format(n=round(seconds))
     return _("{n} minutes").format(n=round(seconds / 60))
+
+
+def _passes(where: str, stage: str, steps: int) -> float:
+    """How often each step is run: for several draws, or places of the X-rays, whose mean it is.
+    More than one step of stage 1 takes the X-rays as they lie."""
+    if stage == "coarse" and steps > 1:
+        return 1
+    return _number(slicer.app.userSettings().value(f"{where}/{stage}Passes")) or 1
 
 
 def _where(device: str, bundle: str) -> str:

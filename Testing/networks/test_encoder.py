@@ -33,8 +33,8 @@ def shaken(config: EncoderConfig) -> LiftingEncoder:
 @pytest.mark.parametrize("trunk", [(8, 16), ()])
 @pytest.mark.parametrize("lifting", LIFTINGS)
 @torch.no_grad()
-def test_an_untrained_encoder_returns_the_mean_exactly(lifting, trunk):
-    encoder = LiftingEncoder(replace(TINY, lifting=lifting, trunk=trunk))
+def test_an_untrained_residual_encoder_returns_the_mean_exactly(lifting, trunk):
+    encoder = LiftingEncoder(replace(TINY, lifting=lifting, trunk=trunk, from_mean=True))
     encoder.mean.copy_(torch.rand(encoder.mean.shape))
     front, side = views()
     assert torch.equal(encoder(front, side, BEAM), encoder.mean)

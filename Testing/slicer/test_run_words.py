@@ -50,15 +50,24 @@ def test_times_of_the_last_run_foretell_the_next(lib):
         "bundle": {"name": "known"},
         "samples": 2,
         "stages": [
-            {"name": "coarse", "steps": 10, "seconds": 40.0},
-            {"name": "sr", "steps": 1, "seconds": 6.0},
+            {"name": "coarse", "steps": 1, "steps_run": 4, "seconds": 16.0},
+            {"name": "fine", "steps": 2, "steps_run": 6, "seconds": 24.0},
+            {"name": "sr", "steps": 1, "steps_run": 1, "seconds": 6.0},
         ],
         "seconds": {"read": 1.0, "register": 2.0},
     }
     run_times.remember(record)
-    assert run_times.expected("cuda", "known", ("coarse", "sr"), 1) == pytest.approx(3 + 20 + 3)
-    assert run_times.expected("cuda", "known", ("coarse",), 3, {"coarse": 5}) == pytest.approx(33)
-    assert run_times.expected("cuda", "known", ("coarse", "fine"), 1) is None
+
+    def expected(*args):
+        return run_times.expected("cuda", "known", *args)
+
+    assert expected(("coarse", "sr"), 1) == pytest.approx(3 + 4 * 2 + 3)
+    # Several steps of stage 1 are not repeated over places; stage 2's are over its draws.
+    assert expected(("coarse",), 3, {"coarse": 5}) == pytest.approx(3 + 3 * 5 * 2)
+    assert expected(("coarse",), 1, {"coarse": 1}) == pytest.approx(3 + 4 * 2)
+    assert expected(("fine",), 1, {"fine": 4}) == pytest.approx(3 + 4 * 3 * 2)
+    run_times.remember(record | {"stages": [record["stages"][0]], "bundle": {"name": "other"}})
+    assert run_times.expected("cuda", "other", ("coarse", "fine"), 1) is None
     assert run_times.expected("cpu", "known", ("coarse",), 1) is None
 
 

@@ -156,7 +156,6 @@ def paper() -> AxonConfig:
             features=1,
             lifting="reshape",
             trunk=(),
-            from_mean=False,
         ),
         coarse=unet,
         bridge=BrownianBridge(variance=1.0),

@@ -35,7 +35,8 @@ class EncoderConfig:
             it is what lets the end point of the bridge carry the information. It also sees the
             back-projected X-rays, the mean volume, and where the two disagree.
         patch: space-to-depth factor in front of the trunk.
-        from_mean: add the population mean, so that an untrained network returns it.
+        from_mean: add the population mean, so that an untrained network returns it. It learns more
+            slowly so, and fits new patients less well (Testing/benchmarks/README.md).
     """
 
     size: int = 64
@@ -45,7 +46,7 @@ class EncoderConfig:
     lifting: str = "project"
     trunk: tuple[int, ...] = (32, 64, 128)
     patch: int = 2
-    from_mean: bool = True
+    from_mean: bool = False
 
 
 class FusionBlock(nn.Module):
