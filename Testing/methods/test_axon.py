@@ -162,3 +162,27 @@ def test_sr_detail_lies_between_trilinear_enlargement_and_the_network(tiny):
         none, half = (model.with_sampling(sr_detail=d).run_sr(low) for d in (0.0, 0.5))
     assert torch.allclose(none, plain.to(none), atol=0.01) and not torch.allclose(full, plain)
     assert torch.allclose(half, (none + full) / 2, atol=0.01)
+
+
+def test_sr_scale_leaves_local_means_to_the_stages_before(tiny):
+    """A network that only lifts the grey level changes nothing; its fine detail stays."""
+    model = tiny()
+    low = torch.rand(1, 1, 8, 8, 8) - 0.5
+    with torch.inference_mode():
+        full = model.run_sr(low)
+        kept = model.with_sampling(sr_scale=4).run_sr(low)
+        for parameter in model.sr.parameters():
+            parameter.zero_()
+        none = model.with_sampling(sr_scale=0).run_sr(low)
+        list(model.sr.parameters())[-1].fill_(0.2)
+        lifted = model.run_sr(low)
+        flat = model.with_sampling(sr_scale=4).run_sr(low)
+    assert torch.allclose(lifted, none + 0.2, atol=2e-3)  # bfloat16
+    assert torch.allclose(flat, none, atol=2e-3)
+    assert not torch.allclose(kept, full) and not torch.allclose(kept, none)
+
+
+@pytest.mark.parametrize("scale", [-1, 3])
+def test_an_sr_scale_that_does_not_divide_the_output_is_refused(tiny, scale):
+    with pytest.raises(ValueError, match="sr_scale"):
+        tiny(sampling=Sampling(sr_scale=scale))

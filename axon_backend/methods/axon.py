@@ -118,13 +118,17 @@ class Axon(FineDiff):
     def run_sr(self, volume: torch.Tensor, slab: int | None = None) -> torch.Tensor:
         """Stage 3, SR-Net: the volume on a grid gamma times as fine, clipped to [-1, 1]; ``slab``
         slices at a time where memory is short."""
-        detail = self.config.sampling.sr_detail
+        detail, scale = self.config.sampling.sr_detail, self.config.sampling.sr_scale
         with autocast(self.device, self.always_bfloat16):
             fine = self.sr(volume, slab)
-        if detail != 1.0:
+        if detail != 1.0 or scale:
             size = fine.shape[2:]
-            plain = F.interpolate(volume, size=size, mode="trilinear", align_corners=False)
-            fine = torch.lerp(plain.to(fine), fine, detail)
+            plain = F.interpolate(volume, size=size, mode="trilinear", align_corners=False).to(fine)
+            change = fine - plain
+            if scale:
+                coarse = F.avg_pool3d(change, scale)
+                change -= F.interpolate(coarse, size=size, mode="trilinear", align_corners=False)
+            fine = plain + detail * change
         return fine.clamp(-1, 1)
 
     @torch.inference_mode()

@@ -35,6 +35,9 @@ class Sampling:
         fine_clamp: largest absolute value of stage 2's estimates; 1 is the paper's "+ clamping".
         fine_detail: how much of what stage 2 changed is kept: ``X + detail (Y - X)``.
         sr_detail: how much of what SR-Net adds to a trilinear enlargement is kept.
+        sr_scale: side of a cell in output voxels, a divisor of the output's side: of what SR-Net
+            adds, local means over such cells are left out, since grey levels and positions of
+            organs are for the stages before to say. 0 keeps all.
     """
 
     coarse_steps: int = 10
@@ -49,6 +52,7 @@ class Sampling:
     fine_detail: float = 1.0
     fine_clamp: float = 1.2
     sr_detail: float = 1.0
+    sr_scale: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,9 @@ class AxonConfig:
             )
         if self.sampling.coarse_places not in (1, 4):
             raise ValueError(f"coarse_places must be 1 or 4, got {self.sampling.coarse_places}")
+        scale, side = self.sampling.sr_scale, self.encoder.size * self.sr.gamma
+        if scale < 0 or (scale and side % scale):
+            raise ValueError(f"sr_scale must be 0 or a divisor of {side}, got {scale}")
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -133,7 +140,7 @@ def preview() -> AxonConfig:
             fine_start=0.08,
             fine_draws=3,
             fine_detail=0.85,
-            sr_detail=0.6,
+            sr_scale=4,
         ),
     )
 
