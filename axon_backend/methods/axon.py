@@ -116,19 +116,17 @@ class Axon(FineDiff):
         return sample.clamp(-1, 1)
 
     def run_sr(self, volume: torch.Tensor, slab: int | None = None) -> torch.Tensor:
-        """Stage 3, SR-Net: the volume on a grid gamma times as fine, clipped to [-1, 1]; ``slab``
-        slices at a time where memory is short."""
-        detail, scale = self.config.sampling.sr_detail, self.config.sampling.sr_scale
+        """Stage 3, SR-Net: (B, 1, h, h, h) -> (B, 1, g h, g h, g h) in normalised HU, clipped to
+        [-1, 1]; without the local means that ``Sampling.sr_scale`` leaves out. ``slab``: slices at
+        a time, where memory is short."""
+        scale = self.config.sampling.sr_scale
         with autocast(self.device, self.always_bfloat16):
             fine = self.sr(volume, slab)
-        if detail != 1.0 or scale:
-            size = fine.shape[2:]
-            plain = F.interpolate(volume, size=size, mode="trilinear", align_corners=False).to(fine)
-            change = fine - plain
-            if scale:
-                coarse = F.avg_pool3d(change, scale)
-                change -= F.interpolate(coarse, size=size, mode="trilinear", align_corners=False)
-            fine = plain + detail * change
+        if scale:
+            enlarge = partial(
+                F.interpolate, size=fine.shape[2:], mode="trilinear", align_corners=False
+            )
+            fine = fine - enlarge(F.avg_pool3d(fine - enlarge(volume).to(fine), scale))
         return fine.clamp(-1, 1)
 
     @torch.inference_mode()

@@ -34,10 +34,9 @@ class Sampling:
             nothing to it.)
         fine_clamp: largest absolute value of stage 2's estimates; 1 is the paper's "+ clamping".
         fine_detail: how much of what stage 2 changed is kept: ``X + detail (Y - X)``.
-        sr_detail: how much of what SR-Net adds to a trilinear enlargement is kept.
         sr_scale: side of a cell in output voxels, a divisor of the output's side: of what SR-Net
-            adds, local means over such cells are left out, since grey levels and positions of
-            organs are for the stages before to say. 0 keeps all.
+            adds to a trilinear enlargement, local means over such cells are left out, since grey
+            levels and positions of organs are for the stages before to say. 0 keeps all.
     """
 
     coarse_steps: int = 10
@@ -51,7 +50,6 @@ class Sampling:
     fine_scale: float = 1.0
     fine_detail: float = 1.0
     fine_clamp: float = 1.2
-    sr_detail: float = 1.0
     sr_scale: int = 0
 
 
