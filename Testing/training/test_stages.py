@@ -5,6 +5,7 @@ import torch
 from training_tiny import tiny
 
 from axon_backend.evaluation.metrics import psnr
+from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.axon import Axon
 from axon_backend.training.batch import CHANCES, DOUBT, KIND, Batch, Draws, stack
 from axon_backend.training.cases import Case
@@ -18,6 +19,7 @@ from axon_backend.training.stage import (
     edge_loss,
     mean_figures,
     regression_loss,
+    voxel_weights,
 )
 
 KINDS = {
@@ -135,6 +137,31 @@ def test_a_perfect_bridge_has_no_loss():
     stage.model.encoder.forward = lambda *inputs: batch.volume
     stage.model.coarse.forward = lambda x, t: torch.zeros_like(batch.volume)
     assert float(stage(batch)) == pytest.approx(0, abs=1e-7)
+
+
+def test_bone_and_what_lies_around_it_weigh_more():
+    window = HuWindow(-1000, 900)
+    ct = torch.full((1, 1, 9, 9, 9), 40.0)
+    ct[..., 4, 4, 4] = 200.0  # half way from soft tissue to bone
+    weights = voxel_weights(window.normalise(ct), window, 6.0)
+    assert weights.shape == ct.shape
+    expected = torch.ones_like(ct)
+    expected[..., 2:7, 2:7, 2:7] = 4.0
+    assert torch.allclose(weights, expected)
+    dense = voxel_weights(window.normalise(ct + 1000), window, 6.0)
+    assert torch.allclose(dense, torch.full_like(ct, 7.0))
+    assert torch.equal(voxel_weights(window.normalise(ct), window, 0.0), torch.ones_like(ct))
+
+
+@pytest.mark.parametrize("name", ["encoder", "coarse"])
+def test_an_error_in_bone_costs_more_when_bone_weighs_more(name):
+    losses = []
+    for bone in (0, 6):
+        stage = stage_of(name, f"bone={bone}", "doubt=0", *(["joint=false"] * (name == "coarse")))
+        batch = sample(0)
+        batch.volume[...] = 0.5  # 425 HU
+        losses.append(float(stage(batch).detach()))
+    assert losses[1] == pytest.approx(7 * losses[0], rel=1e-4)
 
 
 def test_the_encoder_sees_each_samples_views_in_their_order():

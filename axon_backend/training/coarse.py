@@ -18,6 +18,7 @@ from axon_backend.training.stage import (
     figures,
     regression_loss,
     views_of,
+    voxel_weights,
 )
 
 
@@ -38,10 +39,11 @@ class CoarseStage(Stage):
         model, settings, draws = self.model, self.loss, draws_of(batch)
         bridge = model.config.bridge
         extra = batch.volume.new_zeros(())
+        weights = voxel_weights(batch.volume, model.config.window, settings.bone)
         if settings.joint:
             end = encode(model.encoder, batch)
             if settings.end_point:
-                extra = extra + settings.end_point * regression_loss(end, batch.volume)
+                extra = extra + settings.end_point * regression_loss(end, batch.volume, weights)
         else:
             with torch.no_grad():
                 end = torch.cat([model.end_point(views) for views, _ in by_sample(batch)])
@@ -57,7 +59,8 @@ class CoarseStage(Stage):
         t = t.to(end.device)
         x = bridge.diffuse(batch.volume, end, t, draws.noise)
         output = model.coarse(torch.cat([x, condition], 1), t)
-        loss = (output - bridge.target(batch.volume, end, t, draws.noise)).square().mean()
+        error = output - bridge.target(batch.volume, end, t, draws.noise)
+        loss = (weights * error.square()).mean()
         if settings.edge:
             estimate = bridge.estimate(output, x, end, t)
             extra = extra + settings.edge * edge_loss(estimate, batch.volume)

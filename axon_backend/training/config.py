@@ -97,6 +97,8 @@ class LossSettings:
         prior_t_power: the prior's times are ``T u^prior_t_power``; 1 is uniform.
         doubt: largest strength of the errors put on an earlier stage's output (``blur_of_trust``).
         edge: weight of the edge loss of stage coarse (Table 4, "L2 + Ledge").
+        bone: what bone and its surroundings weigh in stages encoder and coarse on top of the 1 of
+            every voxel (Testing/benchmarks/README.md).
         clamp: limit stage 2's estimate to [-1, 1] in the loss (Table 4, "+ clamping").
         synthesised: share of SR inputs that are reconstructions (0: SR "w/o Syn").
         crop: side of the low-resolution crops that SR-Net is trained on; it is local.
@@ -110,6 +112,7 @@ class LossSettings:
     prior_t_power: float = 2.0
     doubt: float = 0.3
     edge: float = 0.0
+    bone: float = 0.0
     clamp: bool = False
     synthesised: float = 0.75
     crop: int = 32

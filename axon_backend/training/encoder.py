@@ -18,6 +18,7 @@ from axon_backend.training.stage import (
     figures,
     regression_loss,
     views_of,
+    voxel_weights,
 )
 
 
@@ -50,7 +51,8 @@ class EncoderStage(Stage):
     """Trains F alone, with L2 and a little L1."""
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        return regression_loss(encode(self.model.encoder, batch), batch.volume)
+        weights = voxel_weights(batch.volume, self.model.config.window, self.loss.bone)
+        return regression_loss(encode(self.model.encoder, batch), batch.volume, weights)
 
     def measure(self, case: Case) -> Measured:
         """F(x) alone with two views (``v2``) and with one (``v1``)."""

@@ -17,6 +17,11 @@ from axon_backend.training.batch import DOUBT, Batch, Draws
 from axon_backend.training.cases import Case
 from axon_backend.training.config import LossSettings, TrainConfig
 
+# HU from which a voxel counts as bone, and from which wholly.
+BONE_HU = (100.0, 300.0)
+# Voxels around bone that weigh as much as bone.
+BONE_REACH = 2
+
 
 @dataclass
 class Measured:
@@ -82,9 +87,24 @@ def by_sample(batch: Batch) -> list[tuple[RegisteredViews, torch.Generator]]:
     ]
 
 
-def regression_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def voxel_weights(target: torch.Tensor, window: HuWindow, bone: float) -> torch.Tensor:
+    """1 for every voxel of CTs (B, 1, D, D, D) in [-1, 1], and up to ``1 + bone`` in and around
+    bone (:data:`BONE_HU`, :data:`BONE_REACH`).
+
+    What lies around weighs as much, so that the mean of both stays what it is: were bone alone
+    weighed, everything that might be bone would get brighter.
+    """
+    low, high = (window.normalise(torch.tensor(hu)).to(target) for hu in BONE_HU)
+    here = ((target - low) / (high - low)).clamp(0, 1)
+    return 1 + bone * F.max_pool3d(here, 2 * BONE_REACH + 1, 1, BONE_REACH)
+
+
+def regression_loss(
+    output: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | float = 1.0
+) -> torch.Tensor:
     """L2 + 0.1 L1 on [-1, 1]."""
-    return (output - target).square().mean() + 0.1 * (output - target).abs().mean()
+    error = output - target
+    return (weights * error.square()).mean() + 0.1 * (weights * error.abs()).mean()
 
 
 def edge_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
