@@ -290,9 +290,8 @@ def test_a_case_survives_saving_and_loading_the_scene(host, logic, slicer, front
 
 
 def test_two_logics_take_turns(host, logic, frontal, tiny, monkeypatch):
-    from AXONReconstruction import AXONReconstructionLogic
-
     from axon_backend import reconstruct as backend_run
+    from AXONReconstruction import AXONReconstructionLogic
 
     # Noted where it happens, on the workers: the two pumps deliver in whatever order Qt fires them.
     events, real = [], backend_run.reconstruct
