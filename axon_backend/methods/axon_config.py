@@ -135,10 +135,9 @@ def preview() -> AxonConfig:
             coarse_steps=1,
             coarse_places=4,
             fine_steps=1,
-            fine_start=0.08,
+            fine_start=0.03,
             fine_draws=3,
-            fine_detail=0.85,
-            sr_scale=4,
+            sr_scale=2,
         ),
     )
 
