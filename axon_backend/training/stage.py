@@ -88,21 +88,32 @@ def by_sample(batch: Batch) -> list[tuple[RegisteredViews, torch.Generator]]:
 
 
 def voxel_weights(target: torch.Tensor, window: HuWindow, bone: float) -> torch.Tensor:
-    """1 for every voxel of CTs (B, 1, D, D, D) in [-1, 1], and up to ``1 + bone`` in and around
-    bone (:data:`BONE_HU`, :data:`BONE_REACH`).
+    """What each voxel of a CT counts in a loss.
 
-    What lies around weighs as much, so that the mean of both stays what it is: were bone alone
-    weighed, everything that might be bone would get brighter.
+    What lies around bone weighs as much as bone itself, so that the mean of both stays what it is:
+    were bone alone weighed, everything that might be bone would get brighter.
+
+    Args:
+        target: (B, 1, D, D, D) CTs in [-1, 1].
+        window: the HU of -1 and 1.
+        bone: weight of bone (:data:`BONE_HU`) and of all within :data:`BONE_REACH` voxels of it, on
+            top of the 1 of every voxel.
+
+    Returns:
+        (B, 1, D, D, D), from 1 to ``1 + bone``.
     """
-    low, high = (window.normalise(torch.tensor(hu)).to(target) for hu in BONE_HU)
-    here = ((target - low) / (high - low)).clamp(0, 1)
+    if not bone:
+        return torch.ones_like(target)
+    low, high = BONE_HU
+    here = ((window.to_hu(target) - low) / (high - low)).clamp(0, 1)
     return 1 + bone * F.max_pool3d(here, 2 * BONE_REACH + 1, 1, BONE_REACH)
 
 
 def regression_loss(
     output: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | float = 1.0
 ) -> torch.Tensor:
-    """L2 + 0.1 L1 on [-1, 1]."""
+    """L2 + 0.1 L1 of two tensors of one shape in [-1, 1], the mean over voxels that count
+    ``weights``."""
     error = output - target
     return (weights * error.square()).mean() + 0.1 * (weights * error.abs()).mean()
 
