@@ -11,7 +11,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 
-from AXONReconstructionLib.logic import AXONReconstructionLogic
+from AXONReconstructionLib.console.logic import AXONReconstructionLogic
 
 
 class AXONReconstruction(ScriptedLoadableModule):
@@ -43,20 +43,20 @@ class AXONReconstruction(ScriptedLoadableModule):
 
 def registerSampleData():
     """Offer the cases that ship with AXON in the module Sample Data."""
-    from AXONReconstructionLib import sample_data
+    from AXONReconstructionLib.setup import sample_data
 
     sample_data.register()
 
 
 def registerLayouts():
     """Make the Compare layouts known, so that a scene saved in one of them opens in it."""
-    from AXONReconstructionLib import layout
+    from AXONReconstructionLib.views import layout
 
     layout.registerLayouts()
 
 
 class AXONReconstructionWidget(ScriptedLoadableModuleWidget):
-    """The frame of the panel; everything in it belongs to `AXONReconstructionLib.panel`.
+    """The frame of the panel; everything in it belongs to `AXONReconstructionLib.panel.panel`.
 
     Attributes:
         logic: the module's logic.
@@ -70,7 +70,7 @@ class AXONReconstructionWidget(ScriptedLoadableModuleWidget):
 
     def setup(self):
         """Build the panel, when the module is first shown."""
-        from AXONReconstructionLib.panel import Panel
+        from AXONReconstructionLib.panel.panel import Panel
 
         ScriptedLoadableModuleWidget.setup(self)
         self.logic = AXONReconstructionLogic()
@@ -114,7 +114,7 @@ class AXONReconstructionTest(ScriptedLoadableModuleTest):
         self.test_wholeCase()
 
     def test_wholeCase(self):
-        from AXONReconstructionLib import backend, sample_data
+        from AXONReconstructionLib.setup import backend, sample_data
 
         missing = backend.available()
         if missing is not None:

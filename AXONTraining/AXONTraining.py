@@ -104,7 +104,7 @@ class AXONTrainingTest(ScriptedLoadableModuleTest):
         import time
         from pathlib import Path
 
-        from AXONReconstructionLib import backend
+        from AXONReconstructionLib.setup import backend
 
         logic = AXONTrainingLogic()
         missing = logic.missing()

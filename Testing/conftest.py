@@ -62,7 +62,7 @@ def phantom_ct_file(phantom_ct, tmp_path_factory) -> Path:
 def tiny_config():
     """An AXON model of a few thousand weights, 16^3 -> 32^3."""
     from axon_backend.diffusion.bridge import BrownianBridge
-    from axon_backend.methods.axon import AxonConfig, Sampling
+    from axon_backend.methods.axon.model import AxonConfig, Sampling
     from axon_backend.networks.encoder import EncoderConfig
     from axon_backend.networks.srnet import SRConfig
     from axon_backend.networks.unet import UNetConfig
@@ -90,7 +90,7 @@ def write_tiny_bundle(path: Path):
     from axon_backend.bundle import axon_metadata, write_bundle
     from axon_backend.imaging.ct import CTVolume
     from axon_backend.imaging.frame import find_thorax_frame, resample_to_frame
-    from axon_backend.methods.axon import Axon
+    from axon_backend.methods.axon.model import Axon
 
     config = tiny_config()
     torch.manual_seed(11)

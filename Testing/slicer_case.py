@@ -26,8 +26,8 @@ def check(holds: bool, what: str) -> None:
 
 def runCase(folder: Path) -> None:
     """Load, register, reconstruct twice, compare, save and read back."""
-    from AXONReconstructionLib import sample_data
-    from AXONReconstructionLib.logic import AXONReconstructionLogic
+    from AXONReconstructionLib.console.logic import AXONReconstructionLogic
+    from AXONReconstructionLib.setup import sample_data
 
     ct, frontal, lateral = sample_data.load("AXONTestPatient")
     logic = AXONReconstructionLogic()
@@ -75,7 +75,7 @@ def runCase(folder: Path) -> None:
 
 def main() -> int:
     """Run the case; returns the exit code."""
-    from AXONReconstructionLib import backend
+    from AXONReconstructionLib.setup import backend
 
     missing = backend.available()
     if missing is not None:

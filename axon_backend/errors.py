@@ -6,7 +6,7 @@ import errno
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from axon_backend.result import Reconstruction
+    from axon_backend.inference.result import Reconstruction
 
 
 class AxonInputError(ValueError):

@@ -32,7 +32,7 @@ def describe(data) -> DatasetDescription:
     """Count the cases and look for every file.
 
     Args:
-        data: an `axon_backend.cohort.dataset.Dataset`.
+        data: an `axon_backend.dataset.dataset.Dataset`.
     """
     told = DatasetDescription()
     splits = Counter(case.split for case in data.cases)

@@ -21,8 +21,8 @@ PACKAGES = {"lightning-fabric>=2.5": "lightning_fabric", "tensorboard": "tensorb
 
 
 def _backend():
-    """`AXONReconstructionLib.backend`: the other module's way to axon_backend."""
-    from AXONReconstructionLib import backend
+    """`AXONReconstructionLib.setup.backend`: the other module's way to axon_backend."""
+    from AXONReconstructionLib.setup import backend
 
     return backend
 
@@ -69,7 +69,7 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
         Raises:
             AxonInputError: it is missing or no data set.
         """
-        return describe(_backend().load("cohort.dataset").Dataset.read(Path(path)))
+        return describe(_backend().load("dataset.dataset").Dataset.read(Path(path)))
 
     def prepare(
         self, source: str | os.PathLike[str], output: str | os.PathLike[str]
@@ -203,7 +203,7 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
             return
         if not folder.is_alive():
             return
-        if state.get("host") != _backend().load("training.process").here():
+        if state.get("host") != _backend().load("training.run.process_id").here():
             raise inputError(
                 _("The training runs on {host}, not on this computer. Stop it there.").format(
                     host=state.get("host")
@@ -255,7 +255,7 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
     # Inside
 
     def _folder(self, run):
-        return _backend().load("training.run_folder").RunFolder(Path(run).absolute())
+        return _backend().load("training.run.run_folder").RunFolder(Path(run).absolute())
 
     def _launched(self, folder) -> subprocess.Popen | None:
         """The process that was started here in a folder, while it lives and has said nothing."""

@@ -7,7 +7,7 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from AXONReconstructionLib.messages import MessageArea
+from AXONReconstructionLib.panel.messages import MessageArea
 from AXONTrainingLib.data_box import DataBox
 from AXONTrainingLib.model_box import ModelBox
 from AXONTrainingLib.run_box import RunBox

@@ -46,7 +46,7 @@ class Samples:
         volume, truth = parameterNode.sampleVolume, parameterNode.sampleTruth
         if volume is None:
             return
-        from AXONReconstructionLib import slices
+        from AXONReconstructionLib.views import slices
 
         slices.showLayers(volume, truth, fade)
         if not self._looked:

@@ -92,7 +92,7 @@ class SettingsBox:
 
     def install(self) -> None:
         """Install the packages for training, once the user agrees."""
-        from AXONReconstructionLib import backend, install, needs
+        from AXONReconstructionLib.setup import backend, install, requirements
 
         self._panel.hideMessage()
         if backend.available() is not None:
@@ -100,9 +100,9 @@ class SettingsBox:
             slicer.util.selectModule("AXONReconstruction")
             return
         packages = tuple(
-            name for name in PACKAGES if needs.installedVersion(name.split(">")[0]) is None
+            name for name in PACKAGES if requirements.installedVersion(name.split(">")[0]) is None
         )
-        todo = needs.Plan(extension=False, torch=False, packages=packages, replaced=())
+        todo = requirements.Plan(extension=False, torch=False, packages=packages, replaced=())
         if not install.confirmed(todo, cudaCard=False):
             return
         try:

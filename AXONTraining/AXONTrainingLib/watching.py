@@ -126,7 +126,7 @@ class RunWatch:
             return ""
         return "\n".join(text.strip().splitlines()[-LOG_LINES:])
 
-    # One method an event; see `axon_backend.training.events`.
+    # One method an event; see `axon_backend.training.run.events`.
 
     def _start(self, event: dict) -> None:
         step = int(event.get("step") or 0)

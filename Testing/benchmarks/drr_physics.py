@@ -26,7 +26,7 @@ from axon_backend.imaging.view import View
 from axon_backend.physics.exposure import XraySettings, expose
 from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.physics.grid import NO_GRID
-from axon_backend.physics.look import clinical_look
+from axon_backend.physics.postprocess import clinical_look
 from axon_backend.physics.randomise import lines_of_paths
 from axon_backend.physics.reduced import AttenuationGrid
 from axon_backend.physics.simulate import XraySimulator

@@ -27,7 +27,7 @@ from axon_backend.physics.reduced import AttenuationGrid
 from axon_backend.registration import orientation
 from axon_backend.registration.quality import local_contrast
 from axon_backend.registration.search import GRID, shrink_to
-from axon_backend.training.appearance import AppearanceAugmentation, alter
+from axon_backend.training.data.augmentation import AppearanceAugmentation, alter
 
 FILMS = 24  # of each patient, for the sides
 LOOK = AppearanceAugmentation(clean=0.1, misregistration=0.0)

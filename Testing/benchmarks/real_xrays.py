@@ -17,8 +17,8 @@ from axon_backend.bundle import load_bundle
 from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.radiograph import read_radiograph
 from axon_backend.imaging.write import write_png
-from axon_backend.model import atlas_ct
-from axon_backend.registration.picture import SIZE, registration_picture
+from axon_backend.inference.model_cache import atlas_ct
+from axon_backend.registration.overlay import SIZE, registration_picture
 from axon_backend.registration.place import place_view
 
 COLUMNS = 7

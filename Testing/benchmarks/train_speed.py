@@ -29,17 +29,17 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from axon_backend.bundle import load_bundle
-from axon_backend.methods.axon import Axon
-from axon_backend.model import choose_device
+from axon_backend.inference.model_cache import choose_device
+from axon_backend.methods.axon.model import Axon
 from axon_backend.training.assembly import stage_of
-from axon_backend.training.batch import CHANCES, Batch, Draws
 from axon_backend.training.config import TrainConfig
+from axon_backend.training.data.batch import CHANCES, Batch, Draws
+from axon_backend.training.launch import train
 from axon_backend.training.optimiser import Optimiser
 from axon_backend.training.plan import resolve
-from axon_backend.training.processes import resolve_precision
 from axon_backend.training.recompute import recompute_blocks
-from axon_backend.training.run import train
-from axon_backend.training.run_folder import RunFolder
+from axon_backend.training.run.fabric import resolve_precision
+from axon_backend.training.run.run_folder import RunFolder
 
 
 def ready_batch(config: TrainConfig, device: torch.device) -> Batch:

@@ -21,11 +21,11 @@ from axon_backend.imaging.frame import ThoraxFrame, find_thorax_frame
 from axon_backend.imaging.view import View
 from axon_backend.physics.drr import project_rays
 from axon_backend.physics.exposure import XraySettings, expose
-from axon_backend.physics.look import Look, clinical_look
 from axon_backend.physics.pose import Pose
+from axon_backend.physics.postprocess import Look, clinical_look
 from axon_backend.physics.spectrum import Tube
 from axon_backend.physics.tissues import tissue_densities
-from axon_backend.training.appearance import AppearanceAugmentation, alter
+from axon_backend.training.data.augmentation import AppearanceAugmentation, alter
 
 # A detector of 43 cm behind the patient, on the plane through the chest's middle.
 FIELD_MM = 400.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from axon_backend.bundle.checksums import file_sha256
-from axon_backend.cli import main
+from axon_backend.cli.main import main
 
 
 @pytest.fixture

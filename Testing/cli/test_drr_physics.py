@@ -10,7 +10,7 @@ from pydicom.uid import (
     DigitalXRayImageStorageForProcessing,
 )
 
-from axon_backend.cli import main
+from axon_backend.cli.main import main
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import find_thorax_frame
 from axon_backend.imaging.radiograph import read_radiograph

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from axon_backend.cli import main
+from axon_backend.cli.main import main
 from axon_backend.evaluation.metrics import all_metrics
 from axon_backend.imaging.frame import HuWindow, find_thorax_frame, resample_to_frame
 

@@ -8,7 +8,7 @@ from imaging_synthetic import MARKER, as_integers, chest_picture
 from PIL import Image
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.picture import NO_PIXEL_SIZE
+from axon_backend.imaging.image_file import NO_PIXEL_SIZE
 from axon_backend.imaging.radiograph import View, read_radiograph
 
 PICTURE = chest_picture()

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from axon_backend.errors import AxonInputError
-from axon_backend.physics.look import Look, clinical_look, s_curve, windowed
+from axon_backend.physics.postprocess import Look, clinical_look, s_curve, windowed
 
 LINEAR = Look(low=0.0, high=1.0, detail=1.0, latitude=1.0, local=0.0, steepness=1.0)
 

@@ -8,7 +8,7 @@ from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import View
 from axon_backend.physics.drr import render_view
 from axon_backend.registration.bspline import MOST, find_warp
-from axon_backend.registration.picture import SIZE, registration_picture
+from axon_backend.registration.overlay import SIZE, registration_picture
 from axon_backend.registration.place import PlacedView, place_view
 from axon_backend.registration.resample import resample_picture
 

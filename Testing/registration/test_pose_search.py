@@ -94,7 +94,7 @@ def test_the_tube_stays_where_chests_are_taken_from():
 
 @pytest.mark.slow
 def test_the_demonstration_case_is_found_within_a_millimetre():
-    from axon_backend.demo import DATA
+    from axon_backend.cli.demo import DATA
 
     ct = read_ct(DATA / "ct_lidc0306.nii.gz")
     frame = find_thorax_frame(ct)

@@ -6,7 +6,7 @@ The demonstration X-ray and CT are of patients that the means were not made of.
 import numpy as np
 import pytest
 
-from axon_backend.demo import DATA
+from axon_backend.cli.demo import DATA
 from axon_backend.errors import Cancelled
 from axon_backend.imaging.radiograph import read_radiograph
 from axon_backend.imaging.view import View

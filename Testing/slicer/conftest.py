@@ -99,7 +99,7 @@ def compared(axon):
     """The Compare section, open, and a result in the parameter node: two stages, the truth,
     difference and deviation. Has `panel`, `ui`, `node`, and the truth's `frame` and `hu`."""
     from axon_backend.imaging.frame import ThoraxFrame
-    from AXONReconstructionLib import nodes
+    from AXONReconstructionLib.scene import nodes
 
     frame = ThoraxFrame(tuple(COMPARED_FRAME["center_mm"]), tuple(COMPARED_FRAME["size_mm"]))
     truth = compared_hu()

@@ -135,7 +135,7 @@ def test_the_check_uses_the_place_that_the_record_tells(host, slicer, ui, node, 
     from axon_backend.physics.attenuation import hu_to_mu
     from axon_backend.physics.drr import render
     from axon_backend.physics.geometry import AcquisitionGeometry
-    from AXONReconstructionLib import nodes
+    from AXONReconstructionLib.scene import nodes
 
     torch = pytest.importorskip("torch")
     frame, n = compared.frame, compared.hu.shape[0]

@@ -73,7 +73,7 @@ def test_each_volume_stands_in_its_own_view_with_one_look(host, slicer, ui, node
 
 
 def test_the_looks_are_presets_of_slicer(slicer, axon):
-    from AXONReconstructionLib.rendering import LOOKS
+    from AXONReconstructionLib.views.rendering import LOOKS
 
     logic = slicer.modules.volumerendering.logic()
     assert all(logic.GetPresetByName(look.preset) is not None for look in LOOKS.values())
@@ -190,7 +190,7 @@ def test_slices_side_by_side(host, slicer, ui, node):
 
 
 def test_every_slice_view_says_which_side_is_which(host, ui):
-    from AXONReconstructionLib import side_labels
+    from AXONReconstructionLib.views import side_labels
 
     host.click(ui.showButton)
     choose(host, ui.viewsCombo, "slices")

@@ -59,7 +59,7 @@ def test_the_view_shows_r_on_the_left_and_the_picture_the_right_way_up(
     """The phantom's lungs are unlike, so that no mirrored picture is as near."""
     from PIL import Image
 
-    from AXONReconstructionLib import side_labels
+    from AXONReconstructionLib.views import side_labels
 
     assert side_labels.shared().texts("Green") == {
         "left": "R",
@@ -82,7 +82,7 @@ def test_the_view_shows_r_on_the_left_and_the_picture_the_right_way_up(
 def test_a_lateral_xray_without_a_stated_view_is_a_left_lateral(
     host, slicer, panel, ui, phantom_xray_file
 ):
-    from AXONReconstructionLib import side_labels
+    from AXONReconstructionLib.views import side_labels
 
     lateral = open_file(host, panel, phantom_xray_file, "lateral")
     assert lateral.GetAttribute("AXON.View") == "ll" and panel.parameterNode.frontal is None

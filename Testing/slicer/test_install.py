@@ -16,7 +16,7 @@ EVERYTHING = {"torch": "2.10.0", "numpy": "2.4.6", "scipy": "1.17.1", "SimpleITK
 
 @pytest.fixture
 def install(axon):
-    from AXONReconstructionLib import install
+    from AXONReconstructionLib.setup import install
 
     install.setInterrupted(False)
     yield install
@@ -26,12 +26,12 @@ def install(axon):
 @pytest.fixture
 def installed(install, monkeypatch):
     """The packages by name that seem to be installed, as a dictionary to change."""
-    from AXONReconstructionLib import needs
+    from AXONReconstructionLib.setup import requirements
 
     versions = dict(EVERYTHING)
-    for part in needs.packageParts():
+    for part in requirements.packageParts():
         versions[part.name] = {"monai": "1.6.1"}.get(part.name, "99.0")
-    for module in (needs, install):
+    for module in (requirements, install):
         monkeypatch.setattr(module, "installedVersion", versions.get)
     return versions
 
@@ -75,7 +75,7 @@ def test_all_is_planned_when_nothing_is_there(install, installed):
     installed.clear()
     todo = install.plan()
     assert todo.torch and todo.extension and not todo.empty and todo.replaced == ()
-    names = Path(install.__file__).parents[1] / "Resources" / "requirements.txt"
+    names = Path(install.__file__).parents[2] / "Resources" / "requirements.txt"
     lines = [line for line in names.read_text("utf-8").splitlines() if line[:1] not in ("", "#")]
     assert sorted(p.replace(" ", "") for p in todo.packages) == sorted(
         _sorted_bounds(line) for line in lines
@@ -255,8 +255,8 @@ def test_what_is_still_missing_afterwards_is_named(install, installed, slicer, m
 
 def test_versions_are_read_without_importing(install):
     before = set(sys.modules)
-    from AXONReconstructionLib import needs
+    from AXONReconstructionLib.setup import requirements
 
-    assert needs.installedVersion("nibabel") == importlib.metadata.version("nibabel")
-    assert needs.installedVersion("no-such-package") is None
+    assert requirements.installedVersion("nibabel") == importlib.metadata.version("nibabel")
+    assert requirements.installedVersion("no-such-package") is None
     assert not {"torch", "monai"} & (set(sys.modules) - before)

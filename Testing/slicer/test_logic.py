@@ -82,7 +82,7 @@ def test_importing_the_module_is_quick_and_imports_nothing_heavy():
 
 def test_a_loaded_xray_is_what_the_backend_reads(logic, frontal, phantom_xray_file):
     from axon_backend.imaging.radiograph import read_radiograph
-    from AXONReconstructionLib import nodes
+    from AXONReconstructionLib.scene import nodes
 
     read, found = read_radiograph(phantom_xray_file, view="pa"), nodes.radiographOf(frontal)
     assert np.array_equal(found.pixels, read.pixels)
@@ -96,7 +96,7 @@ def test_a_loaded_xray_is_what_the_backend_reads(logic, frontal, phantom_xray_fi
 
 def test_a_loaded_ct_is_what_the_backend_reads(logic, ct, phantom_ct_file):
     from axon_backend.imaging.ct import read_ct
-    from AXONReconstructionLib import nodes
+    from AXONReconstructionLib.scene import nodes
 
     read, found = read_ct(phantom_ct_file), nodes.ctOf(ct)
     assert np.array_equal(found.hu, read.hu)
@@ -137,7 +137,7 @@ def test_a_wrong_correction_says_what_is_wrong(logic, frontal):
 
 def test_a_missing_file_is_told_in_one_sentence(logic):
     from axon_backend.errors import AxonInputError
-    from AXONReconstructionLib import backend
+    from AXONReconstructionLib.setup import backend
 
     with pytest.raises(AxonInputError, match="does not exist") as caught:
         logic.loadRadiograph("/no/such/chest.dcm")
@@ -157,7 +157,7 @@ def test_the_frame_of_a_ct_and_of_the_atlas(logic, ct, phantom_ct, tiny_bundle):
 def test_a_drr_is_the_backends_and_lies_in_the_frame(logic, ct, phantom_ct, slicer):
     from axon_backend.imaging.frame import find_thorax_frame
     from axon_backend.physics.live import LiveDrr
-    from AXONReconstructionLib import nodes
+    from AXONReconstructionLib.scene import nodes
 
     frame = find_thorax_frame(phantom_ct)
     node = logic.renderDRR(ct, "LL", size=64)
@@ -171,7 +171,7 @@ def test_a_drr_is_the_backends_and_lies_in_the_frame(logic, ct, phantom_ct, slic
 def test_a_dense_block_is_where_the_anatomy_is_in_the_ct_and_in_both_drrs(
     logic, ct, slicer, marker_mm
 ):
-    from AXONReconstructionLib.volumes import ijkToWorld
+    from AXONReconstructionLib.scene.volumes import ijkToWorld
 
     centre = np.array(logic.frameOf(ct).center_mm) * (-1, -1, 1)
     block = values(slicer, ct) == 1200
@@ -257,7 +257,7 @@ def test_another_transform_of_the_user_is_left_alone(logic, ct, frontal, slicer)
 
 
 def test_landmarks_place_the_xray(logic, ct, frontal, slicer):
-    from AXONReconstructionLib.volumes import ijkToWorld
+    from AXONReconstructionLib.scene.volumes import ijkToWorld
 
     drr = logic.renderDRR(ct, "pa", size=256)
     points = [(40, 60), (200, 50), (128, 220), (90, 140)]

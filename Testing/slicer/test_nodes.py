@@ -15,7 +15,7 @@ VIEWS = ("pa", "ap", "ll", "rl")
 @pytest.fixture
 def nodes(slicer, monkeypatch):
     monkeypatch.syspath_prepend(str(MODULE))
-    from AXONReconstructionLib import nodes
+    from AXONReconstructionLib.scene import nodes
 
     return nodes
 
@@ -42,7 +42,7 @@ def radiograph(view="pa", pixel_mm=(3.0, 2.5), pixels=None):
 
 
 def world(nodes, node, i, j, k):
-    from AXONReconstructionLib.volumes import ijkToWorld
+    from AXONReconstructionLib.scene.volumes import ijkToWorld
 
     return (ijkToWorld(node) @ [i, j, k, 1])[:3]
 
@@ -80,7 +80,7 @@ def test_a_lateral_xray_stands_in_the_sagittal_plane_with_the_front_on_the_viewe
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_the_axes_are_right_handed_so_that_every_format_can_keep_them(nodes, view):
-    from AXONReconstructionLib.volumes import ijkToWorld
+    from AXONReconstructionLib.scene.volumes import ijkToWorld
 
     node = nodes.radiographNode(radiograph(view), "chest")
     assert np.linalg.det(ijkToWorld(node)[:3, :3]) > 0
@@ -146,7 +146,7 @@ def test_a_ct_is_taken_where_its_transform_puts_it(nodes, phantom_ct, slicer):
 
 
 def test_a_cts_voxel_order_in_the_scene_does_not_matter(nodes, phantom_ct, slicer):
-    from AXONReconstructionLib.volumes import LPS_TO_RAS
+    from AXONReconstructionLib.scene.volumes import LPS_TO_RAS
 
     # The same anatomy stored from left to right and from top to bottom.
     sx, sy, sz = phantom_ct.spacing_mm

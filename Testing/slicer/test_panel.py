@@ -112,16 +112,19 @@ def test_cleanup_while_something_runs_ends_the_thread(axon, panel):
 
 def test_reload_takes_the_lib_anew(host, slicer, axon):
     _module, widget = axon
-    before = sys.modules["AXONReconstructionLib.logic"]
+    before = sys.modules["AXONReconstructionLib.console.logic"]
     heard = running(widget.panel)
     widget.onReload()
     host.process_events()
     after = slicer.modules.AXONReconstructionWidget
     assert heard == [None]
     assert after is not widget and after.panel is not None and widget.panel is None
-    assert sys.modules["AXONReconstructionLib.logic"] is not before
-    assert type(after.logic).__module__ == "AXONReconstructionLib.logic"
-    assert type(after.logic) is sys.modules["AXONReconstructionLib.logic"].AXONReconstructionLogic
+    assert sys.modules["AXONReconstructionLib.console.logic"] is not before
+    assert type(after.logic).__module__ == "AXONReconstructionLib.console.logic"
+    assert (
+        type(after.logic)
+        is sys.modules["AXONReconstructionLib.console.logic"].AXONReconstructionLogic
+    )
 
 
 def test_busy_reaches_every_section(panel):
@@ -160,7 +163,7 @@ def test_settings_that_this_version_cannot_use_become_the_defaults(host, axon, p
 
 
 def test_a_number_that_is_none_becomes_the_default(slicer, axon):
-    from AXONReconstructionLib.parameters import settingsOf
+    from AXONReconstructionLib.scene.parameters import settingsOf
 
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
     node.SetParameter("coarseSteps", "many")

@@ -11,7 +11,7 @@ MODULE = Path(__file__).resolve().parents[2] / "AXONReconstruction"
 @pytest.fixture
 def motion(monkeypatch):
     monkeypatch.syspath_prepend(str(MODULE))
-    from AXONReconstructionLib import plane_motion
+    from AXONReconstructionLib.scene import plane_motion
 
     return plane_motion
 

@@ -213,7 +213,7 @@ def test_an_error_is_one_sentence(host, slicer, case, section, ui, panel):
 
 
 def test_an_accepted_place_is_used_as_it_is(host, case, section, ui, panel):
-    from AXONReconstructionLib import nodes
+    from AXONReconstructionLib.scene import nodes
 
     frame = panel.logic.frameOf(case.groundTruth)
     transform = nodes.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")

@@ -43,7 +43,7 @@ def values(slicer, node):
 @pytest.mark.slow
 def test_the_shipped_model_gives_the_command_lines_voxels(logic, slicer):
     from axon_backend.bundle.read import SHIPPED
-    from axon_backend.reconstruct import reconstruct
+    from axon_backend.inference.reconstruct import reconstruct
 
     file = SHIPPED.parents[1] / "demo_data" / "xray_pa.jpg"
     settings = {"stages": ("coarse",), "steps": {"coarse": 1}, "register": False, "device": "cpu"}
@@ -57,7 +57,7 @@ def test_the_shipped_model_gives_the_command_lines_voxels(logic, slicer):
 def test_every_stage_sample_and_measure_is_the_backends(
     logic, slicer, frontal, ct, tiny, phantom_xray_file, phantom_ct_file
 ):
-    from axon_backend.reconstruct import reconstruct
+    from axon_backend.inference.reconstruct import reconstruct
 
     found = logic.reconstruct(frontal, None, ct, samples=2, seed=5, **tiny)
     direct = reconstruct(
@@ -80,7 +80,7 @@ def test_every_stage_sample_and_measure_is_the_backends(
 
 def test_the_result_lies_on_the_ct(logic, slicer, ct, tiny, marker_mm):
     """Truth and volumes share the frame: the marker of the CT is there in millimetres too."""
-    from AXONReconstructionLib.volumes import ijkToWorld
+    from AXONReconstructionLib.scene.volumes import ijkToWorld
 
     found = logic.reconstruct(None, None, ct, **tiny)
     k, j, i = np.unravel_index(values(slicer, found.truth).argmax(), (32, 32, 32))
@@ -91,7 +91,7 @@ def test_the_result_lies_on_the_ct(logic, slicer, ct, tiny, marker_mm):
 
 def test_a_posed_result_is_turned_back_onto_the_ct(logic, slicer, ct, tiny, marker_mm):
     from axon_backend.physics.pose import Pose
-    from AXONReconstructionLib.volumes import ijkToWorld
+    from AXONReconstructionLib.scene.volumes import ijkToWorld
 
     found = logic.reconstruct(None, None, ct, pose=Pose((4, -6, 9), (12, -8, 15)), **tiny)
     k, j, i = np.unravel_index(values(slicer, found.truth).argmax(), (32, 32, 32))
@@ -268,7 +268,8 @@ def test_the_window_lives_while_a_blocking_call_waits(logic, slicer, frontal, ti
 
 
 def test_a_case_survives_saving_and_loading_the_scene(host, logic, slicer, frontal, tiny, tmp_path):
-    from AXONReconstructionLib import nodes, registering
+    from AXONReconstructionLib.console import registering
+    from AXONReconstructionLib.scene import nodes
 
     parameters = logic.getParameterNode()
     parameters.frontal = frontal
@@ -290,7 +291,7 @@ def test_a_case_survives_saving_and_loading_the_scene(host, logic, slicer, front
 
 
 def test_two_logics_take_turns(host, logic, frontal, tiny, monkeypatch):
-    from axon_backend import reconstruct as backend_run
+    from axon_backend.inference import reconstruct as backend_run
     from AXONReconstruction import AXONReconstructionLogic
 
     # Noted where it happens, on the workers: the two pumps deliver in whatever order Qt fires them.
@@ -318,7 +319,7 @@ def test_two_logics_take_turns(host, logic, frontal, tiny, monkeypatch):
 def test_time_left_is_what_the_steps_done_say(monkeypatch):
     monkeypatch.syspath_prepend(str(MODULE))
     pytest.importorskip("slicer")
-    from AXONReconstructionLib.reconstructing import Stopwatch
+    from AXONReconstructionLib.console.reconstructing import Stopwatch
 
     now = [100.0]
     watch = Stopwatch(lambda: now[0])

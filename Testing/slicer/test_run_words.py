@@ -19,7 +19,7 @@ class Bar(SimpleNamespace):
 
 @pytest.fixture
 def rows(lib):
-    from AXONReconstructionLib.progress_rows import STAGES, ProgressRows
+    from AXONReconstructionLib.panel.progress_rows import STAGES, ProgressRows
 
     names = {f"{s}Bar": Bar() for s in STAGES} | {f"{s}State": SimpleNamespace() for s in STAGES}
     ui = SimpleNamespace(prepareState=SimpleNamespace(), **names)
@@ -43,7 +43,7 @@ def test_rows_tell_samples_steps_and_time(rows):
 
 
 def test_times_of_the_last_run_foretell_the_next(lib):
-    from AXONReconstructionLib import run_times
+    from AXONReconstructionLib.setup import run_times
 
     record = {
         "device": "cuda:0",
@@ -72,7 +72,7 @@ def test_times_of_the_last_run_foretell_the_next(lib):
 
 
 def test_warnings_are_sentences_without_repetition(lib):
-    from AXONReconstructionLib import result_words
+    from AXONReconstructionLib.panel.panel import result_text
 
     record = {
         "warnings": ["the GPU ran out of memory", "the GPU ran out of memory"],
@@ -80,7 +80,7 @@ def test_warnings_are_sentences_without_repetition(lib):
         "inputs": [{"role": "frontal", "pixel_mm": None}, {"role": "ct"}],
         "reprojection": {"frontal": 0.31, "lateral": 0.92},
     }
-    first, poor, pixel, low = result_words.warnings(record)
+    first, poor, pixel, low = result_text.warnings(record)
     assert first == "The GPU ran out of memory."
     assert "lateral X-ray does not fit well onto the CT" in poor
     assert "frontal X-ray's pixel size is not known" in pixel
@@ -88,7 +88,7 @@ def test_warnings_are_sentences_without_repetition(lib):
 
 
 def test_a_view_computed_from_the_ct_lacks_no_pixel_size(lib):
-    from AXONReconstructionLib import result_words
+    from AXONReconstructionLib.panel.panel import result_text
 
     record = {
         "warnings": ["lateral: the X-ray was taken as already in place"],
@@ -106,4 +106,4 @@ def test_a_view_computed_from_the_ct_lacks_no_pixel_size(lib):
             {"role": "ct"},
         ],
     }
-    assert result_words.warnings(record) == ["Lateral: the X-ray was taken as already in place."]
+    assert result_text.warnings(record) == ["Lateral: the X-ray was taken as already in place."]

@@ -22,7 +22,8 @@ RECORD = {
 def lib(slicer, monkeypatch):
     """The module's saving, and its kind of result."""
     monkeypatch.syspath_prepend(str(MODULE))
-    from AXONReconstructionLib import results, saving
+    from AXONReconstructionLib.console import saving
+    from AXONReconstructionLib.scene import results
 
     saving.backend.available()
     return saving, results.ReconstructionResult

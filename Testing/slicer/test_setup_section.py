@@ -17,11 +17,11 @@ def home(tmp_path, monkeypatch) -> Path:
 def versions(host, monkeypatch):
     """What seems to be installed, as a dictionary to change; None stands for not installed."""
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "AXONReconstruction"))
-    from AXONReconstructionLib import needs
+    from AXONReconstructionLib.setup import requirements
 
-    found = {part.name: "99.0" for part in needs.packageParts()}
+    found = {part.name: "99.0" for part in requirements.packageParts()}
     found.update(torch="2.10.0", monai="1.6.1")
-    monkeypatch.setattr(needs, "installedVersion", found.get)
+    monkeypatch.setattr(requirements, "installedVersion", found.get)
     return found
 
 
@@ -124,7 +124,7 @@ def test_failure_is_one_sentence_with_details(host, setup, versions, message, sl
 
 
 def test_installation_goes_on_after_the_restart(host, setup, versions, message, monkeypatch):
-    from AXONReconstructionLib import install
+    from AXONReconstructionLib.setup import install
 
     versions.update(torch=None)
     setup.showStatus()

@@ -23,7 +23,7 @@ def training(host):
 @pytest.fixture
 def run(tmp_path):
     """A run's folder; write(status, events...) appends."""
-    from axon_backend.training.process import here, process_started
+    from axon_backend.training.run.process_id import here, process_started
 
     folder = tmp_path / "runs" / "coarse"
     folder.mkdir(parents=True)
@@ -81,7 +81,7 @@ def test_a_training_is_active_from_its_start_although_it_says_nothing_yet(traini
     import subprocess
     import sys
 
-    from axon_backend.training.run_folder import RunFolder
+    from axon_backend.training.run.run_folder import RunFolder
     from AXONTrainingLib.watching import RunWatch
 
     sleeping = [sys.executable, "-c", "import time; time.sleep(60)"]

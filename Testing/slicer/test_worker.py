@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-FILE = Path(__file__).resolve().parents[2] / "AXONReconstruction/AXONReconstructionLib/worker.py"
+FILE = (
+    Path(__file__).resolve().parents[2] / "AXONReconstruction/AXONReconstructionLib/jobs/worker.py"
+)
 
 
 def _load():

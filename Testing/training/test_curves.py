@@ -4,8 +4,8 @@ import csv
 import subprocess
 import sys
 
-from axon_backend.training.curves import COLUMNS, Curves
-from axon_backend.training.environment import environment, git_commit
+from axon_backend.training.run.curves import COLUMNS, Curves
+from axon_backend.training.run.provenance import environment, git_commit
 
 
 def rows(file):

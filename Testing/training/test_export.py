@@ -12,14 +12,14 @@ import torch
 from training_tiny import tiny
 
 from axon_backend.bundle import load_bundle
-from axon_backend.cli import main
+from axon_backend.cli.main import main
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow
-from axon_backend.methods.axon import Axon
-from axon_backend.model import load_model
-from axon_backend.training.checkpoint import load_checkpoint, save_atomically, weights_hash
+from axon_backend.inference.model_cache import load_model
+from axon_backend.methods.axon.model import Axon
 from axon_backend.training.export import export_bundle
-from axon_backend.training.run_folder import RunFolder
+from axon_backend.training.run.checkpoint import load_checkpoint, save_atomically, weights_hash
+from axon_backend.training.run.run_folder import RunFolder
 from axon_backend.training.settings import as_plain
 
 
@@ -88,7 +88,7 @@ def test_the_bundle_holds_the_weights_the_atlas_and_a_card(runs, tmp_path):
 
 def test_the_bundle_reconstructs(runs, tmp_path):
     import axon_backend
-    from axon_backend.reconstruct import reconstruct
+    from axon_backend.inference.reconstruct import reconstruct
 
     export_bundle(runs[0], tmp_path / "bundle")
     drr = Path(axon_backend.__file__).parent / "demo_data" / "drr_lidc0306_pa.nrrd"

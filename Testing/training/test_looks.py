@@ -7,10 +7,10 @@ import torch
 from axon_backend.imaging.standardise import LIMIT, standardise_view
 from axon_backend.physics.drr import render
 from axon_backend.physics.geometry import AcquisitionGeometry
-from axon_backend.training.appearance import AppearanceAugmentation, alter, gaussian_blur
-from axon_backend.training.batch import blend, collate
-from axon_backend.training.pairs import TrainingPair
-from axon_backend.training.samples import Samples
+from axon_backend.training.data.augmentation import AppearanceAugmentation, alter, gaussian_blur
+from axon_backend.training.data.batch import blend, collate
+from axon_backend.training.data.pairs import TrainingPair
+from axon_backend.training.data.samples import Samples
 
 
 def picture(size: int = 64) -> torch.Tensor:

@@ -12,7 +12,7 @@ from axon_backend.imaging.view import View
 from axon_backend.physics.attenuation import hu_to_mu
 from axon_backend.physics.drr import render
 from axon_backend.physics.geometry import AcquisitionGeometry
-from axon_backend.training.pairs import Chest, PairAugmentation, PairFactory
+from axon_backend.training.data.pairs import Chest, PairAugmentation, PairFactory
 
 N = 48
 STILL = PairAugmentation(

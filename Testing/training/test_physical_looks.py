@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from axon_backend.physics.randomise import lines_of_paths
-from axon_backend.training.appearance import AppearanceAugmentation, alter
+from axon_backend.training.data.augmentation import AppearanceAugmentation, alter
 from axon_backend.training.settings import apply_pairs
 
 PHYSICAL = AppearanceAugmentation(

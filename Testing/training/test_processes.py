@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from axon_backend.errors import AxonInputError
-from axon_backend.methods.axon import paper, preview
+from axon_backend.methods.axon.model import paper, preview
 from axon_backend.networks import precision
-from axon_backend.training.processes import launch, places, resolve_precision, smallest_side
+from axon_backend.training.run.fabric import launch, places, resolve_precision, smallest_side
 
 
 def test_places_come_from_the_launcher(monkeypatch):
@@ -28,14 +28,16 @@ def test_places_come_from_the_launcher(monkeypatch):
 def test_precision_is_what_the_device_computes_in(monkeypatch):
     cpu = torch.device("cpu")
     for has in (True, False):
-        monkeypatch.setattr("axon_backend.training.processes.cpu_has_bfloat16", lambda has=has: has)
+        monkeypatch.setattr(
+            "axon_backend.training.run.fabric.cpu_has_bfloat16", lambda has=has: has
+        )
         assert resolve_precision("auto", cpu) == ("bf16-mixed" if has else "32")
         assert resolve_precision("32", cpu) == "32"
     assert precision.cpu_has_bfloat16() in (True, False)
 
 
 def test_networks_that_end_at_two_voxels_stay_in_32_bits_on_a_cpu(monkeypatch):
-    monkeypatch.setattr("axon_backend.training.processes.cpu_has_bfloat16", lambda: True)
+    monkeypatch.setattr("axon_backend.training.run.fabric.cpu_has_bfloat16", lambda: True)
     assert smallest_side(preview()) == smallest_side(paper()) == 8
     small = replace(preview(), encoder=replace(preview().encoder, size=16))
     assert smallest_side(small) == 2

@@ -9,17 +9,17 @@ import pytest
 import torch
 from training_tiny import make_chest
 
-from axon_backend.cohort.dataset import Dataset, DatasetView
+from axon_backend.dataset.dataset import Dataset, DatasetView
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow, find_thorax_frame
 from axon_backend.imaging.view import View
 from axon_backend.imaging.write import write_volume
-from axon_backend.training.appearance import AppearanceAugmentation
-from axon_backend.training.batch import CROP, DOUBT
-from axon_backend.training.loader import Batches, _Order, micro_batch
-from axon_backend.training.pairs import PairAugmentation
-from axon_backend.training.samples import Samples
-from axon_backend.training.source import PairSettings, PairSource, data_hash, read_view
+from axon_backend.training.data.augmentation import AppearanceAugmentation
+from axon_backend.training.data.batch import CROP, DOUBT
+from axon_backend.training.data.loader import Batches, _Order, micro_batch
+from axon_backend.training.data.pairs import PairAugmentation
+from axon_backend.training.data.samples import Samples
+from axon_backend.training.data.source import PairSettings, PairSource, data_hash, read_view
 
 SETTINGS = PairSettings(32, 32, HuWindow(), PairAugmentation(), seed=0)
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from axon_backend.errors import AxonInputError
-from axon_backend.methods.axon import Axon
+from axon_backend.methods.axon.model import Axon
 from axon_backend.training.config import STAGES
 from axon_backend.training.plan import resolve
 from axon_backend.training.presets import preset

@@ -6,21 +6,21 @@ from training_tiny import tiny
 
 from axon_backend.evaluation.metrics import psnr
 from axon_backend.imaging.frame import HuWindow
-from axon_backend.methods.axon import Axon
-from axon_backend.training.batch import CHANCES, DOUBT, KIND, Batch, Draws, stack
-from axon_backend.training.cases import Case
-from axon_backend.training.coarse import CoarseStage, draw_times
-from axon_backend.training.encoder import EncoderStage, encode, weigh
-from axon_backend.training.fine import ControlNetStage, PriorStage
-from axon_backend.training.recompute import recompute_blocks
-from axon_backend.training.sr import SRStage
-from axon_backend.training.stage import (
+from axon_backend.methods.axon.model import Axon
+from axon_backend.methods.axon.train_coarse import CoarseStage, draw_times
+from axon_backend.methods.axon.train_encoder import EncoderStage, encode, weigh
+from axon_backend.methods.axon.train_fine import ControlNetStage, PriorStage
+from axon_backend.methods.axon.train_sr import SRStage
+from axon_backend.methods.objective import (
     blur_of_trust,
     edge_loss,
     mean_figures,
     regression_loss,
     voxel_weights,
 )
+from axon_backend.training.data.batch import CHANCES, DOUBT, KIND, Batch, Draws, stack
+from axon_backend.training.data.cases import Case
+from axon_backend.training.recompute import recompute_blocks
 
 KINDS = {
     "encoder": EncoderStage,
@@ -262,7 +262,7 @@ def test_without_a_bridge_stage_two_starts_from_the_end_point():
 
 
 def views(batch: Batch):
-    from axon_backend.training.stage import views_of
+    from axon_backend.methods.objective import views_of
 
     return views_of(batch, False)
 

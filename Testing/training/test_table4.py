@@ -15,12 +15,12 @@ import axon_backend
 from axon_backend.bundle import load_bundle, verify_bundle
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import find_thorax_frame
-from axon_backend.model import load_model
-from axon_backend.training.checkpoint import load_checkpoint, save_atomically
+from axon_backend.inference.model_cache import load_model
 from axon_backend.training.export import export_bundle
+from axon_backend.training.launch import train as run_train
 from axon_backend.training.presets import preset
-from axon_backend.training.run import train as run_train
-from axon_backend.training.run_folder import RunFolder
+from axon_backend.training.run.checkpoint import load_checkpoint, save_atomically
+from axon_backend.training.run.run_folder import RunFolder
 
 README = Path(axon_backend.__file__).parents[1] / "README.md"
 EDGE = "loss.edge=1"
@@ -156,7 +156,7 @@ def test_a_bridge_in_stage_two_asks_for_no_prior_and_trains_none():
 
 @pytest.mark.parametrize("pairs", [(BBDM,), (GLOBAL,), (BBDM, GLOBAL)])
 def test_from_training_to_a_bundle_that_reconstructs(chain, tmp_path, pairs):
-    from axon_backend.reconstruct import reconstruct
+    from axon_backend.inference.reconstruct import reconstruct
 
     prior = () if BBDM in pairs else (("prior",),)
     stages = (("coarse",), *prior, ("controlnet", *pairs), ("sr", *pairs))

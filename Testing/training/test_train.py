@@ -13,13 +13,13 @@ import torch
 from training_tiny import tiny
 
 from axon_backend.bundle import load_bundle
-from axon_backend.cli import main
+from axon_backend.cli.main import main
 from axon_backend.errors import AxonInputError
-from axon_backend.training.encoder import EncoderStage
-from axon_backend.training.loop import Trainer
-from axon_backend.training.run import train as run_train
-from axon_backend.training.run_folder import RunFolder
-from axon_backend.training.samples import Samples
+from axon_backend.methods.axon.train_encoder import EncoderStage
+from axon_backend.training.data.samples import Samples
+from axon_backend.training.launch import train as run_train
+from axon_backend.training.run.run_folder import RunFolder
+from axon_backend.training.trainer import Trainer
 
 STAGES = ("encoder", "coarse", "prior", "controlnet", "sr")
 
@@ -266,7 +266,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(train, data, tmp_path, forked):
 
 
 def test_two_runs_do_not_share_a_folder(train, data, tmp_path, forked):
-    from axon_backend.training.lock import RunLock
+    from axon_backend.training.run.lock import RunLock
 
     folder = RunFolder(tmp_path / "run")
     with RunLock(folder), pytest.raises(AxonInputError, match="is being trained by"):

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from training_tiny import TINY
 
-from axon_backend.cli import main
-from axon_backend.training.run_folder import RunFolder
+from axon_backend.cli.main import main
+from axon_backend.training.run.run_folder import RunFolder
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.display import orientation_of_cosines
-from axon_backend.imaging.picture import FIELD_MM, NO_PIXEL_SIZE
+from axon_backend.imaging.image_file import FIELD_MM, NO_PIXEL_SIZE
 from axon_backend.imaging.view import View
 
 STANDARD_MAGNIFICATION = 1800.0 / 1600.0  # detector at 1800 mm, patient's middle at 1600 mm

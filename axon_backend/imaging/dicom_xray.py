@@ -13,7 +13,7 @@ from axon_backend.imaging.body_parts import is_elsewhere
 from axon_backend.imaging.dicom_file import open_dicom
 from axon_backend.imaging.dicom_grey import log_linear_grey
 from axon_backend.imaging.dicom_tags import orientation_of, patient_pixel_mm, tube_distance, view_of
-from axon_backend.imaging.picture import grey_of_colour
+from axon_backend.imaging.image_file import grey_of_colour
 from axon_backend.imaging.raw_xray import RawXray
 
 # OT, SC, XC and HC are what secondary captures and film scanners call themselves.

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.picture import FIELD_MM, NO_PIXEL_SIZE, grey_of_colour
+from axon_backend.imaging.image_file import FIELD_MM, NO_PIXEL_SIZE, grey_of_colour
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.view import OBLIQUE_DEG, View
 from axon_backend.imaging.volume_file import load_volume

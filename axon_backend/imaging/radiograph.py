@@ -14,7 +14,7 @@ from axon_backend.imaging.dicom_file import is_dicom
 from axon_backend.imaging.dicom_xray import read_dicom_xray
 from axon_backend.imaging.display import turn_to_display
 from axon_backend.imaging.flat_volume import read_flat_volume
-from axon_backend.imaging.picture import read_picture
+from axon_backend.imaging.image_file import read_picture
 from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.view import View

@@ -10,7 +10,7 @@ import numpy as np
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import CTVolume, checked_ct
-from axon_backend.imaging.picture import FIELD_MM
+from axon_backend.imaging.image_file import FIELD_MM
 from axon_backend.imaging.radiograph import Radiograph, known_view, upright
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.view import View

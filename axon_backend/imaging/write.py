@@ -1,8 +1,8 @@
 """Writing results: every file appears whole or not at all.
 
 A writer fills a temporary file in the destination's own folder, which then takes the
-destination's place (`axon_backend.atomic`), so a crash, a full disk or a cancel never leaves half
-a volume under a good name.
+destination's place (`axon_backend.util.atomic`), so a crash, a full disk or a cancel never leaves
+half a volume under a good name.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import numpy as np
 import SimpleITK as sitk
 from PIL import Image
 
-from axon_backend.atomic import whole_file
 from axon_backend.errors import AxonInputError, not_written
+from axon_backend.util.atomic import whole_file
 
 RESEARCH_NOTE = "AXON: research use only, not for diagnosis"
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")

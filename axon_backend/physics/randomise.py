@@ -16,8 +16,8 @@ from axon_backend.physics.detector import Detector
 from axon_backend.physics.exposure import Side, XraySettings, expose
 from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.physics.grid import Grid
-from axon_backend.physics.look import Look, clinical_look
 from axon_backend.physics.materials import mass_attenuation
+from axon_backend.physics.postprocess import Look, clinical_look
 from axon_backend.physics.spectrum import Tube
 from axon_backend.physics.tissues import CT_KEV, TISSUES
 

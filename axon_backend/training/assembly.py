@@ -10,25 +10,25 @@ from typing import Any
 import torch
 
 from axon_backend.bundle import Bundle
-from axon_backend.cohort.dataset import DatasetCase
+from axon_backend.dataset.dataset import DatasetCase
 from axon_backend.errors import Cancelled
-from axon_backend.methods.axon import Axon
-from axon_backend.training import together
-from axon_backend.training.cases import Case, load_case
-from axon_backend.training.checkpoint import save_atomically
+from axon_backend.methods.axon.model import Axon
+from axon_backend.methods.objective import Stage
 from axon_backend.training.config import TrainConfig
-from axon_backend.training.events import RunWriter, write_text_whole
-from axon_backend.training.loader import Batches, default_workers, micro_batch
-from axon_backend.training.loop import Trainer
-from axon_backend.training.mean import mean_volume, spread
-from axon_backend.training.processes import places
+from axon_backend.training.data.cases import Case, load_case
+from axon_backend.training.data.loader import Batches, default_workers, micro_batch
+from axon_backend.training.data.mean import mean_volume, spread
+from axon_backend.training.data.samples import Samples
+from axon_backend.training.data.source import PairSettings, PairSource
 from axon_backend.training.recompute import recompute_blocks
-from axon_backend.training.samples import Samples
+from axon_backend.training.run import distributed
+from axon_backend.training.run.checkpoint import save_atomically
+from axon_backend.training.run.events import RunWriter, write_text_whole
+from axon_backend.training.run.fabric import places
+from axon_backend.training.run.stop_request import Wish
 from axon_backend.training.settings import to_yaml
-from axon_backend.training.source import PairSettings, PairSource
-from axon_backend.training.stage import Stage
+from axon_backend.training.trainer import Trainer
 from axon_backend.training.weights import fill
-from axon_backend.training.wish import Wish
 
 
 class Assembly:
@@ -83,7 +83,7 @@ class Assembly:
             write_text_whole(self.folder.config_file, to_yaml(config))
         try:
             mean = self._mean()
-            validation = together.all_or_none(self._validation)
+            validation = distributed.all_or_none(self._validation)
         except Cancelled:
             return "stopped"
         self._tell_space()
@@ -150,7 +150,7 @@ class Assembly:
                 mean = mean_volume(cases, self.side, window, path, workers=self.workers, tell=tell)
                 save_atomically(mean, self.folder.last.parent / "mean.pt")
 
-        together.all_or_none(make)
+        distributed.all_or_none(make)
         return mean_volume(cases, self.side, window, path)
 
     def _validation(self) -> list[Case]:
@@ -236,10 +236,10 @@ class Assembly:
 
 def stage_of(config: TrainConfig, model: Axon) -> Stage:
     """The trainer of a stage."""
-    from axon_backend.training.coarse import CoarseStage
-    from axon_backend.training.encoder import EncoderStage
-    from axon_backend.training.fine import ControlNetStage, PriorStage
-    from axon_backend.training.sr import SRStage
+    from axon_backend.methods.axon.train_coarse import CoarseStage
+    from axon_backend.methods.axon.train_encoder import EncoderStage
+    from axon_backend.methods.axon.train_fine import ControlNetStage, PriorStage
+    from axon_backend.methods.axon.train_sr import SRStage
 
     kinds: dict[str, type[Stage]] = {
         "encoder": EncoderStage,

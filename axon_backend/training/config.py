@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from axon_backend.errors import AxonInputError
-from axon_backend.methods.axon import PRESETS, AxonConfig, preview
-from axon_backend.training.appearance import AppearanceAugmentation
-from axon_backend.training.pairs import PairAugmentation
+from axon_backend.methods.axon.model import PRESETS, AxonConfig, preview
+from axon_backend.training.data.augmentation import AppearanceAugmentation
+from axon_backend.training.data.pairs import PairAugmentation
 
 STAGES = ("encoder", "coarse", "prior", "controlnet", "sr")
 # Networks that a stage runs without training them.

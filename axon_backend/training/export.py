@@ -15,10 +15,10 @@ import torch
 from axon_backend.bundle import Bundle, load_bundle, write_bundle
 from axon_backend.bundle.metadata import axon_metadata
 from axon_backend.errors import AxonInputError
-from axon_backend.methods.axon import Axon, AxonConfig
-from axon_backend.training.checkpoint import weights_hash
+from axon_backend.methods.axon.model import Axon, AxonConfig
 from axon_backend.training.export_card import card_of
-from axon_backend.training.run_folder import RunFolder
+from axon_backend.training.run.checkpoint import weights_hash
+from axon_backend.training.run.run_folder import RunFolder
 from axon_backend.training.settings import differences
 from axon_backend.training.weights import (
     TRAINED_BY,

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from axon_backend.bundle.card import model_card
-from axon_backend.methods.axon import AxonConfig
+from axon_backend.methods.axon.model import AxonConfig
 from axon_backend.training.config import STAGES
-from axon_backend.training.run_folder import RunFolder
+from axon_backend.training.run.run_folder import RunFolder
 from axon_backend.training.weights import Trained
 
 SHOWN = ("psnr", "ssim", "sharp", "noise_loss")

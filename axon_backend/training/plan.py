@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from axon_backend.bundle import Bundle
-from axon_backend.cohort.dataset import Dataset, DatasetCase
+from axon_backend.dataset.dataset import Dataset, DatasetCase
 from axon_backend.errors import AxonInputError
 from axon_backend.training.config import TrainConfig
-from axon_backend.training.mean import spread
+from axon_backend.training.data.mean import spread
 from axon_backend.training.presets import preset
 from axon_backend.training.settings import apply, apply_pairs, read_yaml
 from axon_backend.training.weights import bundle_model

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from axon_backend.errors import AxonInputError
-from axon_backend.methods.axon import PRESETS
+from axon_backend.methods.axon.model import PRESETS
 from axon_backend.training.config import (
     STAGES,
     DataSettings,

@@ -11,11 +11,11 @@ import torch
 
 from axon_backend.bundle import Bundle
 from axon_backend.errors import AxonInputError
-from axon_backend.methods.axon import Axon, AxonConfig
+from axon_backend.methods.axon.model import Axon, AxonConfig
 from axon_backend.networks.unet import ControlBranch
-from axon_backend.training.checkpoint import load_checkpoint, weights_hash
 from axon_backend.training.config import STAGES, TrainConfig
-from axon_backend.training.run_folder import RunFolder
+from axon_backend.training.run.checkpoint import load_checkpoint, weights_hash
+from axon_backend.training.run.run_folder import RunFolder
 
 # Which command trains a network that is missing.
 TRAINED_BY = {

@@ -7,7 +7,7 @@ import pytest
 def test_landmarks_bring_the_xray_where_its_points_say(
     host, slicer, panel, opened, ui, composite, settle
 ):
-    from AXONReconstructionLib.picture_geometry import fieldOf
+    from AXONReconstructionLib.scene.image_geometry import fieldOf
 
     field, node = fieldOf(opened.drr), opened.parameterNode
     spots = ((-60, 60), (70, 50), (0, -80))

@@ -6,7 +6,7 @@ import pytest
 
 def test_the_overlays_geometry_is_the_logics(opened, ui, frontal):
     """Two ways to the same matrix: through the nodes of the scene, and through the frame."""
-    from AXONReconstructionLib.picture_geometry import pictureFromField
+    from AXONReconstructionLib.scene.image_geometry import pictureFromField
 
     ui.turnSlider.value, ui.upSlider.value, ui.sizeSlider.value = 7.0, 12.0, 90.0
     expected = opened.logic.matrixOf(frontal, None, opened.parameterNode.bundle)
@@ -14,7 +14,7 @@ def test_the_overlays_geometry_is_the_logics(opened, ui, frontal):
 
 
 def test_the_checkerboard_shows_each_picture_in_its_squares(slicer, opened, ui, frontal, settle):
-    from AXONReconstructionLib.overlay import COMPOSITE_PIXELS, TILES
+    from AXONReconstructionLib.views.overlay import COMPOSITE_PIXELS, TILES
 
     pixels = slicer.util.arrayFromVolume(frontal)
     slicer.util.updateVolumeFromArray(frontal, pixels.max() - pixels)  # to tell them apart

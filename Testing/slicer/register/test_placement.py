@@ -51,7 +51,7 @@ def test_reset_is_undoable(host, opened, ui, settle, place):
 
 
 def test_handles_turn_about_the_fields_middle_in_one_view_only(host, slicer, opened, ui, settle):
-    from AXONReconstructionLib.picture_geometry import fieldOf
+    from AXONReconstructionLib.scene.image_geometry import fieldOf
 
     ui.moveBox.collapsed = False
     ui.handlesBox.checked = True
@@ -83,7 +83,7 @@ def test_another_xray_is_not_accepted_by_the_old_ones_acceptance(
 
 
 def test_a_ct_starts_the_placement_anew_on_its_own_field(opened, ui, ct, settle):
-    from AXONReconstructionLib.picture_geometry import fieldOf
+    from AXONReconstructionLib.scene.image_geometry import fieldOf
 
     settle()
     middle = fieldOf(opened.drr).centre

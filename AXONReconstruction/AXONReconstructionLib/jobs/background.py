@@ -1,0 +1,40 @@
+"""A worker of its own, for what goes on beside the module's computations."""
+
+from __future__ import annotations
+
+import qt
+
+from AXONReconstructionLib.jobs.worker import Job, Worker
+from AXONReconstructionLib.setup import backend
+
+_INTERVAL_MS = 100
+
+
+class Background:
+    """A `Worker` with the timer that delivers its callbacks on the main thread.
+
+    Args:
+        name: of the thread.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._worker = Worker(name, backend.isCancel)
+        self._timer = qt.QTimer()
+        self._timer.setInterval(_INTERVAL_MS)
+        self._timer.connect("timeout()", self._pump)
+
+    def submit(self, work, **callbacks) -> Job:
+        """As `Worker.submit`."""
+        job = self._worker.submit(work, **callbacks)
+        self._timer.start()
+        return job
+
+    def shutdown(self) -> None:
+        """Cancel everything; callbacks are no longer called."""
+        self._timer.stop()
+        self._worker.shutdown(2.0)
+
+    def _pump(self) -> None:
+        self._worker.pump()
+        if not self._worker.busy:
+            self._timer.stop()

@@ -1,0 +1,164 @@
+"""One X-ray of the Inputs section: where it comes from, what was assumed, corrections."""
+
+from __future__ import annotations
+
+import qt
+from slicer.i18n import tr as _
+
+from AXONReconstructionLib.panel.file_drop import FileDrop
+from AXONReconstructionLib.setup import backend
+
+FRONTAL_VIEWS, LATERAL_VIEWS = ("pa", "ap"), ("ll", "rl")
+VIEWS = FRONTAL_VIEWS + LATERAL_VIEWS
+X_RAY_FILES = (
+    "*.dcm *.dicom *.png *.jpg *.jpeg *.tif *.tiff *.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd"
+)
+
+
+def viewText(view: str) -> str:
+    """A view in words."""
+    return {
+        "pa": _("PA: beam from the back"),
+        "ap": _("AP: beam from the front"),
+        "ll": _("Left lateral: left side at the detector"),
+        "rl": _("Right lateral: right side at the detector"),
+    }[view]
+
+
+class XrayForm:
+    """The controls of one role.
+
+    Args:
+        section: the Inputs section.
+        role: ``frontal`` or ``lateral``.
+    """
+
+    def __init__(self, section, role: str) -> None:
+        self._section, self.role = section, role
+        self._updating = False
+        self._shown: tuple = ()
+        for view in VIEWS:
+            self._part("ViewBox").addItem(viewText(view), view)
+        self._part("Selector").connect("currentNodeChanged(vtkMRMLNode*)", self._chosen)
+        self._part("FileButton").connect("clicked()", self._browse)
+        self._part("ViewBox").connect("currentIndexChanged(int)", self._viewCorrected)
+        self._part("PixelBox").connect("valueChanged(double)", self._pixelCorrected)
+        self._part("InvertBox").connect("toggled(bool)", self._invertCorrected)
+        self._part("FlipButton").connect("clicked()", lambda: self._correct(flip=True))
+        self._drop = FileDrop(self._part("Box"), self._opened)
+
+    def refresh(self) -> None:
+        """Show the parameter node's X-ray; cheap when it is the one that is shown."""
+        node = self._node
+        names = ("View", "PixelMm", "PixelSizeKnown", "Inverted", "Assumptions")
+        shown = (node, *(node.GetAttribute(f"AXON.{n}") for n in names)) if node else (None,)
+        if shown == self._shown:
+            return
+        self._shown = shown
+        self._updating = True
+        try:
+            self._part("Selector").setCurrentNode(node)
+            self._part("Corrections").visible = node is not None
+            if node is None:
+                self._part("Assumed").text = _(
+                    "No X-ray yet. Open a file, drag one here, or choose from the scene."
+                )
+                return
+            try:
+                found = self._section.logic.describeRadiograph(node)
+            except Exception as error:  # a script or another version of AXON put it there
+                self._part("Corrections").visible = False
+                self._part("Assumed").text = backend.explain(error)[0]
+                return
+            self._part("Assumed").text = describe(found)
+            self._part("ViewBox").currentIndex = VIEWS.index(found.view)
+            self._part("PixelBox").value = 0.0 if found.pixelMm is None else found.pixelMm[0]
+            self._part("InvertBox").checked = found.inverted
+        finally:
+            self._updating = False
+
+    def refreshAnew(self) -> None:
+        """Show it again, whatever the user chose in the controls."""
+        self._shown = ()
+        self.refresh()
+
+    def reading(self, name: str) -> None:
+        """A file is being read: nothing can be pressed until it is there."""
+        self._part("Assumed").text = _("Reading {name}...").format(name=name)
+        self._part("Box").enabled = False
+        self._shown = ()
+
+    def readingOver(self) -> None:
+        """The file is there, or it was refused."""
+        self._part("Box").enabled = True
+        self.refresh()
+
+    @property
+    def _node(self):
+        parameterNode = self._section.parameterNode
+        return None if parameterNode is None else getattr(parameterNode, self.role)
+
+    def _part(self, name: str):
+        return getattr(self._section.ui, self.role + name)
+
+    def _browse(self) -> None:
+        title = _("Frontal X-ray") if self.role == "frontal" else _("Lateral X-ray")
+        filters = _("X-rays ({files});;All files (*)").format(files=X_RAY_FILES)
+        path = qt.QFileDialog.getOpenFileName(self._section.widget, title, "", filters)
+        if isinstance(path, tuple):
+            path = path[0]
+        if path:
+            self._opened(path)
+
+    def _opened(self, path: str) -> None:
+        self._section.load(self.role, path)
+
+    def _chosen(self, node) -> None:
+        if self._updating or self._section.parameterNode is None or node is self._node:
+            return
+        self._section.choose(self.role, node)
+
+    def _viewCorrected(self, index: int) -> None:
+        if self._updating or self._node is None or not 0 <= index < len(VIEWS):
+            return
+        if self._section.mayBecome(self.role, VIEWS[index]):
+            self._correct(view=VIEWS[index])
+        else:
+            self.refreshAnew()
+
+    def _pixelCorrected(self, value: float) -> None:
+        self._correct(pixelSizeMm=value)
+
+    def _invertCorrected(self, _on: bool) -> None:
+        self._correct(invert=True)
+
+    def _correct(self, **what) -> None:
+        if self._updating or self._node is None:
+            return
+        try:
+            self._section.logic.correctRadiograph(self._node, **what)
+        except Exception as error:
+            self._section.panel.reportError(error)
+        else:
+            self._section.corrected(self.role)
+        self.refreshAnew()
+
+
+def describe(found) -> str:
+    """A `RadiographDescription` in lines for the user."""
+    if found.pixelMm is None:
+        pixel = _("pixel size unknown")
+    elif abs(found.pixelMm[0] - found.pixelMm[1]) < 5e-4:
+        pixel = _("pixels of {mm:.3f} mm").format(mm=found.pixelMm[0])
+    else:
+        pixel = _("pixels of {rows:.3f} x {columns:.3f} mm").format(
+            rows=found.pixelMm[0], columns=found.pixelMm[1]
+        )
+    grey = _("inverted") if found.inverted else _("not inverted")
+    first = _("{view} view, {pixel}, {grey}.").format(
+        view={"pa": "PA", "ap": "AP"}.get(found.view)
+        or {"ll": _("Left lateral"), "rl": _("Right lateral")}[found.view],
+        pixel=pixel,
+        grey=grey,
+    )
+    return "\n".join([first, *(f"\N{BULLET} {note}" for note in found.assumptions)])

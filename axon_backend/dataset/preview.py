@@ -1,0 +1,76 @@
+"""Small pictures of a case for the report, as JPEG."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from axon_backend.dataset.views import PlacedXray
+from axon_backend.imaging.ct import CTVolume
+from axon_backend.imaging.frame import HuWindow, ThoraxFrame
+from axon_backend.registration.quality import local_contrast
+
+XRAY_SIZE, THUMB_SIZE = 384, 144
+
+
+def registration_strip(found: PlacedXray, size_mm: tuple[float, float]) -> bytes:
+    """X-ray, DRR, and both over each other (X-ray cyan, DRR red), side by side."""
+    placed = found.placed
+    assert placed.reference is not None
+    step = max(1, placed.pixels.shape[0] // 512)
+    pixels, valid, drr = (
+        a[::step, ::step] for a in (placed.pixels, placed.valid, placed.reference)
+    )
+    xray, reference = (
+        np.clip(0.5 + local_contrast(p, mask) / 5, 0, 1)
+        for p, mask in ((pixels, valid), (drr, None))
+    )
+    both = np.stack([reference, *[np.where(valid, xray, 0)] * 2], axis=-1)
+    parts = [grey(np.where(valid, pixels, pixels[valid].min())), grey(drr), both]
+    return jpeg(np.concatenate([_fitted(p, size_mm, XRAY_SIZE) for p in parts], axis=1))
+
+
+def case_strip(frontal: np.ndarray, lateral: np.ndarray, ct: CTVolume, frame: ThoraxFrame) -> bytes:
+    """Both DRRs and the coronal and axial planes through the middle of the frame."""
+    x, y, z = frame.size_mm
+    index = [
+        int(np.clip(round((c - o) / s), 0, n - 1))
+        for c, o, s, n in zip(
+            frame.center_mm, ct.origin_mm, ct.spacing_mm, ct.hu.shape[::-1], strict=True
+        )
+    ]
+    window = HuWindow(-1000.0, 400.0)
+    coronal = 0.5 + 0.5 * window.normalise(np.asarray(ct.hu[::-1, index[1], :], np.float32))
+    axial = 0.5 + 0.5 * window.normalise(np.asarray(ct.hu[index[2]], np.float32))
+    depth, height, width = ct.hu.shape[1], ct.hu.shape[0], ct.hu.shape[2]
+    parts = [
+        _fitted(grey(frontal), (x, z), THUMB_SIZE),
+        _fitted(grey(lateral), (y, z), THUMB_SIZE),
+        _fitted(coronal, (width, height), THUMB_SIZE),
+        _fitted(axial, (width, depth), THUMB_SIZE),
+    ]
+    return jpeg(np.concatenate(parts, axis=1))
+
+
+def grey(pixels: np.ndarray) -> np.ndarray:
+    """0 to 1, few outliers clipped."""
+    low, high = np.percentile(pixels, (0.5, 99.8))
+    return np.clip((pixels - low) / max(high - low, 1e-6), 0, 1)
+
+
+def jpeg(picture: np.ndarray) -> bytes:
+    """(H, W, 3) in [0, 1]."""
+    out = io.BytesIO()
+    Image.fromarray(np.rint(255 * picture).astype(np.uint8)).save(out, "JPEG", quality=80)
+    return out.getvalue()
+
+
+def _fitted(picture: np.ndarray, size_mm: tuple[float, float], height: int) -> np.ndarray:
+    """RGB of a given height in true proportions, with a dark edge to tell neighbours apart."""
+    colour = np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture
+    image = Image.fromarray(np.rint(255 * colour).astype(np.uint8))
+    width = max(8, round(height * size_mm[0] / size_mm[1]))
+    shown = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS), np.float32) / 255
+    return np.pad(shown, ((0, 0), (0, 4), (0, 0)))

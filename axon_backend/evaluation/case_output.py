@@ -1,0 +1,99 @@
+"""The files of one reconstruction: volumes, pictures, report and the record of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from axon_backend import DISCLAIMER
+from axon_backend.errors import Cancelled
+from axon_backend.imaging.write import write_json, write_png, write_volume
+from axon_backend.inference.reconstruct import Reconstruction
+from axon_backend.methods.axon.model import STAGES
+from axon_backend.methods.protocol import Progress
+
+CASE_FILES = (
+    "reconstruction.nii.gz",
+    *(f"{stage}.nii.gz" for stage in STAGES),
+    "deviation.nii.gz",
+    "overview.png",
+    "report.html",
+    "result.json",
+)
+
+
+def write_case(
+    folder: Path,
+    result: Reconstruction,
+    *,
+    keep_stages: bool = False,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> dict[str, Any]:
+    """Write a reconstruction into an existing, empty folder.
+
+    Always: ``reconstruction.nii.gz`` (the last stage, int16 HU, LPS millimetres of the thorax
+    frame), ``overview.png``, ``report.html``, ``result.json``. With several samples also
+    ``deviation.nii.gz`` (their standard deviation in HU), and with ``keep_stages`` one volume per
+    stage. Returns what ``result.json`` holds.
+
+    ``progress`` hears of the stage ``write``.
+
+    Raises:
+        AxonInputError: a file cannot be written.
+        Cancelled: ``cancelled()`` was true between two files.
+    """
+    from axon_backend.evaluation.case_images import case_pictures
+    from axon_backend.evaluation.report import write_report
+
+    def tell(step: int) -> None:
+        if cancelled is not None and cancelled():
+            raise Cancelled("stopped while the results were written")
+        if progress is not None:
+            progress("write", step, len(volumes) + 2, None)
+
+    record = dict(result.record)
+    record["created"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    note = f"seed {record['seed']}, bundle {record['bundle']['sha256'][:12]}"
+    volumes = {"reconstruction": result.volume}
+    if keep_stages:
+        volumes |= result.volumes
+    if result.deviation:
+        volumes["deviation"] = result.deviation[result.final_stage]
+    for number, (name, volume) in enumerate(volumes.items()):
+        tell(number)
+        write_volume(folder / f"{name}.nii.gz", volume, result.frame, note)
+    tell(len(volumes))
+    names = [*(f"{name}.nii.gz" for name in volumes), "overview.png", "report.html", "result.json"]
+    record["files"] = names
+    pictures, note = case_pictures(result, record)
+    record["rendering"] = note or "volume rendering"
+    tell(len(volumes) + 1)
+    write_png(folder / "overview.png", pictures["overview"])
+    write_report(folder / "report.html", record, pictures)
+    write_json(folder / "result.json", record)
+    tell(len(volumes) + 2)
+    return record
+
+
+def summary(result: Reconstruction, folder: Path) -> str:
+    """A few lines for the terminal."""
+    record = result.record
+    n = result.volume.shape[0]
+    spacing = " x ".join(f"{s:.2f}" for s in result.frame.spacing_mm(n))
+    lines = [
+        f"{folder / 'reconstruction.nii.gz'} ({n} x {n} x {n} voxels of {spacing} mm)",
+        f"  report: {folder / 'report.html'}",
+        f"  stages: {', '.join(s['name'] for s in record['stages'])}; "
+        f"{sum(record['seconds'].values()):.0f} s on {record['device']}; seed {record['seed']}",
+    ]
+    if record["metrics"]:
+        last = record["metrics"][result.final_stage]
+        lines.append(
+            f"  against the CT: PSNR {last['psnr']:.2f} dB, SSIM {last['ssim3d_gauss11']:.3f}"
+        )
+    lines += [f"  Warning: {warning}" for warning in record["warnings"]]
+    lines.append(f"  {DISCLAIMER}.")
+    return "\n".join(lines)
