@@ -23,12 +23,13 @@ from PIL import Image, ImageDraw
 from axon_backend.imaging.ct import read_ct
 from axon_backend.imaging.frame import find_thorax_frame
 from axon_backend.imaging.view import View
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.exposure import XraySettings, expose
 from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.physics.grid import NO_GRID
 from axon_backend.physics.postprocess import clinical_look
 from axon_backend.physics.randomise import lines_of_paths
-from axon_backend.physics.reduced import AttenuationGrid
 from axon_backend.physics.simulate import XraySimulator
 from axon_backend.physics.spectrum import Tube
 
@@ -54,14 +55,14 @@ def seconds(work: dict[str, Callable[[], object]], device: str, repeats: int) ->
 def measure(ct_path: Path, device: str, repeats: int) -> dict[str, object]:
     ct = read_ct(ct_path)
     geometry = AcquisitionGeometry.of_frame(find_thorax_frame(ct), View.pa)
-    grid, simulator = AttenuationGrid.of_ct(ct, device), XraySimulator(ct, device)
+    volume, simulator = AttenuationVolume.from_ct(ct, device), XraySimulator(ct, device)
     found: dict[str, object] = {"ct": ct_path.name, "voxels": list(ct.hu.shape), "device": device}
     for size in (512, 1024):
         with torch.inference_mode():
             paths = simulator.paths([geometry], size)
             log = expose(paths, simulator.names, [geometry]).log
             work = {
-                "mono": lambda size=size: grid.project(geometry, size),
+                "mono": lambda size=size: render_drr(volume, geometry, size),
                 "paths": lambda size=size: simulator.paths([geometry], size),
                 "exposure": lambda p=paths: expose(p, simulator.names, [geometry]),
                 "look": lambda log=log: clinical_look(log),

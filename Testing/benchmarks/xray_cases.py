@@ -19,7 +19,8 @@ import torch
 from axon_backend.imaging.ct import CTVolume, read_ct
 from axon_backend.imaging.frame import ThoraxFrame, find_thorax_frame
 from axon_backend.imaging.view import View
-from axon_backend.physics.drr import project_rays
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import Rays, render_drr
 from axon_backend.physics.exposure import XraySettings, expose
 from axon_backend.physics.pose import Pose
 from axon_backend.physics.postprocess import Look, clinical_look
@@ -131,14 +132,8 @@ def random_film(
     axis = int(np.argmax(np.abs(geometry.ray)))
     with torch.inference_mode():
         names, densities = tissue_densities(tensor(ct.hu))
-        paths = project_rays(
-            densities,
-            tensor(ct.origin_mm),
-            tensor(ct.spacing_mm),
-            tensor(geometry.source_mm),
-            tensor(points),
-            axis,
-        )
+        volume = AttenuationVolume(densities, ct.spacing_mm, ct.origin_mm)
+        paths = render_drr(volume, Rays(tensor(geometry.source_mm), tensor(points), axis))
         scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
         seen = replace(geometry, extent_mm=(FIELD_MM / scale,) * 2)
         taken = expose(

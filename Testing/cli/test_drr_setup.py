@@ -11,7 +11,8 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import find_thorax_frame
 from axon_backend.imaging.radiograph import read_radiograph
 from axon_backend.imaging.view import View
-from axon_backend.physics.drr import render_view
+from axon_backend.physics.drr import render_drr
+from axon_backend.physics.geometry import AcquisitionGeometry
 
 
 def drr(ct_file, output, *more) -> int:
@@ -162,7 +163,11 @@ def test_a_turned_nifti_is_read_as_its_dicom(angle, phantom_ct_file, tmp_path):
 def test_a_lateral_nifti_is_read_as_a_lateral(phantom_ct, phantom_ct_file, tmp_path):
     assert drr(phantom_ct_file, tmp_path / "x.nii.gz", "--view", "ll") == 0
     assert read_radiograph(tmp_path / "x.nii.gz").view is View.lateral_left
-    true = render_view(phantom_ct, find_thorax_frame(phantom_ct), View.lateral_left, 96)
+    true = render_drr(
+        phantom_ct,
+        AcquisitionGeometry.of_frame(find_thorax_frame(phantom_ct), View.lateral_left),
+        96,
+    ).numpy()
     assert drr(phantom_ct_file, tmp_path / "x.png", "--view", "ll") == 0
     shown = np.asarray(Image.open(tmp_path / "x.png")) / 65535 * true.max()
     assert np.abs(shown - true).max() < 1e-3

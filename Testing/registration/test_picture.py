@@ -6,7 +6,8 @@ import pytest
 from axon_backend.errors import Cancelled
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import View
-from axon_backend.physics.drr import render_view
+from axon_backend.physics.drr import render_drr
+from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.registration.bspline import MOST, find_warp
 from axon_backend.registration.overlay import SIZE, registration_picture
 from axon_backend.registration.place import PlacedView, place_view
@@ -72,7 +73,7 @@ def test_a_warp_stays_gentle_and_does_not_fold(reference):
 
 def test_a_warp_is_asked_for_and_kept_only_where_it_fits_better(tools, chest_ct, frame):
     """A film of the chest as it is, and one that breathing has bent."""
-    drr = render_view(chest_ct, frame, View.pa, 256)
+    drr = render_drr(chest_ct, AcquisitionGeometry.of_frame(frame, View.pa), 256).numpy()
     plain, warped = (
         place_view(Radiograph(bent(drr, 0.02)[0], None, View.pa), chest_ct, frame, size=128, warp=w)
         for w in (False, True)

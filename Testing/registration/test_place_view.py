@@ -4,13 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from scipy import ndimage
 
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import View
-from axon_backend.physics.attenuation import hu_to_mu
-from axon_backend.physics.drr import render, render_view
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.registration.place import PlacedView, place_view
 
@@ -25,8 +23,7 @@ def photograph(ct, frame, view, rows=(10, 470), columns=(25, 500)):
     """
     canonical = AcquisitionGeometry.of_frame(frame, view)
     detector = replace(canonical, extent_mm=(525 * PIXEL_MM, 500 * PIXEL_MM))
-    mu = hu_to_mu(torch.as_tensor(ct.hu))
-    picture = render(mu, ct.origin_mm, ct.spacing_mm, [detector], (500, 525))[0].numpy()
+    picture = render_drr(ct, detector, (500, 525)).numpy()
     picture = picture[slice(*rows), slice(*columns)]
     w, h = (e / PIXEL_MM for e in canonical.extent_mm)
     matrix = np.array(
@@ -51,7 +48,7 @@ def test_the_patients_own_xray_is_placed_within_half_a_percent(tools, chest_ct, 
     width = frame.size_mm[0] if view.is_frontal else frame.size_mm[1]
     assert placed.size_mm == pytest.approx((width, frame.size_mm[2]), rel=0.015)
     # The pixels too are those of the canonical DRR.
-    canonical = render_view(chest_ct, frame, view, 256)
+    canonical = render_drr(chest_ct, AcquisitionGeometry.of_frame(frame, view), 256).numpy()
     assert placed.pixels.shape == placed.valid.shape == placed.reference.shape == (256, 256)
     assert np.corrcoef(placed.reference.ravel(), canonical.ravel())[0, 1] > 0.999
     inner = placed.valid
@@ -83,7 +80,7 @@ def test_what_the_xray_does_not_show_is_not_valid(tools, chest_ct, frame):
 
 
 def test_without_registration_the_picture_is_the_field(chest_ct, frame):
-    picture = render_view(chest_ct, frame, View.pa, 300)
+    picture = render_drr(chest_ct, AcquisitionGeometry.of_frame(frame, View.pa), 300).numpy()
     xray = Radiograph(picture, (1.1, 1.2), View.pa)
     placed = place_view(xray, chest_ct, frame, size=300, register=False)
     np.testing.assert_allclose(placed.pixels, picture, atol=1e-5)

@@ -11,10 +11,9 @@ from axon_backend.imaging.ct import CTVolume, read_ct
 from axon_backend.imaging.frame import find_thorax_frame
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import View
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import rotation_matrix
-from axon_backend.physics.live import LiveDrr
 from axon_backend.physics.pose import Pose
-from axon_backend.physics.reduced import AttenuationGrid
 from axon_backend.registration import quality, rigid, similarity
 from axon_backend.registration.exposure import planar_matrix, rotation
 from axon_backend.registration.place import PlacedView, place_view, place_with
@@ -36,7 +35,7 @@ def target_error_mm(found: Pose, true: Pose, frame) -> float:
 
 def drrs(ct, frame, pose, size=160, roles=("frontal", "lateral")) -> dict[str, PlacedView]:
     return {
-        r: PlacedView.of_drr(LiveDrr(ct, frame, VIEWS[r]).render(pose, size), VIEWS[r])
+        r: PlacedView.of_drr(render_drr(ct, pose.geometry(frame, VIEWS[r]), size).numpy(), VIEWS[r])
         for r in roles
     }
 
@@ -115,7 +114,7 @@ def test_xrays_placed_before_the_pose_was_known_move_with_it(tools, chest_ct, fr
     for role, view in VIEWS.items():
         geometry = true.geometry(frame, view)
         detector = replace(geometry, extent_mm=(400.0, 380.0))  # pixels of 1 mm
-        picture = AttenuationGrid.of_ct(chest_ct).project(detector, (380, 400)).numpy()
+        picture = render_drr(chest_ct, detector, (380, 400)).numpy()
         taken[role] = Radiograph(tools.as_taken(picture), (1.0, 1.0), view)
         w, h = geometry.extent_mm
         matrices[role] = np.array([[w, 0, 199.5 - w / 2], [0, h, 189.5 - h / 2], [0, 0, 1]])

@@ -158,13 +158,13 @@ def _render(
     """The picture (H, W) float32, whether it is processed for the eye, and the tube load."""
     import torch
 
+    from axon_backend.physics.drr import render_drr
     from axon_backend.physics.postprocess import clinical_look
-    from axon_backend.physics.reduced import AttenuationGrid
 
     mas, field = None, None
     with torch.inference_mode():
         if settings is None:
-            log = AttenuationGrid.of_ct(ct, device).project(geometry, size)
+            log = render_drr(ct, geometry, size, device=device)
         else:
             from axon_backend.cli.drr_options import read_mask
             from axon_backend.physics.simulate import XraySimulator

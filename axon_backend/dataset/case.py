@@ -150,7 +150,7 @@ class _Made:
 def _make(plan: CasePlan, settings: PrepareSettings) -> _Made:
     from axon_backend.dataset.views import VIEWS, PlacedXray, place_xray, poses, render
     from axon_backend.dataset.volume import check_chest, cropped, resampled
-    from axon_backend.physics.reduced import AttenuationGrid
+    from axon_backend.physics.attenuation import AttenuationVolume
 
     original = _read_ct(plan)
     whole = resampled(original, settings.voxel_mm)
@@ -170,10 +170,10 @@ def _make(plan: CasePlan, settings: PrepareSettings) -> _Made:
         moved = _in_pose(original, ct, frame, found, settings)
         if moved is not None:
             ct, pose, found = moved
-    grid = AttenuationGrid.of_ct(ct)
+    attenuation = AttenuationVolume.from_ct(ct)
     seed = int(hashlib.sha256(plan.id.encode()).hexdigest()[:8], 16)
     drrs = [
-        (role, variation, render(grid, frame, view, variation, settings.view_size))
+        (role, variation, render(attenuation, frame, view, variation, settings.view_size))
         for variation in poses(settings, seed)
         for role, view in VIEWS.items()
     ]

@@ -19,10 +19,9 @@ from axon_backend.imaging.view import View
 from axon_backend.inference.memory_fallback import is_out_of_memory
 from axon_backend.inference.model_cache import atlas_ct
 from axon_backend.methods.protocol import RegisteredViews
-from axon_backend.physics.drr import render_view
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry, beam_parameter
 from axon_backend.physics.pose import Pose
-from axon_backend.physics.reduced import AttenuationGrid
 from axon_backend.registration.place import PlacedView, check_placement, place_view, place_with
 
 VIEW_SIZE = 1024
@@ -235,11 +234,8 @@ def _drr(
     """(S, S) DRR of the posed CT, on the CPU where the GPU's memory does not suffice."""
 
     def made(where: torch.device) -> np.ndarray:
-        if pose is None:
-            return render_view(ct, frame, view, VIEW_SIZE, device=where)
-        with torch.inference_mode():
-            grid = AttenuationGrid.of_ct(ct, where)
-            return grid.project(pose.geometry(frame, view), VIEW_SIZE).cpu().numpy()
+        geometry = (pose or Pose()).geometry(frame, view)
+        return render_drr(ct, geometry, VIEW_SIZE, device=where).cpu().numpy()
 
     try:
         return made(device)

@@ -150,7 +150,7 @@ class AcquisitionGeometry:
         isocentre = turn @ np.asarray(self.isocentre_mm) + matrix[:3, 3]
         return replace(self, isocentre_mm=tuple(isocentre), ray=ray, column=column, row=row)
 
-    def picture_points(self, height: int, width: int) -> np.ndarray:
+    def pixel_centres(self, height: int, width: int) -> np.ndarray:
         """LPS positions (height, width, 3) of the pixel centres on the isocentre plane."""
         u = ((np.arange(width) + 0.5) / width - 0.5) * self.extent_mm[0]
         v = ((np.arange(height) + 0.5) / height - 0.5) * self.extent_mm[1]

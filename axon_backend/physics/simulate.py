@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from axon_backend.imaging.ct import CTVolume
-from axon_backend.physics.drr import render
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.exposure import Exposures, XraySettings, expose
 from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.physics.tissues import tissue_densities
@@ -37,15 +38,14 @@ class XraySimulator:
         hu = torch.as_tensor(np.asarray(ct.hu, dtype=np.float32), device=device)
         mask = None if iodine is None else torch.as_tensor(iodine, dtype=hu.dtype, device=device)
         with torch.no_grad():
-            self.names, self.densities = tissue_densities(hu, iodine=mask, metal=metal)
-        self.origin_mm, self.spacing_mm = ct.origin_mm, ct.spacing_mm
+            self.names, densities = tissue_densities(hu, iodine=mask, metal=metal)
+        self.densities = AttenuationVolume(densities, ct.spacing_mm, ct.origin_mm)
 
     def paths(
         self, geometries: Sequence[AcquisitionGeometry], size: int | tuple[int, int]
     ) -> torch.Tensor:
         """(views, materials, height, width) path lengths in g/cm^2."""
-        millimetres = render(self.densities, self.origin_mm, self.spacing_mm, geometries, size)
-        return millimetres / 10
+        return torch.stack([render_drr(self.densities, g, size) for g in geometries]) / 10
 
     def take(
         self,

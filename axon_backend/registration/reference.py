@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.view import View
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.pose import Pose
-from axon_backend.physics.reduced import AttenuationGrid
 from axon_backend.registration.planar import check_picture, place_without_registration
 from axon_backend.registration.resample import resample_picture
 
@@ -37,8 +36,7 @@ class Reference:
         width, height = canonical.extent_mm
         side = max(width, height)
         square = replace(canonical, extent_mm=(side, side))
-        with torch.inference_mode():
-            picture = AttenuationGrid.of_ct(ct).project(square, size).numpy()
+        picture = render_drr(ct, square, size).numpy()
         check_picture(
             picture, "The reference's DRR (does the frame lie in the CT, and the CT in the beam?)"
         )

@@ -27,8 +27,9 @@ import torch
 from axon_backend.errors import AxonInputError, Cancelled
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import ThoraxFrame
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.pose import Pose
-from axon_backend.physics.reduced import AttenuationGrid
 from axon_backend.registration.exposure import Exposure, planar_matrix
 from axon_backend.registration.place import PlacedView
 from axon_backend.registration.planar import WORKING_SIZE, check_picture
@@ -146,10 +147,10 @@ def register_pose(
     first = torch.zeros(len(units), device=device)
     first[:6] = torch.tensor([*start.rotation_deg, *start.translation_mm], device=device)
     first = first / units
-    full = AttenuationGrid.of_ct(ct, device)
-    grids = {n: full.reduced(n) for n in {level.voxels for level in LEVELS}}
+    full = AttenuationVolume.from_ct(ct, device)
+    volumes = {n: full.downsampled(n) for n in {level.voxels for level in LEVELS}}
     check_picture(
-        grids[LEVELS[0].voxels].project(start.geometry(frame, view.view), 64).cpu().numpy(),
+        render_drr(volumes[LEVELS[0].voxels], start.geometry(frame, view.view), 64).cpu().numpy(),
         "The CT's DRR (does the frame lie in the CT, and the CT in the beam?)",
     )
     steps = _Steps(progress, cancelled)
@@ -157,7 +158,7 @@ def register_pose(
     def agreement_at(level: Level) -> _Agreement:
         exposures = {
             role: Exposure(
-                view, grids[level.voxels], frame, start.sid_mm, level.pixels, level.borders
+                view, volumes[level.voxels], frame, start.sid_mm, level.pixels, level.borders
             )
             for role, view in placed.items()
         }
@@ -268,13 +269,12 @@ def _back(shift: torch.Tensor, pose: Pose, frame: ThoraxFrame, placed: PlacedVie
 
 def _quality(
     placed: PlacedView,
-    full: AttenuationGrid,
+    full: AttenuationVolume,
     frame: ThoraxFrame,
     pose: Pose,
     back: np.ndarray | None,
 ) -> RegistrationQuality:
-    with torch.inference_mode():
-        drr = full.project(pose.geometry(frame, placed.view), WORKING_SIZE).cpu().numpy()
+    drr = render_drr(full, pose.geometry(frame, placed.view), WORKING_SIZE).cpu().numpy()
     n = placed.pixels.shape[0]
     matrix = np.array([[n, 0, -0.5], [0, n, -0.5], [0, 0, 1.0]])
     if back is not None:

@@ -91,14 +91,9 @@ class _Beams:
 
     def project(self, hu: np.ndarray, view: str) -> np.ndarray:
         """(SIZE, SIZE) line integrals of a volume [z, y, x] that fills the frame."""
-        import torch
-
-        n = hu.shape[0]
         beam = self._pose.geometry(self.frame, backend.load("imaging.view").View(view))
-        with torch.inference_mode():
-            mu = backend.load("physics.attenuation").hu_to_mu(torch.from_numpy(hu))
-            where = (self.frame.origin_mm(n), self.frame.spacing_mm(n))
-            return backend.load("physics.drr").render(mu, *where, [beam], SIZE)[0].numpy()
+        volume = backend.load("physics.attenuation").AttenuationVolume.in_frame(hu, self.frame)
+        return backend.load("physics.drr").render_drr(volume, beam, SIZE).numpy()
 
 
 def _pair(beams, view, xray, hu, truth):
