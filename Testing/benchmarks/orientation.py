@@ -26,8 +26,8 @@ from axon_backend.physics.attenuation import AttenuationVolume
 from axon_backend.physics.drr import render_drr
 from axon_backend.physics.pose import Pose
 from axon_backend.registration import orientation
-from axon_backend.registration.quality import local_contrast
 from axon_backend.registration.search import GRID, shrink_to
+from axon_backend.registration.similarity import local_contrast
 from axon_backend.training.data.augmentation import AppearanceAugmentation, alter
 
 FILMS = 24  # of each patient, for the sides

@@ -55,10 +55,10 @@ def test_a_letter_counts_no_more_than_a_border(reference):
     spoilt = a.clone()
     spoilt[20:30, 20:30] += 500 * float(a.std())
     one = torch.ones_like(a)
-    slope = similarity._limited(spoilt.diff(dim=0), one[1:])
+    slope = similarity._compressed(spoilt.diff(dim=0), one[1:])
     assert float(slope.abs().max()) <= 1.0
-    assert float(similarity.border_agreement(a, a, one)) == pytest.approx(1.0, abs=1e-5)
-    assert float(similarity.border_agreement(a, -a, one)) == pytest.approx(-1.0, abs=1e-5)
+    assert float(similarity.edge_ncc(a, a, one)) == pytest.approx(1.0, abs=1e-5)
+    assert float(similarity.edge_ncc(a, -a, one)) == pytest.approx(-1.0, abs=1e-5)
 
 
 @pytest.mark.parametrize("after", [0, 5, 40, 90])

@@ -14,7 +14,7 @@ from axon_backend.imaging.view import View
 from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import rotation_matrix
 from axon_backend.physics.pose import Pose
-from axon_backend.registration import quality, rigid, similarity
+from axon_backend.registration import rigid, similarity
 from axon_backend.registration.exposure import planar_matrix, rotation
 from axon_backend.registration.place import PlacedView, place_view, place_with
 from axon_backend.registration.rigid import Level, register_pose
@@ -242,11 +242,11 @@ def test_the_measures_with_a_gradient_are_those_that_score_the_result(reference)
     valid = np.ones_like(reference, bool)
     valid[:30] = False
     weight = torch.as_tensor(valid.astype(np.float32))
-    a, b = (quality.local_contrast(p, valid) for p in (reference, other))
+    a, b = (similarity.local_contrast(p, valid) for p in (reference, other))
     ta, tb = (similarity.local_contrast(torch.as_tensor(p), weight) for p in (reference, other))
     np.testing.assert_allclose(ta.numpy(), a, atol=2e-3)
     assert float(similarity.ncc(ta, tb, weight)) == pytest.approx(
-        quality.ncc(a, b, valid), abs=1e-3
+        similarity.ncc(a, b, valid), abs=1e-3
     )
-    assert float(similarity.agreement(ta, ta, weight)) == pytest.approx(1.0, abs=1e-5)
-    assert float(similarity.agreement(ta, -ta, weight)) == pytest.approx(-1.0, abs=1e-5)
+    assert float(similarity.combined_ncc(ta, ta, weight)) == pytest.approx(1.0, abs=1e-5)
+    assert float(similarity.combined_ncc(ta, -ta, weight)) == pytest.approx(-1.0, abs=1e-5)

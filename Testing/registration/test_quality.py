@@ -5,8 +5,8 @@ import pytest
 from scipy import ndimage
 
 from axon_backend.registration.planar import register_planar
-from axon_backend.registration.quality import (
-    assess,
+from axon_backend.registration.quality import assess
+from axon_backend.registration.similarity import (
     gradient_ncc,
     local_contrast,
     mutual_information,
@@ -92,7 +92,7 @@ def test_a_shift_of_millimetres_by_hand_is_not_called_good(tools, reference):
     assert right.verdict == "good" and right.offset < 0.002
     assert off.score > SAME_PATIENT.fair and off.verdict == "fair"
     assert off.offset == pytest.approx(6 / 256, abs=0.004)
-    assert any("borders fit better 2." in w for w in off.warnings) and not off.refused
+    assert any("edges align better 2." in w for w in off.warnings) and not off.refused
 
 
 def test_what_is_poor_is_refused(reference):

@@ -19,7 +19,7 @@ from axon_backend.methods.axon.model import AxonConfig
 from axon_backend.physics.attenuation import AttenuationVolume
 from axon_backend.physics.drr import render_drr
 from axon_backend.registration.place import PlacedView
-from axon_backend.registration.quality import local_contrast, ncc
+from axon_backend.registration.similarity import local_contrast, ncc
 
 REPROJECTION_SIZE = 256
 

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 
 from axon_backend.errors import Cancelled
-from axon_backend.registration.similarity import border_agreement, local_contrast
+from axon_backend.registration.similarity import edge_ncc, local_contrast
 
 # One unit of each parameter moves the field's edge by about half a per cent of its width: turn
 # (radians), size, shift right, shift down; then width against height, and shear.
@@ -151,7 +151,7 @@ class _Comparison:
             seen = F.grid_sample(self.shown, grid[None, ..., :2], align_corners=False)[0, 0]
             weight = (seen > 0.99).float()
         a, b = local_contrast(moved, weight), local_contrast(self.fixed, weight)
-        return border_agreement(a, b, weight)
+        return edge_ncc(a, b, weight)
 
 
 def _climb(

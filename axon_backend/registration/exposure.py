@@ -11,7 +11,7 @@ from axon_backend.physics.attenuation import AttenuationVolume
 from axon_backend.physics.drr import Rays, render_drr
 from axon_backend.physics.pose import BEHIND_PATIENT_MM, Pose
 from axon_backend.registration.place import PlacedView
-from axon_backend.registration.similarity import agreement, border_agreement, local_contrast
+from axon_backend.registration.similarity import combined_ncc, edge_ncc, local_contrast
 
 # The CT's upper and lower ends count less and less over this many mm, because the X-ray shows
 # more of the patient there.
@@ -81,7 +81,7 @@ class Exposure:
         geometry = Pose(sid_mm=sid_mm).geometry(frame, placed.view)
         self.extent_mm = geometry.extent_mm
         self.borders = borders
-        self.measure = border_agreement if borders else agreement
+        self.measure = edge_ncc if borders else combined_ncc
         self.volume, self.axis = volume, int(np.argmax(np.abs(geometry.ray)))
         self.origin, self.spacing = tensor(volume.origin_mm), tensor(volume.spacing_mm)
         self.centre = tensor(frame.center_mm)

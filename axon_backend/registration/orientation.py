@@ -22,9 +22,9 @@ import numpy as np
 from scipy import ndimage
 
 from axon_backend.errors import Cancelled
-from axon_backend.registration.quality import local_contrast
 from axon_backend.registration.resample import resample_picture
 from axon_backend.registration.search import SCALES, Start, find_chest
+from axon_backend.registration.similarity import local_contrast
 
 MEANS = Path(__file__).with_name("mean_chests.json")
 # Another turn must fit better by this much of NCC, another view by this much, before the user is

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from axon_backend.registration.place import PlacedView
-from axon_backend.registration.quality import local_contrast
+from axon_backend.registration.similarity import local_contrast
 
 SIZE = 512
 SQUARES = 8
@@ -33,12 +33,12 @@ def registration_picture(placed: PlacedView, style: str | None = None) -> np.nda
     if style not in STYLES:
         raise ValueError(f"style must be one of {STYLES}, got {style!r}")
     valid = _sized(placed.valid.astype(np.float32)) > 0.99
-    xray = _contrast(_sized(placed.pixels), valid)
+    xray = contrast_grey(_sized(placed.pixels), valid)
     if placed.reference is None:
         return _bytes(np.repeat(xray[..., None], 3, axis=2))
-    reference = _contrast(_sized(placed.reference), None)
+    reference = contrast_grey(_sized(placed.reference))
     if style == "red-cyan":
-        return _bytes(np.stack([reference, xray, xray], axis=-1))
+        return _bytes(red_cyan(xray, reference))
     if style == "checkerboard":
         row, column = np.indices(xray.shape) * SQUARES // SIZE
         grey = np.where((row + column) % 2 == 0, xray, reference)
@@ -56,10 +56,15 @@ def _sized(picture: np.ndarray) -> np.ndarray:
     return ndimage.zoom(smooth, zoom, order=1, grid_mode=True, mode="nearest")
 
 
-def _contrast(picture: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
-    """0 (black) to 1, 0 where not valid."""
-    grey = np.clip(0.5 + local_contrast(picture, valid) / 5, 0, 1)
+def contrast_grey(image: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+    """(H, W) local contrast as grey, 0 (black) to 1; 0 where not ``valid``."""
+    grey = np.clip(0.5 + local_contrast(image, valid) / 5, 0, 1)
     return grey if valid is None else np.where(valid, grey, 0)
+
+
+def red_cyan(xray: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """(H, W, 3) of two grey images in [0, 1]: reference red, X-ray cyan, grey where they agree."""
+    return np.stack([reference, xray, xray], axis=-1)
 
 
 def _bytes(rgb: np.ndarray) -> np.ndarray:

@@ -18,15 +18,10 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.radiograph import MIN_PIXELS
 from axon_backend.registration.edges import refine_edges
 from axon_backend.registration.orientation import orientation_warnings
-from axon_backend.registration.quality import (
-    RegistrationQuality,
-    assess,
-    gradient_ncc,
-    local_contrast,
-    ncc,
-)
+from axon_backend.registration.quality import RegistrationQuality, assess
 from axon_backend.registration.resample import resample_picture
 from axon_backend.registration.search import find_chest, shrink_to
+from axon_backend.registration.similarity import gradient_ncc, local_contrast, ncc
 from axon_backend.registration.stoppable import execute
 from axon_backend.registration.thresholds import OTHER_PATIENT, Limits
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage, signal
 
 from axon_backend.errors import Cancelled
-from axon_backend.registration.quality import local_contrast
+from axon_backend.registration.similarity import local_contrast
 
 GRID = 64  # side of the reference during the search
 # Sides of the field of view as parts of the picture's long side.

@@ -106,10 +106,10 @@ def _pair(beams, view, xray, hu, truth):
         seen, valid = resample(xray.pixels, np.asarray(view["matrix"], float), SIZE)
         if valid.any():
             seen[~valid] = seen[valid].min()  # beside the picture there is nothing to see
-    quality = backend.load("registration.quality")
+    similarity = backend.load("registration.similarity")
     valid = valid & (made > 0)
-    a, b = (quality.local_contrast(picture, valid) for picture in (made, seen))
-    return seen, made, float(quality.ncc(a, b, valid))
+    a, b = (similarity.local_contrast(picture, valid) for picture in (made, seen))
+    return seen, made, float(similarity.ncc(a, b, valid))
 
 
 def _node(picture, frame, view, kind):
