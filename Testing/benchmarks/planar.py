@@ -20,7 +20,8 @@ import xray_cases as cases
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import View
 from axon_backend.physics.pose import Pose
-from axon_backend.registration.place import REFERENCE_SIZE, place_view
+from axon_backend.registration import register
+from axon_backend.registration.place import REFERENCE_SIZE
 from axon_backend.registration.reference import Reference
 
 
@@ -72,7 +73,9 @@ def main() -> None:
     for patient, view, picture, true in films:
         extent = Pose().geometry(patient.frame, view).extent_mm
         began, cpu = time.perf_counter(), time.process_time()
-        placed = place_view(Radiograph(picture, None, view), patient.ct, patient.frame, size=256)
+        placed = register(
+            {"xray": Radiograph(picture, None, view)}, patient.ct, patient.frame, size=256
+        ).views["xray"]
         seconds.append(time.process_time() - cpu)
         wall = time.perf_counter() - began
         assert placed.registration is not None

@@ -18,8 +18,8 @@ from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.radiograph import read_radiograph
 from axon_backend.imaging.write import write_png
 from axon_backend.inference.model_cache import atlas_ct
+from axon_backend.registration import register
 from axon_backend.registration.overlay import SIZE, registration_picture
-from axon_backend.registration.place import place_view
 
 COLUMNS = 7
 
@@ -46,7 +46,7 @@ def main() -> None:
             continue
         xray = read_radiograph(path)
         cpu = time.process_time()
-        placed = place_view(xray, atlas, frame, size=SIZE, stretch=True)
+        placed = register({"frontal": xray}, atlas, frame, size=SIZE).views["frontal"]
         seconds = time.process_time() - cpu
         assert placed.registration is not None
         q = placed.registration.quality

@@ -53,7 +53,7 @@ def test_nothing_is_searched_for_where_a_placement_is_given(run, xray, monkeypat
     def forbidden(*args, **kwargs):
         raise AssertionError("searched")
 
-    monkeypatch.setattr(case, "place_view", forbidden)
+    monkeypatch.setattr("axon_backend.registration.pipeline.place_by_search", forbidden)
     # Half of the field, from its middle: the view shows the picture's middle enlarged.
     result = run(xray, placements={"frontal": field(150, 150, 75, 75)})
     shown = result.views["frontal"].pixels

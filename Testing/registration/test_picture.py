@@ -10,7 +10,7 @@ from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.registration.bspline import MOST, find_warp
 from axon_backend.registration.overlay import SIZE, registration_picture
-from axon_backend.registration.place import PlacedView, place_view
+from axon_backend.registration.place import PlacedView, place_by_search
 from axon_backend.registration.resample import resample_picture
 
 HERE = np.array([[256, 0, -0.5], [0, 256, -0.5], [0, 0, 1.0]])
@@ -75,7 +75,9 @@ def test_a_warp_is_asked_for_and_kept_only_where_it_fits_better(tools, chest_ct,
     """A film of the chest as it is, and one that breathing has bent."""
     drr = render_drr(chest_ct, AcquisitionGeometry.of_frame(frame, View.pa), 256).numpy()
     plain, warped = (
-        place_view(Radiograph(bent(drr, 0.02)[0], None, View.pa), chest_ct, frame, size=128, warp=w)
+        place_by_search(
+            Radiograph(bent(drr, 0.02)[0], None, View.pa), chest_ct, frame, size=128, warp=w
+        )
         for w in (False, True)
     )
     assert plain.warp is None and plain.as_dict("frontal")["largest_warp"] is None

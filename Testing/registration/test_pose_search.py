@@ -16,7 +16,7 @@ from axon_backend.physics.geometry import rotation_matrix
 from axon_backend.physics.pose import Pose
 from axon_backend.registration import rigid, similarity
 from axon_backend.registration.exposure import planar_matrix, rotation
-from axon_backend.registration.place import PlacedView, place_view, place_with
+from axon_backend.registration.place import PlacedView, place_by_matrix, place_by_search
 from axon_backend.registration.rigid import Level, register_pose
 from axon_backend.registration.unknowns import Unknowns
 
@@ -127,13 +127,13 @@ def test_xrays_placed_before_the_pose_was_known_move_with_it(tools, chest_ct, fr
         away = on_film(matrix, pose, VIEWS[role]) - there
         return np.linalg.norm(away, axis=1).mean()
 
-    placed = {role: place_view(x, chest_ct, frame, size=192) for role, x in taken.items()}
+    placed = {role: place_by_search(x, chest_ct, frame, size=192) for role, x in taken.items()}
     found = register_pose(placed, chest_ct, frame)
     for role in VIEWS:
         before = error_mm(role, placed[role].registration.matrix, Pose())
         after = error_mm(role, found.matrices[role], found.pose)
         assert before > 3.5 and after < 1.5
-        again = place_with(
+        again = place_by_matrix(
             taken[role], chest_ct, frame, found.matrices[role], pose=found.pose, size=192
         ).registration.quality
         # The square field holds more air, and its noise, than the canonical view.
@@ -145,7 +145,7 @@ def test_held_xrays_and_drrs_stay_where_they_are(quick, chest_ct, frame, placed)
     assert register_pose(placed, chest_ct, frame).matrices == {}
     film = Radiograph(placed["frontal"].pixels, None, View.pa)
     whole = np.array([[160, 0, -0.5], [0, 160, -0.5], [0, 0, 1.0]])
-    mixed = {**placed, "frontal": place_with(film, chest_ct, frame, whole, size=160)}
+    mixed = {**placed, "frontal": place_by_matrix(film, chest_ct, frame, whole, size=160)}
     assert set(register_pose(mixed, chest_ct, frame).matrices) == {"frontal"}
     assert register_pose(mixed, chest_ct, frame, hold=("frontal",)).matrices == {}
 

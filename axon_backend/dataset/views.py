@@ -21,7 +21,8 @@ from axon_backend.physics.attenuation import AttenuationVolume
 from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import FIELD_OF_VIEW
 from axon_backend.physics.pose import Pose
-from axon_backend.registration.place import PlacedView, place_view
+from axon_backend.registration import register
+from axon_backend.registration.place import PlacedView
 from axon_backend.registration.quality import RegistrationQuality
 
 VIEWS = {"frontal": View.pa, "lateral": View.lateral_left}
@@ -83,7 +84,8 @@ def place_xray(
     size, seed = settings.view_size, settings.seed
 
     def placed(picture: Radiograph) -> PlacedView:
-        return place_view(picture, ct, frame, size=size, seed=seed)
+        role = "frontal" if picture.view.is_frontal else "lateral"
+        return register({role: picture}, ct, frame, size=size, seed=seed).views[role]
 
     if xray.role is None:
         return _of_unknown_view(xray, taken, placed)

@@ -22,7 +22,8 @@ from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry, beam_parameter
 from axon_backend.physics.pose import Pose
-from axon_backend.registration.place import PlacedView, check_placement, place_view, place_with
+from axon_backend.registration import register as register_xrays
+from axon_backend.registration.place import PlacedView, check_placement
 
 VIEW_SIZE = 1024
 PathLike = str | Path
@@ -150,7 +151,8 @@ def place_case(
     """Register every view to the CT's DRR or the atlas's; DRRs are rendered in place.
 
     Args:
-        placements: accepted registrations by role, used instead of a search (see ``place_with``).
+        placements: accepted registrations by role, used instead of a search (see
+            ``registration.register``).
         pose: how the patient stood against the CT, or against the atlas where there is no CT.
         cancelled: asked before every step of a search.
 
@@ -164,34 +166,33 @@ def place_case(
         reference, frame = case.ct, find_thorax_frame(case.ct)
     else:
         reference, frame = atlas_ct(bundle), ThoraxFrame((0.0, 0.0, 0.0), bundle.atlas()[1])
+    xrays = {role: xray for role, xray in case.xrays.items() if xray is not None}
     views: dict[str, PlacedView] = {}
-    for number, (role, xray) in enumerate(case.xrays.items()):
-        tell("register", number, len(case.xrays))
+    if xrays:
+        views = register_xrays(
+            xrays,
+            reference,
+            frame,
+            method="planar" if register else "none",
+            placements=accepted,
+            pose=pose,
+            size=VIEW_SIZE,
+            seed=seed,
+            progress=lambda _stage, step, *_: tell("register", step, len(case.xrays)),
+            cancelled=cancelled,
+        ).views
+    for role, xray in case.xrays.items():
         if xray is None:
+            tell("register", len(views), len(case.xrays))
             view = View.pa if role == "frontal" else View.lateral_left
             picture = _drr(reference, frame, view, pose, device, warnings)
             views[role] = PlacedView.of_drr(picture, view)
-        elif role in accepted:
-            views[role] = place_with(
-                xray, reference, frame, accepted[role], pose=pose, size=VIEW_SIZE
-            )
-            if not views[role].valid.any():
-                raise AxonInputError(
-                    f"The accepted placement shows nothing of the {role} X-ray. Place it anew."
-                )
-        else:
-            views[role] = place_view(
-                xray,
-                reference,
-                frame,
-                size=VIEW_SIZE,
-                register=register,
-                stretch=case.ct is None,
-                seed=seed,
-                pose=pose,
-                cancelled=cancelled,
+        elif role in accepted and not views[role].valid.any():
+            raise AxonInputError(
+                f"The accepted placement shows nothing of the {role} X-ray. Register it again."
             )
         warnings += [f"{role}: {w}" for w in views[role].warnings]
+    views = {role: views[role] for role in case.xrays}
     tell("register", len(case.xrays), len(case.xrays))
     if case.ct is None:
         frame, note = _frame_from_views(frame, views)

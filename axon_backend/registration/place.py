@@ -118,14 +118,14 @@ def _square_pixels(xray: Radiograph) -> tuple[np.ndarray, np.ndarray]:
     return picture, np.array([[sx, 0, 0.5 * sx - 0.5], [0, sy, 0.5 * sy - 0.5], [0, 0, 1]])
 
 
-def place_view(
+def place_by_search(
     xray: Radiograph,
     reference: CTVolume,
     frame: ThoraxFrame,
     *,
     size: int = 1024,
-    register: bool = True,
-    stretch: bool = False,
+    search: bool = True,
+    affine: bool = False,
     seed: int = 0,
     pose: Pose | None = None,
     warp: bool = False,
@@ -138,9 +138,9 @@ def place_view(
         reference: the patient's CT or the atlas, whose DRR is the target.
         frame: of the reference.
         size: side of the result.
-        register: search; False takes the picture as covering the field of view.
-        stretch: allow width and height to scale differently (affine); for the atlas, whose
-            proportions are not the patient's.
+        search: False takes the image as covering the field of view.
+        affine: let width and height scale differently; for the atlas, whose proportions are not
+            the patient's.
         seed: of the metric's sampling.
         pose: how the patient stood; the DRR is rendered so. None is the CT as it lies.
         warp: also bend the X-ray gently onto the reference (B-spline), where that fits better.
@@ -153,8 +153,8 @@ def place_view(
     """
     check_picture(xray.pixels, xray.source or "The X-ray")
     target = Reference.of_ct(reference, frame, xray.view, pose, REFERENCE_SIZE)
-    if register:
-        kind = "affine" if stretch else "similarity"
+    if search:
+        kind = "affine" if affine else "similarity"
         picture, to_xray = _square_pixels(xray)
         found = register_planar(
             picture,
@@ -169,7 +169,7 @@ def place_view(
     else:
         found = place_without_registration(xray.pixels)
     placed = _placed(xray, target, found, size)
-    if not (warp and register):
+    if not (warp and search):
         return placed
     return _warped(xray, placed, target, _limits(reference), seed, cancelled)
 
@@ -206,7 +206,7 @@ def _warped(
     )
 
 
-def place_with(
+def place_by_matrix(
     xray: Radiograph,
     reference: CTVolume,
     frame: ThoraxFrame,

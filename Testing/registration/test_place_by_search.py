@@ -10,7 +10,7 @@ from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import View
 from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry
-from axon_backend.registration.place import PlacedView, place_view
+from axon_backend.registration.place import PlacedView, place_by_search
 
 PIXEL_MM = 0.8
 
@@ -40,7 +40,7 @@ def photograph(ct, frame, view, rows=(10, 470), columns=(25, 500)):
 def test_the_patients_own_xray_is_placed_within_half_a_percent(tools, chest_ct, frame, view):
     picture, true = photograph(chest_ct, frame, view)
     xray = Radiograph(tools.as_taken(picture), (PIXEL_MM, PIXEL_MM), view)
-    placed = place_view(xray, chest_ct, frame, size=256)
+    placed = place_by_search(xray, chest_ct, frame, size=256)
     found = placed.registration
     assert tools.residual(found.matrix, true) < 0.005
     assert found.quality.verdict == "good"
@@ -63,14 +63,14 @@ def test_pixels_that_are_not_square_are_placed_as_well(tools, chest_ct, frame):
     true = np.diag([1, 0.8, 1]) @ true
     true[1, 2] += 0.5 * (0.8 - 1)  # whole numbers are pixel centres
     xray = Radiograph(tools.as_taken(coarse), (PIXEL_MM * 1.25, PIXEL_MM), View.lateral_left)
-    placed = place_view(xray, chest_ct, frame, size=256)
+    placed = place_by_search(xray, chest_ct, frame, size=256)
     assert tools.residual(placed.registration.matrix, true) < 0.005
     assert placed.size_mm == pytest.approx((frame.size_mm[1], frame.size_mm[2]), rel=0.015)
 
 
 def test_what_the_xray_does_not_show_is_not_valid(tools, chest_ct, frame):
     picture, true = photograph(chest_ct, frame, View.pa, rows=(110, 500), columns=(60, 525))
-    placed = place_view(Radiograph(picture, None, View.pa), chest_ct, frame, size=200)
+    placed = place_by_search(Radiograph(picture, None, View.pa), chest_ct, frame, size=200)
     assert tools.residual(placed.registration.matrix, true) < 0.005
     first = -true[1, 2] / true[1, 1] * 200  # the canonical row of the picture's first
     assert first > 10
@@ -82,7 +82,7 @@ def test_what_the_xray_does_not_show_is_not_valid(tools, chest_ct, frame):
 def test_without_registration_the_picture_is_the_field(chest_ct, frame):
     picture = render_drr(chest_ct, AcquisitionGeometry.of_frame(frame, View.pa), 300).numpy()
     xray = Radiograph(picture, (1.1, 1.2), View.pa)
-    placed = place_view(xray, chest_ct, frame, size=300, register=False)
+    placed = place_by_search(xray, chest_ct, frame, size=300, search=False)
     np.testing.assert_allclose(placed.pixels, picture, atol=1e-5)
     assert placed.valid.all()
     assert placed.size_mm == pytest.approx((300 * 1.2 / 1.1, 300 * 1.1 / 1.1))
@@ -94,14 +94,14 @@ def test_another_patients_proportions_need_the_stretch(tools, chest_ct, frame):
     wider = np.repeat(picture, 6, 1)[:, ::5]  # every column 1.2 times
     true = np.diag([1.2, 1, 1]) @ true
     xray = Radiograph(np.ascontiguousarray(wider), (PIXEL_MM, PIXEL_MM), View.pa)
-    placed = place_view(xray, chest_ct, frame, size=256, stretch=True)
+    placed = place_by_search(xray, chest_ct, frame, size=256, affine=True)
     assert tools.residual(placed.registration.matrix, true) < 0.01
     assert placed.size_mm == pytest.approx((1.2 * frame.size_mm[0], frame.size_mm[2]), rel=0.02)
 
 
 def test_the_record_of_a_registration(chest_ct, frame):
     picture, _ = photograph(chest_ct, frame, View.pa)
-    placed = place_view(Radiograph(picture, None, View.pa), chest_ct, frame, size=128)
+    placed = place_by_search(Radiograph(picture, None, View.pa), chest_ct, frame, size=128)
     record = placed.as_dict("frontal")
     assert record["view"] == "pa" and record["verdict"] == "good"
     assert np.array_equal(np.array(record["matrix"]), placed.registration.matrix)
