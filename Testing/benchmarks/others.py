@@ -75,7 +75,7 @@ def nanodrr_subject(attenuation: AttenuationVolume, isocentre_mm):
 
 
 def nanodrr_camera(geometry: AcquisitionGeometry, size: int):
-    """Inverse intrinsics and camera-to-world of an exposure with its ``size`` x ``size`` picture
+    """Inverse intrinsics and camera-to-world of an exposure with its ``size`` x ``size`` image
     on the detector."""
     from nanodrr.camera import make_k_inv
 
@@ -99,7 +99,7 @@ def nanodrr_pose(
     steps: int = 120,
 ) -> np.ndarray:
     """(4, 4) motion of the patient by nanodrr's Registration module: Adam (1e-2 rad, 1 mm) on its
-    NCC over the whole picture and over patches of 13 pixels; one view, from the canonical pose."""
+    NCC over the whole image and over patches of 13 pixels; one view, from the canonical pose."""
     from nanodrr.metrics import MultiscaleNormalizedCrossCorrelation2d
     from nanodrr.registration import Registration
 

@@ -29,7 +29,7 @@ from axon_backend.imaging.view import View
 from axon_backend.physics.attenuation import AttenuationVolume
 from axon_backend.physics.pose import Pose
 from axon_backend.registration.place import PlacedView
-from axon_backend.registration.resample import resample_picture
+from axon_backend.registration.resample import resample_image
 from axon_backend.registration.rigid import register_pose
 
 VIEWS = {"frontal": View.pa, "lateral": View.lateral_left}
@@ -68,7 +68,7 @@ def make(files: list[Path], each: int, seed: int, cache: Path | None, unknown_si
                         np.save(kept, film)
                 extent = pose.geometry(patient.frame, view).extent_mm
                 where = cases.placement(np.eye(3), extent)
-                placed[role] = PlacedView(*resample_picture(film, where, 320), view)
+                placed[role] = PlacedView(*resample_image(film, where, 320), view)
             yield patient, pose, placed
 
 

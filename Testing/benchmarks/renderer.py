@@ -3,7 +3,7 @@
     python Testing/benchmarks/renderer.py --ct FILE --out results/renderer.json [--threads 2]
 
 The CT is resampled to 256^3. Truth is an independent integration: trilinear interpolation by scipy
-in double precision, 20 samples a voxel, of every 16th ray of the 1024 x 1024 picture. nanodrr gets
+in double precision, 20 samples a voxel, of every 16th ray of the 1024 x 1024 image. nanodrr gets
 the least number of samples (steps of 32) with which it is as exact as AXON, and chunks of rows of
 the size that suits it best, because its memory grows with rays times samples. Both take turns.
 """
@@ -101,8 +101,8 @@ def main() -> None:
     few = points[::STRIDE, ::STRIDE].reshape(-1, 3)
     truth = exact(grid, source, few)
 
-    def error(picture: torch.Tensor) -> float:
-        mine = picture[::STRIDE, ::STRIDE].double().numpy().ravel()
+    def error(image: torch.Tensor) -> float:
+        mine = image[::STRIDE, ::STRIDE].double().numpy().ravel()
         return float(np.linalg.norm(mine - truth) / np.linalg.norm(truth))
 
     def ours() -> torch.Tensor:
@@ -115,8 +115,8 @@ def main() -> None:
         print(f"AXON: relative L2 error {own:.2e}", flush=True)
         samples = chosen.samples or 32
         while True:
-            picture = nanodrr_render(subject, source, short, ratio, samples, 16)
-            away = picture.double().numpy().ravel() - truth
+            image = nanodrr_render(subject, source, short, ratio, samples, 16)
+            away = image.double().numpy().ravel() - truth
             theirs = float(np.linalg.norm(away) / np.linalg.norm(truth))
             print(f"nanodrr, {samples} samples: {theirs:.2e}", flush=True)
             if chosen.samples or theirs <= own or samples >= 512:

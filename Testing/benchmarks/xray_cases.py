@@ -23,7 +23,7 @@ from axon_backend.physics.attenuation import AttenuationVolume
 from axon_backend.physics.drr import Rays, render_drr
 from axon_backend.physics.exposure import XraySettings, expose
 from axon_backend.physics.pose import Pose
-from axon_backend.physics.postprocess import Look, clinical_look
+from axon_backend.physics.postprocess import Postprocessing, postprocess
 from axon_backend.physics.spectrum import Tube
 from axon_backend.physics.tissues import tissue_densities
 from axon_backend.training.data.augmentation import AppearanceAugmentation, alter
@@ -97,7 +97,7 @@ def patients(data: Path, splits: tuple[str, ...], every: int = 1) -> list[Path]:
 def random_film(
     patient: Patient, view: View, pose: Pose, matrix: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """(SIZE, SIZE) picture of the posed patient on a film that lies by ``matrix``.
+    """(SIZE, SIZE) image of the posed patient on a film that lies by ``matrix``.
 
     ``matrix`` (3, 3): mm on the canonical plane from its middle -> mm on the film from its middle.
     """
@@ -123,7 +123,7 @@ def random_film(
         scatter=float(rng.uniform(0.3, 1.5)),
         exposure_index=float(rng.uniform(80, 400)),
     )
-    look = Look(
+    look = Postprocessing(
         detail=float(rng.uniform(0.5, 1.0)),
         latitude=float(rng.uniform(0.5, 1.0)),
         local=float(rng.uniform(0, 0.6)),
@@ -139,9 +139,9 @@ def random_film(
         taken = expose(
             paths[None] / 10, names, [seen], settings, seeds=[int(rng.integers(1 << 30))]
         )
-        picture = clinical_look(taken.log, look)[None]
-        picture = alter(picture, rng, CHANGES)
-    return picture[0, 0].numpy()
+        image = postprocess(taken.log, look)[None]
+        image = alter(image, rng, CHANGES)
+    return image[0, 0].numpy()
 
 
 def similarity(turn_deg: float, scale: float, shift_mm: tuple[float, float]) -> np.ndarray:

@@ -41,9 +41,9 @@ def test_nifti_comes_back_as_the_same_xray_in_millimetres(
     xray = read_radiograph(tmp_path / "drr.nii.gz", view=view, invert=False)
     width, height = AcquisitionGeometry.of_frame(frame, view).extent_mm
     assert xray.pixel_mm == pytest.approx((height / 96, width / 96), rel=1e-4)
-    # A uniform border may have been cropped away from the picture as read.
-    picture = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "drr.nii.gz"))).squeeze()[::-1]
-    assert np.allclose(picture, true, atol=1e-5)
+    # A uniform border may have been cropped away from the image as read.
+    image = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "drr.nii.gz"))).squeeze()[::-1]
+    assert np.allclose(image, true, atol=1e-5)
     assert xray.pixels.max() == pytest.approx(true.max(), rel=1e-5)
 
 

@@ -142,15 +142,15 @@ def test_detector_and_pixel_are_in_millimetres_on_the_detector(phantom_ct_file, 
 
 
 def test_seed_and_noise(phantom_ct_file, tmp_path):
-    def picture(name: str, *more) -> np.ndarray:
+    def image(name: str, *more) -> np.ndarray:
         target = tmp_path / f"{name}.png"
         assert drr(phantom_ct_file, target, "--physics", "poly", "--look", "linear", *more) == 0
         return np.asarray(Image.open(target)).astype(float)
 
-    one, same, other = picture("a"), picture("b", "--seed", 0), picture("c", "--seed", 1)
-    clean = picture("d", "--noise", "none")
+    one, same, other = image("a"), image("b", "--seed", 0), image("c", "--seed", 1)
+    clean = image("d", "--noise", "none")
     assert np.array_equal(one, same) and not np.array_equal(one, other)
-    low = picture("e", "--exposure-index", 10)
+    low = image("e", "--exposure-index", 10)
     assert np.std(low - clean) > 2 * np.std(one - clean) > 0
 
 

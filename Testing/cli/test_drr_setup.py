@@ -72,7 +72,7 @@ def written_mask(phantom_ct, path, mask):
     return path
 
 
-def line_picture(ct_file, tmp_path, name, *more) -> np.ndarray:
+def line_image(ct_file, tmp_path, name, *more) -> np.ndarray:
     path = tmp_path / f"{name}.nii.gz"
     options = ("--physics", "poly", "--look", "linear", "--noise", "none", "--scatter", "0")
     assert drr(ct_file, path, *options, *more) == 0
@@ -88,8 +88,8 @@ def test_contrast_medium_and_bone_of_one_brightness_differ_with_the_voltage(
     excess = {}
     for kvp in (60, 140):
         options = ("--kvp", kvp, "--filtration", "2.5,0")
-        bone = line_picture(phantom_ct_file, tmp_path, f"b{kvp}", *options)
-        iodine = line_picture(phantom_ct_file, tmp_path, f"i{kvp}", *options, "--iodine", mask)
+        bone = line_image(phantom_ct_file, tmp_path, f"b{kvp}", *options)
+        iodine = line_image(phantom_ct_file, tmp_path, f"i{kvp}", *options, "--iodine", mask)
         excess[kvp] = float((iodine - bone)[:, 47:49].mean())
         assert np.abs(iodine - bone)[:, :8].max() < 1e-3  # away from the mask nothing changes
     assert excess[60] > excess[140] + 0.05
@@ -103,8 +103,8 @@ def test_metal_is_metal_only_where_asked(phantom_ct, tmp_path):
     image.SetOrigin(phantom_ct.origin_mm)
     sitk.WriteImage(image, str(tmp_path / "ct.nii.gz"))
     options = ("--kvp", "70")
-    plain = line_picture(tmp_path / "ct.nii.gz", tmp_path, "plain", *options)
-    metal = line_picture(tmp_path / "ct.nii.gz", tmp_path, "metal", *options, "--metal")
+    plain = line_image(tmp_path / "ct.nii.gz", tmp_path, "plain", *options)
+    metal = line_image(tmp_path / "ct.nii.gz", tmp_path, "metal", *options, "--metal")
     changed = np.abs(metal - plain) > 0.02  # away from the ripples of the detector's blur
     assert 0 < changed.mean() < 0.02 and (metal - plain)[changed].min() > 0
 

@@ -52,7 +52,7 @@ def test_a_small_thing_stays_where_it_is(frame, centred):
     at = (np.arange(200) + 0.5) / 200
     places = []
     for g in (grid, grid.downsampled(48)):
-        picture = render_drr(g, geometry, 200).numpy()
-        places.append(np.array([picture.sum(0) @ at, picture.sum(1) @ at]) / picture.sum())
+        image = render_drr(g, geometry, 200).numpy()
+        places.append(np.array([image.sum(0) @ at, image.sum(1) @ at]) / image.sum())
     away_mm = (places[1] - places[0]) * geometry.extent_mm
     assert np.abs(away_mm).max() < 2.5  # half a coarse voxel

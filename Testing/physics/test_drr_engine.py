@@ -85,7 +85,7 @@ def test_single_and_double_precision_agree(blobs, frame):
     assert single.double().numpy() == pytest.approx(double.numpy(), abs=2e-4 * float(double.max()))
 
 
-def test_twice_the_attenuation_is_twice_the_picture(blobs, frame):
+def test_twice_the_attenuation_is_twice_the_image(blobs, frame):
     volume, origin, spacing = blobs
     geometry = AcquisitionGeometry.of_frame(frame, View.ap)
     once, twice = (

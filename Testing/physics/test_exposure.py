@@ -193,8 +193,8 @@ def test_magnification_is_sid_over_sod():
     volume = (10.5 - r).clamp(0, 1)
     for sid, sod in ((1800.0, 1600.0), (1000.0, 500.0)):
         geometry = AcquisitionGeometry((0, 0, 0), *AXES, (60.0, 60.0), sid, sod)
-        picture = render_drr(AttenuationVolume(volume, (1.0,) * 3, (-40.0,) * 3), geometry, 400)
-        across = int((picture[200] > 0.5 * 10).sum())  # chords longer than half the radius
+        image = render_drr(AttenuationVolume(volume, (1.0,) * 3, (-40.0,) * 3), geometry, 400)
+        across = int((image[200] > 0.5 * 10).sum())  # chords longer than half the radius
         row_mm, column_mm = geometry.imager_pixel_mm(400, 400)
         # A chord of 5 mm lies at sqrt(10^2 - 2.5^2) from the middle.
         true = 2 * np.sqrt(10**2 - 2.5**2) * sid / sod
@@ -221,7 +221,7 @@ def test_the_detector_s_mtf():
         assert float(seen.mean()) == pytest.approx(1, abs=1e-3)
 
 
-def test_a_seed_decides_and_a_batch_is_its_pictures_one_by_one():
+def test_a_seed_decides_and_a_batch_is_its_images_one_by_one():
     paths = torch.cat([ball(), 0.5 * ball(), 1.2 * ball()])
     settings = [XraySettings(), XraySettings(tube=Tube(80), noise="poisson"), XraySettings(mas=2.0)]
     geometries = [GEOMETRY, replace(GEOMETRY, sid_mm=1500.0, sod_mm=1300.0), GEOMETRY]

@@ -19,7 +19,7 @@ def test_isocentre_projects_to_the_middle(frame, view):
 
 
 @pytest.mark.parametrize("view", View)
-def test_picture_points_project_to_their_own_pixels(frame, view):
+def test_image_points_project_to_their_own_pixels(frame, view):
     geometry = AcquisitionGeometry.of_frame(frame, view).rotated(5.0, -7.0, 11.0)
     height, width = 5, 8
     expected = np.stack(

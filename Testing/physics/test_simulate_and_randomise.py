@@ -16,8 +16,8 @@ from axon_backend.physics.materials import attenuation_per_cm
 from axon_backend.physics.randomise import (
     XrayRanges,
     draw_settings,
-    lines_of_paths,
-    paths_of_lines,
+    line_integrals_from_paths,
+    paths_from_line_integrals,
     random_xray,
 )
 from axon_backend.physics.simulate import XraySimulator
@@ -45,7 +45,7 @@ def test_paths_weighted_at_the_ct_s_energy_are_the_mono_energetic_drr(body, fram
     paths = simulator.paths([geometry], 48)
     assert paths.shape == (1, 4, 48, 48) and simulator.names == TISSUES
     mono = render_drr(body, AcquisitionGeometry.of_frame(frame, View.pa), 48).numpy()
-    found = lines_of_paths(paths)[0].numpy()
+    found = line_integrals_from_paths(paths)[0].numpy()
     assert found == pytest.approx(mono * WATER_70 / MU_WATER_PER_MM, abs=5e-3)
 
 
@@ -84,7 +84,7 @@ def paths(size: int = 64) -> torch.Tensor:
 
 def test_lines_to_paths_and_back():
     lines = paths()[2]
-    again = lines_of_paths(paths_of_lines(lines))
+    again = line_integrals_from_paths(paths_from_line_integrals(lines))
     assert torch.allclose(again, lines, rtol=1e-5)
 
 

@@ -23,11 +23,11 @@ def nonsense() -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("says", nonsense())
 def test_nonsense_is_refused_on_either_side(reference, says):
-    picture = nonsense()[says]
+    image = nonsense()[says]
     with pytest.raises(AxonInputError, match=f"X-ray.*({says})"):
-        register_planar(picture, reference)
+        register_planar(image, reference)
     with pytest.raises(AxonInputError, match=f"reference.*({says})"):
-        register_planar(reference, picture)
+        register_planar(reference, image)
 
 
 @pytest.mark.parametrize("register", [True, False])

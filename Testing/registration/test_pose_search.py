@@ -15,8 +15,8 @@ from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import rotation_matrix
 from axon_backend.physics.pose import Pose
 from axon_backend.registration import rigid, similarity
-from axon_backend.registration.exposure import planar_matrix, rotation
 from axon_backend.registration.place import PlacedView, place_by_matrix, place_by_search
+from axon_backend.registration.pose_similarity import planar_matrix, rotation
 from axon_backend.registration.rigid import Level, register_pose
 from axon_backend.registration.unknowns import Unknowns
 
@@ -35,7 +35,9 @@ def target_error_mm(found: Pose, true: Pose, frame) -> float:
 
 def drrs(ct, frame, pose, size=160, roles=("frontal", "lateral")) -> dict[str, PlacedView]:
     return {
-        r: PlacedView.of_drr(render_drr(ct, pose.geometry(frame, VIEWS[r]), size).numpy(), VIEWS[r])
+        r: PlacedView.from_drr(
+            render_drr(ct, pose.geometry(frame, VIEWS[r]), size).numpy(), VIEWS[r]
+        )
         for r in roles
     }
 
@@ -56,7 +58,7 @@ def test_two_views_fix_the_pose_within_a_millimetre(tools, chest_ct, frame, plac
     """The greys of an X-ray set instead of line integrals, and another tube distance."""
     true = Pose(POSE.rotation_deg, POSE.translation_mm, 1500.0)
     taken = {
-        role: PlacedView.of_drr(tools.as_taken(view.pixels), view.view)
+        role: PlacedView.from_drr(tools.as_taken(view.pixels), view.view)
         for role, view in drrs(chest_ct, frame, true).items()
     }
     found = register_pose(taken, chest_ct, frame, start=Pose(sid_mm=1500.0))
@@ -71,7 +73,7 @@ def test_an_unknown_tube_distance_is_found_with_the_pose(tools, chest_ct, frame)
     distance comes out near the true one."""
     true = Pose(POSE.rotation_deg, POSE.translation_mm, 1100.0)
     taken = {
-        role: PlacedView.of_drr(tools.as_taken(view.pixels), view.view)
+        role: PlacedView.from_drr(tools.as_taken(view.pixels), view.view)
         for role, view in drrs(chest_ct, frame, true).items()
     }
     kept = register_pose(taken, chest_ct, frame)
@@ -83,7 +85,7 @@ def test_an_unknown_tube_distance_is_found_with_the_pose(tools, chest_ct, frame)
 
 
 def test_the_tube_stays_where_chests_are_taken_from():
-    placed = {"frontal": PlacedView.of_drr(np.zeros((8, 8), np.float32), View.pa)}
+    placed = {"frontal": PlacedView.from_drr(np.zeros((8, 8), np.float32), View.pa)}
     unknowns = Unknowns(placed, ("frontal",), 1800.0, find_sid=True)
     assert len(unknowns.units) == 6 + 4 + 1
     for value, sid_mm in ((0.0, 1800.0), (np.log(1.2), 2160.0), (9.0, 2600.0), (-9.0, 800.0)):
@@ -114,8 +116,8 @@ def test_xrays_placed_before_the_pose_was_known_move_with_it(tools, chest_ct, fr
     for role, view in VIEWS.items():
         geometry = true.geometry(frame, view)
         detector = replace(geometry, extent_mm=(400.0, 380.0))  # pixels of 1 mm
-        picture = render_drr(chest_ct, detector, (380, 400)).numpy()
-        taken[role] = Radiograph(tools.as_taken(picture), (1.0, 1.0), view)
+        image = render_drr(chest_ct, detector, (380, 400)).numpy()
+        taken[role] = Radiograph(tools.as_taken(image), (1.0, 1.0), view)
         w, h = geometry.extent_mm
         matrices[role] = np.array([[w, 0, 199.5 - w / 2], [0, h, 189.5 - h / 2], [0, 0, 1]])
 
@@ -165,7 +167,7 @@ def test_one_view_fixes_what_it_shows(chest_ct, frame):
     assert (across, up) == pytest.approx((15.0, 20.0), abs=1.5)
 
 
-def test_a_ct_that_ends_within_the_picture_does_not_mislead(chest_ct, frame, placed):
+def test_a_ct_that_ends_within_the_image_does_not_mislead(chest_ct, frame, placed):
     cut = 14  # slices of 4 mm off each end, into the frame's 260 mm of 360
     x, y, z = chest_ct.origin_mm
     short = CTVolume(chest_ct.hu[cut:-cut], chest_ct.spacing_mm, (x, y, z + 4.0 * cut))
@@ -210,9 +212,9 @@ def test_the_true_pose_as_start_is_not_made_worse(chest_ct, frame, placed, monke
     assert target_error_mm(found.pose, POSE, frame) < 1.0
 
 
-def test_another_picture_is_called_poor(quick, chest_ct, frame):
+def test_another_image_is_called_poor(quick, chest_ct, frame):
     noise = np.random.default_rng(0).random((128, 128)).astype(np.float32)
-    found = register_pose({"frontal": PlacedView.of_drr(noise, View.pa)}, chest_ct, frame)
+    found = register_pose({"frontal": PlacedView.from_drr(noise, View.pa)}, chest_ct, frame)
     assert found.quality["frontal"].verdict == "poor"
     assert any("frontal: the registration is poor" in w for w in found.warnings)
 
@@ -220,7 +222,7 @@ def test_another_picture_is_called_poor(quick, chest_ct, frame):
 def test_what_cannot_be_searched_is_refused_in_words(quick, chest_ct, frame, placed):
     with pytest.raises(AxonInputError, match="No X-ray"):
         register_pose({}, chest_ct, frame)
-    blank = PlacedView.of_drr(np.zeros((128, 128), np.float32), View.pa)
+    blank = PlacedView.from_drr(np.zeros((128, 128), np.float32), View.pa)
     with pytest.raises(AxonInputError, match="frontal X-ray is blank"):
         register_pose({"frontal": blank}, chest_ct, frame)
     view = placed["frontal"]

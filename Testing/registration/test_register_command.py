@@ -30,12 +30,12 @@ def ct_file(chest_ct, tmp_path_factory):
     return path
 
 
-def film(picture: np.ndarray, path):
-    write_png(path, (picture - picture.min()) / np.ptp(picture), bits=16)
+def film(image: np.ndarray, path):
+    write_png(path, (image - image.min()) / np.ptp(image), bits=16)
     return str(path)
 
 
-def test_a_picture_of_nothing_is_refused_and_can_be_looked_at(ct_file, tmp_path, capsys):
+def test_a_image_of_nothing_is_refused_and_can_be_looked_at(ct_file, tmp_path, capsys):
     noise = film(np.random.default_rng(0).random((200, 200)), tmp_path / "noise.png")
     out = tmp_path / "out"
     code = main(["register", "--xray", noise, "--view", "pa", "--ct", str(ct_file), "--output",

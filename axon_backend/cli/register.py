@@ -71,7 +71,7 @@ def _distance(text: str) -> float | Literal["auto"]:
 
 
 def register(chosen: argparse.Namespace) -> int:
-    """``axon register``; 1 where a registration is refused. Its pictures are written all the same,
+    """``axon register``; 1 where a registration is refused. Its images are written all the same,
     to be looked at."""
     from axon_backend.cli.console import stop_on_signal
     from axon_backend.imaging.radiograph import View, read_radiograph
@@ -170,12 +170,12 @@ def _reference(chosen: argparse.Namespace) -> tuple[CTVolume, ThoraxFrame, dict[
 def _write_view(folder: Any, role: str, placed: PlacedView) -> dict[str, Any]:
     from axon_backend.evaluation.case_images import grey
     from axon_backend.imaging.write import write_png
-    from axon_backend.registration.overlay import registration_picture
+    from axon_backend.registration.overlay import overlay_image
 
     first = not (folder / "registered.png").exists()
     end = "" if first else f"_{role}"
     write_png(folder / f"registered{end}.png", grey(placed.pixels, placed.valid), bits=16)
-    write_png(folder / f"overlay{end}.png", registration_picture(placed))
+    write_png(folder / f"overlay{end}.png", overlay_image(placed))
     return placed.as_dict(role)
 
 

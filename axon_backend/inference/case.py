@@ -186,7 +186,7 @@ def place_case(
             tell("register", len(views), len(case.xrays))
             view = View.pa if role == "frontal" else View.lateral_left
             picture = _drr(reference, frame, view, pose, device, warnings)
-            views[role] = PlacedView.of_drr(picture, view)
+            views[role] = PlacedView.from_drr(picture, view)
         elif role in accepted and not views[role].valid.any():
             raise AxonInputError(
                 f"The accepted placement shows nothing of the {role} X-ray. Register it again."

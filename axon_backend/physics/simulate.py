@@ -1,4 +1,4 @@
-"""X-rays of a CT, with the physics of a real one."""
+"""Poly-energetic radiographs of a CT; ``drr.render_drr`` gives mono-energetic line integrals."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class XraySimulator:
     Args:
         ct: in HU.
         device: where to compute.
-        iodine: (Z, Y, X) 0 to 1 where the CT's brightness is contrast medium, see ``tissues``.
+        iodine: (Z, Y, X) in [0, 1], 1 where a high CT value is contrast medium, see ``tissues``.
         metal: whether voxels of 3000 HU and more are metal.
 
-    The densities of the tissues are kept: four times the CT in 32-bit numbers.
+    The densities of the tissues are kept in memory: four float32 volumes of the size of the CT.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class XraySimulator:
         *,
         seeds: Sequence[int] = (0,),
     ) -> Exposures:
-        """Radiographs under some geometries, see :func:`exposure.expose`."""
+        """Expose radiographs under one or several geometries, see :func:`exposure.expose`."""
         with torch.inference_mode():
             return expose(self.paths(geometries, size), self.names, geometries, settings,
                           seeds=seeds)  # fmt: skip

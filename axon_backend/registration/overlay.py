@@ -16,7 +16,7 @@ YELLOW = (1.0, 0.85, 0.1)
 STYLES = ("red-cyan", "checkerboard", "outlines")
 
 
-def registration_picture(placed: PlacedView, style: str | None = None) -> np.ndarray:
+def overlay_image(placed: PlacedView, style: str | None = None) -> np.ndarray:
     """The placed X-ray with its reference, by local contrast, since their greys differ.
 
     Args:
@@ -29,7 +29,7 @@ def registration_picture(placed: PlacedView, style: str | None = None) -> np.nda
         (SIZE, SIZE, 3) uint8, or (SIZE, 3 SIZE, 3); black where the X-ray shows nothing.
     """
     if style is None:
-        return np.concatenate([registration_picture(placed, s) for s in STYLES], axis=1)
+        return np.concatenate([overlay_image(placed, s) for s in STYLES], axis=1)
     if style not in STYLES:
         raise ValueError(f"style must be one of {STYLES}, got {style!r}")
     valid = _sized(placed.valid.astype(np.float32)) > 0.99
@@ -50,9 +50,9 @@ def registration_picture(placed: PlacedView, style: str | None = None) -> np.nda
     return _bytes(rgb)
 
 
-def _sized(picture: np.ndarray) -> np.ndarray:
-    smooth = ndimage.gaussian_filter(picture, max(0.0, 0.5 * picture.shape[0] / SIZE - 0.5))
-    zoom = [SIZE / n for n in picture.shape]
+def _sized(image: np.ndarray) -> np.ndarray:
+    smooth = ndimage.gaussian_filter(image, max(0.0, 0.5 * image.shape[0] / SIZE - 0.5))
+    zoom = [SIZE / n for n in image.shape]
     return ndimage.zoom(smooth, zoom, order=1, grid_mode=True, mode="nearest")
 
 

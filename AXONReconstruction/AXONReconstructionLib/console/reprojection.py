@@ -102,7 +102,7 @@ def _pair(beams, view, xray, hu, truth):
     if xray is None:
         seen, valid = beams.project(truth, view["view"]), np.ones(made.shape, bool)
     else:
-        resample = backend.load("registration.resample").resample_picture
+        resample = backend.load("registration.resample").resample_image
         seen, valid = resample(xray.pixels, np.asarray(view["matrix"], float), SIZE)
         if valid.any():
             seen[~valid] = seen[valid].min()  # beside the picture there is nothing to see

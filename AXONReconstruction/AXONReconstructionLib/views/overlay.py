@@ -142,5 +142,5 @@ def _grey(picture: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 
 def _resample(picture: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    resample = backend.load("registration.resample").resample_picture
+    resample = backend.load("registration.resample").resample_image
     return resample(picture, matrix, COMPOSITE_PIXELS)

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 
 from axon_backend.physics.randomise import (
     XrayRanges,
-    lines_of_paths,
-    paths_of_lines,
+    line_integrals_from_paths,
+    paths_from_line_integrals,
     random_xray,
 )
 
@@ -77,13 +77,13 @@ def alter(
     Returns:
         (1, 1, S, S) float32, bright = attenuation, any affine scale.
     """
-    lines = picture if picture.shape[1] == 1 else lines_of_paths(picture)[:, None]
+    lines = picture if picture.shape[1] == 1 else line_integrals_from_paths(picture)[:, None]
     if rng.random() < a.clean:
         return lines
     # No number is drawn for what is switched off: settings without physics give the same pictures
     # as before there was any.
     if a.physical > 0 and rng.random() < a.physical:
-        paths = paths_of_lines(picture[0, 0]) if picture.shape[1] == 1 else picture[0]
+        paths = paths_from_line_integrals(picture[0, 0]) if picture.shape[1] == 1 else picture[0]
         x = random_xray(paths, rng, a.xray)[None, None]
         x = (x - x.amin()) / (x.amax() - x.amin()).clamp_min(1e-6)
     else:

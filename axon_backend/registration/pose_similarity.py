@@ -54,7 +54,7 @@ def _away_from_air(drr: torch.Tensor, width_mm: float) -> torch.Tensor:
     return 1 - F.max_pool2d(air, 2 * reach + 1, stride=1, padding=reach)[0, 0]
 
 
-class Exposure:
+class PoseSimilarity:
     """One X-ray at one resolution, ready to be compared with the DRR of any pose.
 
     Args:
@@ -62,7 +62,7 @@ class Exposure:
         volume: the CT's attenuation; its device is where all is computed.
         frame: poses turn about its centre.
         sid_mm: distance of the tube; :meth:`agreement` may try others.
-        size: side of the pictures compared.
+        size: side of the images compared.
         borders: compare borders only, which is more exact and needs a start close by.
     """
 
@@ -90,7 +90,7 @@ class Exposure:
         u, v = np.meshgrid(across * geometry.extent_mm[0], down * geometry.extent_mm[1])
         self.u, self.v = tensor(u), tensor(v)
         self.plane = tensor([geometry.column, geometry.row])
-        self.picture = F.adaptive_avg_pool2d(tensor(placed.pixels)[None], size)[0]
+        self.image = F.adaptive_avg_pool2d(tensor(placed.pixels)[None], size)[0]
         self.weight = (F.adaptive_avg_pool2d(tensor(placed.valid)[None], size)[0] > 0.99).float()
 
     def agreement(
@@ -124,6 +124,6 @@ class Exposure:
             inside = inside * _away_from_air(drr.detach(), self.extent_mm[0])
         weight = self.weight * inside
         covered = weight.sum() / self.weight.sum().clamp_min(1)
-        fixed = local_contrast(self.picture, weight)
+        fixed = local_contrast(self.image, weight)
         score = self.measure(local_contrast(drr, weight), fixed, weight)
         return score * (0.5 + 0.5 * covered)  # what is left out counts against the pose
