@@ -19,7 +19,7 @@ WINDOW = 21  # steps that the smooth curve is the median of
 
 
 class Curves:
-    """Two tables, each with its chart: the loss of every step, the figures of every validation."""
+    """Two tables, each with its chart: the loss of every step, the metrics of every validation."""
 
     def __init__(self) -> None:
         self._layoutBefore: int | None = None
@@ -30,14 +30,14 @@ class Curves:
             steps, losses = (np.array(column, float) for column in zip(*watch.losses, strict=True))
             columns = {_("loss"): losses, _("loss, smoothed"): smoothed(losses)}
             parameterNode.lossTable = self._fill("loss", _("Training loss"), steps, columns)
-        if watch.figures:
-            steps = sorted({step for points in watch.figures.values() for step, _value in points})
+        if watch.metrics:
+            steps = sorted({step for points in watch.metrics.values() for step, _value in points})
             columns = {}
-            for name in shown(watch.figures):
-                known = dict(watch.figures[name])
+            for name in plotted(watch.metrics):
+                known = dict(watch.metrics[name])
                 columns[name] = np.array([known.get(step, np.nan) for step in steps], float)
             title = _("Validation patients")
-            parameterNode.figureTable = self._fill("figures", title, np.array(steps), columns)
+            parameterNode.metricsTable = self._fill("metrics", title, np.array(steps), columns)
 
     def show(self) -> None:
         """Show the charts: the loss under the slice views; choose the other one in the view."""
@@ -88,7 +88,7 @@ class Curves:
             series.SetXColumnName(_("step"))
             series.SetYColumnName(name)
             series.SetPlotType(series.PlotTypeScatter)
-            markers = kind == "figures"
+            markers = kind == "metrics"
             series.SetMarkerStyle(series.MarkerStyleCircle if markers else series.MarkerStyleNone)
             series.SetColor(*COLOURS[number % len(COLOURS)])
             chart.AddAndObservePlotSeriesNodeID(series.GetID())
@@ -101,10 +101,10 @@ class Curves:
         return None
 
 
-def shown(figures: dict) -> list[str]:
-    """The figures that belong in one chart: those in decibels where there are any."""
-    decibels = [name for name in figures if "psnr" in name]
-    return (decibels or list(figures))[: len(COLOURS)]
+def plotted(metrics: dict) -> list[str]:
+    """The metrics that belong in one chart: those in decibels where there are any."""
+    decibels = [name for name in metrics if "psnr" in name]
+    return (decibels or list(metrics))[: len(COLOURS)]
 
 
 def smoothed(values: np.ndarray) -> np.ndarray:

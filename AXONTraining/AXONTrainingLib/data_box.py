@@ -8,7 +8,7 @@ from slicer.i18n import tr as _
 
 from AXONTrainingLib.fields import Fields
 from AXONTrainingLib.processes import Job
-from AXONTrainingLib.run_words import lastSentence
+from AXONTrainingLib.run_text import failureMessage
 
 
 class DataBox:
@@ -42,14 +42,14 @@ class DataBox:
         """Say what is in the data set."""
         self._panel.hideMessage()
         try:
-            told = self._panel.logic.checkDataset(self._panel.parameterNode.dataPath)
+            description = self._panel.logic.checkDataset(self._panel.parameterNode.dataPath)
         except Exception as error:
             self._ui.dataLabel.text = ""
             self._panel.reportError(error)
             return
-        self._ui.dataLabel.text = inWords(told)
-        if told.problems:
-            self._panel.showError(told.problems[0], "\n".join([*told.problems, *told.missing]))
+        self._ui.dataLabel.text = summaryText(description)
+        if description.problems:
+            self._panel.showError(description.problems[0], "\n".join([*description.problems, *description.missing]))
 
     def prepare(self) -> None:
         """Start preparing, or stop it."""
@@ -60,7 +60,7 @@ class DataBox:
         node, logic = self._panel.parameterNode, self._panel.logic
         output = Path(node.preparedPath)
         try:
-            self._job.begin(logic.prepare(node.sourcePath, output), logic.prepareLog(output))
+            self._job.follow(logic.prepare(node.sourcePath, output), logic.prepareLog(output))
         except Exception as error:
             self._panel.reportError(error)
             return
@@ -72,14 +72,14 @@ class DataBox:
         """How far the preparation is."""
         if not self._job.busy:
             return
-        code = self._job.ended()
+        code = self._job.takeExitCode()
         if code is None:
-            self._ui.prepareLabel.text = self._job.words(1) or _("Preparing...")
+            self._ui.prepareLabel.text = self._job.lastLines(1) or _("Preparing...")
             return
-        words = self._job.words()
+        output = self._job.lastLines()
         if self._job.stopped or code < 0:
             self._ui.prepareLabel.text = _("Stopped. Press Prepare to go on.")
-        elif (self._output / "dataset.json").is_file() and madeDataset(code, words):
+        elif (self._output / "dataset.json").is_file() and prepareSucceeded(code, output):
             self._panel.parameterNode.dataPath = str(self._output)
             self.check()
             self._ui.prepareLabel.text = _(
@@ -87,23 +87,23 @@ class DataBox:
             ).format(report=self._output / "report.html")
         else:
             self._ui.prepareLabel.text = ""
-            self._panel.showError(lastSentence(words), words)
+            self._panel.showError(failureMessage(output), output)
         self.refresh()
 
 
-def madeDataset(code: int, words: str) -> bool:
+def prepareSucceeded(code: int, output: str) -> bool:
     """Whether `axon prepare` came to its end, perhaps without some cases (code 1). What stopped it
     it says in its last line; a dataset.json that lies there is then an older one."""
-    return code == 0 or (code == 1 and not words.split("\n")[-1].startswith("axon:"))
+    return code == 0 or (code == 1 and not output.split("\n")[-1].startswith("axon:"))
 
 
-def inWords(told) -> str:
+def summaryText(description) -> str:
     """A `DatasetDescription` in lines for the user."""
     names = {"train": _("Training"), "validation": _("Validation"), "test": _("Test")}
     lines = []
     for split, name in names.items():
-        line = _("{name}: {count} patients").format(name=name, count=told.cases.get(split, 0))
-        real, both = told.real.get(split, 0), told.biplanar.get(split, 0)
+        line = _("{name}: {count} patients").format(name=name, count=description.cases.get(split, 0))
+        real, both = description.real.get(split, 0), description.biplanar.get(split, 0)
         if real:
             line += _(", {real} with real X-rays ({both} from two sides)").format(
                 real=real, both=both

@@ -34,34 +34,34 @@ def describe(data) -> DatasetDescription:
     Args:
         data: an `axon_backend.dataset.dataset.Dataset`.
     """
-    told = DatasetDescription()
+    description = DatasetDescription()
     splits = Counter(case.split for case in data.cases)
-    told.cases = {name: splits.get(name, 0) for name in ("train", "validation", "test")}
+    description.cases = {name: splits.get(name, 0) for name in ("train", "validation", "test")}
     for case in data.cases:
         views = [case.real(role) for role in ("frontal", "lateral")]
         if any(views):
-            told.real[case.split] = told.real.get(case.split, 0) + 1
+            description.real[case.split] = description.real.get(case.split, 0) + 1
         if all(views):
-            told.biplanar[case.split] = told.biplanar.get(case.split, 0) + 1
+            description.biplanar[case.split] = description.biplanar.get(case.split, 0) + 1
         files = [case.ct, *(view.file for view in case.views)]
-        told.missing += [str(file) for file in files if not Path(file).is_file()]
+        description.missing += [str(file) for file in files if not Path(file).is_file()]
     for name in ("train", "validation"):
-        if not told.cases[name]:
-            told.problems.append(
+        if not description.cases[name]:
+            description.problems.append(
                 _("There is no case in the split {name}; both train and validation need some.")
                 .format(name=name)
             )  # fmt: skip
     both = {c.patient for c in data.split("train")} & {c.patient for c in data.split("validation")}
     if both:
-        told.problems.append(
+        description.problems.append(
             _("Patient {name} is in training and in validation. Split by patient.").format(
                 name=sorted(both)[0]
             )
         )
-    if told.missing:
-        told.problems.append(
+    if description.missing:
+        description.problems.append(
             _("{count} files are missing, {first} for example. Prepare the data again.").format(
-                count=len(told.missing), first=told.missing[0]
+                count=len(description.missing), first=description.missing[0]
             )
         )
-    return told
+    return description

@@ -6,13 +6,13 @@ from __future__ import annotations
 KINDS = {
     "path": ("currentPathChanged(QString)", "currentPath"),  # ctkPathLineEdit
     "number": ("valueChanged(int)", "value"),  # QSpinBox
-    "tick": ("toggled(bool)", "checked"),  # QCheckBox
+    "check": ("toggled(bool)", "checked"),  # QCheckBox
     "text": ("textChanged()", "plainText"),  # QPlainTextEdit
 }
 
 
 class Fields:
-    """Ties controls to parameters, for what `SlicerParameterName` cannot: words that differ from
+    """Ties controls to parameters, for what `SlicerParameterName` cannot: labels that differ from
     the stored value, paths as text, texts of several lines.
 
     Args:
@@ -33,10 +33,10 @@ class Fields:
             lambda value: setattr(widget, held, value),
         )  # fmt: skip
 
-    def choice(self, control: str, name: str, words: dict[str, str]) -> None:
-        """A QComboBox that shows words for values."""
-        widget, values = getattr(self._panel.ui, control), list(words)
-        for value, word in words.items():
+    def choice(self, control: str, name: str, labels: dict[str, str]) -> None:
+        """A QComboBox that shows labels for values."""
+        widget, values = getattr(self._panel.ui, control), list(labels)
+        for value, word in labels.items():
             widget.addItem(word, value)
         self._tie(
             widget, "currentIndexChanged(int)", name, lambda: values[max(0, widget.currentIndex)],

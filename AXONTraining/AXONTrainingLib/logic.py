@@ -131,9 +131,9 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
         Raises:
             AxonInputError: something is missing, or a run is there already.
         """
-        told = self.missing()
-        if told is not None:
-            raise inputError(told)
+        missing = self.missing()
+        if missing is not None:
+            raise inputError(missing)
         if stage not in STAGES:
             raise inputError(_("The stage {stage} is not known; it is one of {all}.").format(
                 stage=stage, all=", ".join(STAGES)))  # fmt: skip
@@ -142,19 +142,19 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
             raise inputError(described.problems[0])
         run = Path(run).absolute()
         self._checkFree(run)
-        words = ["train", stage, "--data", str(data), "--run", str(run), "--preset", preset]
+        arguments = ["train", stage, "--data", str(data), "--run", str(run), "--preset", preset]
         if minutes is not None:
-            words += ["--minutes", f"{minutes:g}"]
+            arguments += ["--minutes", f"{minutes:g}"]
         elif steps is not None:
-            words += ["--steps", str(steps)]
+            arguments += ["--steps", str(steps)]
         given = {"batch": batch, "precision": precision, "seed": seed, "data.real": realShare}
         pairs = [f"{name}={value}" for name, value in given.items() if value is not None]
         for pair in [*pairs, *(extra or [])]:
-            words += ["--set", pair]
+            arguments += ["--set", pair]
         if startBundle:
-            words += ["--start", str(startBundle)]
-        words += ["--device", device, "--json"]
-        return self._train(words, self._folder(run))
+            arguments += ["--start", str(startBundle)]
+        arguments += ["--device", device, "--json"]
+        return self._train(arguments, self._folder(run))
 
     def resume(self, run: str | os.PathLike[str]) -> Path:
         """Go on with a run that ended or was killed; returns at once.
@@ -172,11 +172,11 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
             )
         if folder.status() in RunWatch.ACTIVE or self._launched(folder) is not None:
             raise inputError(_("The training in {path} is still running.").format(path=run))
-        words = command[command.index("train") :]
-        if "--resume" not in words:
-            words.append("--resume")
+        arguments = command[command.index("train") :]
+        if "--resume" not in arguments:
+            arguments.append("--resume")
         folder.stop_file.unlink(missing_ok=True)
-        return self._train(words, folder)
+        return self._train(arguments, folder)
 
     def watch(self, run: str | os.PathLike[str]) -> RunWatch:
         """What the run says about itself; ask its `poll` again and again."""
@@ -241,10 +241,10 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
         if base is None:
             installed = _backend().load("bundle.library").installed_bundles()
             base = next((found.path for found in installed if found.shipped), None)
-        words = ["bundle", "export", str(runs), str(output)]
+        arguments = ["bundle", "export", str(runs), str(output)]
         if base is not None:
-            words += ["--base", str(base)]
-        return self._launch(words, self.exportLog(output))
+            arguments += ["--base", str(base)]
+        return self._launch(arguments, self.exportLog(output))
 
     @staticmethod
     def exportLog(output: str | os.PathLike[str]) -> Path:
@@ -282,15 +282,15 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
             raise inputError(_("{path} cannot be written to. Choose another folder.").format(
                 path=run))  # fmt: skip
 
-    def _train(self, words, folder) -> Path:
+    def _train(self, arguments, folder) -> Path:
         began = time.time()
-        self._processes[folder.path] = self._launch(words, folder.log_file, survive=True), began
+        self._processes[folder.path] = self._launch(arguments, folder.log_file, survive=True), began
         return folder.path
 
-    def _launch(self, words, log, *, survive=False):
+    def _launch(self, arguments, log, *, survive=False):
         package = Path(_backend().load().__file__).parent.parent
         try:
-            return processes.launch(words, str(package), Path(log), survive=survive)
+            return processes.launch(arguments, str(package), Path(log), survive=survive)
         except OSError as error:
             raise inputError(
                 _("{path} cannot be written ({error}). Choose another folder.").format(

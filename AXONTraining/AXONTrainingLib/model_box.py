@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from AXONTrainingLib.fields import Fields
 from AXONTrainingLib.processes import Job
-from AXONTrainingLib.run_words import lastSentence
+from AXONTrainingLib.run_text import failureMessage
 
 
 class ModelBox:
@@ -38,7 +38,7 @@ class ModelBox:
         run, output = Path(node.runPath), Path(node.exportPath)
         try:
             # The stages lie beside one another: their common folder holds what belongs together.
-            self._job.begin(logic.exportBundle(run.parent, output), logic.exportLog(output))
+            self._job.follow(logic.exportBundle(run.parent, output), logic.exportLog(output))
         except Exception as error:
             self._panel.reportError(error)
             return
@@ -48,17 +48,17 @@ class ModelBox:
 
     def poll(self) -> None:
         """How far the export is."""
-        code = self._job.ended()
+        code = self._job.takeExitCode()
         if code is None:
             return
-        words = self._job.words()
+        output = self._job.lastLines()
         if code == 0:
-            self._ui.exportLabel.text = _("The model is in {path}.\n{words}").format(
-                path=self._output, words=words
+            self._ui.exportLabel.text = _("The model is in {path}.\n{output}").format(
+                path=self._output, output=output
             )
         else:
             self._ui.exportLabel.text = ""
-            self._panel.showError(lastSentence(words), words)
+            self._panel.showError(failureMessage(output), output)
         self.refresh()
 
     def open(self) -> None:

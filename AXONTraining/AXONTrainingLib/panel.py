@@ -23,7 +23,7 @@ class Panel(MessageArea, VTKObservationMixin):
         logic: the module's logic.
         parameterNode: None while the scene closes, and after that until the module is shown.
         ui: every named control.
-        showError(sentence, details), reportError(exception), say(text), hideMessage().
+        showError(sentence, details), reportError(exception), showMessage(text), hideMessage().
         boxes: data, settings, run, model.
 
     Args:
@@ -57,13 +57,13 @@ class Panel(MessageArea, VTKObservationMixin):
         self._timer.setInterval(POLL_MILLISECONDS)
         self._timer.connect("timeout()", self.poll)
         self._timer.start()
-        self.boxes["settings"].lookForPackages()
+        self.boxes["settings"].checkPackages()
         self.initializeParameterNode()
 
     def enter(self) -> None:
         """The user opens the module."""
         self.isShown = True
-        self.boxes["settings"].lookForPackages()  # the other module may have installed some
+        self.boxes["settings"].checkPackages()  # the other module may have installed some
         self.initializeParameterNode()
 
     def exit(self) -> None:

@@ -6,7 +6,7 @@ from slicer import vtkMRMLScalarVolumeNode, vtkMRMLTableNode
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 
 STAGES = ("coarse", "encoder", "prior", "controlnet", "sr")
-LARGEST = 2**31 - 1
+MAX_INT = 2**31 - 1
 
 
 @parameterNodeWrapper
@@ -31,7 +31,7 @@ class AXONTrainingParameterNode:
     unit: Annotated[str, Choice(["minutes", "steps"])] = "minutes"
     batch: Annotated[int, WithinRange(0, 256)] = 0
     precision: Annotated[str, Choice(["auto", "32", "bf16-mixed"])] = "auto"
-    seed: Annotated[int, WithinRange(0, LARGEST)] = 0
+    seed: Annotated[int, WithinRange(0, MAX_INT)] = 0
     realShare: Annotated[int, WithinRange(-1, 100)] = -1
     device: Annotated[str, Choice(["auto", "cuda", "cpu"])] = "auto"
     startBundle: str = ""
@@ -42,4 +42,4 @@ class AXONTrainingParameterNode:
     sampleVolume: vtkMRMLScalarVolumeNode
     sampleTruth: vtkMRMLScalarVolumeNode
     lossTable: vtkMRMLTableNode
-    figureTable: vtkMRMLTableNode
+    metricsTable: vtkMRMLTableNode

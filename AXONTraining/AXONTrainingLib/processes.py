@@ -30,12 +30,12 @@ def environment(backendFolder: str) -> dict[str, str]:
 
 
 def launch(
-    words: Sequence[str], backendFolder: str, log: Path, *, survive: bool = False
+    arguments: Sequence[str], backendFolder: str, log: Path, *, survive: bool = False
 ) -> subprocess.Popen:
     """Start ``python -m axon_backend WORDS``, with its output in a file.
 
     Args:
-        words: the command, for example ``["train", "coarse", ...]``.
+        arguments: the command, for example ``["train", "coarse", ...]``.
         backendFolder: see `environment`.
         log: is appended to; its folder is made.
         survive: the program goes on when Slicer ends.
@@ -49,7 +49,7 @@ def launch(
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "ab") as output:
         return subprocess.Popen(
-            [interpreter(), "-m", "axon_backend", *words],
+            [interpreter(), "-m", "axon_backend", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -72,23 +72,23 @@ class Job:
 
     @property
     def busy(self) -> bool:
-        """From `begin` until `ended` has told the end."""
+        """From `follow` until `takeExitCode` has told the end."""
         return self._process is not None
 
-    def begin(self, process: subprocess.Popen, log: Path) -> None:
+    def follow(self, process: subprocess.Popen, log: Path) -> None:
         """Follow a program that was just started."""
         self._process, self._log, self.stopped = process, log, False
 
-    def ended(self) -> int | None:
+    def takeExitCode(self) -> int | None:
         """The exit code, once, when the program has ended; else None."""
         code = None if self._process is None else self._process.poll()
         if code is not None:
             self._process = None
         return code
 
-    def words(self, lines: int = 12) -> str:
+    def lastLines(self, lines: int = 12) -> str:
         """The last lines that it wrote."""
-        return lastWords(self._log, lines)
+        return lastLines(self._log, lines)
 
     def terminate(self) -> None:
         """End it now."""
@@ -97,7 +97,7 @@ class Job:
             terminate(self._process.pid)
 
 
-def lastWords(log: Path, lines: int = 12) -> str:
+def lastLines(log: Path, lines: int = 12) -> str:
     """The last lines of a program's output, without the traces of progress bars."""
     try:
         text = log.read_bytes()[-16000:].decode("utf-8", "replace")

@@ -10,11 +10,11 @@ from slicer.i18n import tr as _
 
 from AXONTrainingLib.curves import Curves
 from AXONTrainingLib.fields import Fields
-from AXONTrainingLib.run_words import figuresText, lastSentence, numbersText, statusText
+from AXONTrainingLib.run_text import metricsText, failureMessage, numbersText, statusText
 from AXONTrainingLib.samples import Samples
 
 RECENT_KEY, RECENT_COUNT = "AXON/TrainingRuns", 8
-PICTURE_PIXELS = 340
+IMAGE_PIXELS = 340
 
 
 class RunBox:
@@ -31,10 +31,10 @@ class RunBox:
         self._fields.tie("tick", "samplesCheck", "showSamples")
         self.watch = None
         self._watched: str | None = None
-        self._asked = False  # to stop, once
-        self._told = 0  # messages of the run that were shown
+        self._stopRequested = False  # to stop, once
+        self._messagesShown = 0  # messages of the run that were shown
         self._curves, self._samples = Curves(), Samples()
-        self._picture: str | None = None  # the file that is shown
+        self._image: str | None = None  # the file that is shown
         ui = self._ui
         ui.startButton.connect("clicked()", self.start)
         ui.stopButton.connect("clicked()", self.stop)
@@ -64,7 +64,7 @@ class RunBox:
         ended = watch is not None and watch.status in ("stopped", "failed", "died")
         ui.startButton.enabled = not active and self._panel.boxes["settings"].missing is None
         ui.stopButton.enabled = active
-        ui.stopButton.text = _("End at once") if self._asked and active else _("Stop")
+        ui.stopButton.text = _("End at once") if self._stopRequested and active else _("Stop")
         ui.resumeButton.enabled = not active and ended
         ui.curvesButton.enabled = watch is not None and bool(watch.losses)
 
@@ -76,7 +76,7 @@ class RunBox:
         self.watch.poll()
         if wasLaunching and self.watch.status in ("none", "failed", "died"):
             words = self.watch.explanation()
-            self._panel.showError(lastSentence(words), words)
+            self._panel.showError(failureMessage(words), words)
         self._show()
 
     def start(self) -> None:
@@ -115,10 +115,10 @@ class RunBox:
         """Ask the training to stop; a second time, after a question, end it."""
         logic, path = self._panel.logic, self._panel.parameterNode.runPath
         try:
-            if not self._asked:
+            if not self._stopRequested:
                 logic.stop(path)
-                self._asked = True
-                self._panel.say(
+                self._stopRequested = True
+                self._panel.showMessage(
                     _("The training stops after its step. Press again to end it at once.")
                 )
             elif slicer.util.confirmOkCancelDisplay(
@@ -145,7 +145,7 @@ class RunBox:
         self.refresh()
 
     def _follow(self, path: str) -> None:
-        self._watched, self._asked, self._told, self._picture = path, False, 0, None
+        self._watched, self._stopRequested, self._messagesShown, self._image = path, False, 0, None
         self._samples.forget()
         self.watch = None
         if path:
@@ -163,17 +163,17 @@ class RunBox:
         active = watch is not None and watch.active
         self.showButtons()
         ui.statusLabel.text = statusText(status, watch)
-        done = None if watch is None else watch.done
+        done = None if watch is None else watch.fractionDone
         ui.progressBar.maximum = 0 if active and done is None else 1000
         ui.progressBar.value = round(1000 * (done or 0))
         ui.numbersLabel.text = "" if watch is None else numbersText(watch)
-        self._showPicture()
+        self._showImage()
         if watch is None:
             return
-        for level, text in watch.messages[self._told :]:
+        for level, text in watch.messages[self._messagesShown :]:
             if level == "warning":
-                self._panel.say(text)
-        self._told = len(watch.messages)
+                self._panel.showMessage(text)
+        self._messagesShown = len(watch.messages)
         node = self._panel.parameterNode
         self._curves.update(node, watch)
         isNew = self._samples.update(node, watch.sample)
@@ -184,19 +184,19 @@ class RunBox:
         if self._panel.parameterNode is not None:
             self._samples.show(self._panel.parameterNode, self._ui.fadeSlider.value / 100)
 
-    def _showPicture(self) -> None:
+    def _showImage(self) -> None:
         ui, sample = self._ui, (self.watch and self.watch.sample) or {}
         path = str((sample.get("files") or {}).get("picture") or "")
-        if path == self._picture:
+        if path == self._image:
             return
-        self._picture = path
+        self._image = path
         pixmap = qt.QPixmap(path)
         if path and Path(path).is_file() and not pixmap.isNull():
-            pixmap = pixmap.scaledToWidth(PICTURE_PIXELS, qt.Qt.SmoothTransformation)
-        ui.samplePicture.setPixmap(pixmap)
+            pixmap = pixmap.scaledToWidth(IMAGE_PIXELS, qt.Qt.SmoothTransformation)
+        ui.sampleImage.setPixmap(pixmap)
         ui.sampleLabel.text = (
             _("{case} at step {step}: {figures}").format(
-                case=sample.get("case"), step=sample.get("step"), figures=figuresText(self.watch)
+                case=sample.get("case"), step=sample.get("step"), figures=metricsText(self.watch)
             )
             if sample
             else ""

@@ -13,7 +13,7 @@ class Samples:
 
     def __init__(self) -> None:
         self._shown: tuple | None = None
-        self._looked = False
+        self._viewsFitted = False
 
     def update(self, parameterNode, sample: dict | None) -> bool:
         """Read a new sample into the scene; whether there was one.
@@ -49,14 +49,14 @@ class Samples:
         from AXONReconstructionLib.views import slices
 
         slices.showLayers(volume, truth, fade)
-        if not self._looked:
-            slices.lookThrough(volume)
-            self._looked = True
+        if not self._viewsFitted:
+            slices.fitViews(volume)
+            self._viewsFitted = True
 
     def forget(self) -> None:
         """The scene closes, or another run is watched."""
         self._shown = None
-        self._looked = False
+        self._viewsFitted = False
 
 
 def _read(path: Path, title: str, node=None):

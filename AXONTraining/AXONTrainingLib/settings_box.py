@@ -9,7 +9,7 @@ from AXONTrainingLib.fields import Fields
 from AXONTrainingLib.logic import PACKAGES
 
 
-def stageWords() -> dict[str, str]:
+def stageLabels() -> dict[str, str]:
     """The stages in the user's words."""
     return {
         "coarse": _("Coarse volume (encoder and CoarseDiff)"),
@@ -49,7 +49,7 @@ class SettingsBox:
     def __init__(self, panel) -> None:
         self._panel, self._ui = panel, panel.ui
         fields = self._fields = Fields(panel)
-        fields.choice("stageCombo", "stage", stageWords())
+        fields.choice("stageCombo", "stage", stageLabels())
         fields.choice(
             "presetCombo",
             "preset",
@@ -103,15 +103,15 @@ class SettingsBox:
             name for name in PACKAGES if requirements.installedVersion(name.split(">")[0]) is None
         )
         todo = requirements.Plan(extension=False, torch=False, packages=packages, replaced=())
-        if not install.confirmed(todo, cudaCard=False):
+        if not install.confirmed(todo, nvidiaGpu=False):
             return
         try:
-            install.installPackages(list(packages), self._panel.say)
+            install.installPackages(list(packages), self._panel.showMessage)
         except install.InstallationError as error:
             self._panel.showError(str(error), error.details)
-        self.lookForPackages()
+        self.checkPackages()
 
-    def lookForPackages(self) -> None:
+    def checkPackages(self) -> None:
         """Say what is not installed; without it no training can be started."""
         self.missing = self._panel.logic.missing()
         self._ui.missingLabel.text = self.missing or ""

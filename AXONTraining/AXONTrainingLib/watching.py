@@ -24,7 +24,7 @@ class RunWatch:
         stage, device, parameters: what is trained, and on what.
         step, totalSteps, totalMinutes, secondsLeft, speed (steps a second), memoryGb, loss.
         losses: (step, training loss).
-        figures: by name, (step, value) on the validation cases.
+        metrics: by name, (step, value) on the validation cases.
         sample: the newest reconstruction of a validation case: ``case``, ``step``, ``files``.
         bestStep: of the best checkpoint so far, or None.
         messages: (level, sentence).
@@ -52,7 +52,7 @@ class RunWatch:
         self.memoryGb: float | None = None
         self.loss: float | None = None
         self.losses: list[tuple[int, float]] = []
-        self.figures: dict[str, list[tuple[int, float]]] = {}
+        self.metrics: dict[str, list[tuple[int, float]]] = {}
         self.sample: dict | None = None
         self.bestStep: int | None = None
         self.messages: list[tuple[str, str]] = []
@@ -74,7 +74,7 @@ class RunWatch:
         return self.status in self.ACTIVE
 
     @property
-    def done(self) -> float | None:
+    def fractionDone(self) -> float | None:
         """The part that is done, 0 to 1; None when the run does not say how long it will be."""
         if self.status == "finished":
             return 1.0
@@ -92,9 +92,9 @@ class RunWatch:
             events, offset = self.folder.events(0)
         self._offset = offset
         for event in events:
-            heard: Callable[[dict], None] | None = getattr(self, f"_{event.get('event')}", None)
-            if heard is not None:
-                heard(event)
+            handler: Callable[[dict], None] | None = getattr(self, f"_{event.get('event')}", None)
+            if handler is not None:
+                handler(event)
         before = self.status
         self.status = self._status()
         if self.status == "running" and self.folder.stop_file.exists():
@@ -136,8 +136,8 @@ class RunWatch:
         self.step, self.error = step, None
         # What came after the last checkpoint before a crash is done again.
         self.losses = [point for point in self.losses if point[0] <= step]
-        for name, points in self.figures.items():
-            self.figures[name] = [point for point in points if point[0] <= step]
+        for name, points in self.metrics.items():
+            self.metrics[name] = [point for point in points if point[0] <= step]
 
     def _step(self, event: dict) -> None:
         self.step = int(event.get("step") or 0)
@@ -148,9 +148,9 @@ class RunWatch:
 
     def _validation(self, event: dict) -> None:
         step = int(event.get("step") or 0)
-        for name, value in (event.get("figures") or {}).items():
+        for name, value in (event.get("metrics") or {}).items():
             if isinstance(value, (int, float)):
-                self.figures.setdefault(name, []).append((step, float(value)))
+                self.metrics.setdefault(name, []).append((step, float(value)))
         if event.get("best"):
             self.bestStep = step
 

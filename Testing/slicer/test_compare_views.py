@@ -73,10 +73,10 @@ def test_each_volume_stands_in_its_own_view_with_one_look(host, slicer, ui, node
 
 
 def test_the_looks_are_presets_of_slicer(slicer, axon):
-    from AXONReconstructionLib.views.rendering import LOOKS
+    from AXONReconstructionLib.views.rendering import PRESETS
 
     logic = slicer.modules.volumerendering.logic()
-    assert all(logic.GetPresetByName(look.preset) is not None for look in LOOKS.values())
+    assert all(logic.GetPresetByName(look.preset) is not None for look in PRESETS.values())
 
 
 def test_cameras_look_from_the_front_head_up_and_are_linked(host, slicer, ui, node):

@@ -29,7 +29,7 @@ def installed(install, monkeypatch):
     from AXONReconstructionLib.setup import requirements
 
     versions = dict(EVERYTHING)
-    for part in requirements.packageParts():
+    for part in requirements.requiredPackages():
         versions[part.name] = {"monai": "1.6.1"}.get(part.name, "99.0")
     for module in (requirements, install):
         monkeypatch.setattr(module, "installedVersion", versions.get)
@@ -98,10 +98,10 @@ def test_too_old_is_replaced_and_torch_is_left_alone(install, installed):
     assert todo.replaced == ("pydicom 2.4.4",)
 
 
-@pytest.mark.parametrize(("cudaCard", "size"), [(True, "3 GB"), (False, "200 MB")])
-def test_question_says_what_and_how_large(install, installed, cudaCard, size):
+@pytest.mark.parametrize(("nvidiaGpu", "size"), [(True, "3 GB"), (False, "200 MB")])
+def test_question_says_what_and_how_large(install, installed, nvidiaGpu, size):
     installed.clear()
-    text, details = install.question(install.plan(), cudaCard)
+    text, details = install.confirmationText(install.plan(), nvidiaGpu)
     assert f"about {size}" in text and "restart" in text and "50 MB" in text
     assert "stay as they are" in text
     assert "torch>=2.10" in details.splitlines() and "monai<2,>=1.5.2" in details.splitlines()
@@ -109,7 +109,7 @@ def test_question_says_what_and_how_large(install, installed, cudaCard, size):
 
 def test_question_names_what_is_replaced(install, installed):
     installed["pydicom"] = "2.4.4"
-    text, _details = install.question(install.plan(), False)
+    text, _details = install.confirmationText(install.plan(), False)
     assert "replace: pydicom 2.4.4" in text and "PyTorch, about" not in text
 
 

@@ -55,7 +55,7 @@ def test_an_error_is_one_sentence_with_details_to_unfold(host, panel):
     assert ui.messageDetails.visible and "Traceback" in ui.messageDetails.plainText
     host.click(ui.messageCloseButton)
     assert not ui.messageFrame.visible
-    panel.say("Done.")
+    panel.showMessage("Done.")
     assert ui.messageFrame.visible and not ui.messageDetailsButton.visible
     assert not ui.messageDetails.visible
 
@@ -131,9 +131,9 @@ def test_busy_reaches_every_section(panel):
     heard = []
     for section in panel.sections.values():
         section.busyChanged = heard.append
-    panel.busy(True)
+    panel.setBusy(True)
     assert heard == [True] * 5 and panel.isBusy
-    panel.busy(False)
+    panel.setBusy(False)
     assert heard[5:] == [False] * 5
 
 

@@ -31,14 +31,14 @@ def at(matrix, point):
 def test_the_start_puts_the_pictures_middle_on_the_fields(motion, coronal):
     start = motion.startPlacement([1.0, 2.0, 3.0], coronal)
     assert np.allclose(at(start, np.array([1.0, 2.0, 3.0])), coronal.centre)
-    assert motion.figuresOf(start, start, coronal) == motion.Figures(0.0, 0.0, 0.0, 100.0)
+    assert motion.motionOf(start, start, coronal) == motion.PlanarMotion(0.0, 0.0, 0.0, 100.0)
 
 
 def test_figures_are_read_back(motion, coronal):
     start = motion.startPlacement([7.0, 0.0, -3.0], coronal)
     placed = motion.moved(start, coronal, turn=12.0, ratio=1.25)
     placed = motion.moved(placed, coronal, across=30.0, up=-8.0)
-    found = motion.figuresOf(placed, start, coronal)
+    found = motion.motionOf(placed, start, coronal)
     assert np.allclose(
         [found.across, found.up, found.turn, found.size], [30.0, -8.0, 12.0, 125.0], atol=1e-9
     )

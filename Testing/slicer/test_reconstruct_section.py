@@ -58,9 +58,9 @@ def test_the_button_says_what_is_missing(panel, section, ui, node, phantom_xray_
     assert "lateral X-ray alone is not enough" in ui.reconstructButton.toolTip
     node.frontal, node.lateral = xray, None
     assert ui.reconstructButton.enabled
-    panel.busy(True)
+    panel.setBusy(True)
     assert not ui.reconstructButton.enabled and "still computing" in ui.reconstructButton.toolTip
-    panel.busy(False)
+    panel.setBusy(False)
     assert ui.reconstructButton.enabled
 
 
@@ -106,7 +106,7 @@ def test_controls_and_parameter_node_follow_each_other(host, case, ui, tiny_bund
 def test_the_gpu_is_looked_for_when_the_section_opens(host, case, section, ui, monkeypatch):
     import torch
 
-    assert host.wait_until(lambda: section.choices._computer.looked, 30)
+    assert host.wait_until(lambda: section.modelAndDevice._hardware.detected, 30)
     seen = torch.cuda.is_available()
     assert (torch.cuda.get_device_name(0) if seen else "none") in ui.deviceCombo.itemText(1)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -145,8 +145,8 @@ def test_a_run_from_the_click_to_the_result(host, slicer, case, section, ui, pan
 
 def test_the_coarse_volume_is_shown_before_the_end(host, slicer, case, section, ui):
     seen = []
-    original = section._stageDone
-    section._stageDone = lambda stage, volume: (
+    original = section._stageFinished
+    section._stageFinished = lambda stage, volume: (
         original(stage, volume),
         seen.append((stage, section.state, slicer.app.layoutManager().layout)),
     )

@@ -287,7 +287,7 @@ def test_a_case_survives_saving_and_loading_the_scene(host, logic, slicer, front
     assert np.array_equal(values(slicer, parameters.coarseVolume), volume)
     assert np.allclose(logic.matrixOf(parameters.frontal, bundle=tiny["bundle"]), known)
     own = parameters.frontal.GetParentTransformNode()
-    assert registering.placementOf(parameters.frontal) is own
+    assert registering.placementTransform(parameters.frontal) is own
 
 
 def test_two_logics_take_turns(host, logic, frontal, tiny, monkeypatch):

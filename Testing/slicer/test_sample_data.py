@@ -15,7 +15,7 @@ NAMES = ["AXONChestXray", "AXONTestPatient"]
 
 @pytest.fixture
 def samples(axon, slicer):
-    from AXONReconstructionLib.setup import sample_data
+    from AXONReconstructionLib.console import sample_data
 
     slicer.modules.__dict__.pop("sampleDataSources", None)
     sample_data.register()

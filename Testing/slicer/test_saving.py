@@ -69,7 +69,7 @@ def test_volumes_come_back_voxel_for_voxel(slicer, lib, result, ijk_to_lps, tmp_
 
     files = lib[0].save(result, tmp_path / "case", ending)
     names = {f.name for f in files}
-    assert {f"1-coarse.{ending}", f"3-high-resolution.{ending}", f"true-ct.{ending}"} <= names
+    assert {f"1-coarse.{ending}", f"3-high-resolution.{ending}", f"ground-truth.{ending}"} <= names
     image = sitk.ReadImage(str(tmp_path / "case" / f"3-high-resolution.{ending}"))
     assert np.array_equal(sitk.GetArrayFromImage(image), voxels(slicer, result.volumes["sr"]))
     for index in ((0, 0, 0), (6, 5, 4), (3, 0, 2)):
@@ -96,7 +96,7 @@ def test_a_dicom_series_is_derived_and_for_research(slicer, lib, result, ijk_to_
     hu = first.pixel_array * float(first.RescaleSlope) + float(first.RescaleIntercept)
     assert np.array_equal(hu, voxels(slicer, result.volumes["sr"])[0])
     assert np.allclose([float(v) for v in first.ImagePositionPatient], ijk_to_lps[:3, 3], atol=1e-3)
-    other = pydicom.dcmread(next((tmp_path / "case" / "true-ct").iterdir()))
+    other = pydicom.dcmread(next((tmp_path / "case" / "ground-truth").iterdir()))
     assert other.StudyInstanceUID == first.StudyInstanceUID
     assert other.SeriesInstanceUID != first.SeriesInstanceUID
     assert other.FrameOfReferenceUID == first.FrameOfReferenceUID
@@ -108,7 +108,7 @@ def test_record_and_measures_are_saved_with_the_notice(lib, result, tmp_path):
     record = json.loads((tmp_path / "case" / "result.json").read_text())
     assert "not for diagnosis" in record["disclaimer"]
     assert {key: record[key] for key in RECORD} == RECORD
-    lines = (tmp_path / "case" / "measures.csv").read_text().splitlines()
+    lines = (tmp_path / "case" / "metrics.csv").read_text().splitlines()
     assert "not for diagnosis" in lines[0]
     rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
     assert [row["stage"] for row in rows] == ["coarse", "sr", "atlas_mean"]
@@ -119,7 +119,7 @@ def test_record_and_measures_are_saved_with_the_notice(lib, result, tmp_path):
 def test_without_a_truth_there_are_no_measures(lib, result, tmp_path):
     result.record = {k: v for k, v in RECORD.items() if k != "metrics"}
     files = lib[0].save(result, tmp_path / "case")
-    assert "measures.csv" not in {f.name for f in files}
+    assert "metrics.csv" not in {f.name for f in files}
 
 
 def test_nothing_is_overwritten(lib, result, tmp_path):

@@ -19,7 +19,7 @@ def versions(host, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "AXONReconstruction"))
     from AXONReconstructionLib.setup import requirements
 
-    found = {part.name: "99.0" for part in requirements.packageParts()}
+    found = {part.name: "99.0" for part in requirements.requiredPackages()}
     found.update(torch="2.10.0", monai="1.6.1")
     monkeypatch.setattr(requirements, "installedVersion", found.get)
     return found

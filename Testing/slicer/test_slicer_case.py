@@ -29,7 +29,7 @@ def test_it_is_skipped_where_packages_are_missing(host, case, capsys):
 
 
 def test_what_is_wrong_is_said(case, monkeypatch, capsys):
-    from AXONReconstructionLib.setup import sample_data
+    from AXONReconstructionLib.console import sample_data
 
     def load(name):
         raise RuntimeError("the sample file is damaged")

@@ -75,7 +75,7 @@ def test_start_watch_stop_kill_and_resume(host, slicer, training, tmp_path):
     assert ui.statusLabel.text.startswith("Starting") and not ui.startButton.enabled
     wait(host, widget, lambda: watch().step >= 9 and watch().sample is not None)
     assert ui.statusLabel.text == "Training." and ui.stopButton.enabled
-    assert watch().figures and widget.panel.parameterNode.lossTable is not None
+    assert watch().metrics and widget.panel.parameterNode.lossTable is not None
     assert widget.panel.parameterNode.sampleVolume is not None
     if folder := os.environ.get("AXON_SCREENSHOTS"):
         for name in ("data", "training"):

@@ -58,7 +58,7 @@ def validation(number, psnr, best=True):
 def test_a_run_is_followed_and_a_resume_takes_the_lost_steps_back(training, run):
     logic = training[1].logic
     watch = logic.watch(run("running", START, step(10, 0.5), validation(10, 17.5)))
-    assert (watch.status, watch.step, watch.done) == ("running", 10, 0.25)
+    assert (watch.status, watch.step, watch.fractionDone) == ("running", 10, 0.25)
     assert watch.secondsLeft == 15 and watch.memoryGb == 1.5 and watch.bestStep == 10
     assert not watch.poll()
     run("running", step(20, 0.4), validation(20, 17.0, best=False))
@@ -67,7 +67,7 @@ def test_a_run_is_followed_and_a_resume_takes_the_lost_steps_back(training, run)
     run("running", {**START, "step": 10}, step(15, 0.45))
     watch.poll()
     assert watch.losses == [(10, 0.5), (15, 0.45)]
-    assert watch.figures["v2_psnr"] == [(10, 17.5)]
+    assert watch.metrics["v2_psnr"] == [(10, 17.5)]
 
 
 def test_a_process_that_is_gone_has_died(training, run):
@@ -173,10 +173,10 @@ def test_nothing_of_a_run_stays_when_another_folder_is_chosen(training, run, tmp
     for other in ("", str(tmp_path / "empty")):
         panel.parameterNode.runPath = str(run("stopped", START, step(10, 0.5), sample))
         assert ui.curvesButton.enabled and "lidc0028" in ui.sampleLabel.text
-        assert not ui.samplePicture.pixmap.isNull()
+        assert not ui.sampleImage.pixmap.isNull()
         panel.parameterNode.runPath = other
         assert ui.sampleLabel.text == "" and ui.numbersLabel.text == ""
-        assert ui.samplePicture.pixmap is None or ui.samplePicture.pixmap.isNull()
+        assert ui.sampleImage.pixmap is None or ui.sampleImage.pixmap.isNull()
 
 
 def test_a_job_tells_its_end_once(training, tmp_path):
@@ -186,22 +186,22 @@ def test_a_job_tells_its_end_once(training, tmp_path):
     from AXONTrainingLib.processes import Job
 
     job, log = Job(), tmp_path / "job.log"
-    assert not job.busy and job.ended() is None
+    assert not job.busy and job.takeExitCode() is None
     code = "print('a\\rhalf\\rdone'); print('last'); raise SystemExit(3)"
     with open(log, "wb") as output:
         process = subprocess.Popen([sys.executable, "-c", code], stdout=output)
-    job.begin(process, log)
+    job.follow(process, log)
     assert job.busy
     process.wait(30)
-    assert job.busy and job.ended() == 3
-    assert not job.busy and job.ended() is None
-    assert job.words() == "done\nlast" and job.words(1) == "last"
+    assert job.busy and job.takeExitCode() == 3
+    assert not job.busy and job.takeExitCode() is None
+    assert job.lastLines() == "done\nlast" and job.lastLines(1) == "last"
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    job.begin(process, log)
-    assert job.ended() is None
+    job.follow(process, log)
+    assert job.takeExitCode() is None
     assert not job.stopped
     job.terminate()
-    assert process.wait(30) != 0 and job.ended() == process.returncode
+    assert process.wait(30) != 0 and job.takeExitCode() == process.returncode
     assert job.stopped
 
 
@@ -218,7 +218,7 @@ def test_an_older_data_set_does_not_make_a_stopped_preparation_a_success(trainin
 
     def end(code, words, stop=False):
         log.write_text(words)
-        box._job.begin(process := subprocess.Popen([sys.executable, "-c", f"exit({code})"]), log)
+        box._job.follow(process := subprocess.Popen([sys.executable, "-c", f"exit({code})"]), log)
         box._output, box._job.stopped = output, stop
         process.wait(30)
         ui.prepareLabel.text = ""
@@ -310,10 +310,10 @@ def test_settings_are_kept_in_the_scene(host, training, tmp_path):
 def test_what_is_missing_is_named_before_a_start(host, training):
     widget = training[1]
     with host.without("lightning_fabric"):
-        widget.panel.boxes["settings"].lookForPackages()
+        widget.panel.boxes["settings"].checkPackages()
         assert "lightning-fabric" in widget.ui.missingLabel.text
         assert widget.ui.installButton.visible and not widget.ui.startButton.enabled
-    widget.panel.boxes["settings"].lookForPackages()
+    widget.panel.boxes["settings"].checkPackages()
     assert not widget.ui.installButton.visible and widget.ui.startButton.enabled
 
 
@@ -324,7 +324,7 @@ def test_start_does_not_hang_on_what_is_visible(host, training, run):
     # Another module is shown while the run is looked at: no control of this one is visible.
     widget.exit()
     with host.without("lightning_fabric"):
-        panel.boxes["settings"].lookForPackages()
+        panel.boxes["settings"].checkPackages()
         widget.parent.hide()
         panel.parameterNode.runPath = str(folder)
         panel.poll()

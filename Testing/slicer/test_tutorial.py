@@ -149,7 +149,7 @@ def moveByHand(reader, pictures):
     ui = reader.ui
     overlay, picture = ui.overlayModeBox, None
     numbers = ui.numbersLabel.text
-    ui.acrossSlider.value = 40.0
+    ui.horizontalSlider.value = 40.0
     overlay.currentIndex = overlay.findText("Checkerboard")
     reader.settle()
     grey = [

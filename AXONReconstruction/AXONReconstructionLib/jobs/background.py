@@ -1,6 +1,9 @@
-"""A worker of its own, for what goes on beside the module's computations."""
+"""A separate worker for tasks that run alongside reconstruction and registration."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import qt
 
@@ -11,10 +14,10 @@ _INTERVAL_MS = 100
 
 
 class Background:
-    """A `Worker` with the timer that delivers its callbacks on the main thread.
+    """A `Worker` with a timer that delivers its callbacks on the main thread.
 
     Args:
-        name: of the thread.
+        name: thread name.
     """
 
     def __init__(self, name: str) -> None:
@@ -23,14 +26,14 @@ class Background:
         self._timer.setInterval(_INTERVAL_MS)
         self._timer.connect("timeout()", self._pump)
 
-    def submit(self, work, **callbacks) -> Job:
-        """As `Worker.submit`."""
+    def submit(self, work: Callable[[Job], Any], **callbacks: Any) -> Job:
+        """See `Worker.submit`."""
         job = self._worker.submit(work, **callbacks)
         self._timer.start()
         return job
 
     def shutdown(self) -> None:
-        """Cancel everything; callbacks are no longer called."""
+        """Cancel all jobs; their callbacks are no longer called."""
         self._timer.stop()
         self._worker.shutdown(2.0)
 

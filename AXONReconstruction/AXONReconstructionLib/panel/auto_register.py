@@ -79,7 +79,7 @@ class AutoRegister:
         roles = [role for role in roles if getattr(node, role) is not None]
         section.placement.commit()
         section.panel.hideMessage()
-        section.showOverlay(bring=True)
+        section.showOverlay(switchLayout=True)
         progress = self._ui.registerProgress
         progress.visible, progress.maximum, progress.value = True, 0, 0
         progress.format = ""
@@ -98,14 +98,14 @@ class AutoRegister:
         except Exception as error:
             self._failed(error)
             return
-        section.panel.busy(True)
+        section.panel.setBusy(True)
         section.refresh()
 
     def cancel(self) -> None:
         """Forget the search; its result is no longer wanted."""
         if self._job is not None:
             self._job.cancel()
-            self._over()
+            self._end()
 
     def _progress(self, stage, step, total, similarity=None) -> None:
         bar = self._ui.registerProgress
@@ -120,30 +120,30 @@ class AutoRegister:
 
     def _finished(self, method, roles, results) -> None:
         section = self._section
-        self._over()
+        self._end()
         if section.parameterNode is None:
             return
         if method != "planar":
             section.logic.setPose(section.parameterNode, results.pose)
             for role in roles:
-                section.fit.log.addSearch(role, results.history)
+                section.quality.log.addSearch(role, results.history)
         if results.warnings:
-            section.panel.say(" ".join(results.warnings))
+            section.panel.showMessage(" ".join(results.warnings))
         if not section.placement.commit(_("automatic registration")):
             for role in roles:
-                section.fit.assess(role)
+                section.quality.assess(role)
 
     def _failed(self, error) -> None:
-        self._over()
+        self._end()
         self._section.panel.reportError(error)
 
     def _cancelled(self, _partial=None) -> None:
         if self.running:
-            self._over()
-            self._section.panel.say(_("The search was cancelled; the X-ray lies where it was."))
+            self._end()
+            self._section.panel.showMessage(_("The search was cancelled; the X-ray lies where it was."))
 
-    def _over(self) -> None:
+    def _end(self) -> None:
         self._job = None
         self._ui.registerProgress.visible = False
-        self._section.panel.busy(False)
+        self._section.panel.setBusy(False)
         self._section.refresh()

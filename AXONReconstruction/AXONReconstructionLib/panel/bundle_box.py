@@ -153,7 +153,7 @@ class BundleBox:
     def _start(self, source: str, sha256: str | None = None) -> None:
         self.panel.hideMessage()
         name = re.split(r"[\\/]", source.rstrip("\\/"))[-1]
-        say = _("Importing {name}").format(name=name)
+        label = _("Importing {name}").format(name=name)
 
         def work(job):
             return _library().import_bundle(
@@ -164,7 +164,7 @@ class BundleBox:
             )
 
         def progress(done, total) -> None:
-            self.setup.showProgress(say, min(100, round(100 * done / total)) if total else None)
+            self.setup.showProgress(label, min(100, round(100 * done / total)) if total else None)
 
         def over() -> None:
             self._import = None
@@ -175,7 +175,7 @@ class BundleBox:
             over()
             self.refresh(str(info.path))
             self.setup.bundlesWereChanged()
-            self.panel.say(
+            self.panel.showMessage(
                 _("The model {name} {version} was verified and imported.").format(
                     name=info.name, version=info.version
                 )
@@ -187,12 +187,12 @@ class BundleBox:
 
         def stopped(error) -> None:
             over()
-            self.panel.say(_("The import was stopped; nothing was kept."))
+            self.panel.showMessage(_("The import was stopped; nothing was kept."))
 
         self._import = self.setup.background.submit(
             work, onProgress=progress, onDone=finished, onError=failed, onCancelled=stopped
         )
-        self.setup.showProgress(say)
+        self.setup.showProgress(label)
         self._enable()
 
     def _enable(self, *_unused) -> None:

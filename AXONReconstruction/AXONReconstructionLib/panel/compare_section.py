@@ -10,7 +10,7 @@ from AXONReconstructionLib.panel.save_box import SaveBox
 from AXONReconstructionLib.panel.section import Section
 from AXONReconstructionLib.views import display, layout, slices
 
-USUAL, SLICES_ONLY = "usual", "slices"
+COMPARISON, SLICES_ONLY = "usual", "slices"
 
 
 class CompareSection(Section):
@@ -22,14 +22,14 @@ class CompareSection(Section):
     def __init__(self, panel) -> None:
         Section.__init__(self, panel)
         self.result = None
-        self._told: tuple = ()
-        self._what = "reconstruction"
+        self._lastState: tuple = ()
+        self._content = "reconstruction"
         self._record = ""
         ui = self.ui
         layout.registerLayouts()
         metrics_table.prepare(ui.metricsTable)
         for combo, choices in (
-            (ui.viewsCombo, ((_("3D and slices"), USUAL), (_("Slices side by side"), SLICES_ONLY))),
+            (ui.viewsCombo, ((_("3D and slices"), COMPARISON), (_("Slices side by side"), SLICES_ONLY))),
             (
                 ui.presetCombo,
                 (
@@ -58,10 +58,10 @@ class CompareSection(Section):
 
     def parameterNodeChanged(self, node) -> None:
         """Follow the results; cheap when they are the same."""
-        told = None if node is None else _concerns(node)
-        if told == self._told:
+        state = None if node is None else _relevantState(node)
+        if state == self._lastState:
             return
-        self._told = told
+        self._lastState = state
         self._follow(node)
 
     def busyChanged(self, busy: bool) -> None:
@@ -71,8 +71,8 @@ class CompareSection(Section):
     def sceneClosing(self) -> None:
         """Forget every node."""
         self.saveBox.forget()
-        self._told = ()
-        self._what = "reconstruction"
+        self._lastState = ()
+        self._content = "reconstruction"
         self._follow(None)
 
     def cleanup(self) -> None:
@@ -114,13 +114,13 @@ class CompareSection(Section):
 
     def onSlices(self, index: int) -> None:
         """Show something else in the slice views."""
-        before, self._what = self._what, self.ui.slicesCombo.itemData(index)
+        before, self._content = self._content, self.ui.slicesCombo.itemData(index)
         # Else a real CT faded over the result stays there when the user comes back to it.
-        if before != self._what:
+        if before != self._content:
             self.ui.fadeSlider.value = 0
         self._showSlices()
         if before == "xray" and layout.shownLayout() in layout.LAYOUTS:
-            slices.lookThrough(display.volumeOf(self.result, self.parameterNode.shownStage))
+            slices.fitViews(display.volumeOf(self.result, self.parameterNode.shownStage))
 
     def onFade(self, percent: float) -> None:
         """Fade between the two layers."""
@@ -128,7 +128,7 @@ class CompareSection(Section):
 
     def onFront(self) -> None:
         """Look from the front again."""
-        display.lookFromFront(self.result, self.parameterNode.shownStage)
+        display.setAnteriorView(self.result, self.parameterNode.shownStage)
 
     # What is shown
 
@@ -143,7 +143,7 @@ class CompareSection(Section):
         result = self.result
         if node.record != self._record:  # a new run, which has put its volumes on the screen
             self._record = node.record
-            self._what = "reconstruction"
+            self._content = "reconstruction"
             ui.viewsCombo.currentIndex = 0
             ui.fadeSlider.value = 0
         _fill(ui.stageCombo, [(display.stageName(s), s) for s in result.volumes])
@@ -158,14 +158,14 @@ class CompareSection(Section):
             choices.append((_("Where the samples disagree"), "deviation"))
         choices.append((_("X-ray check"), "xray"))
         _fill(ui.slicesCombo, choices)
-        _choose(ui.slicesCombo, self._what)
-        self._what = _value(ui.slicesCombo)
+        _choose(ui.slicesCombo, self._content)
+        self._content = _value(ui.slicesCombo)
         ui.viewsCombo.enabled = result.truth is not None
         if result.truth is None:
             ui.viewsCombo.currentIndex = 0
         ui.metricsBox.visible = bool(result.record.get("metrics"))
         metrics_table.fill(ui.metricsTable, ui.metricsNote, result.record)
-        self.saveBox.say("")
+        self.saveBox.showStatus("")
         self.saveBox.update()
         self._explainSlices()
 
@@ -179,10 +179,10 @@ class CompareSection(Section):
             self._explainSlices()
             return
         stage, opacity = self.parameterNode.shownStage, self.ui.fadeSlider.value / 100
-        if self._what == "xray":
+        if self._content == "xray":
             self._startCheck(display.volumeOf(self.result, stage))
         else:
-            display.showSlices(self.result, stage, self._what, opacity)
+            display.showSlices(self.result, stage, self._content, opacity)
         self._explainSlices()
 
     def _startCheck(self, volume) -> None:
@@ -200,7 +200,7 @@ class CompareSection(Section):
             self.panel.reportError(error)
 
     def _checked(self, found: dict, volume) -> None:
-        if self._what != "xray" or self.result is None:  # something else was chosen meanwhile
+        if self._content != "xray" or self.result is None:  # something else was chosen meanwhile
             return
         if volume not in self.result.volumes.values():  # deleted, or of another run
             return
@@ -209,7 +209,7 @@ class CompareSection(Section):
         self._explainSlices(found)
 
     def _explainSlices(self, found: dict | None = None) -> None:
-        ui, what = self.ui, self._what
+        ui, what = self.ui, self._content
         hasCT = self.result is not None and self.result.truth is not None
         fades = what == "xray" or (what == "reconstruction" and hasCT)
         ui.fadeLabel.visible = ui.fadeSlider.visible = fades
@@ -224,7 +224,7 @@ class CompareSection(Section):
             text = _(
                 "The brighter, the more the samples disagree there; brightest from a standard "
                 "deviation of {hu:.0f} HU."
-            ).format(hu=slices.brightestDeviation(self.result.deviation))
+            ).format(hu=slices.brightestStandardDeviation(self.result.deviation))
         elif what == "xray" and found is None:
             text = _("The X-ray, and over it what the result would look like on an X-ray.")
         elif what == "xray":
@@ -242,7 +242,7 @@ class CompareSection(Section):
         ui.legendLabel.visible = bool(text)
 
 
-def _concerns(node) -> tuple:
+def _relevantState(node) -> tuple:
     names = [f"{stage}Volume" for stage in display.STAGES]
     names += ["deviationVolume", "truthVolume", "differenceVolume", "metricsTable"]
     held = [getattr(node, name) for name in names]

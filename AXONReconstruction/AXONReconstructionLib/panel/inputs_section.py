@@ -15,7 +15,7 @@ from AXONReconstructionLib.panel.xray_form import FRONTAL_VIEWS, LATERAL_VIEWS, 
 from AXONReconstructionLib.views import side_labels, xray_views
 
 CT_FILES = "*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm"
-LEAST_CT_SLICES = 8
+MIN_CT_SLICES = 8
 
 
 class InputsSection(Section):
@@ -41,7 +41,7 @@ class InputsSection(Section):
         ui.clearInputsButton.connect("clicked()", self.clear)
         self._drop = FileDrop(ui.groundTruthBox, self.loadCT)
         scene = slicer.mrmlScene
-        panel.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._nodeLeaves)
+        panel.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._nodeAboutToBeRemoved)
 
     def parameterNodeChanged(self, node) -> None:
         """Show the inputs that the parameter node names."""
@@ -59,7 +59,7 @@ class InputsSection(Section):
         side_labels.shared().cleanup()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
-    def _nodeLeaves(self, _scene, _event, leaving) -> None:
+    def _nodeAboutToBeRemoved(self, _scene, _event, leaving) -> None:
         """Without this a selector would turn to the deleted node's neighbour by itself."""
         parameterNode = self.parameterNode
         if parameterNode is None:
@@ -74,22 +74,22 @@ class InputsSection(Section):
         """Read an X-ray file for a role; it goes where its view says that it belongs."""
         form = self.forms[role]
         self.panel.hideMessage()
-        form.reading(os.path.basename(path))
+        form.showLoading(os.path.basename(path))
 
         def finished(xray):
-            form.readingOver()
+            form.hideLoading()
             if self.parameterNode is None:
                 return
-            if role == "lateral" and _viewIsGuessed(xray):
+            if role == "lateral" and _viewIsAssumed(xray):
                 self.logic.correctRadiograph(xray, view="ll")
-            self._take(role, xray)
+            self._assign(role, xray)
 
         def failed(error):
-            form.readingOver()
+            form.hideLoading()
             self.panel.reportError(error)
 
         def cancelled(_nothing=None):  # the scene was closed
-            form.readingOver()
+            form.hideLoading()
 
         try:
             self.logic.loadRadiograph(
@@ -109,10 +109,10 @@ class InputsSection(Section):
             if not node.GetAttribute("AXON.View"):
                 view = "ll" if role == "lateral" else None
                 node = self.logic.loadRadiograph(node, view=view)
-            self._take(role, node)
+            self._assign(role, node)
         except Exception as error:
             self.panel.reportError(error)
-        form.refreshAnew()
+        form.forceRefresh()
 
     def corrected(self, role: str) -> None:
         """An X-ray was corrected: an accepted placement was one of another picture."""
@@ -121,7 +121,7 @@ class InputsSection(Section):
         setattr(node, f"{role}Accepted", False)
         if _roleOf(xray) != role:
             setattr(node, role, None)
-            self._take(role, xray)
+            self._assign(role, xray)
         else:
             self.show()
         # What the correction changed is the X-ray, which the parameter node only names.
@@ -145,31 +145,31 @@ class InputsSection(Section):
             for name in (*self.forms, "groundTruth"):
                 setattr(self.parameterNode, name, None)
 
-    def mayBecome(self, role: str, view: str) -> bool:
+    def canAssign(self, role: str, view: str) -> bool:
         """Whether a role's X-ray may be called another view; says so when its place is taken."""
-        right = "lateral" if view in LATERAL_VIEWS else "frontal"
+        targetRole = "lateral" if view in LATERAL_VIEWS else "frontal"
         xray = getattr(self.parameterNode, role)
-        if right == role or getattr(self.parameterNode, right) is None:
+        if targetRole == role or getattr(self.parameterNode, targetRole) is None:
             return True
-        self._placeIsTaken(xray, right)
+        self._reportOccupied(xray, targetRole)
         return False
 
-    def _take(self, role: str, xray) -> None:
+    def _assign(self, role: str, xray) -> None:
         """Put an X-ray where its view says that it belongs."""
-        right = _roleOf(xray)
-        if right != role and getattr(self.parameterNode, right) not in (None, xray):
-            self._placeIsTaken(xray, right)
+        targetRole = _roleOf(xray)
+        if targetRole != role and getattr(self.parameterNode, targetRole) not in (None, xray):
+            self._reportOccupied(xray, targetRole)
             return
-        setattr(self.parameterNode, right, xray)
-        if right != role:
-            self.panel.say(
+        setattr(self.parameterNode, targetRole, xray)
+        if targetRole != role:
+            self.panel.showMessage(
                 _("{name} is a {view} view: it was put there.").format(
-                    name=xray.GetName(), view=_roleName(right)
+                    name=xray.GetName(), view=_roleName(targetRole)
                 )
             )
         self.show()
 
-    def _placeIsTaken(self, xray, role: str) -> None:
+    def _reportOccupied(self, xray, role: str) -> None:
         self.panel.showError(
             _(
                 "{name} would be the {view} X-ray, and there is one already. Take that one out "
@@ -227,7 +227,7 @@ class InputsSection(Section):
             return
         self.panel.hideMessage()
         image = None if node is None else node.GetImageData()
-        if node is not None and (image is None or min(image.GetDimensions()) < LEAST_CT_SLICES):
+        if node is not None and (image is None or min(image.GetDimensions()) < MIN_CT_SLICES):
             self.panel.showError(
                 _(
                     "{name} is not a CT volume: it is flat or empty. Choose a chest CT; an X-ray "
@@ -266,7 +266,7 @@ def _roleName(role: str) -> str:
     return _("frontal") if role == "frontal" else _("lateral")
 
 
-def _viewIsGuessed(xray) -> bool:
+def _viewIsAssumed(xray) -> bool:
     """The file did not say how the beam ran, and a frontal view was assumed."""
     assumed = xray.GetAttribute("AXON.Assumptions") or ""
     return xray.GetAttribute("AXON.View") in FRONTAL_VIEWS and "view is not stated" in assumed

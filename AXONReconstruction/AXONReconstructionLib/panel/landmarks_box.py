@@ -7,10 +7,10 @@ import vtk
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from AXONReconstructionLib.scene.landmark_pairs import ATTRIBUTE, LandmarkPairs
+from AXONReconstructionLib.views.landmark_pairs import ATTRIBUTE, LandmarkPairs
 from AXONReconstructionLib.views import xray_views
 
-LEAST_PAIRS = 2
+MIN_PAIRS = 2
 
 
 class LandmarksBox(VTKObservationMixin):
@@ -46,14 +46,14 @@ class LandmarksBox(VTKObservationMixin):
         """Counts, and what can be pressed."""
         section = self._section
         role, ready = section.role, section.xray is not None and section.drr is not None
-        if self._placing and not (ready and self.pairs.list(role, self._placing)):
+        if self._placing and not (ready and self.pairs.node(role, self._placing)):
             self.stop()  # what the clicks were for was deleted
         self._watch()
         onXray, onDrr = (self.pairs.count(role, side) for side in ("xray", "drr"))
         for button in self._buttons.values():
             button.enabled = ready
         self._ui.clearPointsButton.enabled = bool(onXray or onDrr)
-        enough = onXray == onDrr >= LEAST_PAIRS
+        enough = onXray == onDrr >= MIN_PAIRS
         self._ui.fitPointsButton.enabled = ready and enough and not section.panel.isBusy
         if not (onXray or onDrr):
             text = _("No points yet; at least two pairs are needed.")
@@ -74,8 +74,8 @@ class LandmarksBox(VTKObservationMixin):
         role, node = self._section.role, self._section.parameterNode
         self.pairs.show(role)
         if node is not None:
-            node.xrayLandmarks = self.pairs.list(role, "xray")
-            node.drrLandmarks = self.pairs.list(role, "drr")
+            node.xrayLandmarks = self.pairs.node(role, "xray")
+            node.drrLandmarks = self.pairs.node(role, "drr")
         self.refresh()
 
     def stop(self) -> None:
@@ -102,7 +102,7 @@ class LandmarksBox(VTKObservationMixin):
             if other != side:
                 button.checked = False
         role, node = section.role, section.parameterNode
-        points = self.pairs.list(role, side, make=True)
+        points = self.pairs.node(role, side, create=True)
         setattr(node, f"{side}Landmarks", points)
         self.pairs.attach(role, section.placement.transformOf(role))
         section.overlay.stop()
@@ -125,8 +125,8 @@ class LandmarksBox(VTKObservationMixin):
         try:
             section.logic.registerByLandmarks(
                 section.xray,
-                self.pairs.list(role, "xray"),
-                self.pairs.list(role, "drr"),
+                self.pairs.node(role, "xray"),
+                self.pairs.node(role, "drr"),
                 node.groundTruth,
                 node.bundle or None,
                 section.pose,
@@ -143,7 +143,7 @@ class LandmarksBox(VTKObservationMixin):
         if not self.hasObserver(interaction, event, self._modeChanged):
             self.addObserver(interaction, event, self._modeChanged)
         for side in self._buttons:
-            points = self.pairs.list(self._section.role, side)
+            points = self.pairs.node(self._section.role, side)
             if points is None:
                 continue
             for event in (points.PointPositionDefinedEvent, points.PointRemovedEvent):

@@ -9,7 +9,7 @@ from AXONReconstructionLib.setup import backend
 
 _MESSAGE_PIXELS = 150  # room for a message below the banner
 _ERROR_STYLE = "QFrame#messageFrame { border: 2px solid #c0392b; }"
-_SAY_STYLE = "QFrame#messageFrame { border: 1px solid #7f8c8d; }"
+_INFO_STYLE = "QFrame#messageFrame { border: 1px solid #7f8c8d; }"
 
 
 class MessageArea:
@@ -32,9 +32,9 @@ class MessageArea:
         """The same of an exception."""
         self.showError(*backend.explain(error))
 
-    def say(self, text: str) -> None:
+    def showMessage(self, text: str) -> None:
         """A remark that is not an error."""
-        self._message(text, "", _SAY_STYLE)
+        self._message(text, "", _INFO_STYLE)
 
     def hideMessage(self) -> None:
         """Empty and hide the message area."""

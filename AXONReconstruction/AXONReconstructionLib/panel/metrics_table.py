@@ -1,11 +1,11 @@
-"""The measures against the true CT as a small table in plain words."""
+"""The metricsByStage against the true CT as a small table in plain words."""
 
 from __future__ import annotations
 
 import qt
 from slicer.i18n import tr as _
 
-from AXONReconstructionLib.scene.results import measures
+from AXONReconstructionLib.scene.results import metricsByStage
 from AXONReconstructionLib.views import display
 
 
@@ -24,7 +24,7 @@ def fill(table, note, record: dict) -> None:
         note: label below it.
         record: of the run; its ``metrics`` are on [0, 1] over the HU window.
     """
-    metrics = measures(record)
+    metrics = metricsByStage(record)
     low, high = record.get("hu_window") or (0.0, 1.0)
     rows = (
         (_("Mean error (HU)"), "mae", lambda v: f"{v * (high - low):.0f}", False),

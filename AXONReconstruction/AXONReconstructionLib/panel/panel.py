@@ -22,10 +22,10 @@ class Panel(MessageArea, VTKObservationMixin):
     Sections use:
         logic: the module's logic; its results arrive on the main thread.
         parameterNode: None while the scene closes, and after that until the module is shown.
-        showError(sentence, details), reportError(exception), say(text), hideMessage(): the message
+        showError(sentence, details), reportError(exception), showMessage(text), hideMessage(): the message
             area above the sections.
         isShown: the user sees the module; while another one is shown the views are not touched.
-        busy(flag): a long computation starts or ends; every section hears of it.
+        setBusy(flag): a long computation starts or ends; every section hears of it.
         resourcePath(name), container(name), sections (by the container's name), ui (every named
             widget of every section).
 
@@ -131,7 +131,7 @@ class Panel(MessageArea, VTKObservationMixin):
         for section in self.sections.values():
             section.parameterNodeChanged(self.parameterNode)
 
-    def busy(self, flag: bool) -> None:
+    def setBusy(self, flag: bool) -> None:
         """Tell every section that a long computation started (True) or ended."""
         self.isBusy = bool(flag)
         for section in self.sections.values():

@@ -7,7 +7,7 @@ from slicer.i18n import tr as _
 from AXONReconstructionLib.panel import result_text, run_plan
 from AXONReconstructionLib.panel.progress_rows import ProgressRows
 from AXONReconstructionLib.panel.reconstruction_run import ReconstructionRun
-from AXONReconstructionLib.panel.run_choices import RunChoices
+from AXONReconstructionLib.panel.model_and_device import ModelAndDevice
 from AXONReconstructionLib.panel.section import Section
 from AXONReconstructionLib.setup import run_times
 from AXONReconstructionLib.views import display
@@ -29,23 +29,23 @@ class ReconstructSection(Section):
         Section.__init__(self, panel)
         self.state = IDLE
         self._run = None
-        self._told: tuple = ()
+        self._lastState: tuple = ()
         self.rows = ProgressRows(self.ui)
-        self.choices = RunChoices(self, self._looked)
+        self.modelAndDevice = ModelAndDevice(self, self._showChoices)
         ui = self.ui
         ui.bundleSetupButton.connect("clicked()", self.onSetup)
         ui.reconstructButton.connect("clicked()", self.onReconstruct)
         panel.container(self.container).connect("contentsCollapsed(bool)", self.onCollapsed)
-        self.choices.refresh()
+        self.modelAndDevice.refresh()
 
     # Following the panel
 
     def parameterNodeChanged(self, node) -> None:
         """Follow the settings; cheap when none of them concerns this section."""
-        told = _concerns(node)
-        if told != self._told:
-            self._told = told
-            self._looked()
+        state = _relevantState(node)
+        if state != self._lastState:
+            self._lastState = state
+            self._showChoices()
 
     def busyChanged(self, busy: bool) -> None:
         """Another section started or ended a computation."""
@@ -57,14 +57,14 @@ class ReconstructSection(Section):
 
     def bundlesChanged(self) -> None:
         """Read the list of models anew."""
-        self.choices.refresh()
-        self._looked()
+        self.modelAndDevice.refresh()
+        self._showChoices()
         self.onCollapsed(self.panel.container(self.container).collapsed)
 
     def onCollapsed(self, collapsed: bool) -> None:
         """Look at this computer when the section is first opened."""
         if not collapsed:
-            self.choices.look()
+            self.modelAndDevice.detectHardware()
 
     def sceneClosing(self) -> None:
         """The logic cancels what runs; its words go."""
@@ -109,7 +109,7 @@ class ReconstructSection(Section):
             self.logic,
             node,
             progress=mine(self._progress),
-            stageDone=mine(self._stageDone),
+            stageFinished=mine(self._stageFinished),
             finished=mine(self._finished),
             cancelled=mine(self._cancelled),
             failed=mine(self._failed),
@@ -122,8 +122,8 @@ class ReconstructSection(Section):
         if self.state == RUNNING:
             self.rows.report(stage, step, total, secondsLeft)
 
-    def _stageDone(self, stage, volume) -> None:
-        self.rows.stageDone(stage)
+    def _stageFinished(self, stage, volume) -> None:
+        self.rows.stageFinished(stage)
         node = self.parameterNode
         if self.state != RUNNING or node is None or not self.panel.isShown:
             return
@@ -178,13 +178,13 @@ class ReconstructSection(Section):
             button.enabled = self.state == RUNNING
             button.toolTip = _("Stop after the present step; finished stages are kept.")
             return
-        why = run_plan.obstacle(node) or self.choices.obstacle(node)
-        if not why and self.panel.isBusy:
-            why = _("Another step is still computing; wait for it or stop it.")
-        button.enabled = not why
-        button.toolTip = why or _("Compute the CT volume from the X-rays.")
-        ui.planLabel.text = why or run_plan.sentence(
-            node, self.choices.device(node), self.choices.bundleName(node)
+        reason = run_plan.blockingReason(node) or self.modelAndDevice.blockingReason(node)
+        if not reason and self.panel.isBusy:
+            reason = _("Another step is still computing; wait for it or stop it.")
+        button.enabled = not reason
+        button.toolTip = reason or _("Compute the CT volume from the X-rays.")
+        ui.planLabel.text = reason or run_plan.planText(
+            node, self.modelAndDevice.device(node), self.modelAndDevice.bundleName(node)
         )
 
     def _setState(self, state: str) -> None:
@@ -193,11 +193,11 @@ class ReconstructSection(Section):
         if wasIdle != idle:
             for name in _LOCKED:
                 getattr(self.ui, name).enabled = idle
-            self.panel.busy(not idle)
+            self.panel.setBusy(not idle)
         self.updateButton()
 
-    def _looked(self) -> None:
-        self.choices.show(self.parameterNode)
+    def _showChoices(self) -> None:
+        self.modelAndDevice.show(self.parameterNode)
         self.updateButton()
 
     def _showResult(self, line: str, warnings: list[str]) -> None:
@@ -208,7 +208,7 @@ class ReconstructSection(Section):
         ui.warningsLabel.visible = bool(warnings)
 
 
-def _concerns(node) -> tuple:
+def _relevantState(node) -> tuple:
     """What of the parameter node this section shows."""
     if node is None:
         return ()

@@ -18,7 +18,7 @@ class ReconstructionRun:
         logic: the module's logic.
         node: the parameter node.
         progress: called as the logic's `onProgress`.
-        stageDone: called with a stage's name and its volume node.
+        stageFinished: called with a stage's name and its volume node.
         finished: called with the `ReconstructionResult`.
         cancelled: called with the result of the finished stages, or None.
         failed: called with the exception.
@@ -29,13 +29,13 @@ class ReconstructionRun:
         logic,
         node,
         progress: Callable,
-        stageDone: Callable,
+        stageFinished: Callable,
         finished: Callable,
         cancelled: Callable,
         failed: Callable,
     ) -> None:
         self._logic, self._node = logic, node
-        self._progress, self._stageDone = progress, stageDone
+        self._progress, self._stageFinished = progress, stageFinished
         self._finished, self._cancelled, self._failed = finished, cancelled, failed
         self._job = None
         self._stopped = False
@@ -106,7 +106,7 @@ class ReconstructionRun:
                 **settings,
                 parameterNode=self._node,
                 onProgress=self._progress,
-                onStage=self._stageDone,
+                onStage=self._stageFinished,
                 onFinished=self._finished,
                 onError=self._failed,
                 onCancelled=self._cancelled,

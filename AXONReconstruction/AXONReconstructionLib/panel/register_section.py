@@ -6,13 +6,13 @@ import slicer
 from slicer.i18n import tr as _
 
 from AXONReconstructionLib.panel.auto_register import AutoRegister
-from AXONReconstructionLib.panel.decision_box import DecisionBox
-from AXONReconstructionLib.panel.fit_box import FitBox
+from AXONReconstructionLib.panel.acceptance_box import AcceptanceBox
+from AXONReconstructionLib.panel.quality_box import QualityBox
 from AXONReconstructionLib.panel.landmarks_box import LandmarksBox
 from AXONReconstructionLib.panel.move_box import MoveBox
 from AXONReconstructionLib.panel.pose_box import PoseBox
 from AXONReconstructionLib.panel.section import Section
-from AXONReconstructionLib.scene.live_drr import DrrFollower
+from AXONReconstructionLib.scene.live_drr import DrrUpdater
 from AXONReconstructionLib.scene.placement import Placement
 from AXONReconstructionLib.scene.placement_state import ROLES
 from AXONReconstructionLib.setup import backend
@@ -36,26 +36,26 @@ class RegisterSection(Section):
 
     def __init__(self, panel) -> None:
         super().__init__(panel)
-        self._seen: tuple = ()
+        self._lastState: tuple = ()
         self._inputs: dict = dict.fromkeys(ROLES, ())
         self._fitted: dict = {}
         self.missing = ""
-        self.placement = Placement(self._moving, self._settled)
+        self.placement = Placement(self._onMoving, self._onSettled)
         self.overlay = Overlay(self._compositeNode)
-        self.drrs = DrrFollower(panel, self._drrArrived, self._drrFailed)
+        self.drrs = DrrUpdater(panel, self._drrArrived, self._drrFailed)
         self.auto = AutoRegister(self)
-        self.fit = FitBox(self)
+        self.quality = QualityBox(self)
         self.move = MoveBox(self)
         self.landmarks = LandmarksBox(self)
         self.poseBox = PoseBox(self)
-        self.decision = DecisionBox(self)
+        self.acceptance = AcceptanceBox(self)
         ui = self.ui
         names = _("Blend"), _("Checkerboard"), _("Flicker"), _("Difference")
         for mode, name in zip(_MODES, names, strict=True):
             ui.overlayModeBox.addItem(name, mode)
         ui.overlayModeBox.connect("currentIndexChanged(int)", self._modeChosen)
         ui.frontalRadio.connect("toggled(bool)", self._roleChosen)
-        panel.container(self.container).connect("contentsCollapsed(bool)", self._folded)
+        panel.container(self.container).connect("contentsCollapsed(bool)", self._collapsed)
         for box in (ui.moveBox, ui.poseBox, ui.landmarksBox):
             box.collapsed = True
 
@@ -90,46 +90,46 @@ class RegisterSection(Section):
     @property
     def isOpen(self) -> bool:
         """The user sees the section."""
-        seen = self.panel.isShown and not self.panel.container(self.container).collapsed
-        return self.parameterNode is not None and seen
+        state = self.panel.isShown and not self.panel.container(self.container).collapsed
+        return self.parameterNode is not None and state
 
     # What the panel tells
 
     def parameterNodeChanged(self, node) -> None:
         """Follow the parameter node; cheap where nothing of this section changed."""
         if node is None:
-            self._rest()
+            self._deactivate()
             return
         if slicer.mrmlScene.IsImporting():
             return  # half a scene; the panel calls again when it is whole
         self.placement.watch(node)
-        seen = (
+        state = (
             node.registerRole,
             node.overlayMode,
             node.overlayOpacity,
             *(getattr(node, f"{role}{what}") for role in ROLES for what in _WATCHED),
             *(_stateOf(node, role) for role in ROLES),
         )
-        if seen == self._seen:
+        if state == self._lastState:
             return
-        before, self._seen = self._seen, seen
+        before, self._lastState = self._lastState, state
         for role in ROLES:
-            self._noteInputs(node, role)
-        if not before or before[0] != seen[0]:
+            self._resetIfInputsChanged(node, role)
+        if not before or before[0] != state[0]:
             self.landmarks.roleChanged()
         # Only what the user did here may take the views from another step.
-        self.follow(bring=bool(before) and before[:3] != seen[:3])
+        self.update(switchLayout=bool(before) and before[:3] != state[:3])
         self.refresh()
 
-    def _noteInputs(self, node, role: str) -> None:
+    def _resetIfInputsChanged(self, node, role: str) -> None:
         """Another X-ray, CT or model: what was known of the old one is void."""
         before, now = self._inputs[role], _stateOf(node, role)
         self._inputs[role] = now
         if before == now:
             return
-        self.fit.forget(role)
+        self.quality.forget(role)
         if before and before[0] is not None:  # else a scene was loaded, and what it says holds
-            self.fit.log.clear(role)
+            self.quality.log.clear(role)
             setattr(node, f"{role}Accepted", False)
 
     def busyChanged(self, busy: bool) -> None:
@@ -140,20 +140,20 @@ class RegisterSection(Section):
 
     def entered(self) -> None:
         """The module is shown: what is missing may have been installed meanwhile."""
-        self.follow()
+        self.update()
         self.refresh()
 
     def exited(self) -> None:
         """Another module is shown."""
-        self._rest()
+        self._deactivate()
 
     def sceneClosing(self) -> None:
         """Forget every node."""
-        self._rest()
+        self._deactivate()
         self.placement.watch(None)
         self.auto.cancel()
-        self.drrs.forget()
-        self.fit.quality.clear()
+        self.drrs.clear()
+        self.quality.scores.clear()
         self._fitted.clear()
         self._inputs = dict.fromkeys(ROLES, ())
 
@@ -165,26 +165,26 @@ class RegisterSection(Section):
 
     # What happens
 
-    def follow(self, bring: bool = False) -> None:
+    def update(self, switchLayout: bool = False) -> None:
         """Ask for the radiograph that is looked at, when there is something to look at.
 
         Args:
-            bring: switch to the X-ray's slice view, whatever is shown now.
+            switchLayout: switch to the X-ray's slice view, whatever is shown now.
         """
         if not self.isOpen or (self.xray is None and self.ct is None):
             return
         self.missing = backend.available() or ""
-        if not self.missing and not self.drrs.want(self.role):
-            self._begin(self.role)
-        self.showOverlay(bring)
+        if not self.missing and not self.drrs.request(self.role):
+            self._initialise(self.role)
+        self.showOverlay(switchLayout)
 
-    def showOverlay(self, bring: bool = False) -> None:
-        """Show the two pictures of the role, where its slice view is shown or with `bring`."""
+    def showOverlay(self, switchLayout: bool = False) -> None:
+        """Show the two pictures of the role, where its slice view is shown or with `switchLayout`."""
         node = self.parameterNode
         if not self.isOpen or self.landmarks.placing or (self.xray is None and self.drr is None):
             return
         if not xray_views.isShown(self.role):
-            if not bring:
+            if not switchLayout:
                 return
             xray_views.showRoles([self.role])
         self.overlay.show(
@@ -210,9 +210,9 @@ class RegisterSection(Section):
         self.poseBox.refresh()
         self.auto.refresh()
         self.move.refresh()
-        self.fit.refresh()
+        self.quality.refresh()
         self.landmarks.refresh()
-        self.decision.refresh()
+        self.acceptance.refresh()
 
     def _referenceText(self) -> str:
         if self.missing:
@@ -221,39 +221,39 @@ class RegisterSection(Section):
             return _("a radiograph computed from {name}").format(name=self.ct.GetName())
         return _("a radiograph of the average chest (no CT was given)")
 
-    def _moving(self, poseMoved: bool) -> None:
+    def _onMoving(self, poseMoved: bool) -> None:
         if poseMoved and self.isOpen and not self.missing:
-            self.drrs.want(self.role, fast=True)
+            self.drrs.request(self.role, fast=True)
         self.move.refresh()
         self.overlay.refresh()
-        self.decision.refresh()
+        self.acceptance.refresh()
 
-    def _settled(self, name: str) -> None:
+    def _onSettled(self, name: str) -> None:
         self.move.refresh()
         self.move.centre()
         if self.isOpen and not self.missing:
-            self.drrs.want(self.role)
+            self.drrs.request(self.role)
             for role in ROLES:
-                self.fit.assess(role)
+                self.quality.assess(role)
         self.overlay.refresh()
-        self.decision.refresh()
+        self.acceptance.refresh()
 
     def _drrArrived(self, role: str, fast: bool) -> None:
-        self._begin(role)
+        self._initialise(role)
         if role == self.role:
             self.showOverlay()
             self.move.refresh()
-        self.decision.refresh()
+        self.acceptance.refresh()
 
-    def _begin(self, role: str) -> None:
+    def _initialise(self, role: str) -> None:
         """Lay the X-ray on the field where it has not been yet, and score it once."""
         if getattr(self.parameterNode, f"{role}Drr") is None:
             return
-        if self.placement.begin(role):
+        if self.placement.initialise(role):
             self.landmarks.pairs.clear(role)
-            self.fit.assess(role)
-        elif not self.fit.knows(role):
-            self.fit.assess(role)
+            self.quality.assess(role)
+        elif not self.quality.knows(role):
+            self.quality.assess(role)
 
     def _drrFailed(self, error) -> None:
         self.panel.reportError(error)
@@ -266,11 +266,11 @@ class RegisterSection(Section):
         if self.parameterNode is not None:
             self.parameterNode.registerRole = "frontal" if frontal else "lateral"
 
-    def _folded(self, folded: bool) -> None:
-        if folded:
-            self._rest()
+    def _collapsed(self, collapsed: bool) -> None:
+        if collapsed:
+            self._deactivate()
         else:
-            self.follow(bring=True)
+            self.update(switchLayout=True)
             self.refresh()
 
     def _compositeNode(self, made=None):
@@ -278,12 +278,12 @@ class RegisterSection(Section):
             self.parameterNode.overlayVolume = made
         return self.parameterNode.overlayVolume
 
-    def _rest(self) -> None:
+    def _deactivate(self) -> None:
         """Nobody looks: no flicker, no handles, no clicks that set points."""
         self.landmarks.stop()
         self.overlay.stop()
         self.move.hideHandles()
-        self._seen = ()
+        self._lastState = ()
 
 
 def _stateOf(node, role: str) -> tuple:

@@ -1,10 +1,10 @@
-"""A run's record in words for the panel."""
+"""A run's record in parts for the panel."""
 
 from __future__ import annotations
 
 from slicer.i18n import tr as _
 
-from AXONReconstructionLib.setup.run_times import inWords
+from AXONReconstructionLib.setup.run_times import durationText
 
 # Below this the computed radiograph and the X-ray show different things.
 LOW_AGREEMENT = 0.5
@@ -21,12 +21,12 @@ def resultLine(record: dict, volume=None) -> str:
     begin = _("Done in {time}")
     if record.get("cancelled"):
         begin = _("Stopped after {time}, what was finished is kept")
-    words = [begin.format(time=inWords(seconds))]
+    parts = [begin.format(time=durationText(seconds))]
     if volume is not None and volume.GetImageData() is not None:
         size = " x ".join(str(n) for n in volume.GetImageData().GetDimensions())
         spacing = " x ".join(f"{mm:.1f}" for mm in volume.GetSpacing())
-        words.append(_("{size} voxels of {spacing} mm").format(size=size, spacing=spacing))
-    return ", ".join(words) + ". " + agreementLine(record)
+        parts.append(_("{size} voxels of {spacing} mm").format(size=size, spacing=spacing))
+    return ", ".join(parts) + ". " + agreementLine(record)
 
 
 def agreementLine(record: dict) -> str:
@@ -45,7 +45,7 @@ def agreementLine(record: dict) -> str:
 
 def warnings(record: dict) -> list[str]:
     """What the user must bear in mind, one sentence each."""
-    told = set(record.get("warnings", ()))
+    listed = set(record.get("warnings", ()))
     found = [_sentence(text) for text in record.get("warnings", ())]
     computed = set()
     names = {"frontal": _("frontal"), "lateral": _("lateral")}
@@ -62,7 +62,7 @@ def warnings(record: dict) -> list[str]:
         found += [
             _sentence(text)
             for text in view.get("warnings", ())
-            if f"{view['role']}: {text}" not in told  # the record's own list has them by role
+            if f"{view['role']}: {text}" not in listed  # the record's own list has them by role
         ]
     for item in record.get("inputs", ()):
         if item.get("role") not in names or item["role"] in computed:

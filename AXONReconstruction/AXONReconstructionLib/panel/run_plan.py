@@ -1,4 +1,4 @@
-"""What the Reconstruct button will do, in words, and why it cannot."""
+"""What the Reconstruct button will do, in parts, and why it cannot."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def acceptedRoles(node) -> tuple[str, ...]:
     )
 
 
-def obstacle(node) -> str:
+def blockingReason(node) -> str:
     """Why nothing can be computed from these inputs; empty when it can."""
     if node is None:
         return _("The scene is being closed.")
@@ -38,30 +38,30 @@ def obstacle(node) -> str:
     return ""
 
 
-def sentence(node, device: str, bundle: str) -> str:
+def planText(node, device: str, bundle: str) -> str:
     """Which views are used, how they are placed, and how long it will take.
 
     Args:
         device: ``cuda`` or ``cpu``, where it will run.
         bundle: name of the model.
     """
-    if obstacle(node):
-        return obstacle(node)
+    if blockingReason(node):
+        return blockingReason(node)
     places = {role: _place(node, role) for role in ("frontal", "lateral")}
     names = {"frontal": _("the frontal X-ray"), "lateral": _("the lateral X-ray")}
     given = [role for role in names if getattr(node, role) is not None]
     if len(given) == 2 and places["frontal"] == places["lateral"]:
         used = _("both X-rays ({place})").format(place=places["frontal"])
     else:
-        words = [_("{name} ({place})").format(name=names[r], place=places[r]) for r in given]
+        parts = [_("{name} ({place})").format(name=names[r], place=places[r]) for r in given]
         if node.frontal is None:
-            words.insert(0, _("a frontal X-ray computed from the CT"))
-        used = _(" and ").join(words)
+            parts.insert(0, _("a frontal X-ray computed from the CT"))
+        used = _(" and ").join(parts)
     seconds = run_times.expected(device, bundle, stagesOf(node), node.samples, stepsOf(node))
     time = (
         _("The first run shows how long it takes here.")
         if seconds is None
-        else _("About {time}, by the last run.").format(time=run_times.inWords(seconds))
+        else _("About {time}, by the last run.").format(time=run_times.durationText(seconds))
     )
     return _("Uses {used}. {time}").format(used=used, time=time)
 

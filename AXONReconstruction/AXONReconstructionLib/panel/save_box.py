@@ -65,41 +65,41 @@ class SaveBox:
     def forget(self) -> None:
         """The scene closes: what is being written is stopped by the logic."""
         self._job = None
-        self.say("")
+        self.showStatus("")
 
     def cleanup(self) -> None:
         """Stop what is being written."""
         if self._job is not None:
             self._job.cancel()
 
-    def say(self, words: str) -> None:
+    def showStatus(self, text: str) -> None:
         """A line below the button; empty hides it."""
-        self._ui.savedLabel.text = words
-        self._ui.savedLabel.visible = bool(words)
+        self._ui.savedLabel.text = text
+        self._ui.savedLabel.visible = bool(text)
 
     def update(self, *_unused) -> None:
-        """Enable the button, or say in its tooltip why not."""
-        button, why = self._ui.saveButton, ""
+        """Enable the button, or say in its tooltip reason not."""
+        button, reason = self._ui.saveButton, ""
         button.text = _("Save") if self._job is None else _("Stop saving")
         if self._job is None:
             if self._panel.isBusy:
-                why = _("Wait until the computation has ended.")
+                reason = _("Wait until the computation has ended.")
             elif not self._ui.folderEdit.currentPath.strip():
-                why = _("Choose a folder first.")
-        button.enabled = not why
-        button.toolTip = why or _(
+                reason = _("Choose a folder first.")
+        button.enabled = not reason
+        button.toolTip = reason or _(
             "Save all volumes, the measures and the record of the run into a new folder."
         )
 
     def _progress(self, done: int, total: int) -> None:
         if self._job is not None:
-            self.say(_("Writing volume {k} of {n}").format(k=min(done + 1, total), n=total))
+            self.showStatus(_("Writing volume {k} of {n}").format(k=min(done + 1, total), n=total))
 
     def _failed(self, error) -> None:
         self._ended("")
         self._panel.reportError(error)
 
-    def _ended(self, words: str) -> None:
+    def _ended(self, text: str) -> None:
         self._job = None
-        self.say(words)
+        self.showStatus(text)
         self.update()

@@ -52,19 +52,19 @@ class SetupSection(Section):
         """Say what is installed and what is missing."""
         ui = self.ui
         torch, packages, todo = (
-            requirements.torchPart(),
-            requirements.packageParts(),
+            requirements.torchPackage(),
+            requirements.requiredPackages(),
             requirements.plan(),
         )
         if torch.installed is None:
             ui.setupTorchLabel.text = _("not installed")
-        elif torch.fits:
+        elif torch.satisfied:
             ui.setupTorchLabel.text = _("{version}, installed").format(version=torch.installed)
         else:
             ui.setupTorchLabel.text = _(
                 "{version}, installed; AXON was tried with {wanted} only, others may be slow or "
                 "fail"
-            ).format(version=torch.installed, wanted=torch.wanted)
+            ).format(version=torch.installed, wanted=torch.required)
         if todo.packages:
             ui.setupPackagesLabel.text = _("missing or too old: {names}").format(
                 names=", ".join(todo.packages)
@@ -86,11 +86,11 @@ class SetupSection(Section):
         if todo.empty:
             self.showStatus()
             return
-        if not install.confirmed(todo, bool(environment.graphicsCards())):
+        if not install.confirmed(todo, bool(environment.nvidiaGpus())):
             return
         self.panel.hideMessage()
         self._installing = True
-        self.panel.busy(True)
+        self.panel.setBusy(True)
         self.showProgress(_("Installing"))
         try:
             restart = install.install(todo, self.showProgress)
@@ -100,13 +100,13 @@ class SetupSection(Section):
         finally:
             self._installing = False
             self.hideProgress()
-            self.panel.busy(False)
+            self.panel.setBusy(False)
             self.showStatus()
             self.bundles.refresh()
         if restart:
             self._offerRestart()
         else:
-            self.panel.say(_("Everything that AXON needs is installed."))
+            self.panel.showMessage(_("Everything that AXON needs is installed."))
 
     def _offerRestart(self) -> None:
         if install.interrupted():
@@ -116,7 +116,7 @@ class SetupSection(Section):
             )
         else:
             text = _("The packages are installed. Slicer has to restart to use the new versions.")
-        self.panel.say(text)
+        self.panel.showMessage(text)
         if slicer.app.testingEnabled():
             return
         question = text + "\n\n" + _("Unsaved data is lost. Restart Slicer now?")
@@ -143,7 +143,7 @@ class SetupSection(Section):
             self.panel.reportError(error)
 
         self._checking = self.background.submit(
-            lambda job: environment.computerReport(),
+            lambda job: environment.systemReport(),
             onDone=done,
             onError=failed,
             onCancelled=lambda error: over(),
@@ -153,7 +153,7 @@ class SetupSection(Section):
     def onCopyReport(self) -> None:
         """Put the report on the clipboard."""
         slicer.app.clipboard().setText(self.ui.setupReportEdit.plainText)
-        self.panel.say(_("The report is on the clipboard."))
+        self.panel.showMessage(_("The report is on the clipboard."))
 
     def onHideReport(self) -> None:
         """Fold the report away."""

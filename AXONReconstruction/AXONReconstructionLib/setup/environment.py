@@ -22,11 +22,11 @@ from AXONReconstructionLib.setup import backend, requirements
 
 # Of these the report speaks itself; OpenGL may only be used from Slicer's main thread.
 _NOT_FROM_SELFCHECK = ("AXON", "Python", "system", "packages", "disk", "OpenGL")
-_HELD = ("numpy", "scipy", "SimpleITK")
+_PINNED = ("numpy", "scipy", "SimpleITK")
 _Line = tuple[str, Callable[[], str]]
 
 
-def graphicsCards() -> list[str]:
+def nvidiaGpus() -> list[str]:
     """NVIDIA cards with memory and driver, as their driver tells; empty when there is none.
 
     Asks the program nvidia-smi, so that PyTorch need not be there, or loaded.
@@ -60,11 +60,11 @@ def slicerReport() -> str:
     return "\n".join(_lines(lines))
 
 
-def computerReport() -> str:
+def systemReport() -> str:
     """The part that takes a while, with AXON's own check where it can run; for the worker."""
     lines: list[_Line] = [
         ("AXON", _axonVersion),
-        ("graphics", lambda: "; ".join(graphicsCards()) or "no NVIDIA card found"),
+        ("graphics", lambda: "; ".join(nvidiaGpus()) or "no NVIDIA card found"),
         ("packages", _packages),
         ("disk", _disk),
     ]
@@ -101,12 +101,12 @@ def _axonVersion() -> str:
 
 
 def _packages() -> str:
-    parts = [requirements.torchPart(), *requirements.packageParts()]
+    parts = [requirements.torchPackage(), *requirements.requiredPackages()]
     text = []
     for part in parts:
-        note = "" if part.fits else f" (wanted: {part.wanted or 'any version'})"
+        note = "" if part.satisfied else f" (wanted: {part.required or 'any version'})"
         text.append(f"{part.name} {part.installed or 'not installed'}{note}")
-    for name in _HELD:
+    for name in _PINNED:
         text.append(f"{name} {requirements.installedVersion(name) or 'without records'}")
     return ", ".join(text)
 

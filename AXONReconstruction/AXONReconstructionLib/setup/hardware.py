@@ -1,4 +1,4 @@
-"""What the Reconstruct section must know of this computer, looked up away from the main thread."""
+"""What the Reconstruct section must know of this computer, detected up away from the main thread."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from AXONReconstructionLib.setup import backend
 
 
 @dataclass(frozen=True)
-class ThisComputer:
+class Hardware:
     """What was found.
 
-    looked: False while nobody has looked yet. gpu: name of the graphics card that PyTorch can use,
+    detected: False while nobody has detected yet. gpu: name of the graphics card that PyTorch can use,
     or empty. steps: the own number of steps of each model by stage, by the model's path.
     """
 
-    looked: bool = False
+    detected: bool = False
     gpu: str = ""
     steps: dict = field(default_factory=dict)
 
@@ -30,7 +30,7 @@ def bundles() -> list:
         return []
 
 
-def look(paths) -> ThisComputer:
+def detect(paths) -> Hardware:
     """Import PyTorch and look; seconds the first time.
 
     Args:
@@ -49,4 +49,4 @@ def look(paths) -> ThisComputer:
             steps[str(path)] = {s: int(sampling[f"{s}_steps"]) for s in ("coarse", "fine")}
         except Exception:  # a damaged model says so when it is used
             continue
-    return ThisComputer(True, gpu, steps)
+    return Hardware(True, gpu, steps)

@@ -24,12 +24,12 @@ from AXONReconstructionLib.setup.requirements import TORCH, Plan, installedVersi
 
 # Held at the installed version: Slicer's own, and PyTorch, of which pip does not know which build
 # suits the graphics card.
-HELD = ("numpy", "scipy", "SimpleITK", "vtk", "torch", "torchvision", "requests")
+PINNED = ("numpy", "scipy", "SimpleITK", "vtk", "torch", "torchvision", "requests")
 PACKAGES_MB = 50  # 41 MB of wheels for Linux, measured; other systems are alike
 TORCH_CPU_MB, TORCH_CUDA_MB = 200, 3000
 RESUME_KEY = "AXON/ContinueInstallation"
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 class InstallationError(RuntimeError):
@@ -40,12 +40,12 @@ class InstallationError(RuntimeError):
         self.details = details
 
 
-def question(todo: Plan, cudaCard: bool) -> tuple[str, str]:
+def confirmationText(todo: Plan, nvidiaGpu: bool) -> tuple[str, str]:
     """What the user is asked before anything is installed, and the list to unfold.
 
     Args:
         todo: what is to be done.
-        cudaCard: the computer has an NVIDIA graphics card, for which PyTorch is much larger.
+        nvidiaGpu: the computer has an NVIDIA graphics card, for which PyTorch is much larger.
     """
     lines = []
     if todo.extension:
@@ -55,7 +55,7 @@ def question(todo: Plan, cudaCard: bool) -> tuple[str, str]:
             _("PyTorch, about {size} GB (for your NVIDIA graphics card)").format(
                 size=round(TORCH_CUDA_MB / 1000)
             )
-            if cudaCard
+            if nvidiaGpu
             else _("PyTorch, about {size} MB").format(size=TORCH_CPU_MB)
         )
     if todo.packages:
@@ -81,21 +81,21 @@ def question(todo: Plan, cudaCard: bool) -> tuple[str, str]:
     return text, "\n".join([*details, *todo.packages])
 
 
-def confirmed(todo: Plan, cudaCard: bool) -> bool:
+def confirmed(todo: Plan, nvidiaGpu: bool) -> bool:
     """Ask the user. Automatic tests never install anything: the answer is then no."""
     if slicer.app.testingEnabled():
         return False
-    text, details = question(todo, cudaCard)
+    text, details = confirmationText(todo, nvidiaGpu)
     return slicer.util.confirmOkCancelDisplay(
         text, windowTitle=_("AXON - Install Python packages"), detailedText=details
     )
 
 
-def install(todo: Plan, tell: Tell) -> bool:
+def install(todo: Plan, report: Report) -> bool:
     """Do it, on the main thread, which pip's windows need; call only after the user agreed.
 
     Args:
-        tell: hears what is being done, for a progress line.
+        report: hears what is being done, for a progress line.
 
     Returns:
         Whether Slicer has to restart: to load the PyTorch extension (the installation then goes
@@ -105,18 +105,18 @@ def install(todo: Plan, tell: Tell) -> bool:
         InstallationError: with the way out.
     """
     if todo.extension:
-        tell(_("Downloading the PyTorch extension"))
+        report(_("Downloading the PyTorch extension"))
         _installExtension()
         setInterrupted(True)
         return True
     setInterrupted(False)
     if todo.torch:
-        tell(_("Installing PyTorch"))
-        _installTorch(tell)
+        report(_("Installing PyTorch"))
+        _installTorch(report)
     used = [name for name in (p.split(" ")[0] for p in todo.replaced) if _isLoaded(name)]
     if todo.packages:
-        tell(_("Installing Python packages"))
-        installPackages(list(todo.packages), tell)
+        report(_("Installing Python packages"))
+        installPackages(list(todo.packages), report)
     importlib.invalidate_caches()
     left = plan()
     if not left.empty:
@@ -159,10 +159,10 @@ def _installExtension() -> None:
         )
 
 
-def _installTorch(tell: Tell) -> None:
+def _installTorch(report: Report) -> None:
     import PyTorchUtils
 
-    with _heard(tell) as log:
+    with _reportingPip(report) as log:
         try:
             torch = PyTorchUtils.PyTorchUtilsLogic().installTorch(
                 askConfirmation=False, torchVersionRequirement=TORCH
@@ -179,7 +179,7 @@ def _installTorch(tell: Tell) -> None:
         raise InstallationError(_("PyTorch was not installed."), log.tail())
 
 
-def installPackages(packages: list[str], tell: Tell) -> None:
+def installPackages(packages: list[str], report: Report) -> None:
     """Install requirements with pip, what is held staying as it is; after the user agreed.
 
     Raises:
@@ -187,14 +187,14 @@ def installPackages(packages: list[str], tell: Tell) -> None:
     """
     constraints = Path(tempfile.mkdtemp(prefix="axon_")) / "constraints.txt"
     constraints.write_text(
-        "".join(f"{name}=={v}\n" for name in HELD if (v := installedVersion(name)) is not None),
+        "".join(f"{name}=={v}\n" for name in PINNED if (v := installedVersion(name)) is not None),
         encoding="utf-8",
     )
     try:
         from slicer.packaging import pip_ensure
     except ImportError:  # Slicer 5.10
         pip_ensure = None
-    with _heard(tell) as log:
+    with _reportingPip(report) as log:
         try:
             if pip_ensure is None:
                 slicer.util.pip_install([*packages, "--constraint", str(constraints)])
@@ -220,9 +220,9 @@ def installPackages(packages: list[str], tell: Tell) -> None:
 
 
 @contextmanager
-def _heard(tell: Tell):
+def _reportingPip(report: Report):
     """Let the log of pip, which Slicer prints, be heard while it runs."""
-    log = PipLog(sys.stdout, tell)
+    log = PipLog(sys.stdout, report)
     before = os.environ.get("PIP_PROGRESS_BAR")
     # A bar is drawn only on a terminal; "raw" says by lines how far a download is.
     if _pipKnowsRaw():

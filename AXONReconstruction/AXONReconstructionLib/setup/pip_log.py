@@ -18,16 +18,16 @@ class PipLog(io.TextIOBase):
     """Stands in for `sys.stdout` while pip runs.
 
     Everything goes on to the `stream`, except pip's raw progress lines, of which there are
-    thousands. `tell` hears of each new download and of every whole percent.
+    thousands. `report` hears of each new download and of every whole percent.
     """
 
-    def __init__(self, stream, tell: Callable[[str], None]) -> None:
+    def __init__(self, stream, report: Callable[[str], None]) -> None:
         super().__init__()
         self.stream = stream
-        self._tell = tell
+        self._report = report
         self._line = ""
-        self._what = ""
-        self._said = ""
+        self._package = ""
+        self._lastReport = ""
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
 
     def writable(self) -> bool:
@@ -40,7 +40,7 @@ class PipLog(io.TextIOBase):
             if not self._progress(line):
                 self._lines.append(line)
                 self.stream.write(line + "\n")
-                self._look(line)
+                self._parse(line)
         return len(text)
 
     def flush(self) -> None:
@@ -59,22 +59,22 @@ class PipLog(io.TextIOBase):
             return False
         got, total = int(match[1]), int(match[2])
         if total > 0:
-            self._say(
-                _("Downloading {what}: {percent} % of {size} MB").format(
-                    what=self._what, percent=100 * got // total, size=max(1, round(total / 1e6))
+            self._reportOnce(
+                _("Downloading {package}: {percent} % of {size} MB").format(
+                    package=self._package, percent=100 * got // total, size=max(1, round(total / 1e6))
                 )
             )
         return True
 
-    def _look(self, line: str) -> None:
+    def _parse(self, line: str) -> None:
         match = _DOWNLOADING.match(line)
         if match is not None:
-            self._what = match[1].rsplit("/", 1)[-1]
-            self._say(_("Downloading {what}").format(what=self._what))
+            self._package = match[1].rsplit("/", 1)[-1]
+            self._reportOnce(_("Downloading {package}").format(package=self._package))
         elif line.startswith("Installing collected packages"):
-            self._say(_("Unpacking, which may take some minutes"))
+            self._reportOnce(_("Unpacking, which may take some minutes"))
 
-    def _say(self, text: str) -> None:
-        if text != self._said:
-            self._said = text
-            self._tell(text)
+    def _reportOnce(self, text: str) -> None:
+        if text != self._lastReport:
+            self._lastReport = text
+            self._report(text)

@@ -17,21 +17,21 @@ TORCH = ">=2.10"  # as in pyproject.toml
 
 
 @dataclass(frozen=True)
-class Part:
+class Package:
     """A package: its name, the versions that will do, and the one installed (None: none)."""
 
     name: str
-    wanted: str
+    required: str
     installed: str | None
 
     @property
-    def fits(self) -> bool:
+    def satisfied(self) -> bool:
         """Installed, in a version that will do."""
         from packaging.specifiers import SpecifierSet
 
         if self.installed is None:
             return False
-        return SpecifierSet(self.wanted).contains(self.installed, prereleases=True)
+        return SpecifierSet(self.required).contains(self.installed, prereleases=True)
 
 
 @dataclass(frozen=True)
@@ -53,32 +53,32 @@ class Plan:
         return not (self.torch or self.packages)
 
 
-def torchPart() -> Part:
-    """PyTorch. An older one than wanted is left alone: other extensions may need it."""
-    return Part("torch", TORCH, installedVersion("torch"))
+def torchPackage() -> Package:
+    """PyTorch. An older one than required is left alone: other extensions may need it."""
+    return Package("torch", TORCH, installedVersion("torch"))
 
 
-def packageParts() -> list[Part]:
+def requiredPackages() -> list[Package]:
     """The packages of requirements.txt."""
     from packaging.requirements import Requirement
 
     lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
-    wanted = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
+    required = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
     return [
-        Part(r.name, str(r.specifier), installedVersion(r.name))
-        for r in wanted
+        Package(r.name, str(r.specifier), installedVersion(r.name))
+        for r in required
         if r.marker is None or r.marker.evaluate()
     ]
 
 
 def plan() -> Plan:
     """What is missing now."""
-    torch = torchPart().installed is None
-    missing = [part for part in packageParts() if not part.fits]
+    torch = torchPackage().installed is None
+    missing = [part for part in requiredPackages() if not part.satisfied]
     return Plan(
-        extension=torch and not _isThere("PyTorchUtils"),
+        extension=torch and not _isImportable("PyTorchUtils"),
         torch=torch,
-        packages=tuple(f"{part.name}{part.wanted}" for part in missing),
+        packages=tuple(f"{part.name}{part.required}" for part in missing),
         replaced=tuple(f"{p.name} {p.installed}" for p in missing if p.installed is not None),
     )
 
@@ -91,6 +91,6 @@ def installedVersion(name: str) -> str | None:
         return None
 
 
-def _isThere(module: str) -> bool:
+def _isImportable(module: str) -> bool:
     # Modules that Slicer itself has loaded may lack the specification that find_spec asks for.
     return module in sys.modules or importlib.util.find_spec(module) is not None

@@ -47,7 +47,7 @@ def expected(device: str, bundle: str, stages, samples: int, steps: dict | None 
     return total
 
 
-def inWords(seconds: float) -> str:
+def durationText(seconds: float) -> str:
     """A duration as one says it."""
     if seconds < 1.5:
         return _("1 second")

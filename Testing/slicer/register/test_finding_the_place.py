@@ -29,35 +29,35 @@ def test_landmarks_bring_the_xray_where_its_points_say(
     for point in wanted:
         node.drrLandmarks.AddControlPointWorld(*point)
     assert ui.pairsLabel.text == "3 pairs: ready to fit."
-    panel.busy(True)  # else the click would wait for the other computation
+    panel.setBusy(True)  # else the click would wait for the other computation
     assert not ui.fitPointsButton.enabled
-    panel.busy(False)
+    panel.setBusy(False)
     host.click(ui.fitPointsButton)
     settle()
     assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
-    assert ui.acrossSlider.value == pytest.approx(12, abs=0.2)
-    assert ui.upSlider.value == pytest.approx(-7, abs=0.2)
+    assert ui.horizontalSlider.value == pytest.approx(12, abs=0.2)
+    assert ui.verticalSlider.value == pytest.approx(-7, abs=0.2)
     # The points on the X-ray went with it.
     found = slicer.util.arrayFromMarkupsControlPoints(node.xrayLandmarks, world=True)
     assert np.allclose(found, wanted, atol=0.5)
     host.click(ui.undoButton)
-    assert ui.acrossSlider.value == pytest.approx(0, abs=1e-6)
+    assert ui.horizontalSlider.value == pytest.approx(0, abs=1e-6)
     host.click(ui.clearPointsButton)
     assert node.xrayLandmarks.GetNumberOfControlPoints() == 0
 
 
 def test_auto_register_finds_the_place_in_one_step_of_undo(host, opened, ui, settle, place):
-    ui.acrossSlider.value, ui.upSlider.value = 25.0, 15.0
+    ui.horizontalSlider.value, ui.verticalSlider.value = 25.0, 15.0
     settle()
-    away, worse = place(), opened.fit.quality["frontal"]["ncc"]
+    away, worse = place(), opened.quality.scores["frontal"]["ncc"]
     host.click(ui.registerButton)
     assert ui.registerButton.text == "Cancel" and ui.registerProgress.visible
     assert not ui.undoButton.enabled and not ui.acceptButton.enabled
-    assert not ui.acrossSlider.enabled
+    assert not ui.horizontalSlider.enabled
     settle()
     assert ui.registerButton.text == "Auto-register" and not ui.registerProgress.visible
-    assert opened.fit.quality["frontal"]["ncc"] > max(worse, 0.9)
-    assert abs(ui.acrossSlider.value) < 3 and abs(ui.upSlider.value) < 3
+    assert opened.quality.scores["frontal"]["ncc"] > max(worse, 0.9)
+    assert abs(ui.horizontalSlider.value) < 3 and abs(ui.verticalSlider.value) < 3
     assert "automatic registration" in ui.undoButton.toolTip
     host.click(ui.undoButton)
     assert np.allclose(place(), away)
@@ -108,7 +108,7 @@ def test_six_degrees_of_freedom_find_a_turned_patient(
     settle()
     assert panel.parameterNode.poseRotationSI == pytest.approx(6, abs=1.5)
     assert panel.parameterNode.poseSID == pytest.approx(sid_mm, rel=0.15 if index == 2 else 0)
-    assert len(opened.fit.log.rows("frontal")) > 3
+    assert len(opened.quality.log.rows("frontal")) > 3
 
 
 def test_closing_the_scene_ends_a_search(host, panel, opened, ui, ct, settle, message):

@@ -6,11 +6,11 @@ import pytest
 
 def test_the_overlays_geometry_is_the_logics(opened, ui, frontal):
     """Two ways to the same matrix: through the nodes of the scene, and through the frame."""
-    from AXONReconstructionLib.scene.image_geometry import pictureFromField
+    from AXONReconstructionLib.scene.image_geometry import imageFromField
 
-    ui.turnSlider.value, ui.upSlider.value, ui.sizeSlider.value = 7.0, 12.0, 90.0
+    ui.rotationSlider.value, ui.verticalSlider.value, ui.scaleSlider.value = 7.0, 12.0, 90.0
     expected = opened.logic.matrixOf(frontal, None, opened.parameterNode.bundle)
-    assert np.allclose(pictureFromField(frontal, opened.drr), expected, atol=1e-6)
+    assert np.allclose(imageFromField(frontal, opened.drr), expected, atol=1e-6)
 
 
 def test_the_checkerboard_shows_each_picture_in_its_squares(slicer, opened, ui, frontal, settle):
@@ -35,7 +35,7 @@ def test_the_difference_of_equal_pictures_is_grey(slicer, opened, ui, settle):
     ui.overlayModeBox.currentIndex = 3
     settle()
     same = slicer.util.arrayFromVolume(opened.parameterNode.overlayVolume)[0].copy()
-    ui.acrossSlider.value = 15.0
+    ui.horizontalSlider.value = 15.0
     settle()
     moved = slicer.util.arrayFromVolume(opened.parameterNode.overlayVolume)[0]
     assert same.std() < 0.15 < 0.5 < moved.std()

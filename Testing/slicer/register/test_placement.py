@@ -8,15 +8,15 @@ def test_sliders_move_the_xray_and_are_one_step_when_the_hand_rests(
     host, opened, ui, settle, place
 ):
     for value in (2.0, 4.0, 6.0):
-        ui.acrossSlider.value = value
-    ui.upSlider.value = -3.0
+        ui.horizontalSlider.value = value
+    ui.verticalSlider.value = -3.0
     settle()
     start = opened.placement.start("frontal")
     # In a frontal view the viewer's right is the patient's left, -x in RAS.
     assert np.allclose(place()[:3, 3] - start[:3, 3], [-6, 0, -3])
     host.click(ui.undoButton)
     assert np.allclose(place(), start)
-    assert ui.acrossSlider.value == 0 and not ui.undoButton.enabled
+    assert ui.horizontalSlider.value == 0 and not ui.undoButton.enabled
 
 
 def test_an_accepted_placement_falls_with_the_first_move_and_comes_back_by_undo(
@@ -33,21 +33,21 @@ def test_an_accepted_placement_falls_with_the_first_move_and_comes_back_by_undo(
     assert not opened.parameterNode.frontalAccepted
     settle()
     assert np.allclose(place()[:3, 3] - before[:3, 3], [15, 0, 0])
-    assert ui.acrossSlider.value == pytest.approx(-15)
+    assert ui.horizontalSlider.value == pytest.approx(-15)
     host.click(ui.undoButton)
     assert np.allclose(place(), before)
     assert opened.parameterNode.frontalAccepted and ui.acceptButton.text == "Accepted"
 
 
 def test_reset_is_undoable(host, opened, ui, settle, place):
-    ui.turnSlider.value = 10.0
+    ui.rotationSlider.value = 10.0
     settle()
     turned = place()
     host.click(ui.resetButton)
     assert np.allclose(place(), opened.placement.start("frontal"))
     host.click(ui.undoButton)
     assert np.allclose(place(), turned)
-    assert ui.turnSlider.value == pytest.approx(10.0)
+    assert ui.rotationSlider.value == pytest.approx(10.0)
 
 
 def test_handles_turn_about_the_fields_middle_in_one_view_only(host, slicer, opened, ui, settle):
@@ -62,7 +62,7 @@ def test_handles_turn_about_the_fields_middle_in_one_view_only(host, slicer, ope
     assert [display.GetNthViewNodeID(i) for i in range(display.GetNumberOfViewNodeIDs())] == [
         green.GetID()
     ]
-    ui.upSlider.value = 20.0
+    ui.verticalSlider.value = 20.0
     settle()
     centre = [0.0] * 3
     transform.GetTransformToParent().TransformPoint(transform.GetCenterOfTransformation(), centre)
@@ -79,7 +79,7 @@ def test_another_xray_is_not_accepted_by_the_old_ones_acceptance(
     panel.parameterNode.frontal = computed_xray("another")
     assert not panel.parameterNode.frontalAccepted
     settle()
-    assert opened.fit.quality["frontal"]["verdict"] == "good" and not ui.undoButton.enabled
+    assert opened.quality.scores["frontal"]["verdict"] == "good" and not ui.undoButton.enabled
 
 
 def test_a_ct_starts_the_placement_anew_on_its_own_field(opened, ui, ct, settle):
@@ -96,33 +96,33 @@ def test_a_ct_starts_the_placement_anew_on_its_own_field(opened, ui, ct, settle)
 
 
 def test_leaving_the_module_and_coming_back_keeps_the_undo(host, axon, opened, ui, settle):
-    ui.acrossSlider.value = 20.0
+    ui.horizontalSlider.value = 20.0
     settle()
     axon[1].exit()
     axon[1].enter()
     settle()
-    assert ui.undoButton.enabled and ui.acrossSlider.value == pytest.approx(20.0)
+    assert ui.undoButton.enabled and ui.horizontalSlider.value == pytest.approx(20.0)
     host.click(ui.undoButton)
-    assert ui.acrossSlider.value == pytest.approx(0)
+    assert ui.horizontalSlider.value == pytest.approx(0)
 
 
 def test_placement_and_acceptance_come_back_with_the_scene(
     host, panel, opened, ui, tmp_path, settle, place
 ):
-    ui.turnSlider.value = 4.0
+    ui.rotationSlider.value = 4.0
     settle()
     host.click(ui.acceptButton)
     before = place()
     host.save_scene(tmp_path / "case.mrb")
     host.close_scene()
     host.process_events(0.1)
-    assert panel.parameterNode.frontal is None and not opened.fit.quality
+    assert panel.parameterNode.frontal is None and not opened.quality.scores
     host.load_scene(tmp_path / "case.mrb")
     settle()
     assert np.allclose(place(), before)
     assert panel.parameterNode.frontalAccepted and ui.acceptButton.text == "Accepted"
-    assert ui.turnSlider.value == pytest.approx(4.0, abs=1e-4)
-    ui.turnSlider.value = 0.0
+    assert ui.rotationSlider.value == pytest.approx(4.0, abs=1e-4)
+    ui.rotationSlider.value = 0.0
     settle()
     assert not panel.parameterNode.frontalAccepted
 
@@ -130,14 +130,14 @@ def test_placement_and_acceptance_come_back_with_the_scene(
 def test_a_deleted_transform_takes_the_acceptance_and_the_xray_starts_anew(
     host, slicer, opened, ui, settle
 ):
-    ui.acrossSlider.value = 20.0
+    ui.horizontalSlider.value = 20.0
     settle()
     host.click(ui.acceptButton)
     slicer.mrmlScene.RemoveNode(opened.parameterNode.frontalTransform)
     settle()
     assert not opened.parameterNode.frontalAccepted
     assert opened.parameterNode.frontalTransform is not None
-    assert ui.acrossSlider.enabled and ui.acrossSlider.value == pytest.approx(0, abs=1e-6)
+    assert ui.horizontalSlider.enabled and ui.horizontalSlider.value == pytest.approx(0, abs=1e-6)
 
 
 def test_two_wishes_for_a_radiograph_make_one_node(host, slicer, panel, section, frontal, ct):

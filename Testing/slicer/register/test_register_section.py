@@ -5,13 +5,13 @@ import numpy as np
 
 def test_nothing_is_computed_before_the_section_is_opened(panel, section, frontal, settle):
     settle()
-    assert panel.parameterNode.frontalDrr is None and section.fit.quality == {}
+    assert panel.parameterNode.frontalDrr is None and section.quality.scores == {}
 
 
 def test_opening_lays_the_xray_on_the_middle_and_scores_it(opened, ui, frontal, composite):
-    assert opened.drr is not None and ui.acrossSlider.value == ui.turnSlider.value == 0
-    assert ui.sizeSlider.value == 100
-    quality = opened.fit.quality["frontal"]
+    assert opened.drr is not None and ui.horizontalSlider.value == ui.rotationSlider.value == 0
+    assert ui.scaleSlider.value == 100
+    quality = opened.quality.scores["frontal"]
     assert quality["verdict"] == "good" and ui.verdictLabel.text == "Good fit."
     assert f"{quality['ncc']:.2f}" in ui.numbersLabel.text
     assert composite.GetBackgroundVolumeID() == frontal.GetID()
@@ -21,19 +21,19 @@ def test_opening_lays_the_xray_on_the_middle_and_scores_it(opened, ui, frontal, 
 
 
 def test_a_poor_fit_warns_in_words_even_when_accepted(host, opened, ui, settle, message):
-    ui.acrossSlider.value, ui.turnSlider.value, ui.upSlider.value = 90.0, 40.0, 70.0
+    ui.horizontalSlider.value, ui.rotationSlider.value, ui.verticalSlider.value = 90.0, 40.0, 70.0
     settle()
-    assert opened.fit.quality["frontal"]["verdict"] == "poor"
+    assert opened.quality.scores["frontal"]["verdict"] == "poor"
     assert ui.verdictLabel.text.startswith("Poor fit") and ui.warningLabel.text
     host.click(ui.acceptButton)
     assert "fits poorly" in message() and opened.parameterNode.frontalAccepted
 
 
 def test_the_log_and_the_plot_hold_every_score(host, slicer, opened, ui, settle):
-    assert len(opened.fit.log.rows("frontal")) == 1
-    ui.acrossSlider.value = 25.0
+    assert len(opened.quality.log.rows("frontal")) == 1
+    ui.horizontalSlider.value = 25.0
     settle()
-    rows = opened.fit.log.rows("frontal")
+    rows = opened.quality.log.rows("frontal")
     assert [row[0] for row in rows] == [1.0, 2.0] and rows[1][1] < rows[0][1]
     host.click(ui.plotButton)
     selection = slicer.app.applicationLogic().GetSelectionNode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from slicer.i18n import tr as _
 
 
-class DecisionBox:
+class AcceptanceBox:
     """The last row of the Register section: what happens with the placement.
 
     Args:
@@ -23,9 +23,9 @@ class DecisionBox:
         """Use the placement as it is; a poor one is accepted with a warning."""
         section = self._section
         section.placement.accept(section.role)
-        quality = section.fit.quality.get(section.role)
+        quality = section.quality.scores.get(section.role)
         if quality is not None and quality["verdict"] == "poor":
-            section.panel.say(
+            section.panel.showMessage(
                 _(
                     "The placement was accepted although it fits poorly: do not trust the "
                     "reconstruction before you have looked at the overlay."

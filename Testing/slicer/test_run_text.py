@@ -37,7 +37,7 @@ def test_rows_tell_samples_steps_and_time(rows):
     assert ui.coarseBar.value == 375 and ui.prepareState.text == ""
     rows.report("the GPU's memory is full: trying with less", 0, 1)
     assert ui.prepareState.text == "The GPU's memory is full: trying with less"
-    rows.stageDone("coarse")
+    rows.stageFinished("coarse")
     rows.stop("failed")
     assert ui.coarseState.text == "done" and ui.srState.text == "failed"
 

@@ -39,16 +39,16 @@ def numbersText(watch) -> str:
     if watch.device:
         parts.append(_("on {device}").format(device=watch.device))
     lines = [", ".join(parts)] if parts else []
-    if watch.figures:
-        lines.append(_("Validation: {figures}").format(figures=figuresText(watch)))
+    if watch.metrics:
+        lines.append(_("Validation: {figures}").format(figures=metricsText(watch)))
     if watch.bestStep is not None:
         lines.append(_("Best so far: step {step}").format(step=watch.bestStep))
     return "\n".join(lines)
 
 
-def figuresText(watch) -> str:
+def metricsText(watch) -> str:
     """The newest figures of the validation, the decibels first."""
-    newest = {name: points[-1][1] for name, points in watch.figures.items() if points}
+    newest = {name: points[-1][1] for name, points in watch.metrics.items() if points}
     names = [n for n in newest if "psnr" in n] or list(newest)
     return ", ".join(f"{name} {newest[name]:.3g}" for name in names[:3])
 
@@ -63,7 +63,7 @@ def timeText(seconds: float) -> str:
     return _("{h} h {m} min").format(h=minutes // 60, m=minutes % 60)
 
 
-def lastSentence(words: str) -> str:
+def failureMessage(words: str) -> str:
     """What a program that failed said last, without its own name."""
     lines = [line for line in words.splitlines() if line.strip()]
     return lines[-1].removeprefix("axon: ") if lines else _("It failed and said nothing.")

@@ -10,21 +10,21 @@ from slicer.i18n import tr as _
 from AXONReconstructionLib.setup import backend, hardware
 
 
-class RunChoices:
+class ModelAndDevice:
     """The combo boxes that the parameter node's plain values cannot fill by themselves.
 
     Args:
         section: the Reconstruct section, whose `ui`, `logic` and `parameterNode` it uses.
-        looked: called when the graphics card has been looked for.
+        detected: called when the graphics card has been detected for.
 
     Attributes:
         missing: the sentence that says which packages are not installed, or empty.
     """
 
-    def __init__(self, section, looked) -> None:
-        self._section, self._ui, self._tell = section, section.ui, looked
+    def __init__(self, section, detected) -> None:
+        self._section, self._ui, self._onDetected = section, section.ui, detected
         self._bundles: list = []
-        self._computer = None
+        self._hardware = None
         self.missing = ""
         for text, device in (
             (_("Automatic"), "auto"),
@@ -36,26 +36,26 @@ class RunChoices:
         self._ui.bundleCombo.connect("activated(int)", self.onBundleChosen)
 
     def refresh(self) -> None:
-        """Read the list of models anew; the graphics card is looked for at the next `look`."""
+        """Read the list of models anew; the graphics card is detected for at the next `detectHardware`."""
         self.missing = backend.available() or ""
         self._bundles = hardware.bundles()
-        self._computer = None
+        self._hardware = None
         combo = self._ui.bundleCombo
         combo.clear()
         for info in self._bundles:
             combo.addItem(_("{name} {version}").format(name=info.name, version=info.version))
 
-    def look(self) -> None:
+    def detectHardware(self) -> None:
         """Look for a graphics card on the worker, once: that imports PyTorch."""
-        if self._computer is not None or self.missing:
+        if self._hardware is not None or self.missing:
             return
-        self._computer = hardware.ThisComputer()
+        self._hardware = hardware.Hardware()
         paths = [info.path for info in self._bundles]
         self._section.logic.tasks.run(
-            lambda job: hardware.look(paths),
-            onFinished=self._looked,
+            lambda job: hardware.detect(paths),
+            onFinished=self._detected,
             onError=lambda error: None,  # the run itself will say what is wrong
-            key="this computer",
+            key="hardware",
         )
 
     def onDeviceChosen(self, index: int) -> None:
@@ -74,10 +74,10 @@ class RunChoices:
     def show(self, node) -> None:
         """Bring the controls to a parameter node's values."""
         ui = self._ui
-        if self._computer is not None and self._computer.looked:
+        if self._hardware is not None and self._hardware.detected:
             text = _("Graphics card (none that PyTorch can use)")
-            if self._computer.gpu:
-                text = _("Graphics card: {name}").format(name=self._computer.gpu)
+            if self._hardware.gpu:
+                text = _("Graphics card: {name}").format(name=self._hardware.gpu)
             ui.deviceCombo.setItemText(1, text)
         if node is None:
             return
@@ -87,8 +87,8 @@ class RunChoices:
         ui.bundleAbout.text = "" if info is None else info.description
         ui.bundleAbout.visible = bool(ui.bundleAbout.text)
         own = {}
-        if self._computer is not None and info is not None:
-            own = self._computer.steps.get(str(info.path), {})
+        if self._hardware is not None and info is not None:
+            own = self._hardware.steps.get(str(info.path), {})
         for stage, spin in (("coarse", ui.coarseSteps), ("fine", ui.fineSteps)):
             words = _("the model's own")
             if stage in own:
@@ -96,14 +96,14 @@ class RunChoices:
             spin.specialValueText = words
         ui.fineSteps.enabled = ui.fineStepsLabel.enabled = node.runFine
 
-    def obstacle(self, node) -> str:
+    def blockingReason(self, node) -> str:
         """Why the choices cannot run here; empty when they can."""
         if self.missing:
             return self.missing
         if self._chosen(node) is None:
             return _("The chosen model is not on this computer any more. Choose another one.")
-        looked = self._computer is not None and self._computer.looked
-        if node.device == "cuda" and looked and not self._computer.gpu:
+        detected = self._hardware is not None and self._hardware.detected
+        if node.device == "cuda" and detected and not self._hardware.gpu:
             return _("PyTorch finds no graphics card here. Choose Automatic or the processor.")
         return ""
 
@@ -111,7 +111,7 @@ class RunChoices:
         """``cuda`` or ``cpu``: where it will run, as far as is known."""
         if node.device != "auto":
             return node.device
-        return "cuda" if self._computer is not None and self._computer.gpu else "cpu"
+        return "cuda" if self._hardware is not None and self._hardware.gpu else "cpu"
 
     def bundleName(self, node) -> str:
         """The chosen model's name."""
@@ -132,6 +132,6 @@ class RunChoices:
         self._ui.bundleCombo.addItem(path.name)
         return self._bundles[-1]
 
-    def _looked(self, computer) -> None:
-        self._computer = computer
-        self._tell()
+    def _detected(self, computer) -> None:
+        self._hardware = computer
+        self._onDetected()

@@ -9,7 +9,7 @@ from AXONReconstructionLib.views.similarity_plot import SimilarityLog
 _COLOURS = {"good": "#2e8b57", "fair": "#c07a00", "poor": "#c0392b"}
 
 
-class FitBox:
+class QualityBox:
     """Asks the logic for the score of the present placement and shows it.
 
     Args:
@@ -20,13 +20,13 @@ class FitBox:
         self._section = section
         self._ui = section.ui
         self.log = SimilarityLog()
-        self.quality: dict = {}
-        self._asked: set = set()
+        self.scores: dict = {}
+        self._pending: set = set()
         self._ui.plotButton.connect("clicked()", self._plot)
 
     def knows(self, role: str) -> bool:
         """A role's placement is scored, or will be."""
-        return role in self.quality or role in self._asked
+        return role in self.scores or role in self._pending
 
     def assess(self, role: str) -> None:
         """Score a role's placement; the words follow when it is computed."""
@@ -38,19 +38,19 @@ class FitBox:
             return
 
         def finished(quality):
-            self._asked.discard(role)
+            self._pending.discard(role)
             if section.parameterNode is not None and getattr(section.parameterNode, role) is xray:
-                self.quality[role] = quality
+                self.scores[role] = quality
                 self.log.add(role, quality)
                 section.parameterNode.similarityTable = self.log.table(section.role)
                 self.refresh()
 
         def failed(error):
-            self._asked.discard(role)
+            self._pending.discard(role)
             section.panel.reportError(error)
 
         # A later call for the same X-ray replaces this one; that one then ends.
-        self._asked.add(role)
+        self._pending.add(role)
         try:
             section.logic.assess(
                 xray,
@@ -66,13 +66,13 @@ class FitBox:
 
     def forget(self, role: str) -> None:
         """There is nothing to compare, or something else than before."""
-        self.quality.pop(role, None)
-        self._asked.discard(role)
+        self.scores.pop(role, None)
+        self._pending.discard(role)
         self.refresh()
 
     def refresh(self) -> None:
         """Show the score of the role that is looked at."""
-        quality = self.quality.get(self._section.role)
+        quality = self.scores.get(self._section.role)
         self._ui.plotButton.enabled = bool(self.log.rows(self._section.role))
         if quality is None:
             self._ui.verdictLabel.text = _("Not compared yet.")
