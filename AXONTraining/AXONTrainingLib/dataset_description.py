@@ -1,4 +1,4 @@
-"""What is in a data set, and what is wrong with it."""
+"""Summary and validation of a data set."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from slicer.i18n import tr as _
 
 @dataclass
 class DatasetDescription:
-    """What is in a data set.
+    """Summary of a data set.
 
     Attributes:
-        cases: number by split (train, validation, test).
-        real: cases with an accepted real X-ray, by split.
-        biplanar: cases with real X-rays from both sides, by split.
-        missing: files that are named but not there.
-        problems: sentences; training would refuse the data set.
+        cases: number of cases by split (train, validation, test).
+        real: number of cases with an accepted real X-ray, by split.
+        biplanar: number of cases with real frontal and lateral X-rays, by split.
+        missing: listed files that do not exist.
+        problems: messages; training rejects a data set with problems.
     """
 
     cases: dict[str, int] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class DatasetDescription:
 
 
 def describe(data) -> DatasetDescription:
-    """Count the cases and look for every file.
+    """Count the cases and check that all files exist.
 
     Args:
         data: an `axon_backend.dataset.dataset.Dataset`.
@@ -48,19 +48,20 @@ def describe(data) -> DatasetDescription:
     for name in ("train", "validation"):
         if not description.cases[name]:
             description.problems.append(
-                _("There is no case in the split {name}; both train and validation need some.")
-                .format(name=name)
-            )  # fmt: skip
+                _("The split {name} is empty; both train and validation require cases.").format(
+                    name=name
+                )
+            )
     both = {c.patient for c in data.split("train")} & {c.patient for c in data.split("validation")}
     if both:
         description.problems.append(
-            _("Patient {name} is in training and in validation. Split by patient.").format(
+            _("Patient {name} is in both training and validation. Split by patient.").format(
                 name=sorted(both)[0]
             )
         )
     if description.missing:
         description.problems.append(
-            _("{count} files are missing, {first} for example. Prepare the data again.").format(
+            _("{count} files are missing, for example {first}. Prepare the data again.").format(
                 count=len(description.missing), first=description.missing[0]
             )
         )

@@ -1,4 +1,4 @@
-"""The parameter node: every choice of the user, saved and restored with the scene."""
+"""The parameter node: all user settings, saved and restored with the scene."""
 
 from typing import Annotated
 
@@ -11,15 +11,15 @@ MAX_INT = 2**31 - 1
 
 @parameterNodeWrapper
 class AXONTrainingParameterNode:
-    """What to train on what.
+    """Settings of data, training, run and export.
 
-    dataPath - folder of a prepared data set, or a JSON list of CTs.
-    sourcePath, preparedPath - what to prepare a data set from, and where.
-    amount, unit - how long to train.
-    batch, realShare - 0 and -1 stand for the preset's own.
-    startBundle - folder of a model to begin from; empty begins from random weights.
-    extra - more settings, ``key=value``, one a line.
-    runPath - the run's folder; exportPath - where a model is made.
+    dataPath - prepared data set folder, or a JSON list of CTs.
+    sourcePath, preparedPath - source and output of the data preparation.
+    amount, unit - duration of the training.
+    batch, realShare - batch size and percentage of real X-rays; 0 and -1 = preset default.
+    startBundle - model whose weights initialise the networks; empty = random initialisation.
+    extra - further settings, ``key=value``, one per line.
+    runPath - run folder; exportPath - folder of the exported model.
     """
 
     dataPath: str = ""

@@ -114,7 +114,7 @@ class AXONReconstructionLogic(CaseLogic):
         return resultOf(result).record.get("metrics") or {}
 
     def save(self, result, path: str | PathLike, format: str = "nii.gz") -> list:
-        """Save the volumes (``nii.gz``, ``nrrd`` or ``dicom``) and the record; returns the files."""
+        """Save the volumes (``nii.gz``, ``nrrd`` or ``dicom``) and the record; return the files."""
         from AXONReconstructionLib.console import saving
 
         return saving.save(result, path, format)

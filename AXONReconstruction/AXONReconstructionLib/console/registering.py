@@ -172,14 +172,13 @@ def registerByLandmarks(tasks, reference, xrayNode, xrayLandmarks, drrLandmarks,
     return tasks.run(work, finish, **callbacks)
 
 
-
 def _result(xrayNode, registered, placed, frame):
     """Apply a placement to the X-ray; `registered` is the image it was computed for."""
     if not slicer.mrmlScene.IsNodePresent(xrayNode):
         raise backend.load("errors").AxonInputError(
-            _(
-                "{name} was deleted during its registration. Select an X-ray and try again."
-            ).format(name=xrayNode.GetName())
+            _("{name} was deleted during its registration. Select an X-ray and try again.").format(
+                name=xrayNode.GetName()
+            )
         )
     now = nodes.radiographOf(xrayNode)
     same = (now.view, now.pixel_mm) == (registered.view, registered.pixel_mm)

@@ -1,4 +1,4 @@
-"""The metricsByStage against the true CT as a small table in plain words."""
+"""Table of metrics against the ground truth CT."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ def prepare(table) -> None:
 
 
 def fill(table, note, record: dict) -> None:
-    """One row a measure, one column a stage, and one for the average chest.
+    """Fill the table: one row per metric, one column per stage and one for the atlas.
 
     Args:
         table: QTableWidget.
-        note: label below it.
-        record: of the run; its ``metrics`` are on [0, 1] over the HU window.
+        note: label below the table.
+        record: run record; its ``metrics`` refer to [0, 1] over the HU window.
     """
     metrics = metricsByStage(record)
     low, high = record.get("hu_window") or (0.0, 1.0)
     rows = (
-        (_("Mean error (HU)"), "mae", lambda v: f"{v * (high - low):.0f}", False),
-        (_("Squared error"), "mse", lambda v: f"{v:.4f}", False),
+        (_("MAE (HU)"), "mae", lambda v: f"{v * (high - low):.0f}", False),
+        (_("MSE"), "mse", lambda v: f"{v:.4f}", False),
         (_("PSNR (dB)"), "psnr", lambda v: f"{v:.1f}", True),
         (_("SSIM"), "ssim3d_gauss11", lambda v: f"{v:.3f}", True),
     )
     tips = (
-        _("Mean absolute difference of all voxels in Hounsfield units; 0 is perfect."),
-        _("Mean squared difference on a scale where the whole HU window is 1; 0 is perfect."),
-        _("Peak signal-to-noise ratio in decibels; higher is better."),
-        _("Structural similarity in 3D, Gaussian window of 11 voxels; 1 is perfect."),
+        _("Mean absolute error over all voxels, in Hounsfield units. 0 is perfect."),
+        _("Mean squared error with the HU window scaled to [0, 1]. 0 is perfect."),
+        _("Peak signal-to-noise ratio. Higher is better."),
+        _("Structural similarity index in 3D, Gaussian window of 11 voxels. 1 is perfect."),
     )
     table.clear()
     table.rowCount, table.columnCount = len(rows), len(metrics)
@@ -61,11 +61,11 @@ def fill(table, note, record: dict) -> None:
         height += table.rowHeight(r)
     table.setFixedHeight(height)
     note.text = _(
-        "Bold: best. Average: the mean chest of the training patients, which knows nothing of this "
-        "one. Compared inside the window from {low:.0f} to {high:.0f} HU."
+        "Bold: best. Atlas: the mean of the training CTs, a baseline that does not use the "
+        "X-rays. Intensities are clipped to [{low:.0f}, {high:.0f}] HU."
     ).format(low=low, high=high)
 
 
 def _column(name: str) -> str:
-    short = {"sr": _("High res."), "atlas_mean": _("Average")}
+    short = {"sr": _("High res."), "atlas_mean": _("Atlas")}
     return short.get(name) or display.stageName(name)

@@ -1,14 +1,15 @@
-"""The Reconstruct section: settings, one button, progress and what came out."""
+"""The Reconstruct section: settings, start button, progress and result."""
 
 from __future__ import annotations
 
 from slicer.i18n import tr as _
 
 from AXONReconstructionLib.panel import result_text, run_plan
+from AXONReconstructionLib.panel.model_and_device import ModelAndDevice
 from AXONReconstructionLib.panel.progress_rows import ProgressRows
 from AXONReconstructionLib.panel.reconstruction_run import ReconstructionRun
-from AXONReconstructionLib.panel.model_and_device import ModelAndDevice
 from AXONReconstructionLib.panel.section import Section
+from AXONReconstructionLib.scene.results import ReconstructionResult
 from AXONReconstructionLib.setup import run_times
 from AXONReconstructionLib.views import display
 
@@ -19,7 +20,7 @@ class ReconstructSection(Section):
     """Runs a reconstruction with the parameter node's settings.
 
     Attributes:
-        state: ``idle``, ``running``, or ``stopping`` after Cancel until the present step ends.
+        state: ``idle``, ``running``, or ``stopping`` after Cancel until the current step ends.
     """
 
     uiFile = "Reconstruct.ui"
@@ -38,55 +39,55 @@ class ReconstructSection(Section):
         panel.container(self.container).connect("contentsCollapsed(bool)", self.onCollapsed)
         self.modelAndDevice.refresh()
 
-    # Following the panel
+    # Updates from the panel
 
     def parameterNodeChanged(self, node) -> None:
-        """Follow the settings; cheap when none of them concerns this section."""
+        """Update if a relevant setting changed."""
         state = _relevantState(node)
         if state != self._lastState:
             self._lastState = state
             self._showChoices()
 
     def busyChanged(self, busy: bool) -> None:
-        """Another section started or ended a computation."""
+        """Update the button when another computation starts or ends."""
         self.updateButton()
 
     def entered(self) -> None:
-        """Packages or models may have come meanwhile."""
+        """Reload, as packages or models may have been installed."""
         self.bundlesChanged()
 
     def bundlesChanged(self) -> None:
-        """Read the list of models anew."""
+        """Reload the list of models."""
         self.modelAndDevice.refresh()
         self._showChoices()
         self.onCollapsed(self.panel.container(self.container).collapsed)
 
     def onCollapsed(self, collapsed: bool) -> None:
-        """Look at this computer when the section is first opened."""
+        """Detect the hardware when the section is first opened."""
         if not collapsed:
             self.modelAndDevice.detectHardware()
 
     def sceneClosing(self) -> None:
-        """The logic cancels what runs; its words go."""
+        """Reset the section; the logic cancels the run."""
         self._run = None
         self._setState(IDLE)
         self.rows.reset()
         self._showResult("", [])
 
     def cleanup(self) -> None:
-        """Stop what runs."""
+        """Cancel the run."""
         if self._run is not None:
             self._run.cancel()
             self._run = None
 
-    # What the user does
+    # User actions
 
     def onSetup(self) -> None:
         """Open the Setup section."""
         self.panel.container("setupSection").collapsed = False
 
     def onReconstruct(self) -> None:
-        """Start, or ask the running computation to stop."""
+        """Start a run, or cancel the current one."""
         if self.state == IDLE:
             self.start()
         elif self.state == RUNNING:
@@ -102,7 +103,7 @@ class ReconstructSection(Section):
         self._setState(RUNNING)
 
         def mine(callback):
-            # A run whose scene was closed still ends, maybe while the next one is under way.
+            # A run whose scene was closed still ends, possibly during the next run.
             return lambda *a, **k: callback(*a, **k) if self._run is run else None
 
         run = self._run = ReconstructionRun(
@@ -116,7 +117,7 @@ class ReconstructSection(Section):
         )
         run.start()
 
-    # While it runs
+    # Callbacks of the run
 
     def _progress(self, stage, step, total, secondsLeft=None, preview=None) -> None:
         if self.state == RUNNING:
@@ -127,8 +128,8 @@ class ReconstructSection(Section):
         node = self.parameterNode
         if self.state != RUNNING or node is None or not self.panel.isShown:
             return
-        # The first stage is shown while the others still compute; later ones take its place.
-        preview = display.ReconstructionResult({stage: volume})
+        # The first stage is shown while the others are still running, and then replaced.
+        preview = ReconstructionResult({stage: volume})
         if stage == "coarse":
             display.showComparison(preview, stage, node.preset)
         else:
@@ -142,7 +143,7 @@ class ReconstructSection(Section):
     def _cancelled(self, result) -> None:
         self._ended(result)
         if result is None:
-            self._showResult(_("Stopped before the first stage had ended; nothing was kept."), [])
+            self._showResult(_("Cancelled before the first stage finished; nothing was kept."), [])
 
     def _failed(self, error) -> None:
         self._ended(None, _("failed"))
@@ -153,36 +154,36 @@ class ReconstructSection(Section):
         self._run = None
         self._setState(IDLE)
         if result is None:
-            self.rows.stop(word or _("stopped"))
+            self.rows.stop(word or _("cancelled"))
             return
         self.rows.finish(result.record)
         self._showResult(
             result_text.resultLine(result.record, result.volume),
             result_text.warnings(result.record),
         )
-        if node is not None and self.panel.isShown:  # another module's views are left alone
+        if node is not None and self.panel.isShown:  # do not change the views of another module
             display.showComparison(result, node.shownStage, node.preset, node.linkCameras)
 
-    # What is shown
+    # Display
 
     def updateButton(self) -> None:
-        """Text, tooltip and whether the button can be pressed; the plan above it."""
+        """Update the button's text, tooltip and enabled state, and the plan above it."""
         ui, node = self.ui, self.parameterNode
         button = ui.reconstructButton
         button.text = {
             IDLE: _("Reconstruct"),
             RUNNING: _("Cancel"),
-            STOPPING: _("Stopping..."),
+            STOPPING: _("Cancelling..."),
         }[self.state]
         if self.state != IDLE:
             button.enabled = self.state == RUNNING
-            button.toolTip = _("Stop after the present step; finished stages are kept.")
+            button.toolTip = _("Cancels after the current step; finished stages are kept.")
             return
         reason = run_plan.blockingReason(node) or self.modelAndDevice.blockingReason(node)
         if not reason and self.panel.isBusy:
-            reason = _("Another step is still computing; wait for it or stop it.")
+            reason = _("Another computation is running. Wait for it to finish, or cancel it.")
         button.enabled = not reason
-        button.toolTip = reason or _("Compute the CT volume from the X-rays.")
+        button.toolTip = reason or _("Reconstruct the CT volume from the X-rays.")
         ui.planLabel.text = reason or run_plan.planText(
             node, self.modelAndDevice.device(node), self.modelAndDevice.bundleName(node)
         )
@@ -209,7 +210,7 @@ class ReconstructSection(Section):
 
 
 def _relevantState(node) -> tuple:
-    """What of the parameter node this section shows."""
+    """The parameters that this section depends on."""
     if node is None:
         return ()
     inputs = [getattr(node, name) for name in _INPUTS]

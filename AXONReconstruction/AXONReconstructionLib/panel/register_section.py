@@ -1,16 +1,16 @@
-"""Step 2: each X-ray over the radiograph computed from the CT or from the average chest."""
+"""Step 2: registration of each X-ray to a DRR of the CT or the atlas."""
 
 from __future__ import annotations
 
 import slicer
 from slicer.i18n import tr as _
 
-from AXONReconstructionLib.panel.auto_register import AutoRegister
 from AXONReconstructionLib.panel.acceptance_box import AcceptanceBox
-from AXONReconstructionLib.panel.quality_box import QualityBox
+from AXONReconstructionLib.panel.auto_register import AutoRegister
 from AXONReconstructionLib.panel.landmarks_box import LandmarksBox
 from AXONReconstructionLib.panel.move_box import MoveBox
 from AXONReconstructionLib.panel.pose_box import PoseBox
+from AXONReconstructionLib.panel.quality_box import QualityBox
 from AXONReconstructionLib.panel.section import Section
 from AXONReconstructionLib.scene.live_drr import DrrUpdater
 from AXONReconstructionLib.scene.placement import Placement
@@ -24,11 +24,10 @@ _WATCHED = ("Drr", "Accepted", "Transform")
 
 
 class RegisterSection(Section):
-    """Shows the overlay, moves, scores and accepts.
+    """Overlay, registration, quality and acceptance.
 
-    Nothing is computed before the section is opened. The boxes of the section ask it for what is
-    looked at now: `role`, `xray`, `drr`, `ct`, `pose`, `missing`; and they meet in `placement`,
-    the one place through which every change goes.
+    Nothing is computed before the section is opened. The section's boxes use its current `role`,
+    `xray`, `drr`, `ct`, `pose` and `missing`, and make all changes through `placement`.
     """
 
     uiFile = "Register.ui"
@@ -59,7 +58,7 @@ class RegisterSection(Section):
         for box in (ui.moveBox, ui.poseBox, ui.landmarksBox):
             box.collapsed = True
 
-    # What is looked at
+    # Current images
 
     @property
     def role(self) -> str:
@@ -68,12 +67,12 @@ class RegisterSection(Section):
 
     @property
     def xray(self):
-        """The X-ray that is looked at, or None."""
+        """The current X-ray, or None."""
         return None if self.parameterNode is None else getattr(self.parameterNode, self.role)
 
     @property
     def drr(self):
-        """Its computed radiograph, or None while there is none."""
+        """Its DRR, or None if not available yet."""
         node = self.parameterNode
         return None if node is None else getattr(node, f"{self.role}Drr")
 
@@ -84,24 +83,24 @@ class RegisterSection(Section):
 
     @property
     def pose(self):
-        """How the CT stands in the beam; None without a CT."""
+        """The pose of the CT; None without a CT."""
         return None if self.ct is None else self.logic.poseOf(self.parameterNode)
 
     @property
     def isOpen(self) -> bool:
-        """The user sees the section."""
-        state = self.panel.isShown and not self.panel.container(self.container).collapsed
-        return self.parameterNode is not None and state
+        """Whether the section is visible."""
+        visible = self.panel.isShown and not self.panel.container(self.container).collapsed
+        return self.parameterNode is not None and visible
 
-    # What the panel tells
+    # Updates from the panel
 
     def parameterNodeChanged(self, node) -> None:
-        """Follow the parameter node; cheap where nothing of this section changed."""
+        """Update if a parameter of this section changed."""
         if node is None:
             self._deactivate()
             return
         if slicer.mrmlScene.IsImporting():
-            return  # half a scene; the panel calls again when it is whole
+            return  # the scene is incomplete; called again at the end of the import
         self.placement.watch(node)
         state = (
             node.registerRole,
@@ -117,38 +116,38 @@ class RegisterSection(Section):
             self._resetIfInputsChanged(node, role)
         if not before or before[0] != state[0]:
             self.landmarks.roleChanged()
-        # Only what the user did here may take the views from another step.
+        # Only user actions in this section may change the layout of another step.
         self.update(switchLayout=bool(before) and before[:3] != state[:3])
         self.refresh()
 
     def _resetIfInputsChanged(self, node, role: str) -> None:
-        """Another X-ray, CT or model: what was known of the old one is void."""
+        """Discard quality and acceptance if the X-ray, the CT or the model changed."""
         before, now = self._inputs[role], _stateOf(node, role)
         self._inputs[role] = now
         if before == now:
             return
         self.quality.forget(role)
-        if before and before[0] is not None:  # else a scene was loaded, and what it says holds
+        if before and before[0] is not None:  # otherwise a scene was loaded: keep its state
             self.quality.log.clear(role)
             setattr(node, f"{role}Accepted", False)
 
     def busyChanged(self, busy: bool) -> None:
-        """Another section computes."""
+        """Update the buttons when another computation starts or ends."""
         self.auto.refresh()
         if self.parameterNode is not None:
             self.landmarks.refresh()
 
     def entered(self) -> None:
-        """The module is shown: what is missing may have been installed meanwhile."""
+        """Update, as missing packages may have been installed."""
         self.update()
         self.refresh()
 
     def exited(self) -> None:
-        """Another module is shown."""
+        """Deactivate while another module is shown."""
         self._deactivate()
 
     def sceneClosing(self) -> None:
-        """Forget every node."""
+        """Release all nodes."""
         self._deactivate()
         self.placement.watch(None)
         self.auto.cancel()
@@ -163,13 +162,13 @@ class RegisterSection(Section):
         self.placement.cleanup()
         self.landmarks.cleanup()
 
-    # What happens
+    # Actions
 
     def update(self, switchLayout: bool = False) -> None:
-        """Ask for the radiograph that is looked at, when there is something to look at.
+        """Request the DRR of the current role, if the section is open and there are inputs.
 
         Args:
-            switchLayout: switch to the X-ray's slice view, whatever is shown now.
+            switchLayout: switch to the layout with the X-ray's slice view.
         """
         if not self.isOpen or (self.xray is None and self.ct is None):
             return
@@ -179,7 +178,7 @@ class RegisterSection(Section):
         self.showOverlay(switchLayout)
 
     def showOverlay(self, switchLayout: bool = False) -> None:
-        """Show the two pictures of the role, where its slice view is shown or with `switchLayout`."""
+        """Show the images of the role, if its slice view is visible or with `switchLayout`."""
         node = self.parameterNode
         if not self.isOpen or self.landmarks.placing or (self.xray is None and self.drr is None):
             return
@@ -197,7 +196,7 @@ class RegisterSection(Section):
         side_labels.shared().show(xray_views.VIEWS[self.role])
 
     def refresh(self) -> None:
-        """Every control as things stand."""
+        """Update all controls."""
         node, ui = self.parameterNode, self.ui
         if node is None:
             return
@@ -218,8 +217,8 @@ class RegisterSection(Section):
         if self.missing:
             return self.missing
         if self.ct is not None:
-            return _("a radiograph computed from {name}").format(name=self.ct.GetName())
-        return _("a radiograph of the average chest (no CT was given)")
+            return _("DRR of {name}").format(name=self.ct.GetName())
+        return _("DRR of the atlas, an average chest (no CT selected)")
 
     def _onMoving(self, poseMoved: bool) -> None:
         if poseMoved and self.isOpen and not self.missing:
@@ -246,7 +245,7 @@ class RegisterSection(Section):
         self.acceptance.refresh()
 
     def _initialise(self, role: str) -> None:
-        """Lay the X-ray on the field where it has not been yet, and score it once."""
+        """Set the initial placement on a new field, and assess it once."""
         if getattr(self.parameterNode, f"{role}Drr") is None:
             return
         if self.placement.initialise(role):
@@ -279,7 +278,7 @@ class RegisterSection(Section):
         return self.parameterNode.overlayVolume
 
     def _deactivate(self) -> None:
-        """Nobody looks: no flicker, no handles, no clicks that set points."""
+        """Section hidden: stop flicker, handles and point placement."""
         self.landmarks.stop()
         self.overlay.stop()
         self.move.hideHandles()
@@ -287,7 +286,7 @@ class RegisterSection(Section):
 
 
 def _stateOf(node, role: str) -> tuple:
-    """Everything about the inputs that makes a role's score and acceptance void when it changes."""
+    """The inputs that a role's quality and acceptance depend on."""
     xray, ct = getattr(node, role), node.groundTruth
     image = None if xray is None else xray.GetImageData()
     return (

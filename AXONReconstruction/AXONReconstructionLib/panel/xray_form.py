@@ -1,6 +1,8 @@
-"""One X-ray of the Inputs section: where it comes from, what was assumed, corrections."""
+"""The form for one X-ray in the Inputs section: source, assumptions, corrections."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import qt
 from slicer.i18n import tr as _
@@ -16,17 +18,17 @@ X_RAY_FILES = (
 
 
 def viewText(view: str) -> str:
-    """A view in words."""
+    """Display name of a view."""
     return {
-        "pa": _("PA: beam from the back"),
-        "ap": _("AP: beam from the front"),
-        "ll": _("Left lateral: left side at the detector"),
-        "rl": _("Right lateral: right side at the detector"),
+        "pa": _("PA (posterior-anterior)"),
+        "ap": _("AP (anterior-posterior)"),
+        "ll": _("Left lateral (left side at the detector)"),
+        "rl": _("Right lateral (right side at the detector)"),
     }[view]
 
 
 class XrayForm:
-    """The controls of one role.
+    """The widgets of one role.
 
     Args:
         section: the Inputs section.
@@ -48,7 +50,7 @@ class XrayForm:
         self._drop = FileDrop(self._control("Box"), self._opened)
 
     def refresh(self) -> None:
-        """Show the parameter node's X-ray; cheap when it is the one that is shown."""
+        """Show the X-ray of the parameter node, if it changed."""
         node = self._node
         names = ("View", "PixelMm", "PixelSizeKnown", "Inverted", "Assumptions")
         shown = (node, *(node.GetAttribute(f"AXON.{n}") for n in names)) if node else (None,)
@@ -61,12 +63,13 @@ class XrayForm:
             self._control("Corrections").visible = node is not None
             if node is None:
                 self._control("Assumed").text = _(
-                    "No X-ray yet. Open a file, drag one here, or choose from the scene."
+                    "No X-ray selected. Open a file, drag one here, or select a volume from the "
+                    "scene."
                 )
                 return
             try:
                 found = self._section.logic.describeRadiograph(node)
-            except Exception as error:  # a script or another version of AXON put it there
+            except Exception as error:  # set by a script or another version of AXON
                 self._control("Corrections").visible = False
                 self._control("Assumed").text = backend.explain(error)[0]
                 return
@@ -78,18 +81,18 @@ class XrayForm:
             self._updating = False
 
     def forceRefresh(self) -> None:
-        """Show it again, whatever the user chose in the controls."""
+        """Show the X-ray again, discarding the user's changes in the widgets."""
         self._shown = ()
         self.refresh()
 
     def showLoading(self, name: str) -> None:
-        """A file is being read: nothing can be pressed until it is there."""
-        self._control("Assumed").text = _("Reading {name}...").format(name=name)
+        """Disable the form while a file is loading."""
+        self._control("Assumed").text = _("Loading {name}...").format(name=name)
         self._control("Box").enabled = False
         self._shown = ()
 
     def hideLoading(self) -> None:
-        """The file is there, or it was refused."""
+        """Enable the form after loading."""
         self._control("Box").enabled = True
         self.refresh()
 
@@ -98,7 +101,7 @@ class XrayForm:
         parameterNode = self._section.parameterNode
         return None if parameterNode is None else getattr(parameterNode, self.role)
 
-    def _control(self, name: str):
+    def _control(self, name: str) -> Any:
         return getattr(self._section.ui, self.role + name)
 
     def _browse(self) -> None:
@@ -145,13 +148,13 @@ class XrayForm:
 
 
 def descriptionText(found) -> str:
-    """A `RadiographDescription` in lines for the user."""
+    """Text description of a `RadiographDescription`."""
     if found.pixelMm is None:
         pixel = _("pixel size unknown")
     elif abs(found.pixelMm[0] - found.pixelMm[1]) < 5e-4:
-        pixel = _("pixels of {mm:.3f} mm").format(mm=found.pixelMm[0])
+        pixel = _("pixel size {mm:.3f} mm").format(mm=found.pixelMm[0])
     else:
-        pixel = _("pixels of {rows:.3f} x {columns:.3f} mm").format(
+        pixel = _("pixel size {rows:.3f} x {columns:.3f} mm").format(
             rows=found.pixelMm[0], columns=found.pixelMm[1]
         )
     grey = _("inverted") if found.inverted else _("not inverted")

@@ -204,7 +204,7 @@ def matrixOfPlace(pixelToRas, frame, view):
 
 
 def placeByMatrix(xrayNode, transformNode, matrix, frame, view):
-    """Set a transform that places the X-ray according to `matrix` (see `matrixOf`), and apply it."""
+    """Set a transform that places the X-ray according to `matrix` (see `matrixOf`); apply it."""
     toView = np.linalg.inv(np.asarray(matrix, float))
     lifted = np.eye(4)
     lifted[:2, :2], lifted[:2, 3] = toView[:2, :2], toView[:2, 2]

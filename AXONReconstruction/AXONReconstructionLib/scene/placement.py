@@ -112,7 +112,11 @@ class Placement(VTKObservationMixin):
         if xray is None:
             return None
         present, known = xray.GetParentTransformNode(), getattr(self._node, f"{role}Transform")
-        if present is None and known is not None and known.GetAttribute(OWNER_ATTRIBUTE) == xray.GetID():
+        if (
+            present is None
+            and known is not None
+            and known.GetAttribute(OWNER_ATTRIBUTE) == xray.GetID()
+        ):
             # The X-ray was corrected: it is initialised again, with its previous transform node.
             known.SetAttribute(FIELD_ATTRIBUTE, None)
             present = known

@@ -1,4 +1,4 @@
-"""What the Reconstruct section must know of this computer, detected up away from the main thread."""
+"""Detection of installed models and hardware for the Reconstruct section."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from AXONReconstructionLib.setup import backend
 
 @dataclass(frozen=True)
 class Hardware:
-    """What was found.
+    """Detected hardware and model defaults.
 
-    detected: False while nobody has detected yet. gpu: name of the graphics card that PyTorch can use,
-    or empty. steps: the own number of steps of each model by stage, by the model's path.
+    Attributes:
+        detected: False before detection has finished.
+        gpu: name of the GPU available to PyTorch, or empty.
+        steps: default number of steps by stage, by path of the model.
     """
 
     detected: bool = False
@@ -22,8 +24,8 @@ class Hardware:
 
 
 def bundles() -> list:
-    """`BundleInfo` of every installed model; empty when AXON's package is not there."""
-    backend.available()  # makes the package importable where it lies beside the module
+    """`BundleInfo` of all installed models; empty if `axon_backend` is not available."""
+    backend.available()  # adds the package to the path if it is next to the module
     try:
         return list(importlib.import_module("axon_backend.bundle.library").installed_bundles())
     except ImportError:
@@ -31,13 +33,13 @@ def bundles() -> list:
 
 
 def detect(paths) -> Hardware:
-    """Import PyTorch and look; seconds the first time.
+    """Import PyTorch and detect the hardware; takes seconds the first time.
 
     Args:
-        paths: of the models.
+        paths: paths of the models.
 
     Raises:
-        ImportError: something is not installed.
+        ImportError: a package is not installed.
     """
     backend.load()
     torch = importlib.import_module("torch")
@@ -47,6 +49,6 @@ def detect(paths) -> Hardware:
         try:
             sampling = backend.load("bundle").load_bundle(path).config["sampling"]
             steps[str(path)] = {s: int(sampling[f"{s}_steps"]) for s in ("coarse", "fine")}
-        except Exception:  # a damaged model says so when it is used
+        except Exception:  # a damaged model is reported when it is used
             continue
     return Hardware(True, gpu, steps)

@@ -1,6 +1,6 @@
-"""What AXON needs in Slicer's Python, and which of it is missing.
+"""AXON's dependencies in Slicer's Python, and which of them are missing.
 
-Looks at the packages' records only; nothing is imported.
+Reads package metadata only; does not import the packages.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TORCH = ">=2.10"  # as in pyproject.toml
 
 @dataclass(frozen=True)
 class Package:
-    """A package: its name, the versions that will do, and the one installed (None: none)."""
+    """A package: name, required versions, and installed version (None if not installed)."""
 
     name: str
     required: str
@@ -26,7 +26,7 @@ class Package:
 
     @property
     def satisfied(self) -> bool:
-        """Installed, in a version that will do."""
+        """Whether a suitable version is installed."""
         from packaging.specifiers import SpecifierSet
 
         if self.installed is None:
@@ -36,10 +36,13 @@ class Package:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done: install the PyTorch extension, PyTorch itself, and these packages.
+    """Installation plan.
 
-    `packages` are requirements as pip takes them; `replaced` are those of them that are there in
-    a version too old.
+    Attributes:
+        extension: install the PyTorch extension.
+        torch: install PyTorch.
+        packages: requirements to install with pip.
+        replaced: those installed in an outdated version, with that version.
     """
 
     extension: bool
@@ -49,17 +52,17 @@ class Plan:
 
     @property
     def empty(self) -> bool:
-        """Everything is there."""
+        """Whether nothing needs to be installed."""
         return not (self.torch or self.packages)
 
 
 def torchPackage() -> Package:
-    """PyTorch. An older one than required is left alone: other extensions may need it."""
+    """PyTorch. An older version is not replaced, as other extensions may depend on it."""
     return Package("torch", TORCH, installedVersion("torch"))
 
 
 def requiredPackages() -> list[Package]:
-    """The packages of requirements.txt."""
+    """The packages listed in requirements.txt."""
     from packaging.requirements import Requirement
 
     lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
@@ -72,7 +75,7 @@ def requiredPackages() -> list[Package]:
 
 
 def plan() -> Plan:
-    """What is missing now."""
+    """The plan to install everything that is missing."""
     torch = torchPackage().installed is None
     missing = [part for part in requiredPackages() if not part.satisfied]
     return Plan(
@@ -84,7 +87,7 @@ def plan() -> Plan:
 
 
 def installedVersion(name: str) -> str | None:
-    """The version of a package by its records, None when it is not installed."""
+    """The installed version of a package from its metadata; None if not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -92,5 +95,5 @@ def installedVersion(name: str) -> str | None:
 
 
 def _isImportable(module: str) -> bool:
-    # Modules that Slicer itself has loaded may lack the specification that find_spec asks for.
+    # Modules loaded by Slicer may lack the spec that find_spec requires.
     return module in sys.modules or importlib.util.find_spec(module) is not None

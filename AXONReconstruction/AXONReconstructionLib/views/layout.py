@@ -166,7 +166,9 @@ def setAnteriorView(bounds, tags=(RECONSTRUCTION_VIEW, TRUTH_VIEW)) -> None:
     # The near face must fit with a margin of 5 %. The view angle is vertical, so that a view which
     # is taller than wide needs a larger distance.
     sizes = [(view.width, view.height) for view in _threeDViews(tags)]
-    aspect = max([1.0, *(viewHeight / viewWidth for viewWidth, viewHeight in sizes if viewWidth > 0)])
+    aspect = max(
+        [1.0, *(viewHeight / viewWidth for viewWidth, viewHeight in sizes if viewWidth > 0)]
+    )
     half = 0.5 * max(width * min(aspect, MAX_ASPECT), height) * 1.05
     distance = half / math.tan(math.radians(VIEW_ANGLE_DEG / 2)) + depth / 2
     for tag in tags:

@@ -134,7 +134,9 @@ def checkerboard(xray: np.ndarray, drr: np.ndarray, valid: np.ndarray) -> np.nda
     """
     n = xray.shape[0]
     row, column = np.indices(xray.shape) * TILES // n
-    return np.where(valid & ((row + column) % 2 == 0), _normalised(xray, valid), _normalised(drr, valid))
+    return np.where(
+        valid & ((row + column) % 2 == 0), _normalised(xray, valid), _normalised(drr, valid)
+    )
 
 
 def _normalised(image: np.ndarray, valid: np.ndarray) -> np.ndarray:

@@ -36,8 +36,8 @@ PRESETS = {
     "xray": Preset("CT-X-ray"),
 }
 
-# Cropped for the lung preset: half the margins of the thorax frame around the lungs, in millimetres,
-# as (R, L), (P, A), (I, S).
+# Cropped for the lung preset: half the margins of the thorax frame around the lungs, in
+# millimetres, as (R, L), (P, A), (I, S).
 LUNG_MARGINS_MM = ((10.0, 10.0), (24.0, 15.0), (7.0, 10.0))
 
 

@@ -79,9 +79,7 @@ class SimilarityLog:
         table = self.table(role)
         chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode", table.GetName())
         chart.SetAttribute(ROLE_ATTRIBUTE, role)
-        chart.SetTitle(
-            _("Similarity, {role} X-ray (1 is perfect)").format(role=_roleName(role))
-        )
+        chart.SetTitle(_("Similarity, {role} X-ray (1 is perfect)").format(role=_roleName(role)))
         chart.SetXAxisTitle(_("optimiser steps and manual changes"))
         chart.SetYAxisTitle(_("similarity"))
         colours = ((0.16, 0.45, 0.80), (0.55, 0.55, 0.55), (0.85, 0.55, 0.15))
