@@ -28,7 +28,7 @@ class RunBox:
         self._panel, self._ui = panel, panel.ui
         self._fields = Fields(panel)
         self._fields.bind("path", "runPathEdit", "runPath")
-        self._fields.bind("tick", "samplesCheck", "showSamples")
+        self._fields.bind("check", "samplesCheck", "showSamples")
         self.watch = None
         self._watched: str | None = None
         self._stopRequested = False

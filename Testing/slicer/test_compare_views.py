@@ -63,10 +63,13 @@ def test_each_volume_has_its_own_view_and_both_share_a_preset(host, slicer, ui, 
     shared = rendering(slicer, node.srVolume).GetVolumePropertyNode()
     assert shared is rendering(slicer, node.truthVolume).GetVolumePropertyNode()
     for preset in ("bone", "lung", "soft", "xray"):
-        before = look.GetScalarOpacity().GetValue(120.0), look.GetScalarOpacity().GetValue(-500.0)
+        before = (
+            shared.GetScalarOpacity().GetValue(120.0),
+            shared.GetScalarOpacity().GetValue(-500.0),
+        )
         choose(host, ui.presetCombo, preset)
         assert node.preset == preset
-        now = look.GetScalarOpacity().GetValue(120.0), look.GetScalarOpacity().GetValue(-500.0)
+        now = shared.GetScalarOpacity().GetValue(120.0), shared.GetScalarOpacity().GetValue(-500.0)
         assert now != before
         cropped = rendering(slicer, node.truthVolume).GetCroppingEnabled()
         assert bool(cropped) == (preset == "lung")
