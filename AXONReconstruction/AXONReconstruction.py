@@ -114,7 +114,8 @@ class AXONReconstructionTest(ScriptedLoadableModuleTest):
         self.test_wholeCase()
 
     def test_wholeCase(self):
-        from AXONReconstructionLib.setup import backend, sample_data
+        from AXONReconstructionLib.console import sample_data
+        from AXONReconstructionLib.setup import backend
 
         missing = backend.available()
         if missing is not None:

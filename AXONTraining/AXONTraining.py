@@ -112,7 +112,8 @@ class AXONTrainingTest(ScriptedLoadableModuleTest):
             self.delayDisplay(_("Skipped: {reason}").format(reason=missing))
             return
         with tempfile.TemporaryDirectory() as folder:
-            shipped = Path(backend.load().__file__).parent / "demo_data" / "ct_lidc0306.nii.gz"
+            package = Path(str(backend.load().__file__)).parent
+            shipped = package / "demo_data" / "ct_lidc0306.nii.gz"
             shutil.copy(shipped, Path(folder) / "twin.nii.gz")  # a patient may be in one split only
             data = Path(folder) / "data.json"
             data.write_text(json.dumps({"train": [str(shipped)], "validation": ["twin.nii.gz"]}))

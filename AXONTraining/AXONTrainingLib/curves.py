@@ -31,13 +31,15 @@ class Curves:
             columns = {_("loss"): losses, _("loss, smoothed"): smoothed(losses)}
             parameterNode.lossTable = self._fill("loss", _("Training loss"), steps, columns)
         if watch.metrics:
-            steps = sorted({step for points in watch.metrics.values() for step, _value in points})
+            validated = sorted(
+                {step for points in watch.metrics.values() for step, _value in points}
+            )
             columns = {}
             for name in plotted(watch.metrics):
                 known = dict(watch.metrics[name])
-                columns[name] = np.array([known.get(step, np.nan) for step in steps], float)
+                columns[name] = np.array([known.get(step, np.nan) for step in validated], float)
             title = _("Validation patients")
-            parameterNode.metricsTable = self._fill("metrics", title, np.array(steps), columns)
+            parameterNode.metricsTable = self._fill("metrics", title, np.array(validated), columns)
 
     def show(self) -> None:
         """Show the loss chart below the slice views; the plot view offers the other chart too."""

@@ -45,7 +45,8 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
 
     def getParameterNode(self) -> AXONTrainingParameterNode:
         """The module's parameter node of the scene."""
-        return AXONTrainingParameterNode(super().getParameterNode())
+        # The wrapper adds the constructor, which mypy does not know.
+        return AXONTrainingParameterNode(super().getParameterNode())  # type: ignore[call-arg]
 
     def missing(self) -> str | None:
         """None if all dependencies are installed, otherwise a message that lists the missing."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import qt
 import slicer
 import vtk
@@ -42,7 +44,7 @@ class Panel(MessageArea, VTKObservationMixin):
         self.widget.setMRMLScene(slicer.mrmlScene)
         self.ui = self._own = slicer.util.childWidgetVariables(self.widget)
         self.connectMessages()
-        self.boxes = {
+        self.boxes: dict[str, Any] = {
             "data": DataBox(self),
             "settings": SettingsBox(self),
             "run": RunBox(self),

@@ -185,7 +185,8 @@ class RunBox:
             self._samples.show(self._panel.parameterNode, self._ui.fadeSlider.value / 100)
 
     def _showImage(self) -> None:
-        ui, sample = self._ui, (self.watch and self.watch.sample) or {}
+        ui = self._ui
+        sample: dict = (self.watch and self.watch.sample) or {}
         files = sample.get("files") or {}
         # Runs of older versions called it a picture.
         path = str(files.get("image") or files.get("picture") or "")

@@ -67,7 +67,7 @@ def test_exceptions_are_explained(panel):
     panel.reportError(AxonInputError("chest.png is too small. Give it in full size."))
     assert label.text == "chest.png is too small. Give it in full size."
     panel.reportError(ZeroDivisionError("division by zero"))
-    assert "Unexpected error" in label.text and "division by zero" in told.text
+    assert "Unexpected error" in label.text and "division by zero" in label.text
     panel.reportError(MemoryError())
     assert "Out of memory" in label.text
     panel.reportError(ModuleNotFoundError("No module named 'torch'", name="torch"))

@@ -15,7 +15,7 @@ def home(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def versions(host, monkeypatch):
-    """The versions that appear to be installed, as a modifiable dictionary; None = not installed."""
+    """The versions that appear to be installed, modifiable; None = not installed."""
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "AXONReconstruction"))
     from AXONReconstructionLib.setup import requirements
 

@@ -160,7 +160,8 @@ class CaseLogic(ScriptedLoadableModuleLogic):
         def finish(rendered):
             present = node() if callable(node) else node
             title = name or (present.GetName() if present else f"DRR {beam.value.upper()}")
-            return nodes.drrNode(*rendered, beam, title, present)
+            image, frame = rendered
+            return nodes.drrNode(image, frame, beam, title, present)
 
         return self.tasks.run(
             work,

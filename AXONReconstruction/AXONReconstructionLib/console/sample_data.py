@@ -113,9 +113,9 @@ def load(sampleName: str) -> list:
         RuntimeError: a file is missing or its checksum differs.
     """
     sample = {sample.name: sample for sample in SAMPLES}[sampleName]
-    folder = _folder()
+    folder = _folder() or Path()
     for file in sample.files:
-        path = folder / file.name if folder is not None else Path(file.name)
+        path = folder / file.name
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != file.sha256:
             raise RuntimeError(
                 _("The sample file {name} is missing or damaged. Reinstall AXON.").format(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from typing import Any
 
 import slicer
 
@@ -26,14 +27,17 @@ class Tasks:
         self._onSceneClose = onSceneClose
         self.worker = Worker(isCancel=backend.isCancel)
         self._generation = 0
-        self._timer = None
+        self._timer: Any = None
         self._scene = slicer.mrmlScene
         # The scene's observer must not keep an otherwise unused logic alive.
         this = weakref.ref(self)
-        self._tag = self._scene.AddObserver(
-            slicer.vtkMRMLScene.StartCloseEvent,
-            lambda caller, event: this() is not None and this().forgetScene(),
-        )
+
+        def sceneClosing(caller, event):
+            tasks = this()
+            if tasks is not None:
+                tasks.forgetScene()
+
+        self._tag = self._scene.AddObserver(slicer.vtkMRMLScene.StartCloseEvent, sceneClosing)
 
     @property
     def busy(self) -> bool:

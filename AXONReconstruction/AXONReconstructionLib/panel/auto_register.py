@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from slicer.i18n import tr as _
 
 from AXONReconstructionLib.scene.placement_state import ROLES
@@ -20,7 +22,7 @@ class AutoRegister:
     def __init__(self, section) -> None:
         self._section = section
         self._ui = section.ui
-        self._job = None
+        self._job: Any = None
         names = {
             "planar": _("X-ray in plane (2-D)"),
             "pose": _("X-ray and CT pose (6-DoF)"),
@@ -75,8 +77,8 @@ class AutoRegister:
         section, method = self._section, self.method
         node = section.parameterNode
         # The pose is common to both views; planar registration applies to the current view.
-        roles = (section.role,) if method == "planar" else ROLES
-        roles = [role for role in roles if getattr(node, role) is not None]
+        affected = (section.role,) if method == "planar" else ROLES
+        roles = [role for role in affected if getattr(node, role) is not None]
         section.placement.commit()
         section.panel.hideMessage()
         section.showOverlay(switchLayout=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from slicer.i18n import tr as _
 
 from AXONReconstructionLib.console import reprojection
@@ -22,8 +24,8 @@ class CompareSection(Section):
 
     def __init__(self, panel) -> None:
         Section.__init__(self, panel)
-        self.result = None
-        self._lastState: tuple = ()
+        self.result: Any = None  # `ReconstructionResult`, or None without a parameter node
+        self._lastState: tuple | None = ()
         self._content = "reconstruction"
         self._record = ""
         ui = self.ui
@@ -229,7 +231,7 @@ class CompareSection(Section):
             names = {"frontal": _("frontal"), "lateral": _("lateral")}
             parts = [
                 _("{name} {value:.2f}").format(name=names[role], value=pair.agreement)
-                for role, pair in found.items()
+                for role, pair in (found or {}).items()
             ]
             text = _("The X-rays of this result are no longer in the scene.")
             if parts:

@@ -24,7 +24,7 @@ class ModelAndDevice:
     def __init__(self, section, detected) -> None:
         self._section, self._ui, self._onDetected = section, section.ui, detected
         self._bundles: list = []
-        self._hardware = None
+        self._hardware: hardware.Hardware | None = None
         self.missing = ""
         for text, device in (
             (_("Automatic"), "auto"),
@@ -86,7 +86,7 @@ class ModelAndDevice:
         ui.bundleCombo.currentIndex = -1 if info is None else self._bundles.index(info)
         ui.bundleAbout.text = "" if info is None else info.description
         ui.bundleAbout.visible = bool(ui.bundleAbout.text)
-        defaults = {}
+        defaults: dict[str, int] = {}
         if self._hardware is not None and info is not None:
             defaults = self._hardware.steps.get(str(info.path), {})
         for stage, spin in (("coarse", ui.coarseSteps), ("fine", ui.fineSteps)):

@@ -43,7 +43,7 @@ class ProgressRows:
         """Show a progress report of the logic."""
         match = _LABEL.match(stage)
         name = match.group(1) if match else stage
-        if name not in STAGES:
+        if match is None or name not in STAGES:
             self._showPreparation(_preparationText(name, step, total))
             return
         self._showPreparation("")

@@ -29,7 +29,7 @@ class ReconstructSection(Section):
     def __init__(self, panel) -> None:
         Section.__init__(self, panel)
         self.state = IDLE
-        self._run = None
+        self._run: ReconstructionRun | None = None
         self._lastState: tuple = ()
         self.rows = ProgressRows(self.ui)
         self.modelAndDevice = ModelAndDevice(self, self._showChoices)
@@ -90,7 +90,7 @@ class ReconstructSection(Section):
         """Start a run, or cancel the current one."""
         if self.state == IDLE:
             self.start()
-        elif self.state == RUNNING:
+        elif self.state == RUNNING and self._run is not None:
             self._setState(STOPPING)
             self._run.cancel()
 

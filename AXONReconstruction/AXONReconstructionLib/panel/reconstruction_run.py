@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from AXONReconstructionLib.panel import run_plan
 from AXONReconstructionLib.scene import nodes, volumes
@@ -36,7 +37,7 @@ class ReconstructionRun:
         self._logic, self._node = logic, node
         self._progress, self._stageFinished = progress, stageFinished
         self._finished, self._cancelled, self._failed = finished, cancelled, failed
-        self._job = None
+        self._job: Any = None
         self._cancelRequested = False
 
     def start(self) -> None:

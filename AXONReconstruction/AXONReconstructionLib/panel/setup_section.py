@@ -7,6 +7,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from AXONReconstructionLib.jobs.background import Background
+from AXONReconstructionLib.jobs.worker import Job
 from AXONReconstructionLib.panel.bundle_box import BundleBox
 from AXONReconstructionLib.panel.section import Section
 from AXONReconstructionLib.setup import backend, environment, install, requirements
@@ -23,7 +24,7 @@ class SetupSection(Section):
         # Downloads and checks continue during a reconstruction and when the scene closes.
         self.background = Background("AXON setup")
         self._installing = False
-        self._checking = None
+        self._checking: Job | None = None
         ui = self.ui
         ui.setupInstallButton.connect("clicked()", self.onInstall)
         ui.setupCheckButton.connect("clicked()", self.onCheck)

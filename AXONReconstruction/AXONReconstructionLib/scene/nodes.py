@@ -252,7 +252,7 @@ def _imageAsShown(node, pixels, view):
     geometry, others are used as rows and columns.
     """
     if pixels.ndim == 4:
-        pixels = pixels[..., :3].astype(np.float32) @ np.float32([0.299, 0.587, 0.114])
+        pixels = pixels[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     affine = LPS_TO_RAS @ ijkToWorld(node, withTransform=False)
     known = backend.load("imaging.radiograph").known_view(view)
     upright = backend.load("imaging.flat_volume").upright_plane(

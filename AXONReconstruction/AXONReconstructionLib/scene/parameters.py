@@ -88,7 +88,8 @@ def settingsOf(parameterNode) -> AXONReconstructionParameterNode:
             # Before the wrapper reads it, which would raise on an invalid number.
             if not _isUsable(parameterNode.GetParameter(name), name, kind):
                 parameterNode.UnsetParameter(name)
-    return AXONReconstructionParameterNode(parameterNode)
+    # The wrapper adds the constructor, which mypy does not know.
+    return AXONReconstructionParameterNode(parameterNode)  # type: ignore[call-arg]
 
 
 def _isUsable(text: str, name: str, kind) -> bool:

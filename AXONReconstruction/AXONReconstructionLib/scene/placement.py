@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import qt
@@ -51,7 +52,7 @@ class Placement(VTKObservationMixin):
     def __init__(self, moving: Callable[[bool], None], settled: Callable[[str], None]) -> None:
         VTKObservationMixin.__init__(self)
         self._onMoving, self._onSettled = moving, settled
-        self._node = None
+        self._node: Any = None
         self._watched: dict = dict.fromkeys(ROLES)
         self._ignoreEvents = False
         self._lastPose = tuple(POSE.values())

@@ -74,6 +74,8 @@ def stampOf(drr) -> str:
 
 def sameField(stamp: str | None, other: str) -> bool:
     """Whether two stamps refer to the same field, within one millimetre."""
-    return bool(stamp) and np.allclose(
+    if not stamp:
+        return False
+    return np.allclose(
         [float(v) for v in stamp.split()], [float(v) for v in other.split()], atol=1.0
     )

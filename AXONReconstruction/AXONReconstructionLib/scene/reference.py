@@ -70,8 +70,9 @@ class References:
 
     def of(self, ctNode=None, bundle=None) -> Reference:
         """The reference of a CT node, or of the bundle's atlas; the node's voxels are copied."""
+        key: tuple
         if ctNode is None:
-            key, slot = str(bundle or ""), "atlas"
+            key, slot = (str(bundle or ""),), "atlas"
         else:
             requireVolumeNode(ctNode, "ctNode")
             image = ctNode.GetImageData()

@@ -34,11 +34,11 @@ def nvidiaGpus() -> list[str]:
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
-    hidden = {"creationflags": subprocess.CREATE_NO_WINDOW} if os.name == "nt" else {}
+    noWindow = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # exists on Windows only
     try:
         answer = subprocess.run(
             [program, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"],
-            capture_output=True, text=True, timeout=10, check=True, **hidden,
+            capture_output=True, text=True, timeout=10, check=True, creationflags=noWindow,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return []

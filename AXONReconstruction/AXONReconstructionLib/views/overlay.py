@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import qt
@@ -33,7 +34,8 @@ class Overlay:
     def __init__(self, composite: Callable) -> None:
         self._composite = composite
         self._role = ""
-        self._xray = self._drr = None
+        self._xray: Any = None
+        self._drr: Any = None
         self._mode, self._opacity = "blend", 0.5
         self._downsampled: tuple = (None, None, 1)
         self._flicker = qt.QTimer()
