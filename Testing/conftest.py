@@ -5,7 +5,14 @@ Heavy imports stand inside the fixtures, so that a test that needs neither pays 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+# Read when numpy, torch and ITK are imported: of several processes, one thread each.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[_name] = "1"
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
 
 import numpy as np
 import pytest
