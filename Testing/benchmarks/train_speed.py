@@ -29,7 +29,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from axon_backend.bundle import load_bundle
-from axon_backend.inference.model_cache import choose_device
+from axon_backend.inference.model_loading import choose_device
 from axon_backend.methods.axon.model import Axon
 from axon_backend.training.assembly import stage_of
 from axon_backend.training.config import TrainConfig

@@ -15,7 +15,7 @@ from axon_backend.bundle import load_bundle
 from axon_backend.cli.main import main
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow
-from axon_backend.inference.model_cache import load_model
+from axon_backend.inference.model_loading import load_model
 from axon_backend.methods.axon.model import Axon
 from axon_backend.training.export import export_bundle
 from axon_backend.training.run.checkpoint import load_checkpoint, save_atomically, weights_hash

@@ -14,7 +14,7 @@ from axon_backend.methods.axon.train_sr import SRStage
 from axon_backend.methods.objective import (
     blur_of_trust,
     edge_loss,
-    mean_figures,
+    mean_metrics,
     regression_loss,
     voxel_weights,
 )
@@ -320,4 +320,4 @@ def test_both_views_count_when_both_are_trained():
 
 
 def test_mean_figures():
-    assert mean_figures([{"a": 1.0, "b": 4.0}, {"a": 3.0, "b": 0.0}]) == {"a": 2.0, "b": 2.0}
+    assert mean_metrics([{"a": 1.0, "b": 4.0}, {"a": 3.0, "b": 0.0}]) == {"a": 2.0, "b": 2.0}

@@ -15,7 +15,7 @@ import axon_backend
 from axon_backend.bundle import load_bundle, verify_bundle
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import find_thorax_frame
-from axon_backend.inference.model_cache import load_model
+from axon_backend.inference.model_loading import load_model
 from axon_backend.training.export import export_bundle
 from axon_backend.training.launch import train as run_train
 from axon_backend.training.presets import preset

@@ -10,14 +10,19 @@ import torch.nn.functional as F
 from axon_backend.evaluation.figures import WIDE, FlatPicture, VolumeRow, Window, write_overview
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.imaging.write import write_volume
-from axon_backend.methods.objective import Measured
-from axon_backend.training.data.cases import Case
+from axon_backend.methods.batch import ValidationCase
+from axon_backend.methods.objective import Measurement
 
 PICTURE_SIDE = 512
 
 
 def write_sample(
-    folder: Path, step: int, stage: str, case: Case, measured: Measured, window: HuWindow
+    folder: Path,
+    step: int,
+    stage: str,
+    case: ValidationCase,
+    measured: Measurement,
+    window: HuWindow,
 ) -> dict[str, str]:
     """Write the reconstruction and the truth (NIfTI, HU, in the case's frame) and a picture.
 
@@ -58,7 +63,7 @@ def write_sample(
     ]
     shown = WIDE if window.low <= WIDE.low else Window("bundle's", window.low, window.high)
     words = ", ".join(
-        f"{k} {v:.3g}" for k, v in measured.figures.items() if k.endswith(("psnr", "loss"))
+        f"{k} {v:.3g}" for k, v in measured.metrics.items() if k.endswith(("psnr", "loss"))
     )
     footer = f"{stage}, step {step}  |  {words}" if words else f"{stage}, step {step}"
     write_overview(files["picture"], pictures, rows, footer, windows=(shown,))
