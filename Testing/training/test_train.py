@@ -56,7 +56,7 @@ def test_all_stages_train_one_after_the_other_and_write_what_they_say(train, tmp
         assert kinds[0] == "start" and kinds[-1] == "end"
         assert {"step", "validation", "checkpoint"} <= set(kinds)
         last = torch.load(folder.last, weights_only=True)
-        assert last["step"] == 2 and set(last["parts"]) == set(config.parts)
+        assert last["step"] == 2 and set(last["parts"]) == set(config.trains)
         samples = events(folder, "sample")
         assert len(samples) == int(shown)
         for event in samples:
@@ -297,7 +297,7 @@ def test_an_old_run_is_neither_overwritten_nor_continued_by_mistake(train):
         train(tiny(steps=1))
     with pytest.raises(AxonInputError, match="stage coarse, not of prior"):
         train(tiny("prior", steps=2), resume=True)
-    wider = tiny(steps=2, pairs=("model.coarse.channels=[8,16]",))
+    wider = tiny(steps=2, pairs=("model.coarse_diff.unet.channels=[8,16]",))
     with pytest.raises(AxonInputError, match=r"started with model\.coarse\.channels = \[8, 8\]"):
         train(wider, resume=True)
 
@@ -309,7 +309,7 @@ def test_a_wrong_command_leaves_the_run_as_it_is(train, tmp_path):
     with pytest.raises(AxonInputError, match="stage coarse, not of prior"):
         train(tiny("prior", steps=2), resume=True)
     with pytest.raises(AxonInputError, match="started with model"):
-        train(tiny(steps=2, pairs=("model.coarse.channels=[8,16]",)), resume=True)
+        train(tiny(steps=2, pairs=("model.coarse_diff.unet.channels=[8,16]",)), resume=True)
     with pytest.raises(AxonInputError, match="bundle axon-preview .* is of another architecture"):
         train(tiny(steps=2), resume=True, start=load_bundle())
     good = folder.last.read_bytes()
@@ -360,7 +360,7 @@ def test_a_changed_setting_is_told_on_resume(train):
     train(tiny(steps=1))
     folder = train(tiny(steps=2, pairs=("rate=1e-5",)), resume=True)
     texts = [e["text"] for e in events(folder, "message") if e["level"] == "warning"]
-    assert any("optimiser.rate: 0.0015 -> 1e-05" in t for t in texts)
+    assert any("optimiser.lr: 0.0015 -> 1e-05" in t for t in texts)
 
 
 def test_wrong_data_is_named_and_said_in_the_run_folder(train, data, tmp_path):
