@@ -31,7 +31,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from axon_backend.bundle import load_bundle
 from axon_backend.inference.model_loading import choose_device
 from axon_backend.methods.axon.method import AXON
-from axon_backend.training.assembly import stage_of
 from axon_backend.training.config import TrainConfig
 from axon_backend.training.data.batch import CHANCES, Batch, Draws
 from axon_backend.training.launch import train
@@ -44,7 +43,11 @@ from axon_backend.training.run.run_folder import RunFolder
 
 def ready_batch(config: TrainConfig, device: torch.device) -> Batch:
     """A micro-batch of noise with the sizes of the configuration."""
-    b, h, s = config.micro_batch, config.model.coarse_diff.encoder.size, config.model.coarse_diff.encoder.view_size
+    b, h, s = (
+        config.micro_batch,
+        config.model.coarse_diff.encoder.size,
+        config.model.coarse_diff.encoder.view_size,
+    )
     fine = torch.rand(b, 1, *(config.gamma * h,) * 3) * 2 - 1
     volume = torch.nn.functional.avg_pool3d(fine, config.gamma)
     draws = Draws(

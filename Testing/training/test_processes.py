@@ -8,7 +8,7 @@ import torch
 from axon_backend.errors import AxonInputError
 from axon_backend.methods.axon.model import paper, preview
 from axon_backend.networks import precision
-from axon_backend.training.run.fabric import launch, places, resolve_precision, smallest_side
+from axon_backend.training.run.fabric import launch, resolve_precision, smallest_side
 
 
 def test_places_come_from_the_launcher(monkeypatch):

@@ -7,7 +7,6 @@ import pytest
 import yaml
 
 from axon_backend.errors import AxonInputError
-from axon_backend.methods.axon.method import AXON
 from axon_backend.training.config import STAGES
 from axon_backend.training.plan import resolve
 from axon_backend.training.presets import preset
@@ -37,7 +36,10 @@ def test_the_paper_preset_has_the_papers_settings():
     assert coarse.optimiser.schedule == "constant" and coarse.micro_batch == 2
     assert coarse.batch > coarse.micro_batch and coarse.epochs == 90
     assert coarse.parts == ("encoder", "coarse") and coarse.loss.end_point == 0
-    assert coarse.model.coarse_diff.encoder.size == 128 and coarse.model.coarse_diff.encoder.view_size == 1024
+    assert (
+        coarse.model.coarse_diff.encoder.size == 128
+        and coarse.model.coarse_diff.encoder.view_size == 1024
+    )
     assert (sr.optimiser.lr, sr.optimiser.schedule, sr.epochs) == (2e-4, "exponential", 56)
     assert [preset("paper", s).epochs for s in ("prior", "controlnet")] == [320, 150]
     assert coarse.total_steps(983) == -(-90 * 983 // 8)
@@ -47,8 +49,11 @@ def test_pairs_set_what_they_say():
     changed = {
         "joint=false": ("loss.joint", False),
         "rate=1e-4": ("optimiser.lr", 1e-4),
-        "model.coarse_diff.encoder.channels=[8,16]": ("model.coarse_diff.encoder.channels", (8, 16)),
-        "data.augmentation.sod_mm=1400, 1500": ("data.augmentation.sod_mm", (1400.0, 1500.0)),
+        "model.coarse_diff.encoder.channels=[8,16]": (
+            "model.coarse_diff.encoder.channels",
+            (8, 16),
+        ),
+        "data.deformation.sod_mm=1400, 1500": ("data.deformation.sod_mm", (1400.0, 1500.0)),
         "data.real=null": ("data.real", None),
         "data.real=0.25": ("data.real", 0.25),
         "lifting=repeat": ("model.coarse_diff.encoder.lifting", "repeat"),

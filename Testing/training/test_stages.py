@@ -157,7 +157,9 @@ def test_bone_and_what_lies_around_it_weigh_more():
 def test_an_error_in_bone_costs_more_when_bone_weighs_more(name):
     losses = []
     for bone in (0, 6):
-        objective = objective_of(name, f"bone={bone}", "doubt=0", *(["joint=false"] * (name == "coarse")))
+        objective = objective_of(
+            name, f"bone={bone}", "doubt=0", *(["joint=false"] * (name == "coarse"))
+        )
         batch = sample(0)
         batch.volume[...] = 0.5  # 425 HU
         losses.append(float(stage(batch).detach()))
@@ -171,7 +173,9 @@ def test_the_encoder_sees_each_samples_views_in_their_order():
         together = encode(objective.model.coarse_diff.encoder, stack(parts))
         alone = torch.cat(
             [
-                objective.model.coarse_diff.encoder(p.frontal, None if p.draws.single else p.lateral, p.beam)
+                objective.model.coarse_diff.encoder(
+                    p.frontal, None if p.draws.single else p.lateral, p.beam
+                )
                 for p in parts
             ]
         )
@@ -285,7 +289,11 @@ def test_sr_reconstructs_a_sample_that_comes_again_only_once():
     first = stage.inputs(batch)
     kept = stage.inputs(batch)
     assert torch.equal(first, kept)
-    for network in (objective.model.coarse_diff.encoder, objective.model.coarse_diff.unet, objective.model.fine_diff.prior):
+    for network in (
+        objective.model.coarse_diff.encoder,
+        objective.model.coarse_diff.unet,
+        objective.model.fine_diff.prior,
+    ):
         network.forward = lambda *inputs: pytest.fail("computed again")
     assert torch.equal(stage.inputs(batch), kept)
     wrong = objective_of("sr", "synthesised=1", "repeat_after=3", "doubt=0.5")

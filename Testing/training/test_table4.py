@@ -25,7 +25,10 @@ from axon_backend.training.run.run_folder import RunFolder
 README = Path(axon_backend.__file__).parents[1] / "README.md"
 EDGE = "loss.edge=1"
 ALONE = "model.sampling.coarse_steps=0"  # FineDiff only: its condition is F(x)
-IMAGE, REPEAT = "model.coarse_diff.encoder.lifting=reshape", "model.coarse_diff.encoder.lifting=repeat"
+IMAGE, REPEAT = (
+    "model.coarse_diff.encoder.lifting=reshape",
+    "model.coarse_diff.encoder.lifting=repeat",
+)
 CLAMP = ("loss.clamp=true", "model.sampling.fine_clamp=1")
 BBDM, GLOBAL = "model.fine_diff=bridge", "model.global_encoder=true"
 REAL = "data.real=1"

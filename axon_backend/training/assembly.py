@@ -64,7 +64,7 @@ class Assembly:
                 self.side,
                 config.model.view_size,
                 config.model.window,
-                data.augmentation,
+                data.deformation,
                 config.seed,
             ),
             memory_gb=data.memory_gb,

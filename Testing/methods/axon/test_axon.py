@@ -159,7 +159,9 @@ def test_sr_scale_lies_between_trilinear_enlargement_and_the_network(tiny):
     model = tiny()
     low = torch.rand(1, 1, 8, 8, 8) - 0.5
     with torch.inference_mode():
-        full, one, whole = (model.with_sampling(sr_scale=s).super_resolution.run(low) for s in (0, 1, 16))
+        full, one, whole = (
+            model.with_sampling(sr_scale=s).super_resolution.run(low) for s in (0, 1, 16)
+        )
     plain = torch.nn.functional.interpolate(low, scale_factor=2, mode="trilinear")
     assert torch.allclose(one, plain.to(one), atol=0.01) and not torch.allclose(full, plain)
     assert torch.allclose(whole, full - (full - plain).mean(), atol=0.01)

@@ -9,7 +9,7 @@ from torch import nn
 
 from axon_backend.diffusion.bridge import BrownianBridge
 from axon_backend.imaging.frame import HuWindow
-from axon_backend.methods.axon.model import PRESETS, Axon, AxonConfig, paper, preview
+from axon_backend.methods.axon.model import PRESETS, AxonConfig, paper, preview
 from axon_backend.methods.protocol import RegisteredViews
 
 
@@ -85,7 +85,5 @@ def test_sizes_of_the_networks(paper_model):
 def test_the_preview_fits_the_repository():
     with torch.device("meta"):
         model = AXON.build(preview())
-    assert sum(millions(model.network(part)) for part in NETWORKS) == pytest.approx(
-        millions(model)
-    )
+    assert sum(millions(model.network(part)) for part in NETWORKS) == pytest.approx(millions(model))
     assert millions(model) * 4 < 80  # MB of float32, of a repository under 100 MB

@@ -19,7 +19,9 @@ def volume(seed: int = 0) -> torch.Tensor:
     return torch.rand(1, 1, 8, 8, 8, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
-def fine(model: AxonModel, views: RegisteredViews, coarse: torch.Tensor, steps: int = 4, seed: int = 0):
+def fine(
+    model: AxonModel, views: RegisteredViews, coarse: torch.Tensor, steps: int = 4, seed: int = 0
+):
     with torch.no_grad():
         return model.fine_diff.run(views, coarse, steps, torch.Generator().manual_seed(seed))
 
