@@ -69,7 +69,7 @@ def phantom_ct_file(phantom_ct, tmp_path_factory) -> Path:
 def tiny_config():
     """An AXON model of a few thousand weights, 16^3 -> 32^3."""
     from axon_backend.diffusion.bridge import BrownianBridge
-    from axon_backend.methods.axon.model import AxonConfig, Sampling
+    from axon_backend.methods.axon.config import AxonConfig, Sampling
     from axon_backend.networks.encoder import EncoderConfig
     from axon_backend.networks.srnet import SRConfig
     from axon_backend.networks.unet import UNetConfig
@@ -94,14 +94,14 @@ def write_tiny_bundle(path: Path):
     """
     import torch
 
-    from axon_backend.bundle import axon_metadata, write_bundle
+    from axon_backend.bundle import bundle_metadata, write_bundle
     from axon_backend.imaging.ct import CTVolume
     from axon_backend.imaging.frame import find_thorax_frame, resample_to_frame
-    from axon_backend.methods.axon.model import Axon
+    from axon_backend.methods.axon.method import AXON
 
     config = tiny_config()
     torch.manual_seed(11)
-    model = Axon(config)
+    model = AXON.build(config)
     ct = CTVolume(phantom_hu(), PHANTOM_SPACING_MM, PHANTOM_ORIGIN_MM, "phantom")
     frame = find_thorax_frame(ct)
     n = config.encoder.size
@@ -110,7 +110,7 @@ def write_tiny_bundle(path: Path):
     return write_bundle(
         path,
         config=config.as_dict(),
-        metadata=axon_metadata(
+        metadata=bundle_metadata(
             name="axon-tiny",
             version="0.0.1",
             description="Random weights for tests.",
