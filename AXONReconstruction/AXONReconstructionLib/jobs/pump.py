@@ -13,7 +13,7 @@ import functools
 import threading
 import time
 
-WAIT_MILLISECONDS = 40
+WAIT_MILLISECONDS = 30
 # While a mouse button is held, a slider or a view follows the mouse.
 DRAG_WAIT_MILLISECONDS = 15
 # Ticks end early when there is much to deliver; the share left to Qt must not grow by that.
