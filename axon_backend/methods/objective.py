@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from axon_backend.evaluation.metrics import gradient_ratio, psnr, ssim3d_gauss11
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.axon.model import Axon
 from axon_backend.methods.protocol import RegisteredViews
+from axon_backend.metrics import compute_metrics
 from axon_backend.training.config import LossSettings, TrainConfig
 from axon_backend.training.data.batch import DOUBT, Batch, Draws
 from axon_backend.training.data.cases import Case
@@ -130,11 +130,9 @@ def figures(
 ) -> dict[str, float]:
     """PSNR, SSIM and sharpness of (1, 1, h, h, h) volumes in [-1, 1]."""
     a, b = ((v[0, 0].detach().float().cpu().clamp(-1, 1) + 1) / 2 for v in (output, target))
-    return {
-        f"{prefix}_psnr": psnr(a, b),
-        f"{prefix}_ssim": ssim3d_gauss11(a, b),
-        f"{prefix}_sharp": gradient_ratio(a, b, (window.low, window.high)),
-    }
+    names = {"psnr": "psnr", "ssim": "ssim3d_gauss11", "sharp": "gradient_ratio"}
+    values = compute_metrics(a, b, (window.low, window.high), names.values())
+    return {f"{prefix}_{short}": values[name] for short, name in names.items()}
 
 
 def mean_figures(rows: list[dict[str, float]]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from slicer.i18n import tr as _
 
 from AXONReconstructionLib.console import reprojection
-from AXONReconstructionLib.panel.panel import metrics_table
+from AXONReconstructionLib.panel import metrics_table
 from AXONReconstructionLib.panel.save_box import SaveBox
 from AXONReconstructionLib.panel.section import Section
 from AXONReconstructionLib.views import display, layout, slices
