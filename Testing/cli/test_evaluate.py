@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from axon_backend.cli.main import main
-from axon_backend.metrics import compute_metrics, metric_names
 from axon_backend.imaging.frame import HuWindow, find_thorax_frame, resample_to_frame
+from axon_backend.metrics import compute_metrics, metric_names
 
 
 @pytest.fixture(scope="module")

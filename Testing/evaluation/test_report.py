@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from axon_backend.errors import AxonInputError
-from axon_backend.metrics import metric_names
 from axon_backend.evaluation.report import report_html, write_report
+from axon_backend.metrics import metric_names
 
 ATTACK = '<script>alert("x")</script>'
 VOID = {"meta", "img", "br", "hr", "link", "input"}

@@ -10,7 +10,6 @@ from scipy import ndimage
 from axon_backend.errors import AxonInputError
 from axon_backend.metrics import body_mask, compute_metrics, metric_names, registered_metrics
 
-
 WINDOW_HU = (-1000.0, 900.0)
 
 
