@@ -58,7 +58,7 @@ def lateral_dicom(path: Path, rng) -> None:
 # What is wrong -> the changed arguments, and words that the sentence must hold.
 WRONG = {
     "missing file": (["--frontal", "{bad}/nothing.png"], ["nothing.png", "does not exist"]),
-    "text file": (["--frontal", "{bad}/text.png"], ["text.png", "not a readable picture"]),
+    "text file": (["--frontal", "{bad}/text.png"], ["text.png", "not a readable image"]),
     "CT as X-ray": (["--frontal", "{bad}/ct.nii.gz"], ["ct.nii.gz", "volume"]),
     "lateral as frontal": (["--frontal", "{bad}/lateral.dcm"], ["lateral", "--lateral"]),
     "frontal as lateral": (["--lateral", "{dicom_pa}"], ["frontal", "--lateral"]),

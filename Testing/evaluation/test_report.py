@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from axon_backend.errors import AxonInputError
-from axon_backend.evaluation.metrics import METRIC_NAMES
 from axon_backend.evaluation.report import report_html, write_report
+from axon_backend.metrics import metric_names
 
 ATTACK = '<script>alert("x")</script>'
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -39,7 +39,7 @@ RESULT = {
     "samples": 1,
     "stages": [{"name": "coarse", "steps": 10, "seconds": 1.25}],
     "metrics": {
-        "coarse": dict.fromkeys(METRIC_NAMES, 0.5) | {"psnr_body": float("nan")},
+        "coarse": dict.fromkeys(metric_names(), 0.5) | {"psnr_body": float("nan")},
         "sr": {"psnr": 21.234},
     },
     "atlas_mean": {"psnr": 15.678},

@@ -216,10 +216,10 @@ def test_colour_volume(tmp_path):
 
 def test_flat_pictures_and_unknown_formats(tmp_path):
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros((80, 80), np.int16)), tmp_path / "x.nrrd")
-    with pytest.raises(AxonInputError, match="flat picture .* give it as the X-ray"):
+    with pytest.raises(AxonInputError, match="flat image .* give it as the X-ray"):
         read_ct(tmp_path / "x.nrrd")
     (tmp_path / "x.png").write_bytes(b"\x89PNG")
-    with pytest.raises(AxonInputError, match="flat picture, a CT is a volume"):
+    with pytest.raises(AxonInputError, match="flat image, a CT is a volume"):
         read_ct(tmp_path / "x.png")
     (tmp_path / "x.docx").write_bytes(b"PK" * 100)
     with pytest.raises(AxonInputError, match="not a CT in a known format"):

@@ -42,10 +42,16 @@ def test_empty_file(tmp_path, name):
     refused(tmp_path / name, r"is empty \(0 bytes\)")
 
 
-@pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.txt", "x"])
+@pytest.mark.parametrize("name", ["x.png", "x.jpg"])
 def test_not_an_image(tmp_path, name):
     (tmp_path / name).write_text("Dear reader, this is a letter. " * 20)
-    refused(tmp_path / name, "is not a readable picture: it is damaged, cut short or no image")
+    refused(tmp_path / name, "is not a readable image: it is damaged, cut short or no image")
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x"])
+def test_no_known_format(tmp_path, name):
+    (tmp_path / name).write_text("Dear reader, this is a letter. " * 20)
+    refused(tmp_path / name, "is in no format that AXON reads.* Give an X-ray as DICOM, PNG")
 
 
 @pytest.mark.parametrize("name", ["x.nii.gz", "x.nrrd", "x.mha"])

@@ -105,6 +105,22 @@ def test_measures_in_plain_words(ui, node):
     assert ui.metricsBox.visible
 
 
+def test_a_metric_of_somebody_else_has_a_row_too(ui, node, compared, monkeypatch):
+    from axon_backend.metrics import Metric, registry
+
+    toy = Metric("toy", "Toy score", "a toy", lambda pair, region: 0.0, "higher", "mm", digits=1)
+    registry.registered_metrics()
+    monkeypatch.setitem(registry._METRICS, "toy", toy)
+    record = json.loads(node.record)
+    for stage, value in (("coarse", 3.25), ("sr", 7.0)):
+        record["metrics"][stage]["toy"] = value
+    node.record = json.dumps(record)
+    table = ui.metricsTable
+    assert table.rowCount == 5 and table.verticalHeaderItem(4).text() == "Toy score (mm)"
+    assert [table.item(4, c).text() for c in range(3)] == ["3.2", "7.0", ""]
+    assert table.item(4, 1).font().bold() and table.item(4, 1).toolTip() == "a toy"
+
+
 def test_the_check_of_the_truth_with_itself_is_perfect(host, slicer, ui, node, compared):
     """The frontal view was computed from the CT, so the CT as result agrees with it fully."""
     node.srVolume = node.truthVolume

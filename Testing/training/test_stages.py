@@ -4,7 +4,6 @@ import pytest
 import torch
 from training_tiny import tiny
 
-from axon_backend.evaluation.metrics import psnr
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.axon.method import AXON
 from axon_backend.methods.axon.train_coarse import CoarseStage, draw_times
@@ -18,6 +17,7 @@ from axon_backend.methods.objective import (
     regression_loss,
     voxel_weights,
 )
+from axon_backend.metrics import compute_metrics
 from axon_backend.training.data.batch import CHANCES, DOUBT, KIND, Batch, Draws, stack
 from axon_backend.training.data.validation_cases import Case
 from axon_backend.training.recompute import recompute_blocks
@@ -261,7 +261,8 @@ def test_without_a_bridge_stage_two_starts_from_the_end_point():
     case = Case("c", sample(1), None)
     row = stage.measure(case).figures
     end = objective.model.coarse_diff.x_T(views(case.batch)).clamp(-1, 1)
-    direct = psnr((end[0, 0].detach() + 1) / 2, (case.batch.volume[0, 0] + 1) / 2)
+    volumes = ((end[0, 0].detach() + 1) / 2, (case.batch.volume[0, 0] + 1) / 2)
+    direct = compute_metrics(*volumes, names=("psnr",))["psnr"]
     assert row["v2_coarse_psnr"] == pytest.approx(direct)
 
 

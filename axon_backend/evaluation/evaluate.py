@@ -13,11 +13,7 @@ from axon_backend import __version__
 from axon_backend.bundle import Bundle
 from axon_backend.errors import Cancelled
 from axon_backend.evaluation.manifest import ManifestCase
-from axon_backend.evaluation.tables import (
-    MAIN_METRICS,
-    write_metrics_csv,
-    write_metrics_markdown,
-)
+from axon_backend.evaluation.tables import write_metrics_csv, write_metrics_markdown
 from axon_backend.imaging.ct import read_ct
 from axon_backend.imaging.write import write_text
 from axon_backend.inference.session import InferenceSession
@@ -130,8 +126,7 @@ def _evaluate_case(
 
 def _row(case_id: str, method: str, stage: str, views: int, values: dict[str, float]) -> dict:
     return {
-        "id": case_id, "method": method, "stage": stage, "views": views,
-        **{name: values[name] for name in MAIN_METRICS},
+        "id": case_id, "method": method, "stage": stage, "views": views, **values,
     }  # fmt: skip
 
 

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-import axon_backend.evaluation.metrics as metrics
 from axon_backend.errors import AxonInputError
+from axon_backend.metrics import body_mask
 
 #: Preset -> (HU, opacity, red, green, blue) knots; linear between them, constant outside.
 PRESETS: dict[str, tuple[tuple[float, float, float, float, float], ...]] = {
@@ -118,7 +118,7 @@ def _prepared(hu: np.ndarray, preset: str) -> np.ndarray:
     hu = np.asarray(hu, dtype=np.float32)
     if hu.ndim != 3:
         raise AxonInputError(f"A 3-D picture needs a volume [z, y, x], not shape {hu.shape}.")
-    body = metrics.body_mask(np.clip((hu + 1000.0) / 1900.0, 0.0, 1.0))
+    body = body_mask(np.clip((hu + 1000.0) / 1900.0, 0.0, 1.0), (-1000.0, 900.0))
     # Air around the patient looks like lung, and the table like soft tissue.
     if preset != "lung":
         return np.where(body, hu, -1000.0).astype(np.float32)

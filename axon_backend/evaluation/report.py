@@ -19,10 +19,10 @@ import numpy as np
 
 from axon_backend import DISCLAIMER
 from axon_backend.errors import AxonInputError
-from axon_backend.evaluation.metrics import METRIC_NAMES, METRIC_NOTES
 from axon_backend.evaluation.report_style import page
 from axon_backend.imaging.write import write_text
 from axon_backend.methods import registry
+from axon_backend.metrics import registered_metrics
 
 VIEW_WORDS = {
     "pa": "frontal, PA (beam from back to front)",
@@ -191,8 +191,9 @@ def _metrics(
     if atlas:
         metrics = {"atlas_mean": atlas, **metrics}
     present = {name for values in metrics.values() for name in values}
-    names = [n for n in METRIC_NAMES if n in present]
-    names += sorted(present.difference(METRIC_NAMES))
+    known = registered_metrics()
+    names = [n for n in known if n in present]
+    names += sorted(present.difference(known))
     stages = list(metrics)
     # Metrics run down the page: eleven columns would leave the paper.
     rows = [
@@ -200,9 +201,7 @@ def _metrics(
         for name in names
     ]
     notes = "".join(
-        f"<dt><code>{n}</code></dt><dd>{escape(METRIC_NOTES[n])}</dd>"
-        for n in names
-        if n in METRIC_NOTES
+        f"<dt><code>{n}</code></dt><dd>{escape(known[n].note)}</dd>" for n in names if n in known
     )
     headings = ("metric", *(stage_text(s) for s in stages))
     return (

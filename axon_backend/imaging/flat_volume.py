@@ -1,4 +1,4 @@
-"""X-rays kept in research formats: NIfTI, NRRD, MetaImage."""
+"""X-rays kept in formats of volumes, such as NIfTI, NRRD and MetaImage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.image_file import FIELD_MM, NO_PIXEL_SIZE, grey_of_colour
+from axon_backend.imaging.image_file import (
+    FIELD_MM,
+    LINEAR_GREY,
+    NO_PIXEL_SIZE,
+    grey_of_colour,
+)
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.view import OBLIQUE_DEG, View
 from axon_backend.imaging.volume_file import load_volume
@@ -17,7 +22,7 @@ _UPRIGHT = np.sin(np.radians(45.0))
 
 
 def read_flat_volume(path: Path, view: View | None = None) -> RawXray:
-    """Read an X-ray kept as NIfTI, NRRD or MetaImage: 2-D, or 3-D with one voxel along an axis.
+    """Read an X-ray kept as a volume: 2-D, or 3-D with one voxel along an axis.
 
     A plane that stands upright in the patient (coronal, sagittal) is turned by its geometry; one
     that lies in the axial plane (what converters make of pictures) is taken as rows and columns.
@@ -123,5 +128,5 @@ def _with_size(
         np.ascontiguousarray(pixels, dtype=np.float32),
         pixel_mm=size,
         view=view,
-        notes=tuple(notes),
+        notes=(*notes, LINEAR_GREY),
     )

@@ -11,6 +11,7 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.raw_xray import RawXray
 
 NO_PIXEL_SIZE = "no pixel size in the file: the atlas's size is used"
+LINEAR_GREY = "grey is taken as linear in attenuation"
 # A chest detector measures 350 to 430 mm; pictures far outside this carry a meaningless spacing.
 FIELD_MM = (120.0, 700.0)
 _COLOUR_TOLERANCE = 24.0 / 255.0  # spread between channels that JPEG makes out of grey
@@ -19,7 +20,7 @@ _COLOUR_SHARE = 0.005  # of the pixels: a small coloured arrow is no reason to r
 _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO, _EXIF_ORIENTATION = 262, 0, 0x0112
 
 
-def read_picture(path: Path) -> RawXray:
+def read_image(path: Path) -> RawXray:
     """Read PNG, JPG, TIFF and what else Pillow knows: 8 or 16 bit, grey or colourless RGB.
 
     Transparency, palettes and the camera's turn (EXIF) are resolved and recorded. The printed
@@ -49,8 +50,8 @@ def read_picture(path: Path) -> RawXray:
         raise
     except Exception as error:  # Pillow's decoders raise many kinds
         raise AxonInputError(
-            f"{path.name} is not a readable picture: it is damaged, cut short or no image. "
-            "Give an X-ray as DICOM, PNG, JPG, TIFF, NIfTI, NRRD or MHA."
+            f"{path.name} is not a readable image: it is damaged, cut short or no image. "
+            "Copy or export the X-ray again."
         ) from error
 
     if picture.mode == "1":
@@ -79,7 +80,7 @@ def read_picture(path: Path) -> RawXray:
     if white_is_zero:
         values = values.max() - values
         notes.append("the TIFF stores white as zero: it was shown as white")
-    return RawXray(values.astype(np.float32), notes=(*notes, NO_PIXEL_SIZE))
+    return RawXray(values.astype(np.float32), notes=(*notes, NO_PIXEL_SIZE, LINEAR_GREY))
 
 
 def grey_of_colour(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:

@@ -16,6 +16,7 @@ from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.inference.case import PlacedCase
 from axon_backend.inference.model_loading import atlas_ct
 from axon_backend.methods.protocol import Method
+from axon_backend.metrics import compute_metrics
 from axon_backend.physics.attenuation import hu_to_mu
 from axon_backend.physics.drr import render
 from axon_backend.registration.place import PlacedView
@@ -203,9 +204,7 @@ def _atlas_on_grid(atlas: CTVolume, n: int) -> np.ndarray:
 
 
 def _metrics(volume: np.ndarray, truth: np.ndarray, window: HuWindow) -> dict[str, float]:
-    from axon_backend.evaluation.metrics import all_metrics
-
     def unit(hu: np.ndarray) -> np.ndarray:
         return (window.normalise(hu) + 1) / 2
 
-    return all_metrics(unit(volume), unit(truth), (window.low, window.high))
+    return compute_metrics(unit(volume), unit(truth), (window.low, window.high))
