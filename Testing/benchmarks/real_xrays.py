@@ -51,7 +51,7 @@ def main() -> None:
         assert placed.registration is not None
         q = placed.registration.quality
         rows.append({
-            "file": path.name, "result": q.result, "score": round(q.score, 3),
+            "file": path.name, "verdict": q.verdict, "score": round(q.score, 3),
             "offset": q.offset, "warnings": list(q.warnings), "seconds": round(seconds, 2),
         })  # fmt: skip
         print(json.dumps(rows[-1]), flush=True)

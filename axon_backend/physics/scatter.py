@@ -8,8 +8,8 @@ Radiology 9 (1999) 563, with a build-up term for multiple scattering)::
 
 Its distribution: scatter leaves the exit side of the body as from a Lambertian source at an
 effective height h above the detector, with the point spread ``k(r) = h^2 / (pi (r^2 + h^2)^2)``.
-The scatter image is the convolution of ``I p (a0 + a1 p)`` with k. Field size, air gap and cross-scatter
-from the lungs into the mediastinum follow from the convolution itself.
+The scatter image is the convolution of ``I p (a0 + a1 p)`` with k. Field size, air gap and
+cross-scatter from the lungs into the mediastinum follow from the convolution itself.
 
 Constants: fitted to Monte Carlo simulations of 5 to 25 cm of water at 50, 65 and 80 keV with gaps
 of 0 to 30 cm, ``Resources/Tables/scatter_constants.py``. Of the scatter-to-primary ratios above 0.3
