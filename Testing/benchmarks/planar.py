@@ -81,7 +81,7 @@ def main() -> None:
         rows.append({
             "patient": patient.name, "view": view.value, "error_mm": round(errors[-1], 2),
             "seconds": round(seconds[-1], 2), "wall_s": round(wall, 2), "ncc": q.ncc,
-            "gradient_ncc": q.gradient_ncc, "mi": q.mutual_information, "verdict": q.verdict,
+            "gradient_ncc": q.gradient_ncc, "mi": q.mutual_information, "result": q.result,
         })  # fmt: skip
         if (len(rows) - 1) % chosen.sitk_every == 0:
             target = Reference.of_ct(patient.ct, patient.frame, view, None, REFERENCE_SIZE)

@@ -17,7 +17,7 @@ from axon_backend.bundle import load_bundle
 from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.radiograph import read_radiograph
 from axon_backend.imaging.write import write_png
-from axon_backend.inference.model_cache import atlas_ct
+from axon_backend.inference.model_loading import atlas_ct
 from axon_backend.registration.overlay import SIZE, registration_picture
 from axon_backend.registration.place import place_view
 
@@ -51,13 +51,13 @@ def main() -> None:
         assert placed.registration is not None
         q = placed.registration.quality
         rows.append({
-            "file": path.name, "verdict": q.verdict, "score": round(q.score, 3),
+            "file": path.name, "result": q.result, "score": round(q.score, 3),
             "offset": q.offset, "warnings": list(q.warnings), "seconds": round(seconds, 2),
         })  # fmt: skip
         print(json.dumps(rows[-1]), flush=True)
         one = registration_picture(placed, "outlines")[::2, ::2]
-        colour = {"good": 1, "fair": 0, "poor": 0}[q.verdict]
-        one[:6] = (0, 160, 0) if colour else (200, 120, 0) if q.verdict == "fair" else (200, 0, 0)
+        colour = {"good": 1, "fair": 0, "poor": 0}[q.result]
+        one[:6] = (0, 160, 0) if colour else (200, 120, 0) if q.result == "fair" else (200, 0, 0)
         thumbs.append(one)
     chosen.out.mkdir(parents=True, exist_ok=True)
     (chosen.out / "real_xrays.json").write_text(json.dumps(rows, indent=1), "utf-8")

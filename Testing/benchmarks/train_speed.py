@@ -29,9 +29,8 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from axon_backend.bundle import load_bundle
-from axon_backend.inference.model_cache import choose_device
-from axon_backend.methods.axon.model import Axon
-from axon_backend.training.assembly import stage_of
+from axon_backend.inference.model_loading import choose_device
+from axon_backend.methods.axon.method import AXON
 from axon_backend.training.config import TrainConfig
 from axon_backend.training.data.batch import CHANCES, Batch, Draws
 from axon_backend.training.launch import train
@@ -44,7 +43,11 @@ from axon_backend.training.run.run_folder import RunFolder
 
 def ready_batch(config: TrainConfig, device: torch.device) -> Batch:
     """A micro-batch of noise with the sizes of the configuration."""
-    b, h, s = config.micro_batch, config.model.encoder.size, config.model.encoder.view_size
+    b, h, s = (
+        config.micro_batch,
+        config.model.coarse_diff.encoder.size,
+        config.model.coarse_diff.encoder.view_size,
+    )
     fine = torch.rand(b, 1, *(config.gamma * h,) * 3) * 2 - 1
     volume = torch.nn.functional.avg_pool3d(fine, config.gamma)
     draws = Draws(
@@ -67,12 +70,12 @@ def wait_for(device: torch.device) -> None:
 def networks_alone(config: TrainConfig, device: torch.device, seconds: float) -> dict[str, float]:
     """Updates per second on a batch that lies ready, and the operations of one."""
     torch.manual_seed(0)
-    model = Axon(config.model)
-    for part in set(config.model.parts) - {*config.parts, *config.needs}:
+    model = AXON.build(config.model)
+    for part in set(config.model.parts) - {*config.trains, *config.needs}:
         delattr(model, part)
     for network in model.children():
         network.requires_grad_(False)
-    stage = stage_of(config, model).to(device)
+    objective = objective_of(config, model).to(device)
     for network in stage.networks().values():
         network.requires_grad_(True)
     if config.checkpointing:

@@ -25,7 +25,7 @@ from axon_backend.physics.pose import Pose
 from axon_backend.physics.postprocess import Look, clinical_look
 from axon_backend.physics.spectrum import Tube
 from axon_backend.physics.tissues import tissue_densities
-from axon_backend.training.data.augmentation import AppearanceAugmentation, alter
+from axon_backend.training.data.augmentation import RadiographAugmentation, augment_radiograph
 
 # A detector of 43 cm behind the patient, on the plane through the chest's middle.
 FIELD_MM = 400.0
@@ -33,7 +33,7 @@ SIZE = 384
 # Half ranges of a film that lies badly: degrees, parts of the size, mm.
 MOST_TURN, MOST_SCALE, MOST_SHIFT = 10.0, 0.15, 40.0
 # Collimation and letters hide what registration would see; a wrong film would spoil the truth.
-CHANGES = AppearanceAugmentation(clean=0.0, misregistration=0.0)
+CHANGES = RadiographAugmentation(clean=0.0, misregistration=0.0)
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def random_film(
             paths[None] / 10, names, [seen], settings, seeds=[int(rng.integers(1 << 30))]
         )
         picture = clinical_look(taken.log, look)[None]
-        picture = alter(picture, rng, CHANGES)
+        picture = augment_radiograph(picture, rng, CHANGES)
     return picture[0, 0].numpy()
 
 

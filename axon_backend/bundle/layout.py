@@ -13,7 +13,7 @@ from typing import Any
 
 from axon_backend.errors import AxonInputError
 
-FORMAT_VERSION = 2  # 2: weights may be packed in eight bits
+FORMAT_VERSION = 3  # 2: weights may be packed in eight bits; 3: the configuration names the method
 """Version of this layout. Raised when an older AXON could no longer read the folder."""
 
 METADATA = "configs/metadata.json"

@@ -44,7 +44,7 @@ class Bundle:
         return tuple(sorted(Path(name).stem for name in models))
 
     def state_dict(self, name: str, dtype: torch.dtype | None = None) -> dict[str, torch.Tensor]:
-        """Weights of one network on the CPU: `module.load_state_dict(bundle.state_dict("coarse"))`.
+        """Weights of one network on the CPU: `module.load_state_dict(bundle.state_dict(name))`.
 
         Args:
             name: one of `networks`.

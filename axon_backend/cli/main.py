@@ -214,14 +214,14 @@ def _model(one: argparse.ArgumentParser) -> None:
 def _sampling(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--stages",
-        default="coarse,fine,sr",
         metavar="LIST",
-        help="of coarse, fine, sr, separated by commas (default: all)",
+        help="stages of the model's method to run, separated by commas, for example coarse,fine "
+        "(default: all; `axon bundle show` lists them)",
     )
     one.add_argument(
         "--steps",
         metavar="N[,M]",
-        help="sampling steps of coarse and of fine (default: the bundle's)",
+        help="sampling steps of the stages that take steps, in their order (default: the bundle's)",
     )
     one.add_argument("--seed", type=int, default=0, metavar="S", help="of all noise (default 0)")
 

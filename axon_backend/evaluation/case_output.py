@@ -11,17 +11,21 @@ from axon_backend import DISCLAIMER
 from axon_backend.errors import Cancelled
 from axon_backend.imaging.write import write_json, write_png, write_volume
 from axon_backend.inference.reconstruct import Reconstruction
-from axon_backend.methods.axon.model import STAGES
-from axon_backend.methods.protocol import Progress
+from axon_backend.methods import registry
+from axon_backend.util.run_context import Progress
 
-CASE_FILES = (
-    "reconstruction.nii.gz",
-    *(f"{stage}.nii.gz" for stage in STAGES),
-    "deviation.nii.gz",
-    "overview.png",
-    "report.html",
-    "result.json",
-)
+
+def case_files() -> tuple[str, ...]:
+    """Every file that :func:`write_case` may write, whatever the method."""
+    stages = {name for info in registry.available().values() for name in info.stage_names}
+    return (
+        "reconstruction.nii.gz",
+        *(f"{stage}.nii.gz" for stage in sorted(stages)),
+        "deviation.nii.gz",
+        "overview.png",
+        "report.html",
+        "result.json",
+    )
 
 
 def write_case(

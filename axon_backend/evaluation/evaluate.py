@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from axon_backend import __version__
-from axon_backend.bundle import Bundle, load_bundle
+from axon_backend.bundle import Bundle
 from axon_backend.errors import Cancelled
 from axon_backend.evaluation.manifest import ManifestCase
 from axon_backend.evaluation.tables import write_metrics_csv, write_metrics_markdown
 from axon_backend.imaging.ct import read_ct
 from axon_backend.imaging.write import write_text
-from axon_backend.inference.model_cache import choose_device
-from axon_backend.inference.reconstruct import reconstruct
-from axon_backend.methods.axon.model import STAGES
-from axon_backend.methods.protocol import Progress
+from axon_backend.inference.session import InferenceSession
+from axon_backend.util.run_context import Progress, RunContext
 
 COHORT_FILES = ("metrics.csv", "metrics.md", "failures.csv")
 
@@ -39,8 +37,8 @@ def evaluate_cases(
     cases: Sequence[ManifestCase],
     *,
     bundle: str | Path | Bundle | None = None,
-    stages: tuple[str, ...] = STAGES,
-    steps: dict[str, int] | None = None,
+    stages: tuple[str, ...] | None = None,
+    steps: Mapping[str, int] | Sequence[int] | None = None,
     seed: int = 0,
     device: str = "auto",
     progress: Progress | None = None,
@@ -59,9 +57,9 @@ def evaluate_cases(
         AxonInputError: the bundle or the device cannot be used.
         Cancelled: ``cancelled()`` was true.
     """
-    choose_device(device)
-    if not isinstance(bundle, Bundle):
-        bundle = load_bundle(bundle)
+    session = InferenceSession(bundle, device)
+    session.stages(stages)
+    bundle = session.bundle
     result = CohortResult(
         settings={
             "AXON": __version__,
@@ -79,10 +77,12 @@ def evaluate_cases(
 
         try:
             rows = _evaluate_case(
-                case, bundle,
-                stages=stages, steps=steps, seed=seed, device=device,
-                progress=tell, cancelled=cancelled,
-            )  # fmt: skip
+                case,
+                session,
+                RunContext(seed, device, tell, cancelled),
+                stages=stages,
+                steps=steps,
+            )
         except (Cancelled, KeyboardInterrupt):
             raise
         except Exception as error:
@@ -99,26 +99,27 @@ def evaluate_cases(
 
 
 def _evaluate_case(
-    case: ManifestCase, bundle: Bundle, *, progress: Progress, **settings: Any
+    case: ManifestCase, session: InferenceSession, context: RunContext, **settings: Any
 ) -> list[dict]:
     ct = read_ct(case.ct)
     rows: list[dict] = []
     for views in (1, 2):
 
         def tell(stage: str, step: int, total: int, preview: Any, views: int = views) -> None:
-            progress(f"{views}-view {stage}", step, total, preview)
+            context.report(f"{views}-view {stage}", step, total, preview)
 
-        found = reconstruct(
+        found = session.reconstruct(
             case.frontal,
             case.lateral if views == 2 else None,
             ct=ct,
-            bundle=bundle,
             render_lateral=views == 2,
-            progress=tell,
+            context=context.with_progress(tell),
             **settings,
         )
+        if found.cancelled:
+            raise Cancelled(f"stopped in stage {found.cancelled}")
         for stage, values in found.record["metrics"].items():
-            rows.append(_row(case.id, "axon", stage, views, values))
+            rows.append(_row(case.id, session.info.name, stage, views, values))
         rows.append(_row(case.id, "atlas_mean", "", views, found.record["atlas_mean"]))
     return rows
 

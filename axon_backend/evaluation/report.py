@@ -21,6 +21,7 @@ from axon_backend import DISCLAIMER
 from axon_backend.errors import AxonInputError
 from axon_backend.evaluation.report_style import page
 from axon_backend.imaging.write import write_text
+from axon_backend.methods import registry
 from axon_backend.metrics import registered_metrics
 
 VIEW_WORDS = {
@@ -29,12 +30,7 @@ VIEW_WORDS = {
     "ll": "left lateral",
     "rl": "right lateral",
 }
-STAGE_WORDS = {
-    "coarse": "coarse volume",
-    "fine": "fine volume",
-    "sr": "super-resolution",
-    "atlas_mean": "atlas (mean of the training volumes)",
-}
+BASELINE = {"atlas_mean": "atlas (mean of the training volumes)"}
 VERDICT_NOTES = {
     "good": "the X-ray and the reference agree",
     "fair": "usable; look at the overlay",
@@ -175,8 +171,16 @@ def steps_in_words(stage: Mapping[str, Any]) -> str:
     return f"{stage['steps']}{more}"
 
 
+def stage_text(name: str) -> str:
+    """What comes out of a stage, in words; its name where no method here knows it."""
+    for info in registry.available().values():
+        if name in info.stage_names:
+            return info.stage(name).description or info.stage(name).label
+    return BASELINE.get(name, name)
+
+
 def _stage(name: Any) -> str:
-    return escape(STAGE_WORDS.get(str(name), str(name)))
+    return escape(stage_text(str(name)))
 
 
 def _metrics(
@@ -199,7 +203,7 @@ def _metrics(
     notes = "".join(
         f"<dt><code>{n}</code></dt><dd>{escape(known[n].note)}</dd>" for n in names if n in known
     )
-    headings = ("metric", *(STAGE_WORDS.get(s, s) for s in stages))
+    headings = ("metric", *(stage_text(s) for s in stages))
     return (
         _table(headings, rows)
         + "\n<p>On [0, 1] after the HU window, data range 1; each stage at its own resolution.</p>"

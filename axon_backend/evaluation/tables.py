@@ -15,8 +15,7 @@ from axon_backend import DISCLAIMER
 from axon_backend.imaging.write import write_text
 from axon_backend.metrics import registered_metrics
 
-METHODS = ("atlas_mean", "axon")
-STAGES = ("", "coarse", "fine", "sr")
+BASELINE = "atlas_mean"  # measured beside every method
 KEYS = ("id", "method", "stage", "views")
 #: Every row has these; other registered metrics may follow.
 MAIN_METRICS = ("mae", "mse", "psnr", "ssim3d_gauss11")
@@ -28,9 +27,9 @@ Row = Mapping[str, Any]
 def write_metrics_csv(path: str | os.PathLike[str], rows: Iterable[Row]) -> Path:
     """Write one line for each case, method, stage and number of views.
 
-    A row holds `id`, `method` (`axon`, `atlas_mean`), `stage` (`coarse`, `fine`, `sr`; empty for
-    the atlas), `views` (1 or 2) and the metrics, at least `MAIN_METRICS`. Raises ValueError for
-    a row that is not so, and for two rows with the same four keys.
+    A row holds `id`, `method`, `stage` (empty for the baseline, `atlas_mean`), `views` (1 or 2) and
+    the metrics, at least `MAIN_METRICS`. Raises ValueError for a row that is not so, and for two
+    rows with the same four keys.
     """
     checked = _checked(rows)
     columns = (*KEYS, *_metrics_of(checked))
@@ -64,7 +63,8 @@ def metrics_markdown(rows: Iterable[Row]) -> str:
     groups: dict[tuple[int, str, str], list[Row]] = {}
     for row in checked:
         groups.setdefault((row["views"], row["method"], row["stage"]), []).append(row)
-    order = sorted(groups, key=lambda k: (k[0], METHODS.index(k[1]), STAGES.index(k[2])))
+    # One view before two, the baseline before the methods; otherwise in the order of the rows.
+    order = sorted(groups, key=lambda k: (k[0], k[1] != BASELINE))
     parts = []
     for region, title in REGIONS.items():
         shown = [name for name in names if known[name].region == region]
@@ -97,10 +97,10 @@ def _checked(rows: Iterable[Row]) -> list[Row]:
     for row in checked:
         key = tuple(row.get(name) for name in KEYS)
         _, method, stage, views = key
-        if method not in METHODS or stage not in STAGES or views not in (1, 2):
+        if not isinstance(method, str) or not isinstance(stage, str) or views not in (1, 2):
             raise ValueError(f"not a method, stage and number of views: {key}")
-        if (method == "atlas_mean") != (stage == ""):
-            raise ValueError(f"the stage is empty for the atlas and only for it: {key}")
+        if stage == "" and method != BASELINE:
+            raise ValueError(f"the stage is empty for the baseline and only for it: {key}")
         if missing := [name for name in MAIN_METRICS if name not in row]:
             raise ValueError(f"the row {key} lacks {', '.join(missing)}")
         if key in seen:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,17 +17,17 @@ from axon_backend.imaging.radiograph import Radiograph, read_radiograph
 from axon_backend.imaging.standardise import standardise_view
 from axon_backend.imaging.view import View
 from axon_backend.inference.memory_fallback import is_out_of_memory
-from axon_backend.inference.model_cache import atlas_ct
+from axon_backend.inference.model_loading import atlas_ct
 from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.physics.drr import render_view
 from axon_backend.physics.geometry import AcquisitionGeometry, beam_parameter
 from axon_backend.physics.pose import Pose
 from axon_backend.physics.reduced import AttenuationGrid
 from axon_backend.registration.place import PlacedView, check_placement, place_view, place_with
+from axon_backend.util.run_context import RunContext
 
 VIEW_SIZE = 1024
 PathLike = str | Path
-Tell = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -139,25 +139,22 @@ def check_placements(
 def place_case(
     case: CaseInputs,
     bundle: Bundle,
-    tell: Tell,
+    context: RunContext,
     *,
     device: torch.device,
     register: bool,
-    seed: int,
     placements: Mapping[str, np.ndarray] | None = None,
     pose: Pose | None = None,
-    cancelled: Callable[[], bool] | None = None,
 ) -> PlacedCase:
     """Register every view to the CT's DRR or the atlas's; DRRs are rendered in place.
 
     Args:
         placements: accepted registrations by role, used instead of a search (see ``place_with``).
         pose: how the patient stood against the CT, or against the atlas where there is no CT.
-        cancelled: asked before every step of a search.
 
     Raises:
         AxonInputError: an X-ray, a placement or the frame cannot be used.
-        Cancelled: ``cancelled()`` was true.
+        Cancelled: ``context.cancelled()`` was true.
     """
     accepted = check_placements(case, placements)
     warnings: list[str] = []
@@ -167,7 +164,7 @@ def place_case(
         reference, frame = atlas_ct(bundle), ThoraxFrame((0.0, 0.0, 0.0), bundle.atlas()[1])
     views: dict[str, PlacedView] = {}
     for number, (role, xray) in enumerate(case.xrays.items()):
-        tell("register", number, len(case.xrays))
+        context.report("register", number, len(case.xrays))
         if xray is None:
             view = View.pa if role == "frontal" else View.lateral_left
             picture = _drr(reference, frame, view, pose, device, warnings)
@@ -188,12 +185,12 @@ def place_case(
                 size=VIEW_SIZE,
                 register=register,
                 stretch=case.ct is None,
-                seed=seed,
+                seed=context.seed,
                 pose=pose,
-                cancelled=cancelled,
+                cancelled=context.cancelled,
             )
         warnings += [f"{role}: {w}" for w in views[role].warnings]
-    tell("register", len(case.xrays), len(case.xrays))
+    context.report("register", len(case.xrays), len(case.xrays))
     if case.ct is None:
         frame, note = _frame_from_views(frame, views)
         warnings += [note] if note else []

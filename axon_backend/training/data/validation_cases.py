@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 
 from axon_backend.dataset.dataset import DatasetCase
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import read_ct
-from axon_backend.imaging.frame import HuWindow, ThoraxFrame, find_thorax_frame, resample_to_frame
+from axon_backend.imaging.frame import HuWindow, find_thorax_frame, resample_to_frame
 from axon_backend.imaging.standardise import standardise_view
-from axon_backend.training.data.batch import Batch
+from axon_backend.methods.batch import Batch, ValidationCase
 from axon_backend.training.data.source import case_views
 
 VIEW_SIZE = 1024
-
-
-@dataclass
-class Case:
-    """A patient's name, its batch of one, its frame, and which of its views are real."""
-
-    name: str
-    batch: Batch
-    frame: ThoraxFrame
-    real: tuple[str, ...] = ()
 
 
 def load_case(
@@ -35,7 +23,7 @@ def load_case(
     gamma: int = 2,
     window: HuWindow | None = None,
     real: bool = True,
-) -> Case:
+) -> ValidationCase:
     """Read a CT and its views at 1024 x 1024: real ones where there are and ``real``, else DRRs.
 
     Raises:
@@ -46,10 +34,10 @@ def load_case(
         ct = read_ct(case.ct)
         frame = find_thorax_frame(ct) if case.frame is None else case.frame
         fine = window.normalise(resample_to_frame(ct, frame, gamma * size))
-        pictures, beam, shown = case_views(case, frame, ct, VIEW_SIZE, real=real)
-        views = [standardise_view(torch.as_tensor(picture)[None, None]) for picture in pictures]
+        images, beam, shown = case_views(case, frame, ct, VIEW_SIZE, real=real)
+        views = [standardise_view(torch.as_tensor(image)[None, None]) for image in images]
     except AxonInputError as error:
         raise AxonInputError(f"Validation case {case.id}: {error}") from error
     volume = torch.as_tensor(fine)[None, None]
     batch = Batch(F.avg_pool3d(volume, gamma), volume, views[0], views[1], torch.tensor([beam]))
-    return Case(case.id, batch, frame, shown)
+    return ValidationCase(case.id, batch, frame, shown)

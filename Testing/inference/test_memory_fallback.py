@@ -6,7 +6,7 @@ import torch
 from axon_backend.errors import AxonInputError, Cancelled
 from axon_backend.inference import memory_fallback
 from axon_backend.inference.memory_fallback import StageRunner, is_out_of_memory, ladder
-from axon_backend.inference.model_cache import load_model
+from axon_backend.inference.model_loading import load_model
 from axon_backend.methods.axon.model import STAGES
 
 CPU = torch.device("cpu")
@@ -26,7 +26,7 @@ def run_all(bundle, views, told=None, cancelled=None):
 @pytest.fixture(scope="module")
 def plain(bundle, views):
     """The volumes of the model itself, which knows nothing of ladders."""
-    return load_model(bundle).reconstruct(views, seed=3).volumes
+    return load_model(bundle).reconstruct(views, context=RunContext(seed=3)).volumes
 
 
 def assert_same(found, expected, stages=STAGES):
@@ -81,7 +81,7 @@ def test_only_the_running_stage_s_networks_are_kept(
 ):
     runs_out("encoder", lambda call, module, slab: call == 1)
     held = []
-    run_stage = memory_fallback.Axon.run_stage
+    run_stage = memory_fallback.Model.run_stage
 
     def look(self, stage, *args, **kwargs):
         held.append((stage, {name for name, _ in self.named_children()}))
@@ -110,7 +110,7 @@ def test_bfloat16_comes_close_and_leaves_the_model_as_it_was(
     bundle, views, gpu_ladder, runs_out, monkeypatch, hardware
 ):
     monkeypatch.setattr("axon_backend.networks.precision.cpu_has_bfloat16", lambda: hardware)
-    plain = load_model(bundle).reconstruct(views, seed=3).volumes
+    plain = load_model(bundle).reconstruct(views, context=RunContext(seed=3)).volumes
 
     def wide(call, module, slab):
         return next(module.parameters()).dtype is not torch.bfloat16
