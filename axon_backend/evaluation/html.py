@@ -42,7 +42,7 @@ def render_page(template: str, folder: Path = SHARED, **content: Any) -> str:
 def render_script(template: str, folder: Path, **content: Any) -> str:
     """A script for :func:`render_page` from a template, in which values stand as
     ``{{ value | tojson }}``."""
-    environment = Environment(loader=FileSystemLoader([folder]), undefined=StrictUndefined)  # noqa: S701
+    environment = Environment(loader=FileSystemLoader([folder]), undefined=StrictUndefined)
     return environment.get_template(template).render(**content)
 
 
