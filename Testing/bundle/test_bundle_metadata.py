@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from axon_backend.bundle import bundle_metadata, load_bundle, metadata_schema_path, model_card
-from axon_backend.bundle.read import SHIPPED
+from axon_backend.bundle.layout import SHIPPED
 from axon_backend.errors import AxonInputError
 
 FORMATS = {"image_size": 128, "grid": 64, "output_grid": 128, "hu_window": (-1000.0, 900.0)}

@@ -19,7 +19,7 @@ from axon_backend.inference.model_loading import load_model
 from axon_backend.training.export import export_bundle
 from axon_backend.training.launch import train as run_train
 from axon_backend.training.presets import preset
-from axon_backend.training.run.checkpoint import load_checkpoint, save_atomically
+from axon_backend.training.checkpoint import load_checkpoint, save_atomically
 from axon_backend.training.run.run_folder import RunFolder
 
 PAGE = Path(axon_backend.__file__).parents[1] / "Resources" / "Docs" / "ablations.md"

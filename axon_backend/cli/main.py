@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 import traceback
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +16,6 @@ from axon_backend import DISCLAIMER, __version__
 from axon_backend.errors import AxonInputError, Cancelled, OutputError
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
-STARTED = time.time()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -107,7 +107,7 @@ def train(chosen: argparse.Namespace) -> int:
         ready(config, Path(chosen.data), Path(chosen.folder), chosen.resume)
         return _detach(Path(chosen.folder))
 
-    from axon_backend.cli.main import STARTED
+    from axon_backend.cli import STARTED
     from axon_backend.training.run.error_text import explain, has_words
 
     try:

@@ -11,10 +11,11 @@ import torch
 
 from axon_backend.methods.batch import Batch, ValidationCase
 from axon_backend.methods.objective import Objective
+from axon_backend.training import checkpoint
 from axon_backend.training.config import TrainConfig
 from axon_backend.training.data.loader import Batches
 from axon_backend.training.optimiser import Ema, Optimiser, learning_rate
-from axon_backend.training.run import checkpoint, distributed
+from axon_backend.training.run import distributed
 from axon_backend.training.run.curves import Curves
 from axon_backend.training.run.events import RunWriter
 from axon_backend.training.run.meter import Meter
