@@ -1,7 +1,7 @@
-"""`report.html` of a data set: every case with its fate, every registration to look at.
+"""`report.html` of a data set: the status of every case, every registration to review.
 
-One file that loads nothing from elsewhere. A page cannot write files, so accepting and rejecting
-makes a review.json to save beside it.
+One file that loads nothing from elsewhere. A page cannot write files, so the decisions are saved
+as a review.json.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Line:
         id, patient, split, group: as in dataset.json; no group where there is no case.
         status: "done", "skipped" (its input cannot be used), "failed" (something else went
             wrong), "rejected" (by a person) or "waiting" (not reached).
-        reason: in plain words, unless done.
+        reason: a sentence, unless done.
         ct: which CT and why.
-        notes: in plain words.
+        notes: sentences.
         entry: of dataset.json.
     """
 
@@ -52,7 +52,7 @@ class Line:
     entry: dict[str, Any] | None = None
 
     def with_status(self, status: str, reason: str) -> Line:
-        """The line itself, with its fate."""
+        """The line itself, with its status."""
         self.status, self.reason = status, reason
         return self
 

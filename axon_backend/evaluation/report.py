@@ -130,7 +130,7 @@ def _facts(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _stage(stage: Mapping[str, Any]) -> dict[str, Any]:
-    steps = "" if stage.get("steps") is None else steps_in_words(stage)
+    steps = "" if stage.get("steps") is None else steps_text(stage)
     return {
         "name": stage_text(str(stage.get("name") or "unnamed")),
         "steps": steps,
@@ -139,7 +139,7 @@ def _stage(stage: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def steps_in_words(stage: Mapping[str, Any]) -> str:
+def steps_text(stage: Mapping[str, Any]) -> str:
     """Of a stage of ``result.json``: "10", or "1 (4 run)" where the volume is a mean of runs."""
     run = stage.get("steps_run")
     more = f" ({run} run)" if run not in (None, stage["steps"]) else ""
