@@ -60,7 +60,7 @@ NO_OPENGL = (
 
 @dataclass(frozen=True)
 class Rendering:
-    """An image `[row, col, 3]` uint8 (R at the viewer's left, superior on top) and its origin.
+    """A rendered image `[row, col, 3]` uint8 (R at the viewer's left, superior on top).
 
     `note` is empty for a volume rendering, else one sentence saying what was drawn instead.
     """
