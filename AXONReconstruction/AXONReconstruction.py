@@ -49,10 +49,10 @@ def registerSampleData():
 
 
 def registerLayouts():
-    """Make the Compare layouts known, so that a scene saved in one of them opens in it."""
-    from AXONReconstructionLib.views import layout
+    """Make AXON's layouts known, so that a scene saved in one of them opens in it."""
+    from AXONReconstructionLib.views import own_layouts
 
-    layout.registerLayouts()
+    own_layouts.register()
 
 
 class AXONReconstructionWidget(ScriptedLoadableModuleWidget):

@@ -141,9 +141,12 @@ def phantom_xray_file(phantom_ct, tmp_path_factory) -> Path:
     from axon_backend.imaging.frame import find_thorax_frame
     from axon_backend.imaging.view import View
     from axon_backend.imaging.write import write_png
-    from axon_backend.physics.drr import render_view
+    from axon_backend.physics.drr import render_drr
+    from axon_backend.physics.geometry import AcquisitionGeometry
 
-    picture = render_view(phantom_ct, find_thorax_frame(phantom_ct), View.pa, 256)
+    picture = render_drr(
+        phantom_ct, AcquisitionGeometry.of_frame(find_thorax_frame(phantom_ct), View.pa), 256
+    ).numpy()
     return write_png(
         tmp_path_factory.mktemp("xray") / "pa.png", picture / float(picture.max()), bits=16
     )

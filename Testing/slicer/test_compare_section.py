@@ -148,16 +148,14 @@ def test_the_check_uses_the_place_that_the_record_tells(host, slicer, ui, node, 
     """The X-ray is the truth's radiograph inside a larger picture, and the record says where."""
     from axon_backend.imaging.radiograph import Radiograph
     from axon_backend.imaging.view import View
-    from axon_backend.physics.attenuation import hu_to_mu
-    from axon_backend.physics.drr import render
+    from axon_backend.physics.attenuation import AttenuationVolume
+    from axon_backend.physics.drr import render_drr
     from axon_backend.physics.geometry import AcquisitionGeometry
     from AXONReconstructionLib.scene import nodes
 
-    torch = pytest.importorskip("torch")
-    frame, n = compared.frame, compared.hu.shape[0]
-    beam = AcquisitionGeometry.of_frame(frame, View.pa)
-    mu = hu_to_mu(torch.from_numpy(compared.hu))
-    small = render(mu, frame.origin_mm(n), frame.spacing_mm(n), [beam], 300)[0].numpy()
+    beam = AcquisitionGeometry.of_frame(compared.frame, View.pa)
+    volume = AttenuationVolume.in_frame(compared.hu, compared.frame)
+    small = render_drr(volume, beam, 300).numpy()
     large = np.zeros((400, 420), np.float32)
     large[60:360, 80:380] = small
     xray = Radiograph(large, (1.0, 1.0), View.pa, "test", ())

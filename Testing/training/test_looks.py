@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from axon_backend.imaging.standardise import LIMIT, standardise_view
-from axon_backend.physics.drr import render
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.training.data.augmentation import (
     RadiographAugmentation,
@@ -142,7 +143,8 @@ def test_the_picture_of_a_blend_is_the_blend_of_the_pictures(chest):
 
     def radiograph(grey: np.ndarray) -> np.ndarray:
         mu = torch.as_tensor(grey.astype(np.float32)) * 1e-4
-        return render(mu, chest.origin_mm, chest.spacing_mm, [geometry], 48).numpy()
+        volume = AttenuationVolume(mu, chest.spacing_mm, chest.origin_mm)
+        return render_drr(volume, geometry, 48)[None].numpy()
 
     a, b = (
         TrainingPair(v, radiograph(v).repeat(2, 0), np.array([0.07, -0.09]))

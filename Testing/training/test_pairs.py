@@ -9,8 +9,8 @@ import torch
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow, ThoraxFrame, resample_to_frame
 from axon_backend.imaging.view import View
-from axon_backend.physics.attenuation import hu_to_mu
-from axon_backend.physics.drr import render
+from axon_backend.physics.attenuation import AttenuationVolume, hu_to_mu
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.training.data.pairs import DeformableCT, Deformation, PairFactory
 
@@ -65,8 +65,9 @@ def test_the_volume_projects_to_the_pictures(factory, seed):
     views = (View.pa if pair.beam[0] > 0 else View.ap, View.lateral_left)
     assert pair.beam[1] < 0
     geometries = [AcquisitionGeometry.of_frame(frame, v, sod_mm=sod) for v in views]
-    images = render(mu, frame.origin_mm(N), frame.spacing_mm(N), geometries, N).numpy()
-    inside = slice(N // 8, -N // 8)  # the image is wider than the box
+    volume = AttenuationVolume(mu, frame.spacing_mm(N), frame.origin_mm(N))
+    images = [render_drr(volume, geometry, N).numpy() for geometry in geometries]
+    inside = slice(N // 8, -N // 8)  # the picture is wider than the box
     for ours, theirs in zip(images, pair.views.astype(float), strict=True):
         r = np.corrcoef(ours[inside, inside].ravel(), theirs[inside, inside].ravel())[0, 1]
         assert r > 0.9

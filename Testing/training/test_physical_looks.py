@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from axon_backend.physics.randomise import lines_of_paths
+from axon_backend.physics.randomise import line_integrals_from_paths
 from axon_backend.training.data.augmentation import RadiographAugmentation, augment_radiograph
 from axon_backend.training.settings import apply_pairs
 
@@ -44,7 +44,7 @@ def test_path_lengths_are_taken_as_they_are():
     soft = lines()[:, 0] * 4
     paths = torch.stack([0 * soft, 0 * soft, soft, 0.1 * soft], 1)
     same = augment_radiograph(paths, np.random.default_rng(0), RadiographAugmentation(clean=1.0))
-    assert torch.allclose(same[0, 0], lines_of_paths(paths)[0])
+    assert torch.allclose(same[0, 0], line_integrals_from_paths(paths)[0])
     changed = augment_radiograph(paths, np.random.default_rng(0), PHYSICAL)
     assert changed.shape == (1, 1, 64, 64) and torch.isfinite(changed).all()
 

@@ -146,7 +146,7 @@ def size_of(chosen: argparse.Namespace, geometry: AcquisitionGeometry) -> tuple[
     width, height = geometry.detector_mm
     if chosen.pixel is not None:
         if chosen.size is not None:
-            raise AxonInputError("--pixel and --size both set the picture's size; give one.")
+            raise AxonInputError("--pixel and --size both set the image's size; give one.")
         if not 0.02 <= chosen.pixel <= 50:
             raise AxonInputError(f"--pixel is {chosen.pixel:g} mm; it is between 0.02 and 50.")
         return round(height / chosen.pixel), round(width / chosen.pixel)

@@ -8,7 +8,7 @@ import numpy as np
 
 from axon_backend.evaluation.figures import WIDE, FlatImage, VolumeRow, footer_line, overview
 from axon_backend.evaluation.render3d import render3d
-from axon_backend.registration.quality import local_contrast
+from axon_backend.registration.overlay import contrast_grey, red_cyan
 
 if TYPE_CHECKING:
     from axon_backend.imaging.frame import ThoraxFrame
@@ -39,11 +39,8 @@ def overlay(placed: PlacedView) -> np.ndarray:
         return np.repeat(np.rint(255 * shown).astype(np.uint8)[..., None], 3, axis=2)
     step = max(1, placed.pixels.shape[0] // OVERLAY_SIZE)
     valid = placed.valid[::step, ::step]
-    xray, reference = (
-        np.clip(0.5 + local_contrast(p[::step, ::step], mask) / 5, 0, 1)
-        for p, mask in ((placed.pixels, valid), (placed.reference, None))
-    )
-    rgb = np.stack([reference, *[np.where(valid, xray, 0)] * 2], axis=-1)
+    xray = contrast_grey(placed.pixels[::step, ::step], valid)
+    rgb = red_cyan(xray, contrast_grey(placed.reference[::step, ::step]))
     return np.rint(255 * rgb).astype(np.uint8)
 
 

@@ -155,7 +155,7 @@ class CaseLogic(ScriptedLoadableModuleLogic):
         reference = self._references.of(ctNode, bundle)
 
         def work(job):
-            return reference.drr(view).render(pose, size, fast), reference.frame
+            return reference.drr(view, pose, size, fast), reference.frame
 
         def finish(found):
             old = node() if callable(node) else node

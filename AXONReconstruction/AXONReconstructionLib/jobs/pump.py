@@ -17,7 +17,7 @@ WAIT_MILLISECONDS = 30
 # While a mouse button is held, a slider or a view follows the mouse.
 DRAG_WAIT_MILLISECONDS = 15
 # Ticks end early when there is much to deliver; the share left to Qt must not grow by that.
-WAIT_PER_PAUSE = 8
+WAIT_PER_PAUSE = 16
 
 
 class Pump:

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 
 from axon_backend.physics.randomise import (
     XrayRanges,
-    lines_of_paths,
-    paths_of_lines,
+    line_integrals_from_paths,
+    paths_from_line_integrals,
     random_xray,
 )
 
@@ -105,13 +105,13 @@ def augment_radiograph(
     Returns:
         (1, 1, S, S) float32, bright = attenuation, any affine scale.
     """
-    lines = image if image.shape[1] == 1 else lines_of_paths(image)[:, None]
+    lines = image if image.shape[1] == 1 else line_integrals_from_paths(image)[:, None]
     if rng.random() < a.clean:
         return lines
     # No number is drawn for what is switched off: settings without physics give the same images
     # as before there was any.
     if a.physical > 0 and rng.random() < a.physical:
-        paths = paths_of_lines(image[0, 0]) if image.shape[1] == 1 else image[0]
+        paths = paths_from_line_integrals(image[0, 0]) if image.shape[1] == 1 else image[0]
         x = _unit(random_xray(paths, rng, a.xray)[None, None])
     else:
         x = _apply(QUICK, _unit(lines), rng, a)

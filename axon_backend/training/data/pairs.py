@@ -24,8 +24,8 @@ from axon_backend.imaging.frame import (
     lung_mask,
 )
 from axon_backend.imaging.view import View
-from axon_backend.physics.attenuation import hu_to_mu
-from axon_backend.physics.drr import render
+from axon_backend.physics.attenuation import AttenuationVolume, hu_to_mu
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry, beam_parameter
 
 # The chest is rendered from a box larger than the frame (in half box sizes, x, y, z), since the
@@ -217,7 +217,8 @@ class PairFactory:
         geometries = [
             AcquisitionGeometry.of_frame(frame, v, sid_mm=sod + 200.0, sod_mm=sod) for v in views
         ]
-        images = render(mu, origin, spacing, geometries, self.view_size)
+        attenuation = AttenuationVolume(mu, (*spacing,), (*origin,))  # type: ignore[arg-type]
+        images = torch.stack([render_drr(attenuation, g, self.view_size) for g in geometries])
         beam = [beam_parameter(frame.size_mm[1 if v.is_frontal else 0], sod, v) for v in views]
         unit = (self.window.normalise(fine) + 1) * 127.5
         return TrainingPair(

@@ -27,8 +27,8 @@ from axon_backend.imaging.ct import CTVolume, read_ct
 from axon_backend.imaging.frame import HuWindow, ThoraxFrame, resample_to_frame
 from axon_backend.imaging.view import View
 from axon_backend.imaging.volume_file import load_volume
-from axon_backend.physics.drr import render_view
-from axon_backend.physics.geometry import DEFAULT_SOD_MM, beam_parameter
+from axon_backend.physics.drr import render_drr
+from axon_backend.physics.geometry import DEFAULT_SOD_MM, AcquisitionGeometry, beam_parameter
 from axon_backend.training.data.pairs import DeformableCT, Deformation, PairFactory, TrainingPair
 from axon_backend.util.atomic import whole_file
 
@@ -75,7 +75,8 @@ def case_views(
         found = case.real(role) if real else None
         view = default if found is None else found.view
         if found is None:
-            images.append(render_view(ct, frame, view, size))
+            geometry = AcquisitionGeometry.of_frame(frame, view)
+            images.append(render_drr(ct, geometry, size).numpy())
         else:
             images.append(read_view(found, size))
             shown.append(role)
