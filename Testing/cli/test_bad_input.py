@@ -162,7 +162,7 @@ def test_an_output_that_holds_files(phantom_xray_file, tiny_bundle, tmp_path, ca
 
 BROKEN_MANIFESTS = {
     "not JSON": ("[{", "not JSON"),
-    "no list": ('{"id": "a"}', "is no list. Expected"),
+    "no list": ('{"id": "a"}', "is not a list. Expected"),
     "entry no object": ('["a"]', "entry 0"),
     "no CT": ('[{"id": "a", "frontal": null, "lateral": null}]', "'ct' is null"),
     "id no text": ('[{"id": 7, "ct": "a.nii.gz"}]', "'id' is 7"),

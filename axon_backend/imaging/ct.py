@@ -18,7 +18,7 @@ from axon_backend.imaging.raw_volume import RawVolume
 from axon_backend.imaging.volume_file import load_volume
 
 MIN_VOXELS = 16  # along each axis; fewer cannot show a lung
-MAX_EXTENT_MM = 2500.0  # longer than any scan from head to foot
+MAX_EXTENT_MM = 2500.0  # longer than any whole-body scan
 MIN_EXTENT_MM = 80.0  # the lungs of a small adult are about 200 mm in each direction
 
 

@@ -167,7 +167,7 @@ def choose_stack(groups: list[list[Slice]], label: str) -> tuple[list[Slice], tu
         )
 
     def merit(group: list[Slice]) -> tuple[Any, ...]:
-        # The last two only make ties repeatable.
+        # The last two only break ties reproducibly.
         number, uid = (group[0].header.get(tag) for tag in ("SeriesNumber", "SeriesInstanceUID"))
         return *stack_merit(group), -int(number or 0), str(uid)
 

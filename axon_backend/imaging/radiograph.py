@@ -1,4 +1,4 @@
-"""Reading a chest X-ray of any kind into one typed picture."""
+"""Reading chest X-rays: a file of any supported format to one typed, upright image."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def read_radiograph(
     """Read a chest X-ray from a file of any registered format (`imaging.formats`).
 
     `view` states the projection and wins over tags; unknown views are taken as `assumed`.
-    `invert` = True says that the picture as shown has dark bones; False says that it is right as
-    shown; None lets the tags, or without tags the layout of the picture, decide.
+    `invert` = True says that the image as shown has dark bones; False says that it is right as
+    shown; None lets the tags, or without tags the layout of the image, decide.
 
     Raises `AxonInputError`, with what was found and the way out, for anything that is not one
     grey chest X-ray.
@@ -87,7 +87,7 @@ def upright(
 ) -> Radiograph:
     """Turn, crop and check an X-ray, and make its bones bright; see `read_radiograph`.
 
-    `name` stands in messages, `source` is kept.
+    `name` is used in messages, `source` is recorded.
     """
     notes = list(raw.notes)
     if view is None:
@@ -184,7 +184,7 @@ def _bright_bones(
             return pixels, ["the tags say that bones are bright, but they look dark: check it"]
         return pixels, []
     if score <= -UNCLEAR:
-        return inverted, [f"the picture shows dark bones (score {score:.2f}): it was inverted"]
+        return inverted, [f"the image shows dark bones (score {score:.2f}): it was inverted"]
     if score < UNCLEAR:
         return pixels, ["whether bones are bright is unclear: bright is assumed"]
-    return pixels, ["bones are bright by the layout of the picture"]
+    return pixels, ["bones are bright by the layout of the image"]

@@ -1,4 +1,4 @@
-"""What a file reader hands over before a volume is checked and brought into the body axes."""
+"""What a file reader returns, before a volume is checked and reoriented to the body axes."""
 
 from __future__ import annotations
 

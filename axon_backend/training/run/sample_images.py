@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch.nn.functional as F
 
-from axon_backend.evaluation.figures import WIDE, FlatPicture, VolumeRow, Window, write_overview
+from axon_backend.evaluation.figures import WIDE, FlatImage, VolumeRow, Window, write_overview
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.imaging.write import write_volume
 from axon_backend.methods.batch import ValidationCase
@@ -54,7 +54,7 @@ def write_sample(
         mm = (case.frame.size_mm[2], case.frame.size_mm[across])
         pixel_mm = (mm[0] / PICTURE_SIDE, mm[1] / PICTURE_SIDE)
         title = f"{role.capitalize()} {kind}"
-        images.append(FlatPicture(title, pixels, role == "frontal", pixel_mm))
+        images.append(FlatImage(title, pixels, role == "frontal", pixel_mm))
     spacing = case.frame.spacing_mm(n)
     note = f" ({measured.note})" if measured.note else ""
     rows = [
