@@ -49,10 +49,11 @@ def registerSampleData():
 
 
 def registerLayouts():
-    """Register the Compare layouts, so that a scene saved in one of them can restore it."""
-    from AXONReconstructionLib.views import layout
+    """Register AXON's layouts, so that a scene saved in one of them can restore it."""
+    # Importing the first two adds their layouts.
+    from AXONReconstructionLib.views import layout, own_layouts, xray_views  # noqa: F401
 
-    layout.registerLayouts()
+    own_layouts.register()
 
 
 class AXONReconstructionWidget(ScriptedLoadableModuleWidget):

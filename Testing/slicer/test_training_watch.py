@@ -120,6 +120,22 @@ def test_the_panel_shows_a_run_chosen_by_its_folder(host, slicer, training, run)
     assert ui.startButton.enabled and not ui.stopButton.enabled
 
 
+def test_a_run_is_monitored_while_the_main_thread_holds_the_gil(host, training, run):
+    """As in Slicer. Training is a process, and a timer reads its folder: no thread is needed."""
+    import subprocess
+    import sys
+
+    widget = training[1]
+    folder = run("running", START)
+    widget.panel.parameterNode.runPath = str(folder)
+    write = "import sys; open(sys.argv[1], 'a').write(sys.argv[2])"
+    event = json.dumps(step(10, 0.5)) + "\n"
+    with host.gil_held():
+        writer = subprocess.Popen([sys.executable, "-c", write, folder / "events.jsonl", event])
+        assert host.wait_until(lambda: "Step 10 / 40" in widget.ui.numbersLabel.text, 100)
+    assert writer.wait(30) == 0
+
+
 def test_curves_have_their_own_layout_and_restore_the_previous_one(host, slicer, training, run):
     widget = training[1]
     widget.panel.parameterNode.runPath = str(run("running", START, step(10, 0.5), step(20, 0.4)))
@@ -293,7 +309,7 @@ def test_settings_are_saved_with_the_scene(host, training, tmp_path):
     ui.stageCombo.currentIndex = 3
     ui.amountSpin.value = 7
     ui.unitCombo.currentIndex = 1
-    ui.extraEdit.plainText = "optimiser.rate=0.001"
+    ui.extraEdit.plainText = "optimiser.lr=0.001"
     path = str(tmp_path / "scene.mrb")
     host.save_scene(path)
     host.close_scene()
@@ -304,7 +320,7 @@ def test_settings_are_saved_with_the_scene(host, training, tmp_path):
     node = widget.panel.parameterNode
     assert (node.stage, node.amount, node.unit) == ("controlnet", 7, "steps")
     assert (ui.stageCombo.currentIndex, ui.amountSpin.value) == (3, 7)
-    assert ui.extraEdit.plainText == "optimiser.rate=0.001"
+    assert ui.extraEdit.plainText == "optimiser.lr=0.001"
 
 
 def test_missing_packages_are_listed_and_disable_start(host, training):

@@ -102,7 +102,7 @@ class CaseLogic(ScriptedLoadableModuleLogic):
         return reading.correctRadiograph(node, view, pixelSizeMm, invert, flip)
 
     def loadCT(self, path: str | PathLike, name: str | None = None, **callbacks) -> VolumeNode:
-        """Load a CT in HU from a DICOM folder, NIfTI, NRRD or MetaImage file."""
+        """Load a CT in HU from a DICOM folder, or a file in any supported format."""
         return reading.loadCT(self.files, path, name, **callbacks)
 
     def frameOf(
@@ -155,7 +155,7 @@ class CaseLogic(ScriptedLoadableModuleLogic):
         reference = self._references.of(ctNode, bundle)
 
         def work(job):
-            return reference.drr(beam).render(pose, size, fast), reference.frame
+            return reference.drr(beam, pose, size, fast), reference.frame
 
         def finish(rendered):
             present = node() if callable(node) else node

@@ -161,10 +161,8 @@ def _pixelSize(value):
 def _fileTitle(path):
     """File name without its extension, as a node name."""
     name = os.path.basename(os.path.normpath(os.fspath(path)))
-    for extension in (".nii.gz", ".gz"):
-        if name.lower().endswith(extension):
-            return name[: -len(extension)]
-    return os.path.splitext(name)[0] or name
+    title = backend.load("imaging.formats").without_extension(name)
+    return (title if title != name else os.path.splitext(name)[0]) or name
 
 
 def poseOf(parameterNode):

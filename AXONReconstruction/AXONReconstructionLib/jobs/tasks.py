@@ -1,4 +1,4 @@
-"""Jobs of the logic: their worker, delivery of callbacks, and handling of scene closing."""
+"""Jobs of the logic: their worker, their callbacks, and handling of scene closing."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any
 
 import slicer
 
+from AXONReconstructionLib.jobs import pump
 from AXONReconstructionLib.jobs.worker import Job, JobCancelled, Worker
 from AXONReconstructionLib.setup import backend
-
-PUMP_MILLISECONDS = 50
 
 
 class Tasks:
@@ -25,9 +24,8 @@ class Tasks:
 
     def __init__(self, onSceneClose=None) -> None:
         self._onSceneClose = onSceneClose
-        self.worker = Worker(isCancel=backend.isCancel)
+        self.worker = Worker(isCancel=backend.isCancel, pump=pump.shared())
         self._generation = 0
-        self._timer: Any = None
         self._scene = slicer.mrmlScene
         # The scene's observer must not keep an otherwise unused logic alive.
         this = weakref.ref(self)
@@ -102,7 +100,6 @@ class Tasks:
                 onError(error)
 
         job = self.worker.submit(work, progress, done, failed, cancelled, key)
-        self._startPump()
         if onFinished is not None:
             return job
         return self.wait(job)
@@ -124,32 +121,11 @@ class Tasks:
             self._onSceneClose()
 
     def cleanup(self) -> None:
-        """Cancel all jobs, stop the thread and the timer, and stop observing the scene."""
+        """Cancel all jobs, stop the thread, and stop observing the scene."""
         self.forgetScene()
         self.worker.shutdown(5.0)
         self.worker.pump()
-        if self._timer is not None:
-            self._timer.stop()
+        pump.shared().leave(self.worker)
         if self._tag is not None:
             self._scene.RemoveObserver(self._tag)
             self._tag = None
-
-    def _startPump(self) -> None:
-        """Start the timer; without Qt only `wait` and `worker.pump` deliver callbacks."""
-        if self._timer is None:
-            try:
-                import qt
-            except ImportError:
-                return
-            self._timer = qt.QTimer()
-            self._timer.interval = PUMP_MILLISECONDS
-            self._timer.connect("timeout()", self._tick)
-        if not self._timer.active:
-            self._timer.start()
-
-    def _tick(self) -> None:
-        try:
-            self.worker.pump()
-        finally:
-            if not self.worker.busy:
-                self._timer.stop()

@@ -92,14 +92,19 @@ class Worker:
     Args:
         name: thread name.
         isCancel: whether an exception raised by the work means that it was cancelled.
+        pump: delivers the callbacks: its `follow` is called with each job, and its event `news` is
+            set when there are events to deliver. Without it, only :meth:`pump` and
+            :meth:`Job.wait` deliver.
     """
 
     def __init__(
         self,
         name: str = "AXON worker",
         isCancel: Callable[[BaseException], bool] | None = None,
+        pump: Any = None,
     ) -> None:
         self._name = name
+        self._pump = pump
         self._isCancel = isCancel or (lambda error: False)
         self._waiting: deque[Job] = deque()
         self._events: deque[tuple[Job, str, Any]] = deque()
@@ -146,6 +151,8 @@ class Worker:
                 )
                 self._thread.start()
             self._condition.notify_all()
+        if self._pump is not None:
+            self._pump.follow(self)
         return job
 
     @property
@@ -213,6 +220,8 @@ class Worker:
 
     def _post(self, job: Job, kind: str, payload: Any) -> None:
         self._events.append((job, kind, payload))
+        if self._pump is not None:
+            self._pump.news.set()
 
     def _withdraw(self, job: Job) -> None:
         """Cancel a queued job immediately, without waiting for the jobs before it."""
@@ -234,16 +243,16 @@ class Worker:
                     return
                 job = self._waiting.popleft()
                 self._running = job
-            try:
-                self._execute(job)
-            finally:
-                job._work = None  # its closure may hold large objects
-                with self._condition:
-                    if self._running is job:
-                        self._running = None
-                job._ended.set()
+            kind, payload = self._execute(job)
+            job._work = None  # its closure may hold large objects
+            with self._condition:  # in one step: a worker is busy until its last event is delivered
+                if self._running is job:
+                    self._running = None
+                self._post(job, kind, payload)
+            job._ended.set()
 
-    def _execute(self, job: Job) -> None:
+    def _execute(self, job: Job) -> tuple[str, Any]:
+        """Run a job; returns its final event."""
         assert job._work is not None
         try:
             job.result = job._work(job)
@@ -253,6 +262,5 @@ class Worker:
             # Keep the traceback but clear its local variables, which may hold device memory.
             traceback.clear_frames(error.__traceback__)
             cancelled = isinstance(error, JobCancelled) or self._isCancel(error)
-            self._post(job, "cancelled" if cancelled else "error", error)
-        else:
-            self._post(job, "done", job.result)
+            return ("cancelled" if cancelled else "error"), error
+        return "done", job.result

@@ -11,7 +11,7 @@ from AXONReconstructionLib.panel import metrics_table
 from AXONReconstructionLib.panel.save_box import SaveBox
 from AXONReconstructionLib.panel.section import Section
 from AXONReconstructionLib.scene.results import STAGES
-from AXONReconstructionLib.views import display, layout, slices
+from AXONReconstructionLib.views import display, layout, own_layouts, slices
 
 COMPARISON, SLICES_ONLY = "usual", "slices"
 
@@ -29,7 +29,7 @@ class CompareSection(Section):
         self._content = "reconstruction"
         self._record = ""
         ui = self.ui
-        layout.registerLayouts()
+        own_layouts.register()
         metrics_table.prepare(ui.metricsTable)
         for combo, choices in (
             (

@@ -6,6 +6,7 @@ import qt
 from slicer.i18n import tr as _
 
 from AXONReconstructionLib.scene.results import metricsByStage
+from AXONReconstructionLib.setup import backend
 from AXONReconstructionLib.views import display
 
 
@@ -19,6 +20,8 @@ def prepare(table) -> None:
 def fill(table, note, record: dict) -> None:
     """Fill the table: one row per metric, one column per stage and one for the atlas.
 
+    The rows are the metrics of the backend's registry that the record contains.
+
     Args:
         table: QTableWidget.
         note: label below the table.
@@ -26,32 +29,20 @@ def fill(table, note, record: dict) -> None:
     """
     metrics = metricsByStage(record)
     low, high = record.get("hu_window") or (0.0, 1.0)
-    rows = (
-        (_("MAE (HU)"), "mae", lambda v: f"{v * (high - low):.0f}", False),
-        (_("MSE"), "mse", lambda v: f"{v:.4f}", False),
-        (_("PSNR (dB)"), "psnr", lambda v: f"{v:.1f}", True),
-        (_("SSIM"), "ssim3d_gauss11", lambda v: f"{v:.3f}", True),
-    )
-    tips = (
-        _("Mean absolute error over all voxels, in Hounsfield units. 0 is perfect."),
-        _("Mean squared error with the HU window scaled to [0, 1]. 0 is perfect."),
-        _("Peak signal-to-noise ratio. Higher is better."),
-        _("Structural similarity index in 3D, Gaussian window of 11 voxels. 1 is perfect."),
-    )
+    rows = _rows(metrics)
     table.clear()
     table.rowCount, table.columnCount = len(rows), len(metrics)
     table.setHorizontalHeaderLabels([_column(name) for name in metrics])
-    table.setVerticalHeaderLabels([row[0] for row in rows])
-    for r, (_title, key, text, higher) in enumerate(rows):
-        values = {name: found.get(key) for name, found in metrics.items()}
-        known = [v for v in values.values() if v is not None]
-        best = (max if higher else min)(known) if known else None
-        table.verticalHeaderItem(r).setToolTip(tips[r])
-        for c, value in enumerate(values.values()):
-            item = qt.QTableWidgetItem("" if value is None else text(value))
+    table.setVerticalHeaderLabels([_(metric.heading) for metric in rows])
+    for r, metric in enumerate(rows):
+        values = [found.get(metric.name) for found in metrics.values()]
+        best = metric.best(values)
+        table.verticalHeaderItem(r).setToolTip(_(metric.note))
+        for c, value in enumerate(values):
+            item = qt.QTableWidgetItem(metric.text(value, (low, high)))
             item.setTextAlignment(qt.Qt.AlignCenter)
-            item.setToolTip(tips[r])
-            if value == best and len(known) > 1:
+            item.setToolTip(_(metric.note))
+            if value is not None and value == best and len(values) > 1:
                 font = item.font()
                 font.setBold(True)
                 item.setFont(font)
@@ -64,6 +55,19 @@ def fill(table, note, record: dict) -> None:
         "Bold: best. Atlas: the mean of the training CTs, a baseline that does not use the "
         "X-rays. Intensities are clipped to [{low:.0f}, {high:.0f}] HU."
     ).format(low=low, high=high)
+
+
+def _rows(metrics: dict) -> list:
+    """The registered metrics among those of a record, in the registry's order.
+
+    Empty if the backend's dependencies are missing, so that saved scenes can still be opened.
+    """
+    try:
+        known = backend.load("metrics").registered_metrics()
+    except ImportError:
+        return []
+    present = {name for values in metrics.values() for name in values}
+    return [metric for name, metric in known.items() if name in present]
 
 
 def _column(name: str) -> str:

@@ -93,7 +93,7 @@ class Overlay:
         if self._mode == "checkerboard":
             image, window = checkerboard(moved, drr, valid), (0.0, 1.0)
         else:
-            local = backend.load("registration.quality").local_contrast
+            local = backend.load("registration.similarity").local_contrast
             image = np.where(valid, local(moved, valid) - local(drr, valid), 0.0)
             window = (-DIFFERENCE_RANGE, DIFFERENCE_RANGE)
         composite = self._composite()
@@ -148,5 +148,5 @@ def _normalised(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 
 def _resample(image: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    resample = backend.load("registration.resample").resample_picture
+    resample = backend.load("registration.resample").resample_image
     return resample(image, matrix, COMPOSITE_PIXELS)
