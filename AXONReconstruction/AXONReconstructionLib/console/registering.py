@@ -58,7 +58,7 @@ def register(tasks, reference, xrayNodes, method, pose, seed, accepted, **callba
             size=REGISTRATION_SIZE,
             seed=seed,
             device=device,
-            progress=tell,
+            progress=report,
             cancelled=job.cancelled,
         )
         if found.search is None:
