@@ -1,5 +1,8 @@
 """When memory runs out, the stage is tried again with less, and the user is told."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 
@@ -9,6 +12,7 @@ from axon_backend.inference.memory_fallback import StageRunner, is_out_of_memory
 from axon_backend.inference.model_loading import load_model
 from axon_backend.methods.axon import INFO
 from axon_backend.methods.axon.model import AxonModel
+from axon_backend.networks.unet import DiffusionUNet
 from axon_backend.util.run_context import RunContext
 
 CPU = torch.device("cpu")
@@ -186,33 +190,32 @@ def test_a_model_that_does_not_fit_is_tried_part_by_part(
     assert len(warnings) == 1
 
 
-def test_memory_is_let_go_before_the_next_try(bundle, views, gpu_ladder, runs_out):
-    """The failed try's tensors and models must not be held by its error."""
-    import gc
-    import weakref
+def test_memory_is_let_go_before_the_next_try(bundle, views, gpu_ladder, monkeypatch):
+    """The failed try's tensors, and its copy of the stage, must not be held by its error."""
+    inputs, networks, held = [], [], []
+    forward = DiffusionUNet.forward
 
-    from axon_backend.networks.encoder import LiftingEncoder
-
-    alive = []
-
-    def fail_first(call, module, slab):
-        alive.append(weakref.ref(module))
-        return call == 1
-
-    runs_out("encoder", fail_first)
-    held = []
+    def fail_twice(self, x, *args):
+        inputs.append(weakref.ref(x))
+        networks.append(weakref.ref(self))
+        if len(inputs) <= 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return forward(self, x, *args)
 
     def progress(stage, step, total, preview):
         if stage not in STAGES:
-            held.append(alive[0]())
+            held.append((inputs[-1](), networks[-1]()))
 
+    monkeypatch.setattr(DiffusionUNet, "forward", fail_twice)
     runner = StageRunner(bundle, CPU)
     gc.disable()  # nothing may wait for the collector of cycles
     try:
         runner.run("coarse", views, None, context=RunContext(progress=progress))
     finally:
         gc.enable()
-    assert held == [None] and isinstance(alive[1](), LiftingEncoder)
+    # The first try ran the model itself, which lives as long as the runner; the second a copy.
+    assert [x for x, _ in held] == [None, None]
+    assert isinstance(held[0][1], DiffusionUNet) and held[1][1] is None
 
 
 def test_other_errors_are_not_mistaken_for_missing_memory(bundle, views, monkeypatch):
