@@ -49,10 +49,11 @@ def registerSampleData():
 
 
 def registerLayouts():
-    """Make the Compare layouts known, so that a scene saved in one of them opens in it."""
-    from AXONReconstructionLib.views import layout
+    """Make AXON's layouts known, so that a scene saved in one of them opens in it."""
+    # Importing the first two adds their layouts.
+    from AXONReconstructionLib.views import layout, own_layouts, xray_views  # noqa: F401
 
-    layout.registerLayouts()
+    own_layouts.register()
 
 
 class AXONReconstructionWidget(ScriptedLoadableModuleWidget):

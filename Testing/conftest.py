@@ -5,7 +5,14 @@ Heavy imports stand inside the fixtures, so that a test that needs neither pays 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+# Read when numpy, torch and ITK are imported: of several processes, one thread each.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[_name] = "1"
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
 
 import numpy as np
 import pytest
@@ -136,9 +143,12 @@ def phantom_xray_file(phantom_ct, tmp_path_factory) -> Path:
     from axon_backend.imaging.frame import find_thorax_frame
     from axon_backend.imaging.view import View
     from axon_backend.imaging.write import write_png
-    from axon_backend.physics.drr import render_view
+    from axon_backend.physics.drr import render_drr
+    from axon_backend.physics.geometry import AcquisitionGeometry
 
-    picture = render_view(phantom_ct, find_thorax_frame(phantom_ct), View.pa, 256)
+    picture = render_drr(
+        phantom_ct, AcquisitionGeometry.of_frame(find_thorax_frame(phantom_ct), View.pa), 256
+    ).numpy()
     return write_png(
         tmp_path_factory.mktemp("xray") / "pa.png", picture / float(picture.max()), bits=16
     )

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from axon_backend.bundle import bundle_metadata, load_bundle, metadata_schema_path, model_card
-from axon_backend.bundle.read import SHIPPED
+from axon_backend.bundle.layout import SHIPPED
 from axon_backend.methods.axon.config import AxonConfig
 from axon_backend.methods.axon.method import AXON
 from axon_backend.methods.formats import views_format

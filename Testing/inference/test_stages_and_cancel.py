@@ -183,7 +183,7 @@ def test_the_drr_of_a_ct_that_the_gpu_cannot_hold_is_made_on_the_cpu(phantom_ct,
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return np.ones((4, 4), np.float32)
 
-    monkeypatch.setattr(case, "render_view", full)
+    monkeypatch.setattr(case, "render_drr", full)
     warnings: list[str] = []
     frame = find_thorax_frame(phantom_ct)
     case._drr(phantom_ct, frame, View.pa, None, torch.device("cuda"), warnings)

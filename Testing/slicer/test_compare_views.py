@@ -52,7 +52,7 @@ def centre(mask):
 def test_each_volume_stands_in_its_own_view_with_one_look(host, slicer, ui, node):
     assert not ui.nothingLabel.visible
     host.click(ui.showButton)
-    assert slicer.app.layoutManager().layout == 5731
+    assert slicer.app.layoutManager().layout == -5731
     views = {}
     for name in ("srVolume", "truthVolume"):
         display = rendering(slicer, getattr(node, name))
@@ -157,7 +157,7 @@ def test_slices_stand_as_radiologists_hang_them(host, slicer, ui, node, tmp_path
 def test_without_a_truth_there_is_one_3d_view(host, slicer, ui, node):
     node.truthVolume = node.differenceVolume = None
     host.click(ui.showButton)
-    assert slicer.app.layoutManager().layout == 5732
+    assert slicer.app.layoutManager().layout == -5732
     assert ui.slicesCombo.findData("difference") < 0
     assert not ui.viewsCombo.enabled and not ui.fadeSlider.visible
 
@@ -183,7 +183,7 @@ def test_the_usual_views_come_back(host, slicer, ui, node):
 
 def test_slices_side_by_side(host, slicer, ui, node):
     choose(host, ui.viewsCombo, "slices")
-    assert slicer.app.layoutManager().layout == 5733
+    assert slicer.app.layoutManager().layout == -5733
     for tag in ("Red", "Green", "Yellow"):
         assert composite(slicer, tag).GetBackgroundVolumeID() == node.srVolume.GetID()
         assert composite(slicer, f"AXON{tag}").GetBackgroundVolumeID() == node.truthVolume.GetID()

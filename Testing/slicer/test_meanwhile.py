@@ -88,7 +88,7 @@ def test_leaving_the_comparison_brings_the_users_views_back(host, slicer, case, 
     manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
     host.click(ui.reconstructButton)
     assert ended(host, section)
-    assert manager.layout > 5000
+    assert manager.layout < -5000
     panel.container("compareSection").collapsed = False
     host.click(panel.ui.leaveButton)
     assert manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView

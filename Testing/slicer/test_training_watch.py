@@ -120,6 +120,22 @@ def test_the_panel_shows_a_run_chosen_by_its_folder(host, slicer, training, run)
     assert ui.startButton.enabled and not ui.stopButton.enabled
 
 
+def test_a_training_is_watched_while_the_main_thread_keeps_the_lock(host, training, run):
+    """As in Slicer. A training is a process, and a timer reads its folder: no thread is needed."""
+    import subprocess
+    import sys
+
+    widget = training[1]
+    folder = run("running", START)
+    widget.panel.parameterNode.runPath = str(folder)
+    write = "import sys; open(sys.argv[1], 'a').write(sys.argv[2])"
+    told = json.dumps(step(10, 0.5)) + "\n"
+    with host.gil_held():
+        writer = subprocess.Popen([sys.executable, "-c", write, folder / "events.jsonl", told])
+        assert host.wait_until(lambda: "Step 10 / 40" in widget.ui.numbersLabel.text, 100)
+    assert writer.wait(30) == 0
+
+
 def test_curves_have_their_own_views_and_give_the_others_back(host, slicer, training, run):
     widget = training[1]
     widget.panel.parameterNode.runPath = str(run("running", START, step(10, 0.5), step(20, 0.4)))

@@ -4,7 +4,6 @@ import pytest
 import torch
 from training_tiny import tiny
 
-from axon_backend.evaluation.metrics import psnr
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.axon.method import AXON
 from axon_backend.methods.axon.losses import (
@@ -16,6 +15,7 @@ from axon_backend.methods.axon.losses import (
 from axon_backend.methods.axon.train_encoder import encode
 from axon_backend.methods.batch import Batch, Draws, ValidationCase
 from axon_backend.methods.objective import Objective, mean_metrics, regression_loss
+from axon_backend.metrics import compute_metrics
 from axon_backend.training.data.batch import stack
 from axon_backend.training.recompute import recompute_blocks
 
@@ -264,7 +264,8 @@ def test_without_a_bridge_stage_two_starts_from_the_end_point():
     case = ValidationCase("c", sample(1), None)
     row = objective.measure(case).metrics
     end = model.coarse_diff.x_T(case.batch.views()).clamp(-1, 1)
-    direct = psnr((end[0, 0].detach() + 1) / 2, (case.batch.volume[0, 0] + 1) / 2)
+    volumes = ((end[0, 0].detach() + 1) / 2, (case.batch.volume[0, 0] + 1) / 2)
+    direct = compute_metrics(*volumes, names=("psnr",))["psnr"]
     assert row["v2_coarse_psnr"] == pytest.approx(direct)
 
 

@@ -48,7 +48,7 @@ def test_pairs_set_what_they_say():
         "joint=false": ("loss.joint", False),
         "lr=1e-4": ("optimiser.lr", 1e-4),
         "model.encoder.channels=[8,16]": ("model.encoder.channels", (8, 16)),
-        "data.augmentation.sod_mm=1400, 1500": ("data.augmentation.sod_mm", (1400.0, 1500.0)),
+        "data.deformation.sod_mm=1400, 1500": ("data.deformation.sod_mm", (1400.0, 1500.0)),
         "data.real=null": ("data.real", None),
         "data.real=0.25": ("data.real", 0.25),
         "lifting=repeat": ("model.encoder.lifting", "repeat"),

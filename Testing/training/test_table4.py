@@ -16,13 +16,14 @@ from axon_backend.bundle import load_bundle, verify_bundle
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import find_thorax_frame
 from axon_backend.inference.model_loading import load_model
+from axon_backend.training.checkpoint import load_checkpoint
 from axon_backend.training.export import export_bundle
 from axon_backend.training.launch import train as run_train
 from axon_backend.training.presets import preset
-from axon_backend.training.run.checkpoint import load_checkpoint, save_atomically
 from axon_backend.training.run.run_folder import RunFolder
+from axon_backend.training.torch_file import save_atomically
 
-README = Path(axon_backend.__file__).parents[1] / "README.md"
+PAGE = Path(axon_backend.__file__).parents[1] / "Resources" / "Docs" / "ablations.md"
 EDGE = "loss.edge=1"
 ALONE = "model.sampling.coarse_steps=0"  # FineDiff only: its condition is F(x)
 IMAGE, REPEAT = "model.encoder.lifting=reshape", "model.encoder.lifting=repeat"
@@ -128,8 +129,8 @@ def test_no_two_rows_train_the_same(chain):
         ends[row] = here
 
 
-def test_the_readme_names_every_setting():
-    words = README.read_text(encoding="utf-8")
+def test_the_documentation_names_every_setting():
+    words = PAGE.read_text(encoding="utf-8")
     for stages in ROWS.values():
         for _, *pairs in stages:
             assert all(pair in words for pair in pairs), pairs

@@ -95,13 +95,13 @@ def evaluate(chosen: argparse.Namespace) -> int:
 
     cases = read_manifest(chosen.manifest, chosen.split)
     from axon_backend.cli.console import ProgressBars, stop_on_signal
-    from axon_backend.evaluation.evaluate import COHORT_FILES, evaluate_cases, write_cohort
+    from axon_backend.evaluation.evaluate import EVALUATION_FILES, evaluate_cases, write_evaluation
     from axon_backend.util.output_folder import output_folder
 
     bars = ProgressBars(chosen.quiet)
     with (
         stop_on_signal() as wish,
-        output_folder(chosen.output, COHORT_FILES, chosen.overwrite) as folder,
+        output_folder(chosen.output, EVALUATION_FILES, chosen.overwrite) as folder,
     ):
         try:
             result = evaluate_cases(
@@ -116,7 +116,7 @@ def evaluate(chosen: argparse.Namespace) -> int:
             )
         finally:
             bars.close()
-        write_cohort(folder, result)
+        write_evaluation(folder, result)
     print((Path(chosen.output) / "metrics.md").read_text(encoding="utf-8"))
     print(f"Written: {chosen.output}")
     return 1 if result.failures else 0

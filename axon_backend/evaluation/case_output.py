@@ -1,4 +1,4 @@
-"""The files of one reconstruction: volumes, pictures, report and the record of the run."""
+"""The files of one reconstruction: volumes, images, report and the record of the run."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def write_case(
     ``deviation.nii.gz`` (their standard deviation in HU), and with ``keep_stages`` one volume per
     stage. Returns what ``result.json`` holds.
 
-    ``progress`` hears of the stage ``write``.
+    ``progress`` is called with the stage ``write``.
 
     Raises:
         AxonInputError: a file cannot be written.
         Cancelled: ``cancelled()`` was true between two files.
     """
-    from axon_backend.evaluation.case_images import case_pictures
+    from axon_backend.evaluation.case_images import case_images
     from axon_backend.evaluation.report import write_report
 
     def tell(step: int) -> None:
@@ -72,18 +72,18 @@ def write_case(
     tell(len(volumes))
     names = [*(f"{name}.nii.gz" for name in volumes), "overview.png", "report.html", "result.json"]
     record["files"] = names
-    pictures, note = case_pictures(result, record)
+    images, note = case_images(result, record)
     record["rendering"] = note or "volume rendering"
     tell(len(volumes) + 1)
-    write_png(folder / "overview.png", pictures["overview"])
-    write_report(folder / "report.html", record, pictures)
+    write_png(folder / "overview.png", images["overview"])
+    write_report(folder / "report.html", record, images)
     write_json(folder / "result.json", record)
     tell(len(volumes) + 2)
     return record
 
 
 def summary(result: Reconstruction, folder: Path) -> str:
-    """A few lines for the terminal."""
+    """A short summary for the terminal."""
     record = result.record
     n = result.volume.shape[0]
     spacing = " x ".join(f"{s:.2f}" for s in result.frame.spacing_mm(n))

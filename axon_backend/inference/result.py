@@ -16,10 +16,11 @@ from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.inference.case import PlacedCase
 from axon_backend.inference.model_loading import atlas_ct
 from axon_backend.methods.protocol import Method
-from axon_backend.physics.attenuation import hu_to_mu
-from axon_backend.physics.drr import render
+from axon_backend.metrics import compute_metrics
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import render_drr
 from axon_backend.registration.place import PlacedView
-from axon_backend.registration.quality import local_contrast, ncc
+from axon_backend.registration.similarity import local_contrast, ncc
 
 REPROJECTION_SIZE = 256
 
@@ -181,12 +182,10 @@ def run_record(
 
 def _reprojection(volume: np.ndarray, placed: PlacedCase) -> dict[str, float]:
     """NCC of each input view with the DRR of the result, after local contrast normalisation."""
-    n, size, frame = volume.shape[0], REPROJECTION_SIZE, placed.frame
-    mu = hu_to_mu(torch.as_tensor(volume))
+    size, attenuation = REPROJECTION_SIZE, AttenuationVolume.in_frame(volume, placed.frame)
     out = {}
     for role, view in placed.views.items():
-        beam = placed.exposure(role)
-        made = render(mu, frame.origin_mm(n), frame.spacing_mm(n), [beam], size)[0].numpy()
+        made = render_drr(attenuation, placed.exposure(role), size).numpy()
         shrink = view.pixels.shape[0] // size
         seen = view.pixels.reshape(size, shrink, size, shrink).mean((1, 3))
         # Only where the ray runs through the volume, and where the X-ray shows something.
@@ -203,9 +202,7 @@ def _atlas_on_grid(atlas: CTVolume, n: int) -> np.ndarray:
 
 
 def _metrics(volume: np.ndarray, truth: np.ndarray, window: HuWindow) -> dict[str, float]:
-    from axon_backend.evaluation.metrics import all_metrics
-
     def unit(hu: np.ndarray) -> np.ndarray:
         return (window.normalise(hu) + 1) / 2
 
-    return all_metrics(unit(volume), unit(truth), (window.low, window.high))
+    return compute_metrics(unit(volume), unit(truth), (window.low, window.high))

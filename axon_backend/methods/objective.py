@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from axon_backend.evaluation.metrics import gradient_ratio, psnr, ssim3d_gauss11
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.batch import Batch, ValidationCase
 from axon_backend.methods.protocol import Model
+from axon_backend.metrics import compute_metrics
 
 
 @dataclass
@@ -86,11 +86,10 @@ class Objective(nn.Module):
     def compare(self, prefix: str, output: torch.Tensor, target: torch.Tensor) -> dict[str, float]:
         """PSNR, SSIM and sharpness of (1, 1, h, h, h) volumes in [-1, 1]."""
         a, b = ((v[0, 0].detach().float().cpu().clamp(-1, 1) + 1) / 2 for v in (output, target))
-        return {
-            f"{prefix}_psnr": psnr(a, b),
-            f"{prefix}_ssim": ssim3d_gauss11(a, b),
-            f"{prefix}_sharp": gradient_ratio(a, b, (self.window.low, self.window.high)),
-        }
+        names = {"psnr": "psnr", "ssim": "ssim3d_gauss11", "sharp": "gradient_ratio"}
+        window = (self.window.low, self.window.high)
+        values = compute_metrics(a, b, window, names.values())
+        return {f"{prefix}_{short}": values[name] for short, name in names.items()}
 
     def weigh(self, two: float, one: float) -> float:
         """One metric out of that with two views and that with one: both when both are trained."""

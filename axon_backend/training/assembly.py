@@ -21,11 +21,11 @@ from axon_backend.training.data.source import PairSettings, PairSource
 from axon_backend.training.data.validation_cases import load_case
 from axon_backend.training.recompute import recompute_blocks
 from axon_backend.training.run import distributed
-from axon_backend.training.run.checkpoint import save_atomically
 from axon_backend.training.run.events import RunWriter, write_text_whole
 from axon_backend.training.run.fabric import world_topology
 from axon_backend.training.run.stop_request import StopRequest
 from axon_backend.training.settings import to_yaml
+from axon_backend.training.torch_file import save_atomically
 from axon_backend.training.trainer import Trainer
 from axon_backend.training.weights import fill
 
@@ -64,7 +64,7 @@ class Assembly:
                 self.side,
                 config.model.view_size,
                 config.model.window,
-                data.augmentation,
+                data.deformation,
                 config.seed,
             ),
             memory_gb=data.memory_gb,

@@ -13,12 +13,13 @@ from axon_backend.errors import AxonInputError
 from axon_backend.methods import registry
 from axon_backend.methods.objective import Objective
 from axon_backend.methods.protocol import Method
-from axon_backend.training.data.augmentation import AppearanceAugmentation
-from axon_backend.training.data.pairs import PairAugmentation
+from axon_backend.training.data.augmentation import RadiographAugmentation
+from axon_backend.training.data.pairs import Deformation
 
 OPTIMISERS = ("adam", "adamw", "muon")
 SCHEDULES = ("cosine", "constant", "exponential")
 PRECISIONS = ("auto", "bf16-mixed", "32")
+BUDGETS = ("steps", "minutes", "epochs")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class DataSettings:
             make of them is then computed once and kept (for trainings where that costs more than
             the step itself; crops and augmentation are new each time). 0: every sample is new.
         mean_cases: training cases in the mean volume (the atlas), at most.
-        augmentation, appearance: how rendered pairs are varied.
+        deformation: of the CT, before its X-rays are rendered.
+        appearance: of the rendered X-rays.
     """
 
     cache: int = 1200
@@ -75,8 +77,8 @@ class DataSettings:
     single_view: float = 0.4
     repeat_after: int = 0
     mean_cases: int = 100
-    augmentation: PairAugmentation = field(default_factory=PairAugmentation)
-    appearance: AppearanceAugmentation = field(default_factory=AppearanceAugmentation)
+    deformation: Deformation = field(default_factory=Deformation)
+    appearance: RadiographAugmentation = field(default_factory=RadiographAugmentation)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from axon_backend.inference.model_loading import bundle_config, bundle_model
 from axon_backend.methods import registry
 from axon_backend.methods.formats import views_format
 from axon_backend.methods.protocol import Method
+from axon_backend.training.checkpoint import weights_hash
 from axon_backend.training.export_card import card_of
-from axon_backend.training.run.checkpoint import weights_hash
 from axon_backend.training.run.run_folder import RunFolder
 from axon_backend.training.settings import differences
 from axon_backend.training.weights import (

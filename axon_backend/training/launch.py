@@ -20,13 +20,13 @@ from axon_backend.training.assembly import Assembly
 from axon_backend.training.config import TrainConfig
 from axon_backend.training.data.source import data_hash
 from axon_backend.training.plan import cases_of
+from axon_backend.training.resume import check_stage, data_changed, last_state
 from axon_backend.training.run import distributed
 from axon_backend.training.run.error_text import explain
 from axon_backend.training.run.events import RunWriter
 from axon_backend.training.run.fabric import launch
 from axon_backend.training.run.lock import RunLock
 from axon_backend.training.run.provenance import environment, git_commit
-from axon_backend.training.run.resume import check_stage, data_changed, last_state
 from axon_backend.training.run.run_folder import ACTIVE, RunFolder
 from axon_backend.training.run.stop_request import StopRequest, clear_stop_request
 from axon_backend.training.weights import check_sources

@@ -14,7 +14,14 @@ from axon_backend.errors import AxonInputError
 Settings = TypeVar("Settings")
 # What settings were called before: in YAML files, on command lines, in checkpoints. Methods add
 # those of their own (``Method.renamed_settings``).
-RENAMED = {"loss.single_view": "data.single_view", "optimiser.rate": "optimiser.lr"}
+RENAMED = {
+    "loss.single_view": "data.single_view",
+    "optimiser.rate": "optimiser.lr",
+    "data.augmentation": "data.deformation",
+    "data.appearance.misregistration": "data.appearance.p.misregistration",
+    "data.appearance.letters": "data.appearance.p.letters",
+    "data.appearance.collimation": "data.appearance.p.collimation",
+}
 _YAML_MISSING = (
     "Training reads and writes YAML with PyYAML, which is not installed: pip install axon-ct[train]"
 )

@@ -11,15 +11,17 @@ import torch
 
 from axon_backend.methods.batch import Batch, ValidationCase
 from axon_backend.methods.objective import Objective
+from axon_backend.training import checkpoint
 from axon_backend.training.config import TrainConfig
 from axon_backend.training.data.loader import Batches
 from axon_backend.training.optimiser import Ema, Optimiser, learning_rate
-from axon_backend.training.run import checkpoint, distributed
+from axon_backend.training.run import distributed
 from axon_backend.training.run.curves import Curves
 from axon_backend.training.run.events import RunWriter
 from axon_backend.training.run.meter import Meter
 from axon_backend.training.run.provenance import memory_gb
 from axon_backend.training.settings import as_plain
+from axon_backend.training.torch_file import save_atomically
 from axon_backend.training.validate import show, validate
 
 
@@ -110,7 +112,7 @@ class Trainer:
     def save(self) -> None:
         """Write last.pt; the weights are known to be finite."""
         if self.first:
-            checkpoint.save_atomically(self.state(), self.folder.last)
+            save_atomically(self.state(), self.folder.last)
             self.writer.event("checkpoint", step=self.step, file=str(self.folder.last))
 
     # -- the loop ------------------------------------------------------------------------------
@@ -284,7 +286,7 @@ class Trainer:
         return False
 
     def _save_best(self, metrics: dict[str, float]) -> None:
-        checkpoint.save_atomically(
+        save_atomically(
             {
                 "format": checkpoint.FORMAT,
                 "version": checkpoint.VERSION,

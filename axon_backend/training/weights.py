@@ -14,8 +14,8 @@ from axon_backend.errors import AxonInputError
 from axon_backend.inference.model_loading import bundle_model
 from axon_backend.methods import registry
 from axon_backend.methods.protocol import Method, Model
+from axon_backend.training.checkpoint import load_checkpoint, weights_hash
 from axon_backend.training.config import TrainConfig
-from axon_backend.training.run.checkpoint import load_checkpoint, weights_hash
 from axon_backend.training.run.run_folder import RunFolder
 
 RANDOM = "random initialisation"

@@ -1,4 +1,4 @@
-"""Jobs of the logic: the worker, the pump that delivers their callbacks, and the scene's life."""
+"""Jobs of the logic: their worker, their callbacks, and the scene's life."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import weakref
 
 import slicer
 
+from AXONReconstructionLib.jobs import pump
 from AXONReconstructionLib.jobs.worker import Job, JobCancelled, Worker
 from AXONReconstructionLib.setup import backend
-
-PUMP_MILLISECONDS = 50
 
 
 class Tasks:
@@ -24,9 +23,8 @@ class Tasks:
 
     def __init__(self, onSceneClose=None) -> None:
         self._onSceneClose = onSceneClose
-        self.worker = Worker(isCancel=backend.isCancel)
+        self.worker = Worker(isCancel=backend.isCancel, pump=pump.shared())
         self._generation = 0
-        self._timer = None
         self._scene = slicer.mrmlScene
         # The scene must not keep a logic alive that nobody holds any more.
         this = weakref.ref(self)
@@ -97,7 +95,6 @@ class Tasks:
                 onError(error)
 
         job = self.worker.submit(work, progress, done, failed, cancelled, key)
-        self._startPump()
         if onFinished is not None:
             return job
         return self.wait(job)
@@ -119,32 +116,11 @@ class Tasks:
             self._onSceneClose()
 
     def cleanup(self) -> None:
-        """Cancel everything, end the thread, stop the timer and watching the scene."""
+        """Cancel everything, end the thread, and stop watching the scene."""
         self.forgetScene()
         self.worker.shutdown(5.0)
         self.worker.pump()
-        if self._timer is not None:
-            self._timer.stop()
+        pump.shared().leave(self.worker)
         if self._tag is not None:
             self._scene.RemoveObserver(self._tag)
             self._tag = None
-
-    def _startPump(self) -> None:
-        """Without Qt (in a bare interpreter) only `wait` and `worker.pump` deliver."""
-        if self._timer is None:
-            try:
-                import qt
-            except ImportError:
-                return
-            self._timer = qt.QTimer()
-            self._timer.interval = PUMP_MILLISECONDS
-            self._timer.connect("timeout()", self._tick)
-        if not self._timer.active:
-            self._timer.start()
-
-    def _tick(self) -> None:
-        try:
-            self.worker.pump()
-        finally:
-            if not self.worker.busy:
-                self._timer.stop()

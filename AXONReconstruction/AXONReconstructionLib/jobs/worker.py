@@ -91,14 +91,19 @@ class Worker:
     Args:
         name: of the thread.
         isCancel: tells which exceptions of the work mean that it stopped as asked.
+        pump: delivers the callbacks: it is told to `follow` the worker with each job, and its
+            event `news` is set when there is something to deliver. Without it, only
+            :meth:`pump` and :meth:`Job.wait` deliver.
     """
 
     def __init__(
         self,
         name: str = "AXON worker",
         isCancel: Callable[[BaseException], bool] | None = None,
+        pump: Any = None,
     ) -> None:
         self._name = name
+        self._pump = pump
         self._isCancel = isCancel or (lambda error: False)
         self._waiting: deque[Job] = deque()
         self._events: deque[tuple[Job, str, Any]] = deque()
@@ -145,6 +150,8 @@ class Worker:
                 )
                 self._thread.start()
             self._condition.notify_all()
+        if self._pump is not None:
+            self._pump.follow(self)
         return job
 
     @property
@@ -212,6 +219,8 @@ class Worker:
 
     def _post(self, job: Job, kind: str, payload: Any) -> None:
         self._events.append((job, kind, payload))
+        if self._pump is not None:
+            self._pump.news.set()
 
     def _withdraw(self, job: Job) -> None:
         """A job that still waits ends at once, whatever runs before it."""
@@ -233,16 +242,16 @@ class Worker:
                     return
                 job = self._waiting.popleft()
                 self._running = job
-            try:
-                self._do(job)
-            finally:
-                job._work = None  # what it holds may be large
-                with self._condition:
-                    if self._running is job:
-                        self._running = None
-                job._ended.set()
+            kind, payload = self._do(job)
+            job._work = None  # what it holds may be large
+            with self._condition:  # at once: a worker is busy until the last event is delivered
+                if self._running is job:
+                    self._running = None
+                self._post(job, kind, payload)
+            job._ended.set()
 
-    def _do(self, job: Job) -> None:
+    def _do(self, job: Job) -> tuple[str, Any]:
+        """Run a job; the event that it ends with."""
         assert job._work is not None
         try:
             job.result = job._work(job)
@@ -252,6 +261,5 @@ class Worker:
             # The lines stay, the variables go: they may hold the device's memory.
             traceback.clear_frames(error.__traceback__)
             stopped = isinstance(error, JobCancelled) or self._isCancel(error)
-            self._post(job, "cancelled" if stopped else "error", error)
-        else:
-            self._post(job, "done", job.result)
+            return ("cancelled" if stopped else "error"), error
+        return "done", job.result

@@ -5,10 +5,10 @@ from __future__ import annotations
 from slicer.i18n import tr as _
 
 from AXONReconstructionLib.console import reprojection
-from AXONReconstructionLib.panel.panel import metrics_table
+from AXONReconstructionLib.panel import metrics_table
 from AXONReconstructionLib.panel.save_box import SaveBox
 from AXONReconstructionLib.panel.section import Section
-from AXONReconstructionLib.views import display, layout, slices
+from AXONReconstructionLib.views import display, layout, own_layouts, slices
 
 USUAL, SLICES_ONLY = "usual", "slices"
 
@@ -26,7 +26,7 @@ class CompareSection(Section):
         self._what = "reconstruction"
         self._record = ""
         ui = self.ui
-        layout.registerLayouts()
+        own_layouts.register()
         metrics_table.prepare(ui.metricsTable)
         for combo, choices in (
             (ui.viewsCombo, ((_("3D and slices"), USUAL), (_("Slices side by side"), SLICES_ONLY))),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
-from AXONReconstructionLib.panel.panel import result_text, run_plan
+from AXONReconstructionLib.panel import result_text, run_plan
 from AXONReconstructionLib.panel.progress_rows import ProgressRows
 from AXONReconstructionLib.panel.reconstruction_run import ReconstructionRun
 from AXONReconstructionLib.panel.run_choices import RunChoices

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from AXONReconstructionLib.panel.panel import run_plan
+from AXONReconstructionLib.panel import run_plan
 from AXONReconstructionLib.scene import nodes
 from AXONReconstructionLib.scene.volumes import ijkToWorld
 

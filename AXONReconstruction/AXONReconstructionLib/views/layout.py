@@ -8,15 +8,18 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from AXONReconstructionLib.views import own_layouts
+from AXONReconstructionLib.views.own_layouts import shownLayout
+
 RECONSTRUCTION_VIEW = "AXONRecon"
 TRUTH_VIEW = "AXONTruth"
 SLICE_VIEWS = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
 TRUTH_SLICE_VIEWS = {"AXONRed": "Axial", "AXONGreen": "Coronal", "AXONYellow": "Sagittal"}
 
-# Layouts of extensions have numbers from 501 on; these are out of the way of the usual ones.
-LAYOUT_WITH_TRUTH = 5731
-LAYOUT_ALONE = 5732
-LAYOUT_SLICES = 5733
+# Negative: see `own_layouts`.
+LAYOUT_WITH_TRUTH = -5731
+LAYOUT_ALONE = -5732
+LAYOUT_SLICES = -5733
 LAYOUTS = (LAYOUT_WITH_TRUTH, LAYOUT_ALONE, LAYOUT_SLICES)
 
 _before: int | None = None  # the user's layout, which ours has taken the place of
@@ -58,29 +61,25 @@ def _layout(*rows: str) -> str:
     return f'<layout type="vertical" split="true">{"".join(map(_row, rows))}</layout>'
 
 
-def registerLayouts() -> None:
-    """Make the layouts known to the scene's layout node; harmless when they already are."""
-    node = _layoutNode()
-    if node is None:
-        return
+@own_layouts.addSource
+def descriptions() -> dict[int, str]:
+    """XML of the layouts by number."""
     slices = "".join(_sliceItem(tag, way, tag[0]) for tag, way in SLICE_VIEWS.items())
     truthSlices = "".join(
         _sliceItem(tag, way, f"CT {tag[4]}") for tag, way in TRUTH_SLICE_VIEWS.items()
     )
     recon, truth = (_threeDItem(tag, label) for tag, label in _LABELS.items())
-    for number, description in (
-        (LAYOUT_WITH_TRUTH, _layout(recon + truth, slices)),
-        (LAYOUT_ALONE, _layout(recon, slices)),
-        (LAYOUT_SLICES, _layout(slices, truthSlices)),
-    ):
-        if not node.SetLayoutDescription(number, description):
-            node.AddLayoutDescription(number, description)
+    return {
+        LAYOUT_WITH_TRUTH: _layout(recon + truth, slices),
+        LAYOUT_ALONE: _layout(recon, slices),
+        LAYOUT_SLICES: _layout(slices, truthSlices),
+    }
 
 
 def showLayout(number: int) -> None:
     """Switch to one of :data:`LAYOUTS`. Without a main window only the view nodes are made."""
     global _before
-    registerLayouts()
+    own_layouts.register()
     if shownLayout() not in LAYOUTS:
         _before = shownLayout()
     manager = slicer.app.layoutManager()
@@ -89,12 +88,6 @@ def showLayout(number: int) -> None:
     threeDViewNode(RECONSTRUCTION_VIEW)
     if number != LAYOUT_ALONE:
         threeDViewNode(TRUTH_VIEW)
-
-
-def shownLayout() -> int | None:
-    """The number of the layout on the screen; None where there is no layout."""
-    node = _layoutNode()
-    return None if node is None else node.GetViewArrangement()
 
 
 def leaveLayout() -> None:
@@ -209,7 +202,3 @@ def _threeDViews(tags) -> list:
     manager = slicer.app.layoutManager()
     widgets = [manager.threeDWidget(i) for i in range(manager.threeDViewCount)] if manager else []
     return [w.threeDView() for w in widgets if w.mrmlViewNode().GetLayoutName() in tags]
-
-
-def _layoutNode():
-    return slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")

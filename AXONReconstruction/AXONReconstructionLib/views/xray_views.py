@@ -4,35 +4,42 @@ from __future__ import annotations
 
 import slicer
 
+from AXONReconstructionLib.views import own_layouts
+
 VIEWS = {"frontal": "Green", "lateral": "Yellow"}
 _ORIENTATIONS = {"Green": "Coronal", "Yellow": "Sagittal"}
 _COLOURS = {"Green": "#6EB04B", "Yellow": "#EDD54C"}
-_LAYOUTS = {("frontal",): 5741, ("lateral",): 5742, ("frontal", "lateral"): 5743}
-_WITH_PLOT = 10
+_FRONTAL, _LATERAL, _BOTH = ("frontal",), ("lateral",), ("frontal", "lateral")
+# By the roles that are shown, and whether with a plot. Negative: see `own_layouts`.
+_LAYOUTS = {
+    (_FRONTAL, False): -5741,
+    (_LATERAL, False): -5742,
+    (_BOTH, False): -5743,
+    (_FRONTAL, True): -5751,
+    (_LATERAL, True): -5752,
+    (_BOTH, True): -5753,
+}
+
+
+@own_layouts.addSource
+def descriptions() -> dict[int, str]:
+    """XML of the layouts by number."""
+    return {number: _layout(*shown) for shown, number in _LAYOUTS.items()}
 
 
 def showRoles(roles, plot: bool = False) -> None:
     """Switch to a layout of the slice views of some roles, with a plot below or without."""
-    roles = tuple(role for role in VIEWS if role in roles) or ("frontal",)
-    layoutNode = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    roles = tuple(role for role in VIEWS if role in roles) or _FRONTAL
     manager = slicer.app.layoutManager()
-    if layoutNode is None or manager is None:
-        return
-    number = _LAYOUTS[roles] + (_WITH_PLOT if plot else 0)
-    description = _layout(roles, plot)
-    if not layoutNode.SetLayoutDescription(number, description):
-        layoutNode.AddLayoutDescription(number, description)
-    manager.setLayout(number)
+    if manager is not None:
+        own_layouts.register()
+        manager.setLayout(_LAYOUTS[roles, plot])
 
 
 def isShown(role: str) -> bool:
     """Whether the slice view of a role is part of the layout on the screen."""
-    node = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
-    arrangement = None if node is None else node.GetViewArrangement()
-    ours = {number + more for number in _LAYOUTS.values() for more in (0, _WITH_PLOT)}
-    if arrangement not in ours:
-        return False
-    return role in next(r for r, n in _LAYOUTS.items() if arrangement in (n, n + _WITH_PLOT))
+    shown = own_layouts.shownLayout()
+    return any(role in roles for (roles, _plot), number in _LAYOUTS.items() if number == shown)
 
 
 def showLayers(role: str, background, foreground=None, opacity: float = 0.0) -> None:

@@ -11,7 +11,8 @@ from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.view import View
 from axon_backend.methods.axon.test_time_augmentation import CORNERS, ShiftedBackMean, shifted_views
 from axon_backend.methods.protocol import RegisteredViews
-from axon_backend.physics.drr import render
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry
 
 SIZE, VIEW = 16, 176
@@ -21,14 +22,11 @@ def views_of(volume: torch.Tensor) -> RegisteredViews:
     """Both views of a volume (D, D, D) that fills a frame of 320 mm, by a far tube."""
     frame = ThoraxFrame((0.0, 0.0, 0.0), (320.0, 320.0, 320.0))
     n = volume.shape[0]
+    attenuation = AttenuationVolume(volume, frame.spacing_mm(n), frame.origin_mm(n))
     pictures = [
-        render(
-            volume,
-            frame.origin_mm(n),
-            frame.spacing_mm(n),
-            [AcquisitionGeometry.of_frame(frame, view, sid_mm=1e6, sod_mm=1e6)],
-            VIEW,
-        )[0][None, None]
+        render_drr(
+            attenuation, AcquisitionGeometry.of_frame(frame, view, sid_mm=1e6, sod_mm=1e6), VIEW
+        )[None, None]
         for view in (View.pa, View.lateral_left)
     ]
     return RegisteredViews(pictures[0], pictures[1], torch.zeros(1, 2))

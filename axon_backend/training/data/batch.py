@@ -10,14 +10,14 @@ import torch.nn.functional as F
 
 from axon_backend.imaging.standardise import standardise_view
 from axon_backend.methods.batch import Batch, Draws
-from axon_backend.training.data.augmentation import AppearanceAugmentation, alter
+from axon_backend.training.data.augmentation import RadiographAugmentation, augment_radiograph
 from axon_backend.training.data.pairs import TrainingPair
 
 
 def collate(
     pairs: list[TrainingPair],
     rng: np.random.Generator | None = None,
-    appearance: AppearanceAugmentation | None = None,
+    appearance: RadiographAugmentation | None = None,
     *,
     gamma: int = 2,
 ) -> Batch:
@@ -26,10 +26,12 @@ def collate(
     fine = torch.stack([torch.as_tensor(p.volume) for p in pairs])[:, None].float() / 127.5 - 1
     views = torch.stack([torch.as_tensor(p.views.astype(np.float32)) for p in pairs])
     if rng is not None:
-        look = appearance or AppearanceAugmentation()
+        look = appearance or RadiographAugmentation()
         views = torch.stack(
             [
-                torch.stack([alter(v[None, None].clone(), rng, look)[0, 0] for v in pair])
+                torch.stack(
+                    [augment_radiograph(v[None, None].clone(), rng, look)[0, 0] for v in pair]
+                )
                 for pair in views
             ]
         )
@@ -57,7 +59,7 @@ def stack(samples: list[Batch]) -> Batch:
 def blend(a: TrainingPair, b: TrainingPair, share: float) -> TrainingPair:
     """A chest between two chests: ``share`` of ``a`` and the rest of ``b``.
 
-    A radiograph is linear in the attenuation, so the blend of the pictures is the picture of the
+    A radiograph is linear in the attenuation, so the blend of the images is the image of the
     blend (up to the HU window's clipping and the beams' small difference). Few patients become
     many pairs of patients.
     """

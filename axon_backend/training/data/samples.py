@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from axon_backend.methods.batch import Batch, Draws
-from axon_backend.training.data.augmentation import AppearanceAugmentation
+from axon_backend.training.data.augmentation import RadiographAugmentation
 from axon_backend.training.data.batch import blend, collate
 from axon_backend.training.data.pairs import TrainingPair
 from axon_backend.training.data.source import PairSource
@@ -19,7 +19,7 @@ from axon_backend.training.data.source import PairSource
 CHOICE, LOOK, STEP, AGAIN = 0, 1, 2, 3
 # Uniform numbers that a sample brings along for its training step.
 UNIFORM = 8
-# Blends need two pictures of the same view; that many tries find one unless there is none.
+# Blends need two images of the same view; that many tries find one unless there is none.
 TRIES = 20
 
 
@@ -47,7 +47,7 @@ class Samples:
         blended: float,
         real: float | None,
         single_view: float,
-        appearance: AppearanceAugmentation,
+        appearance: RadiographAugmentation,
         gamma: int = 2,
         fine: bool = True,
         repeat_after: int = 0,

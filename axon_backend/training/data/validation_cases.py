@@ -34,8 +34,8 @@ def load_case(
         ct = read_ct(case.ct)
         frame = find_thorax_frame(ct) if case.frame is None else case.frame
         fine = window.normalise(resample_to_frame(ct, frame, gamma * size))
-        pictures, beam, shown = case_views(case, frame, ct, VIEW_SIZE, real=real)
-        views = [standardise_view(torch.as_tensor(picture)[None, None]) for picture in pictures]
+        images, beam, shown = case_views(case, frame, ct, VIEW_SIZE, real=real)
+        views = [standardise_view(torch.as_tensor(image)[None, None]) for image in images]
     except AxonInputError as error:
         raise AxonInputError(f"Validation case {case.id}: {error}") from error
     volume = torch.as_tensor(fine)[None, None]

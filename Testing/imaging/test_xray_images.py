@@ -4,14 +4,14 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from imaging_synthetic import MARKER, as_integers, chest_picture
+from imaging_synthetic import MARKER, as_integers, chest_image
 from PIL import Image
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.image_file import NO_PIXEL_SIZE
 from axon_backend.imaging.radiograph import View, read_radiograph
 
-PICTURE = chest_picture()
+PICTURE = chest_image()
 EIGHT, SIXTEEN = as_integers(PICTURE, 8), as_integers(PICTURE, 16)
 
 
@@ -76,8 +76,8 @@ def test_opaque_and_transparent_alpha(tmp_path):
 
 
 def test_palette(tmp_path):
-    picture = Image.fromarray(EIGHT).convert("P")
-    picture.save(tmp_path / "x.png")
+    image = Image.fromarray(EIGHT).convert("P")
+    image.save(tmp_path / "x.png")
     radiograph = read_radiograph(tmp_path / "x.png")
     assert np.allclose(radiograph.pixels, EIGHT / 255, atol=1e-6)
     assert any("palette" in note for note in radiograph.assumptions)
@@ -113,7 +113,7 @@ def test_a_weak_tint_is_accepted(tmp_path):
 
 def test_true_colour_is_refused(tmp_path):
     colour = np.dstack([EIGHT, EIGHT.T.reshape(EIGHT.shape), np.flipud(EIGHT)])
-    with pytest.raises(AxonInputError, match=r"x.png is a colour picture .* an X-ray is grey"):
+    with pytest.raises(AxonInputError, match=r"x.png is a colour image .* an X-ray is grey"):
         read_radiograph(saved(tmp_path, colour))
 
 
@@ -127,7 +127,7 @@ def test_a_colour_map_is_refused(tmp_path):
 def test_several_pages_are_refused(tmp_path):
     page = Image.fromarray(EIGHT)
     page.save(tmp_path / "x.tif", save_all=True, append_images=[page])
-    with pytest.raises(AxonInputError, match="holds several pictures"):
+    with pytest.raises(AxonInputError, match="holds several images"):
         read_radiograph(tmp_path / "x.tif")
 
 

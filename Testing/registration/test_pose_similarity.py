@@ -1,14 +1,16 @@
 """The agreement's gradient to all that a pose search looks for, against finite differences."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from axon_backend.imaging.view import View
-from axon_backend.physics.live import LiveDrr
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.pose import Pose
-from axon_backend.physics.reduced import AttenuationGrid
-from axon_backend.registration.exposure import Exposure
 from axon_backend.registration.place import PlacedView
+from axon_backend.registration.pose_similarity import PoseSimilarity
 
 TRUE = Pose((3.0, -2.0, 4.0), (8.0, -5.0, 6.0), 1300.0)
 # Off the true pose, so that no slope is nought, and off whole voxels.
@@ -21,12 +23,12 @@ LOG_FARTHER = torch.tensor([0.05], dtype=torch.float64)
 def exposure(request, chest_ct, frame):
     """In double precision: finite differences of single ones are noise."""
     view = request.param
-    picture = LiveDrr(chest_ct, frame, view).render(TRUE, 96)
-    one = Exposure(
-        PlacedView.of_drr(picture, view), AttenuationGrid.of_ct(chest_ct), frame, 1500.0, 48
+    image = render_drr(chest_ct, TRUE.geometry(frame, view), 96).numpy()
+    one = PoseSimilarity(
+        PlacedView.from_drr(image, view), AttenuationVolume.from_ct(chest_ct), frame, 1500.0, 48
     )
-    one.grid = type(one.grid)(one.grid.mu.double(), one.grid.origin_mm, one.grid.spacing_mm)
-    for name in ("origin", "spacing", "centre", "ray", "u", "v", "plane", "picture", "weight"):
+    one.volume = replace(one.volume, mu=one.volume.mu.double())
+    for name in ("origin", "spacing", "centre", "ray", "u", "v", "plane", "image", "weight"):
         setattr(one, name, getattr(one, name).double())
     return one
 

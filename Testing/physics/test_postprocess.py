@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from axon_backend.errors import AxonInputError
-from axon_backend.physics.postprocess import Look, clinical_look, s_curve, windowed
+from axon_backend.physics.postprocess import Postprocessing, postprocess, s_curve, windowed
 
-LINEAR = Look(low=0.0, high=1.0, detail=1.0, latitude=1.0, local=0.0, steepness=1.0)
+LINEAR = Postprocessing(low=0.0, high=1.0, detail=1.0, latitude=1.0, local=0.0, steepness=1.0)
 
 
 def chest(size: int = 128) -> torch.Tensor:
@@ -22,23 +22,23 @@ def chest(size: int = 128) -> torch.Tensor:
 
 
 def test_a_linear_look_is_linear():
-    picture = chest()
-    shown = clinical_look(picture, LINEAR)[0]
+    image = chest()
+    shown = postprocess(image, LINEAR)[0]
     inside = (shown > 0.01) & (shown < 0.99)
-    r = np.corrcoef(picture[0][inside], shown[inside])[0, 1]
+    r = np.corrcoef(image[0][inside], shown[inside])[0, 1]
     assert r > 0.999999
 
 
-def test_pictures_lie_between_black_and_white_and_keep_their_polarity():
-    for look in (Look(), Look(detail=0.4, local=1.0, steepness=4.0)):
-        shown = clinical_look(chest(), look)
+def test_images_lie_between_black_and_white_and_keep_their_polarity():
+    for look in (Postprocessing(), Postprocessing(detail=0.4, local=1.0, steepness=4.0)):
+        shown = postprocess(chest(), look)
         assert shown.shape == chest().shape and float(shown.min()) >= 0 and float(shown.max()) <= 1
         assert torch.isfinite(shown).all()
         assert float(shown[0, 64, 64]) > float(shown[0, 64, 38])  # mediastinum over lung
 
 
 def test_gain_and_offset_of_the_recording_do_not_show():
-    a, b = (clinical_look(p) for p in (chest(), 3.7 * chest() + 12))
+    a, b = (postprocess(p) for p in (chest(), 3.7 * chest() + 12))
     assert torch.allclose(a, b, atol=1e-4)
 
 
@@ -53,8 +53,8 @@ def test_the_window_puts_its_quantiles_at_black_and_white():
 
 def ribs_over_step(detail: float, latitude: float) -> float:
     """Fine lines in the lung against the difference of mediastinum and lung."""
-    look = Look(low=0, high=1, detail=detail, latitude=latitude, local=0, steepness=1)
-    shown = clinical_look(chest(), look)[0]
+    look = Postprocessing(low=0, high=1, detail=detail, latitude=latitude, local=0, steepness=1)
+    shown = postprocess(chest(), look)[0]
     column = shown[44:86, 38]
     wave = column[4:-4] - torch.nn.functional.avg_pool1d(column[None], 9, 1)[0]
     return float(wave.std() / (shown[60:68, 60:68].mean() - shown[60:68, 34:42].mean()))
@@ -78,25 +78,25 @@ def test_s_curve_passes_its_ends_and_rises():
 
 
 def test_outside_the_field_is_black_and_has_no_say():
-    picture = chest()
-    field = torch.zeros_like(picture, dtype=torch.bool)
+    image = chest()
+    field = torch.zeros_like(image, dtype=torch.bool)
     field[:, 16:112, 16:112] = True
-    one = clinical_look(picture, Look(), field)
-    two = clinical_look(torch.where(field, picture, torch.tensor(50.0)), Look(), field)
+    one = postprocess(image, Postprocessing(), field)
+    two = postprocess(torch.where(field, image, torch.tensor(50.0)), Postprocessing(), field)
     assert float(one[~field].max()) == 0
     assert torch.allclose(one, two, atol=1e-6)
     assert float(one[field].max()) > 0.9
 
 
-def test_each_picture_by_itself_and_gradients_flow():
-    both = clinical_look(torch.cat([chest(), 5 - chest()]))
-    assert torch.allclose(both[:1], clinical_look(chest()))
-    picture = chest(64).requires_grad_()
-    (gradient,) = torch.autograd.grad(clinical_look(picture).sum(), picture)
+def test_each_image_by_itself_and_gradients_flow():
+    both = postprocess(torch.cat([chest(), 5 - chest()]))
+    assert torch.allclose(both[:1], postprocess(chest()))
+    image = chest(64).requires_grad_()
+    (gradient,) = torch.autograd.grad(postprocess(image).sum(), image)
     assert torch.isfinite(gradient).all() and float(gradient.abs().sum()) > 0
 
 
 @pytest.mark.parametrize("wrong", [{"low": 0.9, "high": 0.1}, {"detail": 0}, {"local": 2}])
 def test_looks_that_make_no_sense_are_refused(wrong):
     with pytest.raises(AxonInputError):
-        Look(**wrong)
+        Postprocessing(**wrong)

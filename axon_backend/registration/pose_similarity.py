@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from axon_backend.imaging.frame import ThoraxFrame
-from axon_backend.physics.drr import project_rays
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import Rays, render_drr
 from axon_backend.physics.pose import BEHIND_PATIENT_MM, Pose
-from axon_backend.physics.reduced import UNSHARED_PIXELS, AttenuationGrid
 from axon_backend.registration.place import PlacedView
-from axon_backend.registration.similarity import agreement, border_agreement, local_contrast
+from axon_backend.registration.similarity import combined_ncc, edge_ncc, local_contrast
 
 # The CT's upper and lower ends count less and less over this many mm, because the X-ray shows
 # more of the patient there.
@@ -54,43 +54,43 @@ def _away_from_air(drr: torch.Tensor, width_mm: float) -> torch.Tensor:
     return 1 - F.max_pool2d(air, 2 * reach + 1, stride=1, padding=reach)[0, 0]
 
 
-class Exposure:
+class PoseSimilarity:
     """One X-ray at one resolution, ready to be compared with the DRR of any pose.
 
     Args:
         placed: the X-ray on the canonical grid.
-        grid: the CT's attenuation; its device is where all is computed.
+        volume: the CT's attenuation; its device is where all is computed.
         frame: poses turn about its centre.
         sid_mm: distance of the tube; :meth:`agreement` may try others.
-        size: side of the pictures compared.
+        size: side of the images compared.
         borders: compare borders only, which is more exact and needs a start close by.
     """
 
     def __init__(
         self,
         placed: PlacedView,
-        grid: AttenuationGrid,
+        volume: AttenuationVolume,
         frame: ThoraxFrame,
         sid_mm: float,
         size: int,
         borders: bool = False,
     ) -> None:
         def tensor(values: object) -> torch.Tensor:
-            return torch.as_tensor(np.asarray(values, np.float32), device=grid.mu.device)
+            return torch.as_tensor(np.asarray(values, np.float32), device=volume.mu.device)
 
         geometry = Pose(sid_mm=sid_mm).geometry(frame, placed.view)
         self.extent_mm = geometry.extent_mm
         self.borders = borders
-        self.measure = border_agreement if borders else agreement
-        self.grid, self.axis = grid, int(np.argmax(np.abs(geometry.ray)))
-        self.origin, self.spacing = tensor(grid.origin_mm), tensor(grid.spacing_mm)
+        self.measure = edge_ncc if borders else combined_ncc
+        self.volume, self.axis = volume, int(np.argmax(np.abs(geometry.ray)))
+        self.origin, self.spacing = tensor(volume.origin_mm), tensor(volume.spacing_mm)
         self.centre = tensor(frame.center_mm)
         self.ray, self.sid_mm = tensor(geometry.ray), sid_mm
         across, down = ((np.arange(size) + 0.5) / size - 0.5 for _ in range(2))
         u, v = np.meshgrid(across * geometry.extent_mm[0], down * geometry.extent_mm[1])
         self.u, self.v = tensor(u), tensor(v)
         self.plane = tensor([geometry.column, geometry.row])
-        self.picture = F.adaptive_avg_pool2d(tensor(placed.pixels)[None], size)[0]
+        self.image = F.adaptive_avg_pool2d(tensor(placed.pixels)[None], size)[0]
         self.weight = (F.adaptive_avg_pool2d(tensor(placed.valid)[None], size)[0] > 0.99).float()
 
     def agreement(
@@ -115,19 +115,15 @@ class Exposure:
         # The canonical beam, from the frame's centre.
         source = -(farther * self.sid_mm - BEHIND_PATIENT_MM) * self.ray
         source = (source - away) @ turn + self.centre
-        volume = (self.grid.mu, self.origin, self.spacing)
-        rows = max(1, UNSHARED_PIXELS // points.shape[1])
-        drr = torch.cat(
-            [project_rays(*volume, source, some, self.axis) for some in points.split(rows)]
-        )
+        drr = render_drr(self.volume, Rays(source, points, self.axis))
         z = points[..., 2].detach()
         bottom = self.origin[2] - 0.5 * self.spacing[2]
-        top = bottom + self.spacing[2] * self.grid.mu.shape[0]
+        top = bottom + self.spacing[2] * self.volume.mu.shape[0]
         inside = ((z - bottom) / END_MM).clamp(0, 1) * ((top - z) / END_MM).clamp(0, 1)
         if self.borders:
             inside = inside * _away_from_air(drr.detach(), self.extent_mm[0])
         weight = self.weight * inside
         covered = weight.sum() / self.weight.sum().clamp_min(1)
-        fixed = local_contrast(self.picture, weight)
+        fixed = local_contrast(self.image, weight)
         score = self.measure(local_contrast(drr, weight), fixed, weight)
         return score * (0.5 + 0.5 * covered)  # what is left out counts against the pose

@@ -1,37 +1,7 @@
-"""Look and behaviour of a data set's `report.html`."""
-
-STYLE = """\
-body { max-width: 76rem; padding-bottom: 5rem; }
-article { border-top: 1px solid var(--line); padding: .4rem 0; }
-.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(33rem, 1fr)); gap: 1rem; }
-.grid figure { margin: 0; }
-.choice label { border: 1px solid var(--line); border-radius: 6px; padding: .2rem .7rem .2rem .4rem;
-  margin-right: .4rem; cursor: pointer; color: var(--ink); }
-.choice label:has(input[value=accept]:checked) { background: var(--good); color: var(--page); }
-.choice label:has(input[value=reject]:checked) { background: var(--poor); color: var(--page); }
-#bar { position: fixed; left: 0; right: 0; bottom: 0; padding: .7rem 1rem; background: var(--band);
-  border-top: 2px solid var(--line); display: flex; gap: .8rem; align-items: center; }
-#bar[hidden] { display: none; }
-button { font: inherit; padding: .25rem .8rem; }
-@media print { #bar { display: none; } .grid { display: block; } }
-"""
-
-BAR = """\
-<div id="bar" hidden>
-<span id="count"></span>
-<button type="button" id="save">Save review.json</button>
-<button type="button" id="copy">Copy</button>
-<button type="button" id="undo">Undo all</button>
-</div>
-"""
-
-# The page starts from the state that the last run knew; the file it makes holds what was decided
-# before and what now differs.
-SCRIPT = """
 "use strict";
-const key = "axon-review-" + DATA_SET_NAME;
+const key = "axon-review-" + {{ data_set | tojson }};
 const boxes = [...document.querySelectorAll("input[type=radio]")];
-const earlier = EARLIER;
+const earlier = {{ earlier | tojson }};
 const bar = document.getElementById("bar");
 function changed() { return boxes.filter(b => b.checked && b.value !== b.dataset.was); }
 function review() {
@@ -40,7 +10,7 @@ function review() {
     decisions[b.name] = { decision: b.value, picture: b.dataset.picture };
   }
   const all = { format: "axon-review", version: 1, decisions: decisions };
-  return JSON.stringify(all, null, 2) + "\\n";
+  return JSON.stringify(all, null, 2) + "\n";
 }
 function remember() {
   try {
@@ -86,4 +56,3 @@ try {
   }
 } catch (error) { /* as above */ }
 show();
-"""

@@ -7,9 +7,9 @@ from typing import Any
 
 from axon_backend.errors import AxonInputError
 from axon_backend.methods import registry
+from axon_backend.training.checkpoint import load_checkpoint
 from axon_backend.training.config import TrainConfig
 from axon_backend.training.plan import BUDGETS
-from axon_backend.training.run.checkpoint import load_checkpoint
 from axon_backend.training.run.run_folder import RunFolder
 from axon_backend.training.settings import as_plain, differences, with_new_names
 
