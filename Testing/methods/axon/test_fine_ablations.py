@@ -27,9 +27,7 @@ def fine(
 
 def test_a_configuration_from_before_them_is_the_paper_s_model():
     """Bundles without the new keys load, with the networks that they always had."""
-    old = {
-        k: v for k, v in preview().as_dict().items() if k not in ("fine_diff", "global_encoder")
-    }
+    old = {k: v for k, v in preview().as_dict().items() if k not in ("fine_diff", "global_encoder")}
     assert AxonConfig.from_dict(old) == preview()
     assert preview().networks == ("encoder", "coarse", "prior", "controlnet", "sr")
     with torch.device("meta"):
