@@ -19,8 +19,10 @@ from axon_backend.inference.model_loading import load_model
 from axon_backend.training.export import export_bundle
 from axon_backend.training.launch import train as run_train
 from axon_backend.training.presets import preset
-from axon_backend.training.checkpoint import load_checkpoint, save_atomically
+from axon_backend.training.checkpoint import load_checkpoint
+from axon_backend.training.torch_file import save_atomically
 from axon_backend.training.run.run_folder import RunFolder
+from axon_backend.training.torch_file import save_atomically
 
 PAGE = Path(axon_backend.__file__).parents[1] / "Resources" / "Docs" / "ablations.md"
 EDGE = "loss.edge=1"

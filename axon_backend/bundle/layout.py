@@ -16,6 +16,9 @@ from axon_backend.errors import AxonInputError
 FORMAT_VERSION = 3  # 2: weights may be packed in eight bits; 3: the configuration names the method
 """Version of this layout. Raised when an older AXON could no longer read the folder."""
 
+SHIPPED = Path(__file__).resolve().parent.parent / "bundles" / "preview"
+"""The bundle that comes with the package."""
+
 METADATA = "configs/metadata.json"
 CONFIG = "configs/axon.json"
 ATLAS = "atlas/atlas.nii.gz"

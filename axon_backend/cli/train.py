@@ -76,6 +76,7 @@ def train(chosen: argparse.Namespace) -> int:
     """``axon train``."""
     from axon_backend.bundle import load_bundle
     from axon_backend.bundle.library import find_bundle
+    from axon_backend.cli import STARTED
     from axon_backend.errors import AxonInputError
     from axon_backend.training.plan import resolve
     from axon_backend.training.settings import to_yaml
@@ -107,7 +108,6 @@ def train(chosen: argparse.Namespace) -> int:
         ready(config, Path(chosen.data), Path(chosen.folder), chosen.resume)
         return _detach(Path(chosen.folder))
 
-    from axon_backend.cli import STARTED
     from axon_backend.training.run.error_text import explain, has_words
 
     try:

@@ -13,7 +13,6 @@ from axon_backend.bundle import Bundle
 from axon_backend.dataset.dataset import DatasetCase
 from axon_backend.errors import Cancelled
 from axon_backend.methods.batch import ValidationCase
-from axon_backend.training.checkpoint import save_atomically
 from axon_backend.training.config import TrainConfig
 from axon_backend.training.data.loader import Batches, default_workers, micro_batch
 from axon_backend.training.data.mean import mean_volume, spread
@@ -26,6 +25,7 @@ from axon_backend.training.run.events import RunWriter, write_text_whole
 from axon_backend.training.run.fabric import world_topology
 from axon_backend.training.run.stop_request import StopRequest
 from axon_backend.training.settings import to_yaml
+from axon_backend.training.torch_file import save_atomically
 from axon_backend.training.trainer import Trainer
 from axon_backend.training.weights import fill
 

@@ -19,6 +19,7 @@ from axon_backend.training.data.pairs import Deformation
 OPTIMISERS = ("adam", "adamw", "muon")
 SCHEDULES = ("cosine", "constant", "exponential")
 PRECISIONS = ("auto", "bf16-mixed", "32")
+BUDGETS = ("steps", "minutes", "epochs")
 
 
 @dataclass(frozen=True)

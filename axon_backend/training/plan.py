@@ -11,13 +11,12 @@ from axon_backend.bundle import Bundle
 from axon_backend.dataset.dataset import Dataset, DatasetCase
 from axon_backend.errors import AxonInputError
 from axon_backend.methods import registry
-from axon_backend.training.config import TrainConfig
+from axon_backend.training.config import BUDGETS, TrainConfig
 from axon_backend.training.data.mean import spread
 from axon_backend.training.presets import preset
 from axon_backend.training.settings import apply, apply_pairs, read_yaml, with_new_names
 from axon_backend.training.weights import bundle_model
 
-BUDGETS = ("steps", "minutes", "epochs")
 # They decide on the other settings, so they cannot be one among these.
 CHOSEN = {
     "stage": "the stage is the word behind `axon train`",

@@ -21,6 +21,7 @@ from axon_backend.training.run.events import RunWriter
 from axon_backend.training.run.meter import Meter
 from axon_backend.training.run.provenance import memory_gb
 from axon_backend.training.settings import as_plain
+from axon_backend.training.torch_file import save_atomically
 from axon_backend.training.validate import show, validate
 
 
@@ -111,7 +112,7 @@ class Trainer:
     def save(self) -> None:
         """Write last.pt; the weights are known to be finite."""
         if self.first:
-            checkpoint.save_atomically(self.state(), self.folder.last)
+            save_atomically(self.state(), self.folder.last)
             self.writer.event("checkpoint", step=self.step, file=str(self.folder.last))
 
     # -- the loop ------------------------------------------------------------------------------
@@ -285,7 +286,7 @@ class Trainer:
         return False
 
     def _save_best(self, metrics: dict[str, float]) -> None:
-        checkpoint.save_atomically(
+        save_atomically(
             {
                 "format": checkpoint.FORMAT,
                 "version": checkpoint.VERSION,
