@@ -31,6 +31,7 @@ class Pump:
         self.news = threading.Event()
         self._workers: list = []
         self._timer = None
+        self._delivering = False
 
     def follow(self, worker) -> None:
         """Serve a worker until it is no longer busy; call it on the main thread.
@@ -66,12 +67,16 @@ class Pump:
         self.news.wait(patience / 1000)
         self.news.clear()
         waited = (time.monotonic() - began) * 1000
-        # Before the callbacks: one may open a dialog, and its event loop must serve workers too.
+        # Before the callbacks: one may open a dialog, whose event loop must let the workers run.
         self._timer.start(min(int(waited), patience) // WAIT_PER_PAUSE)
+        if self._delivering:  # in such a loop: what comes now is delivered after that callback
+            return
+        self._delivering = True
         try:
             for worker in list(self._workers):
                 worker.pump()
         finally:
+            self._delivering = False
             self._workers = [worker for worker in self._workers if worker.busy]
             if not self._workers:
                 self._timer.stop()
