@@ -50,7 +50,8 @@ def registerSampleData():
 
 def registerLayouts():
     """Make AXON's layouts known, so that a scene saved in one of them opens in it."""
-    from AXONReconstructionLib.views import own_layouts
+    # Importing the first two adds their layouts.
+    from AXONReconstructionLib.views import layout, own_layouts, xray_views  # noqa: F401
 
     own_layouts.register()
 

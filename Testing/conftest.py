@@ -5,7 +5,14 @@ Heavy imports stand inside the fixtures, so that a test that needs neither pays 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+# Read when numpy, torch and ITK are imported: of several processes, one thread each.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[_name] = "1"
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
 
 import numpy as np
 import pytest
@@ -62,7 +69,7 @@ def phantom_ct_file(phantom_ct, tmp_path_factory) -> Path:
 def tiny_config():
     """An AXON model of a few thousand weights, 16^3 -> 32^3."""
     from axon_backend.diffusion.bridge import BrownianBridge
-    from axon_backend.methods.axon.model import AxonConfig, Sampling
+    from axon_backend.methods.axon.config import AxonConfig, Sampling
     from axon_backend.networks.encoder import EncoderConfig
     from axon_backend.networks.srnet import SRConfig
     from axon_backend.networks.unet import UNetConfig
@@ -87,14 +94,14 @@ def write_tiny_bundle(path: Path):
     """
     import torch
 
-    from axon_backend.bundle import axon_metadata, write_bundle
+    from axon_backend.bundle import bundle_metadata, write_bundle
     from axon_backend.imaging.ct import CTVolume
     from axon_backend.imaging.frame import find_thorax_frame, resample_to_frame
-    from axon_backend.methods.axon.model import Axon
+    from axon_backend.methods.axon.method import AXON
 
     config = tiny_config()
     torch.manual_seed(11)
-    model = Axon(config)
+    model = AXON.build(config)
     ct = CTVolume(phantom_hu(), PHANTOM_SPACING_MM, PHANTOM_ORIGIN_MM, "phantom")
     frame = find_thorax_frame(ct)
     n = config.encoder.size
@@ -103,7 +110,7 @@ def write_tiny_bundle(path: Path):
     return write_bundle(
         path,
         config=config.as_dict(),
-        metadata=axon_metadata(
+        metadata=bundle_metadata(
             name="axon-tiny",
             version="0.0.1",
             description="Random weights for tests.",
@@ -134,9 +141,12 @@ def phantom_xray_file(phantom_ct, tmp_path_factory) -> Path:
     from axon_backend.imaging.frame import find_thorax_frame
     from axon_backend.imaging.view import View
     from axon_backend.imaging.write import write_png
-    from axon_backend.physics.drr import render_view
+    from axon_backend.physics.drr import render_drr
+    from axon_backend.physics.geometry import AcquisitionGeometry
 
-    picture = render_view(phantom_ct, find_thorax_frame(phantom_ct), View.pa, 256)
+    picture = render_drr(
+        phantom_ct, AcquisitionGeometry.of_frame(find_thorax_frame(phantom_ct), View.pa), 256
+    ).numpy()
     return write_png(
         tmp_path_factory.mktemp("xray") / "pa.png", picture / float(picture.max()), bits=16
     )

@@ -22,22 +22,23 @@ import xray_cases as cases
 from axon_backend.imaging.radiograph import read_radiograph
 from axon_backend.imaging.view import View
 from axon_backend.imaging.write import write_text
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.pose import Pose
-from axon_backend.physics.reduced import AttenuationGrid
 from axon_backend.registration import orientation
-from axon_backend.registration.quality import local_contrast
 from axon_backend.registration.search import GRID, shrink_to
-from axon_backend.training.data.augmentation import AppearanceAugmentation, alter
+from axon_backend.registration.similarity import local_contrast
+from axon_backend.training.data.augmentation import RadiographAugmentation, augment_radiograph
 
 FILMS = 24  # of each patient, for the sides
-LOOK = AppearanceAugmentation(clean=0.1, misregistration=0.0)
+LOOK = RadiographAugmentation(clean=0.1, misregistration=0.0)
 
 
 def drrs(path: Path, view: View, count: int) -> list[np.ndarray]:
     """(128, 128) DRRs of a patient on square fields; the first is the canonical one, the others
     are posed, placed and altered at random."""
     patient = cases.Patient.read(path)
-    grid = AttenuationGrid.of_ct(patient.ct).reduced(110)
+    volume = AttenuationVolume.from_ct(patient.ct).downsampled(110)
     rng = np.random.default_rng([*patient.name.encode(), view.is_frontal])
     made = []
     for k in range(count):
@@ -46,8 +47,8 @@ def drrs(path: Path, view: View, count: int) -> list[np.ndarray]:
         geometry = pose.geometry(patient.frame, view)
         side = max(geometry.extent_mm) * (float(rng.uniform(1.0, 1.25)) if k else 1.0)
         with torch.inference_mode():
-            picture = grid.project(replace(geometry, extent_mm=(side, side)), 128)
-            picture = alter(picture[None, None], rng, LOOK)[0, 0] if k else picture
+            picture = render_drr(volume, replace(geometry, extent_mm=(side, side)), 128)
+            picture = augment_radiograph(picture[None, None], rng, LOOK)[0, 0] if k else picture
         made.append(picture.numpy())
     return made
 

@@ -26,10 +26,10 @@ import xray_cases as cases
 from planar import summary
 
 from axon_backend.imaging.view import View
+from axon_backend.physics.attenuation import AttenuationVolume
 from axon_backend.physics.pose import Pose
-from axon_backend.physics.reduced import AttenuationGrid
 from axon_backend.registration.place import PlacedView
-from axon_backend.registration.resample import resample_picture
+from axon_backend.registration.resample import resample_image
 from axon_backend.registration.rigid import register_pose
 
 VIEWS = {"frontal": View.pa, "lateral": View.lateral_left}
@@ -68,7 +68,7 @@ def make(files: list[Path], each: int, seed: int, cache: Path | None, unknown_si
                         np.save(kept, film)
                 extent = pose.geometry(patient.frame, view).extent_mm
                 where = cases.placement(np.eye(3), extent)
-                placed[role] = PlacedView(*resample_picture(film, where, 320), view)
+                placed[role] = PlacedView(*resample_image(film, where, 320), view)
             yield patient, pose, placed
 
 
@@ -126,8 +126,8 @@ def main() -> None:
             print(name, json.dumps(row), flush=True)
         if chosen.nanodrr_every and count % chosen.nanodrr_every == 0:
             cpu = time.process_time()
-            grid = AttenuationGrid.of_ct(patient.ct).reduced(128)
-            motion = others.nanodrr_pose(placed["frontal"].pixels, grid, patient.frame, View.pa)
+            volume = AttenuationVolume.from_ct(patient.ct).downsampled(128)
+            motion = others.nanodrr_pose(placed["frontal"].pixels, volume, patient.frame, View.pa)
             row = {
                 "patient": patient.name,
                 **errors_mm(motion, true, patient.frame),

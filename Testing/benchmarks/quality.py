@@ -20,17 +20,17 @@ from axon_backend.registration.edges import displacement
 from axon_backend.registration.planar import WORKING_SIZE, register_planar
 from axon_backend.registration.quality import assess
 from axon_backend.registration.reference import Reference
-from axon_backend.registration.resample import resample_picture
+from axon_backend.registration.resample import resample_image
 from axon_backend.registration.search import shrink_to
 
 SHIFTS_MM = (2.0, 4.0, 6.0, 8.0, 12.0)
 OTHER_VIEW = {View.pa: View.lateral_left, View.lateral_left: View.pa}
 
 
-def scores(picture: np.ndarray, reference: Reference, matrix: np.ndarray) -> dict[str, float]:
+def scores(image: np.ndarray, reference: Reference, matrix: np.ndarray) -> dict[str, float]:
     """Of a placement, (3, 3) from the reference's square field to pixels."""
-    fixed = shrink_to(reference.picture, WORKING_SIZE, WORKING_SIZE)
-    moved, valid = resample_picture(picture, matrix, WORKING_SIZE)
+    fixed = shrink_to(reference.image, WORKING_SIZE, WORKING_SIZE)
+    moved, valid = resample_image(image, matrix, WORKING_SIZE)
     q = assess(moved, fixed, valid)
     return {
         "ncc": q.ncc, "gradient_ncc": q.gradient_ncc, "mi": q.mutual_information,
@@ -57,7 +57,7 @@ def main() -> None:
     names = list(dict.fromkeys(name for name, _ in references))
     rows = []
     films = make(files, chosen.each, chosen.seed, chosen.cache)
-    for count, (patient, view, picture, true) in enumerate(films):
+    for count, (patient, view, image, true) in enumerate(films):
         own = references[patient.name, view.value]
         at = names.index(patient.name)
         other = names[(at + 1 + count % (len(names) - 1)) % len(names)]
@@ -70,9 +70,9 @@ def main() -> None:
         extent = Pose().geometry(patient.frame, view).extent_mm
         side = max(extent)
         for kind, reference in against.items():
-            found = register_planar(picture, reference.picture)
+            found = register_planar(image, reference.image)
             row = {"kind": kind, "patient": patient.name, "view": view.value}
-            row |= scores(picture, reference, found.matrix)
+            row |= scores(image, reference, found.matrix)
             if kind == "right":
                 error = cases.mean_error_mm(found.matrix @ own.to_square, true, extent)
                 row["error_mm"] = round(error, 2)
@@ -85,7 +85,7 @@ def main() -> None:
             placed = true @ np.linalg.inv(own.to_square) @ away
             rows.append({
                 "kind": f"{mm:g} mm off", "patient": patient.name, "view": view.value,
-                **scores(picture, own, placed),
+                **scores(image, own, placed),
             })  # fmt: skip
         print(patient.name, view.value, len(rows), flush=True)
     cases.write(chosen.out, rows)

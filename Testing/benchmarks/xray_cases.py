@@ -19,13 +19,14 @@ import torch
 from axon_backend.imaging.ct import CTVolume, read_ct
 from axon_backend.imaging.frame import ThoraxFrame, find_thorax_frame
 from axon_backend.imaging.view import View
-from axon_backend.physics.drr import project_rays
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import Rays, render_drr
 from axon_backend.physics.exposure import XraySettings, expose
 from axon_backend.physics.pose import Pose
-from axon_backend.physics.postprocess import Look, clinical_look
+from axon_backend.physics.postprocess import Postprocessing, postprocess
 from axon_backend.physics.spectrum import Tube
 from axon_backend.physics.tissues import tissue_densities
-from axon_backend.training.data.augmentation import AppearanceAugmentation, alter
+from axon_backend.training.data.augmentation import RadiographAugmentation, augment_radiograph
 
 # A detector of 43 cm behind the patient, on the plane through the chest's middle.
 FIELD_MM = 400.0
@@ -33,7 +34,7 @@ SIZE = 384
 # Half ranges of a film that lies badly: degrees, parts of the size, mm.
 MOST_TURN, MOST_SCALE, MOST_SHIFT = 10.0, 0.15, 40.0
 # Collimation and letters hide what registration would see; a wrong film would spoil the truth.
-CHANGES = AppearanceAugmentation(clean=0.0, misregistration=0.0)
+CHANGES = RadiographAugmentation(clean=0.0, misregistration=0.0)
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def patients(data: Path, splits: tuple[str, ...], every: int = 1) -> list[Path]:
 def random_film(
     patient: Patient, view: View, pose: Pose, matrix: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """(SIZE, SIZE) picture of the posed patient on a film that lies by ``matrix``.
+    """(SIZE, SIZE) image of the posed patient on a film that lies by ``matrix``.
 
     ``matrix`` (3, 3): mm on the canonical plane from its middle -> mm on the film from its middle.
     """
@@ -122,7 +123,7 @@ def random_film(
         scatter=float(rng.uniform(0.3, 1.5)),
         exposure_index=float(rng.uniform(80, 400)),
     )
-    look = Look(
+    look = Postprocessing(
         detail=float(rng.uniform(0.5, 1.0)),
         latitude=float(rng.uniform(0.5, 1.0)),
         local=float(rng.uniform(0, 0.6)),
@@ -131,22 +132,16 @@ def random_film(
     axis = int(np.argmax(np.abs(geometry.ray)))
     with torch.inference_mode():
         names, densities = tissue_densities(tensor(ct.hu))
-        paths = project_rays(
-            densities,
-            tensor(ct.origin_mm),
-            tensor(ct.spacing_mm),
-            tensor(geometry.source_mm),
-            tensor(points),
-            axis,
-        )
+        volume = AttenuationVolume(densities, ct.spacing_mm, ct.origin_mm)
+        paths = render_drr(volume, Rays(tensor(geometry.source_mm), tensor(points), axis))
         scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
         seen = replace(geometry, extent_mm=(FIELD_MM / scale,) * 2)
         taken = expose(
             paths[None] / 10, names, [seen], settings, seeds=[int(rng.integers(1 << 30))]
         )
-        picture = clinical_look(taken.log, look)[None]
-        picture = alter(picture, rng, CHANGES)
-    return picture[0, 0].numpy()
+        image = postprocess(taken.log, look)[None]
+        image = augment_radiograph(image, rng, CHANGES)
+    return image[0, 0].numpy()
 
 
 def similarity(turn_deg: float, scale: float, shift_mm: tuple[float, float]) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from axon_backend.bundle import Bundle, axon_metadata, write_bundle
+from axon_backend.bundle import Bundle, bundle_metadata, write_bundle
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -17,7 +17,7 @@ def make_contents() -> dict:
     generator = torch.Generator().manual_seed(7)
     return {
         "config": {"hu_window": [-1000, 900], "networks": {"coarse": {"channels": [8, 16]}}},
-        "metadata": axon_metadata(
+        "metadata": bundle_metadata(
             name="axon-test",
             version="0.1.0",
             description="Two tiny networks.",

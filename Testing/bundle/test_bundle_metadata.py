@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from axon_backend.bundle import axon_metadata, load_bundle, metadata_schema_path, model_card
-from axon_backend.bundle.read import SHIPPED
+from axon_backend.bundle import bundle_metadata, load_bundle, metadata_schema_path, model_card
+from axon_backend.bundle.layout import SHIPPED
 from axon_backend.errors import AxonInputError
 
 FORMATS = {"image_size": 128, "grid": 64, "output_grid": 128, "hu_window": (-1000.0, 900.0)}
@@ -53,7 +53,7 @@ def test_monai_reads_our_configuration_as_plain_values(bundle):
 
 def test_every_network_of_the_bundle_is_described():
     networks = ["encoder", "coarse", "prior", "controlnet", "sr"]
-    metadata = axon_metadata(
+    metadata = bundle_metadata(
         name="n", version="1.2.3", description="d", networks=networks, **FORMATS
     )
     assert metadata["sr_data_format"]["outputs"]["volume"]["spatial_shape"] == [128] * 3
@@ -64,7 +64,7 @@ def test_every_network_of_the_bundle_is_described():
 
 def test_a_network_without_description_is_refused():
     with pytest.raises(AxonInputError, match="'decoder'"):
-        axon_metadata(name="n", version="1.0.0", description="d", networks=["decoder"], **FORMATS)
+        bundle_metadata(name="n", version="1.0.0", description="d", networks=["decoder"], **FORMATS)
 
 
 def test_model_card_holds_the_figures_as_a_table():

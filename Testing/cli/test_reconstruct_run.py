@@ -169,8 +169,8 @@ def test_a_failure_is_one_sentence_and_exit_code_1(
     def full_disk(*_args, **_kwargs):
         raise MemoryError("no memory left\nfor this")
 
-    monkeypatch.setattr("axon_backend.inference.case.render_view", full_disk)
-    monkeypatch.setattr("axon_backend.inference.case.place_view", full_disk)
+    monkeypatch.setattr("axon_backend.inference.case.render_drr", full_disk)
+    monkeypatch.setattr("axon_backend.inference.case.register_xrays", full_disk)
     assert quick(phantom_xray_file, tiny_bundle, tmp_path / "out", "--quiet") == 1
     error = capsys.readouterr().err
     assert "MemoryError: no memory left for this" in error and error.count("\n") == 1

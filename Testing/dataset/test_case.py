@@ -16,9 +16,10 @@ from axon_backend.imaging.ct import CTVolume, read_ct
 from axon_backend.imaging.frame import ThoraxFrame, find_thorax_frame, resample_to_frame
 from axon_backend.imaging.view import View
 from axon_backend.imaging.write import write_png
-from axon_backend.physics.drr import render_view
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import render_drr
+from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.physics.pose import Pose
-from axon_backend.physics.reduced import AttenuationGrid
 
 
 def ramp() -> CTVolume:
@@ -58,7 +59,10 @@ def test_the_crop_keeps_the_beam_and_the_millimetres(coarse_chest):
     there = tuple(slice(o, o + n) for o, n in zip(offset, box.hu.shape, strict=True))
     assert np.array_equal(box.hu, whole.hu[there])
     for view in (View.pa, View.lateral_left):
-        ours, full = (render_view(v, frame, view, 64) for v in (box, whole))
+        ours, full = (
+            render_drr(v, AcquisitionGeometry.of_frame(frame, view), 64).numpy()
+            for v in (box, whole)
+        )
         assert np.abs(ours - full).max() < 0.01 * full.max()
 
 
@@ -82,17 +86,21 @@ def test_drrs_vary_by_seed_and_the_first_is_canonical(coarse_chest):
     assert all(abs(a) < 10 for p in made for a in p.rotation_deg)
     chest = coarse_chest()
     frame = find_thorax_frame(chest)
-    grid = AttenuationGrid.of_ct(chest)
-    first = render(grid, frame, View.pa, made[0], 64)
-    assert np.allclose(first, render_view(chest, frame, View.pa, 64), atol=1e-4)
-    assert np.abs(render(grid, frame, View.pa, made[1], 64) - first).max() > 0.05
+    volume = AttenuationVolume.from_ct(chest)
+    first = render(volume, frame, View.pa, made[0], 64)
+    assert np.allclose(
+        first,
+        render_drr(chest, AcquisitionGeometry.of_frame(frame, View.pa), 64).numpy(),
+        atol=1e-4,
+    )
+    assert np.abs(render(volume, frame, View.pa, made[1], 64) - first).max() > 0.05
 
 
 def as_taken(ct, frame, view, pose) -> np.ndarray:
     """A radiograph with square pixels, 256 rows, in [0, 1]."""
     geometry = pose.geometry(frame, view)
     width = round(256 * geometry.extent_mm[0] / geometry.extent_mm[1])
-    picture = AttenuationGrid.of_ct(ct).project(geometry, (256, width)).numpy()
+    picture = render_drr(ct, geometry, (256, width)).numpy()
     return picture / picture.max()
 
 

@@ -9,9 +9,9 @@ from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import View
 from axon_backend.inference import case
 from axon_backend.inference.reconstruct import reconstruct
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.physics.pose import Pose
-from axon_backend.physics.reduced import AttenuationGrid
 
 TILTED = Pose(rotation_deg=(4.0, -3.0, 6.0), translation_mm=(8.0, -5.0, 12.0), sid_mm=1500.0)
 
@@ -20,9 +20,7 @@ TILTED = Pose(rotation_deg=(4.0, -3.0, 6.0), translation_mm=(8.0, -5.0, 12.0), s
 def xray(phantom_ct):
     """The phantom's PA DRR on its canonical field, 300 x 300 pixels."""
     frame = find_thorax_frame(phantom_ct)
-    picture = AttenuationGrid.of_ct(phantom_ct).project(
-        AcquisitionGeometry.of_frame(frame, View.pa), 300
-    )
+    picture = render_drr(phantom_ct, AcquisitionGeometry.of_frame(frame, View.pa), 300)
     return Radiograph(picture.numpy(), None, View.pa, "pa.png")
 
 
@@ -55,7 +53,7 @@ def test_nothing_is_searched_for_where_a_placement_is_given(run, xray, monkeypat
     def forbidden(*args, **kwargs):
         raise AssertionError("searched")
 
-    monkeypatch.setattr(case, "place_view", forbidden)
+    monkeypatch.setattr("axon_backend.registration.pipeline.place_by_search", forbidden)
     # Half of the field, from its middle: the view shows the picture's middle enlarged.
     result = run(xray, placements={"frontal": field(150, 150, 75, 75)})
     shown = result.views["frontal"].pixels
@@ -123,9 +121,8 @@ def test_a_drr_in_place_of_an_x_ray_shows_the_posed_patient(phantom_ct, run, mon
     monkeypatch.setattr(case, "VIEW_SIZE", 256)
     frame = find_thorax_frame(phantom_ct)
     result = run(None, pose=TILTED, render_lateral=True)
-    grid = AttenuationGrid.of_ct(phantom_ct)
     for role, view in (("frontal", View.pa), ("lateral", View.lateral_left)):
-        expected = grid.project(TILTED.geometry(frame, view), 256).numpy()
+        expected = render_drr(phantom_ct, TILTED.geometry(frame, view), 256).numpy()
         assert np.array_equal(result.views[role].pixels, expected)
 
 

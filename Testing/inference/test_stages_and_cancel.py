@@ -34,7 +34,7 @@ def whole(bundle, phantom_ct) -> Reconstruction:
 def test_the_call_returns_what_the_model_returns(whole, bundle):
     """The networks' volumes, in HU and nothing else done to them."""
     from axon_backend.inference.case import CaseInputs, PlacedCase, network_views
-    from axon_backend.inference.model_cache import load_model
+    from axon_backend.inference.model_loading import load_model
 
     placed = PlacedCase(CaseInputs({}, None), whole.views, whole.frame)
     model = load_model(bundle)
@@ -50,7 +50,7 @@ def test_the_record_tells_how_often_the_steps_were_run(bundle, phantom_ct, tmp_p
     path = tmp_path / "bundle"
     shutil.copytree(bundle.path, path)
     config = json.loads((path / "configs" / "axon.json").read_text())
-    config["sampling"] |= {"coarse_places": 4, "fine_draws": 2}
+    config["sampling"] |= {"tta_shifts": 4, "fine_draws": 2}
     (path / "configs" / "axon.json").write_text(json.dumps(config))
     seal_bundle(path)
     told = {}
@@ -182,7 +182,7 @@ def test_the_drr_of_a_ct_that_the_gpu_cannot_hold_is_made_on_the_cpu(phantom_ct,
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return np.ones((4, 4), np.float32)
 
-    monkeypatch.setattr(case, "render_view", full)
+    monkeypatch.setattr(case, "render_drr", full)
     warnings: list[str] = []
     frame = find_thorax_frame(phantom_ct)
     case._drr(phantom_ct, frame, View.pa, None, torch.device("cuda"), warnings)

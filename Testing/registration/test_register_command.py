@@ -14,8 +14,9 @@ from axon_backend.cli.main import main
 from axon_backend.imaging.frame import find_thorax_frame
 from axon_backend.imaging.view import View
 from axon_backend.imaging.write import write_png
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.pose import Pose
-from axon_backend.physics.reduced import AttenuationGrid
 from axon_backend.registration import rigid
 
 
@@ -29,12 +30,12 @@ def ct_file(chest_ct, tmp_path_factory):
     return path
 
 
-def film(picture: np.ndarray, path):
-    write_png(path, (picture - picture.min()) / np.ptp(picture), bits=16)
+def film(image: np.ndarray, path):
+    write_png(path, (image - image.min()) / np.ptp(image), bits=16)
     return str(path)
 
 
-def test_a_picture_of_nothing_is_refused_and_can_be_looked_at(ct_file, tmp_path, capsys):
+def test_a_image_of_nothing_is_refused_and_can_be_looked_at(ct_file, tmp_path, capsys):
     noise = film(np.random.default_rng(0).random((200, 200)), tmp_path / "noise.png")
     out = tmp_path / "out"
     code = main(["register", "--xray", noise, "--view", "pa", "--ct", str(ct_file), "--output",
@@ -48,10 +49,12 @@ def test_a_picture_of_nothing_is_refused_and_can_be_looked_at(ct_file, tmp_path,
 
 def test_the_pose_of_two_xrays(chest_ct, ct_file, tmp_path, capsys):
     true = Pose((3.0, -2.0, 4.0), sid_mm=1200.0)
-    frame, grid = find_thorax_frame(chest_ct), AttenuationGrid.of_ct(chest_ct)
+    frame, volume = find_thorax_frame(chest_ct), AttenuationVolume.from_ct(chest_ct)
     front, side = (
         film(
-            grid.project(replace(true.geometry(frame, v), extent_mm=(360.0, 360.0)), 300).numpy(),
+            render_drr(
+                volume, replace(true.geometry(frame, v), extent_mm=(360.0, 360.0)), 300
+            ).numpy(),
             tmp_path / f"{v.value}.png",
         )
         for v in (View.pa, View.lateral_left)

@@ -105,6 +105,22 @@ def test_measures_in_plain_words(ui, node):
     assert ui.metricsBox.visible
 
 
+def test_a_metric_of_somebody_else_has_a_row_too(ui, node, compared, monkeypatch):
+    from axon_backend.metrics import Metric, registry
+
+    toy = Metric("toy", "Toy score", "a toy", lambda pair, region: 0.0, "higher", "mm", digits=1)
+    registry.registered_metrics()
+    monkeypatch.setitem(registry._METRICS, "toy", toy)
+    record = json.loads(node.record)
+    for stage, value in (("coarse", 3.25), ("sr", 7.0)):
+        record["metrics"][stage]["toy"] = value
+    node.record = json.dumps(record)
+    table = ui.metricsTable
+    assert table.rowCount == 5 and table.verticalHeaderItem(4).text() == "Toy score (mm)"
+    assert [table.item(4, c).text() for c in range(3)] == ["3.2", "7.0", ""]
+    assert table.item(4, 1).font().bold() and table.item(4, 1).toolTip() == "a toy"
+
+
 def test_the_check_of_the_truth_with_itself_is_perfect(host, slicer, ui, node, compared):
     """The frontal view was computed from the CT, so the CT as result agrees with it fully."""
     node.srVolume = node.truthVolume
@@ -132,16 +148,14 @@ def test_the_check_uses_the_place_that_the_record_tells(host, slicer, ui, node, 
     """The X-ray is the truth's radiograph inside a larger picture, and the record says where."""
     from axon_backend.imaging.radiograph import Radiograph
     from axon_backend.imaging.view import View
-    from axon_backend.physics.attenuation import hu_to_mu
-    from axon_backend.physics.drr import render
+    from axon_backend.physics.attenuation import AttenuationVolume
+    from axon_backend.physics.drr import render_drr
     from axon_backend.physics.geometry import AcquisitionGeometry
     from AXONReconstructionLib.scene import nodes
 
-    torch = pytest.importorskip("torch")
-    frame, n = compared.frame, compared.hu.shape[0]
-    beam = AcquisitionGeometry.of_frame(frame, View.pa)
-    mu = hu_to_mu(torch.from_numpy(compared.hu))
-    small = render(mu, frame.origin_mm(n), frame.spacing_mm(n), [beam], 300)[0].numpy()
+    beam = AcquisitionGeometry.of_frame(compared.frame, View.pa)
+    volume = AttenuationVolume.in_frame(compared.hu, compared.frame)
+    small = render_drr(volume, beam, 300).numpy()
     large = np.zeros((400, 420), np.float32)
     large[60:360, 80:380] = small
     xray = Radiograph(large, (1.0, 1.0), View.pa, "test", ())

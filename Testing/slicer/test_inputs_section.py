@@ -130,6 +130,28 @@ def test_a_volume_of_the_scene_becomes_an_xray(host, slicer, panel, ui, frontal)
     assert ui.frontalSelector.currentNode() is made
 
 
+def test_the_file_dialogs_offer_every_format(host, panel, ui, monkeypatch):
+    from axon_backend.imaging.formats import ImageFormat, registry
+
+    toy = ImageFormat("Toy", (".toy",), read_xray=lambda path, view_given: None)
+    registry.registered_formats()
+    monkeypatch.setitem(registry._FORMATS, "Toy", toy)
+    offered = []
+
+    def ask(_parent, _title, _folder, filters):
+        offered.append(filters)
+        return ""
+
+    monkeypatch.setattr("qt.QFileDialog.getOpenFileName", ask)
+    host.click(ui.frontalFileButton)
+    host.click(ui.groundTruthFileButton)
+    xrays, cts = offered
+    assert xrays.startswith("X-rays (*.dcm *.dicom *.ima *.png ")
+    assert xrays.endswith(" *.mhd *.toy);;All files (*)")
+    assert "*.nii.gz" in cts and "*.dcm" in cts
+    assert "*.png" not in cts and "*.toy" not in cts, "they hold no volumes"
+
+
 def test_a_dragged_file_is_opened(host, panel, ui, phantom_xray_file):
     from PySide6 import QtCore, QtGui
 

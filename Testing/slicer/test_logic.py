@@ -156,12 +156,13 @@ def test_the_frame_of_a_ct_and_of_the_atlas(logic, ct, phantom_ct, tiny_bundle):
 
 def test_a_drr_is_the_backends_and_lies_in_the_frame(logic, ct, phantom_ct, slicer):
     from axon_backend.imaging.frame import find_thorax_frame
-    from axon_backend.physics.live import LiveDrr
+    from axon_backend.physics.drr import render_drr
+    from axon_backend.physics.geometry import AcquisitionGeometry
     from AXONReconstructionLib.scene import nodes
 
     frame = find_thorax_frame(phantom_ct)
     node = logic.renderDRR(ct, "LL", size=64)
-    made = LiveDrr(phantom_ct, frame, "ll").render(size=64)
+    made = render_drr(phantom_ct, AcquisitionGeometry.of_frame(frame, "ll"), 64).numpy()
     assert np.array_equal(values(slicer, node)[0], made)
     assert np.allclose(nodes.matrixOf(node, frame, "ll"), [[64, 0, -0.5], [0, 64, -0.5], [0, 0, 1]])
     again = logic.renderDRR(ct, "LL", size=32, fast=True, node=node)

@@ -42,7 +42,7 @@ def values(slicer, node):
 
 @pytest.mark.slow
 def test_the_shipped_model_gives_the_command_lines_voxels(logic, slicer):
-    from axon_backend.bundle.read import SHIPPED
+    from axon_backend.bundle.layout import SHIPPED
     from axon_backend.inference.reconstruct import reconstruct
 
     file = SHIPPED.parents[1] / "demo_data" / "xray_pa.jpg"

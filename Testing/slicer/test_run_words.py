@@ -72,7 +72,7 @@ def test_times_of_the_last_run_foretell_the_next(lib):
 
 
 def test_warnings_are_sentences_without_repetition(lib):
-    from AXONReconstructionLib.panel.panel import result_text
+    from AXONReconstructionLib.panel import result_text
 
     record = {
         "warnings": ["the GPU ran out of memory", "the GPU ran out of memory"],
@@ -88,7 +88,7 @@ def test_warnings_are_sentences_without_repetition(lib):
 
 
 def test_a_view_computed_from_the_ct_lacks_no_pixel_size(lib):
-    from AXONReconstructionLib.panel.panel import result_text
+    from AXONReconstructionLib.panel import result_text
 
     record = {
         "warnings": ["lateral: the X-ray was taken as already in place"],

@@ -309,7 +309,7 @@ def test_settings_are_kept_in_the_scene(host, training, tmp_path):
     ui.stageCombo.currentIndex = 3
     ui.amountSpin.value = 7
     ui.unitCombo.currentIndex = 1
-    ui.extraEdit.plainText = "optimiser.rate=0.001"
+    ui.extraEdit.plainText = "optimiser.lr=0.001"
     path = str(tmp_path / "scene.mrb")
     host.save_scene(path)
     host.close_scene()
@@ -320,7 +320,7 @@ def test_settings_are_kept_in_the_scene(host, training, tmp_path):
     node = widget.panel.parameterNode
     assert (node.stage, node.amount, node.unit) == ("controlnet", 7, "steps")
     assert (ui.stageCombo.currentIndex, ui.amountSpin.value) == (3, 7)
-    assert ui.extraEdit.plainText == "optimiser.rate=0.001"
+    assert ui.extraEdit.plainText == "optimiser.lr=0.001"
 
 
 def test_what_is_missing_is_named_before_a_start(host, training):

@@ -1,9 +1,11 @@
-"""The tutorial of README.md by clicks, and its lines for the Python console.
+"""The tutorial of Resources/Docs/slicer.md by clicks, and the pages' lines for the Python console.
 
 With the environment variable AXON_SCREENSHOTS the clicks also write the tutorial's pictures into
 the folder that it names.
 """
 
+import ast
+import inspect
 import json
 import os
 import re
@@ -12,17 +14,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+DOCS = Path(__file__).resolve().parents[2] / "Resources" / "Docs"
 STEPS = ("inputsSection", "registerSection", "reconstructSection", "compareSection")
 # The average chest alone reaches 15 dB on the test patients.
 LEAST_PSNR_DB = 17.0
 
 
-def tutorial():
-    """The section of README.md."""
-    found = re.search(r"^### Tutorial$(.*?)^##", README.read_text("utf-8"), re.DOTALL | re.M)
-    assert found, "README.md has no tutorial"
+def section(heading, page="slicer.md"):
+    """A section of a page of the documentation."""
+    text = (DOCS / page).read_text("utf-8") + "\n## "
+    found = re.search(rf"^## {heading}$(.*?)^## ", text, re.DOTALL | re.MULTILINE)
+    assert found, f"{page} has no section {heading}"
     return found[1]
+
+
+def console_lines(heading, page="slicer.md"):
+    """The one Python block of a section."""
+    (lines,) = re.findall(r"^```python\n(.*?)^```", section(heading, page), re.DOTALL | re.M)
+    return lines
 
 
 @pytest.fixture
@@ -222,19 +231,61 @@ def save(reader, folder):
 
 @pytest.mark.slow
 def test_the_lines_for_the_console_run(axon, slicer, tmp_path, monkeypatch, capsys):
-    (lines,) = re.findall(r"^```python\n(.*?)^```", tutorial(), re.DOTALL | re.M)
     for name in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(name, str(tmp_path))
     names = {"slicer": slicer}
-    exec(compile(lines, "README.md", "exec"), names)
+    exec(compile(console_lines("Python console"), "slicer.md", "exec"), names)
     assert names["logic"].metrics(names["result"])["coarse"]["psnr"] > LEAST_PSNR_DB
     assert "good" in capsys.readouterr().out
     assert list(tmp_path.rglob("*.nii.gz"))
     assert np.isfinite(slicer.util.arrayFromVolume(names["result"].volume)).all()
 
 
+def test_the_lines_for_training_name_what_there_is(host, monkeypatch):
+    """They are not run, because they start hours of training."""
+    monkeypatch.syspath_prepend(DOCS.parents[1] / "AXONTraining")
+    from AXONTrainingLib.logic import AXONTrainingLogic
+    from AXONTrainingLib.watching import RunWatch
+
+    lines = console_lines("Training in 3D Slicer", "training.md")
+    calls = [
+        node
+        for node in ast.walk(ast.parse(lines))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    ]
+    assert {call.func.attr for call in calls} == {"start", "watch", "poll", "stop"}
+    for call in calls:
+        owner = AXONTrainingLogic if call.func.value.id == "logic" else RunWatch
+        signature = inspect.signature(getattr(owner, call.func.attr))
+        signature.bind(None, *call.args, **{keyword.arg: None for keyword in call.keywords})
+    watch = inspect.getsource(RunWatch)
+    for name in re.findall(r"watch\.(\w+)(?!\w|\()", lines):
+        assert hasattr(RunWatch, name) or f"self.{name}" in watch, name
+
+
 def test_every_picture_of_the_tutorial_is_there():
-    shown = re.findall(r"\]\((Resources/Screenshots/slicer_\w+\.png)\)", tutorial())
+    shown = re.findall(r"\]\((\S+/slicer_\w+\.png)\)", section("Tutorial"))
     assert len(shown) == 4
     for name in shown:
-        assert 0 < (README.parent / name).stat().st_size < 300_000
+        assert 0 < (DOCS / name).stat().st_size < 300_000
+
+
+@pytest.mark.parametrize(
+    ("page", "heading", "module"),
+    [
+        ("slicer.md", "Installing", "AXONReconstruction"),
+        ("slicer.md", "Tutorial", "AXONReconstruction"),
+        ("slicer.md", "Your own X-rays", "AXONReconstruction"),
+        ("training.md", "Training in 3D Slicer", "AXONTraining"),
+    ],
+)
+def test_buttons_are_named_as_in_the_panel(page, heading, module):
+    """What is bold in the text and is no heading of a step ("1. **Inputs.**") is a button."""
+    folder = DOCS.parents[1] / module
+    files = [*folder.rglob("*.ui"), *folder.rglob("*.py")]
+    panel = "".join(path.read_text("utf-8") for path in files)
+    text = re.sub(r"^\d\. \*\*[^*]+\*\*", "", section(heading, page), flags=re.MULTILINE)
+    buttons = re.findall(r"\*\*([^*]+)\*\*", text)
+    assert buttons
+    for name in buttons:
+        assert name in panel, name

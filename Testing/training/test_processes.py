@@ -8,21 +8,21 @@ import torch
 from axon_backend.errors import AxonInputError
 from axon_backend.methods.axon.model import paper, preview
 from axon_backend.networks import precision
-from axon_backend.training.run.fabric import launch, places, resolve_precision, smallest_side
+from axon_backend.training.run.fabric import launch, resolve_precision, smallest_side
 
 
 def test_places_come_from_the_launcher(monkeypatch):
-    assert places() == (1, 1, "alone")
+    assert world_topology() == (1, 1, "alone")
     # Inside a batch job, but not started by srun: one process.
     monkeypatch.setenv("SLURM_NTASKS", "8")
-    assert places() == (1, 1, "alone")
+    assert world_topology() == (1, 1, "alone")
     monkeypatch.setenv("SLURM_STEP_ID", "0")
     monkeypatch.setenv("SLURM_STEP_NUM_NODES", "2")
-    assert places() == (4, 2, "slurm")
+    assert world_topology() == (4, 2, "slurm")
     for name, value in {"RANK": "5", "WORLD_SIZE": "6", "LOCAL_RANK": "1"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    assert places() == (2, 3, "torchrun")
+    assert world_topology() == (2, 3, "torchrun")
 
 
 def test_precision_is_what_the_device_computes_in(monkeypatch):

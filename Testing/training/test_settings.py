@@ -7,7 +7,6 @@ import pytest
 import yaml
 
 from axon_backend.errors import AxonInputError
-from axon_backend.methods.axon.model import Axon
 from axon_backend.training.config import STAGES
 from axon_backend.training.plan import resolve
 from axon_backend.training.presets import preset
@@ -28,17 +27,20 @@ def test_a_preset_survives_yaml(name, stage):
     config = preset(name, stage).check()
     again = apply(preset("preview", "coarse"), yaml.safe_load(to_yaml(config)))
     assert again == config
-    assert set(config.parts) | set(config.needs) <= set(Axon.PARTS)
+    assert set(config.trains) | set(config.needs) <= set(NETWORKS)
 
 
 def test_the_paper_preset_has_the_papers_settings():
     coarse, sr = preset("paper", "coarse"), preset("paper", "sr")
-    assert (coarse.optimiser.name, coarse.optimiser.rate) == ("adam", 1e-4)
+    assert (coarse.optimiser.name, coarse.optimiser.lr) == ("adam", 1e-4)
     assert coarse.optimiser.schedule == "constant" and coarse.micro_batch == 2
     assert coarse.batch > coarse.micro_batch and coarse.epochs == 90
     assert coarse.parts == ("encoder", "coarse") and coarse.loss.end_point == 0
-    assert coarse.model.encoder.size == 128 and coarse.model.encoder.view_size == 1024
-    assert (sr.optimiser.rate, sr.optimiser.schedule, sr.epochs) == (2e-4, "exponential", 56)
+    assert (
+        coarse.model.coarse_diff.encoder.size == 128
+        and coarse.model.coarse_diff.encoder.view_size == 1024
+    )
+    assert (sr.optimiser.lr, sr.optimiser.schedule, sr.epochs) == (2e-4, "exponential", 56)
     assert [preset("paper", s).epochs for s in ("prior", "controlnet")] == [320, 150]
     assert coarse.total_steps(983) == -(-90 * 983 // 8)
 
@@ -46,12 +48,15 @@ def test_the_paper_preset_has_the_papers_settings():
 def test_pairs_set_what_they_say():
     changed = {
         "joint=false": ("loss.joint", False),
-        "rate=1e-4": ("optimiser.rate", 1e-4),
-        "model.encoder.channels=[8,16]": ("model.encoder.channels", (8, 16)),
-        "data.augmentation.sod_mm=1400, 1500": ("data.augmentation.sod_mm", (1400.0, 1500.0)),
+        "rate=1e-4": ("optimiser.lr", 1e-4),
+        "model.coarse_diff.encoder.channels=[8,16]": (
+            "model.coarse_diff.encoder.channels",
+            (8, 16),
+        ),
+        "data.deformation.sod_mm=1400, 1500": ("data.deformation.sod_mm", (1400.0, 1500.0)),
         "data.real=null": ("data.real", None),
         "data.real=0.25": ("data.real", 0.25),
-        "lifting=repeat": ("model.encoder.lifting", "repeat"),
+        "lifting=repeat": ("model.coarse_diff.encoder.lifting", "repeat"),
         "cache_folder=/a b": ("data.cache_folder", "/a b"),
     }
     before = preset("preview", "coarse")
@@ -67,7 +72,7 @@ def test_pairs_set_what_they_say():
     [
         ("jont=true", r"'jont'. Did you mean loss\.joint"),
         ("optimiser.rtae=1", r"Did you mean optimiser\.rate"),
-        ("channels=1", "one of several: .*model.coarse.channels"),
+        ("channels=1", "one of several: .*model.coarse_diff.unet.channels"),
         ("zzzz=1", "--show"),
         ("steps=abc", "'steps' is 'abc'; expected a whole number"),
         ("batch=1.5", "expected a whole number"),
@@ -147,7 +152,7 @@ def test_every_setting_is_documented():
 def test_differences_name_what_changed():
     a = as_plain(preset("preview", "coarse"))
     b = as_plain(apply_pairs(preset("preview", "coarse"), ["rate=0.5", "seed=3"]))
-    assert differences(a, b) == {"optimiser.rate": (1.5e-3, 0.5), "seed": (0, 3)}
+    assert differences(a, b) == {"optimiser.lr": (1.5e-3, 0.5), "seed": (0, 3)}
     assert full_key(preset("preview", "coarse"), "seed") == "seed"
     assert "loss.joint" in all_keys(preset("preview", "coarse"))
 

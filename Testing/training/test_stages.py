@@ -4,22 +4,22 @@ import pytest
 import torch
 from training_tiny import tiny
 
-from axon_backend.evaluation.metrics import psnr
 from axon_backend.imaging.frame import HuWindow
-from axon_backend.methods.axon.model import Axon
+from axon_backend.methods.axon.method import AXON
 from axon_backend.methods.axon.train_coarse import CoarseStage, draw_times
 from axon_backend.methods.axon.train_encoder import EncoderStage, encode, weigh
 from axon_backend.methods.axon.train_fine import ControlNetStage, PriorStage
 from axon_backend.methods.axon.train_sr import SRStage
 from axon_backend.methods.objective import (
-    blur_of_trust,
+    corrupt_condition,
     edge_loss,
-    mean_figures,
+    mean_metrics,
     regression_loss,
     voxel_weights,
 )
+from axon_backend.metrics import compute_metrics
 from axon_backend.training.data.batch import CHANCES, DOUBT, KIND, Batch, Draws, stack
-from axon_backend.training.data.cases import Case
+from axon_backend.training.data.validation_cases import Case
 from axon_backend.training.recompute import recompute_blocks
 
 KINDS = {
@@ -48,10 +48,10 @@ def sample(seed: int, single: bool = False) -> Batch:
     return Batch(volume, fine, fine.mean(3), fine.mean(4), beam, draws)
 
 
-def stage_of(name: str, *pairs: str):
+def objective_of(name: str, *pairs: str):
     torch.manual_seed(0)
     config = tiny(name, pairs=pairs)
-    model = Axon(config.model)
+    model = AXON.build(config.model)
     for network in model.children():
         network.requires_grad_(False)
     stage = KINDS[name](model, config)
@@ -73,7 +73,7 @@ def gradients(stage, batch) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("name", KINDS)
 def test_the_loss_of_a_batch_is_the_mean_of_its_samples(name):
     """With one view and with two side by side: otherwise processes could not share a batch."""
-    stage = stage_of(name, "synthesised=1" if name == "sr" else "doubt=0.3")
+    objective = objective_of(name, "synthesised=1" if name == "sr" else "doubt=0.3")
     parts = [sample(0), sample(1, single=True), sample(2)]
     together = stage(stack(parts))
     alone = torch.stack([stage(p) for p in parts])
@@ -84,11 +84,11 @@ def test_the_loss_of_a_batch_is_the_mean_of_its_samples(name):
 @pytest.mark.parametrize("name", KINDS)
 def test_every_weight_that_is_trained_has_a_gradient_whatever_the_views(name):
     for single in (False, True):
-        stage = stage_of(name)
+        objective = objective_of(name)
         found = gradients(stage, sample(0, single))
         assert found and all(g is not None and torch.isfinite(g).all() for g in found.values())
         trained = {n.split(".")[1] for n in found}
-        assert trained == set(stage.config.parts)
+        assert trained == set(objective.config.trains)
         frozen = [p for n, p in stage.named_parameters() if n.split(".")[1] not in trained]
         assert all(p.grad is None for p in frozen)
 
@@ -96,7 +96,7 @@ def test_every_weight_that_is_trained_has_a_gradient_whatever_the_views(name):
 @pytest.mark.parametrize("name", ["coarse", "controlnet", "sr"])
 def test_recomputing_changes_memory_and_nothing_else(name):
     batch = sample(0)
-    plain, again = stage_of(name), stage_of(name)
+    plain, again = objective_of(name), objective_of(name)
     names = list(again.state_dict())
     blocks = recompute_blocks(again.model)
     assert blocks > 5 and list(again.state_dict()) == names
@@ -121,21 +121,21 @@ def test_recomputing_changes_memory_and_nothing_else(name):
 
 def test_jointly_the_bridge_teaches_the_encoder_and_its_own_loss_is_weighed():
     def encoder_gradient(*pairs):
-        found = gradients(stage_of("coarse", *pairs), sample(0))
+        found = gradients(objective_of("coarse", *pairs), sample(0))
         return sum(float(g.square().sum()) for n, g in found.items() if ".encoder." in n)
 
     assert encoder_gradient("end_point=0", "doubt=0") > 0
     assert encoder_gradient("end_point=5") > 4 * encoder_gradient("end_point=0")
-    alone = gradients(stage_of("coarse", "joint=false"), sample(0))
+    alone = gradients(objective_of("coarse", "joint=false"), sample(0))
     assert not any(".encoder." in n for n in alone)
 
 
 def test_a_perfect_bridge_has_no_loss():
     """ysubx asks for F(x) - Y: with F(x) = Y and a network that returns 0 nothing is left."""
-    stage = stage_of("coarse", "doubt=0", "end_point=1", "edge=1", "objective=ysubx")
+    objective = objective_of("coarse", "doubt=0", "end_point=1", "edge=1", "objective=ysubx")
     batch = sample(0)
-    stage.model.encoder.forward = lambda *inputs: batch.volume
-    stage.model.coarse.forward = lambda x, t: torch.zeros_like(batch.volume)
+    objective.model.coarse_diff.encoder.forward = lambda *inputs: batch.volume
+    objective.model.coarse_diff.unet.forward = lambda x, t: torch.zeros_like(batch.volume)
     assert float(stage(batch)) == pytest.approx(0, abs=1e-7)
 
 
@@ -157,7 +157,9 @@ def test_bone_and_what_lies_around_it_weigh_more():
 def test_an_error_in_bone_costs_more_when_bone_weighs_more(name):
     losses = []
     for bone in (0, 6):
-        stage = stage_of(name, f"bone={bone}", "doubt=0", *(["joint=false"] * (name == "coarse")))
+        objective = objective_of(
+            name, f"bone={bone}", "doubt=0", *(["joint=false"] * (name == "coarse"))
+        )
         batch = sample(0)
         batch.volume[...] = 0.5  # 425 HU
         losses.append(float(stage(batch).detach()))
@@ -165,13 +167,15 @@ def test_an_error_in_bone_costs_more_when_bone_weighs_more(name):
 
 
 def test_the_encoder_sees_each_samples_views_in_their_order():
-    stage = stage_of("encoder")
+    objective = objective_of("encoder")
     parts = [sample(0, True), sample(1), sample(2, True), sample(3)]
     with torch.no_grad():
-        together = encode(stage.model.encoder, stack(parts))
+        together = encode(objective.model.coarse_diff.encoder, stack(parts))
         alone = torch.cat(
             [
-                stage.model.encoder(p.frontal, None if p.draws.single else p.lateral, p.beam)
+                objective.model.coarse_diff.encoder(
+                    p.frontal, None if p.draws.single else p.lateral, p.beam
+                )
                 for p in parts
             ]
         )
@@ -197,7 +201,7 @@ def test_times_are_drawn_towards_the_end():
 
 def test_no_doubt_leaves_the_volume_as_it_is():
     volume = sample(0).volume
-    out = blur_of_trust(volume, [torch.Generator().manual_seed(0)], [0.0])
+    out = corrupt_condition(volume, [torch.Generator().manual_seed(0)], [0.0])
     assert out is volume
 
 
@@ -205,7 +209,7 @@ def test_doubt_grows_with_its_strength_and_comes_from_the_generator():
     volume = sample(0).volume
 
     def change(strength, seed=0):
-        out = blur_of_trust(volume, [torch.Generator().manual_seed(seed)], [strength])
+        out = corrupt_condition(volume, [torch.Generator().manual_seed(seed)], [strength])
         assert out.shape == volume.shape and torch.isfinite(out).all()
         return out - volume
 
@@ -218,7 +222,7 @@ def test_doubt_s_grey_error_is_about_what_it_says():
     """On a constant volume only the grey values change: two fields of 0.04 on coarse grids, whose
     enlargement averages neighbours."""
     generators = [torch.Generator().manual_seed(i) for i in range(4)]
-    out = blur_of_trust(torch.zeros(4, 1, 32, 32, 32), generators, [1.0] * 4)
+    out = corrupt_condition(torch.zeros(4, 1, 32, 32, 32), generators, [1.0] * 4)
     assert 0.02 < float(out.std()) < 0.06
 
 
@@ -237,11 +241,11 @@ def test_edge_loss_of_a_ramp_and_of_an_offset():
 
 def test_clamping_asks_nothing_of_what_lies_beyond():
     """Of a prior that returns the sample itself: where its estimate is beyond 1, no gradient."""
-    stage = stage_of("controlnet", "clamp=true", "prediction=sample")
+    objective = objective_of("controlnet", "clamp=true", "prediction=sample")
     batch = sample(0)
     seen = torch.full((1, 1, 16, 16, 16), 3.0, requires_grad=True)
-    stage.model.prior.forward = lambda *inputs: seen
-    stage.model.controlnet.forward = lambda *inputs: ([], None)
+    objective.model.fine_diff.prior.forward = lambda *inputs: seen
+    objective.model.fine_diff.controlnet.forward = lambda *inputs: ([], None)
     loss = stage(batch)
     assert float(loss.detach()) == pytest.approx(float((1 - batch.volume).square().mean()))
     loss.backward()
@@ -250,14 +254,15 @@ def test_clamping_asks_nothing_of_what_lies_beyond():
 
 def test_without_a_bridge_stage_two_starts_from_the_end_point():
     """The paper's "FineDiff only": no bridge is needed, or run."""
-    stage = stage_of("controlnet", "coarse_steps=0", "coarse_places=1")
-    assert "coarse" not in stage.config.needs
-    del stage.model.coarse
+    objective = objective_of("controlnet", "coarse_steps=0", "tta_shifts=1")
+    assert "coarse" not in objective.config.needs
+    del objective.model.coarse_diff.unet
     assert torch.isfinite(stage(sample(0)))
     case = Case("c", sample(1), None)
     row = stage.measure(case).figures
-    end = stage.model.end_point(views(case.batch)).clamp(-1, 1)
-    direct = psnr((end[0, 0].detach() + 1) / 2, (case.batch.volume[0, 0] + 1) / 2)
+    end = objective.model.coarse_diff.x_T(views(case.batch)).clamp(-1, 1)
+    volumes = ((end[0, 0].detach() + 1) / 2, (case.batch.volume[0, 0] + 1) / 2)
+    direct = compute_metrics(*volumes, names=("psnr",))["psnr"]
     assert row["v2_coarse_psnr"] == pytest.approx(direct)
 
 
@@ -269,37 +274,41 @@ def views(batch: Batch):
 
 def test_sr_sees_true_volumes_or_reconstructions_as_the_share_says():
     batch = stack([sample(i) for i in range(8)])
-    true = stage_of("sr", "synthesised=0").inputs(batch)
+    true = objective_of("sr", "synthesised=0").inputs(batch)
     assert torch.equal(true, batch.volume)
-    made = stage_of("sr", "synthesised=1").inputs(batch)
+    made = objective_of("sr", "synthesised=1").inputs(batch)
     assert not any(torch.equal(a, b) for a, b in zip(made, batch.volume, strict=True))
-    some = stage_of("sr", "synthesised=0.5").inputs(batch)
+    some = objective_of("sr", "synthesised=0.5").inputs(batch)
     kept = [torch.equal(a, b) for a, b in zip(some, batch.volume, strict=True)]
     assert kept == [bool(c >= 0.5) for c in batch.draws.chance[:, KIND]]
 
 
 def test_sr_reconstructs_a_sample_that_comes_again_only_once():
     """The second time no network but SR-Net runs, and the input differs by its errors alone."""
-    stage = stage_of("sr", "synthesised=1", "repeat_after=3", "doubt=0")
+    objective = objective_of("sr", "synthesised=1", "repeat_after=3", "doubt=0")
     batch = sample(5)
     first = stage.inputs(batch)
     kept = stage.inputs(batch)
     assert torch.equal(first, kept)
-    for network in (stage.model.encoder, stage.model.coarse, stage.model.prior):
+    for network in (
+        objective.model.coarse_diff.encoder,
+        objective.model.coarse_diff.unet,
+        objective.model.fine_diff.prior,
+    ):
         network.forward = lambda *inputs: pytest.fail("computed again")
     assert torch.equal(stage.inputs(batch), kept)
-    wrong = stage_of("sr", "synthesised=1", "repeat_after=3", "doubt=0.5")
+    wrong = objective_of("sr", "synthesised=1", "repeat_after=3", "doubt=0.5")
     one = wrong.inputs(batch)
     batch.draws.chance[:, DOUBT] = 1 - batch.draws.chance[:, DOUBT]
     assert not torch.equal(wrong.inputs(batch), one)
     # Without repetition nothing is kept.
-    new = stage_of("sr", "synthesised=1", "repeat_after=0", "doubt=0")
+    new = objective_of("sr", "synthesised=1", "repeat_after=0", "doubt=0")
     assert torch.allclose(new.inputs(batch), first, atol=2e-3) and not new._kept
 
 
 def test_sr_crops_belong_together():
     """An SR-Net that enlarges by repeating gives no loss on volumes made by repeating."""
-    stage = stage_of("sr", "synthesised=0")
+    objective = objective_of("sr", "synthesised=0")
     batch = sample(0)
     batch.fine = (
         batch.volume.repeat_interleave(2, 2).repeat_interleave(2, 3).repeat_interleave(2, 4)
@@ -310,7 +319,7 @@ def test_sr_crops_belong_together():
         seen.append(low.shape[-1])
         return low.repeat_interleave(2, 2).repeat_interleave(2, 3).repeat_interleave(2, 4)
 
-    stage.model.sr.forward = enlarge
+    objective.model.super_resolution.network.forward = enlarge
     assert float(stage(batch)) == 0 and seen == [8]
 
 
@@ -320,4 +329,4 @@ def test_both_views_count_when_both_are_trained():
 
 
 def test_mean_figures():
-    assert mean_figures([{"a": 1.0, "b": 4.0}, {"a": 3.0, "b": 0.0}]) == {"a": 2.0, "b": 2.0}
+    assert mean_metrics([{"a": 1.0, "b": 4.0}, {"a": 3.0, "b": 0.0}]) == {"a": 2.0, "b": 2.0}

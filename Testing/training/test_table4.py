@@ -15,19 +15,24 @@ import axon_backend
 from axon_backend.bundle import load_bundle, verify_bundle
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import find_thorax_frame
-from axon_backend.inference.model_cache import load_model
+from axon_backend.inference.model_loading import load_model
 from axon_backend.training.export import export_bundle
 from axon_backend.training.launch import train as run_train
 from axon_backend.training.presets import preset
-from axon_backend.training.run.checkpoint import load_checkpoint, save_atomically
+from axon_backend.training.checkpoint import load_checkpoint
+from axon_backend.training.torch_file import save_atomically
 from axon_backend.training.run.run_folder import RunFolder
+from axon_backend.training.torch_file import save_atomically
 
-README = Path(axon_backend.__file__).parents[1] / "README.md"
+PAGE = Path(axon_backend.__file__).parents[1] / "Resources" / "Docs" / "ablations.md"
 EDGE = "loss.edge=1"
 ALONE = "model.sampling.coarse_steps=0"  # FineDiff only: its condition is F(x)
-IMAGE, REPEAT = "model.encoder.lifting=reshape", "model.encoder.lifting=repeat"
+IMAGE, REPEAT = (
+    "model.coarse_diff.encoder.lifting=reshape",
+    "model.coarse_diff.encoder.lifting=repeat",
+)
 CLAMP = ("loss.clamp=true", "model.sampling.fine_clamp=1")
-BBDM, GLOBAL = "model.fine_process=bridge", "model.global_encoder=true"
+BBDM, GLOBAL = "model.fine_diff=bridge", "model.global_encoder=true"
 REAL = "data.real=1"
 
 # Row -> the stages in their order, each with what is set.
@@ -46,7 +51,7 @@ ROWS: dict[str, tuple[tuple[str, ...], ...]] = {
     "L2, w/ DRRs": (("coarse",), ("prior",), ("controlnet",)),
 }
 # Networks of other sizes or with others beside them would differ anyway; sampling is one step.
-ALWAYS = ("validation.samples=0", "model.sampling.fine_draws=1", "model.sampling.coarse_places=1")
+ALWAYS = ("validation.samples=0", "model.sampling.fine_draws=1", "model.sampling.tta_shifts=1")
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +133,8 @@ def test_no_two_rows_train_the_same(chain):
         ends[row] = here
 
 
-def test_the_readme_names_every_setting():
-    words = README.read_text(encoding="utf-8")
+def test_the_documentation_names_every_setting():
+    words = PAGE.read_text(encoding="utf-8")
     for stages in ROWS.values():
         for _, *pairs in stages:
             assert all(pair in words for pair in pairs), pairs
@@ -170,8 +175,8 @@ def test_from_training_to_a_bundle_that_reconstructs(chain, tmp_path, pairs):
     assert ("prior" in bundle.networks) == ("prior_data_format" in bundle.metadata)
     assert ("prior" in bundle.networks) == (BBDM not in pairs)
     model = load_model(bundle)
-    assert model.config.parts == tuple(made.origins)
-    assert (model.controlnet.global_encoder is not None) == (GLOBAL in pairs)
+    assert model.config.networks == tuple(made.origins)
+    assert (model.fine_diff.controlnet.global_encoder is not None) == (GLOBAL in pairs)
     card = (tmp_path / "bundle" / "docs" / "README.md").read_text()
     assert ("second Brownian bridge" in card) == (BBDM in pairs)
     assert ("global encoder" in card) == (GLOBAL in pairs)
@@ -205,9 +210,9 @@ def test_a_start_bundle_gives_what_it_has(chain, paired, tmp_path):
     that gets a global encoder begins as the bundle's."""
     whole = (("coarse",), ("prior",), ("controlnet",), ("sr",))
     start = export_bundle(chain(whole), tmp_path / "start", name="start").bundle
-    wanted = {"model.fine_process=bridge": "chance", GLOBAL: "bundle start 0.1.0"}
+    wanted = {"model.fine_diff=bridge": "chance", GLOBAL: "bundle start 0.1.0"}
     for number, (pair, origin) in enumerate(wanted.items()):
-        config = tiny("controlnet", steps=1, pairs=(*ALWAYS, pair, "optimiser.rate=1e-9"))
+        config = tiny("controlnet", steps=1, pairs=(*ALWAYS, pair, "optimiser.lr=1e-9"))
         run = tmp_path / f"root{number}" / "controlnet"
         run_train(config, paired, run, device="cpu", start=start)
         folder = RunFolder(run)

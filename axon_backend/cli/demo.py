@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from axon_backend import DISCLAIMER
-from axon_backend.bundle import Bundle, load_bundle
-from axon_backend.errors import AxonInputError
+from axon_backend.bundle import Bundle
+from axon_backend.errors import AxonInputError, Cancelled
 from axon_backend.evaluation.case_output import summary, write_case
 from axon_backend.imaging.view import View
 from axon_backend.imaging.write import write_text
-from axon_backend.inference.reconstruct import Reconstruction, reconstruct
-from axon_backend.methods.protocol import Progress
+from axon_backend.inference.result import Reconstruction
+from axon_backend.inference.session import InferenceSession
+from axon_backend.util.run_context import Progress, RunContext
 
 DATA = Path(__file__).resolve().parents[1] / "demo_data"
 XRAY, CT = DATA / "xray_pa.jpg", DATA / "ct_lidc0306.nii.gz"
@@ -46,8 +47,8 @@ def run_demo(
 ) -> str:
     """Reconstruct both cases into ``folder`` and link their reports from ``index.html``.
 
-    ``settings`` go to :func:`reconstruct` (for example ``stages``). Returns a summary for the
-    terminal.
+    ``settings`` go to :meth:`InferenceSession.reconstruct` (for example ``stages``). Returns a
+    summary for the terminal.
 
     Raises:
         AxonInputError: the installation lacks the demonstration data, or the bundle is unusable.
@@ -58,8 +59,7 @@ def run_demo(
             raise AxonInputError(
                 f"This installation lacks its demonstration data ({needed}). Reinstall axon-ct."
             )
-    if not isinstance(bundle, Bundle):
-        bundle = load_bundle(bundle)
+    session = InferenceSession(bundle, device)
     inputs: dict[str, dict[str, Any]] = {
         "xray": {"frontal": XRAY, "frontal_view": View.pa},
         "ct_with_drrs": {"frontal": None, "ct": CT, "render_lateral": True},
@@ -72,10 +72,10 @@ def run_demo(
             if progress is not None and stage != "read":
                 progress(f"{name}: {stage}", step, total, preview)
 
-        result = reconstruct(
-            **inputs[name], bundle=bundle, device=device, seed=seed,
-            progress=tell, cancelled=cancelled, **settings,
-        )  # fmt: skip
+        context = RunContext(seed, device, tell, cancelled)
+        result = session.reconstruct(**inputs[name], context=context, **settings)
+        if result.cancelled:
+            raise Cancelled(f"stopped in {name}, stage {result.cancelled}")
         (folder / name).mkdir()
         write_case(folder / name, result, keep_stages=True, progress=tell, cancelled=cancelled)
         lines += [f"{title}: {summary(result, Path(name))}", ""]
@@ -123,7 +123,7 @@ strong {{ color: #9a3412; }}
 <body>
 <h1>AXON demonstration</h1>
 <p><strong>{DISCLAIMER}.</strong> A reconstruction is what a model finds likely, not what is there.
-Sources and licences of the pictures: <a href="ATTRIBUTION.md">ATTRIBUTION.md</a>.</p>
+Sources and licences of the images: <a href="ATTRIBUTION.md">ATTRIBUTION.md</a>.</p>
 {body}
 </body>
 </html>

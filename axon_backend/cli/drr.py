@@ -62,7 +62,7 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
     poly.add_argument(
         "--anode-side",
         choices=("top", "bottom", "left", "right"),
-        help="side of the picture where the anode is (top)",
+        help="side of the image where the anode is (top)",
     )
     poly.add_argument(
         "--flat-field",
@@ -119,7 +119,7 @@ def run(chosen: argparse.Namespace) -> int:
     geometry = geometry_of(chosen, ct, find_thorax_frame(ct), view)
     size = size_of(chosen, geometry)
     check_size(*size)
-    picture, shown, mas = _render(chosen, ct, geometry, size, settings, device)
+    image, shown, mas = _render(chosen, ct, geometry, size, settings, device)
 
     from axon_backend.physics.dx_writer import view_position, write_dx
 
@@ -127,14 +127,14 @@ def run(chosen: argparse.Namespace) -> int:
     if name.endswith(".png"):
         from axon_backend.physics.drr_writer import write_drr_png
 
-        write_drr_png(target, picture)
+        write_drr_png(target, image)
     elif name.endswith((".dcm", ".dicom")):
-        write_dx(target, picture, geometry, view, shown=shown, settings=settings, mas=mas)
+        write_dx(target, image, geometry, view, shown=shown, settings=settings, mas=mas)
     else:
         from axon_backend.physics.drr_writer import write_drr_volume
 
-        write_drr_volume(target, picture, geometry, view)
-    what = "grey 0 to 1" if shown else f"highest line integral {float(picture.max()):.3f}"
+        write_drr_volume(target, image, geometry, view)
+    what = "grey 0 to 1" if shown else f"highest line integral {float(image.max()):.3f}"
     row, column = geometry.extent_mm[1] / size[0], geometry.extent_mm[0] / size[1]
     technique = f", {settings.tube.kvp:g} kV, {mas:.2f} mAs" if settings and mas else ""
     position = view_position(geometry, view)
@@ -155,16 +155,16 @@ def _render(
     settings: XraySettings | None,
     device: Any,
 ) -> tuple[Any, bool, float | None]:
-    """The picture (H, W) float32, whether it is processed for the eye, and the tube load."""
+    """The image (H, W) float32, whether it is processed for the eye, and the tube load."""
     import torch
 
-    from axon_backend.physics.postprocess import clinical_look
-    from axon_backend.physics.reduced import AttenuationGrid
+    from axon_backend.physics.drr import render_drr
+    from axon_backend.physics.postprocess import postprocess
 
     mas, field = None, None
     with torch.inference_mode():
         if settings is None:
-            log = AttenuationGrid.of_ct(ct, device).project(geometry, size)
+            log = render_drr(ct, geometry, size, device=device)
         else:
             from axon_backend.cli.drr_options import read_mask
             from axon_backend.physics.simulate import XraySimulator
@@ -175,5 +175,5 @@ def _render(
             log, field, mas = taken.log[0], taken.field, taken.mas[0]
         look = chosen.look or ("linear" if settings is None else "clinical")
         if look == "clinical":
-            log = clinical_look(log[None], field=field)[0]
+            log = postprocess(log[None], field=field)[0]
     return log.cpu().numpy(), look == "clinical", mas

@@ -146,7 +146,7 @@ def size_of(chosen: argparse.Namespace, geometry: AcquisitionGeometry) -> tuple[
     width, height = geometry.detector_mm
     if chosen.pixel is not None:
         if chosen.size is not None:
-            raise AxonInputError("--pixel and --size both set the picture's size; give one.")
+            raise AxonInputError("--pixel and --size both set the image's size; give one.")
         if not 0.02 <= chosen.pixel <= 50:
             raise AxonInputError(f"--pixel is {chosen.pixel:g} mm; it is between 0.02 and 50.")
         return round(height / chosen.pixel), round(width / chosen.pixel)
@@ -184,14 +184,16 @@ def read_mask(path: str, ct: CTVolume) -> np.ndarray:
     Raises:
         AxonInputError: no such file, no volume, another grid, or values that are no shares.
     """
+    from axon_backend.imaging.formats import find_format, list_formats, volume_formats
     from axon_backend.imaging.grid import to_lps_grid
-    from axon_backend.imaging.volume_file import VOLUME_FILES, load_volume
+    from axon_backend.imaging.volume_file import load_volume
 
     file = Path(path)
-    if not file.is_file() or not file.name.lower().endswith(VOLUME_FILES):
+    format = find_format(file) if file.is_file() else None
+    if format is None or format.read_volume is None:
         raise AxonInputError(
-            f"--iodine is {path}, which is no volume file ({', '.join(VOLUME_FILES)}). Give a mask "
-            "on the CT's grid, for example a segmentation of vessels and heart chambers."
+            f"--iodine is {path}, which is no volume file ({list_formats(volume_formats())}). Give "
+            "a mask on the CT's grid, for example a segmentation of vessels and heart chambers."
         )
     volume = load_volume(file)
     if volume.channels > 1 or volume.voxels.ndim != 3:

@@ -11,8 +11,8 @@ from axon_backend.errors import AxonInputError, Cancelled
 if TYPE_CHECKING:
     from axon_backend.imaging.ct import CTVolume
     from axon_backend.imaging.frame import ThoraxFrame
+    from axon_backend.registration import Registration
     from axon_backend.registration.place import PlacedView
-    from axon_backend.registration.rigid import PoseRegistration
 
 REGISTER_FILES = (
     "registered.png",
@@ -26,9 +26,16 @@ DONE, REFUSED = 0, 1
 
 def add_arguments(one: argparse.ArgumentParser) -> None:
     """The options, without those for output."""
-    one.add_argument("--xray", required=True, metavar="FILE")
+    from axon_backend.imaging.formats import list_formats, volume_formats
+
+    one.add_argument("--xray", required=True, metavar="FILE", help=f"the X-ray: {list_formats()}")
     reference = one.add_mutually_exclusive_group()
-    reference.add_argument("--ct", metavar="PATH", help="CT of the same patient")
+    reference.add_argument(
+        "--ct",
+        metavar="PATH",
+        help="CT of the same patient: a folder of DICOM slices, or a file as "
+        f"{list_formats(volume_formats())}",
+    )
     reference.add_argument(
         "--bundle",
         metavar="DIR",
@@ -71,15 +78,14 @@ def _distance(text: str) -> float | Literal["auto"]:
 
 
 def register(chosen: argparse.Namespace) -> int:
-    """``axon register``; 1 where a registration is refused. Its pictures are written all the same,
+    """``axon register``; 1 where a registration is refused. Its images are written all the same,
     to be looked at."""
     from axon_backend.cli.console import stop_on_signal
     from axon_backend.imaging.radiograph import View, read_radiograph
     from axon_backend.imaging.view import parse_view
     from axon_backend.imaging.write import write_json
     from axon_backend.physics.pose import Pose
-    from axon_backend.registration.place import place_view, place_with
-    from axon_backend.registration.rigid import register_pose
+    from axon_backend.registration import register as run
     from axon_backend.util.output_folder import output_folder
 
     if (chosen.pose or chosen.lateral) and chosen.ct is None:
@@ -113,37 +119,19 @@ def register(chosen: argparse.Namespace) -> int:
         reference, frame, named = _reference(chosen)
         sid_mm = xrays[0].sid_mm if chosen.sid is None or find_sid else chosen.sid
         start = Pose() if sid_mm is None else Pose(sid_mm=sid_mm)
-        placed = {
-            "frontal" if xray.view.is_frontal else "lateral": place_view(
-                xray,
-                reference,
-                frame,
-                stretch=chosen.ct is None,
-                seed=chosen.seed,
-                pose=start,
-                warp=chosen.warp and not chosen.pose,
-                cancelled=wish.is_set,
-            )
-            for xray in xrays
-        }
-        found: PoseRegistration | None = None
-        if chosen.pose:
-            found = register_pose(
-                placed,
-                reference,
-                frame,
-                start=start,
-                seed=chosen.seed,
-                cancelled=wish.is_set,
-                find_sid=find_sid,
-            )
-            for (role, old), xray in zip(list(placed.items()), xrays, strict=True):
-                assert old.registration is not None
-                matrix = found.matrices.get(role, old.registration.matrix)
-                placed[role] = place_with(xray, reference, frame, matrix, pose=found.pose)
+        found = run(
+            {"frontal" if xray.view.is_frontal else "lateral": xray for xray in xrays},
+            reference,
+            frame,
+            method="pose_sid" if find_sid else "pose" if chosen.pose else "planar",
+            pose=start,
+            warp=chosen.warp,
+            seed=chosen.seed,
+            cancelled=wish.is_set,
+        )
         if wish.is_set():
             raise Cancelled("stopped after the registration")
-        records = [_write_view(folder, role, view) for role, view in placed.items()]
+        records = [_write_view(folder, role, view) for role, view in found.views.items()]
         write_json(
             folder / "result.json",
             {
@@ -161,12 +149,12 @@ def register(chosen: argparse.Namespace) -> int:
                 "seed": chosen.seed,
                 "registration": records[0],
                 "registrations": records,
-                "sid_mm": start.sid_mm if found is None else found.pose.sid_mm,
-                "pose": None if found is None else found.pose.as_dict(),
+                "sid_mm": found.pose.sid_mm,
+                "pose": found.pose.as_dict() if chosen.pose else None,
                 "disclaimer": DISCLAIMER,
             },
         )
-    return _tell(chosen, placed, found)
+    return _tell(chosen, found)
 
 
 def _reference(chosen: argparse.Namespace) -> tuple[CTVolume, ThoraxFrame, dict[str, Any]]:
@@ -189,27 +177,23 @@ def _reference(chosen: argparse.Namespace) -> tuple[CTVolume, ThoraxFrame, dict[
 def _write_view(folder: Any, role: str, placed: PlacedView) -> dict[str, Any]:
     from axon_backend.evaluation.case_images import grey
     from axon_backend.imaging.write import write_png
-    from axon_backend.registration.overlay import registration_picture
+    from axon_backend.registration.overlay import overlay_image
 
     first = not (folder / "registered.png").exists()
     end = "" if first else f"_{role}"
     write_png(folder / f"registered{end}.png", grey(placed.pixels, placed.valid), bits=16)
-    write_png(folder / f"overlay{end}.png", registration_picture(placed))
+    write_png(folder / f"overlay{end}.png", overlay_image(placed))
     return placed.as_dict(role)
 
 
-def _tell(
-    chosen: argparse.Namespace, placed: dict[str, PlacedView], found: PoseRegistration | None
-) -> int:
-    refused = False
-    for role, view in placed.items():
+def _tell(chosen: argparse.Namespace, found: Registration) -> int:
+    for role, view in found.views.items():
         assert view.registration is not None
-        quality = view.registration.quality
-        refused = refused or quality.refused
-        print(f"Registered {role} X-ray: {chosen.output} (verdict: {quality.verdict})")
+        verdict = view.registration.quality.verdict
+        print(f"Registered {role} X-ray: {chosen.output} (verdict: {verdict})")
         for warning in view.warnings:
             print(f"Warning: {warning}")
-    if found is not None:
+    if chosen.pose:
         turn, shift = found.pose.rotation_deg, found.pose.translation_mm
         print(
             "Pose: turned by {:.1f}, {:.1f}, {:.1f} degrees, moved by {:.1f}, {:.1f}, {:.1f} mm "
@@ -217,7 +201,7 @@ def _tell(
         )
         if chosen.sid == "auto":
             print(f"Distance of the tube: about {found.pose.sid_mm:.0f} mm, as found")
-    if refused:
+    if found.refused:
         print("Refused: look at overlay.png, and do not use this registration as it is.")
     print(DISCLAIMER)
-    return REFUSED if refused else DONE
+    return REFUSED if found.refused else DONE

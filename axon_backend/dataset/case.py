@@ -150,7 +150,7 @@ class _Made:
 def _make(plan: CasePlan, settings: PrepareSettings) -> _Made:
     from axon_backend.dataset.views import VIEWS, PlacedXray, place_xray, poses, render
     from axon_backend.dataset.volume import check_chest, cropped, resampled
-    from axon_backend.physics.reduced import AttenuationGrid
+    from axon_backend.physics.attenuation import AttenuationVolume
 
     original = _read_ct(plan)
     whole = resampled(original, settings.voxel_mm)
@@ -170,10 +170,10 @@ def _make(plan: CasePlan, settings: PrepareSettings) -> _Made:
         moved = _in_pose(original, ct, frame, found, settings)
         if moved is not None:
             ct, pose, found = moved
-    grid = AttenuationGrid.of_ct(ct)
+    attenuation = AttenuationVolume.from_ct(ct)
     seed = int(hashlib.sha256(plan.id.encode()).hexdigest()[:8], 16)
     drrs = [
-        (role, variation, render(grid, frame, view, variation, settings.view_size))
+        (role, variation, render(attenuation, frame, view, variation, settings.view_size))
         for variation in poses(settings, seed)
         for role, view in VIEWS.items()
     ]
@@ -209,28 +209,32 @@ def _in_pose(
     """The CT moved to where the patient stood, and the X-rays on it; None where that fits no
     better."""
     from axon_backend.dataset.volume import cropped, resampled
-    from axon_backend.registration.place import place_with
-    from axon_backend.registration.rigid import register_pose
+    from axon_backend.registration import register
 
-    placed = {f.role: f.placed for f in found if f.quality.verdict != "poor"}
-    if not placed:
+    pictures = {f.role: f.picture for f in found}
+    matrices = {f.role: f.placed.registration.matrix for f in found}
+    usable = {f.role: f.picture for f in found if f.quality.verdict != "poor"}
+    if not usable:
         return None
-    search = register_pose(placed, ct, frame, seed=settings.seed)
-    if not search.improved or any(q.verdict == "poor" for q in search.quality.values()):
+    given = {role: matrices[role] for role in usable}
+    posed = register(
+        usable, ct, frame, method="pose", placements=given, hold=(),
+        size=settings.view_size, seed=settings.seed,
+    )  # fmt: skip
+    assert posed.search is not None
+    if not posed.search.improved or any(q.refused for q in posed.search.quality.values()):
         return None
     turned = cropped(
-        resampled(original, settings.voxel_mm, search.pose.matrix(frame.center_mm)), frame
+        resampled(original, settings.voxel_mm, posed.pose.matrix(frame.center_mm)), frame
     )
-    again = []
-    for f in found:
-        matrix = search.matrices.get(f.role, f.placed.registration.matrix)
-        on_it = place_with(f.picture, turned, frame, matrix, size=settings.view_size)
-        again.append(replace(f, placed=on_it))
+    matrices |= posed.matrices
+    moved = register(pictures, turned, frame, placements=matrices, size=settings.view_size).views
+    again = [replace(f, placed=moved[f.role]) for f in found]
     before, after = (
-        sum(f.quality.ncc + f.quality.gradient_ncc for f in xs if f.role in placed)
+        sum(f.quality.ncc + f.quality.gradient_ncc for f in xs if f.role in usable)
         for xs in (found, again)
     )
-    return (turned, search.pose, again) if after > before else None
+    return (turned, posed.pose, again) if after > before else None
 
 
 def _words(text: str, private: tuple[str, ...] | None) -> str:

@@ -10,7 +10,7 @@ from PIL import Image
 from axon_backend.dataset.views import PlacedXray
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import HuWindow, ThoraxFrame
-from axon_backend.registration.quality import local_contrast
+from axon_backend.registration.overlay import contrast_grey, red_cyan
 
 XRAY_SIZE, THUMB_SIZE = 384, 144
 
@@ -23,11 +23,7 @@ def registration_strip(found: PlacedXray, size_mm: tuple[float, float]) -> bytes
     pixels, valid, drr = (
         a[::step, ::step] for a in (placed.pixels, placed.valid, placed.reference)
     )
-    xray, reference = (
-        np.clip(0.5 + local_contrast(p, mask) / 5, 0, 1)
-        for p, mask in ((pixels, valid), (drr, None))
-    )
-    both = np.stack([reference, *[np.where(valid, xray, 0)] * 2], axis=-1)
+    both = red_cyan(contrast_grey(pixels, valid), contrast_grey(drr))
     parts = [grey(np.where(valid, pixels, pixels[valid].min())), grey(drr), both]
     return jpeg(np.concatenate([_fitted(p, size_mm, XRAY_SIZE) for p in parts], axis=1))
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-import torch
 
 from axon_backend.dataset.choose import Xray
 from axon_backend.dataset.settings import PrepareSettings
@@ -18,10 +17,12 @@ from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.radiograph import Radiograph, read_radiograph
 from axon_backend.imaging.view import View
 from axon_backend.imaging.write import RESEARCH_NOTE, atomic_path, write_image
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import FIELD_OF_VIEW
 from axon_backend.physics.pose import Pose
-from axon_backend.physics.reduced import AttenuationGrid
-from axon_backend.registration.place import PlacedView, place_view
+from axon_backend.registration import register
+from axon_backend.registration.place import PlacedView
 from axon_backend.registration.quality import RegistrationQuality
 
 VIEWS = {"frontal": View.pa, "lateral": View.lateral_left}
@@ -62,10 +63,11 @@ def poses(settings: PrepareSettings, seed: int) -> list[Pose]:
     return made
 
 
-def render(grid: AttenuationGrid, frame: ThoraxFrame, view: View, pose: Pose, n: int) -> np.ndarray:
+def render(
+    attenuation: AttenuationVolume, frame: ThoraxFrame, view: View, pose: Pose, n: int
+) -> np.ndarray:
     """(n, n) DRR, float32 line integrals."""
-    with torch.inference_mode():
-        return grid.project(pose.geometry(frame, view), n).cpu().numpy().astype(np.float32)
+    return render_drr(attenuation, pose.geometry(frame, view), n).numpy()
 
 
 def place_xray(
@@ -82,7 +84,8 @@ def place_xray(
     size, seed = settings.view_size, settings.seed
 
     def placed(picture: Radiograph) -> PlacedView:
-        return place_view(picture, ct, frame, size=size, seed=seed)
+        role = "frontal" if picture.view.is_frontal else "lateral"
+        return register({role: picture}, ct, frame, size=size, seed=seed).views[role]
 
     if xray.role is None:
         return _of_unknown_view(xray, taken, placed)

@@ -84,8 +84,8 @@ def _refuse_unless_ct(slices: list[Slice], label: str) -> None:
     found = ", ".join(f"{n} {m or 'unnamed'}" for m, n in modalities.most_common())
     if not slices:
         raise AxonInputError(
-            f"{label} holds no DICOM image. Give the folder that holds the CT slices, or a "
-            "NIfTI, NRRD or MHA file."
+            f"{label} holds no DICOM image. Give the folder that holds the CT slices, or one file "
+            "that holds the whole CT."
         )
     if any(m in XRAY_MODALITIES for m in modalities):
         raise AxonInputError(
@@ -167,7 +167,7 @@ def choose_stack(groups: list[list[Slice]], label: str) -> tuple[list[Slice], tu
         )
 
     def merit(group: list[Slice]) -> tuple[Any, ...]:
-        # The last two only make ties repeatable.
+        # The last two only break ties reproducibly.
         number, uid = (group[0].header.get(tag) for tag in ("SeriesNumber", "SeriesInstanceUID"))
         return *stack_merit(group), -int(number or 0), str(uid)
 

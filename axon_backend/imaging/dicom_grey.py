@@ -81,7 +81,7 @@ def _display_grey(
     if centre is not None and width is not None and width > 0:
         function = str(dataset.get("VOILUTFunction") or "LINEAR").upper()
         grey = window_grey(values, centre, width, function)
-        # A window left over from another image would blank the picture.
+        # A window left over from another image would blank the image.
         inside = (grey > 0.0) & (grey < 1.0)
         if float(inside.mean()) > 0.2:
             return grey, f"window {centre:g}/{width:g}"

@@ -1,4 +1,4 @@
-"""A rendered X-ray as a file that radiograph readers, AXON's own too, understand."""
+"""Writing a DRR in formats that radiograph readers, including AXON's own, understand."""
 
 from __future__ import annotations
 
@@ -24,34 +24,38 @@ DICOM_SUFFIXES = (".dcm", ".dicom")
 
 
 def check_drr_target(path: str | Path, overwrite: bool) -> Path:
-    """The output path, refused before anything is computed where it cannot be used."""
+    """The output path, checked before anything is computed.
+
+    Raises:
+        AxonInputError: the format is unknown, the folder is missing or the file exists already.
+    """
     target = Path(path)
     if not target.name.lower().endswith((".png", *DICOM_SUFFIXES, *VOLUME_SUFFIXES)):
         raise AxonInputError(
-            f"{target.name} has no ending that a DRR can be written as; use .png, .dcm, "
+            f"{target.name} has no extension that a DRR can be written as; use .png, .dcm, "
             f"{', '.join(VOLUME_SUFFIXES)}."
         )
     if not target.parent.is_dir():
         raise AxonInputError(f"The folder {target.parent} does not exist. Create it first.")
     if target.exists() and (target.is_dir() or not overwrite):
         raise AxonInputError(
-            f"{target} exists already. Choose another --output, or add --overwrite."
+            f"{target} already exists. Choose another --output, or add --overwrite."
         )
     return target
 
 
 def check_size(height: int, width: int) -> None:
-    """AxonInputError for a picture that nobody means."""
+    """AxonInputError where the image would be unreasonably small or large."""
     if not all(SIZES[0] <= n <= SIZES[1] for n in (height, width)):
         raise AxonInputError(
-            f"The picture would have {height} x {width} pixels; a side has {SIZES[0]} to "
+            f"The image would have {height} x {width} pixels; each side must have {SIZES[0]} to "
             f"{SIZES[1]}, usually 1024. Change --pixel or --detector."
         )
 
 
-def write_drr_png(target: Path, picture: np.ndarray) -> None:
-    """16 bit, bright = bone; black is 0 and white the highest value."""
-    scaled = np.clip(picture / max(float(picture.max()), 1e-6), 0, 1)
+def write_drr_png(target: Path, image: np.ndarray) -> None:
+    """16 bits, bright = bone; black is 0, white the maximum."""
+    scaled = np.clip(image / max(float(image.max()), 1e-6), 0, 1)
     note = PngInfo()
     note.add_text("Description", f"Digitally reconstructed radiograph. {RESEARCH_NOTE}")
     with atomic_path(target) as temporary:
@@ -61,28 +65,28 @@ def write_drr_png(target: Path, picture: np.ndarray) -> None:
 
 
 def write_drr_volume(
-    target: Path, picture: np.ndarray, geometry: AcquisitionGeometry, view: View
+    target: Path, image: np.ndarray, geometry: AcquisitionGeometry, view: View
 ) -> None:
     """(H, W) float32 as one upright plane through the isocentre, in LPS millimetres of the CT, so
-    that the picture lies where it belongs beside the CT."""
-    height, width = picture.shape
+    that both are shown in register."""
+    height, width = image.shape
     pixel = (geometry.extent_mm[0] / width, geometry.extent_mm[1] / height)
     # Rows run to Inferior, the array's slowest axis to Superior.
-    plane = np.ascontiguousarray(picture[::-1], dtype=np.float32)
+    plane = np.ascontiguousarray(image[::-1], dtype=np.float32)
     across, up = np.asarray(geometry.column), -np.asarray(geometry.row)
     corner = np.asarray(geometry.isocentre_mm)
     corner = corner - (width - 1) / 2 * pixel[0] * across - (height - 1) / 2 * pixel[1] * up
     if view.is_frontal:
-        image = sitk.GetImageFromArray(plane[:, None, :])
-        image.SetSpacing((pixel[0], 1.0, pixel[1]))
+        itk_image = sitk.GetImageFromArray(plane[:, None, :])
+        itk_image.SetSpacing((pixel[0], 1.0, pixel[1]))
         axes = (across, np.cross(up, across), up)
     else:
-        image = sitk.GetImageFromArray(plane[:, :, None])
-        image.SetSpacing((1.0, pixel[0], pixel[1]))
+        itk_image = sitk.GetImageFromArray(plane[:, :, None])
+        itk_image.SetSpacing((1.0, pixel[0], pixel[1]))
         axes = (np.cross(across, up), across, up)
-    image.SetOrigin(corner.tolist())
-    image.SetDirection(np.stack(axes, 1).ravel().tolist())
-    image.SetMetaData("ITK_FileNotes", RESEARCH_NOTE)
-    image.SetMetaData("description", RESEARCH_NOTE)
+    itk_image.SetOrigin(corner.tolist())
+    itk_image.SetDirection(np.stack(axes, 1).ravel().tolist())
+    itk_image.SetMetaData("ITK_FileNotes", RESEARCH_NOTE)
+    itk_image.SetMetaData("description", RESEARCH_NOTE)
     with atomic_path(target) as temporary:
-        write_image(image, temporary)
+        write_image(itk_image, temporary)

@@ -1,9 +1,9 @@
-"""A rendered X-ray as a DICOM Digital X-Ray image (DX), marked as derived and as research.
+"""Writing a DRR as a DICOM Digital X-Ray image (DX), marked as derived and for research.
 
-The tags are those that PS3.3 A.26 requires: modules Patient, General Study, General Series, DX
-Series, General Equipment, General Image, Image Pixel, DX Anatomy Imaged, DX Image, DX Detector,
-Acquisition Context and SOP Common; with DX Positioning, X-Ray Acquisition Dose, X-Ray Generation,
-X-Ray Filtration and X-Ray Grid where they are known.
+The attributes are those that PS3.3 A.26 requires: modules Patient, General Study, General Series,
+DX Series, General Equipment, General Image, Image Pixel, DX Anatomy Imaged, DX Image, DX Detector,
+Acquisition Context and SOP Common; plus DX Positioning, X-Ray Acquisition Dose, X-Ray Generation,
+X-Ray Filtration and X-Ray Grid where known.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from axon_backend.imaging.write import RESEARCH_NOTE, atomic_path
 from axon_backend.physics.exposure import XraySettings
 from axon_backend.physics.geometry import AcquisitionGeometry
 
-# Stored values of a log picture: 4000 grey levels for each factor e, open beam at 2000.
+# Stored values of a log image: 4000 grey levels per factor of e, open beam at 2000.
 LOG_SCALE, LOG_OFFSET = 4000.0, 2000.0
 
 
 def write_dx(
     target: Path,
-    picture: np.ndarray,
+    image: np.ndarray,
     geometry: AcquisitionGeometry,
     view: View,
     *,
@@ -43,23 +43,23 @@ def write_dx(
     mas: float | None = None,
     source: str = "",
 ) -> None:
-    """Write one DX file, whole or not at all.
+    """Write one DX file atomically.
 
     Args:
         target: the file.
-        picture: (H, W), bright = attenuation: grey 0 to 1 when ``shown`` (for presentation), else
+        image: (H, W), bright = attenuation: grey 0 to 1 when ``shown`` (for presentation), else
             ``-ln`` of the relative exposure (for processing).
         geometry: of the exposure.
-        view: the projection it was turned from.
-        shown: whether the picture is processed for presentation.
-        settings: of a poly-energetic exposure; None for line integrals of one energy.
-        mas: the tube load.
-        source: what it was rendered from, in words.
+        view: the standard projection that the geometry was rotated from.
+        shown: whether the image is post-processed for presentation.
+        settings: of a poly-energetic exposure; None for mono-energetic line integrals.
+        mas: tube load.
+        source: description of the volume it was rendered from.
     """
     if shown:
-        stored = np.rint(np.clip(picture, 0, 1) * 65535)
+        stored = np.rint(np.clip(image, 0, 1) * 65535)
     else:
-        stored = np.clip(np.rint(picture * LOG_SCALE + LOG_OFFSET), 0, 65535)
+        stored = np.clip(np.rint(image * LOG_SCALE + LOG_OFFSET), 0, 65535)
     ds = _about(source, settings, geometry)
     ds.SOPClassUID = (
         DigitalXRayImageStorageForPresentation if shown else DigitalXRayImageStorageForProcessing
@@ -67,10 +67,10 @@ def write_dx(
     ds.PresentationIntentType = "FOR PRESENTATION" if shown else "FOR PROCESSING"
     if shown:
         ds.WindowCenter, ds.WindowWidth = "32768", "65536"
-    _set_place(ds, geometry, view, picture.shape)
+    _set_place(ds, geometry, view, image.shape)
     if settings is not None:
         _set_technique(ds, settings, mas)
-    ds.Rows, ds.Columns = picture.shape
+    ds.Rows, ds.Columns = image.shape
     ds.PixelData = np.ascontiguousarray(stored.astype("<u2")).tobytes()
     ds["PixelData"].VR = "OW"
     ds.file_meta = FileMetaDataset()
@@ -82,9 +82,9 @@ def write_dx(
 
 
 def view_position(geometry: AcquisitionGeometry, view: View) -> str:
-    """DICOM's ViewPosition: PA, AP, LL, RL; RAO, LAO, RPO, LPO (the side at the detector) when the
-    beam is turned by more than 20 degrees from them; OBLIQUE when it comes that far from above or
-    below."""
+    """DICOM's ViewPosition: PA, AP, LL, RL; RAO, LAO, RPO, LPO (the side nearest the detector) when
+    the beam is more than 20 degrees away from these; OBLIQUE when it is angled that far cranially
+    or caudally."""
     base = {
         View.pa: (0, -1),
         View.ap: (0, 1),
@@ -102,8 +102,7 @@ def view_position(geometry: AcquisitionGeometry, view: View) -> str:
 
 
 def _direction(geometry: AcquisitionGeometry) -> str:
-    """Where the detector stands about the patient, in a cardiologist's words; ViewPosition has no
-    degrees."""
+    """The detector's angulation in angiographic terms; ViewPosition has no degrees."""
     x, y, z = geometry.ray
     round_, up = np.degrees(np.arctan2(x, -y)), np.degrees(np.arcsin(np.clip(z, -1, 1)))
     return (
@@ -113,7 +112,7 @@ def _direction(geometry: AcquisitionGeometry) -> str:
 
 
 def _about(source: str, settings: XraySettings | None, geometry: AcquisitionGeometry) -> Dataset:
-    """What does not depend on the pixels."""
+    """Attributes that do not depend on the pixels."""
     now = datetime.now()
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 192"
@@ -133,7 +132,7 @@ def _about(source: str, settings: XraySettings | None, geometry: AcquisitionGeom
     if settings is not None:
         ratio = settings.grid.ratio
         physics += f", grid {ratio:g}:1" if ratio else ", no grid"
-    # A backslash would part two values.
+    # A backslash would separate two values.
     origin = f" from {source}".replace("\\", "/") if source else ""
     ds.DerivationDescription = (
         f"Digitally reconstructed radiograph by AXON {__version__}{origin}; {physics}; "

@@ -1,10 +1,10 @@
-"""The look of a clinical picture: window, multi-scale and local contrast, tone curve.
+"""Post-processing of a clinical radiograph: window, multi-scale and local contrast, tone curve.
 
-What a workstation shows is not what the detector recorded. Vendors' processing is secret in its
-details and alike in kind: a pyramid of detail layers whose weak contrasts are raised and whose
-strong ones are held back (Vuylsteke, Schoeters, SPIE 2167 (1994) 551), contrast equalised by
-neighbourhood (after Pizer and others, CVGIP 39 (1987) 355), and an S-shaped curve as film had.
-Everything is differentiable.
+What a workstation displays is not what the detector recorded. Vendors' processing is proprietary in
+its details but of one kind: a pyramid of detail layers whose weak contrasts are amplified and whose
+strong ones are attenuated (Vuylsteke, Schoeters, SPIE 2167 (1994) 551), local contrast
+equalisation (after Pizer and others, CVGIP 39 (1987) 355), and an S-shaped tone curve like that of
+film. Everything is differentiable.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from axon_backend.errors import AxonInputError
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a log picture is shown.
+class Postprocessing:
+    """How a log image is post-processed for display.
 
     Attributes:
-        low, high: quantiles of the picture inside the body that become black and white.
-        detail: exponent on the strength of detail, 1 leaves it, 0.6 to 0.8 is usual, lower is
-            more processed.
-        latitude: factor on what is larger than about a twentieth of the picture; below 1 brings
-            lung and mediastinum together.
-        local: 0 to 1, how far local contrast is made equal everywhere.
-        steepness: of the S-curve at its middle, 1 is a straight line.
-        middle: the grey of the S-curve's middle, 0 to 1.
+        low, high: quantiles of the intensities inside the body that become black and white.
+        detail: exponent on the amplitude of detail; 1 leaves it unchanged, 0.6 to 0.8 is usual,
+            lower is more strongly processed.
+        latitude: factor on structures larger than about a twentieth of the image; below 1 narrows
+            the range between lung and mediastinum.
+        local: strength of the local contrast equalisation, 0 to 1.
+        steepness: slope of the S-curve at its midpoint; 1 is a straight line.
+        middle: grey value of the S-curve's midpoint, 0 to 1.
 
     Raises:
-        AxonInputError: quantiles that do not rise from 0 to 1, or another value out of range.
+        AxonInputError: the quantiles are not increasing within [0, 1], or a value is out of range.
     """
 
     low: float = 0.02
@@ -47,8 +47,8 @@ class Look:
     def __post_init__(self) -> None:
         if not 0 <= self.low < self.high <= 1:
             raise AxonInputError(
-                f"The window's quantiles are {self.low:g} and {self.high:g}; they rise within 0 "
-                "and 1."
+                f"The window's quantiles are {self.low:g} and {self.high:g}; they must be "
+                "increasing and between 0 and 1."
             )
         limits = {
             "detail": (0.3, 1.5),
@@ -60,71 +60,75 @@ class Look:
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
                 raise AxonInputError(
-                    f"The look's {name} is {getattr(self, name):g}; it is between {low:g} and "
-                    f"{high:g}."
+                    f"The post-processing's {name} is {getattr(self, name):g}; it must be between "
+                    f"{low:g} and {high:g}."
                 )
 
 
-# Detail below this contrast (in the window's range) is noise as much as anatomy: not raised more.
+# Detail below this contrast (relative to the window) is as much noise as anatomy: its gain is
+# capped.
 _LEAST_CONTRAST = 0.01
 _BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 
 
-def clinical_look(
-    log: torch.Tensor, look: Look | None = None, field: torch.Tensor | None = None
+def postprocess(
+    log: torch.Tensor, processing: Postprocessing | None = None, field: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Log pictures as a workstation would show them.
+    """Post-process log images as a workstation would.
 
     Args:
         log: (B, H, W), bright = attenuation.
-        look: the processing.
-        field: (B, H, W) bool, False outside the collimator's blades: black, as under an electronic
-            shutter, and without a say in the window.
+        processing: the settings; None is the default.
+        field: (B, H, W) bool, False where the collimator blocks the beam: black, as under an
+            electronic shutter, and ignored by the window.
 
     Returns:
         (B, H, W) in [0, 1].
     """
-    look = look or Look()
+    processing = processing or Postprocessing()
     if field is None:
-        return torch.stack([_look_of_one(picture, look, None) for picture in log])
+        return torch.stack([_postprocess_one(image, processing, None) for image in log])
     return torch.stack(
-        [_look_of_one(picture, look, mask) for picture, mask in zip(log, field, strict=True)]
+        [_postprocess_one(image, processing, mask) for image, mask in zip(log, field, strict=True)]
     )
 
 
-def _look_of_one(log: torch.Tensor, look: Look, field: torch.Tensor | None) -> torch.Tensor:
+def _postprocess_one(
+    log: torch.Tensor, processing: Postprocessing, field: torch.Tensor | None
+) -> torch.Tensor:
     if field is not None and not bool(field.all()) and bool(field.any()):
         log = torch.where(field, log, log[field].mean())
     else:
         field = None
-    x = windowed(log, look.low, look.high, field)[None, None]
-    if look.detail != 1.0 or look.latitude != 1.0:
-        x = _multi_scale(x, look.detail, look.latitude)
-    if look.local > 0:
-        x = torch.lerp(x, _equalised(x), look.local)
+    x = windowed(log, processing.low, processing.high, field)[None, None]
+    if processing.detail != 1.0 or processing.latitude != 1.0:
+        x = _multi_scale(x, processing.detail, processing.latitude)
+    if processing.local > 0:
+        x = torch.lerp(x, _equalised(x), processing.local)
     x = windowed(x[0, 0], 0.005, 0.998, field).clamp(0, 1)
-    x = s_curve(x, look.steepness, look.middle)
+    x = s_curve(x, processing.steepness, processing.middle)
     return x if field is None else torch.where(field, x, torch.zeros_like(x))
 
 
 def windowed(
-    picture: torch.Tensor, low: float, high: float, field: torch.Tensor | None = None
+    image: torch.Tensor, low: float, high: float, field: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Linear, so that two quantiles of what is in the field and not open beam become 0 and 1; not
-    clipped above, held just below 0."""
-    values = picture.detach()
+    """Linear window: two quantiles of the exposed body (in the field, outside the open beam) become
+    0 and 1; not clipped above, clipped just below 0."""
+    values = image.detach()
     values = values.reshape(-1) if field is None else values[field]
-    # Open beam makes a spike at the lower end that says nothing on the body.
+    # The open beam is a peak at the lower end, which carries no information on the body.
     span = values.max() - values.min()
     body = values[values > values.min() + 0.08 * span]
     body = body if body.numel() > 100 else values
     body = body[:: max(1, body.numel() // 32768)]
     ends = torch.quantile(body, torch.tensor([low, high], device=body.device, dtype=body.dtype))
-    return ((picture - ends[0]) / (ends[1] - ends[0]).clamp_min(1e-6)).clamp_min(-0.1)
+    return ((image - ends[0]) / (ends[1] - ends[0]).clamp_min(1e-6)).clamp_min(-0.1)
 
 
 def s_curve(x: torch.Tensor, steepness: float, middle: float) -> torch.Tensor:
-    """[0, 1] to [0, 1] by a logistic curve through both ends, ``steepness`` at its middle."""
+    """[0, 1] to [0, 1] by a logistic curve through both end points, of slope ``steepness`` at its
+    midpoint."""
     if steepness <= 1.0:
         return x
     k = 4.0 * steepness * 0.75
@@ -157,7 +161,7 @@ def _multi_scale(x: torch.Tensor, exponent: float, latitude: float) -> torch.Ten
 
 
 def _equalised(x: torch.Tensor) -> torch.Tensor:
-    """Mean and spread by neighbourhood (an eighth of the picture) made alike, as CLAHE does."""
+    """Equalise the local mean and standard deviation (over an eighth of the image), like CLAHE."""
     size = max(2, min(x.shape[-2:]) // 8)
     coarse = (max(2, x.shape[-2] // size), max(2, x.shape[-1] // size))
 
@@ -168,6 +172,6 @@ def _equalised(x: torch.Tensor) -> torch.Tensor:
     mean = local_mean(x)
     spread = local_mean((x - mean) ** 2).clamp_min(0).sqrt()
     typical = spread.detach().mean().clamp_min(1e-6)
-    # The limit: flat neighbourhoods are not raised beyond three times.
+    # The gain is limited to three, so that flat regions are not amplified further.
     gain = typical / (spread + typical / 3)
     return x.mean() + 0.5 * (mean - x.mean()) + gain * (x - mean)

@@ -6,7 +6,7 @@ width. A uniform cubic B-spline whose control points move by less than 0.48 of a
 (Choi and Lee, "Injectivity conditions of 2D and 3D uniform cubic B-spline functions", Graphical
 Models 62 (2000) 411); 3 % of the width are 0.12 of a cell.
 
-What is compared is local contrast, by correlation: the mutual information of whole pictures bends
+What is compared is local contrast, by correlation: the mutual information of whole images bends
 them to make up for scatter and fall-off.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 import SimpleITK as sitk
 
-from axon_backend.registration.quality import local_contrast
+from axon_backend.registration.similarity import local_contrast
 from axon_backend.registration.stoppable import execute
 
 CELLS = 4
@@ -54,13 +54,13 @@ def find_warp(
         Cancelled: ``cancelled()`` was true.
     """
     n = fixed.shape[0]
-    images = []
-    for picture, seen in ((fixed, None), (moved, valid)):
-        image = sitk.GetImageFromArray(np.clip(local_contrast(picture, seen), -LIMIT, LIMIT))
-        image.SetSpacing((1 / n, 1 / n))
-        image.SetOrigin((0.5 / n, 0.5 / n))
-        images.append(image)
-    target, film = images
+    itk_images = []
+    for image, seen in ((fixed, None), (moved, valid)):
+        itk_image = sitk.GetImageFromArray(np.clip(local_contrast(image, seen), -LIMIT, LIMIT))
+        itk_image.SetSpacing((1 / n, 1 / n))
+        itk_image.SetOrigin((0.5 / n, 0.5 / n))
+        itk_images.append(itk_image)
+    target, film = itk_images
     mask = sitk.GetImageFromArray(valid.astype(np.uint8))
     mask.CopyInformation(film)
     warp = sitk.BSplineTransformInitializer(target, [CELLS, CELLS], 3)

@@ -1,8 +1,8 @@
 """The last millimetres of a 2-D registration: where borders lie on borders.
 
 Mutual information and the correlation of greys have their maximum a little beside the truth where
-the two pictures were made by different physics: scatter and beam hardening are smooth, and a
-slightly larger picture explains some of them. On films of known placement both came out 2 to 3 per
+the two images were made by different physics: scatter and beam hardening are smooth, and a
+slightly larger image explains some of them. On films of known placement both came out 2 to 3 per
 cent too large. Borders do not move with the greys, so the correlation of derivatives decides.
 """
 
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 
 from axon_backend.errors import Cancelled
-from axon_backend.registration.similarity import border_agreement, local_contrast
+from axon_backend.registration.similarity import edge_ncc, local_contrast
 
 # One unit of each parameter moves the field's edge by about half a per cent of its width: turn
 # (radians), size, shift right, shift down; then width against height, and shear.
@@ -30,7 +30,7 @@ FREE = {"similarity": 4, "affine": 6}
 
 @dataclass(frozen=True)
 class Level:
-    """Picture side, deviation of the smoothing in parts of the width, steps, first step (units)."""
+    """Image side, deviation of the smoothing in parts of the width, steps, first step (units)."""
 
     pixels: int
     sigma: float
@@ -74,7 +74,7 @@ def refine_edges(
     """Improve a placement by the correlation of derivatives, coarse to fine.
 
     Args:
-        moving: (H, W) picture.
+        moving: (H, W) image.
         fixed: (N, N) reference over its field [0, 1]^2.
         start: (3, 3), field -> pixels (column, row) of ``moving``, some per cent off at most.
         transform: ``similarity`` or ``affine``.
@@ -95,7 +95,7 @@ def refine_edges(
 
 
 def displacement(moved: np.ndarray, fixed: np.ndarray, valid: np.ndarray) -> float:
-    """How far a short search by borders moves a placed picture: the mean over the field, in parts
+    """How far a short search by borders moves a placed image: the mean over the field, in parts
     of its width. About 0 where borders lie on borders.
 
     All (N, N), on the reference's grid. 0 where the X-ray shows hardly anything of the field.
@@ -112,7 +112,7 @@ def displacement(moved: np.ndarray, fixed: np.ndarray, valid: np.ndarray) -> flo
 
 
 class _Comparison:
-    """The two pictures at one resolution; called with parameters, it says how borders agree."""
+    """The two images at one resolution; called with parameters, it says how borders agree."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class _Comparison:
         n = level.pixels
         field = float(np.sqrt(abs(np.linalg.det(start[:2, :2]))))
         smooth = ndimage.gaussian_filter(moving.astype(np.float32), level.sigma * field)
-        self.picture = torch.as_tensor(smooth)[None, None]
+        self.image = torch.as_tensor(smooth)[None, None]
         shown = np.ones(moving.shape, bool) if valid is None else valid
         # One pixel of the film's own edge is no border of the patient.
         shown = ndimage.binary_erosion(shown, border_value=0)
@@ -145,13 +145,13 @@ class _Comparison:
     def __call__(self, parameters: torch.Tensor) -> torch.Tensor:
         grid = self.field @ (self.start @ movement(parameters)).T
         moved = F.grid_sample(
-            self.picture, grid[None, ..., :2], align_corners=False, padding_mode="border"
+            self.image, grid[None, ..., :2], align_corners=False, padding_mode="border"
         )[0, 0]
         with torch.no_grad():
             seen = F.grid_sample(self.shown, grid[None, ..., :2], align_corners=False)[0, 0]
             weight = (seen > 0.99).float()
         a, b = local_contrast(moved, weight), local_contrast(self.fixed, weight)
-        return border_agreement(a, b, weight)
+        return edge_ncc(a, b, weight)
 
 
 def _climb(

@@ -22,9 +22,9 @@ import numpy as np
 from scipy import ndimage
 
 from axon_backend.errors import Cancelled
-from axon_backend.registration.quality import local_contrast
-from axon_backend.registration.resample import resample_picture
+from axon_backend.registration.resample import resample_image
 from axon_backend.registration.search import SCALES, Start, find_chest
+from axon_backend.registration.similarity import local_contrast
 
 MEANS = Path(__file__).with_name("mean_chests.json")
 # Another turn must fit better by this much of NCC, another view by this much, before the user is
@@ -93,7 +93,7 @@ def side_difference(picture: np.ndarray, mean: np.ndarray) -> np.ndarray:
     ``mean`` (GRID, GRID) is the symmetric frontal mean that the chest is found by.
     """
     matrix = _search(picture, mean, True).matrix()
-    chest = local_contrast(resample_picture(picture, matrix, _THUMB)[0])
+    chest = local_contrast(resample_image(picture, matrix, _THUMB)[0])
     inner = _THUMB - 2 * _EDGE
     best, found = -np.inf, np.zeros((inner, inner), np.float32)
     for angle in (-6, -3, 0, 3, 6):

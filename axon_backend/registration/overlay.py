@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from axon_backend.registration.place import PlacedView
-from axon_backend.registration.quality import local_contrast
+from axon_backend.registration.similarity import local_contrast
 
 SIZE = 512
 SQUARES = 8
@@ -16,7 +16,7 @@ YELLOW = (1.0, 0.85, 0.1)
 STYLES = ("red-cyan", "checkerboard", "outlines")
 
 
-def registration_picture(placed: PlacedView, style: str | None = None) -> np.ndarray:
+def overlay_image(placed: PlacedView, style: str | None = None) -> np.ndarray:
     """The placed X-ray with its reference, by local contrast, since their greys differ.
 
     Args:
@@ -29,16 +29,16 @@ def registration_picture(placed: PlacedView, style: str | None = None) -> np.nda
         (SIZE, SIZE, 3) uint8, or (SIZE, 3 SIZE, 3); black where the X-ray shows nothing.
     """
     if style is None:
-        return np.concatenate([registration_picture(placed, s) for s in STYLES], axis=1)
+        return np.concatenate([overlay_image(placed, s) for s in STYLES], axis=1)
     if style not in STYLES:
         raise ValueError(f"style must be one of {STYLES}, got {style!r}")
     valid = _sized(placed.valid.astype(np.float32)) > 0.99
-    xray = _contrast(_sized(placed.pixels), valid)
+    xray = contrast_grey(_sized(placed.pixels), valid)
     if placed.reference is None:
         return _bytes(np.repeat(xray[..., None], 3, axis=2))
-    reference = _contrast(_sized(placed.reference), None)
+    reference = contrast_grey(_sized(placed.reference))
     if style == "red-cyan":
-        return _bytes(np.stack([reference, xray, xray], axis=-1))
+        return _bytes(red_cyan(xray, reference))
     if style == "checkerboard":
         row, column = np.indices(xray.shape) * SQUARES // SIZE
         grey = np.where((row + column) % 2 == 0, xray, reference)
@@ -50,16 +50,21 @@ def registration_picture(placed: PlacedView, style: str | None = None) -> np.nda
     return _bytes(rgb)
 
 
-def _sized(picture: np.ndarray) -> np.ndarray:
-    smooth = ndimage.gaussian_filter(picture, max(0.0, 0.5 * picture.shape[0] / SIZE - 0.5))
-    zoom = [SIZE / n for n in picture.shape]
+def _sized(image: np.ndarray) -> np.ndarray:
+    smooth = ndimage.gaussian_filter(image, max(0.0, 0.5 * image.shape[0] / SIZE - 0.5))
+    zoom = [SIZE / n for n in image.shape]
     return ndimage.zoom(smooth, zoom, order=1, grid_mode=True, mode="nearest")
 
 
-def _contrast(picture: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
-    """0 (black) to 1, 0 where not valid."""
-    grey = np.clip(0.5 + local_contrast(picture, valid) / 5, 0, 1)
+def contrast_grey(image: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+    """(H, W) local contrast as grey, 0 (black) to 1; 0 where not ``valid``."""
+    grey = np.clip(0.5 + local_contrast(image, valid) / 5, 0, 1)
     return grey if valid is None else np.where(valid, grey, 0)
+
+
+def red_cyan(xray: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """(H, W, 3) of two grey images in [0, 1]: reference red, X-ray cyan, grey where they agree."""
+    return np.stack([reference, xray, xray], axis=-1)
 
 
 def _bytes(rgb: np.ndarray) -> np.ndarray:

@@ -19,13 +19,13 @@ from axon_backend.registration.bspline import find_warp
 from axon_backend.registration.planar import (
     WORKING_SIZE,
     PlanarRegistration,
-    check_picture,
-    place_without_registration,
+    check_image,
     register_planar,
+    whole_image_placement,
 )
 from axon_backend.registration.quality import assess
 from axon_backend.registration.reference import Reference
-from axon_backend.registration.resample import resample_picture
+from axon_backend.registration.resample import resample_image
 from axon_backend.registration.search import shrink_to
 from axon_backend.registration.thresholds import OTHER_PATIENT, SAME_PATIENT, Limits
 
@@ -59,9 +59,9 @@ class PlacedView:
     warp: np.ndarray | None = None
 
     @classmethod
-    def of_drr(cls, picture: np.ndarray, view: View) -> PlacedView:
+    def from_drr(cls, image: np.ndarray, view: View) -> PlacedView:
         """A DRR rendered on the canonical grid is in its place already."""
-        return cls(picture, np.ones(picture.shape, bool), view)
+        return cls(image, np.ones(image.shape, bool), view)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ def _placed(
     xray: Radiograph, reference: Reference, found: PlanarRegistration, size: int
 ) -> PlacedView:
     matrix = found.matrix
-    pixels, valid = resample_picture(xray.pixels, matrix, size)
+    pixels, valid = resample_image(xray.pixels, matrix, size)
     size_mm = None
     if xray.pixel_mm is not None:
         columns = np.hypot(matrix[0, 0] * xray.pixel_mm[1], matrix[1, 0] * xray.pixel_mm[0])
@@ -102,7 +102,7 @@ def _placed(
 
 
 def _square_pixels(xray: Radiograph) -> tuple[np.ndarray, np.ndarray]:
-    """The picture with square pixels, since a similarity knows one scale only, and the (3, 3) map
+    """The image with square pixels, since a similarity knows one scale only, and the (3, 3) map
     from its pixels (column, row) to those of the X-ray."""
     if xray.pixel_mm is None or abs(xray.pixel_mm[0] / xray.pixel_mm[1] - 1) < 0.005:
         return xray.pixels, np.eye(3)
@@ -111,21 +111,21 @@ def _square_pixels(xray: Radiograph) -> tuple[np.ndarray, np.ndarray]:
         for n, mm in zip(xray.pixels.shape, xray.pixel_mm, strict=True)
     ]
     (h, w), (rows, columns) = xray.pixels.shape, shape
-    picture = ndimage.zoom(
+    image = ndimage.zoom(
         xray.pixels, (rows / h, columns / w), order=1, grid_mode=True, mode="nearest"
     )
     sx, sy = w / columns, h / rows
-    return picture, np.array([[sx, 0, 0.5 * sx - 0.5], [0, sy, 0.5 * sy - 0.5], [0, 0, 1]])
+    return image, np.array([[sx, 0, 0.5 * sx - 0.5], [0, sy, 0.5 * sy - 0.5], [0, 0, 1]])
 
 
-def place_view(
+def place_by_search(
     xray: Radiograph,
     reference: CTVolume,
     frame: ThoraxFrame,
     *,
     size: int = 1024,
-    register: bool = True,
-    stretch: bool = False,
+    search: bool = True,
+    affine: bool = False,
     seed: int = 0,
     pose: Pose | None = None,
     warp: bool = False,
@@ -138,9 +138,9 @@ def place_view(
         reference: the patient's CT or the atlas, whose DRR is the target.
         frame: of the reference.
         size: side of the result.
-        register: search; False takes the picture as covering the field of view.
-        stretch: allow width and height to scale differently (affine); for the atlas, whose
-            proportions are not the patient's.
+        search: False takes the image as covering the field of view.
+        affine: let width and height scale differently; for the atlas, whose proportions are not
+            the patient's.
         seed: of the metric's sampling.
         pose: how the patient stood; the DRR is rendered so. None is the CT as it lies.
         warp: also bend the X-ray gently onto the reference (B-spline), where that fits better.
@@ -151,14 +151,14 @@ def place_view(
             the reference.
         Cancelled: ``cancelled()`` was true.
     """
-    check_picture(xray.pixels, xray.source or "The X-ray")
+    check_image(xray.pixels, xray.source or "The X-ray")
     target = Reference.of_ct(reference, frame, xray.view, pose, REFERENCE_SIZE)
-    if register:
-        kind = "affine" if stretch else "similarity"
-        picture, to_xray = _square_pixels(xray)
+    if search:
+        kind = "affine" if affine else "similarity"
+        image, to_xray = _square_pixels(xray)
         found = register_planar(
-            picture,
-            target.picture,
+            image,
+            target.image,
             transform=kind,
             seed=seed,
             frontal=xray.view.is_frontal,
@@ -167,9 +167,9 @@ def place_view(
         )
         found = replace(found, matrix=to_xray @ found.matrix @ target.to_square)
     else:
-        found = place_without_registration(xray.pixels)
+        found = whole_image_placement(xray.pixels)
     placed = _placed(xray, target, found, size)
-    if not (warp and register):
+    if not (warp and search):
         return placed
     return _warped(xray, placed, target, _limits(reference), seed, cancelled)
 
@@ -186,9 +186,9 @@ def _warped(
     assert placed.registration is not None
     found, size = placed.registration, placed.pixels.shape[0]
     fixed = reference.shown(WORKING_SIZE)
-    before = resample_picture(xray.pixels, found.matrix, WORKING_SIZE)
+    before = resample_image(xray.pixels, found.matrix, WORKING_SIZE)
     shift = find_warp(before[0], fixed, before[1], seed=seed, cancelled=cancelled)
-    after = resample_picture(xray.pixels, found.matrix, WORKING_SIZE, shift)
+    after = resample_image(xray.pixels, found.matrix, WORKING_SIZE, shift)
     old, new = (assess(p, fixed, valid, limits=limits) for p, valid in (before, after))
     if new.score <= old.score:
         return placed
@@ -196,7 +196,7 @@ def _warped(
     quality = replace(new, warnings=(*kept, *new.warnings))
     factor = size / WORKING_SIZE
     fine = ndimage.zoom(shift, (1, factor, factor), order=1, grid_mode=True, mode="nearest")
-    pixels, valid = resample_picture(xray.pixels, found.matrix, size, fine)
+    pixels, valid = resample_image(xray.pixels, found.matrix, size, fine)
     return replace(
         placed,
         pixels=pixels,
@@ -206,7 +206,7 @@ def _warped(
     )
 
 
-def place_with(
+def place_by_matrix(
     xray: Radiograph,
     reference: CTVolume,
     frame: ThoraxFrame,
@@ -231,13 +231,13 @@ def place_with(
         AxonInputError: the X-ray or the matrix cannot be used, or the frame does not meet the
             reference.
     """
-    check_picture(xray.pixels, xray.source or "The X-ray")
+    check_image(xray.pixels, xray.source or "The X-ray")
     matrix = check_placement(matrix)
     side = REFERENCE_SIZE if size > WORKING_SIZE else WORKING_SIZE
     target = Reference.of_ct(reference, frame, xray.view, pose, side)
-    fixed = shrink_to(target.picture, WORKING_SIZE, WORKING_SIZE)
+    fixed = shrink_to(target.image, WORKING_SIZE, WORKING_SIZE)
     on_square = matrix @ np.linalg.inv(target.to_square)
-    moved, valid = resample_picture(xray.pixels, on_square, WORKING_SIZE)
+    moved, valid = resample_image(xray.pixels, on_square, WORKING_SIZE)
     quality = assess(moved, fixed, valid, limits=_limits(reference))
     return _placed(xray, target, PlanarRegistration(matrix, quality), size)
 
@@ -267,7 +267,7 @@ def check_placement(matrix: np.ndarray) -> np.ndarray:
     if area < 0:
         raise AxonInputError(
             "The placement mirrors the X-ray: left and right would be exchanged. Reset the "
-            "registration; if the picture itself is mirrored, correct the picture."
+            "registration; if the image itself is mirrored, correct the image."
         )
     if area < 1:
         raise AxonInputError(

@@ -2,7 +2,7 @@
 
 A clinical X-ray and a DRR share the anatomy but not the grey scale, so the refinement maximises
 mutual information (Mattes et al. 2003, SimpleITK) and, against another patient's DRR, also the
-correlation of locally normalised pictures. A result is kept only if the pictures agree better
+correlation of locally normalised images. A result is kept only if the images agree better
 than before it.
 """
 
@@ -18,20 +18,15 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.radiograph import MIN_PIXELS
 from axon_backend.registration.edges import refine_edges
 from axon_backend.registration.orientation import orientation_warnings
-from axon_backend.registration.quality import (
-    RegistrationQuality,
-    assess,
-    gradient_ncc,
-    local_contrast,
-    ncc,
-)
-from axon_backend.registration.resample import resample_picture
+from axon_backend.registration.quality import RegistrationQuality, assess
+from axon_backend.registration.resample import resample_image
 from axon_backend.registration.search import find_chest, shrink_to
+from axon_backend.registration.similarity import gradient_ncc, local_contrast, ncc
 from axon_backend.registration.stoppable import execute
 from axon_backend.registration.thresholds import OTHER_PATIENT, Limits
 
 # Sides of the reference and, about, of the X-ray during the search.
-WORKING_SIZE, PICTURE_SIZE = 256, 384
+WORKING_SIZE, IMAGE_SIZE = 256, 384
 # What each transform is refined by. Between patients MI drifts, so there the correlation of local
 # contrast competes with it; on the same patient MI is the more exact of the two.
 METRICS = {"similarity": ("mattes",), "affine": ("mattes", "correlation")}
@@ -43,13 +38,13 @@ STRETCHES = (0.85, 1.0, 1.18, 1.35)
 
 @dataclass(frozen=True)
 class PlanarRegistration:
-    """Where the reference's field of view lies in a picture.
+    """Where the reference's field of view lies in an image.
 
     Attributes:
         matrix: (3, 3), field of view in [0, 1]^2 (x to the viewer's right, y down) -> pixel
-            coordinates (column, row) of the picture.
+            coordinates (column, row) of the image.
         quality: scores and warnings.
-        rotation_deg: of the picture against the reference, positive clockwise as seen.
+        rotation_deg: of the image against the reference, positive clockwise as seen.
     """
 
     matrix: np.ndarray
@@ -63,7 +58,7 @@ class PlanarRegistration:
 
 def _score(moving: np.ndarray, fixed: np.ndarray, matrix: np.ndarray) -> float:
     """Mean of NCC and gradient NCC at a placement; uncovered parts count against it."""
-    moved, valid = resample_picture(moving, matrix, fixed.shape[0])
+    moved, valid = resample_image(moving, matrix, fixed.shape[0])
     if valid.mean() < 0.4:
         return -1.0
     a, b = local_contrast(moved, valid), local_contrast(fixed, valid)
@@ -102,12 +97,12 @@ def _refine(
     if metric == "correlation":
         field = float(np.sqrt(abs(np.linalg.det(start[:2, :2]))))
         moving, fixed = local_contrast(moving, sigma=field / 8), local_contrast(fixed)
-    # Both pictures in units of about one field of view, so that one step size fits all.
+    # Both images in units of about one field of view, so that one step size fits all.
     target = sitk.GetImageFromArray(fixed.astype(np.float32))
     target.SetSpacing((1 / n, 1 / n))
     target.SetOrigin((0.5 / n, 0.5 / n))
-    picture = sitk.GetImageFromArray(moving.astype(np.float32))
-    picture.SetSpacing((1 / long_side,) * 2)
+    image = sitk.GetImageFromArray(moving.astype(np.float32))
+    image.SetSpacing((1 / long_side,) * 2)
     first = np.diag([1 / long_side, 1 / long_side, 1.0]) @ start
     transform: sitk.Similarity2DTransform | sitk.AffineTransform
     if kind == "similarity":
@@ -140,7 +135,7 @@ def _refine(
     method.SetSmoothingSigmasPerLevel([k / n for k in shrink])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetInitialTransform(transform, inPlace=True)
-    if not execute(method, target, picture, cancelled, "the X-ray was registered"):
+    if not execute(method, target, image, cancelled, "the X-ray was registered"):
         return start
     origin = np.array(transform.TransformPoint((0.0, 0.0)))
     columns = [np.array(transform.TransformPoint(p)) - origin for p in ((1.0, 0.0), (0.0, 1.0))]
@@ -149,25 +144,25 @@ def _refine(
     return np.diag([long_side, long_side, 1.0]) @ matrix
 
 
-def check_picture(picture: np.ndarray, name: str) -> None:
+def check_image(image: np.ndarray, name: str) -> None:
     """Refuse what no registration can work on.
 
     Raises:
-        AxonInputError: ``picture`` is not (H, W), is too small, blank or not finite.
+        AxonInputError: ``image`` is not (H, W), is too small, blank or not finite.
     """
-    if picture.ndim != 2 or min(picture.shape) < MIN_PIXELS:
+    if image.ndim != 2 or min(image.shape) < MIN_PIXELS:
         raise AxonInputError(
-            f"{name} has the shape {picture.shape}; registration needs a picture of at least "
+            f"{name} has the shape {image.shape}; registration needs an image of at least "
             f"{MIN_PIXELS} x {MIN_PIXELS} pixels. Give it in its full size."
         )
-    if not np.isfinite(picture).all():
+    if not np.isfinite(image).all():
         raise AxonInputError(
             f"{name} holds values that are not numbers (NaN or infinite). Replace them and try "
             "again."
         )
-    if np.ptp(picture) <= 1e-6 * max(1e-6, float(np.abs(picture).max())):
+    if np.ptp(image) <= 1e-6 * max(1e-6, float(np.abs(image).max())):
         raise AxonInputError(
-            f"{name} is blank: every pixel is {float(picture.flat[0]):g}. Give a picture that "
+            f"{name} is blank: every pixel is {float(image.flat[0]):g}. Give an image that "
             "shows the chest."
         )
 
@@ -182,7 +177,7 @@ def register_planar(
     limits: Limits = OTHER_PATIENT,
     cancelled: Callable[[], bool] | None = None,
 ) -> PlanarRegistration:
-    """Find the reference's field of view in a picture.
+    """Find the reference's field of view in an image.
 
     Args:
         moving: (H, W) X-ray, log-linear, bright = bone, right way up.
@@ -197,16 +192,16 @@ def register_planar(
         The placement with its quality. A poor one is returned too, with a warning.
 
     Raises:
-        AxonInputError: one of the pictures is blank, too small or not finite.
+        AxonInputError: one of the images is blank, too small or not finite.
         Cancelled: ``cancelled()`` was true.
     """
     if transform not in METRICS:
         raise ValueError(f"transform must be one of {tuple(METRICS)}, got {transform!r}")
     moving, fixed = np.asarray(moving), np.asarray(fixed)
-    check_picture(moving, "The X-ray")
-    check_picture(fixed, "The reference's DRR")
-    # Work at about the reference's working resolution: smaller pictures, same field.
-    factor = max(1, round(max(moving.shape) / PICTURE_SIZE))
+    check_image(moving, "The X-ray")
+    check_image(fixed, "The reference's DRR")
+    # Work at about the reference's working resolution: smaller images, same field.
+    factor = max(1, round(max(moving.shape) / IMAGE_SIZE))
     h, w = (n // factor * factor for n in moving.shape)
     small = moving[:h, :w].reshape(h // factor, factor, w // factor, factor)
     small = small.mean((1, 3), dtype=np.float32)
@@ -235,16 +230,16 @@ def register_planar(
         best = best_of([best, sharper])
     elif _plausible(sharper):
         best = sharper
-    moved, valid = resample_picture(small, best, WORKING_SIZE)
+    moved, valid = resample_image(small, best, WORKING_SIZE)
     notes = orientation_warnings(small, target, frontal, cancelled)
     quality = assess(moved, target, valid, notes, limits)
-    # Pixel (i) of the shrunk picture covers pixels factor * i ... of the full one.
+    # Pixel (i) of the shrunk image covers pixels factor * i ... of the full one.
     lift = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1]])
     return PlanarRegistration(lift @ best, quality)
 
 
-def place_without_registration(moving: np.ndarray) -> PlanarRegistration:
-    """The picture as it is: its whole area, stretched, is the field of view."""
+def whole_image_placement(moving: np.ndarray) -> PlanarRegistration:
+    """The image as it is: its whole area, stretched, is the field of view."""
     h, w = moving.shape
     matrix = np.array([[w, 0, -0.5], [0, h, -0.5], [0, 0, 1.0]])
     quality = RegistrationQuality(

@@ -27,13 +27,14 @@ import torch
 from axon_backend.errors import AxonInputError, Cancelled
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import ThoraxFrame
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.pose import Pose
-from axon_backend.physics.reduced import AttenuationGrid
-from axon_backend.registration.exposure import Exposure, planar_matrix
 from axon_backend.registration.place import PlacedView
-from axon_backend.registration.planar import WORKING_SIZE, check_picture
+from axon_backend.registration.planar import WORKING_SIZE, check_image
+from axon_backend.registration.pose_similarity import PoseSimilarity, planar_matrix
 from axon_backend.registration.quality import RegistrationQuality, assess
-from axon_backend.registration.resample import resample_picture
+from axon_backend.registration.resample import resample_image
 from axon_backend.registration.thresholds import SAME_PATIENT
 from axon_backend.registration.unknowns import Unknowns
 
@@ -44,7 +45,7 @@ CANDIDATES = 64
 
 @dataclass(frozen=True)
 class Level:
-    """One resolution of the search: picture side, voxels along the volume's longest side, how
+    """One resolution of the search: image side, voxels along the volume's longest side, how
     many of the best poses so far are followed, for how many steps, with what first step (units);
     whether borders alone are compared; whether the tube's distance may change, where it may."""
 
@@ -134,7 +135,7 @@ def register_pose(
     if not placed:
         raise AxonInputError("No X-ray was given to find the pose by. Load one and register it.")
     for role, view in placed.items():
-        check_picture(view.pixels, f"The {role} X-ray")
+        check_image(view.pixels, f"The {role} X-ray")
         if not view.valid.any():
             raise AxonInputError(
                 f"The {role} X-ray lies outside the chest's field of view. Move it back first."
@@ -146,18 +147,18 @@ def register_pose(
     first = torch.zeros(len(units), device=device)
     first[:6] = torch.tensor([*start.rotation_deg, *start.translation_mm], device=device)
     first = first / units
-    full = AttenuationGrid.of_ct(ct, device)
-    grids = {n: full.reduced(n) for n in {level.voxels for level in LEVELS}}
-    check_picture(
-        grids[LEVELS[0].voxels].project(start.geometry(frame, view.view), 64).cpu().numpy(),
+    full = AttenuationVolume.from_ct(ct, device)
+    volumes = {n: full.downsampled(n) for n in {level.voxels for level in LEVELS}}
+    check_image(
+        render_drr(volumes[LEVELS[0].voxels], start.geometry(frame, view.view), 64).cpu().numpy(),
         "The CT's DRR (does the frame lie in the CT, and the CT in the beam?)",
     )
     steps = _Steps(progress, cancelled)
 
     def agreement_at(level: Level) -> _Agreement:
         exposures = {
-            role: Exposure(
-                view, grids[level.voxels], frame, start.sid_mm, level.pixels, level.borders
+            role: PoseSimilarity(
+                view, volumes[level.voxels], frame, start.sid_mm, level.pixels, level.borders
             )
             for role, view in placed.items()
         }
@@ -259,7 +260,7 @@ def _climb(
 
 
 def _back(shift: torch.Tensor, pose: Pose, frame: ThoraxFrame, placed: PlacedView) -> np.ndarray:
-    """(3, 3), canonical view in [0, 1]^2 -> where in the placed picture it is, in [0, 1]^2."""
+    """(3, 3), canonical view in [0, 1]^2 -> where in the placed image it is, in [0, 1]^2."""
     width, height = pose.geometry(frame, placed.view).extent_mm
     to_mm = np.array([[width, 0, -width / 2], [0, height, -height / 2], [0, 0, 1]])
     moved = planar_matrix(shift.double()).cpu().numpy()
@@ -268,17 +269,16 @@ def _back(shift: torch.Tensor, pose: Pose, frame: ThoraxFrame, placed: PlacedVie
 
 def _quality(
     placed: PlacedView,
-    full: AttenuationGrid,
+    full: AttenuationVolume,
     frame: ThoraxFrame,
     pose: Pose,
     back: np.ndarray | None,
 ) -> RegistrationQuality:
-    with torch.inference_mode():
-        drr = full.project(pose.geometry(frame, placed.view), WORKING_SIZE).cpu().numpy()
+    drr = render_drr(full, pose.geometry(frame, placed.view), WORKING_SIZE).cpu().numpy()
     n = placed.pixels.shape[0]
     matrix = np.array([[n, 0, -0.5], [0, n, -0.5], [0, 0, 1.0]])
     if back is not None:
         matrix = matrix @ back
-    pixels, inside = resample_picture(placed.pixels, matrix, WORKING_SIZE)
-    valid = resample_picture(placed.valid.astype(np.float32), matrix, WORKING_SIZE)[0] > 0.99
+    pixels, inside = resample_image(placed.pixels, matrix, WORKING_SIZE)
+    valid = resample_image(placed.valid.astype(np.float32), matrix, WORKING_SIZE)[0] > 0.99
     return assess(pixels, drr, valid & inside, limits=SAME_PATIENT)

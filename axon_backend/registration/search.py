@@ -1,4 +1,4 @@
-"""Where in a picture is the chest, roughly? Template matching over sizes and proportions."""
+"""Where in an image is the chest, roughly? Template matching over sizes and proportions."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from scipy import ndimage, signal
 
 from axon_backend.errors import Cancelled
-from axon_backend.registration.quality import local_contrast
+from axon_backend.registration.similarity import local_contrast
 
 GRID = 64  # side of the reference during the search
-# Sides of the field of view as parts of the picture's long side.
+# Sides of the field of view as parts of the image's long side.
 SCALES = tuple(np.exp(np.linspace(np.log(0.62), np.log(1.45), 11)))
 # The middle of the reference is the template: lungs, heart and spine, not arms and corners.
 MIDDLE = slice(round(0.1 * GRID), round(0.9 * GRID))
@@ -20,7 +20,7 @@ MIDDLE = slice(round(0.1 * GRID), round(0.9 * GRID))
 
 @dataclass(frozen=True)
 class Start:
-    """A placement: the field of view is a box of ``width`` x ``height`` pixels of the picture,
+    """A placement: the field of view is a box of ``width`` x ``height`` pixels of the image,
     centred at (``column``, ``row``). ``score`` is the NCC there."""
 
     column: float
@@ -49,12 +49,12 @@ class Start:
         )
 
 
-def shrink_to(picture: np.ndarray, rows: int, columns: int) -> np.ndarray:
+def shrink_to(image: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """(H, W) smoothed and resampled to (rows, columns)."""
     size = (rows, columns)
-    blur = [max(0.0, 0.5 * n / m - 0.5) for n, m in zip(picture.shape, size, strict=True)]
-    smooth = ndimage.gaussian_filter(picture.astype(np.float32), blur)
-    zoom = [m / n for n, m in zip(picture.shape, size, strict=True)]
+    blur = [max(0.0, 0.5 * n / m - 0.5) for n, m in zip(image.shape, size, strict=True)]
+    smooth = ndimage.gaussian_filter(image.astype(np.float32), blur)
+    zoom = [m / n for n, m in zip(image.shape, size, strict=True)]
     return ndimage.zoom(smooth, zoom, order=1, grid_mode=True, mode="nearest")
 
 
@@ -67,14 +67,14 @@ def find_chest(
     stretches: Sequence[float] = (1.0,),
     cancelled: Callable[[], bool] | None = None,
 ) -> list[Start]:
-    """The best placements of the reference in a picture, best first, no two about the same.
+    """The best placements of the reference in an image, best first, no two about the same.
 
     Args:
         moving: (H, W) X-ray, bright = bone.
         fixed: (N, N) DRR over the field of view.
         count: how many to return at most.
-        scales: sides of the field of view, as parts of the picture's long side, to be tried.
-        stretches: width over height of the field of view in the picture, to be tried.
+        scales: sides of the field of view, as parts of the image's long side, to be tried.
+        stretches: width over height of the field of view in the image, to be tried.
         cancelled: asked before each size.
 
     Raises:
@@ -95,7 +95,7 @@ def find_chest(
             rows = max(8, round(moving.shape[0] * GRID / height))
             columns = max(8, round(moving.shape[1] * GRID / width))
             small = shrink_to(moving, rows, columns)
-            # Room for a chest that is cut by the picture's edge.
+            # Room for a chest that is cut by the image's edge.
             pad = GRID // 5
             small = local_contrast(np.pad(small, pad, mode="edge"), sigma=GRID / 8)
             extra = [max(0, side - n) for n in small.shape]

@@ -3,7 +3,7 @@
 A poor registration is refused: ``axon register`` fails, the preparation of training data leaves
 the X-ray out (its ``gate``); a reconstruction goes on and warns. The score is the mean of NCC and
 gradient NCC after ``local_contrast``; the offset is how far a short search by borders moves the
-placed picture, in parts of the field's width.
+placed image, in parts of the field's width.
 
 ``SAME_PATIENT``, an X-ray against its patient's own CT: from ``Testing/benchmarks/quality.py``, 16
 films of another physics of eight train and validation patients, front and side. Errors:

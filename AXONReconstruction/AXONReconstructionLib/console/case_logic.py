@@ -102,7 +102,7 @@ class CaseLogic(ScriptedLoadableModuleLogic):
         return reading.correctRadiograph(node, view, pixelSizeMm, invert, flip)
 
     def loadCT(self, path: str | PathLike, name: str | None = None, **callbacks) -> VolumeNode:
-        """Load a CT in HU: DICOM folder, NIfTI, NRRD, MHA."""
+        """Load a CT in HU: a DICOM folder, or a file of any format that the backend reads."""
         return reading.loadCT(self.files, path, name, **callbacks)
 
     def frameOf(
@@ -155,7 +155,7 @@ class CaseLogic(ScriptedLoadableModuleLogic):
         reference = self._references.of(ctNode, bundle)
 
         def work(job):
-            return reference.drr(view).render(pose, size, fast), reference.frame
+            return reference.drr(view, pose, size, fast), reference.frame
 
         def finish(found):
             old = node() if callable(node) else node

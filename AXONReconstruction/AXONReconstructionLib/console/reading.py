@@ -151,12 +151,10 @@ def _pixelSize(value):
 
 
 def _fileTitle(path):
-    """A file's name without its ending, for a node."""
+    """A file's name without its extension, for a node."""
     name = os.path.basename(os.path.normpath(os.fspath(path)))
-    for ending in (".nii.gz", ".gz"):
-        if name.lower().endswith(ending):
-            return name[: -len(ending)]
-    return os.path.splitext(name)[0] or name
+    title = backend.load("imaging.formats").without_extension(name)
+    return (title if title != name else os.path.splitext(name)[0]) or name
 
 
 def poseOf(parameterNode):

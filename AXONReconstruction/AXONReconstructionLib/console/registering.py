@@ -16,6 +16,7 @@ from AXONReconstructionLib.setup import backend
 # Pixels along each side of the picture that a placement is looked at with.
 PLACED_SIZE = 512
 ASSESS_SIZE = 256
+ROLE = "xray"  # of an X-ray that is registered by itself
 _XRAY = "AXON.Xray"  # role of a placement's reference to its X-ray
 
 
@@ -39,54 +40,30 @@ def register(tasks, reference, xrayNodes, method, pose, seed, accepted, **callba
     xrays = {role: nodes.radiographOf(node) for role, node in xrayNodes.items()}
 
     def work(job):
-        def tell(step, total, similarity=None, stage="register"):
+        def tell(stage, step, total, similarity=None):
             if job.cancelled():
                 raise backend.load("errors").Cancelled("stopped during the registration")
             job.report(stage=stage, step=step, total=total, similarity=similarity)
 
-        place = backend.load("registration.place")
-        ct, frame = reference.ct, reference.frame
-
-        def search(xray, pose):
-            return place.place_view(
-                xray,
-                ct,
-                frame,
-                size=PLACED_SIZE,
-                stretch=reference.isAtlas,
-                seed=seed,
-                pose=pose,
-                cancelled=job.cancelled,
-            )
-
-        def put(xray, matrix, pose):
-            return place.place_with(xray, ct, frame, matrix, pose=pose, size=PLACED_SIZE)
-
-        placed = {}
-        for number, (role, xray) in enumerate(xrays.items()):
-            tell(number, len(xrays))
-            known = accepted.get(role)
-            placed[role] = search(xray, pose) if known is None else put(xray, known, pose)
-        tell(len(xrays), len(xrays))
-        if method == "planar":
-            return placed, pose, [], []
-        found = backend.load("registration.rigid").register_pose(
-            placed,
-            ct,
-            frame,
-            start=pose,
-            progress=lambda step, total, similarity: tell(step, total, similarity, "pose"),
-            cancelled=job.cancelled,
+        device = "cpu"
+        if method != "planar":
+            device = backend.load("inference.model_cache").choose_device("auto")
+        found = backend.load("registration").register(
+            xrays,
+            reference.ct,
+            reference.frame,
+            method=method,
+            placements={role: accepted[role] for role in xrays if accepted.get(role) is not None},
+            pose=pose,
+            size=PLACED_SIZE,
             seed=seed,
-            device=backend.load("inference.model_cache").choose_device("auto"),
-            hold=[role for role in xrays if accepted.get(role) is not None],
-            find_sid=method == "pose_sid",
+            device=device,
+            progress=tell,
+            cancelled=job.cancelled,
         )
-        for role, xray in xrays.items():
-            # The X-rays moved in their plane while the pose was sought; the two belong together.
-            matrix = found.matrices.get(role, placed[role].registration.matrix)
-            placed[role] = put(xray, matrix, found.pose)
-        return placed, found.pose, found.history, _poseNotes(found, accepted)
+        if found.search is None:
+            return found.views, pose, [], []
+        return found.views, found.pose, found.search.history, _poseNotes(found.search, accepted)
 
     def finish(found):
         placed, foundPose, history, notes = found
@@ -126,8 +103,7 @@ def assess(tasks, reference, xrayNode, pose, **callbacks):
     def work(job):
         frame = reference.frame
         matrix = nodes.matrixOfPlace(place, frame, xray.view)
-        place_with = backend.load("registration.place").place_with
-        placed = place_with(xray, reference.ct, frame, matrix, pose=pose, size=ASSESS_SIZE)
+        placed = _place(xray, reference, pose, placements={ROLE: matrix})
         return {**_quality(placed), "warnings": list(placed.warnings)}
 
     key = ("assess", xrayNode.GetID()) if callbacks.get("onFinished") else None
@@ -154,19 +130,23 @@ def registerByLandmarks(tasks, reference, xrayNode, xrayLandmarks, drrLandmarks,
     def work(job):
         frame = reference.frame
         toView = np.linalg.inv(nodes.viewToRas(frame, xray.view))
-        exposure = backend.load("physics.geometry").AcquisitionGeometry.of_frame(frame, xray.view)
-        fit = backend.load("registration.landmarks").fit_landmarks(
-            _apply(toView, onView)[:, :2],
-            _apply(np.linalg.inv(place), onPicture)[:, :2],
-            aspect=exposure.extent_mm[0] / exposure.extent_mm[1],
+        pairs = backend.load("registration").Landmarks(
+            _apply(toView, onView)[:, :2], _apply(np.linalg.inv(place), onPicture)[:, :2]
         )
-        place_with = backend.load("registration.place").place_with
-        return place_with(xray, reference.ct, frame, fit.matrix, pose=pose, size=ASSESS_SIZE)
+        return _place(xray, reference, pose, landmarks={ROLE: pairs})
 
     def finish(placed):
         return _result(xrayNode, xray, placed, reference.frame)
 
     return tasks.run(work, finish, **callbacks)
+
+
+def _place(xray, reference, pose, **known):
+    """One X-ray in a known place; only its scores and its matrix are of use."""
+    found = backend.load("registration").register(
+        {ROLE: xray}, reference.ct, reference.frame, pose=pose, size=ASSESS_SIZE, **known
+    )
+    return found.views[ROLE]
 
 
 def placementOf(xrayNode):

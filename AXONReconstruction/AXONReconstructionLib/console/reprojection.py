@@ -91,14 +91,9 @@ class _Beams:
 
     def project(self, hu: np.ndarray, view: str) -> np.ndarray:
         """(SIZE, SIZE) line integrals of a volume [z, y, x] that fills the frame."""
-        import torch
-
-        n = hu.shape[0]
         beam = self._pose.geometry(self.frame, backend.load("imaging.view").View(view))
-        with torch.inference_mode():
-            mu = backend.load("physics.attenuation").hu_to_mu(torch.from_numpy(hu))
-            where = (self.frame.origin_mm(n), self.frame.spacing_mm(n))
-            return backend.load("physics.drr").render(mu, *where, [beam], SIZE)[0].numpy()
+        volume = backend.load("physics.attenuation").AttenuationVolume.in_frame(hu, self.frame)
+        return backend.load("physics.drr").render_drr(volume, beam, SIZE).numpy()
 
 
 def _pair(beams, view, xray, hu, truth):
@@ -107,14 +102,14 @@ def _pair(beams, view, xray, hu, truth):
     if xray is None:
         seen, valid = beams.project(truth, view["view"]), np.ones(made.shape, bool)
     else:
-        resample = backend.load("registration.resample").resample_picture
+        resample = backend.load("registration.resample").resample_image
         seen, valid = resample(xray.pixels, np.asarray(view["matrix"], float), SIZE)
         if valid.any():
             seen[~valid] = seen[valid].min()  # beside the picture there is nothing to see
-    quality = backend.load("registration.quality")
+    similarity = backend.load("registration.similarity")
     valid = valid & (made > 0)
-    a, b = (quality.local_contrast(picture, valid) for picture in (made, seen))
-    return seen, made, float(quality.ncc(a, b, valid))
+    a, b = (similarity.local_contrast(picture, valid) for picture in (made, seen))
+    return seen, made, float(similarity.ncc(a, b, valid))
 
 
 def _node(picture, frame, view, kind):

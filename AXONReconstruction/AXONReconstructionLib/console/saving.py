@@ -154,11 +154,11 @@ def measuresCsv(record: dict) -> str:
     if not metrics:
         return ""
     keys = list(next(iter(metrics.values())))
-    notes = backend.load("evaluation.metrics").METRIC_NOTES
+    known = backend.load("metrics").registered_metrics()
     text = io.StringIO()
     text.write(f"# {backend.load().DISCLAIMER}\n")
     for key in keys:
-        text.write(f"# {key}: {notes.get(key, '')}\n")
+        text.write(f"# {key}: {known[key].note if key in known else 'not a registered metric'}\n")
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["stage", *keys])
     for stage, values in metrics.items():

@@ -12,9 +12,9 @@ from slicer.i18n import tr as _
 from AXONReconstructionLib.panel.file_drop import FileDrop
 from AXONReconstructionLib.panel.section import Section
 from AXONReconstructionLib.panel.xray_form import FRONTAL_VIEWS, LATERAL_VIEWS, XrayForm
+from AXONReconstructionLib.setup import backend
 from AXONReconstructionLib.views import side_labels, xray_views
 
-CT_FILES = "*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm"
 LEAST_CT_SLICES = 8
 
 
@@ -209,7 +209,10 @@ class InputsSection(Section):
             failed(error)
 
     def _browseCT(self) -> None:
-        filters = _("CT volumes ({files});;All files (*)").format(files=CT_FILES)
+        formats = backend.load("imaging.formats")
+        filters = _("CT volumes ({files});;All files (*)").format(
+            files=formats.file_patterns(formats.volume_formats())
+        )
         title = _("CT of the same patient")
         path = qt.QFileDialog.getOpenFileName(self.widget, title, "", filters)
         if isinstance(path, tuple):

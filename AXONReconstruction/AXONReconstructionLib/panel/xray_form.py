@@ -10,9 +10,6 @@ from AXONReconstructionLib.setup import backend
 
 FRONTAL_VIEWS, LATERAL_VIEWS = ("pa", "ap"), ("ll", "rl")
 VIEWS = FRONTAL_VIEWS + LATERAL_VIEWS
-X_RAY_FILES = (
-    "*.dcm *.dicom *.png *.jpg *.jpeg *.tif *.tiff *.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd"
-)
 
 
 def viewText(view: str) -> str:
@@ -103,7 +100,9 @@ class XrayForm:
 
     def _browse(self) -> None:
         title = _("Frontal X-ray") if self.role == "frontal" else _("Lateral X-ray")
-        filters = _("X-rays ({files});;All files (*)").format(files=X_RAY_FILES)
+        filters = _("X-rays ({files});;All files (*)").format(
+            files=backend.load("imaging.formats").file_patterns()
+        )
         path = qt.QFileDialog.getOpenFileName(self._section.widget, title, "", filters)
         if isinstance(path, tuple):
             path = path[0]

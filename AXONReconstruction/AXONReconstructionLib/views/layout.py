@@ -61,6 +61,7 @@ def _layout(*rows: str) -> str:
     return f'<layout type="vertical" split="true">{"".join(map(_row, rows))}</layout>'
 
 
+@own_layouts.addSource
 def descriptions() -> dict[int, str]:
     """XML of the layouts by number."""
     slices = "".join(_sliceItem(tag, way, tag[0]) for tag, way in SLICE_VIEWS.items())

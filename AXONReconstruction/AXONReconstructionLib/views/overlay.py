@@ -89,7 +89,7 @@ class Overlay:
         if self._mode == "checkerboard":
             picture, window = checkerboard(moved, drr, valid), (0.0, 1.0)
         else:
-            local = backend.load("registration.quality").local_contrast
+            local = backend.load("registration.similarity").local_contrast
             picture = np.where(valid, local(moved, valid) - local(drr, valid), 0.0)
             window = (-DIFFERENCE_RANGE, DIFFERENCE_RANGE)
         composite = self._composite()
@@ -142,5 +142,5 @@ def _grey(picture: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 
 def _resample(picture: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    resample = backend.load("registration.resample").resample_picture
+    resample = backend.load("registration.resample").resample_image
     return resample(picture, matrix, COMPOSITE_PIXELS)

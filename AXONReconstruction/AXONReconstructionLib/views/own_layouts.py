@@ -12,6 +12,7 @@ import slicer
 import vtk
 
 ATTRIBUTE = "AXON.Layout"
+_sources: list = []
 _numbers: set[int] = set()
 _watched: list = []
 
@@ -27,14 +28,18 @@ def shownLayout() -> int | None:
     return None if node is None else node.GetViewArrangement()
 
 
+def addSource(descriptions):
+    """Decorator of a function that returns layouts, {number: description}; `register` calls it."""
+    _sources.append(descriptions)
+    return descriptions
+
+
 def register() -> None:
     """Make all of them known to the scene's layout node; harmless when they already are."""
-    from AXONReconstructionLib.views import layout, xray_views  # these import this file
-
     node = layoutNode()
     if node is None:
         return
-    descriptions = {**layout.descriptions(), **xray_views.descriptions()}
+    descriptions = {number: text for source in _sources for number, text in source().items()}
     _numbers.update(descriptions)
     for number, description in descriptions.items():
         if not node.SetLayoutDescription(number, description):

@@ -21,6 +21,7 @@ _LAYOUTS = {
 }
 
 
+@own_layouts.addSource
 def descriptions() -> dict[int, str]:
     """XML of the layouts by number."""
     return {number: _layout(*shown) for shown, number in _LAYOUTS.items()}
