@@ -214,7 +214,7 @@ def read_mask(path: str, ct: CTVolume) -> np.ndarray:
     if format is None or format.read_volume is None:
         raise AxonInputError(
             f"--iodine is {path}, which is not a volume file ({list_formats(volume_formats())}). "
-            "Give a mask on the CT's grid, for example a segmentation of vessels and heart chambers."
+            "Give a mask on the CT's grid, for example a segmentation of the heart and its vessels."
         )
     volume = load_volume(file)
     if volume.channels > 1 or volume.voxels.ndim != 3:
