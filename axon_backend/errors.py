@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from axon_backend.inference.result import Reconstruction
 
 
 class AxonInputError(ValueError):
@@ -32,10 +28,4 @@ def not_written(sentence: str, error: OSError) -> AxonInputError:
 
 
 class Cancelled(RuntimeError):
-    """The user asked to stop; raised between two steps, before anything is written.
-
-    Attributes:
-        finished: the stages of a reconstruction that were done by then, or None.
-    """
-
-    finished: Reconstruction | None = None
+    """The user asked to stop; raised between two steps, before anything is written."""

@@ -28,10 +28,14 @@ from axon_backend.physics.pose import Pose
 from axon_backend.registration import orientation
 from axon_backend.registration.search import GRID, shrink_to
 from axon_backend.registration.similarity import local_contrast
-from axon_backend.training.data.augmentation import AppearanceAugmentation, alter
+from axon_backend.training.data.augmentation import (
+    Probabilities,
+    RadiographAugmentation,
+    augment_radiograph,
+)
 
 FILMS = 24  # of each patient, for the sides
-LOOK = AppearanceAugmentation(clean=0.1, misregistration=0.0)
+LOOK = RadiographAugmentation(clean=0.1, p=Probabilities(misregistration=0.0))
 
 
 def drrs(path: Path, view: View, count: int) -> list[np.ndarray]:
@@ -48,7 +52,7 @@ def drrs(path: Path, view: View, count: int) -> list[np.ndarray]:
         side = max(geometry.extent_mm) * (float(rng.uniform(1.0, 1.25)) if k else 1.0)
         with torch.inference_mode():
             picture = render_drr(volume, replace(geometry, extent_mm=(side, side)), 128)
-            picture = alter(picture[None, None], rng, LOOK)[0, 0] if k else picture
+            picture = augment_radiograph(picture[None, None], rng, LOOK)[0, 0] if k else picture
         made.append(picture.numpy())
     return made
 

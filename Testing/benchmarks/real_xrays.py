@@ -17,7 +17,7 @@ from axon_backend.bundle import load_bundle
 from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.radiograph import read_radiograph
 from axon_backend.imaging.write import write_png
-from axon_backend.inference.model_cache import atlas_ct
+from axon_backend.inference.model_loading import atlas_ct
 from axon_backend.registration import register
 from axon_backend.registration.overlay import SIZE, overlay_image
 

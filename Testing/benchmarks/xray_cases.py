@@ -26,7 +26,11 @@ from axon_backend.physics.pose import Pose
 from axon_backend.physics.postprocess import Postprocessing, postprocess
 from axon_backend.physics.spectrum import Tube
 from axon_backend.physics.tissues import tissue_densities
-from axon_backend.training.data.augmentation import AppearanceAugmentation, alter
+from axon_backend.training.data.augmentation import (
+    Probabilities,
+    RadiographAugmentation,
+    augment_radiograph,
+)
 
 # A detector of 43 cm behind the patient, on the plane through the chest's middle.
 FIELD_MM = 400.0
@@ -35,7 +39,7 @@ SIZE = 384
 MOST_TURN, MOST_SCALE, MOST_SHIFT = 10.0, 0.15, 40.0
 # Collimation and letters hide what registration would see; a wrong radiograph would spoil the
 # truth.
-CHANGES = AppearanceAugmentation(clean=0.0, misregistration=0.0)
+CHANGES = RadiographAugmentation(clean=0.0, p=Probabilities(misregistration=0.0))
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ def random_radiograph(
             paths[None] / 10, names, [seen], settings, seeds=[int(rng.integers(1 << 30))]
         )
         image = postprocess(taken.log, look)[None]
-        image = alter(image, rng, CHANGES)
+        image = augment_radiograph(image, rng, CHANGES)
     return image[0, 0].numpy()
 
 

@@ -10,7 +10,6 @@ host.screenshot(widget, "panel.png")
 
 import os
 import sys
-import time
 
 from . import records
 from .records import HostMissing, answer_next, dialogs, missing, slot_errors, warnings
@@ -54,26 +53,23 @@ def unload_module(name):
 
 def process_events(seconds=0.0):
     """Let Qt work for that long (at least once)."""
-    from PySide6 import QtCore
+    from . import event_loop
 
-    end = time.monotonic() + seconds
-    while True:
-        QtCore.QCoreApplication.processEvents()
-        QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.DeferredDelete)
-        left = end - time.monotonic()
-        if left <= 0:
-            return
-        time.sleep(min(0.01, left))
+    event_loop.process_events(seconds)
 
 
 def wait_until(condition, seconds=30.0):
     """Process events until the condition holds; False if it never did."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        process_events(0.02)
-    return True
+    from . import event_loop
+
+    return event_loop.wait_until(condition, seconds)
+
+
+def gil_held():
+    """A context in which the main thread keeps the GIL while Qt works, as it does in Slicer."""
+    from . import event_loop
+
+    return event_loop.gil_held()
 
 
 def click(widget):
@@ -188,6 +184,7 @@ __all__ = [
     "close_scene",
     "dialogs",
     "finish",
+    "gil_held",
     "load_module",
     "load_scene",
     "missing",

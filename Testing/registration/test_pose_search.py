@@ -54,6 +54,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(rigid, "LEVELS", (Level(24, 32, 2, 4, 1.0), Level(32, 32, 1, 3, 0.3)))
 
 
+@pytest.mark.slow
 def test_two_views_fix_the_pose_within_a_millimetre(tools, chest_ct, frame, placed):
     """The greys of an X-ray set instead of line integrals, and another tube distance."""
     true = Pose(POSE.rotation_deg, POSE.translation_mm, 1500.0)
@@ -68,6 +69,7 @@ def test_two_views_fix_the_pose_within_a_millimetre(tools, chest_ct, frame, plac
     assert {q.verdict for q in found.quality.values()} == {"good"} and found.warnings == ()
 
 
+@pytest.mark.slow
 def test_an_unknown_tube_distance_is_found_with_the_pose(tools, chest_ct, frame):
     """Wall stand assumed, bedside true: the pose fits better with the distance sought, and the
     distance comes out near the true one."""
@@ -105,6 +107,7 @@ def test_the_demonstration_case_is_found_within_a_millimetre():
     assert target_error_mm(found.pose, true, frame) < 1.0
 
 
+@pytest.mark.slow
 def test_xrays_placed_before_the_pose_was_known_move_with_it(tools, chest_ct, frame):
     """Where CT points fall on the radiographs: millimetres off after the search in the plane, and
     much closer with the pose, if the radiographs may follow it."""
@@ -167,6 +170,7 @@ def test_one_view_fixes_what_it_shows(chest_ct, frame):
     assert (across, up) == pytest.approx((15.0, 20.0), abs=1.5)
 
 
+@pytest.mark.slow
 def test_a_ct_that_ends_within_the_image_does_not_mislead(chest_ct, frame, placed):
     cut = 14  # slices of 4 mm off each end, into the frame's 260 mm of 360
     x, y, z = chest_ct.origin_mm

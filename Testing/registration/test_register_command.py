@@ -47,6 +47,7 @@ def test_a_image_of_nothing_is_refused_and_can_be_looked_at(ct_file, tmp_path, c
     assert shown.shape == (512, 3 * 512, 3)
 
 
+@pytest.mark.slow
 def test_the_pose_of_two_xrays(chest_ct, ct_file, tmp_path, capsys):
     true = Pose((3.0, -2.0, 4.0), sid_mm=1200.0)
     frame, volume = find_thorax_frame(chest_ct), AttenuationVolume.from_ct(chest_ct)

@@ -15,12 +15,13 @@ from axon_backend.bundle import load_bundle
 from axon_backend.cli.main import main
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow
-from axon_backend.inference.model_cache import load_model
-from axon_backend.methods.axon.model import Axon
+from axon_backend.inference.model_loading import load_model
+from axon_backend.methods.axon.method import AXON
+from axon_backend.training.checkpoint import load_checkpoint, weights_hash
 from axon_backend.training.export import export_bundle
-from axon_backend.training.run.checkpoint import load_checkpoint, save_atomically, weights_hash
 from axon_backend.training.run.run_folder import RunFolder
 from axon_backend.training.settings import as_plain
+from axon_backend.training.torch_file import save_atomically
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +29,14 @@ def runs(tmp_path_factory):
     """Run folders as the trainer leaves them, with random networks."""
     root = tmp_path_factory.mktemp("runs")
     torch.manual_seed(0)
-    model = Axon(tiny().model)
-    hashes = {p: weights_hash(getattr(model, p).state_dict()) for p in Axon.PARTS}
+    model = AXON.build(tiny().model)
+    hashes = {p: weights_hash(model.network(p).state_dict()) for p in model.config.networks}
     mean = torch.linspace(-1, 1, 32).expand(1, 1, 32, 32, 32).clone()
     for number, stage in enumerate(("coarse", "prior", "controlnet", "sr")):
         config = tiny(stage)
         folder = RunFolder(root / stage)
         folder.last.parent.mkdir(parents=True)
-        parts = {p: getattr(model, p).state_dict() for p in config.parts}
+        parts = {p: model.network(p).state_dict() for p in config.trains}
         save_atomically(
             {
                 "format": "axon-checkpoint", "version": 1, "stage": stage, "step": 7 + number,
@@ -48,7 +49,7 @@ def runs(tmp_path_factory):
             {"mean": mean, "size_mm": torch.tensor([300.0, 230.0, 270.0])},
             folder.last.parent / "mean.pt",
         )
-        networks = {p: {"from": "x", "sha256": hashes[p]} for p in (*config.needs, *config.parts)}
+        networks = {p: {"from": "x", "sha256": hashes[p]} for p in (*config.needs, *config.trains)}
         state = {
             "stage": stage, "status": "finished", "networks": networks, "git": "abc123def",
             "data_sha256": "f" * 64, "cases": {"train": 2, "validation": 1},
@@ -66,9 +67,9 @@ def test_the_bundle_holds_the_weights_the_atlas_and_a_card(runs, tmp_path):
     bundle = load_bundle(tmp_path / "bundle")  # which verifies it
     loaded = load_model(bundle)
     assert loaded.config == tiny().model
-    for part in Axon.PARTS:
-        for name, value in getattr(model, part).state_dict().items():
-            stored = getattr(loaded, part).state_dict()[name]
+    for part in model.config.networks:
+        for name, value in model.network(part).state_dict().items():
+            stored = loaded.network(part).state_dict()[name]
             assert torch.allclose(stored, value, rtol=1e-3, atol=1e-6), name
     atlas, size_mm = bundle.atlas()
     assert size_mm == (300.0, 230.0, 270.0)
@@ -76,7 +77,7 @@ def test_the_bundle_holds_the_weights_the_atlas_and_a_card(runs, tmp_path):
     assert abs(atlas[3, 4] - expected).max() <= 4.0  # kept in steps of 8 HU
     card = (tmp_path / "bundle" / "docs" / "README.md").read_text()
     for words in (
-        "Research use only", "Stage coarse: best at step 7 after 12 minutes", "muon at 0.0015",
+        "Research use only", "Training coarse: best at step 7 after 12 minutes", "muon at 0.0015",
         "code abc123def", "data ffffffffffff", "| coarse | v2_1_psnr | 20.5 |",
         "1 validation case,", "seen 2 training cases", "Licence",
     ):  # fmt: skip

@@ -14,14 +14,14 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow, find_thorax_frame
 from axon_backend.imaging.view import View
 from axon_backend.imaging.write import write_volume
-from axon_backend.training.data.augmentation import AppearanceAugmentation
+from axon_backend.training.data.augmentation import RadiographAugmentation
 from axon_backend.training.data.batch import CROP, DOUBT
 from axon_backend.training.data.loader import Batches, _Order, micro_batch
-from axon_backend.training.data.pairs import PairAugmentation
+from axon_backend.training.data.pairs import Deformation
 from axon_backend.training.data.samples import Samples
 from axon_backend.training.data.source import PairSettings, PairSource, data_hash, read_view
 
-SETTINGS = PairSettings(32, 32, HuWindow(), PairAugmentation(), seed=0)
+SETTINGS = PairSettings(32, 32, HuWindow(), Deformation(), seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def source(cases, tmp_path_factory):
 def samples(source, **options):
     defaults = {
         "seed": 0, "cache": 4, "blended": 0.5, "real": None, "single_view": 0.4,
-        "appearance": AppearanceAugmentation(),
+        "appearance": RadiographAugmentation(),
     }  # fmt: skip
     return Samples(source, **{**defaults, **options})
 
@@ -123,7 +123,7 @@ def test_the_hash_is_of_all_that_pairs_depend_on(cases):
         PairSource(cases[:1], SETTINGS),
         PairSource(cases, replace(SETTINGS, seed=1)),
         PairSource(cases, replace(SETTINGS, window=HuWindow(-100, 900))),
-        PairSource(cases, replace(SETTINGS, augmentation=PairAugmentation(ap=0.5))),
+        PairSource(cases, replace(SETTINGS, deformation=Deformation(ap=0.5))),
     ]
     assert len({base, *(o.hash() for o in others)}) == 5
 

@@ -25,10 +25,10 @@ STAGES = ("encoder", "coarse", "prior", "controlnet", "sr")
 
 
 def curve(folder: RunFolder) -> list[tuple]:
-    """(step, loss, gradient, rate) of the training rows."""
+    """(step, loss, gradient, lr) of the training rows."""
     with open(folder.metrics_file) as stream:
         rows = list(csv.DictReader(stream))
-    return [tuple(r[k] for k in ("step", "loss", "gradient", "rate")) for r in rows if r["loss"]]
+    return [tuple(r[k] for k in ("step", "loss", "gradient", "lr")) for r in rows if r["loss"]]
 
 
 def events(folder: RunFolder, kind: str) -> list[dict]:
@@ -56,7 +56,7 @@ def test_all_stages_train_one_after_the_other_and_write_what_they_say(train, tmp
         assert kinds[0] == "start" and kinds[-1] == "end"
         assert {"step", "validation", "checkpoint"} <= set(kinds)
         last = torch.load(folder.last, weights_only=True)
-        assert last["step"] == 2 and set(last["parts"]) == set(config.parts)
+        assert last["step"] == 2 and set(last["parts"]) == set(config.trains)
         samples = events(folder, "sample")
         assert len(samples) == int(shown)
         for event in samples:
@@ -75,7 +75,7 @@ def test_all_stages_train_one_after_the_other_and_write_what_they_say(train, tmp
 
 
 def test_a_stage_changes_its_own_networks_only_and_lowers_its_loss(train):
-    config = tiny("encoder", steps=30, pairs=("batch=1", "rate=0.01", "single_view=0", "cache=1"))
+    config = tiny("encoder", steps=30, pairs=("batch=1", "lr=0.01", "single_view=0", "cache=1"))
     folder = train(config)
     losses = [float(row[1]) for row in curve(folder)]
     assert len(losses) == 30
@@ -139,7 +139,7 @@ def in_two(forked, config, data, folder, **options) -> list[int]:
 def test_two_processes_train_as_one_with_the_same_global_batch(train, data, tmp_path, forked, name):
     """Sample i is the same whoever draws it, and gradients are averaged; a resumed run may change
     the number of processes. (Adam divides by the gradient's size: rounding grows in it.)"""
-    pairs = ("batch=4", "micro_batch=2", f"optimiser.name={name}", "rate=1e-3", "every_steps=4")
+    pairs = ("batch=4", "micro_batch=2", f"optimiser.name={name}", "lr=1e-3", "every_steps=4")
     one = train(tiny(steps=4, pairs=pairs), "one")
     assert in_two(forked, tiny(steps=4, pairs=pairs), data, tmp_path / "two") == [0, 0]
     two = RunFolder(tmp_path / "two")
@@ -297,7 +297,7 @@ def test_an_old_run_is_neither_overwritten_nor_continued_by_mistake(train):
         train(tiny(steps=1))
     with pytest.raises(AxonInputError, match="stage coarse, not of prior"):
         train(tiny("prior", steps=2), resume=True)
-    wider = tiny(steps=2, pairs=("model.coarse.channels=[8,16]",))
+    wider = tiny(steps=2, pairs=("model.coarse_diff.unet.channels=[8,16]",))
     with pytest.raises(AxonInputError, match=r"started with model\.coarse\.channels = \[8, 8\]"):
         train(wider, resume=True)
 
@@ -309,7 +309,7 @@ def test_a_wrong_command_leaves_the_run_as_it_is(train, tmp_path):
     with pytest.raises(AxonInputError, match="stage coarse, not of prior"):
         train(tiny("prior", steps=2), resume=True)
     with pytest.raises(AxonInputError, match="started with model"):
-        train(tiny(steps=2, pairs=("model.coarse.channels=[8,16]",)), resume=True)
+        train(tiny(steps=2, pairs=("model.coarse_diff.unet.channels=[8,16]",)), resume=True)
     with pytest.raises(AxonInputError, match="bundle axon-preview .* is of another architecture"):
         train(tiny(steps=2), resume=True, start=load_bundle())
     good = folder.last.read_bytes()
@@ -358,9 +358,9 @@ def test_a_stop_is_heard_from_the_process_start_on_and_an_old_one_is_not(train, 
 
 def test_a_changed_setting_is_told_on_resume(train):
     train(tiny(steps=1))
-    folder = train(tiny(steps=2, pairs=("rate=1e-5",)), resume=True)
+    folder = train(tiny(steps=2, pairs=("lr=1e-5",)), resume=True)
     texts = [e["text"] for e in events(folder, "message") if e["level"] == "warning"]
-    assert any("optimiser.rate: 0.0015 -> 1e-05" in t for t in texts)
+    assert any("optimiser.lr: 0.0015 -> 1e-05" in t for t in texts)
 
 
 def test_wrong_data_is_named_and_said_in_the_run_folder(train, data, tmp_path):

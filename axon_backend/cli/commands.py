@@ -20,7 +20,7 @@ from axon_backend.cli.drr import run as drr
 from axon_backend.cli.prepare import prepare
 from axon_backend.cli.register import register
 from axon_backend.cli.train import train
-from axon_backend.errors import AxonInputError
+from axon_backend.errors import AxonInputError, Cancelled
 
 __all__ = [
     "bundle_delete",
@@ -47,7 +47,7 @@ def reconstruct(chosen: argparse.Namespace) -> int:
         alone = " A lateral X-ray alone is not enough." if chosen.lateral is not None else ""
         raise AxonInputError(f"--frontal is missing: give a frontal (PA or AP) X-ray.{alone}")
     from axon_backend.cli.console import ProgressBars, stop_on_signal
-    from axon_backend.evaluation.case_output import CASE_FILES, summary, write_case
+    from axon_backend.evaluation.case_output import case_files, summary, write_case
     from axon_backend.imaging.view import parse_view
     from axon_backend.inference.reconstruct import reconstruct as run
     from axon_backend.util.output_folder import output_folder
@@ -55,7 +55,7 @@ def reconstruct(chosen: argparse.Namespace) -> int:
     bars = ProgressBars(chosen.quiet)
     with (
         stop_on_signal() as wish,
-        output_folder(chosen.output, CASE_FILES, chosen.overwrite) as folder,
+        output_folder(chosen.output, case_files(), chosen.overwrite) as folder,
     ):
         try:
             result = run(
@@ -73,6 +73,8 @@ def reconstruct(chosen: argparse.Namespace) -> int:
                 progress=bars,
                 cancelled=wish.is_set,
             )
+            if result.cancelled:
+                raise Cancelled(f"stopped in stage {result.cancelled}")
             write_case(
                 folder,
                 result,
@@ -93,13 +95,13 @@ def evaluate(chosen: argparse.Namespace) -> int:
 
     cases = read_manifest(chosen.manifest, chosen.split)
     from axon_backend.cli.console import ProgressBars, stop_on_signal
-    from axon_backend.evaluation.evaluate import COHORT_FILES, evaluate_cases, write_cohort
+    from axon_backend.evaluation.evaluate import EVALUATION_FILES, evaluate_cases, write_evaluation
     from axon_backend.util.output_folder import output_folder
 
     bars = ProgressBars(chosen.quiet)
     with (
         stop_on_signal() as wish,
-        output_folder(chosen.output, COHORT_FILES, chosen.overwrite) as folder,
+        output_folder(chosen.output, EVALUATION_FILES, chosen.overwrite) as folder,
     ):
         try:
             result = evaluate_cases(
@@ -114,7 +116,7 @@ def evaluate(chosen: argparse.Namespace) -> int:
             )
         finally:
             bars.close()
-        write_cohort(folder, result)
+        write_evaluation(folder, result)
     print((Path(chosen.output) / "metrics.md").read_text(encoding="utf-8"))
     print(f"Written: {chosen.output}")
     return 1 if result.failures else 0
@@ -156,16 +158,18 @@ def selfcheck(chosen: argparse.Namespace) -> int:
     return 0 if sound else 1
 
 
-def parse_stages(text: str) -> tuple[str, ...]:
-    """``coarse,fine`` -> names; which ones exist is for ``reconstruct`` to say."""
+def parse_stages(text: str | None) -> tuple[str, ...] | None:
+    """``coarse,fine`` -> names; which ones exist is for the bundle's method to say."""
+    if text is None:
+        return None
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def parse_steps(text: str | None) -> dict[str, int] | None:
-    """``N`` or ``N,M`` -> steps of coarse and fine.
+def parse_steps(text: str | None) -> list[int] | None:
+    """``N`` or ``N,M`` -> steps, in the order of the stages that take steps.
 
     Raises:
-        AxonInputError: not one or two whole numbers of at least 1.
+        AxonInputError: not whole numbers of at least 1.
     """
     if text is None:
         return None
@@ -173,9 +177,9 @@ def parse_steps(text: str | None) -> dict[str, int] | None:
         counts = [int(part) for part in text.split(",")]
     except ValueError:
         counts = []
-    if len(counts) not in (1, 2) or min(counts) < 1:
+    if not counts or min(counts) < 1:
         raise AxonInputError(
-            f"--steps is {text!r}; give one or two whole numbers of at least 1, for example 10 or "
-            "10,15: the steps of coarse and of fine."
+            f"--steps is {text!r}; give whole numbers of at least 1, for example 10 or 10,15: one "
+            "for each stage that takes steps, in their order."
         )
-    return dict(zip(("coarse", "fine"), counts, strict=False))
+    return counts

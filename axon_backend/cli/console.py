@@ -1,4 +1,4 @@
-"""What the terminal adds to a long call: progress bars, and Ctrl-C as a wish to stop."""
+"""What the terminal adds to a long call: progress bars, and Ctrl-C as a request to stop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 class ProgressBars:
     """One bar on standard error for each stage: stage, step and the time left.
 
-    An object of this class is a ``methods.protocol.Progress``.
+    An object of this class is a ``util.run_context.Progress``.
     """
 
     def __init__(self, quiet: bool = False) -> None:

@@ -205,14 +205,16 @@ def read_mask(path: str, ct: CTVolume) -> np.ndarray:
         AxonInputError: there is no such file, it is not a volume on that grid, or its values are
             not in [0, 1].
     """
+    from axon_backend.imaging.formats import find_format, list_formats, volume_formats
     from axon_backend.imaging.grid import to_lps_grid
-    from axon_backend.imaging.volume_file import VOLUME_FILES, load_volume
+    from axon_backend.imaging.volume_file import load_volume
 
     file = Path(path)
-    if not file.is_file() or not file.name.lower().endswith(VOLUME_FILES):
+    format = find_format(file) if file.is_file() else None
+    if format is None or format.read_volume is None:
         raise AxonInputError(
-            f"--iodine is {path}, which is not a volume file ({', '.join(VOLUME_FILES)}). Give a "
-            "mask on the CT's grid, for example a segmentation of vessels and heart chambers."
+            f"--iodine is {path}, which is not a volume file ({list_formats(volume_formats())}). "
+            "Give a mask on the CT's grid, for example a segmentation of the heart and its vessels."
         )
     volume = load_volume(file)
     if volume.channels > 1 or volume.voxels.ndim != 3:

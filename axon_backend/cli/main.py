@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 import traceback
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +16,6 @@ from axon_backend import DISCLAIMER, __version__
 from axon_backend.errors import AxonInputError, Cancelled, OutputError
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
-STARTED = time.time()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,16 +88,17 @@ def _command(
 
 
 def _reconstruct(one: argparse.ArgumentParser) -> None:
+    from axon_backend.imaging.formats import list_formats, volume_formats
+
     one.add_argument(
-        "--frontal",
-        metavar="FILE",
-        help="PA or AP X-ray, always needed: DICOM, PNG, JPG, TIFF, NIfTI, NRRD or MHA",
+        "--frontal", metavar="FILE", help=f"PA or AP X-ray, always needed: {list_formats()}"
     )
     one.add_argument("--lateral", metavar="FILE", help="lateral X-ray of the same patient")
     one.add_argument(
         "--ct",
         metavar="PATH",
-        help="CT of the same patient: the registration's reference and ground truth",
+        help="CT of the same patient, the registration's reference and ground truth: a folder of "
+        f"DICOM slices, or a file as {list_formats(volume_formats())}",
     )
     one.add_argument("--view", choices=("pa", "ap"), help="overrules the frontal file's own tags")
     one.add_argument(
@@ -213,14 +212,14 @@ def _model(one: argparse.ArgumentParser) -> None:
 def _sampling(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--stages",
-        default="coarse,fine,sr",
         metavar="LIST",
-        help="of coarse, fine, sr, separated by commas (default: all)",
+        help="stages of the model's method to run, separated by commas, for example coarse,fine "
+        "(default: all; `axon bundle show` lists them)",
     )
     one.add_argument(
         "--steps",
         metavar="N[,M]",
-        help="sampling steps of coarse and of fine (default: the bundle's)",
+        help="sampling steps of the stages that take steps, in their order (default: the bundle's)",
     )
     one.add_argument("--seed", type=int, default=0, metavar="S", help="of all noise (default 0)")
 

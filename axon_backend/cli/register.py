@@ -26,9 +26,16 @@ DONE, REFUSED = 0, 1
 
 def add_arguments(one: argparse.ArgumentParser) -> None:
     """Add the options other than those for output."""
-    one.add_argument("--xray", required=True, metavar="FILE", help="the X-ray to register")
+    from axon_backend.imaging.formats import list_formats, volume_formats
+
+    one.add_argument("--xray", required=True, metavar="FILE", help=f"the X-ray: {list_formats()}")
     reference = one.add_mutually_exclusive_group()
-    reference.add_argument("--ct", metavar="PATH", help="CT of the same patient")
+    reference.add_argument(
+        "--ct",
+        metavar="PATH",
+        help="CT of the same patient: a folder of DICOM slices, or a file as "
+        f"{list_formats(volume_formats())}",
+    )
     reference.add_argument(
         "--bundle",
         metavar="DIR",

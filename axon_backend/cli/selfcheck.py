@@ -132,38 +132,29 @@ def _opengl() -> str:
 
 
 def _tiny_run() -> str:
-    """All three stages of an untrained small model, twice with one seed."""
+    """All stages of the shipped model on random X-rays, twice with one seed."""
     import torch
 
-    from axon_backend.inference.model_cache import choose_device
-    from axon_backend.methods.axon.model import Axon, AxonConfig
+    from axon_backend.bundle import load_bundle
+    from axon_backend.inference.model_loading import choose_device, load_model
     from axon_backend.methods.protocol import RegisteredViews
-    from axon_backend.networks.encoder import EncoderConfig
-    from axon_backend.networks.srnet import SRConfig
-    from axon_backend.networks.unet import UNetConfig
+    from axon_backend.util.run_context import RunContext
 
-    unet = UNetConfig(channels=(8, 8), attention=(False, False), groups=4, head_channels=4)
-    encoder = EncoderConfig(size=16, view_size=32, channels=(8, 8), features=1, trunk=(8, 8))
-    config = AxonConfig(
-        encoder=encoder, coarse=unet, prior=unet, sr=SRConfig(features=4, blocks=1, growth=4)
-    )
     device = choose_device()
     began = time.perf_counter()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = Axon(config).eval().to(device)
-        picture = torch.rand(1, 1, 64, 64) * 2 - 1
-    views = RegisteredViews(picture, picture.flip(-1), torch.tensor([[0.07, -0.08]]))
-    steps = {"coarse": 2, "fine": 2}
-    first, second = (model.reconstruct(views, steps=steps, seed=1) for _ in range(2))
-    volume = first.volumes["sr"]
-    if not bool(torch.isfinite(volume).all()):
+    model = load_model(load_bundle(), device)
+    image = torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    views = RegisteredViews(image, image.flip(-1), torch.tensor([[0.07, -0.08]]))
+    context = RunContext(seed=1)
+    first, second = (model.reconstruct(views, context=context).volumes for _ in range(2))
+    last = list(first)[-1]
+    if not bool(torch.isfinite(first[last]).all()):
         raise RuntimeError("the result holds values that are not numbers")
-    difference = float((volume - second.volumes["sr"]).abs().max())
+    difference = float((first[last] - second[last]).abs().max())
     # Sums on a GPU may run in another order each time; on a CPU they do not.
     if difference > (0.0 if device.type == "cpu" else 0.02):
         raise RuntimeError(f"the same seed gave two volumes that differ by {difference:.3g}")
     return (
-        f"coarse, fine and sr on {device}, {volume.shape[-1]}^3 voxels, finite and repeatable, "
-        f"{time.perf_counter() - began:.1f} s"
+        f"{', '.join(first)} on {device}, {first[last].shape[-1]}^3 voxels, finite and "
+        f"repeatable, {time.perf_counter() - began:.1f} s"
     )

@@ -8,14 +8,32 @@ import subprocess
 import sys
 from pathlib import Path
 
+from axon_backend.methods import registry
+
+
+def trainings_text() -> str:
+    """The methods with their trainings and presets, for the help."""
+    lines = ["methods and their trainings:"]
+    for info in registry.available().values():
+        lines += ["", f"{info.name}: {info.summary}", f"  presets: {', '.join(info.presets)}"]
+        lines += [f"  {t.name:<12} {t.description or t.label}" for t in info.trainings]
+    return "\n".join(lines)
+
 
 def add_arguments(one: argparse.ArgumentParser) -> None:
     """The options of ``axon train``."""
+    one.formatter_class = argparse.RawDescriptionHelpFormatter
+    one.epilog = trainings_text()
     one.add_argument(
         "stage",
-        choices=("coarse", "encoder", "prior", "controlnet", "sr"),
-        help="coarse trains the encoder and CoarseDiff together; controlnet and sr build on the "
-        "runs beside RUN, or on the bundle of --start",
+        metavar="TRAINING",
+        help="one of the trainings of the method, listed below; one that needs others builds on "
+        "the runs beside RUN, or on the bundle of --start",
+    )
+    one.add_argument(
+        "--method",
+        metavar="NAME",
+        help="whose networks to train (default: that of --start or --config, else axon)",
     )
     one.add_argument(
         "--data",
@@ -26,8 +44,8 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument("--run", metavar="DIR", dest="folder", help="the run's folder")
     one.add_argument(
         "--preset",
-        choices=("preview", "paper"),
-        help="preview for CPUs (default, unless --config names one), paper for GPUs",
+        metavar="NAME",
+        help="of the method, listed below (default: the first, unless --config names one)",
     )
     one.add_argument("--config", metavar="FILE", help="settings in YAML, such as a RUN/config.yaml")
     one.add_argument(
@@ -37,13 +55,13 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         default=[],
         help="change one setting, again for more; --show lists all",
     )
-    one.add_argument("--start", metavar="BUNDLE", help="begin from the weights of a bundle")
+    one.add_argument("--start", metavar="BUNDLE", help="initialise from the weights of a bundle")
     budget = one.add_mutually_exclusive_group()
     budget.add_argument("--steps", type=int, metavar="N", help="train that many steps")
     budget.add_argument("--minutes", type=float, metavar="M", help="train that long")
     one.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
     one.add_argument("--threads", type=int, metavar="N", help="of the CPU")
-    one.add_argument("--resume", action="store_true", help="go on with the run in DIR")
+    one.add_argument("--resume", action="store_true", help="resume the run in DIR")
     one.add_argument("--json", action="store_true", help="print events as JSON, one a line")
     one.add_argument("--quiet", action="store_true", help="print nothing")
     one.add_argument(
@@ -58,6 +76,7 @@ def train(chosen: argparse.Namespace) -> int:
     """``axon train``."""
     from axon_backend.bundle import load_bundle
     from axon_backend.bundle.library import find_bundle
+    from axon_backend.cli import STARTED
     from axon_backend.errors import AxonInputError
     from axon_backend.training.plan import resolve
     from axon_backend.training.settings import to_yaml
@@ -68,6 +87,7 @@ def train(chosen: argparse.Namespace) -> int:
         start = load_bundle(chosen.start if is_folder else find_bundle(chosen.start).path)
     config = resolve(
         chosen.stage,
+        method=chosen.method,
         preset_name=chosen.preset,
         file=None if chosen.config is None else Path(chosen.config),
         pairs=[*chosen.set, *([] if chosen.threads is None else [f"threads={chosen.threads}"])],
@@ -88,7 +108,6 @@ def train(chosen: argparse.Namespace) -> int:
         ready(config, Path(chosen.data), Path(chosen.folder), chosen.resume)
         return _detach(Path(chosen.folder))
 
-    from axon_backend.cli.main import STARTED
     from axon_backend.training.run.error_text import explain, has_words
 
     try:

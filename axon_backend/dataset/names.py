@@ -11,11 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import nibabel
-import SimpleITK as sitk
-
-from axon_backend.imaging.ct import PICTURE_FILES
-from axon_backend.imaging.volume_file import VOLUME_FILES
+from axon_backend.imaging.formats import find_format, without_extension
 
 # Word -> (role, view); a role of None is an X-ray whose view the picture must tell.
 _WORDS: dict[str, tuple[str | None, str | None]] = {
@@ -41,11 +37,7 @@ class NamedFile:
 def named(root: Path, name: str) -> NamedFile:
     """The meaning of a file's path relative to the root; a volume without a word is a CT."""
     path = PurePosixPath(name)
-    stem = path.name
-    for ending in sorted((*VOLUME_FILES, *PICTURE_FILES), key=len, reverse=True):
-        if stem.lower().endswith(ending):
-            stem = stem[: -len(ending)]
-            break
+    stem = without_extension(path.name)
     words, rest = _split(stem)
     folders = list(reversed(path.parts[:-1]))
     while folders and not rest:
@@ -63,21 +55,16 @@ def named(root: Path, name: str) -> NamedFile:
 
 
 def is_flat(path: Path) -> bool:
-    """Whether a file shows a picture and no volume, by its header; False when that is damaged."""
-    lower = path.name.lower()
-    if lower.endswith(PICTURE_FILES):
-        return True
+    """Whether a file shows an image and no volume, by its header; False when that is damaged."""
     try:
-        if lower.endswith((".nii", ".nii.gz")):
-            size = nibabel.load(path).shape  # type: ignore[attr-defined]
-        else:
-            reader = sitk.ImageFileReader()
-            reader.SetFileName(str(path))
-            reader.ReadImageInformation()
-            size = reader.GetSize()
-    except Exception:  # both libraries raise many kinds; reading it whole will say what is wrong
+        format = find_format(path)
+        if format is None:
+            return False
+        if format.read_volume is None or format.read_size is None:
+            return format.read_volume is None
+        return sum(n > 1 for n in format.read_size(path)) <= 2
+    except Exception:  # libraries raise many kinds; reading it whole will say what is wrong
         return False
-    return sum(n > 1 for n in size) <= 2
 
 
 def _split(text: str) -> tuple[list[str], str]:

@@ -13,13 +13,11 @@ from typing import Any
 from axon_backend.dataset.pool import Pool
 from axon_backend.dataset.tags import read_tags
 from axon_backend.errors import AxonInputError, Cancelled
-from axon_backend.imaging.ct import PICTURE_FILES
-from axon_backend.imaging.volume_file import VOLUME_FILES
+from axon_backend.imaging.formats import extensions, registered_formats
 from axon_backend.imaging.write import atomic_path
 
 _CHUNK = 200  # files a task
 _FEW = 1000  # are read sooner than processes are started
-_NO_IMAGES = (".gif", ".webp")
 SCAN_VERSION = 1
 
 
@@ -94,12 +92,12 @@ def scan(
 def read_chunk(task: tuple[str, list[tuple[str, int, int]]]) -> list[dict[str, Any]]:
     """Headers of some files; runs in a worker."""
     root, files = task
+    # DICOM is told by its header, whatever the file is called.
+    plain = tuple(extensions(f for f in registered_formats().values() if f.name != "DICOM"))
     entries = []
     for name, size, when in files:
         entry: dict[str, Any] = {"name": name, "size": size, "time": when}
-        lower = name.lower()
-        plain = lower.endswith((*VOLUME_FILES, *PICTURE_FILES))
-        if plain and not lower.endswith(_NO_IMAGES):
+        if name.lower().endswith(plain):
             entry["kind"] = "plain"
         else:
             try:

@@ -1,4 +1,4 @@
-"""The pictures of one reconstruction: the X-rays before and after registration, and the volumes."""
+"""The images of one reconstruction: the X-rays before and after registration, and the volumes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from axon_backend.evaluation.figures import WIDE, FlatPicture, VolumeRow, footer_line, overview
+from axon_backend.evaluation.figures import WIDE, FlatImage, VolumeRow, footer_line, overview
 from axon_backend.evaluation.render3d import render3d
 from axon_backend.registration.overlay import contrast_grey, red_cyan
 
@@ -19,8 +19,8 @@ OVERLAY_SIZE = 512
 
 
 def grey(pixels: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
-    """Log-linear pixels (H, W) as float 0 (black) to 1, few outliers clipped, black where the
-    X-ray shows nothing."""
+    """Log-linear pixels (H, W) as float 0 (black) to 1, outliers clipped, black outside
+    the exposed field."""
     inside = pixels if valid is None else pixels[valid]
     if inside.size == 0:
         return np.zeros(pixels.shape, np.float32)
@@ -32,7 +32,7 @@ def grey(pixels: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
 def overlay(placed: PlacedView) -> np.ndarray:
     """The registered X-ray (cyan) over its reference (red), uint8 RGB; grey where they agree.
 
-    Both are shown by their local contrast, since their exposures have nothing in common.
+    Both are shown by their local contrast, because their grey scales are not comparable.
     """
     if placed.reference is None:
         shown = grey(placed.pixels, placed.valid)
@@ -51,28 +51,28 @@ def view_pixel_mm(placed: PlacedView, frame: ThoraxFrame) -> tuple[float, float]
     return frame.size_mm[2] / rows, width / columns
 
 
-def flat_pictures(result: Reconstruction) -> list[FlatPicture]:
-    """Each X-ray as it was read, registered, beside its reference, and over it; or the DRR."""
+def flat_images(result: Reconstruction) -> list[FlatImage]:
+    """Each X-ray as read, registered, its reference and the overlay of both; or the DRR."""
     shown = []
     for role, placed in result.views.items():
         frontal, pixel = placed.view.is_frontal, view_pixel_mm(placed, result.frame)
         name = f"{role.capitalize()} {placed.view.value.upper()}"
         xray = result.xrays.get(role)
         if xray is None or placed.reference is None:
-            shown.append(FlatPicture(f"{name}: DRR of the CT", placed.pixels, frontal, pixel))
+            shown.append(FlatImage(f"{name}: DRR of the CT", placed.pixels, frontal, pixel))
             continue
         shown += [
-            FlatPicture(f"{name} X-ray", xray.pixels, frontal, xray.pixel_mm),
-            FlatPicture("Registered", grey(placed.pixels, placed.valid), frontal, pixel),
-            FlatPicture("Reference (DRR)", placed.reference, frontal, pixel),
-            FlatPicture("X-ray cyan, reference red", overlay(placed), frontal, pixel),
+            FlatImage(f"{name} X-ray", xray.pixels, frontal, xray.pixel_mm),
+            FlatImage("Registered", grey(placed.pixels, placed.valid), frontal, pixel),
+            FlatImage("Reference (DRR)", placed.reference, frontal, pixel),
+            FlatImage("X-ray cyan, reference red", overlay(placed), frontal, pixel),
         ]  # fmt: skip
     return shown
 
 
-def case_pictures(result: Reconstruction, record: dict) -> tuple[dict[str, np.ndarray], str]:
+def case_images(result: Reconstruction, record: dict) -> tuple[dict[str, np.ndarray], str]:
     """The overview page and the overlays by caption (``overview``, ``overlay_frontal``, ...), and
-    a note where the 3-D picture is not a volume rendering.
+    a note where the 3-D image is not a volume rendering.
     """
     stage = result.final_stage
     volumes = [("Reconstruction", result.volumes[stage])]
@@ -84,7 +84,7 @@ def case_pictures(result: Reconstruction, record: dict) -> tuple[dict[str, np.nd
         drawn = render3d(hu, spacing, "lung")
         note = note or drawn.note
         rows.append(VolumeRow(title, hu, spacing, [drawn]))
-    page = overview(flat_pictures(result), rows, footer_line(record), (WIDE,))
+    page = overview(flat_images(result), rows, footer_line(record), (WIDE,))
     overlays = {
         f"overlay_{role}": overlay(placed)
         for role, placed in result.views.items()

@@ -1,4 +1,4 @@
-"""The files of one reconstruction: volumes, pictures, report and the record of the run."""
+"""The files of one reconstruction: volumes, images, report and the record of the run."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from axon_backend import DISCLAIMER
 from axon_backend.errors import Cancelled
 from axon_backend.imaging.write import write_json, write_png, write_volume
 from axon_backend.inference.reconstruct import Reconstruction
-from axon_backend.methods.axon.model import STAGES
-from axon_backend.methods.protocol import Progress
+from axon_backend.methods import registry
+from axon_backend.util.run_context import Progress
 
-CASE_FILES = (
-    "reconstruction.nii.gz",
-    *(f"{stage}.nii.gz" for stage in STAGES),
-    "deviation.nii.gz",
-    "overview.png",
-    "report.html",
-    "result.json",
-)
+
+def case_files() -> tuple[str, ...]:
+    """Every file that :func:`write_case` may write, whatever the method."""
+    stages = {name for info in registry.available().values() for name in info.stage_names}
+    return (
+        "reconstruction.nii.gz",
+        *(f"{stage}.nii.gz" for stage in sorted(stages)),
+        "deviation.nii.gz",
+        "overview.png",
+        "report.html",
+        "result.json",
+    )
 
 
 def write_case(
@@ -39,13 +43,13 @@ def write_case(
     ``deviation.nii.gz`` (their standard deviation in HU), and with ``keep_stages`` one volume per
     stage. Returns what ``result.json`` holds.
 
-    ``progress`` hears of the stage ``write``.
+    ``progress`` is called with the stage ``write``.
 
     Raises:
         AxonInputError: a file cannot be written.
         Cancelled: ``cancelled()`` was true between two files.
     """
-    from axon_backend.evaluation.case_images import case_pictures
+    from axon_backend.evaluation.case_images import case_images
     from axon_backend.evaluation.report import write_report
 
     def tell(step: int) -> None:
@@ -68,18 +72,18 @@ def write_case(
     tell(len(volumes))
     names = [*(f"{name}.nii.gz" for name in volumes), "overview.png", "report.html", "result.json"]
     record["files"] = names
-    pictures, note = case_pictures(result, record)
+    images, note = case_images(result, record)
     record["rendering"] = note or "volume rendering"
     tell(len(volumes) + 1)
-    write_png(folder / "overview.png", pictures["overview"])
-    write_report(folder / "report.html", record, pictures)
+    write_png(folder / "overview.png", images["overview"])
+    write_report(folder / "report.html", record, images)
     write_json(folder / "result.json", record)
     tell(len(volumes) + 2)
     return record
 
 
 def summary(result: Reconstruction, folder: Path) -> str:
-    """A few lines for the terminal."""
+    """A short summary for the terminal."""
     record = result.record
     n = result.volume.shape[0]
     spacing = " x ".join(f"{s:.2f}" for s in result.frame.spacing_mm(n))

@@ -1,37 +1,31 @@
-"""``axon evaluate``: a method against the truth, patient by patient, with one view and with two."""
+"""``axon evaluate``: a method against the true CT, case by case, with one view and with two."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from axon_backend import __version__
-from axon_backend.bundle import Bundle, load_bundle
+from axon_backend.bundle import Bundle
 from axon_backend.errors import Cancelled
 from axon_backend.evaluation.manifest import ManifestCase
-from axon_backend.evaluation.tables import (
-    MAIN_METRICS,
-    write_metrics_csv,
-    write_metrics_markdown,
-)
+from axon_backend.evaluation.tables import write_metrics_csv, write_metrics_markdown
 from axon_backend.imaging.ct import read_ct
 from axon_backend.imaging.write import write_text
-from axon_backend.inference.model_cache import choose_device
-from axon_backend.inference.reconstruct import reconstruct
-from axon_backend.methods.axon.model import STAGES
-from axon_backend.methods.protocol import Progress
+from axon_backend.inference.session import InferenceSession
+from axon_backend.util.run_context import Progress, RunContext
 
-COHORT_FILES = ("metrics.csv", "metrics.md", "failures.csv")
+EVALUATION_FILES = ("metrics.csv", "metrics.md", "failures.csv")
 
 
 @dataclass
-class CohortResult:
-    """Rows of ``metrics.csv`` (see ``tables``), failed cases as (id, reason), how they came to
-    be (``settings``), and where each case's X-rays came from (``inputs``)."""
+class EvaluationResult:
+    """Rows of ``metrics.csv`` (see ``tables``), failed cases as (id, reason), the
+    ``settings`` of the run, and the source of each case's X-rays (``inputs``)."""
 
     rows: list[dict] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
@@ -43,30 +37,30 @@ def evaluate_cases(
     cases: Sequence[ManifestCase],
     *,
     bundle: str | Path | Bundle | None = None,
-    stages: tuple[str, ...] = STAGES,
-    steps: dict[str, int] | None = None,
+    stages: tuple[str, ...] | None = None,
+    steps: Mapping[str, int] | Sequence[int] | None = None,
     seed: int = 0,
     device: str = "auto",
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> CohortResult:
-    """Reconstruct every case from its frontal view, then from both views, and measure each stage.
+) -> EvaluationResult:
+    """Reconstruct every case from its frontal view, then from both views.
 
     Each stage is compared with the CT at the stage's own resolution, in the frame found in the
-    CT. Beside it stands the bundle's atlas (the mean training volume), the floor that a method
-    must beat, at the coarse stage's resolution: its rows for one and two views are equal, so that
-    tables pair. Metrics are taken on [0, 1] after the bundle's HU window.
+    CT. The bundle's atlas (the mean training volume), the floor that a method must beat, is
+    measured too, at the coarse stage's resolution: its rows for one and two views are equal, so
+    that tables pair. Metrics are computed on [0, 1] after the bundle's HU window.
 
-    A case that fails for whatever reason is listed and the next one follows.
+    A case that fails is listed with the reason; the remaining cases are still processed.
 
     Raises:
         AxonInputError: the bundle or the device cannot be used.
         Cancelled: ``cancelled()`` was true.
     """
-    choose_device(device)
-    if not isinstance(bundle, Bundle):
-        bundle = load_bundle(bundle)
-    result = CohortResult(
+    session = InferenceSession(bundle, device)
+    session.stages(stages)
+    bundle = session.bundle
+    result = EvaluationResult(
         settings={
             "AXON": __version__,
             "bundle": f"{bundle.name} {bundle.version}, SHA-256 {bundle.sha256}",
@@ -83,10 +77,12 @@ def evaluate_cases(
 
         try:
             rows = _evaluate_case(
-                case, bundle,
-                stages=stages, steps=steps, seed=seed, device=device,
-                progress=tell, cancelled=cancelled,
-            )  # fmt: skip
+                case,
+                session,
+                RunContext(seed, device, tell, cancelled),
+                stages=stages,
+                steps=steps,
+            )
         except (Cancelled, KeyboardInterrupt):
             raise
         except Exception as error:
@@ -103,38 +99,38 @@ def evaluate_cases(
 
 
 def _evaluate_case(
-    case: ManifestCase, bundle: Bundle, *, progress: Progress, **settings: Any
+    case: ManifestCase, session: InferenceSession, context: RunContext, **settings: Any
 ) -> list[dict]:
     ct = read_ct(case.ct)
     rows: list[dict] = []
     for views in (1, 2):
 
         def tell(stage: str, step: int, total: int, preview: Any, views: int = views) -> None:
-            progress(f"{views}-view {stage}", step, total, preview)
+            context.report(f"{views}-view {stage}", step, total, preview)
 
-        found = reconstruct(
+        found = session.reconstruct(
             case.frontal,
             case.lateral if views == 2 else None,
             ct=ct,
-            bundle=bundle,
             render_lateral=views == 2,
-            progress=tell,
+            context=context.with_progress(tell),
             **settings,
         )
+        if found.cancelled:
+            raise Cancelled(f"stopped in stage {found.cancelled}")
         for stage, values in found.record["metrics"].items():
-            rows.append(_row(case.id, "axon", stage, views, values))
+            rows.append(_row(case.id, session.info.name, stage, views, values))
         rows.append(_row(case.id, "atlas_mean", "", views, found.record["atlas_mean"]))
     return rows
 
 
 def _row(case_id: str, method: str, stage: str, views: int, values: dict[str, float]) -> dict:
     return {
-        "id": case_id, "method": method, "stage": stage, "views": views,
-        **{name: values[name] for name in MAIN_METRICS},
+        "id": case_id, "method": method, "stage": stage, "views": views, **values,
     }  # fmt: skip
 
 
-def write_cohort(folder: Path, result: CohortResult) -> None:
+def write_evaluation(folder: Path, result: EvaluationResult) -> None:
     """Write ``metrics.csv``, ``metrics.md`` and, where cases failed, ``failures.csv``."""
     write_metrics_csv(folder / "metrics.csv", result.rows)
     notes = [

@@ -1,4 +1,4 @@
-"""Turning a picture to the display orientation: head up, and by the contract of each view.
+"""Rotating and flipping an image into the display orientation of its view, head up.
 
 Frontal: columns grow to the patient's Left. Lateral: columns grow to Posterior. Rows grow to the
 Feet in both.
@@ -41,7 +41,7 @@ def turn_to_display(
         pixels = pixels[::-1]
     if not swap and across == wanted and down == "F":
         return pixels, pixel_mm, None
-    note = f"the picture was turned to the display orientation (PatientOrientation {stated})"
+    note = f"the image was turned to the display orientation (PatientOrientation {stated})"
     return np.ascontiguousarray(pixels), pixel_mm, note
 
 

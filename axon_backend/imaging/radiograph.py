@@ -1,24 +1,21 @@
-"""Reading a chest X-ray of any kind into one typed picture."""
+"""Reading chest X-rays: a file of any supported format to one typed, upright image."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.borders import crop_border
-from axon_backend.imaging.dicom_file import is_dicom
-from axon_backend.imaging.dicom_xray import read_dicom_xray
 from axon_backend.imaging.display import turn_to_display
 from axon_backend.imaging.flat_volume import read_flat_volume
-from axon_backend.imaging.image_file import read_picture
+from axon_backend.imaging.formats import find_format, list_formats
 from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.view import View
-from axon_backend.imaging.volume_file import VOLUME_FILES
 
 __all__ = ["Radiograph", "View", "read_radiograph"]
 
@@ -53,11 +50,11 @@ def read_radiograph(
     *,
     assumed: View = View.pa,
 ) -> Radiograph:
-    """Read a chest X-ray from DICOM, PNG, JPG, TIFF, NIfTI, NRRD or MHA.
+    """Read a chest X-ray from a file of any registered format (`imaging.formats`).
 
     `view` states the projection and wins over tags; unknown views are taken as `assumed`.
-    `invert` = True says that the picture as shown has dark bones; False says that it is right as
-    shown; None lets the tags, or without tags the layout of the picture, decide.
+    `invert` = True says that the image as shown has dark bones; False says that it is right as
+    shown; None lets the tags, or without tags the layout of the image, decide.
 
     Raises `AxonInputError`, with what was found and the way out, for anything that is not one
     grey chest X-ray.
@@ -90,7 +87,7 @@ def upright(
 ) -> Radiograph:
     """Turn, crop and check an X-ray, and make its bones bright; see `read_radiograph`.
 
-    `name` stands in messages, `source` is kept.
+    `name` is used in messages, `source` is recorded.
     """
     notes = list(raw.notes)
     if view is None:
@@ -136,13 +133,23 @@ def _read_raw(source: Path, view: View | None) -> RawXray:
         )
     if source.stat().st_size == 0:
         raise AxonInputError(f"{source.name} is empty (0 bytes). Copy or export the X-ray again.")
-    if is_dicom(source):
-        return read_dicom_xray(source, view is not None)
-    if source.name.lower().endswith(VOLUME_FILES):
-        raw = read_flat_volume(source, view)
-    else:
-        raw = read_picture(source)
-    return replace(raw, notes=(*raw.notes, "grey is taken as linear in attenuation"))
+    format = find_format(source)
+    if format is None:
+        raise AxonInputError(
+            f"{source.name} is in no format that AXON reads, or damaged. Give an X-ray as "
+            f"{list_formats()}."
+        )
+    if format.read_xray is None:
+        return read_flat_volume(source, view)
+    try:
+        return format.read_xray(source, view is not None)
+    except (AxonInputError, MemoryError):
+        raise
+    except Exception as error:  # a reader that AXON does not know may raise anything
+        raise AxonInputError(
+            f"{source.name} could not be read as {format.name}: the file is damaged or cut short. "
+            "Copy or export it again."
+        ) from error
 
 
 def _check(pixels: np.ndarray, name: str) -> None:
@@ -177,7 +184,7 @@ def _bright_bones(
             return pixels, ["the tags say that bones are bright, but they look dark: check it"]
         return pixels, []
     if score <= -UNCLEAR:
-        return inverted, [f"the picture shows dark bones (score {score:.2f}): it was inverted"]
+        return inverted, [f"the image shows dark bones (score {score:.2f}): it was inverted"]
     if score < UNCLEAR:
         return pixels, ["whether bones are bright is unclear: bright is assumed"]
-    return pixels, ["bones are bright by the layout of the picture"]
+    return pixels, ["bones are bright by the layout of the image"]

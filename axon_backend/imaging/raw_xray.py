@@ -1,4 +1,4 @@
-"""What a file reader hands over before an X-ray is turned, cropped and given its polarity."""
+"""What a file reader returns, before an X-ray is oriented, cropped and given its polarity."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class RawXray:
     attenuation). `polarity_known`: the file says what bright means. `pixel_mm`: (row, col) in the
     patient plane, or None. `view`: from tags, or None. `orientation`: DICOM PatientOrientation
     (direction in which columns grow, direction in which rows grow), or None. `notes`: assumptions.
-    `sid_mm`: from the tube to the detector, by the tags, or None.
+    `sid_mm`: source-to-image distance by the tags, or None.
     """
 
     pixels: np.ndarray

@@ -1,5 +1,5 @@
-"""Images that a host program holds in memory, with the same checks as files; and corrections by
-hand of what was assumed about an X-ray."""
+"""Images that a host program holds in memory, with the same checks as files; and manual
+corrections of what was assumed about an X-ray."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from axon_backend.imaging.radiograph import Radiograph, known_view, upright
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.view import View
 
-_NO_SIZE = "no believable pixel size is known: the atlas's size is used"
+_NO_SIZE = "no plausible pixel size is known: the atlas's size is used"
 _BY_HAND = "corrected by hand:"
 _VIEW = f"{_BY_HAND} the view is "
 _PIXEL = f"{_BY_HAND} the pixel size is "
@@ -34,13 +34,13 @@ def radiograph_from_pixels(
     assumptions: Sequence[str] = (),
     invert: bool | None = None,
 ) -> Radiograph:
-    """An X-ray from pixels as they are shown, treated as a picture file without tags is.
+    """An X-ray from pixels as displayed, treated like an image file without tags.
 
     Args:
         pixels: [row, col], right way up: row 0 Superior, column 0 the patient's Right (frontal) or
             Anterior (lateral). Axes of length 1 before them are dropped.
         pixel_mm: (row, col) in millimetres in the patient plane, one number for both, or None. A
-            size that no chest X-ray can have, or of exactly 1 mm, is not believed.
+            size that no chest X-ray can have, or of exactly 1 mm, is ignored.
         view: None is taken as PA.
         source: a name for messages and records.
         assumptions: what is known about how the pixels came here.
@@ -59,10 +59,10 @@ def radiograph_from_pixels(
     if array.ndim != 2 or array.dtype.kind not in "uif":
         raise AxonInputError(
             f"{name} has the shape {' x '.join(map(str, array.shape))} of {array.dtype}, an X-ray "
-            "has rows and columns of grey numbers. Give the grey picture."
+            "has rows and columns of grey values. Give the grey image."
         )
     size = _pixel_size(pixel_mm, name)
-    # Hosts and files give 1 mm where they know nothing.
+    # Host programs and files give 1 mm where the size is unknown.
     unit = size is not None and all(abs(mm - 1.0) < 1e-6 for mm in size)
     if size is not None and (unit or not _plausible(array.shape, size)):
         size = None
@@ -110,16 +110,16 @@ def corrected(
     invert: bool | None = None,
     flip_lr: bool | None = None,
 ) -> Radiograph:
-    """The X-ray with what the user knows better; each correction stands in its assumptions.
+    """The X-ray with the user's corrections, each recorded in its assumptions.
 
     Args:
         view: the projection.
-        pixel_mm: (row, col) in millimetres in the patient plane, or one number for both; 0 says
-            that the size is not known.
+        pixel_mm: (row, col) in millimetres in the patient plane, or one number for both; 0 for an
+            unknown size.
         invert: True inverts the grey scale as it is now.
-        flip_lr: True exchanges the picture's left and right as they are now.
+        flip_lr: True exchanges the image's left and right as they are now.
 
-    Doing a correction twice undoes it where it is its own opposite.
+    Inverting or flipping twice restores the X-ray.
 
     Raises:
         AxonInputError: the view is not known, or no chest X-ray has such a pixel size.

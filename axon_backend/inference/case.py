@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,17 +17,17 @@ from axon_backend.imaging.radiograph import Radiograph, read_radiograph
 from axon_backend.imaging.standardise import standardise_view
 from axon_backend.imaging.view import View
 from axon_backend.inference.memory_fallback import is_out_of_memory
-from axon_backend.inference.model_cache import atlas_ct
+from axon_backend.inference.model_loading import atlas_ct
 from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry, beam_parameter
 from axon_backend.physics.pose import Pose
 from axon_backend.registration import register as register_xrays
 from axon_backend.registration.place import PlacedView, check_placement
+from axon_backend.util.run_context import RunContext
 
 VIEW_SIZE = 1024
 PathLike = str | Path
-Tell = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -139,14 +139,12 @@ def check_placements(
 def place_case(
     case: CaseInputs,
     bundle: Bundle,
-    tell: Tell,
+    context: RunContext,
     *,
     device: torch.device,
     register: bool,
-    seed: int,
     placements: Mapping[str, np.ndarray] | None = None,
     pose: Pose | None = None,
-    cancelled: Callable[[], bool] | None = None,
 ) -> PlacedCase:
     """Register every view to the CT's DRR or the atlas's; DRRs are rendered in place.
 
@@ -154,11 +152,10 @@ def place_case(
         placements: accepted registrations by role, used instead of a search (see
             ``registration.register``).
         pose: how the patient stood against the CT, or against the atlas where there is no CT.
-        cancelled: asked before every step of a search.
 
     Raises:
         AxonInputError: an X-ray, a placement or the frame cannot be used.
-        Cancelled: ``cancelled()`` was true.
+        Cancelled: ``context.cancelled()`` was true.
     """
     accepted = check_placements(case, placements)
     warnings: list[str] = []
@@ -177,13 +174,13 @@ def place_case(
             placements=accepted,
             pose=pose,
             size=VIEW_SIZE,
-            seed=seed,
-            progress=lambda _stage, step, *_: tell("register", step, len(case.xrays)),
-            cancelled=cancelled,
+            seed=context.seed,
+            progress=lambda _stage, step, *_: context.report("register", step, len(case.xrays)),
+            cancelled=context.cancelled,
         ).views
     for role, xray in case.xrays.items():
         if xray is None:
-            tell("register", len(views), len(case.xrays))
+            context.report("register", len(views), len(case.xrays))
             view = View.pa if role == "frontal" else View.lateral_left
             picture = _drr(reference, frame, view, pose, device, warnings)
             views[role] = PlacedView.from_drr(picture, view)
@@ -193,7 +190,7 @@ def place_case(
             )
         warnings += [f"{role}: {w}" for w in views[role].warnings]
     views = {role: views[role] for role in case.xrays}
-    tell("register", len(case.xrays), len(case.xrays))
+    context.report("register", len(case.xrays), len(case.xrays))
     if case.ct is None:
         frame, note = _frame_from_views(frame, views)
         warnings += [note] if note else []
@@ -201,9 +198,9 @@ def place_case(
 
 
 def network_views(placed: PlacedCase) -> RegisteredViews:
-    """Standardised pictures and beam parameters, (1, 1, S, S) and (1, 2)."""
+    """Standardised images and beam parameters, (1, 1, S, S) and (1, 2)."""
     views, frame = placed.views, placed.frame
-    pictures: dict[str, torch.Tensor] = {}
+    images: dict[str, torch.Tensor] = {}
     beam = []
     for role, axis, default in (("frontal", 1, View.pa), ("lateral", 0, View.lateral_left)):
         shown = views.get(role)
@@ -211,11 +208,11 @@ def network_views(placed: PlacedCase) -> RegisteredViews:
         sod_mm = _beam(frame, view, placed.pose).sod_mm
         beam.append(beam_parameter(frame.size_mm[axis], sod_mm, view))
         if shown is not None:
-            pictures[role] = standardise_view(
+            images[role] = standardise_view(
                 torch.as_tensor(shown.pixels)[None, None],
                 torch.as_tensor(shown.valid)[None, None],
             )
-    return RegisteredViews(pictures["frontal"], pictures.get("lateral"), torch.tensor([beam]))
+    return RegisteredViews(images["frontal"], images.get("lateral"), torch.tensor([beam]))
 
 
 def _beam(frame: ThoraxFrame, view: View, pose: Pose | None) -> AcquisitionGeometry:

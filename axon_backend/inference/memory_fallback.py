@@ -1,13 +1,13 @@
-"""Running a model's stages with the memory that there is.
+"""Running a model's stages within the memory that is available.
 
 Where memory runs out, the stage is tried again on the next rung of a ladder, from all networks on
 the GPU down to the CPU. Rungs that return the same voxels come before the one that does not
-(bfloat16). What was finished before stays as it is.
+(bfloat16). Stages that are finished stay as they are.
 """
 
 from __future__ import annotations
 
-import threading
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from typing import Any
 import torch
 
 from axon_backend.bundle import Bundle
-from axon_backend.errors import AxonInputError, Cancelled
-from axon_backend.inference.model_cache import forget_models, load_model
-from axon_backend.methods.axon.model import STAGES, Axon, AxonConfig
-from axon_backend.methods.protocol import Progress, RegisteredViews
+from axon_backend.errors import AxonInputError
+from axon_backend.inference.model_loading import bundle_method, bundle_model, load_model
+from axon_backend.methods.protocol import Model, RegisteredViews
 from axon_backend.networks.precision import keep_in_bfloat16
+from axon_backend.util.run_context import RunContext
 
-SLAB = 8  # input slices that SR-Net enlarges at a time
+SLAB = 8  # slices that a stage which can work in slabs takes at a time
 # What drivers and allocators say in errors that have no type of their own.
 _SAYS_OUT_OF_MEMORY = (
     "out of memory",
@@ -38,24 +38,25 @@ class Rung:
 
     Attributes:
         device: where the networks compute.
-        told: what the user reads when this rung is reached.
+        message: what the user reads when this rung is reached; ``{stage}`` is the stage's label.
         whole: all networks stay on the device; False keeps only those of the running stage there.
-        slab: slices that SR-Net takes at a time; None for all.
+        slab: slices at a time, for stages that can work in slabs; None for all.
         bfloat16: weights and activations in bfloat16.
-        stages: those that need less memory here than on the rung before.
+        only_in_slabs: the rung helps only stages that can work in slabs.
     """
 
     device: torch.device
-    told: str = ""
+    message: str = ""
     whole: bool = True
     slab: int | None = None
     bfloat16: bool = False
-    stages: tuple[str, ...] = STAGES
+    only_in_slabs: bool = False
 
 
 def ladder(device: torch.device) -> tuple[Rung, ...]:
     """The rungs from a device on: the first is taken where memory suffices."""
     cpu = torch.device("cpu")
+    slabs = "{stage} works in slabs (same result, a little slower)"
     rungs: list[Rung] = []
     if device.type != "cpu":
         rungs = [
@@ -66,17 +67,10 @@ def ladder(device: torch.device) -> tuple[Rung, ...]:
                 "(same result, a little slower)",
                 whole=False,
             ),
+            Rung(device, slabs, whole=False, slab=SLAB, only_in_slabs=True),
             Rung(
                 device,
-                "the last enlargement (SR-Net) is done in slabs (same result, a little slower)",
-                whole=False,
-                slab=SLAB,
-                stages=("sr",),
-            ),
-            Rung(
-                device,
-                "the networks compute with shorter numbers from here on (bfloat16; HU may differ "
-                "a little)",
+                "the networks compute in bfloat16 from here on (HU may differ slightly)",
                 whole=False,
                 slab=SLAB,
                 bfloat16=True,
@@ -84,13 +78,8 @@ def ladder(device: torch.device) -> tuple[Rung, ...]:
         ]
     return (
         *rungs,
-        Rung(cpu, "the rest is computed on the CPU, which takes much longer"),
-        Rung(
-            cpu,
-            "the last enlargement (SR-Net) is done in slabs (same result, a little slower)",
-            slab=SLAB,
-            stages=("sr",),
-        ),
+        Rung(cpu, "the remaining stages run on the CPU, which takes much longer"),
+        Rung(cpu, slabs, slab=SLAB, only_in_slabs=True),
     )
 
 
@@ -102,35 +91,34 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class StageRunner:
-    """Runs the stages of a bundle's model, and steps down the ladder where memory runs out.
+    """A bundle's model, run stage by stage; steps down the ladder where memory runs out.
+
+    It owns the model: dropping the runner frees its memory.
 
     Args:
-        bundle: the model.
+        bundle: the model's weights and configuration.
         device: where to begin.
-        tell: hears of each step down as ``tell(sentence, 0, 1)``; may raise ``Cancelled``.
-        cancelled: asked all the time while networks compute.
 
     Attributes:
-        warnings: the steps down that were made, in plain words.
+        method, config: of the bundle.
     """
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        device: torch.device,
-        tell: Callable[[str, int, int], None],
-        cancelled: Callable[[], bool] | None = None,
-    ) -> None:
-        self.warnings: list[str] = []
-        self._bundle, self._tell, self._cancelled = bundle, tell, cancelled
-        self._rungs, self._at = ladder(device), 0
-        self._part: tuple[str, int, Axon] | None = None
-        self.config: AxonConfig = self._with_memory("coarse", lambda model, rung: model.config)
+    def __init__(self, bundle: Bundle, device: torch.device) -> None:
+        self.bundle = bundle
+        self.method, self.config = bundle_method(bundle), bundle_model(bundle)
+        self._begin, self._rungs, self._at = device, ladder(device), 0
+        self._whole: Model | None = None
+        self._part: tuple[str, int, Model] | None = None
 
     @property
     def device(self) -> torch.device:
         """Where the last stage ran."""
         return self._rungs[self._at].device
+
+    def load(self, context: RunContext) -> list[str]:
+        """Put the model on the device ahead of the first stage; warnings as in :meth:`run`."""
+        first = self.method.info.stage_names[0]
+        return self._with_memory(first, context, lambda model, rung: None)[1]
 
     def run(
         self,
@@ -138,89 +126,102 @@ class StageRunner:
         views: RegisteredViews,
         volume: torch.Tensor | None,
         *,
-        steps: dict[str, int] | None = None,
-        seed: int = 0,
-        progress: Progress | None = None,
-    ) -> torch.Tensor:
-        """Run one stage; see :meth:`methods.axon.Axon.run_stage`.
+        steps: int | None = None,
+        context: RunContext,
+    ) -> tuple[torch.Tensor, list[str]]:
+        """Run one stage; see :meth:`methods.protocol.Model.run_stage`.
 
         Returns:
-            (1, 1, n, n, n) in normalised HU, on the CPU.
+            The volume, (1, 1, n, n, n) in normalised HU on the CPU, and what had to be done to
+            save memory, in plain words.
 
         Raises:
             AxonInputError: even the last rung ran out of memory.
-            Cancelled: ``cancelled()`` was true, or ``progress`` raised it.
+            Cancelled: ``context.cancelled()`` was true, or ``context.progress`` raised it.
         """
 
-        def work(model: Axon, rung: Rung) -> torch.Tensor:
-            with _stopping(model, stage, self._cancelled):
+        def work(model: Model, rung: Rung) -> torch.Tensor:
+            with _stopping(model, stage, context):
                 out = model.run_stage(
-                    stage,
-                    views,
-                    volume,
-                    steps=steps,
-                    seed=seed,
-                    progress=progress,
-                    slab=rung.slab,
+                    stage, views, volume, steps=steps, context=context, slab=rung.slab
                 )
             return out.float().cpu()
 
-        return self._with_memory(stage, work)
+        return self._with_memory(stage, context, work)
 
-    def _with_memory(self, stage: str, work: Callable[[Axon, Rung], Any]) -> Any:
+    def release(self) -> None:
+        """Let go of the model, and of the GPU memory it holds; the next run loads it again, on the
+        device that the runner was made for."""
+        self._whole, self._part, self._at = None, None, 0
+        _empty_cache()
+
+    def _with_memory(
+        self, stage: str, context: RunContext, work: Callable[[Model, Rung], Any]
+    ) -> tuple[Any, list[str]]:
+        warnings: list[str] = []
         while True:
             rung = self._rungs[self._at]
             try:
-                return work(self._model(stage), rung)
+                return work(self._model(stage), rung), warnings
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
             # Outside of the except block: the error's traceback would keep the tensors alive.
-            self._step_down(stage)
+            warnings.append(self._step_down(stage))
+            context.report(warnings[-1], 0, 1)
 
-    def _model(self, stage: str) -> Axon:
+    def _model(self, stage: str) -> Model:
         rung = self._rungs[self._at]
+        where = rung.device if rung.whole else torch.device("cpu")
+        if self._whole is None:
+            self._whole = load_model(self.bundle, where)
+        elif self._whole.device != where:
+            self._whole.to(where)
         if rung.whole:
-            return load_model(self._bundle, rung.device)
+            return self._whole
         if self._part is None or self._part[:2] != (stage, self._at):
             self._part = None
-            part = load_model(self._bundle, "cpu").copy_of_stage(stage)
+            part = self._whole.copy_of_stage(stage)
             if rung.bfloat16:
-                part.always_bfloat16 = True
+                part.compute_in_bfloat16()
                 keep_in_bfloat16(part)
             self._part = (stage, self._at, part.to(rung.device))
         return self._part[2]
 
-    def _step_down(self, stage: str) -> None:
-        here = self.device
-        where = "the computer" if here.type == "cpu" else "the GPU"
-        below = [i for i in range(self._at + 1, len(self._rungs)) if stage in self._rungs[i].stages]
+    def _step_down(self, stage: str) -> str:
+        info = self.method.info.stage(stage)
+        where = "the computer" if self.device.type == "cpu" else "the GPU"
+        below = [
+            i
+            for i in range(self._at + 1, len(self._rungs))
+            if info.in_slabs or not self._rungs[i].only_in_slabs
+        ]
         if not below:
             raise AxonInputError(
-                f"The memory ran out in stage {stage}, although all ways to save memory were "
-                "tried. Close other programs, leave this stage out, or use a bundle with smaller "
-                "volumes."
+                f"Out of memory in stage {stage} even after every fallback. Close other programs, "
+                "leave this stage out, or use a bundle with smaller volumes."
             )
         self._part, self._at = None, below[0]
-        # The models kept for the next call hold most of the memory.
-        forget_models()
-        sentence = f"{where} ran out of memory: {self._rungs[self._at].told}"
-        self.warnings.append(sentence)
-        self._tell(sentence, 0, 1)
+        _empty_cache()
+        message = self._rungs[self._at].message.format(stage=info.label)
+        return f"{where} ran out of memory: {message}"
+
+
+def _empty_cache() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 @contextmanager
-def _stopping(model: Axon, stage: str, cancelled: Callable[[], bool] | None) -> Iterator[None]:
-    """Let ``cancelled`` stop the model between any two layers: a step can take a minute."""
-    if cancelled is None:
+def _stopping(model: Model, stage: str, context: RunContext) -> Iterator[None]:
+    """Let the caller stop the model between any two layers: a step can take a minute."""
+    if context.cancelled is None:
         yield
         return
-    here = threading.get_ident()
 
     def check(*_: Any) -> None:
-        # The model is shared: another thread's run is not ours to stop.
-        if threading.get_ident() == here and cancelled():
-            raise Cancelled(f"stopped in stage {stage}")
+        context.check(f"stage {stage}")
 
     hooks = [part.register_forward_pre_hook(check) for part in model.modules()]
     try:

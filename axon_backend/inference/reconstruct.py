@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import torch
 
-from axon_backend.bundle import Bundle, load_bundle
-from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.bundle import Bundle
 from axon_backend.imaging.ct import CTVolume
-from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import View
-from axon_backend.inference.case import PathLike, network_views, place_case, read_case
-from axon_backend.inference.memory_fallback import StageRunner
-from axon_backend.inference.model_cache import choose_device
-from axon_backend.inference.result import Reconstruction, ResultBuilder, run_record
-from axon_backend.methods.axon.model import STAGES
-from axon_backend.methods.protocol import Progress
+from axon_backend.inference.case import PathLike
+from axon_backend.inference.result import Reconstruction
+from axon_backend.inference.session import InferenceSession, StageDone
 from axon_backend.physics.pose import Pose
+from axon_backend.util.run_context import Progress, RunContext
 
 __all__ = ["Reconstruction", "reconstruct"]
-
-# stage_done(stage, HU [z, y, x], frame): called once for each stage, when all its samples are done.
-StageDone = Callable[[str, np.ndarray, ThoraxFrame], None]
 
 
 def reconstruct(
@@ -35,8 +25,8 @@ def reconstruct(
     *,
     ct: PathLike | CTVolume | None = None,
     bundle: PathLike | Bundle | None = None,
-    stages: tuple[str, ...] | str = STAGES,
-    steps: dict[str, int] | None = None,
+    stages: tuple[str, ...] | str | None = None,
+    steps: Mapping[str, int] | Sequence[int] | None = None,
     seed: int = 0,
     samples: int = 1,
     device: str = "auto",
@@ -56,14 +46,16 @@ def reconstruct(
         lateral: lateral X-ray, or None for a single view.
         ct: the same patient's CT, used as the registration's reference and as ground truth.
         bundle: the model; None is the shipped one.
-        stages: which of ``coarse``, ``fine``, ``sr`` to run; a later one needs ``coarse``. Text
-            with commas will do.
-        steps: sampling steps by stage, for example ``{"coarse": 10, "fine": 15}``.
+        stages: those of the bundle's method to run, by name; None for all. Text with commas will
+            do.
+        steps: sampling steps by stage, for example ``{"coarse": 10, "fine": 15}``, or in the order
+            of the stages that take steps; None: as the bundle says.
         seed: of all noise; the same seed gives the same volume on one machine.
-        samples: K; the volumes are means over seeds ``seed .. seed + K - 1``, with deviations.
+        samples: K; the volumes are means over seeds ``seed .. seed + K - 1``, with their standard
+            deviation.
         device: ``auto``, ``cpu`` or ``cuda``.
-        register: align the X-rays to the DRR of the CT or of the atlas; False takes the picture
-            as already being in the frame.
+        register: align the X-rays to the DRR of the CT or of the atlas; False takes the image as
+            already being in the frame.
         frontal_view: overrules the file's own statement (PA or AP).
         render_lateral: without a lateral X-ray, use the lateral DRR of ``ct`` (evaluation).
         placements: accepted registrations by role (``frontal``, ``lateral``), each (3, 3) from
@@ -82,113 +74,23 @@ def reconstruct(
         The volumes in HU and everything known about how they came to be.
 
     Raises:
-        AxonInputError: the input cannot be used, or memory ran out in spite of all ways to save
-            it; the message says why.
-        Cancelled: ``cancelled()`` was true; its ``finished`` holds the stages done by then, if
-            any.
+        AxonInputError: the input cannot be used, or memory ran out even after every fallback; the
+            message says why.
+        Cancelled: ``cancelled()`` was true before a stage was finished. Afterwards the stages
+            that are done are returned, and ``Reconstruction.cancelled`` names the one that is not.
     """
-    if isinstance(stages, str):
-        stages = tuple(stages.split(","))
-    if steps is not None and not isinstance(steps, dict):
-        raise TypeError(f"steps are counts by stage, as {{'coarse': 10}}, got {steps!r}")
-    unknown = [s for s in stages if s not in STAGES]
-    if unknown or "coarse" not in stages:
-        raise AxonInputError(
-            f"The stages {','.join(stages) or '(none)'} cannot be run: give coarse, then "
-            "optionally fine and sr, separated by commas."
-        )
-    if samples < 1:
-        raise AxonInputError(f"At least one sample is needed, {samples} were asked for.")
-    if any(count < 1 for count in (steps or {}).values()):
-        raise AxonInputError(f"Every stage needs at least one step, got {steps}.")
-    stages = tuple(s for s in STAGES if s in stages)
-
-    def tell(stage: str, step: int, total: int, preview: torch.Tensor | None = None) -> None:
-        if cancelled is not None and cancelled():
-            raise Cancelled(f"stopped in stage {stage} before step {step} of {total}")
-        if progress is not None:
-            progress(stage, step, total, preview)
-
-    seconds: dict[str, float] = {}
-    torch_device = choose_device(device)
-    if pose is not None and pose.is_identity:
-        pose = None
-    began = time.perf_counter()
-    tell("read", 0, 2)
-    if not isinstance(bundle, Bundle):
-        bundle = load_bundle(bundle)
-    runner = StageRunner(bundle, torch_device, tell, cancelled)
-    case = read_case(frontal, lateral, ct, frontal_view=frontal_view, render_lateral=render_lateral)
-    seconds["read"] = time.perf_counter() - began
-    tell("read", 2, 2)
-
-    began = time.perf_counter()
-    placed = place_case(
-        case,
-        bundle,
-        tell,
-        device=torch_device,
+    return InferenceSession(bundle, device).reconstruct(
+        frontal,
+        lateral,
+        ct=ct,
+        stages=stages,
+        steps=steps,
+        samples=samples,
         register=register,
-        seed=seed,
+        frontal_view=frontal_view,
+        render_lateral=render_lateral,
         placements=placements,
         pose=pose,
-        cancelled=cancelled,
+        stage_done=stage_done,
+        context=RunContext(seed, device, progress, cancelled),
     )
-    seconds["register"] = time.perf_counter() - began
-
-    inputs = network_views(placed)
-    result = ResultBuilder(placed, runner.config.window, bundle)
-
-    def finish(stopped_in: str | None = None) -> Reconstruction:
-        how = run_record(
-            bundle,
-            runner.config,
-            runner.device,
-            seed=seed,
-            samples=samples,
-            steps=steps,
-            stages=list(result.volumes),
-            steps_run=steps_run,
-            seconds=seconds,
-            cancelled=stopped_in,
-        )
-        return result.build(warnings=runner.warnings, **how)
-
-    # All samples of a stage before the next stage: what is finished can be shown and kept.
-    found: list[torch.Tensor | None] = [None] * samples
-    steps_run: dict[str, int] = {}
-    try:
-        for stage in stages:
-            began = time.perf_counter()
-            for k in range(samples):
-                label = f" ({k + 1} of {samples})" if samples > 1 else ""
-                found[k] = runner.run(
-                    stage,
-                    inputs,
-                    found[k],
-                    steps=steps,
-                    seed=seed + k,
-                    progress=partial(_labelled, tell, label, steps_run),
-                )
-            seconds[stage] = time.perf_counter() - began
-            volume = result.add(stage, [f for f in found if f is not None])
-            if stage_done is not None:
-                stage_done(stage, volume, placed.frame)
-    except Cancelled as stop:
-        if result.volumes:
-            stop.finished = finish(stopped_in=stage)
-        raise
-    return finish()
-
-
-def _labelled(
-    tell: Progress,
-    label: str,
-    steps_run: dict[str, int],
-    stage: str,
-    step: int,
-    total: int,
-    preview: torch.Tensor | None,
-) -> None:
-    steps_run[stage] = total
-    tell(stage + label, step, total, preview)

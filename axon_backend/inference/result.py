@@ -14,8 +14,9 @@ from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import HuWindow, ThoraxFrame, resample_to_frame
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.inference.case import PlacedCase
-from axon_backend.inference.model_cache import atlas_ct
-from axon_backend.methods.axon.model import AxonConfig
+from axon_backend.inference.model_loading import atlas_ct
+from axon_backend.methods.protocol import Method
+from axon_backend.metrics import compute_metrics
 from axon_backend.physics.attenuation import AttenuationVolume
 from axon_backend.physics.drr import render_drr
 from axon_backend.registration.place import PlacedView
@@ -29,8 +30,8 @@ class Reconstruction:
     """What :func:`axon_backend.inference.reconstruct.reconstruct` returns.
 
     Attributes:
-        volumes: float32 HU ``[z, y, x]`` in the thorax frame by stage (``coarse``, ``fine``,
-            ``sr``); the mean over the samples when there are several.
+        volumes: float32 HU ``[z, y, x]`` in the thorax frame by stage, in the order of the
+            method's stages; the mean over the samples when there are several.
         deviation: standard deviation in HU by stage; empty for one sample.
         frame: the box that the volumes fill, LPS millimetres.
         views: the registered views as the network saw them, by role (``frontal``, ``lateral``).
@@ -51,6 +52,11 @@ class Reconstruction:
     def final_stage(self) -> str:
         """The last stage that ran."""
         return list(self.volumes)[-1]
+
+    @property
+    def cancelled(self) -> str | None:
+        """The stage in which the run was cancelled, None for a complete one."""
+        return self.record["cancelled"]
 
     @property
     def volume(self) -> np.ndarray:
@@ -96,7 +102,7 @@ class ResultBuilder:
                 )
             self._truth[stage] = truth
             self._metrics[stage] = _metrics(volume, truth, window)
-            if self._atlas is None:  # on the grid of the first stage, which is the coarse one
+            if self._atlas is None:  # on the grid of the first stage
                 atlas = _atlas_on_grid(atlas_ct(self._bundle), volume.shape[0])
                 self._atlas = _metrics(atlas, truth, window)
         self.volumes[stage] = volume
@@ -138,7 +144,8 @@ class ResultBuilder:
 
 def run_record(
     bundle: Bundle,
-    config: AxonConfig,
+    method: Method,
+    config: Any,
     device: torch.device,
     *,
     seed: int,
@@ -151,9 +158,9 @@ def run_record(
 ) -> dict[str, Any]:
     """The part of ``result.json`` that says how the stages were run; ``steps_run`` counts
     the steps of each sample, ``cancelled`` is the stage in which the user stopped."""
-    defaults = {"coarse": config.sampling.coarse_steps, "fine": config.sampling.fine_steps, "sr": 1}
-    counts = defaults | (steps or {})
+    counts = method.default_steps(config) | (steps or {})
     return {
+        "method": method.info.name,
         "bundle": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
         "device": str(device),
         "seed": seed,
@@ -195,9 +202,7 @@ def _atlas_on_grid(atlas: CTVolume, n: int) -> np.ndarray:
 
 
 def _metrics(volume: np.ndarray, truth: np.ndarray, window: HuWindow) -> dict[str, float]:
-    from axon_backend.evaluation.metrics import all_metrics
-
     def unit(hu: np.ndarray) -> np.ndarray:
         return (window.normalise(hu) + 1) / 2
 
-    return all_metrics(unit(volume), unit(truth), (window.low, window.high))
+    return compute_metrics(unit(volume), unit(truth), (window.low, window.high))

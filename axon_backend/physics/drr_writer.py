@@ -67,8 +67,8 @@ def write_drr_png(target: Path, image: np.ndarray) -> None:
 def write_drr_volume(
     target: Path, image: np.ndarray, geometry: AcquisitionGeometry, view: View
 ) -> None:
-    """Write (H, W) float32 as one upright plane through the isocentre, in LPS millimetres of the
-    CT, so that both are shown in register."""
+    """(H, W) float32 as one upright plane through the isocentre, in LPS millimetres of the CT, so
+    that both are shown in register."""
     height, width = image.shape
     pixel = (geometry.extent_mm[0] / width, geometry.extent_mm[1] / height)
     # Rows run to Inferior, the array's slowest axis to Superior.

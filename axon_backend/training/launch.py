@@ -20,15 +20,15 @@ from axon_backend.training.assembly import Assembly
 from axon_backend.training.config import TrainConfig
 from axon_backend.training.data.source import data_hash
 from axon_backend.training.plan import cases_of
+from axon_backend.training.resume import check_stage, data_changed, last_state
 from axon_backend.training.run import distributed
 from axon_backend.training.run.error_text import explain
 from axon_backend.training.run.events import RunWriter
 from axon_backend.training.run.fabric import launch
 from axon_backend.training.run.lock import RunLock
 from axon_backend.training.run.provenance import environment, git_commit
-from axon_backend.training.run.resume import check_stage, data_changed, last_state
 from axon_backend.training.run.run_folder import ACTIVE, RunFolder
-from axon_backend.training.run.stop_request import Wish, forget_stop
+from axon_backend.training.run.stop_request import StopRequest, clear_stop_request
 from axon_backend.training.weights import check_sources
 
 
@@ -47,7 +47,7 @@ def ready(
         raise AxonInputError(f"{run} is a data set. Choose another --run: a folder for the run.")
     cases = cases_of(Dataset.read(data), config)
     if resume:
-        check_stage(folder, config.stage, folder.state().get("stage"))
+        check_stage(folder, config, folder.state())
     # One that failed before its first checkpoint has nothing to lose.
     elif folder.exists() and (folder.status() in ACTIVE or folder.has_weights()):
         if folder.status() in ACTIVE:
@@ -57,7 +57,7 @@ def ready(
             )
         raise AxonInputError(
             f"{run} holds a run of stage {folder.state().get('stage')} already (status "
-            f"{folder.status()}). Go on with it by --resume, or choose another --run."
+            f"{folder.status()}). Resume it with --resume, or choose another --run."
         )
     return cases
 
@@ -84,7 +84,7 @@ def train(
         device: auto, cpu or cuda.
         output: "json" or "words" on standard output, None for nothing.
         command: for run.json.
-        since: when the process started (Unix seconds): a wish to stop that is older is of an
+        since: when the process started (Unix seconds): a stop to stop that is older is of an
             earlier run and is forgotten. By default now.
 
     Raises:
@@ -96,30 +96,31 @@ def train(
     cases, validation = ready(config, data, run, resume)
     if config.threads:
         torch.set_num_threads(config.threads)
-    fabric = launch(device, config.precision, config.model)
+    fabric = launch(device, config.precision, config.of_method.smallest_side(config.model))
     first = fabric.global_rank == 0
     lock: Any = RunLock(folder) if first else nullcontext()
     with ExitStack() as stack:
-        distributed.all_or_none(lambda: stack.enter_context(lock))
+        distributed.raise_on_any_rank(lambda: stack.enter_context(lock))
         writer = RunWriter(folder, output=output if first else None, active=first)
-        wish = Wish(folder.stop_file if first else None)
+        stop = StopRequest(folder.stop_file if first else None)
         if first:
-            forget_stop(folder.stop_file, since)
+            clear_stop_request(folder.stop_file, since)
             folder.clean()
         state: dict[str, Any] | None = None
         told: list[str] = []
         if resume:
-            state, told = distributed.all_or_none(lambda: last_state(folder, config))
+            state, told = distributed.raise_on_any_rank(lambda: last_state(folder, config))
             if state is not None:  # a wrong --start leaves a run as it is
-                distributed.all_or_none(lambda: check_sources(config, folder.path, start))
+                distributed.raise_on_any_rank(lambda: check_sources(config, folder.path, start))
         counts = {"train": len(cases), "validation": len(validation)}
         data_sha256 = data_hash([*cases, *validation])
         before = folder.state() if state is not None else {}
         changed = data_changed(before, data_sha256, counts)
-        parts = Assembly(fabric, config, cases, validation, writer, wish)
+        parts = Assembly(fabric, config, cases, validation, writer, stop)
         try:
-            with wish.listening():
+            with stop.listening():
                 writer.begin(
+                    method=config.method,
                     stage=config.stage,
                     research_use=DISCLAIMER,
                     command=list(command),
@@ -146,5 +147,5 @@ def train(
         writer.set(status=status)
         writer.event("end", status=status, step=writer.step, error=None)
         if first:
-            forget_stop(folder.stop_file)
+            clear_stop_request(folder.stop_file)
         return status

@@ -12,6 +12,16 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from axon_backend.errors import AxonInputError
 
 Settings = TypeVar("Settings")
+# What settings were called before: in YAML files, on command lines, in checkpoints. Methods add
+# those of their own (``Method.renamed_settings``).
+RENAMED = {
+    "loss.single_view": "data.single_view",
+    "optimiser.rate": "optimiser.lr",
+    "data.augmentation": "data.deformation",
+    "data.appearance.misregistration": "data.appearance.p.misregistration",
+    "data.appearance.letters": "data.appearance.p.letters",
+    "data.appearance.collimation": "data.appearance.p.collimation",
+}
 _YAML_MISSING = (
     "Training reads and writes YAML with PyYAML, which is not installed: pip install axon-ct[train]"
 )
@@ -23,6 +33,40 @@ def _yaml() -> Any:
     except ImportError as error:
         raise AxonInputError(_YAML_MISSING) from error
     return yaml
+
+
+def with_new_names(values: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+    """Nested values of an older version under today's names.
+
+    Args:
+        values: as YAML or a checkpoint gives them.
+        renamed: {old dotted name: new one}, beside :data:`RENAMED`.
+    """
+    renamed = {**RENAMED, **renamed}
+    new: dict[str, Any] = {}
+
+    def put(key: str, value: Any) -> None:
+        key = renamed.get(key, key)
+        if isinstance(value, Mapping) and value:
+            for name, inner in value.items():
+                put(f"{key}.{name}", inner)
+            return
+        at = new
+        *groups, last = key.split(".")
+        for group in groups:
+            at = at.setdefault(group, {})
+        at[last] = value
+
+    for key, value in values.items():
+        put(str(key), value)
+    return new
+
+
+def new_name(key: str, renamed: Mapping[str, str]) -> str:
+    """Today's name of a setting that may be given by an old one, or by its end."""
+    renamed = {**RENAMED, **renamed}
+    ending = [new for old, new in renamed.items() if old == key or old.endswith("." + key)]
+    return ending[0] if len(ending) == 1 else key
 
 
 def all_keys(settings: Any, before: str = "") -> list[str]:
@@ -128,13 +172,16 @@ def convert(kind: Any, value: Any, where: str) -> Any:
     raise AxonInputError(f"'{where}' is {value!r}; expected {names.get(kind, kind)}.")
 
 
-def apply_pairs(settings: Settings, pairs: Iterable[str]) -> Settings:
-    """The settings with ``key=value`` texts put in, in their order."""
+def apply_pairs(
+    settings: Settings, pairs: Iterable[str], renamed: Mapping[str, str] | None = None
+) -> Settings:
+    """The settings with ``key=value`` texts put in, in their order; ``renamed`` as in
+    :func:`with_new_names`."""
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals:
             raise AxonInputError(f"--set {pair}: expected key=value.")
-        key = full_key(settings, key.strip())
+        key = full_key(settings, new_name(key.strip(), renamed or {}))
         try:
             value = _yaml().safe_load(text) if text.strip() else None
         except _yaml().YAMLError as error:

@@ -1,4 +1,4 @@
-"""One plain training loop for every stage, on Lightning Fabric."""
+"""One plain training loop for every objective, on Lightning Fabric."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from typing import Any
 
 import torch
 
-from axon_backend.methods.objective import Stage
+from axon_backend.methods.batch import Batch, ValidationCase
+from axon_backend.methods.objective import Objective
+from axon_backend.training import checkpoint
 from axon_backend.training.config import TrainConfig
-from axon_backend.training.data.batch import Batch
-from axon_backend.training.data.cases import Case
 from axon_backend.training.data.loader import Batches
 from axon_backend.training.optimiser import Ema, Optimiser, learning_rate
-from axon_backend.training.run import checkpoint, distributed
+from axon_backend.training.run import distributed
 from axon_backend.training.run.curves import Curves
 from axon_backend.training.run.events import RunWriter
 from axon_backend.training.run.meter import Meter
 from axon_backend.training.run.provenance import memory_gb
 from axon_backend.training.settings import as_plain
-from axon_backend.training.validate import judge, show
+from axon_backend.training.torch_file import save_atomically
+from axon_backend.training.validate import show, validate
 
 
 class Trainer:
@@ -29,7 +30,7 @@ class Trainer:
 
     Args:
         fabric: launched Lightning Fabric: device, precision, processes.
-        stage: the loss and its networks, on the CPU or the device.
+        objective: the loss and its networks, on the CPU or the device.
         config: of the run.
         total_steps: of the budget, None when it is in minutes.
         cases: validation cases.
@@ -40,24 +41,24 @@ class Trainer:
     def __init__(
         self,
         fabric: Any,
-        stage: Stage,
+        objective: Objective,
         config: TrainConfig,
         *,
         total_steps: int | None,
-        cases: list[Case],
+        cases: list[ValidationCase],
         writer: RunWriter,
         stop_asked: Callable[[], bool],
     ) -> None:
-        self.fabric, self.stage, self.config = fabric, stage, config
+        self.fabric, self.objective, self.config = fabric, objective, config
         self.total_steps, self.writer, self.stop_asked = total_steps, writer, stop_asked
         self.folder = writer.folder
         self.first = fabric.global_rank == 0
-        self.wrapped = fabric.setup_module(stage)
+        self.wrapped = fabric.setup_module(objective)
         self.device = fabric.device
         self.cases = cases
         for case in cases:
             case.batch = case.batch.to(self.device)
-        networks = stage.networks()
+        networks = objective.networks()
         self.parameters = [
             p for network in networks.values() for p in network.parameters() if p.requires_grad
         ]
@@ -73,7 +74,7 @@ class Trainer:
     # -- state ---------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """Everything to go on from here, for ``torch.load(weights_only=True)``. The data order is
+        """Everything needed to resume, for ``torch.load(weights_only=True)``. The data order is
         the step: sample i is a function of (seed, i)."""
         return {
             "format": checkpoint.FORMAT,
@@ -86,7 +87,7 @@ class Trainer:
             "without_best": self.without_best,
             "validated": self.validated,
             "meter": self.meter.state(),
-            "parts": {k: n.state_dict() for k, n in self.stage.networks().items()},
+            "parts": {k: n.state_dict() for k, n in self.objective.networks().items()},
             "ema": self.ema.kept,
             "ema_updates": self.ema.updates,
             "optimiser": self.optimiser.state_dict(),
@@ -95,8 +96,8 @@ class Trainer:
         }
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Go on from a :meth:`state`."""
-        for part, network in self.stage.networks().items():
+        """Resume from a :meth:`state`."""
+        for part, network in self.objective.networks().items():
             network.load_state_dict(state["parts"][part])
             for name, value in state["ema"][part].items():
                 self.ema.kept[part][name].copy_(value)
@@ -111,7 +112,7 @@ class Trainer:
     def save(self) -> None:
         """Write last.pt; the weights are known to be finite."""
         if self.first:
-            checkpoint.save_atomically(self.state(), self.folder.last)
+            save_atomically(self.state(), self.folder.last)
             self.writer.event("checkpoint", step=self.step, file=str(self.folder.last))
 
     # -- the loop ------------------------------------------------------------------------------
@@ -145,7 +146,7 @@ class Trainer:
             saving = self.spent >= next_save
             # The first process's clock counts for all; anyone may ask to stop.
             mine = [progress, float(validate), float(saving)] if self.first else [0.0, 0.0, 0.0]
-            progress, validate_, saving_, stop = distributed.largest(
+            progress, validate_, saving_, stop = distributed.all_reduce_max(
                 [*mine, float(self.stop_asked())]
             )
             if stop:
@@ -159,7 +160,7 @@ class Trainer:
                 self._check()
                 enough = self._validate()
                 if enough is None:
-                    continue  # interrupted: the wish to stop is seen above
+                    continue  # interrupted: the stop to stop is seen above
                 self.validated = self.step
                 done = done or enough
                 next_validation = self.now() + 60.0 * config.validation.every_minutes
@@ -179,12 +180,12 @@ class Trainer:
 
     def _fetch(self, batches: Batches) -> Batch:
         """The next micro-batch; what goes wrong in one process ends all of them."""
-        return distributed.all_or_none(lambda: next(batches)).to(self.device)
+        return distributed.raise_on_any_rank(lambda: next(batches)).to(self.device)
 
     def _update(self, micro: list[Batch], progress: float) -> None:
         config = self.config
-        rate = learning_rate(progress, config.optimiser)
-        self.optimiser.set_rate(rate)
+        lr = learning_rate(progress, config.optimiser)
+        self.optimiser.set_lr(lr)
         self.optimiser.zero_grad()
         total = torch.zeros((), device=self.device)
         for i, batch in enumerate(micro):
@@ -201,7 +202,7 @@ class Trainer:
         self.ema.update()
         self.step += 1
         if self.step % config.log_steps == 0:
-            self._log(rate)
+            self._log(lr)
         self.writer.sign()
 
     def _check(self) -> None:
@@ -216,8 +217,8 @@ class Trainer:
         )
         what = "loss" if not math.isfinite(loss) else "gradient"
         raise FloatingPointError(
-            f"The {what} is not a number or infinite at step {self.step} (the last row of figures "
-            f"was at step {self.meter.first}). {kept}. Lower optimiser.rate or optimiser.clip, or "
+            f"The {what} is not a number or infinite at step {self.step} (the last row of metrics "
+            f"was at step {self.meter.first}). {kept}. Lower optimiser.lr or optimiser.clip, or "
             "set precision=32, and run the same command with --resume."
         )
 
@@ -228,11 +229,11 @@ class Trainer:
 
     # -- telling -------------------------------------------------------------------------------
 
-    def _log(self, rate: float) -> None:
+    def _log(self, lr: float) -> None:
         self._check()
         values = self.meter.read(self.step)
         values["loss"], values["gradient"] = distributed.mean([values["loss"], values["gradient"]])
-        values |= {"rate": rate, "memory_gb": memory_gb(self.device)}
+        values |= {"lr": lr, "memory_gb": memory_gb(self.device)}
         self.now()
         if self.curves is not None:
             kept = {k: v for k, v in values.items() if k != "steps_per_second"}
@@ -248,34 +249,34 @@ class Trainer:
         return max(0.0, 60.0 * (self.config.minutes or 0.0) - self.spent)
 
     def _validate(self) -> bool | None:
-        """Judge the averaged weights, keep them when they are the best.
+        """Validate the averaged weights, keep them when they are the best.
 
         Returns:
             True when patience is at its end, None when the run was asked to stop meanwhile.
         """
         settings = self.config.validation
         with self.ema.in_place():
-            verdict = judge(
-                self.stage,
+            result = validate(
+                self.objective,
                 self.cases,
                 rank=self.fabric.global_rank,
                 shown=settings.samples,
                 stopped=self.stop_asked,
             )
-        if verdict is None:
+        if result is None:
             return None
-        figures = {"validation_loss": verdict.loss, **verdict.figures}
-        best = verdict.loss < self.best
+        metrics = {"validation_loss": result.loss, **result.metrics}
+        best = result.loss < self.best
         self.without_best = 0 if best else self.without_best + 1
         if best:
-            self.best, self.best_step = verdict.loss, self.step
+            self.best, self.best_step = result.loss, self.step
         if self.first:
             if best:
-                self._save_best(figures)
-            self.writer.event("validation", step=self.step, figures=figures, best=best)
+                self._save_best(metrics)
+            self.writer.event("validation", step=self.step, figures=metrics, best=best)
             if self.curves is not None:
-                self.curves.add(self.step, {"minutes": self.spent / 60, **figures})
-        show(verdict, self.writer, self.curves, self.config, self.step)
+                self.curves.add(self.step, {"minutes": self.spent / 60, **metrics})
+        show(result, self.writer, self.curves, self.config, self.step)
         if settings.patience and self.without_best >= settings.patience:
             self.writer.message(
                 f"No better validation since step {self.best_step}: the run ends early "
@@ -284,15 +285,15 @@ class Trainer:
             return True
         return False
 
-    def _save_best(self, figures: dict[str, float]) -> None:
-        checkpoint.save_atomically(
+    def _save_best(self, metrics: dict[str, float]) -> None:
+        save_atomically(
             {
                 "format": checkpoint.FORMAT,
                 "version": checkpoint.VERSION,
                 "stage": self.config.stage,
                 "step": self.step,
                 "parts": self.ema.kept,
-                "figures": figures,
+                "figures": metrics,
                 "config": as_plain(self.config),
             },
             self.folder.best,

@@ -1,40 +1,30 @@
-"""A worker of its own, for what goes on beside the module's computations."""
+"""A separate worker for tasks that run alongside reconstruction and registration."""
 
 from __future__ import annotations
 
-import qt
+from collections.abc import Callable
+from typing import Any
 
+from AXONReconstructionLib.jobs import pump
 from AXONReconstructionLib.jobs.worker import Job, Worker
 from AXONReconstructionLib.setup import backend
 
-_INTERVAL_MS = 100
-
 
 class Background:
-    """A `Worker` with the timer that delivers its callbacks on the main thread.
+    """A `Worker` whose callbacks are delivered on the main thread, also when the scene closes.
 
     Args:
-        name: of the thread.
+        name: thread name.
     """
 
     def __init__(self, name: str) -> None:
-        self._worker = Worker(name, backend.isCancel)
-        self._timer = qt.QTimer()
-        self._timer.setInterval(_INTERVAL_MS)
-        self._timer.connect("timeout()", self._pump)
+        self._worker = Worker(name, backend.isCancel, pump.shared())
 
-    def submit(self, work, **callbacks) -> Job:
-        """As `Worker.submit`."""
-        job = self._worker.submit(work, **callbacks)
-        self._timer.start()
-        return job
+    def submit(self, work: Callable[[Job], Any], **callbacks: Any) -> Job:
+        """See `Worker.submit`."""
+        return self._worker.submit(work, **callbacks)
 
     def shutdown(self) -> None:
-        """Cancel everything; callbacks are no longer called."""
-        self._timer.stop()
+        """Cancel all jobs; their callbacks are no longer called."""
+        pump.shared().leave(self._worker)
         self._worker.shutdown(2.0)
-
-    def _pump(self) -> None:
-        self._worker.pump()
-        if not self._worker.busy:
-            self._timer.stop()

@@ -1,11 +1,12 @@
-"""The measures against the true CT as a small table in plain words."""
+"""Table of metrics against the ground truth CT."""
 
 from __future__ import annotations
 
 import qt
 from slicer.i18n import tr as _
 
-from AXONReconstructionLib.scene.results import measures
+from AXONReconstructionLib.scene.results import metricsByStage
+from AXONReconstructionLib.setup import backend
 from AXONReconstructionLib.views import display
 
 
@@ -17,41 +18,31 @@ def prepare(table) -> None:
 
 
 def fill(table, note, record: dict) -> None:
-    """One row a measure, one column a stage, and one for the average chest.
+    """Fill the table: one row per metric, one column per stage and one for the atlas.
+
+    The rows are the metrics of the backend's registry that the record contains.
 
     Args:
         table: QTableWidget.
-        note: label below it.
-        record: of the run; its ``metrics`` are on [0, 1] over the HU window.
+        note: label below the table.
+        record: run record; its ``metrics`` refer to [0, 1] over the HU window.
     """
-    metrics = measures(record)
+    metrics = metricsByStage(record)
     low, high = record.get("hu_window") or (0.0, 1.0)
-    rows = (
-        (_("Mean error (HU)"), "mae", lambda v: f"{v * (high - low):.0f}", False),
-        (_("Squared error"), "mse", lambda v: f"{v:.4f}", False),
-        (_("PSNR (dB)"), "psnr", lambda v: f"{v:.1f}", True),
-        (_("SSIM"), "ssim3d_gauss11", lambda v: f"{v:.3f}", True),
-    )
-    tips = (
-        _("Mean absolute difference of all voxels in Hounsfield units; 0 is perfect."),
-        _("Mean squared difference on a scale where the whole HU window is 1; 0 is perfect."),
-        _("Peak signal-to-noise ratio in decibels; higher is better."),
-        _("Structural similarity in 3D, Gaussian window of 11 voxels; 1 is perfect."),
-    )
+    rows = _rows(metrics)
     table.clear()
     table.rowCount, table.columnCount = len(rows), len(metrics)
     table.setHorizontalHeaderLabels([_column(name) for name in metrics])
-    table.setVerticalHeaderLabels([row[0] for row in rows])
-    for r, (_title, key, text, higher) in enumerate(rows):
-        values = {name: found.get(key) for name, found in metrics.items()}
-        known = [v for v in values.values() if v is not None]
-        best = (max if higher else min)(known) if known else None
-        table.verticalHeaderItem(r).setToolTip(tips[r])
-        for c, value in enumerate(values.values()):
-            item = qt.QTableWidgetItem("" if value is None else text(value))
+    table.setVerticalHeaderLabels([_(metric.heading) for metric in rows])
+    for r, metric in enumerate(rows):
+        values = [found.get(metric.name) for found in metrics.values()]
+        best = metric.best(values)
+        table.verticalHeaderItem(r).setToolTip(_(metric.note))
+        for c, value in enumerate(values):
+            item = qt.QTableWidgetItem(metric.text(value, (low, high)))
             item.setTextAlignment(qt.Qt.AlignCenter)
-            item.setToolTip(tips[r])
-            if value == best and len(known) > 1:
+            item.setToolTip(_(metric.note))
+            if value is not None and value == best and len(values) > 1:
                 font = item.font()
                 font.setBold(True)
                 item.setFont(font)
@@ -61,11 +52,24 @@ def fill(table, note, record: dict) -> None:
         height += table.rowHeight(r)
     table.setFixedHeight(height)
     note.text = _(
-        "Bold: best. Average: the mean chest of the training patients, which knows nothing of this "
-        "one. Compared inside the window from {low:.0f} to {high:.0f} HU."
+        "Bold: best. Atlas: the mean of the training CTs, a baseline that does not use the "
+        "X-rays. Intensities are clipped to [{low:.0f}, {high:.0f}] HU."
     ).format(low=low, high=high)
 
 
+def _rows(metrics: dict) -> list:
+    """The registered metrics among those of a record, in the registry's order.
+
+    Empty if the backend's dependencies are missing, so that saved scenes can still be opened.
+    """
+    try:
+        known = backend.load("metrics").registered_metrics()
+    except ImportError:
+        return []
+    present = {name for values in metrics.values() for name in values}
+    return [metric for name, metric in known.items() if name in present]
+
+
 def _column(name: str) -> str:
-    short = {"sr": _("High res."), "atlas_mean": _("Average")}
+    short = {"sr": _("High res."), "atlas_mean": _("Atlas")}
     return short.get(name) or display.stageName(name)

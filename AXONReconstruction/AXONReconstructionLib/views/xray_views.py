@@ -1,49 +1,56 @@
-"""The slice views in which X-rays are looked at: coronal for frontal ones, sagittal for lateral."""
+"""The slice views that show X-rays: coronal for frontal, sagittal for lateral X-rays."""
 
 from __future__ import annotations
 
 import slicer
 
+from AXONReconstructionLib.views import own_layouts
+
 VIEWS = {"frontal": "Green", "lateral": "Yellow"}
 _ORIENTATIONS = {"Green": "Coronal", "Yellow": "Sagittal"}
 _COLOURS = {"Green": "#6EB04B", "Yellow": "#EDD54C"}
-_LAYOUTS = {("frontal",): 5741, ("lateral",): 5742, ("frontal", "lateral"): 5743}
-_WITH_PLOT = 10
+_FRONTAL, _LATERAL, _BOTH = ("frontal",), ("lateral",), ("frontal", "lateral")
+# By the roles that are shown, and whether with a plot. Negative: see `own_layouts`.
+_LAYOUTS = {
+    (_FRONTAL, False): -5741,
+    (_LATERAL, False): -5742,
+    (_BOTH, False): -5743,
+    (_FRONTAL, True): -5751,
+    (_LATERAL, True): -5752,
+    (_BOTH, True): -5753,
+}
+
+
+@own_layouts.addSource
+def descriptions() -> dict[int, str]:
+    """XML of the layouts by number."""
+    return {number: _layout(*shown) for shown, number in _LAYOUTS.items()}
 
 
 def showRoles(roles, plot: bool = False) -> None:
-    """Switch to a layout of the slice views of some roles, with a plot below or without."""
-    roles = tuple(role for role in VIEWS if role in roles) or ("frontal",)
-    layoutNode = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    """Switch to a layout with the slice views of the given roles, optionally with a plot below."""
+    roles = tuple(role for role in VIEWS if role in roles) or _FRONTAL
     manager = slicer.app.layoutManager()
-    if layoutNode is None or manager is None:
-        return
-    number = _LAYOUTS[roles] + (_WITH_PLOT if plot else 0)
-    description = _layout(roles, plot)
-    if not layoutNode.SetLayoutDescription(number, description):
-        layoutNode.AddLayoutDescription(number, description)
-    manager.setLayout(number)
+    if manager is not None:
+        own_layouts.register()
+        manager.setLayout(_LAYOUTS[roles, plot])
 
 
 def isShown(role: str) -> bool:
-    """Whether the slice view of a role is part of the layout on the screen."""
-    node = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
-    arrangement = None if node is None else node.GetViewArrangement()
-    ours = {number + more for number in _LAYOUTS.values() for more in (0, _WITH_PLOT)}
-    if arrangement not in ours:
-        return False
-    return role in next(r for r, n in _LAYOUTS.items() if arrangement in (n, n + _WITH_PLOT))
+    """Whether the current layout contains the slice view of a role."""
+    shown = own_layouts.shownLayout()
+    return any(role in roles for (roles, _plot), number in _LAYOUTS.items() if number == shown)
 
 
 def showLayers(role: str, background, foreground=None, opacity: float = 0.0) -> None:
-    """Put one or two flat volumes into a role's view; the view itself does not move."""
+    """Set the layers of a role's view; the view's position does not change."""
     composite = compositeNode(role)
     if composite is None:
         return
     with slicer.util.NodeModify(composite):
         composite.SetLinkedControl(False)
         composite.SetHotLinkedControl(False)
-        # Where the X-ray ends, the computed radiograph must still be seen.
+        # The DRR must remain visible outside the X-ray.
         composite.SetClipToBackgroundVolume(False)
         composite.SetBackgroundVolumeID(None if background is None else background.GetID())
         composite.SetForegroundVolumeID(None if foreground is None else foreground.GetID())
@@ -52,14 +59,14 @@ def showLayers(role: str, background, foreground=None, opacity: float = 0.0) -> 
 
 
 def setOpacity(role: str, opacity: float) -> None:
-    """Opacity of the foreground of a role's view, 0 to 1."""
+    """Set the foreground opacity of a role's view, 0 to 1."""
     composite = compositeNode(role)
     if composite is not None:
         composite.SetForegroundOpacity(opacity)
 
 
 def fit(role: str, volume) -> None:
-    """Turn a role's view to its plane and bring a volume into its middle."""
+    """Reset a role's view to its orientation and fit it to a volume."""
     logic, node = _sliceLogic(role), sliceNode(role)
     if logic is None or node is None:
         return
@@ -77,7 +84,7 @@ def sliceNode(role: str):
 
 
 def compositeNode(role: str):
-    """The node that says what a role's view shows, or None."""
+    """The composite node of a role's view, or None."""
     return slicer.mrmlScene.GetSingletonNode(VIEWS[role], "vtkMRMLSliceCompositeNode")
 
 

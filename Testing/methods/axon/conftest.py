@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from axon_backend.methods.axon.model import Axon, AxonConfig, Sampling
+from axon_backend.methods.axon.config import AxonConfig, Sampling
+from axon_backend.methods.axon.method import AXON
+from axon_backend.methods.axon.model import AxonModel
 from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.networks.encoder import EncoderConfig
 from axon_backend.networks.srnet import SRConfig
@@ -35,9 +37,9 @@ def tiny_config():
 def tiny():
     """make(**config changes) -> a model whose zero-initialised layers have been shaken."""
 
-    def make(**changes) -> Axon:
+    def make(**changes) -> AxonModel:
         torch.manual_seed(0)
-        model = Axon(_tiny_config(**changes)).eval()
+        model = AXON.build(_tiny_config(**changes)).eval()
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(0.02 * torch.randn(parameter.shape))

@@ -5,8 +5,13 @@ import torch
 
 from axon_backend.errors import Cancelled
 from axon_backend.imaging.frame import HuWindow
-from axon_backend.methods.axon.model import STAGES, Sampling
+from axon_backend.methods.axon import INFO
+from axon_backend.methods.axon.config import Sampling
+from axon_backend.methods.axon.stage import condition
 from axon_backend.methods.protocol import RegisteredViews
+from axon_backend.util.run_context import RunContext
+
+STAGES = INFO.stage_names
 
 
 def test_shapes_range_and_seconds(tiny, views):
@@ -19,11 +24,11 @@ def test_shapes_range_and_seconds(tiny, views):
     assert all(s > 0 for s in out.seconds.values())
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "dpm"])
+@pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m"])
 def test_the_seed_decides_the_volume_bit_for_bit(tiny, views, sampler):
     model = tiny(sampling=Sampling(coarse_steps=3, fine_steps=4, fine_sampler=sampler))
-    first, again = (model.reconstruct(views, seed=7).volumes for _ in range(2))
-    other = model.reconstruct(views, seed=8).volumes
+    first, again = (model.reconstruct(views, context=RunContext(seed=7)).volumes for _ in range(2))
+    other = model.reconstruct(views, context=RunContext(seed=8)).volumes
     for stage in STAGES:
         assert torch.equal(first[stage], again[stage])
         assert not torch.equal(first[stage], other[stage])
@@ -63,8 +68,10 @@ def test_progress_is_told_of_every_step_with_a_preview(tiny, views):
     tiny().reconstruct(
         views,
         steps={"coarse": 2, "fine": 3},
-        progress=lambda stage, done, total, preview: seen.append(
-            (stage, done, total, tuple(preview.shape[2:]))
+        context=RunContext(
+            progress=lambda stage, done, total, preview: seen.append(
+                (stage, done, total, tuple(preview.shape[2:]))
+            )
         ),
     )
     assert seen == [
@@ -86,14 +93,14 @@ def test_a_cancel_stops_within_one_step(tiny, views, where, calls):
         def count(*_, name=name):
             counted[name] += 1
 
-        getattr(model, name).register_forward_hook(count)
+        model.network(name).register_forward_hook(count)
 
     def progress(stage, done, total, preview):
         if stage == where and done == 2:
             raise Cancelled("stop")
 
     with pytest.raises(Cancelled):
-        model.reconstruct(views, progress=progress)
+        model.reconstruct(views, context=RunContext(progress=progress))
     assert (counted["coarse"], counted["prior"]) == calls
 
 
@@ -108,7 +115,7 @@ def test_an_early_start_on_the_prior_s_time_axis_stays_near_the_coarse_volume(ti
     the coarse volume, from a little noise on it nearly everything."""
     model = tiny()
     with torch.no_grad():
-        for part in (model.prior, model.controlnet):
+        for part in (model.fine_diff.prior, model.fine_diff.controlnet):
             for parameter in part.parameters():
                 parameter.zero_()
     coarse = torch.full((1, 1, 8, 8, 8), 0.5)
@@ -116,7 +123,7 @@ def test_an_early_start_on_the_prior_s_time_axis_stays_near_the_coarse_volume(ti
     def distance(start: float) -> float:
         model.with_sampling(fine_start=start)
         with torch.no_grad():
-            fine = model.run_fine(views, coarse, 4, torch.Generator().manual_seed(0))
+            fine = model.fine_diff.run(views, coarse, 4, torch.Generator().manual_seed(0))
         return float((fine - coarse).abs().mean())
 
     assert distance(0.01) < 0.15
@@ -126,20 +133,22 @@ def test_an_early_start_on_the_prior_s_time_axis_stays_near_the_coarse_volume(ti
 def test_the_control_scale_zero_is_the_prior_alone(tiny, views):
     model = tiny()
     y, t = torch.randn(1, 1, 8, 8, 8), torch.tensor([500])
-    condition = model.condition(views, torch.zeros_like(y))
+    seen = condition(model.config, views, torch.zeros_like(y))
     with torch.no_grad():
-        steered, alone = (model.fine_estimate(y, t, condition, s) for s in (1.0, 0.0))
+        steered, alone = (
+            model.with_sampling(fine_scale=s).fine_diff.predict_x0(y, t, seen) for s in (1.0, 0.0)
+        )
         with torch.autocast("cpu", torch.bfloat16):
-            output = model.prior(y, t)
-    assert torch.equal(alone, model.config.diffusion.estimate(output, y, t))
+            output = model.fine_diff.prior(y, t)
+    assert torch.equal(alone, model.config.diffusion.predict_x0(output, y, t))
     assert not torch.allclose(steered, alone)
 
 
 @pytest.mark.parametrize("see", [True, False])
 def test_the_condition_holds_the_views_if_configured(tiny, views, see):
-    model = tiny(see_views=see)
-    condition = model.condition(views, torch.zeros(1, 1, 8, 8, 8))
-    assert condition.shape[1] == (5 if see else 1)
+    model = tiny(condition_on_views=see)
+    seen = condition(model.config, views, torch.zeros(1, 1, 8, 8, 8))
+    assert seen.shape[1] == (5 if see else 1)
     assert model.reconstruct(views).volumes["fine"].shape == (1, 1, 8, 8, 8)
 
 
@@ -148,9 +157,9 @@ def test_a_model_can_be_trained_after_it_has_reconstructed(tiny, views):
     model = tiny(window=HuWindow(-100.0, 900.0))
     model.reconstruct(views)
     y, t = torch.randn(1, 1, 8, 8, 8), torch.tensor([500])
-    condition = model.condition(views, torch.zeros_like(y))
-    model.fine_estimate(y, t, condition).square().mean().backward()
-    assert any(p.grad is not None and p.grad.any() for p in model.controlnet.parameters())
+    seen = condition(model.config, views, torch.zeros_like(y))
+    model.fine_diff.predict_x0(y, t, seen).square().mean().backward()
+    assert any(p.grad is not None and p.grad.any() for p in model.fine_diff.controlnet.parameters())
 
 
 def test_sr_scale_lies_between_trilinear_enlargement_and_the_network(tiny):
@@ -159,7 +168,9 @@ def test_sr_scale_lies_between_trilinear_enlargement_and_the_network(tiny):
     model = tiny()
     low = torch.rand(1, 1, 8, 8, 8) - 0.5
     with torch.inference_mode():
-        full, one, whole = (model.with_sampling(sr_scale=s).run_sr(low) for s in (0, 1, 16))
+        full, one, whole = (
+            model.with_sampling(sr_scale=s).super_resolution.run(low) for s in (0, 1, 16)
+        )
     plain = torch.nn.functional.interpolate(low, scale_factor=2, mode="trilinear")
     assert torch.allclose(one, plain.to(one), atol=0.01) and not torch.allclose(full, plain)
     assert torch.allclose(whole, full - (full - plain).mean(), atol=0.01)
@@ -170,14 +181,14 @@ def test_sr_scale_leaves_local_means_to_the_stages_before(tiny):
     model = tiny()
     low = torch.rand(1, 1, 8, 8, 8) - 0.5
     with torch.inference_mode():
-        full = model.run_sr(low)
-        kept = model.with_sampling(sr_scale=4).run_sr(low)
-        for parameter in model.sr.parameters():
+        full = model.super_resolution.run(low)
+        kept = model.with_sampling(sr_scale=4).super_resolution.run(low)
+        for parameter in model.super_resolution.network.parameters():
             parameter.zero_()
-        none = model.with_sampling(sr_scale=0).run_sr(low)
-        list(model.sr.parameters())[-1].fill_(0.2)
-        lifted = model.run_sr(low)
-        flat = model.with_sampling(sr_scale=4).run_sr(low)
+        none = model.with_sampling(sr_scale=0).super_resolution.run(low)
+        list(model.super_resolution.network.parameters())[-1].fill_(0.2)
+        lifted = model.super_resolution.run(low)
+        flat = model.with_sampling(sr_scale=4).super_resolution.run(low)
     assert torch.allclose(lifted, none + 0.2, atol=2e-3)  # bfloat16
     assert torch.allclose(flat, none, atol=2e-3)
     assert not torch.allclose(kept, full) and not torch.allclose(kept, none)

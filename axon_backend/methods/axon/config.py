@@ -1,17 +1,27 @@
-"""Everything that makes an AXON model besides its weights, and the two presets."""
+"""Everything that makes an AXON model besides its weights, its losses, and the two presets."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from axon_backend.diffusion.bridge import BrownianBridge
 from axon_backend.diffusion.gaussian import GaussianDiffusion
 from axon_backend.imaging.frame import HuWindow
+from axon_backend.methods.typed_config import from_plain
 from axon_backend.networks.encoder import EncoderConfig
 from axon_backend.networks.srnet import SRConfig
 from axon_backend.networks.unet import UNetConfig
 
-FINE_PROCESSES = ("diffusion", "bridge")
+FINE_DIFF = ("controlnet", "bridge")
+# What settings were called before bundle format 3, and what became of their values.
+_RENAMED = {"see_views": "condition_on_views", "fine_process": "fine_diff"}
+_RENAMED_SAMPLING = {"coarse_places": "tta_shifts"}
+_RENAMED_VALUES = {
+    ("fine_diff", "diffusion"): "controlnet",
+    ("fine_sampler", "dpm"): "dpmpp_2m",
+}
 
 
 @dataclass(frozen=True)
@@ -20,11 +30,11 @@ class Sampling:
 
     Attributes:
         coarse_steps, coarse_eta: of the bridge; 0 steps leave it out, and stage 2 starts from F(x).
-        coarse_places: 4 makes stage 1 the mean over four small movements of the X-rays (see
-            ``methods.places``); 1 takes them as they lie, as do ``coarse_steps`` above 1, which
-            draw samples.
-        fine_steps, fine_eta: of stage 2, whichever its process.
-        fine_sampler: of the prior.
+        tta_shifts: test-time augmentation: 4 makes stage 1 the mean over four small shifts of the
+            X-rays (``methods.axon.test_time_augmentation``); 1 takes them as they are, as do
+            ``coarse_steps`` above 1, which draw samples.
+        fine_steps, fine_eta: of stage 2, whichever its class.
+        fine_sampler: of the prior, one of ``diffusion.gaussian.SAMPLERS``.
         fine_start: where on the prior's time axis stage 2 starts, in (0, 1]. 1 starts from pure
             noise (the paper); less starts from the coarse volume with that much noise on it.
         fine_draws: stage 2 is the mean over that many draws of its noise: what the draws agree on
@@ -41,7 +51,7 @@ class Sampling:
 
     coarse_steps: int = 10
     coarse_eta: float = 1.0
-    coarse_places: int = 1
+    tta_shifts: int = 1
     fine_steps: int = 15
     fine_sampler: str = "ddim"
     fine_eta: float = 0.0
@@ -58,14 +68,15 @@ class AxonConfig:
     """Everything that makes an AXON model besides its weights.
 
     Attributes:
-        see_views: beside F(x) and X^, the bridge and the ControlNet see the back-projected X-rays
-            and the back-projected difference between the X-rays and the projections of F(x) or X^.
-        fine_process: one of :data:`FINE_PROCESSES`. ``diffusion``: prior and ControlNet (the
-            paper). ``bridge``: the process of ``bridge`` again, from X^ to the CT (Table 4,
-            "BBDM"); there is no prior, and the part "controlnet" is a U-Net built as ``prior``
-            says, which sees x_t and the condition.
-        global_encoder: the X-rays' summary conditions stage 2 beside the volume (Table 4,
-            "+ global enc."); see ``networks.global_encoder``.
+        condition_on_views: beside F(x) and X^, the bridge and the ControlNet see the back-projected
+            X-rays and the back-projected difference between the X-rays and the projections of F(x)
+            or X^.
+        fine_diff: one of :data:`FINE_DIFF`, the class of stage 2. ``controlnet``: prior and
+            ControlNet (the paper). ``bridge``: the process of ``bridge`` again, from X^ to the CT
+            (Table 4, "BBDM"); there is no prior, and the network "controlnet" is a U-Net built as
+            ``prior`` says, which sees x_t and the condition.
+        global_encoder: a global embedding of the X-rays conditions stage 2 beside the volume
+            (Table 4, "+ global enc."); see ``networks.global_encoder``.
     """
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -76,27 +87,47 @@ class AxonConfig:
     sr: SRConfig = field(default_factory=SRConfig)
     sampling: Sampling = field(default_factory=Sampling)
     window: HuWindow = field(default_factory=HuWindow)
-    see_views: bool = True
-    fine_process: str = "diffusion"
+    condition_on_views: bool = True
+    fine_diff: str = "controlnet"
     global_encoder: bool = False
 
     def __post_init__(self) -> None:
-        if self.fine_process not in FINE_PROCESSES:
+        if self.fine_diff not in FINE_DIFF:
             raise ValueError(
-                f"fine_process must be one of {', '.join(FINE_PROCESSES)}, "
-                f"got {self.fine_process!r}"
+                f"fine_diff must be one of {', '.join(FINE_DIFF)}, got {self.fine_diff!r}"
             )
-        if self.sampling.coarse_places not in (1, 4):
-            raise ValueError(f"coarse_places must be 1 or 4, got {self.sampling.coarse_places}")
+        if self.sampling.tta_shifts not in (1, 4):
+            raise ValueError(f"tta_shifts must be 1 or 4, got {self.sampling.tta_shifts}")
         scale, side = self.sampling.sr_scale, self.encoder.size * self.sr.gamma
         if scale < 0 or (scale and side % scale):
             raise ValueError(f"sr_scale must be 0 or a divisor of {side}, got {scale}")
 
     @property
-    def parts(self) -> tuple[str, ...]:
+    def networks(self) -> tuple[str, ...]:
         """The networks that there are."""
-        prior = ("prior",) if self.fine_process == "diffusion" else ()
+        prior = ("prior",) if self.fine_diff == "controlnet" else ()
         return "encoder", "coarse", *prior, "controlnet", "sr"
+
+    @property
+    def view_size(self) -> int:
+        """Side of the views in pixels as the encoder takes them."""
+        return self.encoder.view_size
+
+    @property
+    def grid(self) -> int:
+        """Side h of the coarse and the fine volume in voxels."""
+        return self.encoder.size
+
+    @property
+    def output_grid(self) -> int:
+        """Side of the volume after super-resolution."""
+        return self.encoder.size * self.sr.gamma
+
+    @property
+    def condition_channels(self) -> int:
+        """Channels of what conditions a stage: the volume, and with ``condition_on_views`` two
+        back-projected views and two back-projected residuals."""
+        return 5 if self.condition_on_views else 1
 
     def as_dict(self) -> dict:
         """Plain types, for JSON."""
@@ -104,25 +135,67 @@ class AxonConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> AxonConfig:
-        """The inverse of :meth:`as_dict`; unknown keys are an error."""
-        parts = {
-            "encoder": EncoderConfig,
-            "coarse": UNetConfig,
-            "bridge": BrownianBridge,
-            "prior": UNetConfig,
-            "diffusion": GaussianDiffusion,
-            "sr": SRConfig,
-            "sampling": Sampling,
-            "window": HuWindow,
-        }
-        built = {}
-        for key, value in values.items():
-            if key in parts:
-                fields = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
-                built[key] = parts[key](**fields)
-            else:
-                built[key] = value
-        return cls(**built)
+        """The inverse of :meth:`as_dict`; names of earlier versions still load.
+
+        Raises:
+            TypeError, ValueError: an unknown key, or a value that makes no sense.
+        """
+        values = _renamed(values, _RENAMED)
+        if isinstance(values.get("sampling"), Mapping):
+            values["sampling"] = _renamed(values["sampling"], _RENAMED_SAMPLING)
+        return from_plain(cls, values)
+
+
+def _renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The values under their names of today."""
+    new = {names.get(key, key): value for key, value in values.items()}
+    return {
+        key: _RENAMED_VALUES.get((key, value), value) if isinstance(value, str) else value
+        for key, value in new.items()
+    }
+
+
+@dataclass(frozen=True)
+class AxonLoss:
+    """What is asked of the networks, and the paper's ablations.
+
+    Attributes:
+        joint: training ``coarse`` trains the encoder with the bridge; false takes a trained encoder
+            and leaves it as it is.
+        end_point: weight of F(x)'s own loss while it is trained jointly (the paper: 0).
+        t_power, p_t_end: a bridge's times are ``(T - 1) u^(1 / t_power)``, and exactly T - 1 with
+            probability ``p_t_end``; 1 and 0 are uniform. Near t = 0 the answer is in x_t already
+            and there is nothing to learn with few patients.
+        prior_t_power: the prior's times are ``T u^prior_t_power``; 1 is uniform.
+        conditioning_augmentation: largest strength of the errors added to an earlier stage's output
+            (Ho et al. 2022; ``methods.axon.losses.corrupt_condition``).
+        edge: weight of the edge loss of training ``coarse`` (Table 4, "L2 + Ledge").
+        bone: what bone and its surroundings weigh in trainings ``encoder`` and ``coarse`` on top of
+            the 1 of every voxel (Testing/benchmarks/README.md).
+        clamp: limit stage 2's estimate to [-1, 1] in the loss (Table 4, "+ clamping").
+        synthesised: share of SR-Net's inputs that are reconstructions (0: SR "w/o Syn").
+        crop: side of the low-resolution crops that SR-Net is trained on; it is local.
+    """
+
+    joint: bool = True
+    end_point: float = 1.0
+    t_power: float = 2.0
+    p_t_end: float = 0.5
+    prior_t_power: float = 2.0
+    conditioning_augmentation: float = 0.3
+    edge: float = 0.0
+    bone: float = 0.0
+    clamp: bool = False
+    synthesised: float = 0.75
+    crop: int = 32
+
+    def __post_init__(self) -> None:
+        for name in ("p_t_end", "synthesised"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} is {getattr(self, name):g}; it is a share, from 0 to 1")
+        for name in ("crop", "t_power"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name):g}; it must be more than 0")
 
 
 def preview() -> AxonConfig:
@@ -133,7 +206,7 @@ def preview() -> AxonConfig:
         bridge=BrownianBridge(variance=0.1, objective="ysubx"),
         sampling=Sampling(
             coarse_steps=1,
-            coarse_places=4,
+            tta_shifts=4,
             fine_steps=1,
             fine_start=0.03,
             fine_draws=3,
@@ -168,7 +241,7 @@ def paper() -> AxonConfig:
         sr=SRConfig(gamma=2),
         sampling=Sampling(fine_steps=50),
         window=HuWindow(-100.0, 900.0),
-        see_views=False,
+        condition_on_views=False,
     )
 
 

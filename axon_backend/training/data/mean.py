@@ -14,7 +14,7 @@ from axon_backend.dataset.dataset import DatasetCase
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import read_ct
 from axon_backend.imaging.frame import HuWindow, find_thorax_frame, resample_to_frame
-from axon_backend.training.run.checkpoint import save_atomically
+from axon_backend.training.torch_file import save_atomically
 
 
 def spread(cases: Sequence[DatasetCase], most: int) -> list[DatasetCase]:

@@ -2,7 +2,7 @@
 
 Each draw deforms a real chest (affine + elastic, in frame coordinates), finds the thorax frame of
 the deformed chest by its lungs, samples the target volume from it and renders the frontal and
-lateral DRR of the *same deformed* chest, so that picture and volume agree exactly however strong
+lateral DRR of the *same deformed* chest, so that image and volume agree exactly however strong
 the deformation is.
 """
 
@@ -35,8 +35,8 @@ SURROUND_SHAPE = (120, 128, 144)
 
 
 @dataclass(frozen=True)
-class PairAugmentation:
-    """Ranges of the 3-D augmentation; standard deviations unless said otherwise.
+class Deformation:
+    """Ranges of the 3-D deformation; standard deviations unless said otherwise.
 
     Attributes:
         rotation_deg: about each axis. Patients stand within a few degrees of square.
@@ -76,7 +76,7 @@ class TrainingPair:
     beam: np.ndarray
 
 
-class Chest:
+class DeformableCT:
     """A CT with its frame, ready to be bent.
 
     Attributes:
@@ -103,7 +103,7 @@ class Chest:
         self, warp: tuple[torch.Tensor, torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Lower and upper corner (x, y, z) of the warped lungs, in half box sizes."""
-        points = lattice((48, 48, 48), (1.4, 1.4, 1.4))
+        points = sample_grid((48, 48, 48), (1.4, 1.4, 1.4))
         inside = points[self.sample(points, warp, self.lungs, 0.0) > 0.5]
         if len(inside) == 0:
             raise AxonInputError(
@@ -145,7 +145,7 @@ class Chest:
         return values.reshape(shape) + outside
 
 
-def lattice(shape: tuple[int, int, int], reach: tuple[float, float, float]) -> torch.Tensor:
+def sample_grid(shape: tuple[int, int, int], reach: tuple[float, float, float]) -> torch.Tensor:
     """Voxel centres (Z, Y, X, 3) of a box that reaches ``reach`` half sizes to each side."""
     axes = [
         ((torch.arange(n) + 0.5) / n * 2 - 1) * r for n, r in zip(shape, reach[::-1], strict=True)
@@ -155,7 +155,7 @@ def lattice(shape: tuple[int, int, int], reach: tuple[float, float, float]) -> t
 
 
 class PairFactory:
-    """Draws :class:`TrainingPair` from a :class:`Chest`."""
+    """Draws a :class:`TrainingPair` from a :class:`DeformableCT`."""
 
     def __init__(
         self,
@@ -163,14 +163,14 @@ class PairFactory:
         fine_size: int = 128,
         view_size: int = 128,
         window: HuWindow | None = None,
-        augmentation: PairAugmentation | None = None,
+        deformation: Deformation | None = None,
     ) -> None:
         self.window = window or HuWindow()
-        self.augmentation = augmentation or PairAugmentation()
+        self.deformation = deformation or Deformation()
         self.fine_size, self.view_size = fine_size, view_size
 
     def _warp(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        a = self.augmentation
+        a = self.deformation
         angles = np.deg2rad(rng.normal(0, a.rotation_deg, 3))
         c, s = np.cos(angles), np.sin(angles)
         rx = np.array([[1, 0, 0], [0, c[0], -s[0]], [0, s[0], c[0]]])
@@ -191,9 +191,9 @@ class PairFactory:
         return torch.as_tensor(affine, dtype=torch.float32), control
 
     @torch.inference_mode()
-    def draw(self, chest: Chest, rng: np.random.Generator) -> TrainingPair:
+    def draw(self, chest: DeformableCT, rng: np.random.Generator) -> TrainingPair:
         """One random pair; all randomness comes from ``rng``."""
-        a = self.augmentation
+        a = self.deformation
         warp = self._warp(rng)
         # The frame of the deformed chest: its lungs lie in it as the undeformed ones did.
         (low0, high0), (low, high) = chest.lung_box, chest.warped_lung_box(warp)
@@ -202,8 +202,8 @@ class PairFactory:
         stretch = stretch * float(np.exp(rng.normal(0, a.scale)))
         place = place + torch.as_tensor(rng.normal(0, a.shift, 3), dtype=torch.float32)
         n = self.fine_size
-        inner = lattice((n, n, n), (1.0, 1.0, 1.0)) * stretch + place
-        outer = lattice(SURROUND_SHAPE, SURROUND) * stretch + place
+        inner = sample_grid((n, n, n), (1.0, 1.0, 1.0)) * stretch + place
+        outer = sample_grid(SURROUND_SHAPE, SURROUND) * stretch + place
         fine = chest.sample(inner, warp)
         around = chest.sample(outer, warp)
         mu = hu_to_mu(around, float(rng.uniform(*a.bone_gain)))
@@ -218,11 +218,11 @@ class PairFactory:
             AcquisitionGeometry.of_frame(frame, v, sid_mm=sod + 200.0, sod_mm=sod) for v in views
         ]
         attenuation = AttenuationVolume(mu, (*spacing,), (*origin,))  # type: ignore[arg-type]
-        pictures = torch.stack([render_drr(attenuation, g, self.view_size) for g in geometries])
+        images = torch.stack([render_drr(attenuation, g, self.view_size) for g in geometries])
         beam = [beam_parameter(frame.size_mm[1 if v.is_frontal else 0], sod, v) for v in views]
         unit = (self.window.normalise(fine) + 1) * 127.5
         return TrainingPair(
             volume=unit.round().to(torch.uint8).numpy(),
-            views=pictures.to(torch.float16).numpy(),
+            views=images.to(torch.float16).numpy(),
             beam=np.asarray(beam, np.float32),
         )

@@ -10,13 +10,16 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from axon_backend.training.data.augmentation import AppearanceAugmentation
-from axon_backend.training.data.batch import CHANCES, CROP, DOUBT, Batch, Draws, blend, collate
+from axon_backend.methods.batch import Batch, Draws
+from axon_backend.training.data.augmentation import RadiographAugmentation
+from axon_backend.training.data.batch import blend, collate
 from axon_backend.training.data.pairs import TrainingPair
 from axon_backend.training.data.source import PairSource
 
 CHOICE, LOOK, STEP, AGAIN = 0, 1, 2, 3
-# Blends need two pictures of the same view; that many tries find one unless there is none.
+# Uniform numbers that a sample brings along for its training step.
+UNIFORM = 8
+# Blends need two images of the same view; that many tries find one unless there is none.
 TRIES = 20
 
 
@@ -31,8 +34,8 @@ class Samples:
         appearance: the look of rendered views.
         gamma: side of a pair's volume over that of the coarse one.
         fine: whether the large volumes are needed; otherwise the coarse ones stand in for them.
-        repeat_after: samples that far apart are the same, seeds included, but for their doubt and
-            their crop; 0: none is.
+        repeat_after: samples that far apart are the same, seeds included, but for their
+            conditioning augmentation and their crop; 0: none is.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class Samples:
         blended: float,
         real: float | None,
         single_view: float,
-        appearance: AppearanceAugmentation,
+        appearance: RadiographAugmentation,
         gamma: int = 2,
         fine: bool = True,
         repeat_after: int = 0,
@@ -95,12 +98,18 @@ class Samples:
             batch.fine = batch.volume
         rng = self._rng(index, STEP)
         single = rng.random() < self.single_view
-        chance = torch.as_tensor(rng.random((1, CHANCES)))
-        if self.repeat_after:
-            fresh = torch.as_tensor(again.random((1, CHANCES)))
-            for which in (DOUBT, slice(CROP, None)):
-                chance[:, which] = fresh[:, which]
+        u = torch.as_tensor(rng.random((1, UNIFORM)))
+        fresh = torch.as_tensor(again.random((1, UNIFORM))) if self.repeat_after else u
         seeds = [int(s) for s in rng.integers(1 << 62, size=2)]
         noise = torch.randn(batch.volume.shape, generator=torch.Generator().manual_seed(seeds[0]))
-        batch.draws = Draws(torch.tensor([single]), chance, noise, torch.tensor([seeds[1]]))
+        batch.draws = Draws(
+            single=torch.tensor([single]),
+            t=u[:, 0],
+            t_end=u[:, 1],
+            augmentation=fresh[:, 2],
+            kind=u[:, 3],
+            crop=fresh[:, 4:7],
+            noise=noise,
+            seeds=torch.tensor([seeds[1]]),
+        )
         return batch

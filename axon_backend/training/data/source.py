@@ -1,4 +1,4 @@
-"""Training pairs of a data set by number: rendered ones from bent chests, real ones as they are.
+"""Training pairs of a data set by number: rendered ones from deformed CTs, real ones as they are.
 
 A pair is a function of the data set, the settings and its number alone. Drawing one costs about
 as much as a training step, and all stages learn from the same kind of pairs; so pairs are kept on
@@ -29,7 +29,7 @@ from axon_backend.imaging.view import View
 from axon_backend.imaging.volume_file import load_volume
 from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import DEFAULT_SOD_MM, AcquisitionGeometry, beam_parameter
-from axon_backend.training.data.pairs import Chest, PairAugmentation, PairFactory, TrainingPair
+from axon_backend.training.data.pairs import DeformableCT, Deformation, PairFactory, TrainingPair
 from axon_backend.util.atomic import whole_file
 
 # Part of the hash: raised when pairs of the same settings would come out differently.
@@ -44,21 +44,21 @@ class PairSettings:
     fine_size: int
     view_size: int
     window: HuWindow
-    augmentation: PairAugmentation
+    deformation: Deformation
     seed: int
 
 
 def read_view(view: DatasetView, size: int) -> np.ndarray:
-    """A picture of a data set, (size, size) float32 in [0, 1]."""
+    """An image of a data set, (size, size) float32 in [0, 1]."""
     pixels = np.asarray(load_volume(view.file).voxels, np.float32).squeeze()
     if pixels.ndim != 2 or pixels.shape[0] != pixels.shape[1] or not np.isfinite(pixels).all():
         raise AxonInputError(
-            f"{view.file}: expected a square picture of finite pixels; found the shape "
+            f"{view.file}: expected a square image of finite pixels; found the shape "
             f"{pixels.shape}. Prepare this case again."
         )
-    picture = F.adaptive_avg_pool2d(torch.as_tensor(pixels)[None, None], size)[0, 0]
-    low, high = picture.min(), picture.max()
-    return ((picture - low) / (high - low).clamp_min(1e-6)).numpy()
+    image = F.adaptive_avg_pool2d(torch.as_tensor(pixels)[None, None], size)[0, 0]
+    low, high = image.min(), image.max()
+    return ((image - low) / (high - low).clamp_min(1e-6)).numpy()
 
 
 def case_views(
@@ -67,22 +67,22 @@ def case_views(
     """The views of a case: real ones where there are and ``real``, else rendered.
 
     Returns:
-        pictures, each (size, size) float32: real ones in [0, 1], rendered ones line integrals; the
+        images, each (size, size) float32: real ones in [0, 1], rendered ones line integrals; the
         beam parameter of each; the roles of those that are real. All in the order of ``VIEWS``.
     """
-    pictures, beam, shown = [], [], []
+    images, beam, shown = [], [], []
     for role, default in VIEWS.items():
         found = case.real(role) if real else None
         view = default if found is None else found.view
         if found is None:
             geometry = AcquisitionGeometry.of_frame(frame, view)
-            pictures.append(render_drr(ct, geometry, size).numpy())
+            images.append(render_drr(ct, geometry, size).numpy())
         else:
-            pictures.append(read_view(found, size))
+            images.append(read_view(found, size))
             shown.append(role)
         depth = frame.size_mm[1 if view.is_frontal else 0]
         beam.append(beam_parameter(depth, DEFAULT_SOD_MM, view))
-    return pictures, beam, tuple(shown)
+    return images, beam, tuple(shown)
 
 
 def real_pair(
@@ -90,17 +90,17 @@ def real_pair(
 ) -> TrainingPair:
     """The CT as it is with its real X-rays; a view that has none is rendered."""
     fine = resample_to_frame(ct, frame, settings.fine_size)
-    pictures, beam, _ = case_views(case, frame, ct, settings.view_size)
+    images, beam, _ = case_views(case, frame, ct, settings.view_size)
     unit = (settings.window.normalise(fine) + 1) * 127.5
     return TrainingPair(
         volume=np.rint(unit).astype(np.uint8),
-        views=np.stack(pictures).astype(np.float16),
+        views=np.stack(images).astype(np.float16),
         beam=np.asarray(beam, np.float32),
     )
 
 
 def data_hash(cases: Sequence[DatasetCase]) -> str:
-    """SHA-256 over what the training sees of the cases: the CTs' and pictures' contents where the
+    """SHA-256 over what the training sees of the cases: the CTs' and images' contents where the
     data set states the CT's hash, else their names and sizes, and the contents of small files."""
     total = hashlib.sha256()
     for case in cases:
@@ -153,12 +153,12 @@ class PairSource:
         self.with_real = [
             i for i, c in enumerate(self.cases) if c.real("frontal") or c.real("lateral")
         ]
-        self._chests: OrderedDict[int, Chest] = OrderedDict()
+        self._chests: OrderedDict[int, DeformableCT] = OrderedDict()
         self._factory = PairFactory(
             fine_size=settings.fine_size,
             view_size=settings.view_size,
             window=settings.window,
-            augmentation=settings.augmentation,
+            deformation=settings.deformation,
         )
 
     def hash(self) -> str:
@@ -168,14 +168,14 @@ class PairSource:
         )
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-    def chest(self, index: int) -> Chest:
+    def chest(self, index: int) -> DeformableCT:
         """A case ready to be bent; the ones used last are kept."""
         if index in self._chests:
             self._chests.move_to_end(index)
             return self._chests[index]
         case = self.cases[index]
         try:
-            chest = Chest(read_ct(case.ct), case.frame)
+            chest = DeformableCT(read_ct(case.ct), case.frame)
         except AxonInputError as error:
             raise AxonInputError(f"Case {case.id}: {error}") from error
         self._chests[index] = chest

@@ -10,14 +10,14 @@ from typing import Any
 
 from axon_backend.training.run.events import write_text_whole
 
-COLUMNS = ("step", "minutes", "loss", "rate", "gradient", "waiting", "memory_gb")
-"""Of metrics.csv, before the validation figures, which a run adds as they come: the step, minutes
+COLUMNS = ("step", "minutes", "loss", "lr", "gradient", "waiting", "memory_gb")
+"""Of metrics.csv, before the validation metrics, which a run adds as they come: the step, minutes
 of training so far, mean loss since the last row, learning rate, mean norm of the gradient, share of
 the time spent waiting for data, peak memory."""
 
 
 class Curves:
-    """Writes rows of figures.
+    """Writes rows of metrics.
 
     Args:
         csv_file: metrics.csv. Rows after ``step`` (from before a resume) are taken out.
@@ -65,7 +65,7 @@ class Curves:
         write_text_whole(self.csv_file, text.getvalue())
 
     def add(self, step: int, values: dict[str, float]) -> None:
-        """One row; figures that were not there before become new columns."""
+        """One row; metrics that were not there before become new columns."""
         row = {"step": step} | {
             k: f"{v:.9g}" for k, v in values.items() if v is not None and math.isfinite(v)
         }
@@ -82,7 +82,7 @@ class Curves:
                 group = "train" if name in COLUMNS else "validation"
                 self._board.add_scalar(f"{group}/{name}", value, step)
 
-    def picture(self, step: int, name: str, file: Path) -> None:
+    def image(self, step: int, name: str, file: Path) -> None:
         """Show a PNG in TensorBoard."""
         if self._board is not None:
             import numpy as np

@@ -27,7 +27,7 @@ def _group() -> Any:
     return dist.new_group(backend="gloo")
 
 
-def largest(values: list[float]) -> list[float]:
+def all_reduce_max(values: list[float]) -> list[float]:
     """Each value's maximum over all processes."""
     if count() == 1:
         return values
@@ -54,7 +54,7 @@ def gather(value: Any) -> list[Any]:
     return found
 
 
-def all_or_none(work: Callable[[], Result]) -> Result:
+def raise_on_any_rank(work: Callable[[], Result]) -> Result:
     """Do something in every process; where it fails in one, it fails in all.
 
     Without this the others would wait for the failed one until they are killed.
@@ -73,7 +73,7 @@ def all_or_none(work: Callable[[], Result]) -> Result:
     except Exception as caught:
         error = caught
     # One number where all is well, which is nearly always.
-    if not largest([float(error is not None)])[0]:
+    if not all_reduce_max([float(error is not None)])[0]:
         return result
     told = gather(None if error is None else (isinstance(error, Cancelled), str(error)))
     if error is not None:

@@ -3,7 +3,7 @@
 Events, one object a line, all with "time" (Unix seconds)::
 
     start       stage, step, total_steps, total_minutes, device, parameters
-    step        step, loss, rate, steps_per_second, seconds_left, memory_gb, waiting
+    step        step, loss, lr, steps_per_second, seconds_left, memory_gb, waiting
     validation  step, figures {name: number}, best
     sample      step, case, files {prediction, truth, picture}
     checkpoint  step, file
@@ -150,7 +150,7 @@ def in_words(event: dict[str, Any]) -> str:
         figures = "  ".join(f"{k} {v:.4g}" for k, v in event["figures"].items())
         text = f"step {step}  validation{' (best so far)' if event['best'] else ''}: {figures}"
     elif kind == "sample":
-        text = f"step {step}  picture: {event['files']['picture']}"
+        text = f"step {step}  image: {event['files']['picture']}"
     elif kind == "checkpoint":
         text = f"step {step}  written: {event['file']}"
     elif kind == "end":

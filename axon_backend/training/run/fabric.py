@@ -14,8 +14,7 @@ from typing import Any
 import torch
 
 from axon_backend.errors import AxonInputError
-from axon_backend.inference.model_cache import choose_device
-from axon_backend.methods.axon.model import AxonConfig
+from axon_backend.inference.model_loading import choose_device
 from axon_backend.networks.precision import cpu_has_bfloat16
 
 MISSING = (
@@ -24,7 +23,7 @@ MISSING = (
 )
 
 
-def places() -> tuple[int, int, str]:
+def world_topology() -> tuple[int, int, str]:
     """(processes on this machine, machines, "torchrun" | "slurm" | "alone")."""
     env = os.environ
     if "TORCHELASTIC_RUN_ID" in env or {"RANK", "WORLD_SIZE", "LOCAL_RANK"} <= env.keys():
@@ -38,31 +37,22 @@ def places() -> tuple[int, int, str]:
     return 1, 1, "alone"
 
 
-def smallest_side(model: AxonConfig) -> int:
-    """Side of the coarsest feature volume of the networks."""
-    size, encoder = model.encoder.size, model.encoder
-    sides = [size // u.patch >> (len(u.channels) - 1) for u in (model.coarse, model.prior)]
-    if encoder.trunk:
-        sides.append(size // encoder.patch >> (len(encoder.trunk) - 1))
-    return min(sides)
-
-
-def resolve_precision(name: str, device: torch.device, model: AxonConfig | None = None) -> str:
+def resolve_precision(name: str, device: torch.device, smallest_side: int | None = None) -> str:
     """``auto`` is bfloat16 where the device computes in it, else 32 bits.
 
-    Not on CPUs for networks that go down to 2 x 2 x 2 voxels: there the bfloat16 weight gradient
-    of a convolution is unset memory (torch 2.13 with oneDNN).
+    Not on CPUs for networks that go down to 2 x 2 x 2 voxels (``smallest_side``): there the
+    bfloat16 weight gradient of a convolution is unset memory (torch 2.13 with oneDNN).
     """
     if name != "auto":
         return name
-    if device.type == "cpu" and model is not None and smallest_side(model) <= 2:
+    if device.type == "cpu" and smallest_side is not None and smallest_side <= 2:
         return "32"
     if device.type == "cuda":
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32"
     return "bf16-mixed" if cpu_has_bfloat16() else "32"
 
 
-def launch(device_name: str, precision: str, model: AxonConfig | None = None) -> Any:
+def launch(device_name: str, precision: str, smallest_side: int | None = None) -> Any:
     """A launched ``Fabric``.
 
     Raises:
@@ -76,7 +66,7 @@ def launch(device_name: str, precision: str, model: AxonConfig | None = None) ->
     except ImportError as error:
         raise AxonInputError(MISSING) from error
     device = choose_device(device_name)
-    here, machines, how = places()
+    here, machines, how = world_topology()
     if device.type == "cuda" and here > torch.cuda.device_count():
         raise AxonInputError(
             f"{here} processes were started on a machine with {torch.cuda.device_count()} GPUs; "
@@ -97,7 +87,7 @@ def launch(device_name: str, precision: str, model: AxonConfig | None = None) ->
         accelerator=device.type,
         devices=here,
         num_nodes=machines,
-        precision=resolve_precision(precision, device, model),  # type: ignore[arg-type]
+        precision=resolve_precision(precision, device, smallest_side),  # type: ignore[arg-type]
         **options,
     )
     fabric.launch()

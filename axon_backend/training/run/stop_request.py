@@ -1,4 +1,4 @@
-"""The wish to stop: a signal, or a file in the run folder."""
+"""The stop to stop: a signal, or a file in the run folder."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from typing import Any
 SLACK_SECONDS = 2.0
 
 
-def forget_stop(file: Path, before: float = math.inf) -> None:
-    """Remove a wish to stop that was made before a moment (Unix seconds)."""
+def clear_stop_request(file: Path, before: float = math.inf) -> None:
+    """Remove a stop to stop that was made before a moment (Unix seconds)."""
     with suppress(OSError):  # not there; on Windows, open elsewhere: then it is honoured
         if file.stat().st_mtime < before - SLACK_SECONDS:
             file.unlink()
 
 
-class Wish:
+class StopRequest:
     """Whether the run is to end after its step.
 
     Args:
-        file: its presence is a wish; None looks at signals only.
+        file: its presence is a request; None looks at signals only.
     """
 
     def __init__(self, file: Path | None) -> None:
@@ -37,12 +37,12 @@ class Wish:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take SIGINT, SIGTERM and a closed terminal as a wish; a second Ctrl-C ends at once."""
+        """Take SIGINT, SIGTERM and a closed terminal as a request; a second Ctrl-C ends at once."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
 
-        def wished(number: int, _frame: Any) -> None:
+        def request(number: int, _frame: Any) -> None:
             if self.signalled.is_set() and number == signal.SIGINT:
                 raise KeyboardInterrupt
             self.signalled.set()
@@ -50,7 +50,7 @@ class Wish:
         numbers = [signal.SIGINT, signal.SIGTERM]
         if hasattr(signal, "SIGHUP"):
             numbers.append(signal.SIGHUP)
-        before = {number: signal.signal(number, wished) for number in numbers}
+        before = {number: signal.signal(number, request) for number in numbers}
         try:
             yield
         finally:

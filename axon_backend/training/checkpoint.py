@@ -1,0 +1,43 @@
+"""Checkpoints: whole or not at all, loadable without running code from the file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from axon_backend.errors import AxonInputError
+
+FORMAT, VERSION = "axon-checkpoint", 1
+
+
+def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """A checkpoint of this format; AxonInputError when it is missing, damaged or another kind."""
+    try:
+        values = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError as error:
+        raise AxonInputError(f"{path} does not exist.") from error
+    except Exception as error:  # zip, pickle and torch raise many kinds
+        raise AxonInputError(
+            f"{path} could not be read as a checkpoint: the file is damaged or of another kind. "
+            "Move it away and train this stage again."
+        ) from error
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise AxonInputError(f"{path} is no checkpoint of AXON's training.")
+    if values.get("version") != VERSION:
+        raise AxonInputError(
+            f"{path} is of version {values.get('version')!r}; this AXON reads {VERSION}."
+        )
+    return values
+
+
+def weights_hash(state: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over names and values of a state dictionary, on any device."""
+    total = hashlib.sha256()
+    for name in sorted(state):
+        total.update(name.encode())
+        total.update(state[name].detach().cpu().contiguous().float().numpy().tobytes())
+    return total.hexdigest()
