@@ -17,9 +17,8 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.inference.model_loading import load_model
 from axon_backend.methods.axon.method import AXON
-from axon_backend.training.export import export_bundle
 from axon_backend.training.checkpoint import load_checkpoint, weights_hash
-from axon_backend.training.torch_file import save_atomically
+from axon_backend.training.export import export_bundle
 from axon_backend.training.run.run_folder import RunFolder
 from axon_backend.training.settings import as_plain
 from axon_backend.training.torch_file import save_atomically

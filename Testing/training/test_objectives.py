@@ -5,13 +5,13 @@ import torch
 from training_tiny import tiny
 
 from axon_backend.imaging.frame import HuWindow
-from axon_backend.methods.axon.method import AXON
 from axon_backend.methods.axon.losses import (
     bridge_times,
     corrupt_condition,
     edge_loss,
     voxel_weights,
 )
+from axon_backend.methods.axon.method import AXON
 from axon_backend.methods.axon.train_encoder import encode
 from axon_backend.methods.batch import Batch, Draws, ValidationCase
 from axon_backend.methods.objective import Objective, mean_metrics, regression_loss
@@ -78,7 +78,9 @@ def gradients(objective: Objective, batch: Batch) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("name", TRAININGS)
 def test_the_loss_of_a_batch_is_the_mean_of_its_samples(name):
     """With one view and with two side by side: otherwise processes could not share a batch."""
-    objective = objective_of(name, "synthesised=1" if name == "sr" else "conditioning_augmentation=0.3")
+    objective = objective_of(
+        name, "synthesised=1" if name == "sr" else "conditioning_augmentation=0.3"
+    )
     parts = [sample(0), sample(1, single=True), sample(2)]
     together = objective(stack(parts))
     alone = torch.stack([objective(p) for p in parts])
@@ -138,7 +140,9 @@ def test_jointly_the_bridge_teaches_the_encoder_and_its_own_loss_is_weighed():
 
 def test_a_perfect_bridge_has_no_loss():
     """ysubx asks for F(x) - Y: with F(x) = Y and a network that returns 0 nothing is left."""
-    objective = objective_of("coarse", "conditioning_augmentation=0", "end_point=1", "edge=1", "objective=ysubx")
+    objective = objective_of(
+        "coarse", "conditioning_augmentation=0", "end_point=1", "edge=1", "objective=ysubx"
+    )
     batch = sample(0)
     objective.model.coarse_diff.encoder.forward = lambda *inputs: batch.volume
     objective.model.coarse_diff.unet.forward = lambda x, t: torch.zeros_like(batch.volume)

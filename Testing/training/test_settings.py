@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from axon_backend.errors import AxonInputError
-from axon_backend.methods.axon.config import AxonConfig
 from axon_backend.methods.axon import INFO
+from axon_backend.methods.axon.config import AxonConfig
 from axon_backend.training.plan import resolve
 from axon_backend.training.presets import preset
 from axon_backend.training.settings import (

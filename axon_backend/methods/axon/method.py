@@ -50,9 +50,7 @@ class AxonMethod(Method):
     renamed_settings = {
         "loss.at_the_end": "loss.p_t_end",
         "loss.doubt": "loss.conditioning_augmentation",
-        **{
-            f"model.{old}": new if "=" in old else f"model.{new}" for old, new in RENAMED.items()
-        },
+        **{f"model.{old}": new if "=" in old else f"model.{new}" for old, new in RENAMED.items()},
     }
 
     def configure(self, values: Mapping[str, Any]) -> AxonConfig:
