@@ -76,7 +76,7 @@ def fine_of(model: AxonModel, views: RegisteredViews) -> torch.Tensor:
 
 
 def test_the_embedding_follows_the_x_rays_not_the_volume(tiny, views):
-    """Without the views in the condition, other X-rays reach stage 2 by the global embedding alone."""
+    """Without the views in the condition, X-rays reach stage 2 by the global embedding alone."""
     other = RegisteredViews(-views.frontal, views.lateral, views.beam)
     for told in (False, True):
         model = tiny(condition_on_views=False, global_encoder=told)
