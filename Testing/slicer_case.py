@@ -26,8 +26,8 @@ def check(holds: bool, what: str) -> None:
 
 def runCase(folder: Path) -> None:
     """Load, register, reconstruct twice, compare, save and read back."""
+    from AXONReconstructionLib.console import sample_data
     from AXONReconstructionLib.console.logic import AXONReconstructionLogic
-    from AXONReconstructionLib.setup import sample_data
 
     ct, frontal, lateral = sample_data.load("AXONTestPatient")
     logic = AXONReconstructionLogic()

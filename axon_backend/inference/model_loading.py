@@ -114,9 +114,7 @@ def _meta_model(bundle: Bundle) -> Model:
         ) from error
 
 
-def _weights_for(
-    network: torch.nn.Module, bundle: Bundle, name: str
-) -> dict[str, torch.Tensor]:
+def _weights_for(network: torch.nn.Module, bundle: Bundle, name: str) -> dict[str, torch.Tensor]:
     """The weights of a network, after their names and shapes were compared."""
     state, own = bundle.state_dict(name), network.state_dict()
     other = sorted(k for k in own.keys() | state.keys() if _shape(own, k) != _shape(state, k))

@@ -1,75 +1,67 @@
-"""Checks of what a script gives to the console API: a wrong kind is named at once."""
+"""Validation of the arguments of the console API."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
 
 import slicer
 
 from AXONReconstructionLib.setup import backend
 
 STAGES = ("coarse", "fine", "sr")
-LARGEST = 2**63 - 1
+MAX_INT = 2**63 - 1
 
 
-def volumeNode(node, name: str):
-    """The node itself.
+def requireMarkupsNode(node: Any, name: str) -> None:
+    """Check that an argument is a markups node.
+
+    Args:
+        name: of the argument, for the message.
 
     Raises:
-        TypeError: it is no volume node.
+        TypeError: it is not a markups node.
     """
-    return _node(node, slicer.vtkMRMLVolumeNode, name, "a volume node of the scene")
+    if not isinstance(node, slicer.vtkMRMLMarkupsNode):
+        raise TypeError(f"{name} must be a markups node, got {node!r}")
 
 
-def markupsNode(node, name: str):
-    """The node itself.
-
-    Raises:
-        TypeError: it is no markups node.
-    """
-    return _node(node, slicer.vtkMRMLMarkupsNode, name, "a list of points of the scene")
-
-
-def wholeNumber(value, name: str, least: int) -> int:
-    """The value itself.
+def integer(value: Any, name: str, minimum: int) -> int:
+    """The value as an int, if it is an integer in [minimum, `MAX_INT`].
 
     Raises:
-        TypeError: it is no whole number.
+        TypeError: it is not an integer.
         AxonInputError: it is out of range.
     """
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} is a whole number, got {value!r}")
-    if not least <= value <= LARGEST:
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if not minimum <= value <= MAX_INT:
         raise backend.load("errors").AxonInputError(
-            f"{name} is a whole number from {least} to {LARGEST}, got {value}."
+            f"{name} must be an integer from {minimum} to {MAX_INT}, got {value}."
         )
     return int(value)
 
 
-def stageNames(stages) -> tuple[str, ...]:
-    """Names of stages, also of one alone."""
+def stageNames(stages: str | Iterable[str]) -> tuple[str, ...]:
+    """Stage names as a tuple; a single name is accepted as well."""
     return (stages,) if isinstance(stages, str) else tuple(stages)
 
 
-def stepCounts(steps) -> dict[str, int] | None:
-    """Steps by stage, without the zeros that stand for the bundle's own.
+def stepCounts(steps: Any) -> dict[str, int] | None:
+    """Steps by stage, without the zeros that stand for the model default.
 
     Raises:
-        TypeError: it is no dictionary of whole numbers.
-        AxonInputError: a stage is not known.
+        TypeError: it is not a dictionary of integers.
+        AxonInputError: a stage is unknown.
     """
     if steps is None:
         return None
     if not isinstance(steps, dict):
-        raise TypeError(f"steps is a dictionary such as {{'coarse': 10}}, got {steps!r}")
+        raise TypeError(f"steps must be a dictionary such as {{'coarse': 10}}, got {steps!r}")
     for stage, count in steps.items():
         if stage not in STAGES:
             raise backend.load("errors").AxonInputError(
-                f"steps names the stage {stage!r}; the stages are {', '.join(STAGES)}."
+                f"Unknown stage {stage!r} in steps; the stages are {', '.join(STAGES)}."
             )
-        wholeNumber(count, f"steps[{stage!r}]", 0)
+        integer(count, f"steps[{stage!r}]", 0)
     return {stage: count for stage, count in steps.items() if count} or None
-
-
-def _node(node, kind, name, words):
-    if not isinstance(node, kind):
-        raise TypeError(f"{name} is {words}, got {node!r}")
-    return node

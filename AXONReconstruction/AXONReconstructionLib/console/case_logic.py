@@ -1,4 +1,4 @@
-"""The part of the console API that comes before the reconstruction: inputs, DRRs, registration."""
+"""Console API up to the reconstruction: inputs, DRRs, registration."""
 
 from __future__ import annotations
 
@@ -27,32 +27,32 @@ if TYPE_CHECKING:
 
 
 class CaseLogic(ScriptedLoadableModuleLogic):
-    """Loads and registers; see `AXONReconstructionLogic` for what all methods share."""
+    """Loading and registration; see `AXONReconstructionLogic` for conventions of all methods."""
 
     def __init__(self, parent: Any = None) -> None:
         ScriptedLoadableModuleLogic.__init__(self, parent)
         self._references = References()
         self.tasks = Tasks(onSceneClose=self._references.clear)
-        # Files are read beside a reconstruction, which may take minutes.
+        # Files can be read during a reconstruction, which may take minutes.
         self.files = Tasks()
 
     @property
     def busy(self) -> bool:
-        """A job waits or runs."""
+        """Whether a job is queued or running."""
         return self.tasks.busy or self.files.busy
 
     def cancelAll(self) -> None:
-        """Cancel every job."""
+        """Cancel all jobs."""
         for tasks in (self.tasks, self.files):
             tasks.cancelAll()
 
     def sceneClosing(self) -> None:
-        """Cancel every job and drop what still arrives; done by itself when the scene closes."""
+        """Cancel all jobs and discard their results; called automatically when the scene closes."""
         for tasks in (self.tasks, self.files):
             tasks.forgetScene()
 
     def cleanup(self) -> None:
-        """Cancel everything and end the worker threads."""
+        """Cancel all jobs and stop the worker threads."""
         for tasks in (self.tasks, self.files):
             tasks.cleanup()
 
@@ -65,21 +65,21 @@ class CaseLogic(ScriptedLoadableModuleLogic):
         name: str | None = None,
         **callbacks,
     ) -> VolumeNode:
-        """Load an X-ray, upright in the coronal or sagittal plane.
+        """Load an X-ray as an upright volume in the coronal or sagittal plane.
 
         Args:
-            source: a path, or a flat volume of the scene (a new node is made of it).
-            view: ``pa``, ``ap``, ``ll`` or ``rl``; None takes the file's word.
-            pixelSizeMm: one number or (row, column), in the patient.
-            invert: True when bones are dark as shown, False when it is right; None decides.
-            name: of the node.
+            source: a file path, or a single-slice volume of the scene (a new node is created).
+            view: ``pa``, ``ap``, ``ll`` or ``rl``; None uses the view stated in the file.
+            pixelSizeMm: one number or (row, column), in the plane of the patient.
+            invert: True if bones are dark as displayed, False if they are bright; None detects it.
+            name: node name.
         """
         return reading.loadRadiograph(
             self.files, source, view, pixelSizeMm, invert, name, **callbacks
         )
 
     def describeRadiograph(self, node: VolumeNode) -> RadiographDescription:
-        """What was read and assumed."""
+        """What was read from the file and what was assumed."""
         return reading.describeRadiograph(node)
 
     def correctRadiograph(
@@ -90,39 +90,39 @@ class CaseLogic(ScriptedLoadableModuleLogic):
         invert: bool | None = None,
         flip: bool | None = None,
     ) -> VolumeNode:
-        """Correct what was assumed, in place.
+        """Correct the assumptions about an X-ray, in place.
 
-        A placement is dropped, except when only the greys change.
+        Its placement is reset unless only the intensities change.
 
         Args:
-            pixelSizeMm: one number or (row, column), in the patient; 0 says that it is not known.
-            invert: True turns the greys.
-            flip: True exchanges the picture's left and right.
+            pixelSizeMm: one number or (row, column), in the plane of the patient; 0 = unknown.
+            invert: True inverts the intensities.
+            flip: True mirrors the image left/right.
         """
         return reading.correctRadiograph(node, view, pixelSizeMm, invert, flip)
 
     def loadCT(self, path: str | PathLike, name: str | None = None, **callbacks) -> VolumeNode:
-        """Load a CT in HU: a DICOM folder, or a file of any format that the backend reads."""
+        """Load a CT in HU from a DICOM folder, or a file in any supported format."""
         return reading.loadCT(self.files, path, name, **callbacks)
 
     def frameOf(
         self, ctNode: VolumeNode | None = None, bundle: str | None = None, **callbacks
     ) -> ThoraxFrame:
-        """The thorax frame of a CT, or without one of the atlas, around 0; LPS millimetres. Quick
-        after the first time."""
+        """The thorax frame of a CT, or of the atlas (centred at 0) without one; LPS millimetres.
+        Cached after the first call."""
         reference = self._references.of(ctNode, bundle)
         return self.tasks.run(lambda job: reference.frame, **callbacks)
 
     def poseOf(self, parameterNode: AXONReconstructionParameterNode) -> Pose:
-        """The pose that the sliders say."""
+        """The pose stored in the parameter node."""
         return reading.poseOf(parameterNode)
 
     def setPose(
         self, parameterNode: AXONReconstructionParameterNode, pose: Pose | None = None
     ) -> None:
-        """Bring the sliders to a pose (None: the canonical one), in one change.
+        """Store a pose (None: the canonical one) in the parameter node, in one modification.
 
-        Values beyond a slider's range become the range's end.
+        Values are clamped to the ranges of the sliders.
         """
         reading.setPose(parameterNode, pose)
 
@@ -138,34 +138,35 @@ class CaseLogic(ScriptedLoadableModuleLogic):
         name: str | None = None,
         **callbacks,
     ) -> VolumeNode:
-        """The radiograph computed from the CT, or from the atlas.
+        """Render a digitally reconstructed radiograph (DRR) of the CT, or of the atlas.
 
-        With `onFinished`, of several calls in waiting for one view the latest wins; the others
-        end as cancelled.
+        With `onFinished`, a new call replaces queued calls for the same view, which end as
+        cancelled.
 
         Args:
             view: ``pa``, ``ap``, ``ll`` or ``rl``.
-            size: pixels along each side.
-            fast: a coarser volume, for sliders.
-            node: updated in place of making one; also a function that gives it, or None, when
-                the picture is there.
+            size: image width and height in pixels.
+            fast: use a downsampled volume, for interactive sliders.
+            node: node to update instead of creating one, or a function returning it (or None)
+                when the image is available.
         """
-        view = reading.viewName(view)
-        arguments.wholeNumber(size, "size", 16)
+        beam = reading.requiredView(view)
+        arguments.integer(size, "size", 16)
         reference = self._references.of(ctNode, bundle)
 
         def work(job):
-            return reference.drr(view, pose, size, fast), reference.frame
+            return reference.drr(beam, pose, size, fast), reference.frame
 
-        def finish(found):
-            old = node() if callable(node) else node
-            title = name or (old.GetName() if old is not None else f"DRR {view.value.upper()}")
-            return nodes.drrNode(*found, view, title, old)
+        def finish(rendered):
+            present = node() if callable(node) else node
+            title = name or (present.GetName() if present else f"DRR {beam.value.upper()}")
+            image, frame = rendered
+            return nodes.drrNode(image, frame, beam, title, present)
 
         return self.tasks.run(
             work,
             finish,
-            key=("drr", view) if callbacks.get("onFinished") else None,
+            key=("drr", beam) if callbacks.get("onFinished") else None,
             **callbacks,
         )
 
@@ -181,16 +182,16 @@ class CaseLogic(ScriptedLoadableModuleLogic):
         accepted: dict | None = None,
         **callbacks,
     ) -> RegistrationResults:
-        """Lay the X-rays over the DRR of the CT or the atlas.
+        """Register the X-rays to DRRs of the CT or the atlas.
 
-        Each X-ray gets a linear transform of its own (the present one is reused).
+        Each X-ray gets its own linear transform (an existing one is reused).
 
         Args:
-            method: ``planar`` moves, turns and scales the picture; ``pose`` then also finds how
-                the patient stood (six degrees of freedom; needs the CT); ``pose_sid`` the tube's
-                distance with it.
-            pose: start of the pose search, and the fixed pose of a planar registration.
-            accepted: matrices by role (see `matrixOf`) to use without a search of the picture.
+            method: ``planar`` translates, rotates and scales the image; ``pose`` additionally
+                estimates the pose of the patient (six degrees of freedom; requires the CT);
+                ``pose_sid`` also estimates the source-to-image distance.
+            pose: initial pose of the search, and the fixed pose of a planar registration.
+            accepted: matrices by role (see `matrixOf`) that are used without registration.
             onProgress: called with stage (``register`` or ``pose``), step, total, similarity (or
                 None).
         """
@@ -214,10 +215,10 @@ class CaseLogic(ScriptedLoadableModuleLogic):
         pose: Pose | None = None,
         **callbacks,
     ) -> dict:
-        """How well the X-ray's present place agrees with the DRR: ``ncc``, ``gradient_ncc``,
-        ``mutual_information``, ``verdict``, ``warnings``.
+        """Agreement of the X-ray at its current placement with the DRR: ``ncc``,
+        ``gradient_ncc``, ``mutual_information``, ``verdict``, ``warnings``.
 
-        With `onFinished`, of several calls in waiting for one X-ray the latest wins.
+        With `onFinished`, a new call replaces queued calls for the same X-ray.
         """
         reference = self._references.of(ctNode, bundle)
         return registering.assess(self.tasks, reference, xrayNode, pose, **callbacks)
@@ -232,10 +233,10 @@ class CaseLogic(ScriptedLoadableModuleLogic):
         pose: Pose | None = None,
         **callbacks,
     ) -> RegistrationResult:
-        """Place the X-ray so that its points meet the DRR's, pair by pair.
+        """Register the X-ray so that its landmarks match those on the DRR, pair by pair.
 
         Args:
-            xrayLandmarks: markups on the X-ray, where it lies now.
+            xrayLandmarks: markups on the X-ray at its current placement.
             drrLandmarks: the same anatomy on the DRR, in the same order.
         """
         return registering.registerByLandmarks(
@@ -251,8 +252,8 @@ class CaseLogic(ScriptedLoadableModuleLogic):
     def matrixOf(
         self, xrayNode: VolumeNode, ctNode: VolumeNode | None = None, bundle: str | None = None
     ):
-        """The X-ray's present place as a (3, 3) matrix: canonical view in [0, 1]^2 to its pixels
-        (column, row)."""
+        """The X-ray's current placement as a (3, 3) matrix: canonical view in [0, 1]^2 to its
+        pixels (column, row)."""
         registering.requireOwn(xrayNode)
         view = nodes.radiographOf(xrayNode).view
         return nodes.matrixOf(xrayNode, self.frameOf(ctNode, bundle), view)

@@ -1,4 +1,4 @@
-"""The module's console API: everything that the panel does, without a window.
+"""The module's console API: everything the panel does, without a GUI.
 
 logic = AXONReconstructionLogic()
 frontal = logic.loadRadiograph("chest_pa.dcm")
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from AXONReconstructionLib.console import arguments, reconstructing
 from AXONReconstructionLib.console.case_logic import CaseLogic
+from AXONReconstructionLib.scene.results import resultOf
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLScalarVolumeNode as VolumeNode
@@ -25,23 +26,24 @@ if TYPE_CHECKING:
 class AXONReconstructionLogic(CaseLogic):
     """Load, register, reconstruct, compare and save.
 
-    Long methods compute on a worker thread and take **callbacks**, all called on the main thread:
-    onFinished(result), onError(exception), onCancelled(partial result or None), and where a method
-    says so onProgress(...). Without `onFinished` they wait, keep the window alive meanwhile, and
-    return the result or raise the error. With `onFinished` they return a `Job` at once, which has
-    `cancel()`. When the scene closes jobs end as cancelled, and what they found is dropped.
+    Long-running methods compute on a worker thread and take **callbacks**, which are called on the
+    main thread: onFinished(result), onError(exception), onCancelled(partial result or None), and,
+    where documented, onProgress(...). Without `onFinished` they block while keeping the GUI
+    responsive, and return the result or raise the error. With `onFinished` they return a `Job`
+    immediately, which has `cancel()`. When the scene closes, jobs are cancelled and their results
+    discarded.
 
-    Arguments of many methods:
-        ctNode: reference and ground truth; None takes the bundle's atlas, an average chest.
-        bundle: folder of a model; None or "" is the one that ships with AXON.
-        pose: the backend's `Pose`, how the CT stands in the beam; None is the canonical one.
+    Common arguments:
+        ctNode: reference and ground truth; None uses the model's atlas (an average chest).
+        bundle: folder of a model; None or "" is the model that ships with AXON.
+        pose: the backend's `Pose` of the CT relative to the beam; None is the canonical one.
 
-    Raises (all methods): `axon_backend.errors.AxonInputError` for what the user can mend,
-    `ImportError` with a sentence when packages are missing.
+    Raises (all methods): `axon_backend.errors.AxonInputError` for invalid input, `ImportError`
+    with a readable message if packages are missing.
     """
 
     def getParameterNode(self) -> AXONReconstructionParameterNode:
-        """The module's settings in the scene."""
+        """The module's parameter node of the scene."""
         from AXONReconstructionLib.scene.parameters import settingsOf
 
         return settingsOf(super().getParameterNode())
@@ -63,22 +65,23 @@ class AXONReconstructionLogic(CaseLogic):
         parameterNode: AXONReconstructionParameterNode | None = None,
         **callbacks,
     ) -> ReconstructionResult:
-        """Compute the CT volume.
+        """Reconstruct the CT volume.
 
         Args:
-            frontalNode: X-ray; None uses the DRR of the CT.
+            frontalNode: X-ray; None uses a DRR of the CT.
             lateralNode: X-ray or None.
             steps: denoising steps by stage, for example ``{"coarse": 10}``.
-            seed, samples: means over the seeds ``seed .. seed + samples - 1``, with deviations.
-            register: search the place of the X-rays that are not in `accepted`; False takes each
-                picture as filling the field of view.
-            accepted: matrices by role, from `register` or `matrixOf`; used without a search.
-            parameterNode: takes the results; nodes it holds from the same inputs are updated.
+            seed, samples: the result is the mean over the seeds ``seed .. seed + samples - 1``,
+                with the standard deviation for two or more samples.
+            register: register the X-rays that are not in `accepted`; False assumes that each
+                image fills the field of view.
+            accepted: matrices by role, from `register` or `matrixOf`; used without registration.
+            parameterNode: receives the results; its nodes from the same inputs are updated.
             onProgress: called with stage, step, total, secondsLeft (of the stage, or None) and
                 preview (HU [z, y, x], or None); the stages are ``read``, ``register``, ``coarse``,
-                ``fine``, ``sr``, with " (2 of 4)" for several samples, or a sentence when memory
-                runs short.
-            onStage: onStage(stage, node) as soon as a stage has ended.
+                ``fine``, ``sr``, with " (2 of 4)" for several samples, or a message if memory
+                runs low.
+            onStage: onStage(stage, node), called when a stage has finished.
 
         A blocking call that is cancelled raises the backend's `Cancelled`, whose `result` is the
         `ReconstructionResult` of the finished stages, or None.
@@ -92,8 +95,8 @@ class AXONReconstructionLogic(CaseLogic):
             bundle=bundle,
             stages=arguments.stageNames(stages),
             steps=arguments.stepCounts(steps),
-            seed=arguments.wholeNumber(seed, "seed", 0),
-            samples=arguments.wholeNumber(samples, "samples", 1),
+            seed=arguments.integer(seed, "seed", 0),
+            samples=arguments.integer(samples, "samples", 1),
             device=device,
             register=register,
             placements=accepted or None,
@@ -101,19 +104,17 @@ class AXONReconstructionLogic(CaseLogic):
         )
 
     def showComparison(self, result, stage: str | None = None, preset: str = "lung") -> None:
-        """Show the volume beside the ground truth; `result` may be a parameter node."""
+        """Show the volume side by side with the ground truth; `result` may be a parameter node."""
         from AXONReconstructionLib.views import display
 
         display.showComparison(result, stage, preset)
 
     def metrics(self, result) -> dict[str, dict[str, float]]:
         """{stage: {mae, mse, psnr, ssim3d_gauss11, ...}}; empty without a ground truth."""
-        from AXONReconstructionLib.views import display
-
-        return display.resultOf(result).record.get("metrics") or {}
+        return resultOf(result).record.get("metrics") or {}
 
     def save(self, result, path: str | PathLike, format: str = "nii.gz") -> list:
-        """Write the volumes (``nii.gz``, ``nrrd`` or ``dicom``) and the record. -> files"""
+        """Save the volumes (``nii.gz``, ``nrrd`` or ``dicom``) and the record; return the files."""
         from AXONReconstructionLib.console import saving
 
         return saving.save(result, path, format)

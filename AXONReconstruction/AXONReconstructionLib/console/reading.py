@@ -1,4 +1,4 @@
-"""X-rays and CTs into the scene, and corrections of what was assumed about them."""
+"""Loading X-rays and CTs into the scene, and correcting assumptions about them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ from typing import get_args
 import slicer
 from slicer.i18n import tr as _
 
-from AXONReconstructionLib.console import arguments
 from AXONReconstructionLib.scene import nodes
 from AXONReconstructionLib.scene.results import RadiographDescription
-from AXONReconstructionLib.scene.volumes import greyWindow, ijkToWorld, setAttributes, setWindow
+from AXONReconstructionLib.scene.volumes import (
+    ijkToWorld,
+    intensityWindow,
+    requireVolumeNode,
+    setAttributes,
+    setWindow,
+)
 from AXONReconstructionLib.setup import backend
 
 _POSE = (
@@ -30,7 +35,7 @@ def loadRadiograph(tasks, source, view, pixelSizeMm, invert, name, **callbacks):
     """See `AXONReconstructionLogic.loadRadiograph`."""
     isPath = isinstance(source, (str, os.PathLike))
     if not isPath and not isinstance(source, slicer.vtkMRMLVolumeNode):
-        raise TypeError(f"source is a file's path or a volume node, got {type(source).__name__}")
+        raise TypeError(f"source must be a path or a volume node, got {type(source).__name__}")
     view = viewName(view)
     size = _pixelSize(pixelSizeMm)
     own = not isPath and bool(source.GetAttribute("AXON.View"))
@@ -46,7 +51,7 @@ def loadRadiograph(tasks, source, view, pixelSizeMm, invert, name, **callbacks):
             radiograph = _corrected(radiograph, view, size, invert, None)
         elif size is not None:
             radiograph = _corrected(radiograph, None, size, None, None)
-        return radiograph, nodes.averageFrame()
+        return radiograph, nodes.atlasFrame()
 
     def finish(found):
         radiograph, frame = found
@@ -78,12 +83,12 @@ def correctRadiograph(node, view, pixelSizeMm, invert, flip):
     columns, rows = node.GetImageData().GetDimensions()[:2]
     middle = ijkToWorld(node, withTransform=False) @ [(columns - 1) / 2, (rows - 1) / 2, 0, 1]
     nodes.radiographNode(after, node.GetName(), node, centreRas=middle[:3])
-    setWindow(node, *greyWindow(after.pixels))
+    setWindow(node, *intensityWindow(after.pixels))
     if invert:
         was = node.GetAttribute("AXON.Inverted") == "true"
         setAttributes(node, Inverted=str(not was).lower())
     if flip or after.view is not before.view or after.pixel_mm != before.pixel_mm:
-        node.SetAndObserveTransformNodeID(None)  # it was found for another picture
+        node.SetAndObserveTransformNodeID(None)  # it belongs to the uncorrected image
     return node
 
 
@@ -100,33 +105,36 @@ def loadCT(tasks, path, name, **callbacks):
 
 
 def requireOwn(node):
-    """Refuse an X-ray whose pixels in the scene are not those that the backend read.
+    """Check that an X-ray node was created by AXON.
 
     Raises:
-        AxonInputError: AXON did not make the node.
+        AxonInputError: it was not; its pixels may differ from those the backend would read.
     """
-    if not arguments.volumeNode(node, "An X-ray").GetAttribute("AXON.View"):
+    if not requireVolumeNode(node, "An X-ray").GetAttribute("AXON.View"):
         raise backend.load("errors").AxonInputError(
             _(
-                "{name} is a volume of the scene that AXON has not prepared as an X-ray yet. "
-                "Choose it under Inputs, or give it to loadRadiograph."
+                "{name} has not been loaded as an X-ray. Select it under Inputs, or pass it to "
+                "loadRadiograph."
             ).format(name=node.GetName())
         )
 
 
 def viewName(view):
-    """``pa``, ``ap``, ``ll``, ``rl`` in any case, or None -> the backend's `View` or None.
+    """The backend's `View` of ``pa``, ``ap``, ``ll`` or ``rl`` (any case); None of None.
 
     Raises:
-        AxonInputError: no such view.
+        AxonInputError: unknown view.
     """
-    if view is None:
-        return None
+    return None if view is None else requiredView(view)
+
+
+def requiredView(view):
+    """The same, where a view must be given."""
     views = backend.load("imaging.view").View
     name = str(getattr(view, "value", view)).lower()
     if name not in [v.value for v in views]:
         raise backend.load("errors").AxonInputError(
-            _("The view {view} is not known; it is one of {views}.").format(
+            _("Unknown view {view}; choose one of {views}.").format(
                 view=view, views=", ".join(v.value for v in views)
             )
         )
@@ -142,16 +150,16 @@ def _corrected(radiograph, view, pixelMm, invert, flip):
 def _pixelSize(value):
     """One number or (row, column) in millimetres -> (row, column), or None."""
     if value is None or (isinstance(value, Real) and value == 0):
-        return value  # 0: not known
+        return value  # 0: unknown
     try:
         row, column = (value, value) if isinstance(value, Real) else value
         return float(row), float(column)
     except (TypeError, ValueError):
-        raise TypeError(f"pixelSizeMm is one number or (row, column), got {value!r}") from None
+        raise TypeError(f"pixelSizeMm must be a number or (row, column), got {value!r}") from None
 
 
 def _fileTitle(path):
-    """A file's name without its extension, for a node."""
+    """File name without its extension, as a node name."""
     name = os.path.basename(os.path.normpath(os.fspath(path)))
     title = backend.load("imaging.formats").without_extension(name)
     return (title if title != name else os.path.splitext(name)[0]) or name

@@ -1,4 +1,4 @@
-"""A run of the backend's `reconstruct`: on the worker, with its results as nodes."""
+"""Runs the backend's `reconstruct` on the worker and stores its results in nodes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from AXONReconstructionLib.scene.outputs import Outputs
 from AXONReconstructionLib.scene.results import ReconstructionResult
 from AXONReconstructionLib.setup import backend
 
-# The backend keeps its networks for the next run and moves them between devices: two logics must
-# not run them at once.
+# The backend caches its networks and moves them between devices: two logics must not run them
+# concurrently.
 _running = threading.Lock()
 
 
 class Stopwatch:
-    """Says how long a stage will still take, from the steps that it has done.
+    """Estimates the remaining time of a stage from its completed steps.
 
     Args:
-        clock: seconds, growing.
+        clock: monotonic clock, in seconds.
     """
 
     def __init__(self, clock=time.monotonic) -> None:
@@ -31,10 +31,10 @@ class Stopwatch:
         self._began = self._last = clock()
 
     def secondsLeft(self, stage, step, total):
-        """Seconds until the stage ends, or None before its first step is done."""
+        """Estimated seconds until the stage ends; None before its first step has finished."""
         now = self._clock()
         if stage != self._stage:
-            # A stage that first speaks after its first step began when the one before ended.
+            # A stage that first reports after its first step started when the previous one ended.
             self._stage = stage
             self._began = self._last if step > 0 else now
         self._last = now
@@ -62,9 +62,9 @@ def reconstruct(
     """See `AXONReconstructionLogic.reconstruct`.
 
     Args:
-        reference: of the CT, or None.
-        inputs: nodes (frontal, lateral, CT), None where there is none.
-        settings: go to the backend as they are.
+        reference: `Reference` of the CT, or None.
+        inputs: nodes (frontal, lateral, CT); None if absent.
+        settings: passed on to the backend.
     """
     frontal, lateral = _xray(inputs[0], "frontal"), _xray(inputs[1], "lateral")
     hasCt = inputs[2] is not None
@@ -78,15 +78,15 @@ def reconstruct(
 
         def progress(stage, step, total, preview=None):
             left = stopwatch.secondsLeft(stage, step, total)
-            seen = None
+            hu = None
             if preview is not None and onProgress is not None:
-                seen = window.to_hu(preview[0, 0].detach().float().cpu()).numpy()
-            job.report(stage=stage, step=step, total=total, secondsLeft=left, preview=seen)
+                hu = window.to_hu(preview[0, 0].detach().float().cpu()).numpy()
+            job.report(stage=stage, step=step, total=total, secondsLeft=left, preview=hu)
 
-        def stageDone(stage, hu, frame):
+        def stageFinished(stage, hu, frame):
             job.report(stage=stage, finished=hu, frame=frame)
 
-        with _turn(job):
+        with _exclusive(job):
             return run(
                 frontal,
                 lateral,
@@ -95,21 +95,21 @@ def reconstruct(
                 steps=steps,
                 pose=pose,
                 progress=progress,
-                stage_done=stageDone,
+                stage_done=stageFinished,
                 cancelled=job.cancelled,
                 **settings,
             )
 
-    def heard(finished=None, frame=None, **report):
+    def onReport(finished=None, frame=None, **report):
         if finished is not None:
-            node = outputs.stage(report["stage"], finished, frame, _back(pose, frame, hasCt))
+            node = outputs.stage(report["stage"], finished, frame, _inversePose(pose, frame, hasCt))
             if onStage is not None:
                 onStage(report["stage"], node)
         elif onProgress is not None:
             onProgress(**report)
 
     def finish(found):
-        return outputs.all(found, _back(pose, found.frame, hasCt))
+        return outputs.all(found, _inversePose(pose, found.frame, hasCt))
 
     def partial(error):
         found = getattr(error, "finished", None)
@@ -122,7 +122,7 @@ def reconstruct(
     return tasks.run(
         work,
         finish,
-        onProgress=heard,
+        onProgress=onReport,
         onFinished=onFinished,
         onError=onError,
         onCancelled=onCancelled,
@@ -131,11 +131,11 @@ def reconstruct(
 
 
 @contextmanager
-def _turn(job):
-    """Wait for the run of another logic to end."""
+def _exclusive(job):
+    """Wait for a run of another logic to finish."""
     while not _running.acquire(timeout=0.05):
         if job.cancelled():
-            raise backend.load("errors").Cancelled("stopped before the run began")
+            raise backend.load("errors").Cancelled("cancelled before the run started")
     try:
         yield
     finally:
@@ -143,28 +143,28 @@ def _turn(job):
 
 
 def _xray(node, role):
-    """The `Radiograph` of a node; one without a stated view given as lateral is a left lateral."""
+    """The `Radiograph` of a node; a lateral without a stated view is assumed a left lateral."""
     if node is None:
         return None
     if role == "frontal" or node.GetAttribute("AXON.View"):
         return nodes.radiographOf(node)
     try:
         found = nodes.radiographOf(node)
-    except backend.load("errors").AxonInputError:  # it may be the view that is missing
+    except backend.load("errors").AxonInputError:  # possibly because the view is not stated
         return nodes.radiographOf(node, "ll")
     stated = not any("view is not stated" in note for note in found.assumptions)
     return found if stated else nodes.radiographOf(node, "ll")
 
 
 def _window(bundle):
-    """The HU of the model's -1 and 1."""
+    """The HU window that the model maps to [-1, 1]."""
     methods = backend.load("methods.axon.model")
     values = {k: v for k, v in bundle.config.items() if k != "format_version"}
     return methods.AxonConfig.from_dict(values).window
 
 
-def _back(pose, frame, hasCt):
-    """(4, 4) LPS from the beam's frame to the CT's own place; None where they are one."""
+def _inversePose(pose, frame, hasCt):
+    """(4, 4) LPS transform from the beam's frame to the CT's; None if they coincide."""
     if pose is None or not hasCt or not pose.moves_patient:
         return None
     return np.linalg.inv(pose.matrix(frame.center_mm))

@@ -1,4 +1,4 @@
-"""Laying X-rays over the reference: search, pose, landmarks, and the score of a placement."""
+"""Registration of X-rays to the reference: planar, pose, landmarks, and quality metrics."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from slicer.i18n import tr as _
 from AXONReconstructionLib.console import arguments
 from AXONReconstructionLib.console.reading import requireOwn
 from AXONReconstructionLib.scene import nodes
+from AXONReconstructionLib.scene.placement_state import placementTransform
 from AXONReconstructionLib.scene.results import RegistrationResult, RegistrationResults
 from AXONReconstructionLib.scene.volumes import ijkToWorld
 from AXONReconstructionLib.setup import backend
 
-# Pixels along each side of the picture that a placement is looked at with.
-PLACED_SIZE = 512
+# Image size in pixels at which a placement is registered and assessed.
+REGISTRATION_SIZE = 512
 ASSESS_SIZE = 256
-ROLE = "xray"  # of an X-ray that is registered by itself
-_XRAY = "AXON.Xray"  # role of a placement's reference to its X-ray
+ROLE = "xray"  # of a single X-ray
 
 
 def register(tasks, reference, xrayNodes, method, pose, seed, accepted, **callbacks):
     """See `AXONReconstructionLogic.register`. `xrayNodes`: nodes by role."""
     if method not in ("planar", "pose", "pose_sid"):
-        raise ValueError(f"method is 'planar', 'pose' or 'pose_sid', got {method!r}")
+        raise ValueError(f"method must be 'planar', 'pose' or 'pose_sid', got {method!r}")
     if not xrayNodes:
         raise backend.load("errors").AxonInputError(
-            _("There is no X-ray to register. Choose one under Inputs.")
+            _("There is no X-ray to register. Select one under Inputs.")
         )
     if method != "planar" and reference.isAtlas:
         raise backend.load("errors").AxonInputError(
             _(
-                "How the patient stood can only be found with a CT of the same patient. Choose it "
-                "under Inputs, or use the flat registration."
+                "Estimating the pose requires a CT of the same patient. Select it under Inputs, or "
+                "use 2-D registration."
             )
         )
     for node in xrayNodes.values():
@@ -40,9 +40,9 @@ def register(tasks, reference, xrayNodes, method, pose, seed, accepted, **callba
     xrays = {role: nodes.radiographOf(node) for role, node in xrayNodes.items()}
 
     def work(job):
-        def tell(stage, step, total, similarity=None):
+        def report(stage, step, total, similarity=None):
             if job.cancelled():
-                raise backend.load("errors").Cancelled("stopped during the registration")
+                raise backend.load("errors").Cancelled("cancelled during registration")
             job.report(stage=stage, step=step, total=total, similarity=similarity)
 
         device = "cpu"
@@ -55,43 +55,44 @@ def register(tasks, reference, xrayNodes, method, pose, seed, accepted, **callba
             method=method,
             placements={role: accepted[role] for role in xrays if accepted.get(role) is not None},
             pose=pose,
-            size=PLACED_SIZE,
+            size=REGISTRATION_SIZE,
             seed=seed,
             device=device,
-            progress=tell,
+            progress=report,
             cancelled=job.cancelled,
         )
         if found.search is None:
             return found.views, pose, [], []
-        return found.views, found.pose, found.search.history, _poseNotes(found.search, accepted)
+        warnings = _poseWarnings(found.search, accepted)
+        return found.views, found.pose, found.search.history, warnings
 
     def finish(found):
-        placed, foundPose, history, notes = found
+        placed, foundPose, history, warnings = found
         results = {
             role: _result(xrayNodes[role], xrays[role], view, reference.frame)
             for role, view in placed.items()
         }
-        return RegistrationResults(results, foundPose, history, notes)
+        return RegistrationResults(results, foundPose, history, warnings)
 
     return tasks.run(work, finish, **callbacks)
 
 
-def _poseNotes(found, accepted):
-    """What a user should know about a pose that was searched for."""
-    notes = []
+def _poseWarnings(found, accepted):
+    """Warnings about an estimated pose."""
+    warnings = []
     if not found.improved:
-        notes.append(
-            _("No pose agrees better than the one it started from; the CT stays as it was.")
+        warnings.append(
+            _("No pose agrees better than the initial one; the pose of the CT is unchanged.")
         )
     held = [role for role in found.quality if accepted.get(role) is not None]
     if len(held) == len(found.quality):
-        notes.append(
+        warnings.append(
             _(
-                "The accepted X-rays stayed in their place, which leaves the search little room. "
-                "Take the acceptance back to let them move with the CT."
+                "The placements of accepted X-rays were kept fixed, which restricts the pose "
+                "search. Move or reset the X-rays to optimise them together with the CT."
             )
         )
-    return notes
+    return warnings
 
 
 def assess(tasks, reference, xrayNode, pose, **callbacks):
@@ -116,22 +117,22 @@ def registerByLandmarks(tasks, reference, xrayNode, xrayLandmarks, drrLandmarks,
     xray = nodes.radiographOf(xrayNode)
     place = ijkToWorld(xrayNode)
     for points, name in ((xrayLandmarks, "xrayLandmarks"), (drrLandmarks, "drrLandmarks")):
-        arguments.markupsNode(points, name)
-    onPicture = slicer.util.arrayFromMarkupsControlPoints(xrayLandmarks, world=True)
-    onView = slicer.util.arrayFromMarkupsControlPoints(drrLandmarks, world=True)
-    if len(onPicture) != len(onView):
+        arguments.requireMarkupsNode(points, name)
+    xrayPoints = slicer.util.arrayFromMarkupsControlPoints(xrayLandmarks, world=True)
+    drrPoints = slicer.util.arrayFromMarkupsControlPoints(drrLandmarks, world=True)
+    if len(xrayPoints) != len(drrPoints):
         raise backend.load("errors").AxonInputError(
             _(
-                "There are {a} landmarks on the X-ray and {b} on the computed picture; each needs "
-                "its partner, in the same order. Add or delete points."
-            ).format(a=len(onPicture), b=len(onView))
+                "There are {a} landmarks on the X-ray and {b} on the DRR; they must correspond "
+                "pairwise, in the same order. Add or delete points."
+            ).format(a=len(xrayPoints), b=len(drrPoints))
         )
 
     def work(job):
         frame = reference.frame
         toView = np.linalg.inv(nodes.viewToRas(frame, xray.view))
         pairs = backend.load("registration").Landmarks(
-            _apply(toView, onView)[:, :2], _apply(np.linalg.inv(place), onPicture)[:, :2]
+            _apply(toView, drrPoints)[:, :2], _apply(np.linalg.inv(place), xrayPoints)[:, :2]
         )
         return _place(xray, reference, pose, landmarks={ROLE: pairs})
 
@@ -142,48 +143,31 @@ def registerByLandmarks(tasks, reference, xrayNode, xrayLandmarks, drrLandmarks,
 
 
 def _place(xray, reference, pose, **known):
-    """One X-ray in a known place; only its scores and its matrix are of use."""
+    """One X-ray at a known placement; only its quality and its matrix are used."""
     found = backend.load("registration").register(
         {ROLE: xray}, reference.ct, reference.frame, pose=pose, size=ASSESS_SIZE, **known
     )
     return found.views[ROLE]
 
 
-def placementOf(xrayNode):
-    """The X-ray's own linear transform, made when it has none; others' transforms are left alone.
-
-    A transform made here carries the attribute AXON.Placement.
-    """
-    present = xrayNode.GetParentTransformNode()
-    # The reference follows the X-ray when a scene is added to another and its nodes are renumbered.
-    if present is not None and present.GetNodeReferenceID(_XRAY) == xrayNode.GetID():
-        return present
-    made = slicer.mrmlScene.AddNewNodeByClass(
-        "vtkMRMLLinearTransformNode", _("{name} placement").format(name=xrayNode.GetName())
-    )
-    made.SetAttribute("AXON.Placement", xrayNode.GetID())
-    made.SetNodeReferenceID(_XRAY, xrayNode.GetID())
-    return made
-
-
-def _result(xrayNode, searched, placed, frame):
-    """Put the X-ray in the place found; `searched` is the picture that was looked at."""
+def _result(xrayNode, registered, placed, frame):
+    """Apply a placement to the X-ray; `registered` is the image it was computed for."""
     if not slicer.mrmlScene.IsNodePresent(xrayNode):
         raise backend.load("errors").AxonInputError(
-            _(
-                "{name} was deleted while its place was searched. Choose an X-ray and try again."
-            ).format(name=xrayNode.GetName())
+            _("{name} was deleted during its registration. Select an X-ray and try again.").format(
+                name=xrayNode.GetName()
+            )
         )
     now = nodes.radiographOf(xrayNode)
-    same = (now.view, now.pixel_mm) == (searched.view, searched.pixel_mm)
-    if not (same and np.array_equal(now.pixels, searched.pixels)):
+    same = (now.view, now.pixel_mm) == (registered.view, registered.pixel_mm)
+    if not (same and np.array_equal(now.pixels, registered.pixels)):
         raise backend.load("errors").AxonInputError(
             _(
-                "{name} was corrected while its place was searched; the place found belongs to the "
-                "picture of before. Press Auto-register again."
+                "{name} was corrected during its registration, so the result no longer applies. "
+                "Click Auto-register again."
             ).format(name=xrayNode.GetName())
         )
-    transformNode = placementOf(xrayNode)
+    transformNode = placementTransform(xrayNode)
     matrix = placed.registration.matrix
     nodes.placeByMatrix(xrayNode, transformNode, matrix, frame, placed.view)
     return RegistrationResult(transformNode, matrix, _quality(placed), list(placed.warnings))
@@ -200,6 +184,6 @@ def _quality(placed):
 
 
 def _apply(matrix, points):
-    """(4, 4) applied to (n, 3)."""
+    """Apply a (4, 4) transform to (n, 3) points."""
     points = np.asarray(points, float).reshape(-1, 3)
     return points @ matrix[:3, :3].T + matrix[:3, 3]

@@ -1,8 +1,9 @@
-"""The X-ray check: the result, seen as a radiograph, over the X-ray that it was made from."""
+"""The X-ray check: a DRR of the result, compared with the X-ray it was reconstructed from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import slicer
@@ -18,28 +19,29 @@ ATTRIBUTE = "AXON.Check"
 
 @dataclass(frozen=True)
 class Check:
-    """One view: the X-ray as it was used, the result's radiograph, and their agreement.
+    """One view: the X-ray as used, a DRR of the result, and their agreement.
 
-    xray, drr: scalar volume nodes on one grid, in the plane of the view through the frame's
-    centre. agreement: normalised cross-correlation after local contrast normalisation, 1 is
-    perfect.
+    Attributes:
+        xray, drr: scalar volume nodes on one grid, in the plane of the view through the frame's
+            centre.
+        agreement: normalised cross-correlation after local contrast normalisation; 1 is perfect.
     """
 
-    xray: object
-    drr: object
+    xray: Any
+    drr: Any
     agreement: float
 
 
 def check(tasks, result, volume, xrayNodes, onFinished=None, onError=None, onCancelled=None):
-    """Project a volume of the result onto the planes of its X-rays. -> `Check` by role
+    """Project a volume of the result onto the planes of its X-rays; yields a `Check` by role.
 
-    A view that was itself computed from the CT is compared with that radiograph.
+    A view that was itself a DRR of the CT is compared with that DRR.
 
     Args:
         tasks: the logic's `Tasks`.
-        result: `ReconstructionResult`; its record tells frame, pose and placements.
+        result: `ReconstructionResult`; its record provides frame, pose and placements.
         volume: node of the stage to project.
-        xrayNodes: the X-rays by role; a role without one is left out unless the CT stood in.
+        xrayNodes: X-rays by role; a role without one is skipped unless a DRR of the CT was used.
     """
     record = result.record
     wanted = {}
@@ -78,7 +80,7 @@ def check(tasks, result, volume, xrayNodes, onFinished=None, onError=None, onCan
 
 
 class _Beams:
-    """Frame and exposures of a recorded run."""
+    """Frame and acquisition geometry of a recorded run."""
 
     def __init__(self, record: dict) -> None:
         frames, poses = backend.load("imaging.frame"), backend.load("physics.pose")
@@ -86,7 +88,7 @@ class _Beams:
             *(tuple(record["frame"][k]) for k in ("center_mm", "size_mm"))
         )
         pose = poses.Pose.from_dict(record["pose"]) if record.get("pose") else poses.Pose()
-        # The volume lies in the beam's frame already; only the tube's distance is left.
+        # The volume is in the beam's frame already; only the source distance matters.
         self._pose = poses.Pose(sid_mm=pose.sid_mm)
 
     def project(self, hu: np.ndarray, view: str) -> np.ndarray:
@@ -97,7 +99,7 @@ class _Beams:
 
 
 def _pair(beams, view, xray, hu, truth):
-    """The X-ray and the radiograph of the volume on the canonical grid, and their agreement."""
+    """The X-ray and the DRR of the volume on the canonical grid, and their agreement."""
     made = beams.project(hu, view["view"])
     if xray is None:
         seen, valid = beams.project(truth, view["view"]), np.ones(made.shape, bool)
@@ -105,27 +107,27 @@ def _pair(beams, view, xray, hu, truth):
         resample = backend.load("registration.resample").resample_image
         seen, valid = resample(xray.pixels, np.asarray(view["matrix"], float), SIZE)
         if valid.any():
-            seen[~valid] = seen[valid].min()  # beside the picture there is nothing to see
+            seen[~valid] = seen[valid].min()  # background outside the image
     similarity = backend.load("registration.similarity")
     valid = valid & (made > 0)
-    a, b = (similarity.local_contrast(picture, valid) for picture in (made, seen))
+    a, b = (similarity.local_contrast(image, valid) for image in (made, seen))
     return seen, made, float(similarity.ncc(a, b, valid))
 
 
-def _node(picture, frame, view, kind):
+def _node(image, frame, view, kind):
     role = view["role"]
     title = {
         ("xray", "frontal"): _("AXON check: frontal X-ray"),
         ("xray", "lateral"): _("AXON check: lateral X-ray"),
-        ("drr", "frontal"): _("AXON check: result as frontal X-ray"),
-        ("drr", "lateral"): _("AXON check: result as lateral X-ray"),
+        ("drr", "frontal"): _("AXON check: frontal DRR of the result"),
+        ("drr", "lateral"): _("AXON check: lateral DRR of the result"),
     }[kind, role]
     old = [
         n
         for n in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
         if n.GetAttribute(ATTRIBUTE) == f"{kind} {role}"
     ]
-    node = nodes.drrNode(picture, frame, view["view"], title, old[0] if old else None)
-    setWindow(node, *np.percentile(picture, (1.0, 99.5)))
+    node = nodes.drrNode(image, frame, view["view"], title, old[0] if old else None)
+    setWindow(node, *np.percentile(image, (1.0, 99.5)))
     setAttributes(node, Check=f"{kind} {role}")
     return node

@@ -1,4 +1,4 @@
-"""Writes a result to files: volumes, measures and the record of the run, in a new folder."""
+"""Saves a result to a new folder: volumes, metrics and the run record."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from AXONReconstructionLib.scene.results import measures
+from AXONReconstructionLib.scene.results import metricsByStage, resultOf
 from AXONReconstructionLib.scene.volumes import LPS_TO_RAS, ijkToWorld
 from AXONReconstructionLib.setup import backend
-from AXONReconstructionLib.views.display import resultOf
 
 FORMATS = ("nii.gz", "nrrd", "dicom")
-_FILES = {"coarse": "1-coarse", "fine": "2-fine", "sr": "3-high-resolution"}
-RECORD, MEASURES, NOTE = "result.json", "measures.csv", "READ ME FIRST.txt"
+_FILE_NAMES = {"coarse": "1-coarse", "fine": "2-fine", "sr": "3-high-resolution"}
+RECORD_FILE, METRICS_FILE, NOTICE_FILE = "result.json", "metrics.csv", "READ ME FIRST.txt"
 
 
 @dataclass(frozen=True)
 class SavedVolume:
-    """A volume as copied from the scene.
+    """A volume copied from the scene.
 
-    name: of its file, without ending. hu: [z, y, x]. ijkToLps: (4, 4), voxel (i, j, k) to LPS
-    millimetres. description: in plain English, for the header.
+    Attributes:
+        name: file name without extension.
+        hu: [z, y, x].
+        ijkToLps: (4, 4), voxel (i, j, k) to LPS millimetres.
+        description: for the file header, in English.
     """
 
     name: str
@@ -39,45 +41,45 @@ class SavedVolume:
 
 
 @dataclass(frozen=True)
-class Copy:
-    """Everything of a result that is saved, free of MRML, so that it can be written elsewhere."""
+class ResultCopy:
+    """Copy of everything to save, without MRML, so that any thread can write it."""
 
     volumes: tuple[SavedVolume, ...]
     record: dict
 
 
 def save(result, path, format: str = "nii.gz") -> list[Path]:
-    """Write a result into a new folder.
+    """Save a result to a new folder.
 
     Args:
         result: `ReconstructionResult` or parameter node.
-        path: of the folder; it must not exist, or be empty.
-        format: ``nii.gz``, ``nrrd`` or ``dicom`` (one CT series a volume).
+        path: the folder; it must not exist or must be empty.
+        format: ``nii.gz``, ``nrrd`` or ``dicom`` (one CT series per volume).
 
     Returns:
-        The files.
+        The files written.
 
     Raises:
-        AxonInputError: there is nothing to save, the folder holds files, or cannot be written.
+        AxonInputError: there is nothing to save, or the folder is not empty or not writable.
     """
     return write(copyOf(result), path, format)
 
 
-def copyOf(result) -> Copy:
-    """Copy a result's voxels and geometry. Main thread only."""
+def copyOf(result) -> ResultCopy:
+    """ResultCopy a result's voxels and geometry. Main thread only."""
     result = resultOf(result)
     if not result.volumes:
-        raise _error(_("There is no reconstruction to save. Make one in step 3."))
-    found = [(_FILES[stage], node) for stage, node in result.volumes.items()]
+        raise _error(_("There is no reconstruction to save. Run step 3 first."))
+    found = [(_FILE_NAMES[stage], node) for stage, node in result.volumes.items()]
     found += [
-        ("true-ct", result.truth),
+        ("ground-truth", result.truth),
         ("difference", result.difference),
         ("standard-deviation", result.deviation),
     ]
     seed = result.record.get("seed", "?")
     bundle = (result.record.get("bundle") or {}).get("sha256", "")[:12]
-    words = {
-        "true-ct": "the given CT in the thorax frame",
+    descriptions = {
+        "ground-truth": "ground truth CT in the thorax frame",
         "difference": "reconstruction minus CT, HU",
         "standard-deviation": "standard deviation over the samples, HU",
     }
@@ -86,30 +88,30 @@ def copyOf(result) -> Copy:
             name,
             np.array(slicer.util.arrayFromVolume(node), np.float32),
             LPS_TO_RAS @ ijkToWorld(node),
-            f"{words.get(name, name + ' reconstruction')}, seed {seed}, bundle {bundle}",
+            f"{descriptions.get(name, name + ' reconstruction')}, seed {seed}, bundle {bundle}",
         )
         for name, node in found
         if node is not None
     )
-    return Copy(volumes, dict(result.record))
+    return ResultCopy(volumes, dict(result.record))
 
 
 def write(
-    copy: Copy,
+    copy: ResultCopy,
     path,
     format: str = "nii.gz",
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> list[Path]:
-    """Write a copy into a new folder, which appears whole or not at all. Any thread.
+    """Write a copy to a new folder, atomically. Runs on any thread.
 
     Args:
         progress: called with the number of volumes written and their total.
-        cancelled: asked before every volume; True stops, and nothing is left.
+        cancelled: checked before every volume; True cancels and leaves no files.
     """
     if format not in FORMATS:
         raise _error(
-            _("The format {format!r} is not known; it is one of {known}.").format(
+            _("Unknown format {format!r}; choose one of {known}.").format(
                 format=format, known=", ".join(FORMATS)
             )
         )
@@ -119,7 +121,7 @@ def write(
     with backend.load("util.output_folder").output_folder(target, ()) as folder:
         for number, volume in enumerate(copy.volumes):
             if cancelled is not None and cancelled():
-                raise backend.load("errors").Cancelled("stopped while the results were written")
+                raise backend.load("errors").Cancelled("cancelled while saving")
             if progress is not None:
                 progress(number, len(copy.volumes))
             if format == "dicom":
@@ -138,7 +140,7 @@ def write(
 
 
 def freeFolder(parent, name: str) -> Path:
-    """A folder name in `parent` that is not taken: `name`, or with a number behind."""
+    """An unused folder name in `parent`: `name`, with a number appended if necessary."""
     plain = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "AXON"
     folder = Path(parent) / plain
     number = 2
@@ -148,9 +150,9 @@ def freeFolder(parent, name: str) -> Path:
     return folder
 
 
-def measuresCsv(record: dict) -> str:
-    """The measures against the true CT as CSV (see `measures`); empty text without a CT."""
-    metrics = measures(record)
+def metricsCsv(record: dict) -> str:
+    """Metrics against the ground truth as CSV (see `metricsByStage`); empty without a CT."""
+    metrics = metricsByStage(record)
     if not metrics:
         return ""
     keys = list(next(iter(metrics.values())))
@@ -167,10 +169,10 @@ def measuresCsv(record: dict) -> str:
 
 
 class _Study:
-    """One DICOM study for all volumes of a result, in one frame of reference."""
+    """One DICOM study for all volumes of a result, with a common frame of reference."""
 
     def __init__(self, record: dict) -> None:
-        # No file names: they often hold the patient's.
+        # No file names: they often contain the patient's name.
         roles = [item.get("role") for item in record.get("inputs", ())]
         self._sources = [f"{role} chest X-ray" for role in roles if role != "ct"]
         self._uids: list[str] = []
@@ -196,34 +198,35 @@ class _Study:
 def _writeRecord(folder: Path, record: dict) -> None:
     files = backend.load("imaging.write")
     disclaimer = backend.load().DISCLAIMER
-    files.write_json(folder / RECORD, {"disclaimer": disclaimer, **record})
-    measures = measuresCsv(record)
-    if measures:
-        files.write_text(folder / MEASURES, measures)
-    note = _(
-        "These volumes were computed by AXON from X-rays. They are guesses: they may show anatomy "
-        "that is not there and miss findings that are."
+    files.write_json(folder / RECORD_FILE, {"disclaimer": disclaimer, **record})
+    metrics = metricsCsv(record)
+    if metrics:
+        files.write_text(folder / METRICS_FILE, metrics)
+    notice = _(
+        "AXON reconstructed these volumes from X-rays. They are model predictions: they may show "
+        "anatomy that does not exist and miss findings that do."
     )
-    files.write_text(folder / NOTE, f"{disclaimer}.\n\n{note}\n")
+    files.write_text(folder / NOTICE_FILE, f"{disclaimer}.\n\n{notice}\n")
 
 
 def _checkFree(target: Path) -> None:
     if not target.parent.is_dir():
         raise _error(
-            _("The folder {folder} does not exist. Choose one that does.").format(
+            _("The folder {folder} does not exist. Choose an existing folder.").format(
                 folder=target.parent
             )
         )
     if not os.access(target.parent, os.W_OK):
         raise _error(
-            _("You may not write into the folder {folder}. Choose another one.").format(
+            _("The folder {folder} is not writable. Choose another one.").format(
                 folder=target.parent
             )
         )
     if os.path.lexists(target) and (not target.is_dir() or any(target.iterdir())):
         raise _error(
             _(
-                "{folder} holds files already, and nothing is overwritten. Choose another name."
+                "The folder {folder} is not empty, and files are never overwritten. Choose "
+                "another name."
             ).format(folder=target)
         )
 

@@ -1,10 +1,10 @@
-"""The one timer by which the main thread serves all workers.
+"""A single timer through which the main thread serves all workers.
 
-Slicer's main thread holds Python's global interpreter lock (GIL) while it is inside the C++ event
-loop: only PythonQt's thread support would release it there, and Slicer does not enable that. Other
-Python threads run only while the main thread waits in Python, so a timer that looked at its queue
-and returned at once would starve them. Each tick therefore waits, without the lock, until a worker
-has something to deliver.
+Slicer's main thread holds Python's global interpreter lock (GIL) while it is in the C++ event loop:
+only PythonQt's thread support would release it, and Slicer does not enable that. Other Python
+threads run only while the main thread waits in Python, so that a timer which polled its queue and
+returned immediately would starve them. Each tick therefore waits, without the GIL, until a worker
+has an event to deliver.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from __future__ import annotations
 import functools
 import threading
 import time
+from typing import Any
 
 WAIT_MILLISECONDS = 30
-# While a mouse button is held, a slider or a view follows the mouse.
+# While a mouse button is pressed, sliders and views must follow the mouse.
 DRAG_WAIT_MILLISECONDS = 15
-# Ticks end early when there is much to deliver; the share left to Qt must not grow by that.
+# Ticks end early if there are many events; this must not increase Qt's share of the time.
 WAIT_PER_PAUSE = 16
 
 
@@ -24,19 +25,19 @@ class Pump:
     """Delivers the callbacks of busy workers on the main thread, and lets the workers run.
 
     Attributes:
-        news: set by a worker that has something to deliver; ends the wait.
+        news: set by a worker that has events to deliver; ends the wait.
     """
 
     def __init__(self) -> None:
         self.news = threading.Event()
         self._workers: list = []
-        self._timer = None
+        self._timer: Any = None
+        self._delivering = False
 
     def follow(self, worker) -> None:
         """Serve a worker until it is no longer busy; call it on the main thread.
 
-        In a bare interpreter, without Qt, nothing happens: only `Job.wait` and `Worker.pump`
-        deliver there.
+        Without Qt this has no effect: only `Job.wait` and `Worker.pump` deliver events.
         """
         if worker not in self._workers:
             self._workers.append(worker)
@@ -52,7 +53,7 @@ class Pump:
             self._timer.start(0)
 
     def leave(self, worker) -> None:
-        """Deliver no more of a worker."""
+        """Stop serving a worker."""
         self._workers = [other for other in self._workers if other is not worker]
         if not self._workers and self._timer is not None:
             self._timer.stop()
@@ -66,12 +67,16 @@ class Pump:
         self.news.wait(patience / 1000)
         self.news.clear()
         waited = (time.monotonic() - began) * 1000
-        # Before the callbacks: one may open a dialog, and its event loop must serve workers too.
+        # Before the callbacks, as one may open a dialog, whose event loop must serve workers too.
         self._timer.start(min(int(waited), patience) // WAIT_PER_PAUSE)
+        if self._delivering:  # in such a loop: what comes now is delivered after that callback
+            return
+        self._delivering = True
         try:
             for worker in list(self._workers):
                 worker.pump()
         finally:
+            self._delivering = False
             self._workers = [worker for worker in self._workers if worker.busy]
             if not self._workers:
                 self._timer.stop()
@@ -79,5 +84,5 @@ class Pump:
 
 @functools.cache
 def shared() -> Pump:
-    """The pump of both modules: several timers would wait one after the other."""
+    """The pump of both modules; several timers would wait one after the other."""
     return Pump()

@@ -1,4 +1,4 @@
-"""Jobs of the logic: their worker, their callbacks, and the scene's life."""
+"""Jobs of the logic: their worker, their callbacks, and handling of scene closing."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from AXONReconstructionLib.setup import backend
 
 
 class Tasks:
-    """Runs work for one logic and delivers the results on the main thread.
+    """Runs jobs of one logic and delivers their results on the main thread.
 
-    Observes the scene's closing: then every job is cancelled, and a result that still arrives is
-    dropped (its `onCancelled` is called with None).
+    When the scene closes, all jobs are cancelled and results that arrive later are discarded
+    (`onCancelled` is called with None).
 
     Args:
         onSceneClose: called when the scene closes.
@@ -26,16 +26,19 @@ class Tasks:
         self.worker = Worker(isCancel=backend.isCancel, pump=pump.shared())
         self._generation = 0
         self._scene = slicer.mrmlScene
-        # The scene must not keep a logic alive that nobody holds any more.
+        # The scene's observer must not keep an otherwise unused logic alive.
         this = weakref.ref(self)
-        self._tag = self._scene.AddObserver(
-            slicer.vtkMRMLScene.StartCloseEvent,
-            lambda caller, event: this() is not None and this().forgetScene(),
-        )
+
+        def sceneClosing(caller, event):
+            tasks = this()
+            if tasks is not None:
+                tasks.forgetScene()
+
+        self._tag = self._scene.AddObserver(slicer.vtkMRMLScene.StartCloseEvent, sceneClosing)
 
     @property
     def busy(self) -> bool:
-        """A job waits, runs, or is not delivered yet."""
+        """Whether a job is queued, running, or not yet delivered."""
         return self.worker.busy
 
     def run(
@@ -49,13 +52,14 @@ class Tasks:
         partial=None,
         key=None,
     ):
-        """Run `work(job)` on the worker; then `finish(raw)` on the main thread makes the result.
+        """Run `work(job)` on the worker, then `finish(raw)` on the main thread to build the result.
 
         Args:
-            onProgress: called with what the work reports.
-            onFinished: makes the call return a `Job` at once; without it, it waits.
-            partial: partial(exception or None) makes what `onCancelled` gets, on the main thread.
-            key: latest wins among waiting jobs.
+            onProgress: called with the work's progress reports.
+            onFinished: if given, the call returns a `Job` immediately; otherwise it blocks.
+            partial: partial(exception or None) builds the argument of `onCancelled`, on the main
+                thread.
+            key: a new job replaces queued jobs with the same key.
         """
         generation = self._generation
 
@@ -76,7 +80,7 @@ class Tasks:
         def done(raw):
             if not current():
                 job.result = None
-                job.error = JobCancelled("The scene was closed before the job ended.")
+                job.error = JobCancelled("The scene was closed before the job finished.")
                 cancelled(None)
                 return
             try:
@@ -89,7 +93,7 @@ class Tasks:
                 onFinished(job.result)
 
         def failed(error):
-            if not current():  # nobody wants to hear of a scene that is gone
+            if not current():  # errors of a closed scene are not reported
                 cancelled(None)
             elif onError is not None:
                 onError(error)
@@ -100,23 +104,23 @@ class Tasks:
         return self.wait(job)
 
     def wait(self, job: Job):
-        """Wait for a job while the window stays alive; its result, or raises its error."""
+        """Block until a job ends while keeping the GUI responsive; return or raise its outcome."""
         application = getattr(slicer, "app", None)
         return job.wait(None if application is None else application.processEvents)
 
     def cancelAll(self) -> None:
-        """Cancel every job."""
+        """Cancel all jobs."""
         self.worker.cancelAll()
 
     def forgetScene(self) -> None:
-        """Cancel every job and drop what arrives of them."""
+        """Cancel all jobs and discard their results."""
         self._generation += 1
         self.worker.cancelAll()
         if self._onSceneClose is not None:
             self._onSceneClose()
 
     def cleanup(self) -> None:
-        """Cancel everything, end the thread, and stop watching the scene."""
+        """Cancel all jobs, stop the thread, and stop observing the scene."""
         self.forgetScene()
         self.worker.shutdown(5.0)
         self.worker.pump()

@@ -1,7 +1,7 @@
-"""One thread that computes, and the queue by which the main thread hears of it.
+"""A worker thread and the event queue through which it reports to the main thread.
 
-Nothing here knows of Slicer, Qt or MRML. Work runs on the worker's thread and may only compute;
-callbacks run where :meth:`Worker.pump` is called, that is on the main thread.
+Independent of Slicer, Qt and MRML. Work runs on the worker's thread and must only compute;
+callbacks run where :meth:`Worker.pump` is called, which is the main thread.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import Any
 
 
 class JobCancelled(RuntimeError):
-    """The job was cancelled before or while it ran."""
+    """The job was cancelled before or while it was running."""
 
 
 class Job:
-    """One piece of work: its state and, when it is over, its result.
+    """A unit of work with its state and, once finished, its result.
 
     Attributes:
-        key: jobs of one key replace each other while they wait; None never does.
-        result: what the work returned; a callback may put something better in its place.
+        key: a new job replaces queued jobs with the same key; None never replaces.
+        result: the return value of the work; a callback may replace it.
         error: the exception that ended the work, or None.
-        details: its traceback as text.
-        done: the last callback was delivered.
+        details: traceback of `error` as text.
+        done: the last callback has been delivered.
     """
 
     def __init__(self, worker: Worker, work: Callable[[Job], Any], key: object = None) -> None:
@@ -42,7 +42,7 @@ class Job:
         self._callbacks: dict[str, Callable | None] = {}
 
     def cancel(self) -> None:
-        """Ask the work to stop; it ends at its next look at :meth:`cancelled`."""
+        """Request cancellation; the work stops the next time it checks :meth:`cancelled`."""
         self._cancel.set()
         self._worker._withdraw(self)
 
@@ -51,49 +51,50 @@ class Job:
         return self._cancel.is_set()
 
     def report(self, **payload: Any) -> None:
-        """Called by the work: `onProgress(**payload)` will be called on the main thread."""
+        """Report progress from the work: queues `onProgress(**payload)` for the main thread."""
         self._worker._post(self, "progress", payload)
 
     def wait(self, pumpEvents: Callable[[], None] | None = None, timeout: float | None = None):
-        """Wait on the main thread until the job is over and its callbacks are delivered.
+        """Block the main thread until the job has finished and its callbacks are delivered.
 
         Args:
-            pumpEvents: called about 30 times a second, to keep a window alive.
-            timeout: seconds.
+            pumpEvents: called about 30 times per second, to keep a window responsive.
+            timeout: in seconds.
 
         Returns:
             The result.
 
         Raises:
-            TimeoutError: it took longer than `timeout`.
-            JobCancelled: it was cancelled.
-            Exception: whatever ended the work.
+            TimeoutError: the job took longer than `timeout`.
+            JobCancelled: the job was cancelled.
+            Exception: the exception that ended the work.
         """
         until = None if timeout is None else time.monotonic() + timeout
         while not self.done:
-            # The wait lets go of the GIL, so that the worker runs meanwhile.
+            # Waiting releases the GIL, so that the worker thread can run.
             self._ended.wait(0.03)
             self._worker.pump()
             if pumpEvents is not None:
                 pumpEvents()
             if until is not None and time.monotonic() > until and not self.done:
-                raise TimeoutError(f"the job did not end within {timeout:g} seconds")
+                raise TimeoutError(f"the job did not finish within {timeout:g} seconds")
         if self.error is not None:
             raise self.error
         return self.result
 
 
 class Worker:
-    """A persistent daemon thread that does one job after another.
+    """A persistent daemon thread that runs jobs one after another.
 
-    The thread starts with the first job. It stays, because PyTorch keeps its tuning by thread.
+    The thread starts with the first job and persists, because PyTorch caches its tuning per
+    thread.
 
     Args:
-        name: of the thread.
-        isCancel: tells which exceptions of the work mean that it stopped as asked.
-        pump: delivers the callbacks: it is told to `follow` the worker with each job, and its
-            event `news` is set when there is something to deliver. Without it, only
-            :meth:`pump` and :meth:`Job.wait` deliver.
+        name: thread name.
+        isCancel: whether an exception raised by the work means that it was cancelled.
+        pump: delivers the callbacks: its `follow` is called with each job, and its event `news` is
+            set when there are events to deliver. Without it, only :meth:`pump` and
+            :meth:`Job.wait` deliver.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class Worker:
         self._isCancel = isCancel or (lambda error: False)
         self._waiting: deque[Job] = deque()
         self._events: deque[tuple[Job, str, Any]] = deque()
-        self._condition = threading.Condition()  # its lock may be taken twice by one thread
+        self._condition = threading.Condition()  # its lock is reentrant
         self._running: Job | None = None
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
@@ -125,12 +126,12 @@ class Worker:
 
         Args:
             work: called with the job on the worker's thread.
-            onProgress: called with what the work gave to :meth:`Job.report`.
+            onProgress: called with the arguments of :meth:`Job.report`.
             onDone: called with the result.
             onError: called with the exception.
-            onCancelled: called with the exception by which the work stopped, None when it had not
-                begun.
-            key: a waiting job of the same key is cancelled: the latest wins.
+            onCancelled: called with the exception that the work raised on cancellation; None if
+                it had not started.
+            key: queued jobs with the same key are cancelled.
         """
         job = Job(self, work, key)
         job._callbacks = {
@@ -156,19 +157,19 @@ class Worker:
 
     @property
     def busy(self) -> bool:
-        """A job waits or runs, or an event is not delivered yet."""
+        """Whether a job is queued or running, or an event is not yet delivered."""
         with self._condition:
             return bool(self._waiting or self._running is not None or self._events)
 
     def pump(self) -> int:
-        """Call the callbacks of what happened since the last call; returns how many events.
+        """Call the callbacks of all events since the last call; returns the number of events.
 
-        An exception of a callback does not keep the others from being called; the first one is
-        raised at the end.
+        If callbacks raise, the remaining ones are still called and the first exception is raised
+        at the end.
         """
         first: BaseException | None = None
         delivered = 0
-        # Only what is there now: a callback may submit work whose events are for the next time.
+        # Only the events queued now: a callback may submit work whose events come later.
         for _count in range(len(self._events)):
             try:
                 job, kind, payload = self._events.popleft()
@@ -184,13 +185,13 @@ class Worker:
         return delivered
 
     def cancelAll(self) -> None:
-        """Cancel the running job and all that wait."""
+        """Cancel the running job and all queued ones."""
         with self._condition:
             for job in [*self._waiting, *([self._running] if self._running else [])]:
                 job.cancel()
 
     def shutdown(self, timeoutSeconds: float = 5.0) -> bool:
-        """Cancel everything and end the thread; False if it did not end in time.
+        """Cancel all jobs and stop the thread; returns False if it did not stop in time.
 
         A job submitted later starts a new thread.
         """
@@ -223,12 +224,12 @@ class Worker:
             self._pump.news.set()
 
     def _withdraw(self, job: Job) -> None:
-        """A job that still waits ends at once, whatever runs before it."""
+        """Cancel a queued job immediately, without waiting for the jobs before it."""
         with self._condition:
             if job not in self._waiting:
                 return
             self._waiting.remove(job)
-            job.error = JobCancelled("The job was cancelled before it began.")
+            job.error = JobCancelled("The job was cancelled before it started.")
             job._work = None
             self._post(job, "cancelled", None)
             job._ended.set()
@@ -238,28 +239,28 @@ class Worker:
             with self._condition:
                 while not self._waiting and not stop.is_set():
                     self._condition.wait()
-                if stop.is_set():  # what waits now belongs to a later thread
+                if stop.is_set():  # jobs queued from now on belong to a later thread
                     return
                 job = self._waiting.popleft()
                 self._running = job
-            kind, payload = self._do(job)
-            job._work = None  # what it holds may be large
-            with self._condition:  # at once: a worker is busy until the last event is delivered
+            kind, payload = self._execute(job)
+            job._work = None  # its closure may hold large objects
+            with self._condition:  # in one step: a worker is busy until its last event is delivered
                 if self._running is job:
                     self._running = None
                 self._post(job, kind, payload)
             job._ended.set()
 
-    def _do(self, job: Job) -> tuple[str, Any]:
-        """Run a job; the event that it ends with."""
+    def _execute(self, job: Job) -> tuple[str, Any]:
+        """Run a job; returns its final event."""
         assert job._work is not None
         try:
             job.result = job._work(job)
         except BaseException as error:
             job.error = error
             job.details = traceback.format_exc()
-            # The lines stay, the variables go: they may hold the device's memory.
+            # Keep the traceback but clear its local variables, which may hold device memory.
             traceback.clear_frames(error.__traceback__)
-            stopped = isinstance(error, JobCancelled) or self._isCancel(error)
-            return ("cancelled" if stopped else "error"), error
+            cancelled = isinstance(error, JobCancelled) or self._isCancel(error)
+            return ("cancelled" if cancelled else "error"), error
         return "done", job.result

@@ -1,6 +1,8 @@
-"""The button that searches for a placement, and cancels the search."""
+"""Automatic registration: method, start/cancel button, progress."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from slicer.i18n import tr as _
 
@@ -11,7 +13,7 @@ METHODS = ("planar", "pose", "pose_sid")
 
 
 class AutoRegister:
-    """One button, Auto-register or Cancel, and a progress bar.
+    """Auto-register/Cancel button with a progress bar.
 
     Args:
         section: the Register section.
@@ -20,11 +22,11 @@ class AutoRegister:
     def __init__(self, section) -> None:
         self._section = section
         self._ui = section.ui
-        self._job = None
+        self._job: Any = None
         names = {
-            "planar": _("Move the X-ray (2-D)"),
-            "pose": _("Turn the CT too (6-DoF)"),
-            "pose_sid": _("Turn the CT, seek the tube too (6-DoF + SID)"),
+            "planar": _("X-ray in plane (2-D)"),
+            "pose": _("X-ray and CT pose (6-DoF)"),
+            "pose_sid": _("X-ray, CT pose and SID (6-DoF + SID)"),
         }
         for method in METHODS:
             self._ui.methodBox.addItem(names[method], method)
@@ -34,7 +36,7 @@ class AutoRegister:
 
     @property
     def running(self) -> bool:
-        """A search is under way."""
+        """Whether a registration is running."""
         return self._job is not None
 
     @property
@@ -43,7 +45,7 @@ class AutoRegister:
         return METHODS[max(0, self._ui.methodBox.currentIndex)]
 
     def refresh(self) -> None:
-        """What can be pressed, and why not."""
+        """Update the enabled state; tooltips explain why a control is disabled."""
         section, button = self._section, self._ui.registerButton
         button.text = _("Cancel") if self.running else _("Auto-register")
         self._ui.methodBox.enabled = not self.running
@@ -51,22 +53,22 @@ class AutoRegister:
         if not self.running:
             reason = section.missing
             if not reason and section.xray is None:
-                reason = _("Choose an X-ray under Inputs first.")
+                reason = _("Select an X-ray under Inputs first.")
             if not reason and self.method != "planar" and section.ct is None:
                 reason = _(
-                    "Turning the CT needs a CT of the same patient. Choose one under Inputs."
+                    "6-DoF registration requires a CT of the same patient. Select one under Inputs."
                 )
             if not reason and section.panel.isBusy:
-                reason = _("Another computation is running. Wait for it or cancel it.")
+                reason = _("Another computation is running. Wait for it to finish, or cancel it.")
         button.enabled = not reason
         button.toolTip = reason or (
-            _("Stops the search and leaves the X-ray where it was.")
+            _("Cancels the registration; the X-ray keeps its placement.")
             if self.running
-            else _("Finds the placement by itself. Press again to cancel.")
+            else _("Registers the X-ray automatically. Click again to cancel.")
         )
 
     def toggle(self) -> None:
-        """Start a search, or cancel the one that runs."""
+        """Start the registration, or cancel it if it is running."""
         if self.running:
             self._job.cancel()
             self._ui.registerButton.enabled = False
@@ -74,12 +76,12 @@ class AutoRegister:
             return
         section, method = self._section, self.method
         node = section.parameterNode
-        # A pose belongs to both views; the flat search moves the view that is looked at.
-        roles = (section.role,) if method == "planar" else ROLES
-        roles = [role for role in roles if getattr(node, role) is not None]
+        # The pose is common to both views; planar registration applies to the current view.
+        affected = (section.role,) if method == "planar" else ROLES
+        roles = [role for role in affected if getattr(node, role) is not None]
         section.placement.commit()
         section.panel.hideMessage()
-        section.showOverlay(bring=True)
+        section.showOverlay(switchLayout=True)
         progress = self._ui.registerProgress
         progress.visible, progress.maximum, progress.value = True, 0, 0
         progress.format = ""
@@ -98,52 +100,56 @@ class AutoRegister:
         except Exception as error:
             self._failed(error)
             return
-        section.panel.busy(True)
+        section.panel.setBusy(True)
         section.refresh()
 
     def cancel(self) -> None:
-        """Forget the search; its result is no longer wanted."""
+        """Cancel the registration and discard its result."""
         if self._job is not None:
             self._job.cancel()
-            self._over()
+            self._end()
 
     def _progress(self, stage, step, total, similarity=None) -> None:
         bar = self._ui.registerProgress
-        # One view alone has no steps to count: the bar then runs without end.
+        # A single view has no steps to count: the bar is then indeterminate.
         bar.maximum = total if total > 1 else 0
         bar.value = min(step, total)
-        name = _("Turning the CT") if stage == "pose" else _("Placing the X-ray")
+        name = _("CT pose") if stage == "pose" else _("In-plane registration")
         if similarity is None:
             bar.format = _("{name}: %p %").format(name=name)
         else:
-            bar.format = _("{name}: %p %, fit {fit:.2f}").format(name=name, fit=similarity)
+            bar.format = _("{name}: %p %, similarity {value:.2f}").format(
+                name=name, value=similarity
+            )
 
     def _finished(self, method, roles, results) -> None:
         section = self._section
-        self._over()
+        self._end()
         if section.parameterNode is None:
             return
         if method != "planar":
             section.logic.setPose(section.parameterNode, results.pose)
             for role in roles:
-                section.fit.log.addSearch(role, results.history)
+                section.quality.log.addSearch(role, results.history)
         if results.warnings:
-            section.panel.say(" ".join(results.warnings))
+            section.panel.showMessage(" ".join(results.warnings))
         if not section.placement.commit(_("automatic registration")):
             for role in roles:
-                section.fit.assess(role)
+                section.quality.assess(role)
 
     def _failed(self, error) -> None:
-        self._over()
+        self._end()
         self._section.panel.reportError(error)
 
     def _cancelled(self, _partial=None) -> None:
         if self.running:
-            self._over()
-            self._section.panel.say(_("The search was cancelled; the X-ray lies where it was."))
+            self._end()
+            self._section.panel.showMessage(
+                _("The registration was cancelled; the placement of the X-ray is unchanged.")
+            )
 
-    def _over(self) -> None:
+    def _end(self) -> None:
         self._job = None
         self._ui.registerProgress.visible = False
-        self._section.panel.busy(False)
+        self._section.panel.setBusy(False)
         self._section.refresh()

@@ -1,4 +1,4 @@
-"""The models on this computer: list, card, folder, import, delete."""
+"""Model management: list, model card, folder, import, delete."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class BundleBox:
     """The lower half of the Setup section.
 
     Args:
-        setup: the `SetupSection`, whose `ui`, `panel`, `background` and progress line it uses.
+        setup: the `SetupSection`, which provides `ui`, `panel`, `background` and the progress bar.
     """
 
     def __init__(self, setup) -> None:
@@ -47,7 +47,7 @@ class BundleBox:
         self.refresh()
 
     def refresh(self, select: str = "") -> None:
-        """Read the list anew; `select` is the path of the model to select."""
+        """Reload the list of models; `select` is the path of the model to select."""
         table = self.ui.setupBundleTable
         try:
             self.bundles = list(_library().installed_bundles())
@@ -56,7 +56,7 @@ class BundleBox:
             self.bundles, (problem, _details) = [], backend.explain(error)
         table.rowCount = len(self.bundles)
         for row, info in enumerate(self.bundles):
-            origin = _("comes with AXON") if info.shipped else _("imported")
+            origin = _("ships with AXON") if info.shipped else _("imported")
             texts = (info.name, info.version, _size(info.megabytes), origin)
             for column, text in enumerate(texts):
                 item = qt.QTableWidgetItem(text)
@@ -68,7 +68,7 @@ class BundleBox:
             table.selectRow(0)
         count = len(self.bundles)
         self.ui.setupBundlesLabel.text = problem or (
-            _("1 on this computer") if count == 1 else _("{n} on this computer").format(n=count)
+            _("1 installed") if count == 1 else _("{n} installed").format(n=count)
         )
         self._enable()
 
@@ -78,7 +78,7 @@ class BundleBox:
         return self.bundles[row] if 0 <= row < len(self.bundles) else None
 
     def onCard(self) -> None:
-        """Show the model card in a window of its own."""
+        """Show the model card in a separate window."""
         info = self.selected()
         path = Path(info.path) / "docs" / "README.md"
         try:
@@ -102,15 +102,15 @@ class BundleBox:
         self._card = dialog
 
     def onOpenFolder(self) -> None:
-        """Show the files in the system's file browser."""
+        """Open the model's folder in the system's file manager."""
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.selected().path)))
 
     def onDelete(self) -> None:
-        """Ask, then delete."""
+        """Delete the model after confirmation."""
         info = self.selected()
         question = _(
-            "Delete the model {name} {version} ({size}) from this computer? It can be imported "
-            "again."
+            "Delete the model {name} {version} ({size}) from this computer? You can import it "
+            "again later."
         ).format(name=info.name, version=info.version, size=_size(info.megabytes))
         if not slicer.util.confirmOkCancelDisplay(question, windowTitle=_("AXON - Delete model")):
             return
@@ -141,19 +141,19 @@ class BundleBox:
             self._start(path)
 
     def onDownload(self) -> None:
-        """Import from the address in the panel."""
+        """Import from the URL in the panel."""
         ui = self.ui
         self._start(ui.setupUrlEdit.text.strip(), ui.setupShaEdit.text.strip().lower())
 
     def onCancelImport(self) -> None:
-        """Stop the import."""
+        """Cancel the import."""
         if self._import is not None:
             self._import.cancel()
 
     def _start(self, source: str, sha256: str | None = None) -> None:
         self.panel.hideMessage()
         name = re.split(r"[\\/]", source.rstrip("\\/"))[-1]
-        say = _("Importing {name}").format(name=name)
+        label = _("Importing {name}").format(name=name)
 
         def work(job):
             return _library().import_bundle(
@@ -164,7 +164,7 @@ class BundleBox:
             )
 
         def progress(done, total) -> None:
-            self.setup.showProgress(say, min(100, round(100 * done / total)) if total else None)
+            self.setup.showProgress(label, min(100, round(100 * done / total)) if total else None)
 
         def over() -> None:
             self._import = None
@@ -175,7 +175,7 @@ class BundleBox:
             over()
             self.refresh(str(info.path))
             self.setup.bundlesWereChanged()
-            self.panel.say(
+            self.panel.showMessage(
                 _("The model {name} {version} was verified and imported.").format(
                     name=info.name, version=info.version
                 )
@@ -185,14 +185,14 @@ class BundleBox:
             over()
             self.panel.reportError(error)
 
-        def stopped(error) -> None:
+        def cancelled(error) -> None:
             over()
-            self.panel.say(_("The import was stopped; nothing was kept."))
+            self.panel.showMessage(_("The import was cancelled; nothing was kept."))
 
         self._import = self.setup.background.submit(
-            work, onProgress=progress, onDone=finished, onError=failed, onCancelled=stopped
+            work, onProgress=progress, onDone=finished, onError=failed, onCancelled=cancelled
         )
-        self.setup.showProgress(say)
+        self.setup.showProgress(label)
         self._enable()
 
     def _enable(self, *_unused) -> None:
@@ -208,8 +208,8 @@ class BundleBox:
 
 
 def _library():
-    """`axon_backend.bundle.library`, which needs none of the packages that Setup installs."""
-    backend.available()  # makes the package importable where it lies beside the module
+    """`axon_backend.bundle.library`, which requires none of the packages installed by Setup."""
+    backend.available()  # adds the package to the path if it is next to the module
     return importlib.import_module("axon_backend.bundle.library")
 
 

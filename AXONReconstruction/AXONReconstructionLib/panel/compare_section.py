@@ -1,6 +1,8 @@
-"""The Compare section: what the views show, the measures, the X-ray check, saving."""
+"""The Compare section: display options, metrics, X-ray check, saving."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from slicer.i18n import tr as _
 
@@ -8,28 +10,32 @@ from AXONReconstructionLib.console import reprojection
 from AXONReconstructionLib.panel import metrics_table
 from AXONReconstructionLib.panel.save_box import SaveBox
 from AXONReconstructionLib.panel.section import Section
+from AXONReconstructionLib.scene.results import STAGES
 from AXONReconstructionLib.views import display, layout, own_layouts, slices
 
-USUAL, SLICES_ONLY = "usual", "slices"
+COMPARISON, SLICES_ONLY = "usual", "slices"
 
 
 class CompareSection(Section):
-    """Follows the results in the parameter node."""
+    """Shows the results in the parameter node."""
 
     uiFile = "Compare.ui"
     container = "compareSection"
 
     def __init__(self, panel) -> None:
         Section.__init__(self, panel)
-        self.result = None
-        self._told: tuple = ()
-        self._what = "reconstruction"
+        self.result: Any = None  # `ReconstructionResult`, or None without a parameter node
+        self._lastState: tuple | None = ()
+        self._content = "reconstruction"
         self._record = ""
         ui = self.ui
         own_layouts.register()
         metrics_table.prepare(ui.metricsTable)
         for combo, choices in (
-            (ui.viewsCombo, ((_("3D and slices"), USUAL), (_("Slices side by side"), SLICES_ONLY))),
+            (
+                ui.viewsCombo,
+                ((_("3D and slices"), COMPARISON), (_("Slices side by side"), SLICES_ONLY)),
+            ),
             (
                 ui.presetCombo,
                 (
@@ -54,35 +60,35 @@ class CompareSection(Section):
         self.saveBox = SaveBox(self)
         self._follow(None)
 
-    # Following the panel
+    # Updates from the panel
 
     def parameterNodeChanged(self, node) -> None:
-        """Follow the results; cheap when they are the same."""
-        told = None if node is None else _concerns(node)
-        if told == self._told:
+        """Update if the results changed."""
+        state = None if node is None else _relevantState(node)
+        if state == self._lastState:
             return
-        self._told = told
+        self._lastState = state
         self._follow(node)
 
     def busyChanged(self, busy: bool) -> None:
-        """A computation started or ended."""
+        """Update the save button when a computation starts or ends."""
         self.saveBox.update()
 
     def sceneClosing(self) -> None:
-        """Forget every node."""
+        """Release all nodes."""
         self.saveBox.forget()
-        self._told = ()
-        self._what = "reconstruction"
+        self._lastState = ()
+        self._content = "reconstruction"
         self._follow(None)
 
     def cleanup(self) -> None:
-        """Stop what is being written."""
+        """Cancel saving."""
         self.saveBox.cleanup()
 
-    # What the user does
+    # User actions
 
     def onShow(self, *_unused) -> None:
-        """Divide the screen and show the result."""
+        """Switch to the comparison layout and show the result."""
         node = self.parameterNode
         self.ui.fadeSlider.value = 0
         if _value(self.ui.viewsCombo) == SLICES_ONLY:
@@ -92,7 +98,7 @@ class CompareSection(Section):
         self._showSlices()
 
     def onLeave(self) -> None:
-        """Back to the views from before."""
+        """Restore the previous layout."""
         layout.leaveLayout()
 
     def onStage(self, index: int) -> None:
@@ -105,7 +111,7 @@ class CompareSection(Section):
             self._showSlices()
 
     def onPreset(self, index: int) -> None:
-        """Draw both volumes otherwise."""
+        """Change the volume rendering preset of both volumes."""
         self.parameterNode.preset = self.ui.presetCombo.itemData(index)
         if layout.shownLayout() in layout.LAYOUTS:
             display.showVolumes(
@@ -113,24 +119,24 @@ class CompareSection(Section):
             )
 
     def onSlices(self, index: int) -> None:
-        """Show something else in the slice views."""
-        before, self._what = self._what, self.ui.slicesCombo.itemData(index)
-        # Else a real CT faded over the result stays there when the user comes back to it.
-        if before != self._what:
+        """Change the content of the slice views."""
+        before, self._content = self._content, self.ui.slicesCombo.itemData(index)
+        # Otherwise the ground truth would still cover the result when switching back to it.
+        if before != self._content:
             self.ui.fadeSlider.value = 0
         self._showSlices()
         if before == "xray" and layout.shownLayout() in layout.LAYOUTS:
-            slices.lookThrough(display.volumeOf(self.result, self.parameterNode.shownStage))
+            slices.fitViews(display.volumeOf(self.result, self.parameterNode.shownStage))
 
     def onFade(self, percent: float) -> None:
-        """Fade between the two layers."""
+        """Set the opacity of the foreground layer."""
         slices.setForegroundOpacity(percent / 100)
 
     def onFront(self) -> None:
-        """Look from the front again."""
-        display.lookFromFront(self.result, self.parameterNode.shownStage)
+        """Reset the 3D views to anterior."""
+        display.setAnteriorView(self.result, self.parameterNode.shownStage)
 
-    # What is shown
+    # Display
 
     def _follow(self, node) -> None:
         ui = self.ui
@@ -141,9 +147,9 @@ class CompareSection(Section):
         if not has:
             return
         result = self.result
-        if node.record != self._record:  # a new run, which has put its volumes on the screen
+        if node.record != self._record:  # a new run, which has already shown its volumes
             self._record = node.record
-            self._what = "reconstruction"
+            self._content = "reconstruction"
             ui.viewsCombo.currentIndex = 0
             ui.fadeSlider.value = 0
         _fill(ui.stageCombo, [(display.stageName(s), s) for s in result.volumes])
@@ -151,38 +157,33 @@ class CompareSection(Section):
         _choose(ui.presetCombo, node.preset)
         choices = [(_("Reconstruction"), "reconstruction")]
         if result.truth is not None:
-            choices[0] = (_("Reconstruction and real CT"), "reconstruction")
+            choices[0] = (_("Reconstruction and ground truth"), "reconstruction")
         if result.difference is not None:
-            choices.append((_("Difference to the real CT"), "difference"))
+            choices.append((_("Difference from ground truth"), "difference"))
         if result.deviation is not None:
-            choices.append((_("Where the samples disagree"), "deviation"))
+            choices.append((_("Standard deviation of samples"), "deviation"))
         choices.append((_("X-ray check"), "xray"))
         _fill(ui.slicesCombo, choices)
-        _choose(ui.slicesCombo, self._what)
-        self._what = _value(ui.slicesCombo)
+        _choose(ui.slicesCombo, self._content)
+        self._content = _value(ui.slicesCombo)
         ui.viewsCombo.enabled = result.truth is not None
         if result.truth is None:
             ui.viewsCombo.currentIndex = 0
         ui.metricsBox.visible = bool(result.record.get("metrics"))
         metrics_table.fill(ui.metricsTable, ui.metricsNote, result.record)
-        self.saveBox.say("")
+        self.saveBox.showStatus("")
         self.saveBox.update()
         self._explainSlices()
-
-    def _showVolumes(self) -> None:
-        if layout.shownLayout() in layout.LAYOUTS:
-            node = self.parameterNode
-            display.showVolumes(self.result, node.shownStage, node.preset)
 
     def _showSlices(self) -> None:
         if layout.shownLayout() not in layout.LAYOUTS:
             self._explainSlices()
             return
         stage, opacity = self.parameterNode.shownStage, self.ui.fadeSlider.value / 100
-        if self._what == "xray":
+        if self._content == "xray":
             self._startCheck(display.volumeOf(self.result, stage))
         else:
-            display.showSlices(self.result, stage, self._what, opacity)
+            display.showSlices(self.result, stage, self._content, opacity)
         self._explainSlices()
 
     def _startCheck(self, volume) -> None:
@@ -200,40 +201,39 @@ class CompareSection(Section):
             self.panel.reportError(error)
 
     def _checked(self, found: dict, volume) -> None:
-        if self._what != "xray" or self.result is None:  # something else was chosen meanwhile
+        if self._content != "xray" or self.result is None:  # the selection has changed
             return
-        if volume not in self.result.volumes.values():  # deleted, or of another run
+        if volume not in self.result.volumes.values():  # deleted, or from another run
             return
         if found and layout.shownLayout() in layout.LAYOUTS:
             display.showCheck(found, volume, self.ui.fadeSlider.value / 100)
         self._explainSlices(found)
 
     def _explainSlices(self, found: dict | None = None) -> None:
-        ui, what = self.ui, self._what
+        ui, content = self.ui, self._content
         hasCT = self.result is not None and self.result.truth is not None
-        fades = what == "xray" or (what == "reconstruction" and hasCT)
+        fades = content == "xray" or (content == "reconstruction" and hasCT)
         ui.fadeLabel.visible = ui.fadeSlider.visible = fades
-        ui.fadeLabel.text = _("Fade to result:") if what == "xray" else _("Fade to real CT:")
+        ui.fadeLabel.text = _("Fade to DRR:") if content == "xray" else _("Fade to ground truth:")
         text = ""
-        if what == "difference":
+        if content == "difference":
             text = _(
-                "Last stage minus real CT. Blue: less dense than the CT. Red: denser. White: the "
-                "same. Full colour from {hu:.0f} HU."
+                "Last stage minus ground truth. Blue: less dense than the ground truth. Red: "
+                "denser. White: equal. Saturated at {hu:.0f} HU."
             ).format(hu=slices.DIFFERENCE_HU)
-        elif what == "deviation":
+        elif content == "deviation":
             text = _(
-                "The brighter, the more the samples disagree there; brightest from a standard "
-                "deviation of {hu:.0f} HU."
-            ).format(hu=slices.brightestDeviation(self.result.deviation))
-        elif what == "xray" and found is None:
-            text = _("The X-ray, and over it what the result would look like on an X-ray.")
-        elif what == "xray":
+                "Standard deviation over the samples; brightest at {hu:.0f} HU and above."
+            ).format(hu=slices.brightestStandardDeviation(self.result.deviation))
+        elif content == "xray" and found is None:
+            text = _("The X-ray with a DRR of the result as overlay.")
+        elif content == "xray":
             names = {"frontal": _("frontal"), "lateral": _("lateral")}
             parts = [
                 _("{name} {value:.2f}").format(name=names[role], value=pair.agreement)
-                for role, pair in found.items()
+                for role, pair in (found or {}).items()
             ]
-            text = _("No X-ray of this result is in the scene any more.")
+            text = _("The X-rays of this result are no longer in the scene.")
             if parts:
                 text = _("Agreement with the X-ray: {parts} (1 is perfect).").format(
                     parts=", ".join(parts)
@@ -242,12 +242,12 @@ class CompareSection(Section):
         ui.legendLabel.visible = bool(text)
 
 
-def _concerns(node) -> tuple:
-    names = [f"{stage}Volume" for stage in display.STAGES]
+def _relevantState(node) -> tuple:
+    names = [f"{stage}Volume" for stage in STAGES]
     names += ["deviationVolume", "truthVolume", "differenceVolume", "metricsTable"]
-    held = [getattr(node, name) for name in names]
+    nodes = [getattr(node, name) for name in names]
     return (
-        *(None if n is None else n.GetID() for n in held),
+        *(None if n is None else n.GetID() for n in nodes),
         node.record,
         node.shownStage,
         node.preset,

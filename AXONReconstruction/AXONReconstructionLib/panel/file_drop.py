@@ -1,4 +1,4 @@
-"""Files dragged from the desktop onto a part of the panel."""
+"""Drag and drop of files onto the panel."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import qt
 
 
 class FileDrop(qt.QObject):
-    """Lets a widget take one dragged file or folder.
+    """Event filter that accepts a dropped file or folder.
 
-    Keep a reference to it as long as the widget lives.
+    Keep a reference to it for the lifetime of the widget.
 
     Args:
-        widget: takes the drops.
+        widget: drop target.
         dropped: called with the path.
     """
 
@@ -24,7 +24,7 @@ class FileDrop(qt.QObject):
         widget.installEventFilter(self)
 
     def eventFilter(self, watched, event) -> bool:
-        """Take what is a file of this computer, leave the rest to Slicer."""
+        """Accept local files; leave everything else to Slicer."""
         kind = event.type()
         if kind not in (qt.QEvent.DragEnter, qt.QEvent.Drop):
             return False

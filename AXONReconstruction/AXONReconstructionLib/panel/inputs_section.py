@@ -1,4 +1,4 @@
-"""Step 1: the X-rays and, if there is one, the CT of the same patient."""
+"""Step 1: the X-rays and, optionally, the CT of the same patient."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from AXONReconstructionLib.panel.xray_form import FRONTAL_VIEWS, LATERAL_VIEWS, 
 from AXONReconstructionLib.setup import backend
 from AXONReconstructionLib.views import side_labels, xray_views
 
-LEAST_CT_SLICES = 8
+MIN_CT_SLICES = 8
 
 
 class InputsSection(Section):
-    """Loads, describes and corrects the X-rays, and shows them at once.
+    """Loads, describes and corrects the X-rays, and shows them immediately.
 
-    A wrong input is refused in one sentence; what was there before stays.
+    Invalid inputs are rejected with a message; the previous selection is kept.
     """
 
     uiFile = "Inputs.ui"
@@ -41,10 +41,10 @@ class InputsSection(Section):
         ui.clearInputsButton.connect("clicked()", self.clear)
         self._drop = FileDrop(ui.groundTruthBox, self.loadCT)
         scene = slicer.mrmlScene
-        panel.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._nodeLeaves)
+        panel.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._nodeAboutToBeRemoved)
 
     def parameterNodeChanged(self, node) -> None:
-        """Show the inputs that the parameter node names."""
+        """Show the inputs referenced by the parameter node."""
         if node is None:
             return
         for form in self.forms.values():
@@ -55,12 +55,12 @@ class InputsSection(Section):
         self.ui.clearInputsButton.enabled = given or node.groundTruth is not None
 
     def cleanup(self) -> None:
-        """Take the letters out of the views."""
+        """Remove the orientation labels from the views."""
         side_labels.shared().cleanup()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
-    def _nodeLeaves(self, _scene, _event, leaving) -> None:
-        """Without this a selector would turn to the deleted node's neighbour by itself."""
+    def _nodeAboutToBeRemoved(self, _scene, _event, leaving) -> None:
+        """Clear the input; the selector would otherwise select a neighbour of the deleted node."""
         parameterNode = self.parameterNode
         if parameterNode is None:
             return
@@ -71,25 +71,25 @@ class InputsSection(Section):
     # X-rays
 
     def load(self, role: str, path: str) -> None:
-        """Read an X-ray file for a role; it goes where its view says that it belongs."""
+        """Load an X-ray file; it is assigned to the role that matches its view."""
         form = self.forms[role]
         self.panel.hideMessage()
-        form.reading(os.path.basename(path))
+        form.showLoading(os.path.basename(path))
 
         def finished(xray):
-            form.readingOver()
+            form.hideLoading()
             if self.parameterNode is None:
                 return
-            if role == "lateral" and _viewIsGuessed(xray):
+            if role == "lateral" and _viewIsAssumed(xray):
                 self.logic.correctRadiograph(xray, view="ll")
-            self._take(role, xray)
+            self._assign(role, xray)
 
         def failed(error):
-            form.readingOver()
+            form.hideLoading()
             self.panel.reportError(error)
 
         def cancelled(_nothing=None):  # the scene was closed
-            form.readingOver()
+            form.hideLoading()
 
         try:
             self.logic.loadRadiograph(
@@ -99,7 +99,7 @@ class InputsSection(Section):
             failed(error)
 
     def choose(self, role: str, node) -> None:
-        """Take a volume of the scene for a role; None takes the X-ray out."""
+        """Select a volume of the scene for a role; None clears it."""
         self.panel.hideMessage()
         form = self.forms[role]
         if node is None:
@@ -109,26 +109,26 @@ class InputsSection(Section):
             if not node.GetAttribute("AXON.View"):
                 view = "ll" if role == "lateral" else None
                 node = self.logic.loadRadiograph(node, view=view)
-            self._take(role, node)
+            self._assign(role, node)
         except Exception as error:
             self.panel.reportError(error)
-        form.refreshAnew()
+        form.forceRefresh()
 
     def corrected(self, role: str) -> None:
-        """An X-ray was corrected: an accepted placement was one of another picture."""
+        """Update after a correction: the placement of the uncorrected image is not accepted."""
         node = self.parameterNode
         xray = getattr(node, role)
         setattr(node, f"{role}Accepted", False)
         if _roleOf(xray) != role:
             setattr(node, role, None)
-            self._take(role, xray)
+            self._assign(role, xray)
         else:
             self.show()
-        # What the correction changed is the X-ray, which the parameter node only names.
+        # The parameter node only references the corrected X-ray, so it must be notified.
         node.parameterNode.Modified()
 
     def show(self) -> None:
-        """Frontal X-ray in the coronal view, lateral in the sagittal view, with R and L."""
+        """Show the frontal X-ray in the coronal and the lateral in the sagittal view."""
         given = {r: getattr(self.parameterNode, r) for r in self.forms}
         given = {role: xray for role, xray in given.items() if xray is not None}
         if not given:
@@ -140,50 +140,50 @@ class InputsSection(Section):
             side_labels.shared().show(xray_views.VIEWS[role])
 
     def clear(self) -> None:
-        """Take every input out; the volumes stay in the scene."""
+        """Clear all inputs; the volumes remain in the scene."""
         with slicer.util.NodeModify(self.parameterNode.parameterNode):
             for name in (*self.forms, "groundTruth"):
                 setattr(self.parameterNode, name, None)
 
-    def mayBecome(self, role: str, view: str) -> bool:
-        """Whether a role's X-ray may be called another view; says so when its place is taken."""
-        right = "lateral" if view in LATERAL_VIEWS else "frontal"
+    def canAssign(self, role: str, view: str) -> bool:
+        """Whether a role's X-ray can be changed to a view; reports if that input is in use."""
+        targetRole = "lateral" if view in LATERAL_VIEWS else "frontal"
         xray = getattr(self.parameterNode, role)
-        if right == role or getattr(self.parameterNode, right) is None:
+        if targetRole == role or getattr(self.parameterNode, targetRole) is None:
             return True
-        self._placeIsTaken(xray, right)
+        self._reportOccupied(xray, targetRole)
         return False
 
-    def _take(self, role: str, xray) -> None:
-        """Put an X-ray where its view says that it belongs."""
-        right = _roleOf(xray)
-        if right != role and getattr(self.parameterNode, right) not in (None, xray):
-            self._placeIsTaken(xray, right)
+    def _assign(self, role: str, xray) -> None:
+        """Assign an X-ray to the role that matches its view."""
+        targetRole = _roleOf(xray)
+        if targetRole != role and getattr(self.parameterNode, targetRole) not in (None, xray):
+            self._reportOccupied(xray, targetRole)
             return
-        setattr(self.parameterNode, right, xray)
-        if right != role:
-            self.panel.say(
-                _("{name} is a {view} view: it was put there.").format(
-                    name=xray.GetName(), view=_roleName(right)
+        setattr(self.parameterNode, targetRole, xray)
+        if targetRole != role:
+            self.panel.showMessage(
+                _("{name} is a {view} view and was assigned accordingly.").format(
+                    name=xray.GetName(), view=_roleName(targetRole)
                 )
             )
         self.show()
 
-    def _placeIsTaken(self, xray, role: str) -> None:
+    def _reportOccupied(self, xray, role: str) -> None:
         self.panel.showError(
             _(
-                "{name} would be the {view} X-ray, and there is one already. Take that one out "
-                "first (choose nothing in its list), or correct the view."
+                "{name} is a {view} view, but a {view} X-ray is already selected. Clear that "
+                "selection first, or correct the view."
             ).format(name=xray.GetName(), view=_roleName(role))
         )
 
     # The CT
 
     def loadCT(self, path: str) -> None:
-        """Read the CT of the same patient from a file or a DICOM folder."""
+        """Load the CT of the same patient from a file or a DICOM folder."""
         ui = self.ui
         self.panel.hideMessage()
-        ui.groundTruthAssumed.text = _("Reading {name}...").format(name=os.path.basename(path))
+        ui.groundTruthAssumed.text = _("Loading {name}...").format(name=os.path.basename(path))
         ui.groundTruthBox.enabled = False
 
         def over():
@@ -221,7 +221,7 @@ class InputsSection(Section):
             self.loadCT(path)
 
     def _browseFolder(self) -> None:
-        path = qt.QFileDialog.getExistingDirectory(self.widget, _("Folder of the CT's DICOM files"))
+        path = qt.QFileDialog.getExistingDirectory(self.widget, _("DICOM folder of the CT"))
         if path:
             self.loadCT(path)
 
@@ -230,11 +230,11 @@ class InputsSection(Section):
             return
         self.panel.hideMessage()
         image = None if node is None else node.GetImageData()
-        if node is not None and (image is None or min(image.GetDimensions()) < LEAST_CT_SLICES):
+        if node is not None and (image is None or min(image.GetDimensions()) < MIN_CT_SLICES):
             self.panel.showError(
                 _(
-                    "{name} is not a CT volume: it is flat or empty. Choose a chest CT; an X-ray "
-                    "belongs above."
+                    "{name} is not a CT volume: it has too few slices or is empty. Select a chest "
+                    "CT; X-rays are selected above."
                 ).format(name=node.GetName())
             )
         else:
@@ -253,11 +253,14 @@ class InputsSection(Section):
         self.ui.groundTruthSelector.setCurrentNode(ct)
         self._updating = False
         if image is None:
-            text = _("No CT. It is not needed: the X-rays are then placed on an average chest.")
+            text = _(
+                "No CT. It is optional: without one, the X-rays are registered to the atlas, an "
+                "average chest."
+            )
         else:
             size = " x ".join(str(n) for n in image.GetDimensions())
             spacing = " x ".join(f"{mm:.2f}" for mm in ct.GetSpacing())
-            text = _("{size} voxels of {spacing} mm.").format(size=size, spacing=spacing)
+            text = _("{size} voxels, spacing {spacing} mm.").format(size=size, spacing=spacing)
         self.ui.groundTruthAssumed.text = text
 
 
@@ -269,7 +272,7 @@ def _roleName(role: str) -> str:
     return _("frontal") if role == "frontal" else _("lateral")
 
 
-def _viewIsGuessed(xray) -> bool:
-    """The file did not say how the beam ran, and a frontal view was assumed."""
+def _viewIsAssumed(xray) -> bool:
+    """Whether the file does not state the view and a frontal view was assumed."""
     assumed = xray.GetAttribute("AXON.Assumptions") or ""
     return xray.GetAttribute("AXON.View") in FRONTAL_VIEWS and "view is not stated" in assumed

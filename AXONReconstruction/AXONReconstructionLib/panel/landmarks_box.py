@@ -1,4 +1,4 @@
-"""Landmark pairs: two buttons that set points, one that removes them, one that fits."""
+"""Landmark registration: placing, clearing and registering to pairs of points."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import vtk
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from AXONReconstructionLib.scene.landmark_pairs import ATTRIBUTE, LandmarkPairs
 from AXONReconstructionLib.views import xray_views
+from AXONReconstructionLib.views.landmark_pairs import ATTRIBUTE, LandmarkPairs
 
-LEAST_PAIRS = 2
+MIN_PAIRS = 2
 
 
 class LandmarksBox(VTKObservationMixin):
-    """Points are set while only the picture that they belong to is shown.
+    """Controls for landmark pairs; while placing points, only the image they belong to is shown.
 
     Args:
         section: the Register section.
@@ -39,47 +39,47 @@ class LandmarksBox(VTKObservationMixin):
 
     @property
     def placing(self) -> str:
-        """``xray`` or ``drr`` while clicks set points there, else empty."""
+        """``xray`` or ``drr`` while points are being placed there, else empty."""
         return self._placing
 
     def refresh(self) -> None:
-        """Counts, and what can be pressed."""
+        """Update the point counts and the buttons."""
         section = self._section
         role, ready = section.role, section.xray is not None and section.drr is not None
-        if self._placing and not (ready and self.pairs.list(role, self._placing)):
-            self.stop()  # what the clicks were for was deleted
-        self._watch()
+        if self._placing and not (ready and self.pairs.node(role, self._placing)):
+            self.stop()  # the image or the markups node was deleted
+        self._observe()
         onXray, onDrr = (self.pairs.count(role, side) for side in ("xray", "drr"))
         for button in self._buttons.values():
             button.enabled = ready
         self._ui.clearPointsButton.enabled = bool(onXray or onDrr)
-        enough = onXray == onDrr >= LEAST_PAIRS
+        enough = onXray == onDrr >= MIN_PAIRS
         self._ui.fitPointsButton.enabled = ready and enough and not section.panel.isBusy
         if not (onXray or onDrr):
-            text = _("No points yet; at least two pairs are needed.")
+            text = _("No points yet; at least two pairs are required.")
         elif onXray != onDrr:
             text = _(
-                "{a} on the X-ray, {b} on the computed radiograph: each needs its partner, in "
-                "the same order."
+                "{a} on the X-ray, {b} on the DRR: points must correspond pairwise, in the same "
+                "order."
             ).format(a=onXray, b=onDrr)
         elif not enough:
-            text = _("1 pair; at least two are needed.")
+            text = _("1 pair; at least two are required.")
         else:
-            text = _("{n} pairs: ready to fit.").format(n=onXray)
+            text = _("{n} pairs: ready to register.").format(n=onXray)
         self._ui.pairsLabel.text = text
 
     def roleChanged(self) -> None:
-        """Another X-ray is looked at."""
+        """Update for the other X-ray."""
         self.stop()
         role, node = self._section.role, self._section.parameterNode
         self.pairs.show(role)
         if node is not None:
-            node.xrayLandmarks = self.pairs.list(role, "xray")
-            node.drrLandmarks = self.pairs.list(role, "drr")
+            node.xrayLandmarks = self.pairs.node(role, "xray")
+            node.drrLandmarks = self.pairs.node(role, "drr")
         self.refresh()
 
     def stop(self) -> None:
-        """Clicks no longer set points."""
+        """Stop placing points."""
         if self._placing:
             self._placing = ""
             for button in self._buttons.values():
@@ -88,7 +88,7 @@ class LandmarksBox(VTKObservationMixin):
             self._section.showOverlay()
 
     def cleanup(self) -> None:
-        """Stop watching."""
+        """Stop observing."""
         self.removeObservers()
 
     def _toggled(self, side: str, on: bool) -> None:
@@ -102,7 +102,7 @@ class LandmarksBox(VTKObservationMixin):
             if other != side:
                 button.checked = False
         role, node = section.role, section.parameterNode
-        points = self.pairs.list(role, side, make=True)
+        points = self.pairs.node(role, side, create=True)
         setattr(node, f"{side}Landmarks", points)
         self.pairs.attach(role, section.placement.transformOf(role))
         section.overlay.stop()
@@ -125,25 +125,25 @@ class LandmarksBox(VTKObservationMixin):
         try:
             section.logic.registerByLandmarks(
                 section.xray,
-                self.pairs.list(role, "xray"),
-                self.pairs.list(role, "drr"),
+                self.pairs.node(role, "xray"),
+                self.pairs.node(role, "drr"),
                 node.groundTruth,
                 node.bundle or None,
                 section.pose,
             )
         except Exception as error:
-            if section.parameterNode is node:  # else the scene was closed meanwhile
+            if section.parameterNode is node:  # otherwise the scene was closed
                 section.panel.reportError(error)
             return
-        section.placement.commit(_("fit to points"))
+        section.placement.commit(_("landmark registration"))
 
-    def _watch(self) -> None:
+    def _observe(self) -> None:
         interaction = slicer.app.applicationLogic().GetInteractionNode()
         event = interaction.InteractionModeChangedEvent
         if not self.hasObserver(interaction, event, self._modeChanged):
             self.addObserver(interaction, event, self._modeChanged)
         for side in self._buttons:
-            points = self.pairs.list(self._section.role, side)
+            points = self.pairs.node(self._section.role, side)
             if points is None:
                 continue
             for event in (points.PointPositionDefinedEvent, points.PointRemovedEvent):
@@ -159,6 +159,6 @@ class LandmarksBox(VTKObservationMixin):
             self.refresh()
 
     def _modeChanged(self, caller, event) -> None:
-        # The user may also leave the mode by Slicer's own mouse buttons.
+        # The user may also leave place mode in Slicer's toolbar.
         if self._placing and not self.pairs.isPlacing():
             self.stop()

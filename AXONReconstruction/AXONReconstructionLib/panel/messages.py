@@ -1,43 +1,50 @@
-"""The message area that stands above the sections of a panel."""
+"""The message area above the sections of a panel."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
 
 from AXONReconstructionLib.setup import backend
 
-_MESSAGE_PIXELS = 150  # room for a message below the banner
+_MESSAGE_PIXELS = 150  # height reserved for a message below the banner
 _ERROR_STYLE = "QFrame#messageFrame { border: 2px solid #c0392b; }"
-_SAY_STYLE = "QFrame#messageFrame { border: 1px solid #7f8c8d; }"
+_INFO_STYLE = "QFrame#messageFrame { border: 1px solid #7f8c8d; }"
 
 
 class MessageArea:
-    """What a panel tells the user, without dialogs.
+    """Mixin that shows messages in a panel instead of dialogs.
 
-    The panel has `widget`, and in `_own` the controls of its `.ui` file: researchBanner,
-    messageFrame, messageLabel, messageDetails, messageDetailsButton, messageCloseButton.
+    Attributes:
+        widget: the panel's widget, set by the panel.
+        _own: named children of the panel's `.ui` file, set by the panel: researchBanner,
+            messageFrame, messageLabel, messageDetails, messageDetailsButton, messageCloseButton.
     """
 
+    widget: Any
+    _own: Any
+
     def connectMessages(self) -> None:
-        """Call once the controls are there."""
+        """Connect the buttons; call after loading the `.ui` file."""
         self._own.messageDetailsButton.connect("toggled(bool)", self._showDetails)
         self._own.messageCloseButton.connect("clicked()", self.hideMessage)
 
     def showError(self, sentence: str, details: str = "") -> None:
-        """One plain sentence in the message area; `details` unfold on demand."""
+        """Show an error message with optional expandable details."""
         self._message(sentence, details, _ERROR_STYLE)
 
     def reportError(self, error: BaseException) -> None:
-        """The same of an exception."""
+        """Show an exception as an error message."""
         self.showError(*backend.explain(error))
 
-    def say(self, text: str) -> None:
-        """A remark that is not an error."""
-        self._message(text, "", _SAY_STYLE)
+    def showMessage(self, text: str) -> None:
+        """Show a message that is not an error."""
+        self._message(text, "", _INFO_STYLE)
 
     def hideMessage(self) -> None:
-        """Empty and hide the message area."""
+        """Clear and hide the message area."""
         self._own.messageFrame.visible = False
         self._own.messageLabel.text = ""
         self._own.messageDetails.plainText = ""
@@ -54,8 +61,8 @@ class MessageArea:
         slicer.util.showStatusMessage(_("AXON: {text}").format(text=text), 5000)
 
     def _scrollToMessage(self) -> None:
-        """Bring the message into sight when the user has scrolled down; the banner stands above it
-        and, unlike it, has its final place already."""
+        """Scroll to the message. The banner above it is used as the target, because the message
+        itself has not been laid out yet."""
         scroll = self.widget.parent()
         while scroll is not None and not scroll.inherits("QScrollArea"):
             scroll = scroll.parent()

@@ -1,11 +1,11 @@
-"""The metrics against the true CT as a small table in plain words."""
+"""Table of metrics against the ground truth CT."""
 
 from __future__ import annotations
 
 import qt
 from slicer.i18n import tr as _
 
-from AXONReconstructionLib.scene.results import measures
+from AXONReconstructionLib.scene.results import metricsByStage
 from AXONReconstructionLib.setup import backend
 from AXONReconstructionLib.views import display
 
@@ -18,16 +18,16 @@ def prepare(table) -> None:
 
 
 def fill(table, note, record: dict) -> None:
-    """One row a metric, one column a stage, and one for the average chest.
+    """Fill the table: one row per metric, one column per stage and one for the atlas.
 
-    The rows are those of the backend's registry of metrics that the record has.
+    The rows are the metrics of the backend's registry that the record contains.
 
     Args:
         table: QTableWidget.
-        note: label below it.
-        record: of the run; its ``metrics`` are on [0, 1] over the HU window.
+        note: label below the table.
+        record: run record; its ``metrics`` refer to [0, 1] over the HU window.
     """
-    metrics = measures(record)
+    metrics = metricsByStage(record)
     low, high = record.get("hu_window") or (0.0, 1.0)
     rows = _rows(metrics)
     table.clear()
@@ -52,15 +52,15 @@ def fill(table, note, record: dict) -> None:
         height += table.rowHeight(r)
     table.setFixedHeight(height)
     note.text = _(
-        "Bold: best. Average: the mean chest of the training patients, which knows nothing of this "
-        "one. Compared inside the window from {low:.0f} to {high:.0f} HU."
+        "Bold: best. Atlas: the mean of the training CTs, a baseline that does not use the "
+        "X-rays. Intensities are clipped to [{low:.0f}, {high:.0f}] HU."
     ).format(low=low, high=high)
 
 
 def _rows(metrics: dict) -> list:
     """The registered metrics among those of a record, in the registry's order.
 
-    Empty where the backend's packages are missing: a scene of another computer still opens.
+    Empty if the backend's dependencies are missing, so that saved scenes can still be opened.
     """
     try:
         known = backend.load("metrics").registered_metrics()
@@ -71,5 +71,5 @@ def _rows(metrics: dict) -> list:
 
 
 def _column(name: str) -> str:
-    short = {"sr": _("High res."), "atlas_mean": _("Average")}
+    short = {"sr": _("High res."), "atlas_mean": _("Atlas")}
     return short.get(name) or display.stageName(name)

@@ -1,17 +1,17 @@
-"""Moving the X-ray by hand: handles in the view and sliders."""
+"""Manual adjustment of the X-ray: interaction handles and sliders."""
 
 from __future__ import annotations
 
 from AXONReconstructionLib.scene.image_geometry import fieldOf, matrixOfTransform
 from AXONReconstructionLib.scene.placement_state import ROLES
-from AXONReconstructionLib.scene.plane_motion import Figures, figuresOf, moved
+from AXONReconstructionLib.scene.plane_motion import PlanarMotion, motionOf, moved
 from AXONReconstructionLib.views.handles import centreHandles, handlesShown, showHandles
 
-_SLIDERS = ("across", "up", "turn", "size")
+_SLIDERS = ("horizontal", "vertical", "rotation", "scale")
 
 
 class MoveBox:
-    """The sliders show where the X-ray lies, whoever moved it, and move it.
+    """Sliders that show the placement of the X-ray, however it was set, and change it.
 
     Args:
         section: the Register section.
@@ -23,21 +23,21 @@ class MoveBox:
         self._updating = False
         for name in _SLIDERS:
             self._slider(name).connect(
-                "valueChanged(double)", lambda value, name=name: self._slid(name, value)
+                "valueChanged(double)", lambda value, name=name: self._sliderMoved(name, value)
             )
         self._ui.handlesBox.connect("toggled(bool)", self._handlesToggled)
 
     def refresh(self) -> None:
-        """Show the present place."""
+        """Show the current placement."""
         transform, start = self._placed()
-        figures = Figures()
+        motion = PlanarMotion()
         if start is not None:
-            figures = figuresOf(matrixOfTransform(transform), start, fieldOf(self._section.drr))
+            motion = motionOf(matrixOfTransform(transform), start, fieldOf(self._section.drr))
         movable = start is not None and not self._section.auto.running
         self._updating = True
         for name in _SLIDERS:
-            slider, value = self._slider(name), getattr(figures, name)
-            # A picture far away must still be shown where it is.
+            slider, value = self._slider(name), getattr(motion, name)
+            # Extend the range if the X-ray was moved beyond it by other means.
             if value < slider.minimum:
                 slider.minimum = value
             if value > slider.maximum:
@@ -49,13 +49,13 @@ class MoveBox:
         self._ui.handlesBox.enabled = movable
 
     def centre(self) -> None:
-        """Turning by the handles is about the field's middle again."""
+        """Set the handles' centre of rotation to the centre of the field."""
         transform, start = self._placed()
         if start is not None and handlesShown(transform):
             centreHandles(transform, fieldOf(self._section.drr).centre)
 
     def hideHandles(self) -> None:
-        """No handles on any X-ray."""
+        """Hide the handles of all X-rays."""
         node = self._section.parameterNode
         for role in ROLES:
             transform = None if node is None else getattr(node, f"{role}Transform")
@@ -63,7 +63,7 @@ class MoveBox:
                 showHandles(transform, role, False)
 
     def _placed(self):
-        """The transform and the start placement; both None while there is nothing to move."""
+        """The transform and the initial placement; both None if there is nothing to move."""
         section = self._section
         start = section.placement.start(section.role) if section.parameterNode else None
         transform = None
@@ -71,16 +71,16 @@ class MoveBox:
             transform = getattr(section.parameterNode, f"{section.role}Transform")
         return (transform, start) if transform is not None else (None, None)
 
-    def _slid(self, name: str, value: float) -> None:
+    def _sliderMoved(self, name: str, value: float) -> None:
         transform, start = self._placed()
         if self._updating or start is None:
             return
         field, present = fieldOf(self._section.drr), matrixOfTransform(transform)
-        was = figuresOf(present, start, field)
-        if name == "size":
-            change = {"ratio": value / was.size}
+        before = motionOf(present, start, field)
+        if name == "scale":
+            change = {"factor": value / before.scale}
         else:
-            change = {name: value - getattr(was, name)}
+            change = {name: value - getattr(before, name)}
         self._section.placement.set(self._section.role, moved(present, field, **change))
 
     def _handlesToggled(self, on: bool) -> None:

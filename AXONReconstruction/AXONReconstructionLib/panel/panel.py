@@ -1,4 +1,4 @@
-"""The body of the module's widget: its sections, its parameter node."""
+"""The contents of the module widget: sections and parameter node."""
 
 from __future__ import annotations
 
@@ -17,23 +17,17 @@ SECTIONS = (InputsSection, RegisterSection, ReconstructSection, CompareSection, 
 
 
 class Panel(MessageArea, VTKObservationMixin):
-    """Fills the module's widget.
+    """The panel of the module. Implements `SectionHost` for its sections.
 
-    Sections use:
-        logic: the module's logic; its results arrive on the main thread.
-        parameterNode: None while the scene closes, and after that until the module is shown.
-        showError(sentence, details), reportError(exception), say(text), hideMessage(): the message
-            area above the sections.
-        isShown: the user sees the module; while another one is shown the views are not touched.
-        busy(flag): a long computation starts or ends; every section hears of it.
-        resourcePath(name), container(name), sections (by the container's name), ui (every named
-            widget of every section).
+    Attributes:
+        sections: by name of their container.
+        ui: named widgets of all sections.
 
     Args:
-        layout: of the module's widget.
-        resourcePath: from a name in Resources to its path.
+        layout: layout of the module widget.
+        resourcePath: maps a name in Resources to its path.
         logic: the module's logic.
-        isEntered: whether the module is shown now.
+        isEntered: whether the module is currently shown.
     """
 
     def __init__(self, layout, resourcePath, logic, isEntered) -> None:
@@ -57,8 +51,8 @@ class Panel(MessageArea, VTKObservationMixin):
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._sceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self._sceneEndClose)
-        # While a scene is read its settings come before the volumes that they name; the wrapper
-        # keeps the None that it found then.
+        # During scene import, the parameter node is read before the volumes it references, and the
+        # wrapper caches the missing references as None.
         self.addObserver(scene, scene.EndImportEvent, self._sceneEndClose)
         self.initializeParameterNode()
 
@@ -66,25 +60,25 @@ class Panel(MessageArea, VTKObservationMixin):
         """The ctkCollapsibleButton of a section."""
         return getattr(self._own, name)
 
-    # The life of the widget
+    # Widget and scene events
 
     def enter(self) -> None:
-        """The user opens the module."""
+        """Called when the user opens the module."""
         self.isShown = True
         self.initializeParameterNode()
         for section in self.sections.values():
             section.entered()
 
     def exit(self) -> None:
-        """The user opens another module; a computation goes on."""
+        """Called when the user switches to another module; computations continue."""
         self.isShown = False
         for section in self.sections.values():
             section.exited()
         self._disconnect()
 
     def cleanup(self) -> None:
-        """The widget is about to be destroyed."""
-        self.logic.cleanup()  # first: the sections still hear that their jobs were cancelled
+        """Called before the widget is destroyed."""
+        self.logic.cleanup()  # first, so that the sections are notified of cancelled jobs
         self._disconnect()
         self.removeObservers()
         for section in self.sections.values():
@@ -92,7 +86,7 @@ class Panel(MessageArea, VTKObservationMixin):
         self.parameterNode = None
 
     def initializeParameterNode(self) -> None:
-        """Take the scene's parameter node, made when there is none."""
+        """Use the scene's parameter node, created if needed."""
         self._setParameterNode(self.logic.getParameterNode())
 
     def _sceneStartClose(self, caller, event) -> None:
@@ -115,7 +109,7 @@ class Panel(MessageArea, VTKObservationMixin):
         self._changed()
 
     def _disconnect(self) -> None:
-        """The controls no longer follow the parameter node, nor it them."""
+        """Disconnect the widgets from the parameter node."""
         node = self.parameterNode
         if node is None:
             return
@@ -127,12 +121,12 @@ class Panel(MessageArea, VTKObservationMixin):
 
     def _changed(self, caller=None, event=None) -> None:
         if slicer.mrmlScene.IsImporting():
-            return  # half a scene; the end of the import comes here again
+            return  # the scene is incomplete; called again at the end of the import
         for section in self.sections.values():
             section.parameterNodeChanged(self.parameterNode)
 
-    def busy(self, flag: bool) -> None:
-        """Tell every section that a long computation started (True) or ended."""
+    def setBusy(self, flag: bool) -> None:
+        """Notify all sections that a long computation started (True) or ended."""
         self.isBusy = bool(flag)
         for section in self.sections.values():
             section.busyChanged(self.isBusy)

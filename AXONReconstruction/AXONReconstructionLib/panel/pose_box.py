@@ -1,4 +1,4 @@
-"""The sliders that turn the CT in the beam; they need a CT."""
+"""Pose sliders of the CT."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SLIDERS = (
 
 
 class PoseBox:
-    """Says why the sliders cannot be used. They follow the parameter node by themselves.
+    """Enables the sliders, which are bound to the parameter node, if there is a CT.
 
     Args:
         section: the Register section.
@@ -28,11 +28,11 @@ class PoseBox:
         self._tips = [slider.toolTip for slider in self._sliders]
 
     def refresh(self) -> None:
-        """Enabled with a CT; without one the reason stands in the box and in the tooltips."""
+        """Update the enabled state; without a CT, hint and tooltips give the reason."""
         hasCT = self._section.ct is not None
-        reason = _("Needs a CT of the same patient: the average chest cannot be turned.")
+        reason = _("Requires a CT of the same patient; the atlas has a fixed pose.")
         self._section.ui.poseHint.text = (
-            _("The computed radiograph follows while you move a slider.") if hasCT else reason
+            _("The DRR is updated while you move a slider.") if hasCT else reason
         )
         for slider, tip in zip(self._sliders, self._tips, strict=True):
             slider.enabled = hasCT and not self._section.auto.running

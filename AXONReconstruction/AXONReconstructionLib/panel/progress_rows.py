@@ -1,4 +1,4 @@
-"""One progress bar for each stage, with its state in words."""
+"""One progress bar with a status text per stage."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import re
 
 from slicer.i18n import tr as _
 
-from AXONReconstructionLib.setup.run_times import inWords
+from AXONReconstructionLib.setup.run_times import durationText
 
 STAGES = ("coarse", "fine", "sr")
 _LABEL = re.compile(r"^(\w+)(?: \((\d+) of (\d+)\))?$")
 
 
 class ProgressRows:
-    """Drives the bars `<stage>Bar`, the words `<stage>State` and the line `prepareState`.
+    """Updates the bars `<stage>Bar`, the labels `<stage>State` and the label `prepareState`.
 
     Args:
-        ui: of the Reconstruct section.
+        ui: widgets of the Reconstruct section.
     """
 
     def __init__(self, ui) -> None:
@@ -26,79 +26,79 @@ class ProgressRows:
         self.reset()
 
     def reset(self) -> None:
-        """Empty bars."""
+        """Reset all bars."""
         self._stages, self._running = (), ""
-        self._prepare("")
+        self._showPreparation("")
         for stage in STAGES:
             self._show(stage, 0.0, "")
 
     def start(self, stages) -> None:
-        """A run of these stages begins."""
+        """Start a run of these stages."""
         self._stages, self._running = tuple(stages), ""
-        self._prepare(_("Starting"))
+        self._showPreparation(_("Starting"))
         for stage in STAGES:
-            self._show(stage, 0.0, _("waiting") if stage in stages else _("not asked for"))
+            self._show(stage, 0.0, _("waiting") if stage in stages else _("disabled"))
 
     def report(self, stage: str, step: int, total: int, secondsLeft=None) -> None:
-        """Take a progress message of the logic."""
+        """Show a progress report of the logic."""
         match = _LABEL.match(stage)
         name = match.group(1) if match else stage
-        if name not in STAGES:
-            self._prepare(_preparing(name, step, total))
+        if match is None or name not in STAGES:
+            self._showPreparation(_preparationText(name, step, total))
             return
-        self._prepare("")
+        self._showPreparation("")
         self._running = name
         sample, samples = int(match.group(2) or 1), int(match.group(3) or 1)
         total = max(total, 1)
-        part = (sample - 1 + min(step, total) / total) / samples
-        words = [_("sample {k} of {n}").format(k=sample, n=samples)] if samples > 1 else []
+        fraction = (sample - 1 + min(step, total) / total) / samples
+        parts = [_("sample {k} of {n}").format(k=sample, n=samples)] if samples > 1 else []
         if total > 1:
-            words.append(_("step {k} of {n}").format(k=min(step + 1, total), n=total))
+            parts.append(_("step {k} of {n}").format(k=min(step + 1, total), n=total))
         if secondsLeft is not None and step < total:
-            words.append(_("{time} left").format(time=inWords(secondsLeft)))
-        self._show(name, part, ", ".join(words) or _("running"))
+            parts.append(_("{time} left").format(time=durationText(secondsLeft)))
+        self._show(name, fraction, ", ".join(parts) or _("running"))
 
-    def stageDone(self, stage: str) -> None:
-        """A stage has ended well."""
+    def stageFinished(self, stage: str) -> None:
+        """Mark a stage as finished."""
         self._show(stage, 1.0, _("done"))
         if self._running == stage:
             self._running = ""
 
     def finish(self, record: dict) -> None:
-        """The run has ended; `record` says how long each stage took."""
-        self._prepare("")
+        """Finish a run; `record` contains the duration of each stage."""
+        self._showPreparation("")
         done = {stage["name"]: stage["seconds"] for stage in record.get("stages", ())}
         for stage in STAGES:
             if stage in done:
-                time = inWords(float(done[stage]))
+                time = durationText(float(done[stage]))
                 self._show(stage, 1.0, _("done in {time}").format(time=time))
             elif stage in self._stages:
-                self._show(stage, 0.0, _("stopped"))
+                self._show(stage, 0.0, _("cancelled"))
 
-    def stop(self, word: str) -> None:
-        """The run ended early: what was not done yet shows `word`."""
-        self._prepare("")
+    def stop(self, text: str) -> None:
+        """End a run early; unfinished stages show `text`."""
+        self._showPreparation("")
         for stage in self._stages:
             state = getattr(self._ui, f"{stage}State")
             bar = getattr(self._ui, f"{stage}Bar")
             if bar.value < bar.maximum:
-                state.text = word
+                state.text = text
         self._running = ""
 
-    def _show(self, stage: str, part: float, words: str) -> None:
+    def _show(self, stage: str, fraction: float, text: str) -> None:
         bar = getattr(self._ui, f"{stage}Bar")
-        bar.value = round(max(0.0, min(1.0, part)) * bar.maximum)
-        getattr(self._ui, f"{stage}State").text = words
+        bar.value = round(max(0.0, min(1.0, fraction)) * bar.maximum)
+        getattr(self._ui, f"{stage}State").text = text
 
-    def _prepare(self, words: str) -> None:
-        self._ui.prepareState.text = words
-        self._ui.prepareState.visible = bool(words)
+    def _showPreparation(self, text: str) -> None:
+        self._ui.prepareState.text = text
+        self._ui.prepareState.visible = bool(text)
 
 
-def _preparing(name: str, step: int, total: int) -> str:
+def _preparationText(name: str, step: int, total: int) -> str:
     known = {
-        "read": _("Reading the images and the model"),
-        "register": _("Aligning the X-rays"),
+        "read": _("Loading the images and the model"),
+        "register": _("Registering the X-rays"),
     }
-    # Anything else is a sentence for the user, for example that the GPU's memory is full.
+    # Anything else is a message, for example that the GPU is out of memory.
     return known.get(name, name[:1].upper() + name[1:])

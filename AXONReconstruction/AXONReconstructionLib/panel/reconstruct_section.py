@@ -1,14 +1,15 @@
-"""The Reconstruct section: settings, one button, progress and what came out."""
+"""The Reconstruct section: settings, start button, progress and result."""
 
 from __future__ import annotations
 
 from slicer.i18n import tr as _
 
 from AXONReconstructionLib.panel import result_text, run_plan
+from AXONReconstructionLib.panel.model_and_device import ModelAndDevice
 from AXONReconstructionLib.panel.progress_rows import ProgressRows
 from AXONReconstructionLib.panel.reconstruction_run import ReconstructionRun
-from AXONReconstructionLib.panel.run_choices import RunChoices
 from AXONReconstructionLib.panel.section import Section
+from AXONReconstructionLib.scene.results import ReconstructionResult
 from AXONReconstructionLib.setup import run_times
 from AXONReconstructionLib.views import display
 
@@ -19,7 +20,7 @@ class ReconstructSection(Section):
     """Runs a reconstruction with the parameter node's settings.
 
     Attributes:
-        state: ``idle``, ``running``, or ``stopping`` after Cancel until the present step ends.
+        state: ``idle``, ``running``, or ``stopping`` after Cancel until the current step ends.
     """
 
     uiFile = "Reconstruct.ui"
@@ -28,68 +29,68 @@ class ReconstructSection(Section):
     def __init__(self, panel) -> None:
         Section.__init__(self, panel)
         self.state = IDLE
-        self._run = None
-        self._told: tuple = ()
+        self._run: ReconstructionRun | None = None
+        self._lastState: tuple = ()
         self.rows = ProgressRows(self.ui)
-        self.choices = RunChoices(self, self._looked)
+        self.modelAndDevice = ModelAndDevice(self, self._showChoices)
         ui = self.ui
         ui.bundleSetupButton.connect("clicked()", self.onSetup)
         ui.reconstructButton.connect("clicked()", self.onReconstruct)
         panel.container(self.container).connect("contentsCollapsed(bool)", self.onCollapsed)
-        self.choices.refresh()
+        self.modelAndDevice.refresh()
 
-    # Following the panel
+    # Updates from the panel
 
     def parameterNodeChanged(self, node) -> None:
-        """Follow the settings; cheap when none of them concerns this section."""
-        told = _concerns(node)
-        if told != self._told:
-            self._told = told
-            self._looked()
+        """Update if a relevant setting changed."""
+        state = _relevantState(node)
+        if state != self._lastState:
+            self._lastState = state
+            self._showChoices()
 
     def busyChanged(self, busy: bool) -> None:
-        """Another section started or ended a computation."""
+        """Update the button when another computation starts or ends."""
         self.updateButton()
 
     def entered(self) -> None:
-        """Packages or models may have come meanwhile."""
+        """Reload, as packages or models may have been installed."""
         self.bundlesChanged()
 
     def bundlesChanged(self) -> None:
-        """Read the list of models anew."""
-        self.choices.refresh()
-        self._looked()
+        """Reload the list of models."""
+        self.modelAndDevice.refresh()
+        self._showChoices()
         self.onCollapsed(self.panel.container(self.container).collapsed)
 
     def onCollapsed(self, collapsed: bool) -> None:
-        """Look at this computer when the section is first opened."""
+        """Detect the hardware when the section is first opened."""
         if not collapsed:
-            self.choices.look()
+            self.modelAndDevice.detectHardware()
 
     def sceneClosing(self) -> None:
-        """The logic cancels what runs; its words go."""
+        """Reset the section; the logic cancels the run."""
         self._run = None
         self._setState(IDLE)
         self.rows.reset()
         self._showResult("", [])
 
     def cleanup(self) -> None:
-        """Stop what runs."""
+        """Cancel the run."""
         if self._run is not None:
             self._run.cancel()
             self._run = None
 
-    # What the user does
+    # User actions
 
     def onSetup(self) -> None:
         """Open the Setup section."""
         self.panel.container("setupSection").collapsed = False
 
     def onReconstruct(self) -> None:
-        """Start, or ask the running computation to stop."""
+        """Start a run, or cancel the current one."""
         if self.state == IDLE:
             self.start()
-        elif self.state == RUNNING:
+        elif self.state == RUNNING and self._run is not None:
             self._setState(STOPPING)
             self._run.cancel()
 
@@ -102,33 +103,33 @@ class ReconstructSection(Section):
         self._setState(RUNNING)
 
         def mine(callback):
-            # A run whose scene was closed still ends, maybe while the next one is under way.
+            # A run whose scene was closed still ends, possibly during the next run.
             return lambda *a, **k: callback(*a, **k) if self._run is run else None
 
         run = self._run = ReconstructionRun(
             self.logic,
             node,
             progress=mine(self._progress),
-            stageDone=mine(self._stageDone),
+            stageFinished=mine(self._stageFinished),
             finished=mine(self._finished),
             cancelled=mine(self._cancelled),
             failed=mine(self._failed),
         )
         run.start()
 
-    # While it runs
+    # Callbacks of the run
 
     def _progress(self, stage, step, total, secondsLeft=None, preview=None) -> None:
         if self.state == RUNNING:
             self.rows.report(stage, step, total, secondsLeft)
 
-    def _stageDone(self, stage, volume) -> None:
-        self.rows.stageDone(stage)
+    def _stageFinished(self, stage, volume) -> None:
+        self.rows.stageFinished(stage)
         node = self.parameterNode
         if self.state != RUNNING or node is None or not self.panel.isShown:
             return
-        # The first stage is shown while the others still compute; later ones take its place.
-        preview = display.ReconstructionResult({stage: volume})
+        # The first stage is shown while the others are still running, and then replaced.
+        preview = ReconstructionResult({stage: volume})
         if stage == "coarse":
             display.showComparison(preview, stage, node.preset)
         else:
@@ -142,7 +143,7 @@ class ReconstructSection(Section):
     def _cancelled(self, result) -> None:
         self._ended(result)
         if result is None:
-            self._showResult(_("Stopped before the first stage had ended; nothing was kept."), [])
+            self._showResult(_("Cancelled before the first stage finished; nothing was kept."), [])
 
     def _failed(self, error) -> None:
         self._ended(None, _("failed"))
@@ -153,38 +154,38 @@ class ReconstructSection(Section):
         self._run = None
         self._setState(IDLE)
         if result is None:
-            self.rows.stop(word or _("stopped"))
+            self.rows.stop(word or _("cancelled"))
             return
         self.rows.finish(result.record)
         self._showResult(
             result_text.resultLine(result.record, result.volume),
             result_text.warnings(result.record),
         )
-        if node is not None and self.panel.isShown:  # another module's views are left alone
+        if node is not None and self.panel.isShown:  # do not change the views of another module
             display.showComparison(result, node.shownStage, node.preset, node.linkCameras)
 
-    # What is shown
+    # Display
 
     def updateButton(self) -> None:
-        """Text, tooltip and whether the button can be pressed; the plan above it."""
+        """Update the button's text, tooltip and enabled state, and the plan above it."""
         ui, node = self.ui, self.parameterNode
         button = ui.reconstructButton
         button.text = {
             IDLE: _("Reconstruct"),
             RUNNING: _("Cancel"),
-            STOPPING: _("Stopping..."),
+            STOPPING: _("Cancelling..."),
         }[self.state]
         if self.state != IDLE:
             button.enabled = self.state == RUNNING
-            button.toolTip = _("Stop after the present step; finished stages are kept.")
+            button.toolTip = _("Cancels after the current step; finished stages are kept.")
             return
-        why = run_plan.obstacle(node) or self.choices.obstacle(node)
-        if not why and self.panel.isBusy:
-            why = _("Another step is still computing; wait for it or stop it.")
-        button.enabled = not why
-        button.toolTip = why or _("Compute the CT volume from the X-rays.")
-        ui.planLabel.text = why or run_plan.sentence(
-            node, self.choices.device(node), self.choices.bundleName(node)
+        reason = run_plan.blockingReason(node) or self.modelAndDevice.blockingReason(node)
+        if not reason and self.panel.isBusy:
+            reason = _("Another computation is running. Wait for it to finish, or cancel it.")
+        button.enabled = not reason
+        button.toolTip = reason or _("Reconstruct the CT volume from the X-rays.")
+        ui.planLabel.text = reason or run_plan.planText(
+            node, self.modelAndDevice.device(node), self.modelAndDevice.bundleName(node)
         )
 
     def _setState(self, state: str) -> None:
@@ -193,11 +194,11 @@ class ReconstructSection(Section):
         if wasIdle != idle:
             for name in _LOCKED:
                 getattr(self.ui, name).enabled = idle
-            self.panel.busy(not idle)
+            self.panel.setBusy(not idle)
         self.updateButton()
 
-    def _looked(self) -> None:
-        self.choices.show(self.parameterNode)
+    def _showChoices(self) -> None:
+        self.modelAndDevice.show(self.parameterNode)
         self.updateButton()
 
     def _showResult(self, line: str, warnings: list[str]) -> None:
@@ -208,8 +209,8 @@ class ReconstructSection(Section):
         ui.warningsLabel.visible = bool(warnings)
 
 
-def _concerns(node) -> tuple:
-    """What of the parameter node this section shows."""
+def _relevantState(node) -> tuple:
+    """The parameters that this section depends on."""
     if node is None:
         return ()
     inputs = [getattr(node, name) for name in _INPUTS]

@@ -1,12 +1,12 @@
-"""One press of the Reconstruct button, from the settings to the end."""
+"""A single reconstruction run, started with the Reconstruct button."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from AXONReconstructionLib.panel import run_plan
-from AXONReconstructionLib.scene import nodes
-from AXONReconstructionLib.scene.volumes import ijkToWorld
+from AXONReconstructionLib.scene import nodes, volumes
 
 
 class ReconstructionRun:
@@ -17,8 +17,8 @@ class ReconstructionRun:
     Args:
         logic: the module's logic.
         node: the parameter node.
-        progress: called as the logic's `onProgress`.
-        stageDone: called with a stage's name and its volume node.
+        progress: see the logic's `onProgress`.
+        stageFinished: called with a stage's name and its volume node.
         finished: called with the `ReconstructionResult`.
         cancelled: called with the result of the finished stages, or None.
         failed: called with the exception.
@@ -29,21 +29,21 @@ class ReconstructionRun:
         logic,
         node,
         progress: Callable,
-        stageDone: Callable,
+        stageFinished: Callable,
         finished: Callable,
         cancelled: Callable,
         failed: Callable,
     ) -> None:
         self._logic, self._node = logic, node
-        self._progress, self._stageDone = progress, stageDone
+        self._progress, self._stageFinished = progress, stageFinished
         self._finished, self._cancelled, self._failed = finished, cancelled, failed
-        self._job = None
-        self._stopped = False
+        self._job: Any = None
+        self._cancelRequested = False
 
     def start(self) -> None:
-        """Begin; the callbacks come later, an error of the settings at once.
+        """Start the run. Callbacks are called later, except for invalid settings.
 
-        The settings and places of this moment hold, whatever is changed or deleted from now on.
+        Settings and placements are copied: later changes do not affect the run.
         """
         node, logic = self._node, self._logic
         settings = {
@@ -62,38 +62,38 @@ class ReconstructionRun:
         try:
             if node.groundTruth is not None:
                 settings["pose"] = logic.poseOf(node)
-            places = {role: _placeOf(getattr(node, role)) for role in accepted}
+            placements = {role: _placementOf(getattr(node, role)) for role in accepted}
         except Exception as error:
             self._failed(error)
             return
-        if not places:
+        if not placements:
             self._run(settings)
             return
-        # The accepted places are told in the thorax frame, and that is searched in the CT.
+        # Accepted placements are expressed in the thorax frame, which is found on the worker.
         self._try(
             lambda: logic.frameOf(
                 settings["ctNode"],
                 settings["bundle"],
-                onFinished=lambda frame: self._withFrame(frame, places, settings),
+                onFinished=lambda frame: self._withFrame(frame, placements, settings),
                 onError=self._failed,
                 onCancelled=self._cancelled,
             )
         )
 
     def cancel(self) -> None:
-        """Stop after the present step."""
-        self._stopped = True
+        """Cancel after the current step."""
+        self._cancelRequested = True
         if self._job is not None:
             self._job.cancel()
 
-    def _withFrame(self, frame, places, settings) -> None:
-        if self._stopped:
+    def _withFrame(self, frame, placements, settings) -> None:
+        if self._cancelRequested:
             self._cancelled(None)
             return
         try:
             matrices = {
-                role: nodes.matrixOfPlace(place, frame, view)
-                for role, (place, view) in places.items()
+                role: nodes.matrixOfPlace(ijkToWorld, frame, view)
+                for role, (ijkToWorld, view) in placements.items()
             }
         except Exception as error:
             self._failed(error)
@@ -106,7 +106,7 @@ class ReconstructionRun:
                 **settings,
                 parameterNode=self._node,
                 onProgress=self._progress,
-                onStage=self._stageDone,
+                onStage=self._stageFinished,
                 onFinished=self._finished,
                 onError=self._failed,
                 onCancelled=self._cancelled,
@@ -119,10 +119,10 @@ class ReconstructionRun:
         except Exception as error:
             self._failed(error)
             return
-        if self._stopped:
+        if self._cancelRequested:
             self._job.cancel()
 
 
-def _placeOf(xray):
-    """Where an X-ray lies, and its view."""
-    return ijkToWorld(xray), nodes.radiographOf(xray).view
+def _placementOf(xray) -> tuple:
+    """The IJK-to-world matrix of an X-ray, and its view."""
+    return volumes.ijkToWorld(xray), nodes.radiographOf(xray).view

@@ -1,18 +1,18 @@
-"""Step 2: each X-ray over the radiograph computed from the CT or from the average chest."""
+"""Step 2: registration of each X-ray to a DRR of the CT or the atlas."""
 
 from __future__ import annotations
 
 import slicer
 from slicer.i18n import tr as _
 
+from AXONReconstructionLib.panel.acceptance_box import AcceptanceBox
 from AXONReconstructionLib.panel.auto_register import AutoRegister
-from AXONReconstructionLib.panel.decision_box import DecisionBox
-from AXONReconstructionLib.panel.fit_box import FitBox
 from AXONReconstructionLib.panel.landmarks_box import LandmarksBox
 from AXONReconstructionLib.panel.move_box import MoveBox
 from AXONReconstructionLib.panel.pose_box import PoseBox
+from AXONReconstructionLib.panel.quality_box import QualityBox
 from AXONReconstructionLib.panel.section import Section
-from AXONReconstructionLib.scene.live_drr import DrrFollower
+from AXONReconstructionLib.scene.live_drr import DrrUpdater
 from AXONReconstructionLib.scene.placement import Placement
 from AXONReconstructionLib.scene.placement_state import ROLES
 from AXONReconstructionLib.setup import backend
@@ -24,11 +24,10 @@ _WATCHED = ("Drr", "Accepted", "Transform")
 
 
 class RegisterSection(Section):
-    """Shows the overlay, moves, scores and accepts.
+    """Overlay, registration, quality and acceptance.
 
-    Nothing is computed before the section is opened. The boxes of the section ask it for what is
-    looked at now: `role`, `xray`, `drr`, `ct`, `pose`, `missing`; and they meet in `placement`,
-    the one place through which every change goes.
+    Nothing is computed before the section is opened. The section's boxes use its current `role`,
+    `xray`, `drr`, `ct`, `pose` and `missing`, and make all changes through `placement`.
     """
 
     uiFile = "Register.ui"
@@ -36,30 +35,30 @@ class RegisterSection(Section):
 
     def __init__(self, panel) -> None:
         super().__init__(panel)
-        self._seen: tuple = ()
+        self._lastState: tuple = ()
         self._inputs: dict = dict.fromkeys(ROLES, ())
         self._fitted: dict = {}
         self.missing = ""
-        self.placement = Placement(self._moving, self._settled)
+        self.placement = Placement(self._onMoving, self._onSettled)
         self.overlay = Overlay(self._compositeNode)
-        self.drrs = DrrFollower(panel, self._drrArrived, self._drrFailed)
+        self.drrs = DrrUpdater(panel, self._drrArrived, self._drrFailed)
         self.auto = AutoRegister(self)
-        self.fit = FitBox(self)
+        self.quality = QualityBox(self)
         self.move = MoveBox(self)
         self.landmarks = LandmarksBox(self)
         self.poseBox = PoseBox(self)
-        self.decision = DecisionBox(self)
+        self.acceptance = AcceptanceBox(self)
         ui = self.ui
         names = _("Blend"), _("Checkerboard"), _("Flicker"), _("Difference")
         for mode, name in zip(_MODES, names, strict=True):
             ui.overlayModeBox.addItem(name, mode)
         ui.overlayModeBox.connect("currentIndexChanged(int)", self._modeChosen)
         ui.frontalRadio.connect("toggled(bool)", self._roleChosen)
-        panel.container(self.container).connect("contentsCollapsed(bool)", self._folded)
+        panel.container(self.container).connect("contentsCollapsed(bool)", self._collapsed)
         for box in (ui.moveBox, ui.poseBox, ui.landmarksBox):
             box.collapsed = True
 
-    # What is looked at
+    # Current images
 
     @property
     def role(self) -> str:
@@ -68,12 +67,12 @@ class RegisterSection(Section):
 
     @property
     def xray(self):
-        """The X-ray that is looked at, or None."""
+        """The current X-ray, or None."""
         return None if self.parameterNode is None else getattr(self.parameterNode, self.role)
 
     @property
     def drr(self):
-        """Its computed radiograph, or None while there is none."""
+        """Its DRR, or None if not available yet."""
         node = self.parameterNode
         return None if node is None else getattr(node, f"{self.role}Drr")
 
@@ -84,76 +83,76 @@ class RegisterSection(Section):
 
     @property
     def pose(self):
-        """How the CT stands in the beam; None without a CT."""
+        """The pose of the CT; None without a CT."""
         return None if self.ct is None else self.logic.poseOf(self.parameterNode)
 
     @property
     def isOpen(self) -> bool:
-        """The user sees the section."""
-        seen = self.panel.isShown and not self.panel.container(self.container).collapsed
-        return self.parameterNode is not None and seen
+        """Whether the section is visible."""
+        visible = self.panel.isShown and not self.panel.container(self.container).collapsed
+        return self.parameterNode is not None and visible
 
-    # What the panel tells
+    # Updates from the panel
 
     def parameterNodeChanged(self, node) -> None:
-        """Follow the parameter node; cheap where nothing of this section changed."""
+        """Update if a parameter of this section changed."""
         if node is None:
-            self._rest()
+            self._deactivate()
             return
         if slicer.mrmlScene.IsImporting():
-            return  # half a scene; the panel calls again when it is whole
+            return  # the scene is incomplete; called again at the end of the import
         self.placement.watch(node)
-        seen = (
+        state = (
             node.registerRole,
             node.overlayMode,
             node.overlayOpacity,
             *(getattr(node, f"{role}{what}") for role in ROLES for what in _WATCHED),
             *(_stateOf(node, role) for role in ROLES),
         )
-        if seen == self._seen:
+        if state == self._lastState:
             return
-        before, self._seen = self._seen, seen
+        before, self._lastState = self._lastState, state
         for role in ROLES:
-            self._noteInputs(node, role)
-        if not before or before[0] != seen[0]:
+            self._resetIfInputsChanged(node, role)
+        if not before or before[0] != state[0]:
             self.landmarks.roleChanged()
-        # Only what the user did here may take the views from another step.
-        self.follow(bring=bool(before) and before[:3] != seen[:3])
+        # Only user actions in this section may change the layout of another step.
+        self.update(switchLayout=bool(before) and before[:3] != state[:3])
         self.refresh()
 
-    def _noteInputs(self, node, role: str) -> None:
-        """Another X-ray, CT or model: what was known of the old one is void."""
+    def _resetIfInputsChanged(self, node, role: str) -> None:
+        """Discard quality and acceptance if the X-ray, the CT or the model changed."""
         before, now = self._inputs[role], _stateOf(node, role)
         self._inputs[role] = now
         if before == now:
             return
-        self.fit.forget(role)
-        if before and before[0] is not None:  # else a scene was loaded, and what it says holds
-            self.fit.log.clear(role)
+        self.quality.forget(role)
+        if before and before[0] is not None:  # otherwise a scene was loaded: keep its state
+            self.quality.log.clear(role)
             setattr(node, f"{role}Accepted", False)
 
     def busyChanged(self, busy: bool) -> None:
-        """Another section computes."""
+        """Update the buttons when another computation starts or ends."""
         self.auto.refresh()
         if self.parameterNode is not None:
             self.landmarks.refresh()
 
     def entered(self) -> None:
-        """The module is shown: what is missing may have been installed meanwhile."""
-        self.follow()
+        """Update, as missing packages may have been installed."""
+        self.update()
         self.refresh()
 
     def exited(self) -> None:
-        """Another module is shown."""
-        self._rest()
+        """Deactivate while another module is shown."""
+        self._deactivate()
 
     def sceneClosing(self) -> None:
-        """Forget every node."""
-        self._rest()
+        """Release all nodes."""
+        self._deactivate()
         self.placement.watch(None)
         self.auto.cancel()
-        self.drrs.forget()
-        self.fit.quality.clear()
+        self.drrs.clear()
+        self.quality.scores.clear()
         self._fitted.clear()
         self._inputs = dict.fromkeys(ROLES, ())
 
@@ -163,28 +162,28 @@ class RegisterSection(Section):
         self.placement.cleanup()
         self.landmarks.cleanup()
 
-    # What happens
+    # Actions
 
-    def follow(self, bring: bool = False) -> None:
-        """Ask for the radiograph that is looked at, when there is something to look at.
+    def update(self, switchLayout: bool = False) -> None:
+        """Request the DRR of the current role, if the section is open and there are inputs.
 
         Args:
-            bring: switch to the X-ray's slice view, whatever is shown now.
+            switchLayout: switch to the layout with the X-ray's slice view.
         """
         if not self.isOpen or (self.xray is None and self.ct is None):
             return
         self.missing = backend.available() or ""
-        if not self.missing and not self.drrs.want(self.role):
-            self._begin(self.role)
-        self.showOverlay(bring)
+        if not self.missing and not self.drrs.request(self.role):
+            self._initialise(self.role)
+        self.showOverlay(switchLayout)
 
-    def showOverlay(self, bring: bool = False) -> None:
-        """Show the two pictures of the role, where its slice view is shown or with `bring`."""
+    def showOverlay(self, switchLayout: bool = False) -> None:
+        """Show the images of the role, if its slice view is visible or with `switchLayout`."""
         node = self.parameterNode
         if not self.isOpen or self.landmarks.placing or (self.xray is None and self.drr is None):
             return
         if not xray_views.isShown(self.role):
-            if not bring:
+            if not switchLayout:
                 return
             xray_views.showRoles([self.role])
         self.overlay.show(
@@ -197,7 +196,7 @@ class RegisterSection(Section):
         side_labels.shared().show(xray_views.VIEWS[self.role])
 
     def refresh(self) -> None:
-        """Every control as things stand."""
+        """Update all controls."""
         node, ui = self.parameterNode, self.ui
         if node is None:
             return
@@ -210,50 +209,50 @@ class RegisterSection(Section):
         self.poseBox.refresh()
         self.auto.refresh()
         self.move.refresh()
-        self.fit.refresh()
+        self.quality.refresh()
         self.landmarks.refresh()
-        self.decision.refresh()
+        self.acceptance.refresh()
 
     def _referenceText(self) -> str:
         if self.missing:
             return self.missing
         if self.ct is not None:
-            return _("a radiograph computed from {name}").format(name=self.ct.GetName())
-        return _("a radiograph of the average chest (no CT was given)")
+            return _("DRR of {name}").format(name=self.ct.GetName())
+        return _("DRR of the atlas, an average chest (no CT selected)")
 
-    def _moving(self, poseMoved: bool) -> None:
+    def _onMoving(self, poseMoved: bool) -> None:
         if poseMoved and self.isOpen and not self.missing:
-            self.drrs.want(self.role, fast=True)
+            self.drrs.request(self.role, fast=True)
         self.move.refresh()
         self.overlay.refresh()
-        self.decision.refresh()
+        self.acceptance.refresh()
 
-    def _settled(self, name: str) -> None:
+    def _onSettled(self, name: str) -> None:
         self.move.refresh()
         self.move.centre()
         if self.isOpen and not self.missing:
-            self.drrs.want(self.role)
+            self.drrs.request(self.role)
             for role in ROLES:
-                self.fit.assess(role)
+                self.quality.assess(role)
         self.overlay.refresh()
-        self.decision.refresh()
+        self.acceptance.refresh()
 
     def _drrArrived(self, role: str, fast: bool) -> None:
-        self._begin(role)
+        self._initialise(role)
         if role == self.role:
             self.showOverlay()
             self.move.refresh()
-        self.decision.refresh()
+        self.acceptance.refresh()
 
-    def _begin(self, role: str) -> None:
-        """Lay the X-ray on the field where it has not been yet, and score it once."""
+    def _initialise(self, role: str) -> None:
+        """Set the initial placement on a new field, and assess it once."""
         if getattr(self.parameterNode, f"{role}Drr") is None:
             return
-        if self.placement.begin(role):
+        if self.placement.initialise(role):
             self.landmarks.pairs.clear(role)
-            self.fit.assess(role)
-        elif not self.fit.knows(role):
-            self.fit.assess(role)
+            self.quality.assess(role)
+        elif not self.quality.knows(role):
+            self.quality.assess(role)
 
     def _drrFailed(self, error) -> None:
         self.panel.reportError(error)
@@ -266,11 +265,11 @@ class RegisterSection(Section):
         if self.parameterNode is not None:
             self.parameterNode.registerRole = "frontal" if frontal else "lateral"
 
-    def _folded(self, folded: bool) -> None:
-        if folded:
-            self._rest()
+    def _collapsed(self, collapsed: bool) -> None:
+        if collapsed:
+            self._deactivate()
         else:
-            self.follow(bring=True)
+            self.update(switchLayout=True)
             self.refresh()
 
     def _compositeNode(self, made=None):
@@ -278,16 +277,16 @@ class RegisterSection(Section):
             self.parameterNode.overlayVolume = made
         return self.parameterNode.overlayVolume
 
-    def _rest(self) -> None:
-        """Nobody looks: no flicker, no handles, no clicks that set points."""
+    def _deactivate(self) -> None:
+        """Section hidden: stop flicker, handles and point placement."""
         self.landmarks.stop()
         self.overlay.stop()
         self.move.hideHandles()
-        self._seen = ()
+        self._lastState = ()
 
 
 def _stateOf(node, role: str) -> tuple:
-    """Everything about the inputs that makes a role's score and acceptance void when it changes."""
+    """The inputs that a role's quality and acceptance depend on."""
     xray, ct = getattr(node, role), node.groundTruth
     image = None if xray is None else xray.GetImageData()
     return (

@@ -1,4 +1,4 @@
-"""The lower part of the Compare section: saving everything into a new folder."""
+"""Saving of a result, in the Compare section."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from AXONReconstructionLib.console import saving
 
 
 class SaveBox:
-    """Writes on the worker, so that the window stays alive.
+    """Saves on the worker, so that the GUI stays responsive.
 
     Args:
-        section: the Compare section, whose `ui`, `panel`, `logic` and `result` it uses.
+        section: the Compare section, which provides `ui`, `panel`, `logic` and `result`.
     """
 
     def __init__(self, section) -> None:
@@ -21,8 +21,8 @@ class SaveBox:
         self._ui, self._panel = section.ui, section.panel
         self._job = None
         for text, value in (
-            (_("NIfTI files (.nii.gz)"), "nii.gz"),
-            (_("NRRD files (.nrrd)"), "nrrd"),
+            (_("NIfTI (.nii.gz)"), "nii.gz"),
+            (_("NRRD (.nrrd)"), "nrrd"),
             (_("DICOM series"), "dicom"),
         ):
             self._ui.formatCombo.addItem(text, value)
@@ -30,7 +30,7 @@ class SaveBox:
         self._ui.folderEdit.connect("currentPathChanged(QString)", self.update)
 
     def onSave(self) -> None:
-        """Write everything into a new folder; a second click stops it."""
+        """Save to a new folder, or cancel saving."""
         if self._job is not None:
             self._job.cancel()
             return
@@ -51,10 +51,12 @@ class SaveBox:
                 ),
                 onProgress=self._progress,
                 onFinished=lambda files: self._ended(
-                    _("{n} files were written into {folder}").format(n=len(files), folder=folder)
+                    _("Saved {n} files to {folder}").format(n=len(files), folder=folder)
                 ),
                 onError=self._failed,
-                onCancelled=lambda rest: self._ended(_("Stopped; nothing was kept.")),
+                onCancelled=lambda _partial: self._ended(
+                    _("Saving was cancelled; nothing was kept.")
+                ),
             )
         except Exception as error:
             self._failed(error)
@@ -63,43 +65,43 @@ class SaveBox:
         self.update()
 
     def forget(self) -> None:
-        """The scene closes: what is being written is stopped by the logic."""
+        """Reset when the scene closes; the logic cancels saving."""
         self._job = None
-        self.say("")
+        self.showStatus("")
 
     def cleanup(self) -> None:
-        """Stop what is being written."""
+        """Cancel saving."""
         if self._job is not None:
             self._job.cancel()
 
-    def say(self, words: str) -> None:
-        """A line below the button; empty hides it."""
-        self._ui.savedLabel.text = words
-        self._ui.savedLabel.visible = bool(words)
+    def showStatus(self, text: str) -> None:
+        """Show a line of text below the button; empty text hides it."""
+        self._ui.savedLabel.text = text
+        self._ui.savedLabel.visible = bool(text)
 
     def update(self, *_unused) -> None:
-        """Enable the button, or say in its tooltip why not."""
-        button, why = self._ui.saveButton, ""
-        button.text = _("Save") if self._job is None else _("Stop saving")
+        """Update the button; its tooltip explains why it is disabled."""
+        button, reason = self._ui.saveButton, ""
+        button.text = _("Save") if self._job is None else _("Cancel")
         if self._job is None:
             if self._panel.isBusy:
-                why = _("Wait until the computation has ended.")
+                reason = _("Wait for the computation to finish.")
             elif not self._ui.folderEdit.currentPath.strip():
-                why = _("Choose a folder first.")
-        button.enabled = not why
-        button.toolTip = why or _(
-            "Save all volumes, the measures and the record of the run into a new folder."
+                reason = _("Choose a folder first.")
+        button.enabled = not reason
+        button.toolTip = reason or _(
+            "Save all volumes, the metrics and the run record to a new folder."
         )
 
     def _progress(self, done: int, total: int) -> None:
         if self._job is not None:
-            self.say(_("Writing volume {k} of {n}").format(k=min(done + 1, total), n=total))
+            self.showStatus(_("Saving volume {k} of {n}").format(k=min(done + 1, total), n=total))
 
     def _failed(self, error) -> None:
         self._ended("")
         self._panel.reportError(error)
 
-    def _ended(self, words: str) -> None:
+    def _ended(self, text: str) -> None:
         self._job = None
-        self.say(words)
+        self.showStatus(text)
         self.update()

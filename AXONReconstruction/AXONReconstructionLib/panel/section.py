@@ -1,33 +1,73 @@
-"""One foldable part of the panel."""
+"""Base class of the sections of the panel."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import slicer
 
-if TYPE_CHECKING:
-    from AXONReconstructionLib.panel.panel import Panel
+
+class SectionHost(Protocol):
+    """What a section uses of its panel.
+
+    Attributes:
+        logic: the module's logic; its results arrive on the main thread.
+        parameterNode: None while the scene closes, and then until the module is shown.
+        sections: all sections, by name of their container.
+        isBusy: a long computation is running.
+        isShown: the module is shown; otherwise sections must not change the views.
+    """
+
+    logic: Any
+    parameterNode: Any
+    sections: dict[str, Any]
+    isBusy: bool
+    isShown: bool
+
+    def resourcePath(self, name: str) -> str:
+        """Path of a file in Resources."""
+
+    def container(self, name: str) -> Any:
+        """The ctkCollapsibleButton of a section."""
+
+    def setBusy(self, flag: bool) -> None:
+        """Notify all sections that a long computation started (True) or ended."""
+
+    def showError(self, sentence: str, details: str = "") -> None:
+        """Show an error message."""
+
+    def reportError(self, error: BaseException) -> None:
+        """Show an exception as an error message."""
+
+    def showMessage(self, text: str) -> None:
+        """Show a message that is not an error."""
+
+    def hideMessage(self) -> None:
+        """Clear and hide the message area."""
+
+    def addObserver(self, obj: Any, event: Any, method: Any) -> None:
+        """Observe a VTK object until the panel is destroyed."""
 
 
 class Section:
-    """Loads its `.ui` file into the panel and connects its controls.
+    """A collapsible section: loads its `.ui` file into the panel and connects its widgets.
 
-    A subclass names its file and the `ctkCollapsibleButton` of AXONReconstruction.ui that it fills.
-    The top widget of the file is a `qMRMLWidget`, whose `mrmlSceneChanged` feeds the node
-    selectors. Controls with the property `SlicerParameterName` follow the parameter node.
+    A subclass defines its `.ui` file and the `ctkCollapsibleButton` of AXONReconstruction.ui that
+    contains it. The top-level widget of the file is a `qMRMLWidget`, whose `mrmlSceneChanged` is
+    connected to the node selectors. Widgets with the property `SlicerParameterName` are bound to
+    the parameter node.
 
     Attributes:
-        panel: gives `logic`, `parameterNode`, `showError`, `reportError`, `say`, `busy`.
+        panel: the panel that contains the section.
         widget: the loaded widget.
         ui: its named children as attributes.
-        container: after construction still the name; the widget is `panel.container(name)`.
+        container: name of the container; the widget is `panel.container(name)`.
     """
 
     uiFile = ""
     container = ""
 
-    def __init__(self, panel: Panel) -> None:
+    def __init__(self, panel: SectionHost) -> None:
         self.panel = panel
         self.widget = slicer.util.loadUI(panel.resourcePath(f"UI/{self.uiFile}"))
         self.ui = slicer.util.childWidgetVariables(self.widget)
@@ -35,35 +75,35 @@ class Section:
         self.widget.setMRMLScene(slicer.mrmlScene)
 
     @property
-    def logic(self):
+    def logic(self) -> Any:
         """The module's logic."""
         return self.panel.logic
 
     @property
-    def parameterNode(self):
-        """The parameter node; None while the scene closes, and until the module is shown again."""
+    def parameterNode(self) -> Any:
+        """The parameter node; None while the scene closes, and then until the module is shown."""
         return self.panel.parameterNode
 
     def parameterNodeChanged(self, node) -> None:
-        """Called when a parameter node was set (then also with None) and after every change of it.
+        """Called when the parameter node was set (possibly to None) and after each modification.
 
-        Many times a second while a slider moves: it must be cheap.
+        Called many times per second while a slider moves, so it must be fast.
         """
 
     def busyChanged(self, busy: bool) -> None:
-        """Called when a long computation of another section starts or ends."""
+        """Called when a long computation starts or ends."""
 
     def bundlesChanged(self) -> None:
-        """Called when a model was imported or deleted in the Setup section."""
+        """Called when a model was imported or deleted."""
 
     def entered(self) -> None:
         """Called each time the user opens the module."""
 
     def exited(self) -> None:
-        """Called each time the user opens another module."""
+        """Called each time the user switches to another module."""
 
     def sceneClosing(self) -> None:
-        """Called before the scene closes: forget every node."""
+        """Called before the scene closes: release all nodes."""
 
     def cleanup(self) -> None:
-        """Called before the panel is destroyed: remove observers, stop timers."""
+        """Called before the panel is destroyed: remove observers and stop timers."""

@@ -1,4 +1,4 @@
-"""The Setup section: what is installed, installing what is missing, the environment report."""
+"""The Setup section: installation status, installation of packages, environment report."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ import slicer
 from slicer.i18n import tr as _
 
 from AXONReconstructionLib.jobs.background import Background
+from AXONReconstructionLib.jobs.worker import Job
 from AXONReconstructionLib.panel.bundle_box import BundleBox
 from AXONReconstructionLib.panel.section import Section
 from AXONReconstructionLib.setup import backend, environment, install, requirements
 
 
 class SetupSection(Section):
-    """Status in words, Install, Check environment; its models are the `BundleBox`."""
+    """Installation and environment check; models are managed by `BundleBox`."""
 
     uiFile = "Setup.ui"
     container = "setupSection"
 
     def __init__(self, panel) -> None:
         Section.__init__(self, panel)
-        # Downloads and checks go on beside a reconstruction, and when the scene closes.
+        # Downloads and checks continue during a reconstruction and when the scene closes.
         self.background = Background("AXON setup")
         self._installing = False
-        self._checking = None
+        self._checking: Job | None = None
         ui = self.ui
         ui.setupInstallButton.connect("clicked()", self.onInstall)
         ui.setupCheckButton.connect("clicked()", self.onCheck)
@@ -32,41 +33,41 @@ class SetupSection(Section):
         self.bundles = BundleBox(self)
         self.showStatus()
         if backend.available() is not None:
-            # Nothing can be computed before this is done.
+            # Nothing works until the packages are installed.
             panel.container(self.container).collapsed = False
 
     def entered(self) -> None:
-        """What is installed may have changed meanwhile."""
+        """Update, as packages or models may have changed."""
         self.showStatus()
         self.bundles.refresh()
 
     def busyChanged(self, busy: bool) -> None:
-        """While something computes, packages are left alone."""
+        """Disable installation during computations."""
         self._enable()
 
     def cleanup(self) -> None:
-        """End what still runs."""
+        """Cancel running tasks."""
         self.background.shutdown()
 
     def showStatus(self) -> None:
-        """Say what is installed and what is missing."""
+        """Show which packages are installed and which are missing."""
         ui = self.ui
         torch, packages, todo = (
-            requirements.torchPart(),
-            requirements.packageParts(),
+            requirements.torchPackage(),
+            requirements.requiredPackages(),
             requirements.plan(),
         )
         if torch.installed is None:
             ui.setupTorchLabel.text = _("not installed")
-        elif torch.fits:
-            ui.setupTorchLabel.text = _("{version}, installed").format(version=torch.installed)
+        elif torch.satisfied:
+            ui.setupTorchLabel.text = _("{version} installed").format(version=torch.installed)
         else:
             ui.setupTorchLabel.text = _(
-                "{version}, installed; AXON was tried with {wanted} only, others may be slow or "
-                "fail"
-            ).format(version=torch.installed, wanted=torch.wanted)
+                "{version} installed; AXON is tested with {required} only, other versions may be "
+                "slow or fail"
+            ).format(version=torch.installed, required=torch.required)
         if todo.packages:
-            ui.setupPackagesLabel.text = _("missing or too old: {names}").format(
+            ui.setupPackagesLabel.text = _("missing or outdated: {names}").format(
                 names=", ".join(todo.packages)
             )
         else:
@@ -81,16 +82,16 @@ class SetupSection(Section):
         self._enable()
 
     def onInstall(self) -> None:
-        """Ask, install, and say how it went."""
+        """Install missing packages after confirmation, and report the outcome."""
         todo = requirements.plan()
         if todo.empty:
             self.showStatus()
             return
-        if not install.confirmed(todo, bool(environment.graphicsCards())):
+        if not install.confirmed(todo, bool(environment.nvidiaGpus())):
             return
         self.panel.hideMessage()
         self._installing = True
-        self.panel.busy(True)
+        self.panel.setBusy(True)
         self.showProgress(_("Installing"))
         try:
             restart = install.install(todo, self.showProgress)
@@ -100,33 +101,33 @@ class SetupSection(Section):
         finally:
             self._installing = False
             self.hideProgress()
-            self.panel.busy(False)
+            self.panel.setBusy(False)
             self.showStatus()
             self.bundles.refresh()
         if restart:
             self._offerRestart()
         else:
-            self.panel.say(_("Everything that AXON needs is installed."))
+            self.panel.showMessage(_("All required packages are installed."))
 
     def _offerRestart(self) -> None:
         if install.interrupted():
             text = _(
-                "The PyTorch extension is there. Slicer has to restart to load it; then open AXON "
-                "Reconstruction again and press Continue installing."
+                "The PyTorch extension was installed. Restart Slicer to load it, then open AXON "
+                "Reconstruction and click Continue installing."
             )
         else:
-            text = _("The packages are installed. Slicer has to restart to use the new versions.")
-        self.panel.say(text)
+            text = _("The packages were installed. Restart Slicer to use the new versions.")
+        self.panel.showMessage(text)
         if slicer.app.testingEnabled():
             return
-        question = text + "\n\n" + _("Unsaved data is lost. Restart Slicer now?")
+        question = text + "\n\n" + _("Unsaved data will be lost. Restart Slicer now?")
         if slicer.util.confirmYesNoDisplay(question, windowTitle=_("AXON - Restart Slicer")):
             slicer.util.restart()
 
     def onCheck(self) -> None:
-        """Write the report in the background and show it."""
+        """Create the environment report in the background and show it."""
         head = f"{environment.title()}\n\n{environment.slicerReport()}\n"
-        self.showProgress(_("Checking; this takes up to a minute"))
+        self.showProgress(_("Checking (up to a minute)"))
 
         def over() -> None:
             self._checking = None
@@ -143,7 +144,7 @@ class SetupSection(Section):
             self.panel.reportError(error)
 
         self._checking = self.background.submit(
-            lambda job: environment.computerReport(),
+            lambda job: environment.systemReport(),
             onDone=done,
             onError=failed,
             onCancelled=lambda error: over(),
@@ -151,16 +152,16 @@ class SetupSection(Section):
         self._enable()
 
     def onCopyReport(self) -> None:
-        """Put the report on the clipboard."""
+        """Copy the report to the clipboard."""
         slicer.app.clipboard().setText(self.ui.setupReportEdit.plainText)
-        self.panel.say(_("The report is on the clipboard."))
+        self.panel.showMessage(_("The report was copied to the clipboard."))
 
     def onHideReport(self) -> None:
-        """Fold the report away."""
+        """Hide the report."""
         self.ui.setupReportFrame.visible = False
 
     def showProgress(self, text: str, percent: int | None = None) -> None:
-        """A line and a bar; without a percentage the bar only moves."""
+        """Show a task and its progress; the bar is indeterminate without a percentage."""
         ui = self.ui
         ui.setupProgressLabel.text = text
         ui.setupProgressLabel.visible = True
@@ -168,16 +169,16 @@ class SetupSection(Section):
         ui.setupProgressBar.value = -1 if percent is None else percent
         ui.setupProgressBar.visible = True
         if self._installing:
-            # pip runs on this thread: the line is painted only now.
+            # pip runs on this thread, so repainting must be forced.
             slicer.app.processEvents(qt.QEventLoop.ExcludeUserInputEvents)
 
     def hideProgress(self) -> None:
-        """Nothing runs."""
+        """Hide the progress bar."""
         self.ui.setupProgressLabel.visible = False
         self.ui.setupProgressBar.visible = False
 
     def bundlesWereChanged(self) -> None:
-        """A model was imported or deleted: tell every section."""
+        """Notify all sections that a model was imported or deleted."""
         for section in self.panel.sections.values():
             section.bundlesChanged()
 

@@ -1,6 +1,8 @@
-"""One X-ray of the Inputs section: where it comes from, what was assumed, corrections."""
+"""The form for one X-ray in the Inputs section: source, assumptions, corrections."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import qt
 from slicer.i18n import tr as _
@@ -13,17 +15,17 @@ VIEWS = FRONTAL_VIEWS + LATERAL_VIEWS
 
 
 def viewText(view: str) -> str:
-    """A view in words."""
+    """Display name of a view."""
     return {
-        "pa": _("PA: beam from the back"),
-        "ap": _("AP: beam from the front"),
-        "ll": _("Left lateral: left side at the detector"),
-        "rl": _("Right lateral: right side at the detector"),
+        "pa": _("PA (posterior-anterior)"),
+        "ap": _("AP (anterior-posterior)"),
+        "ll": _("Left lateral (left side at the detector)"),
+        "rl": _("Right lateral (right side at the detector)"),
     }[view]
 
 
 class XrayForm:
-    """The controls of one role.
+    """The widgets of one role.
 
     Args:
         section: the Inputs section.
@@ -35,17 +37,17 @@ class XrayForm:
         self._updating = False
         self._shown: tuple = ()
         for view in VIEWS:
-            self._part("ViewBox").addItem(viewText(view), view)
-        self._part("Selector").connect("currentNodeChanged(vtkMRMLNode*)", self._chosen)
-        self._part("FileButton").connect("clicked()", self._browse)
-        self._part("ViewBox").connect("currentIndexChanged(int)", self._viewCorrected)
-        self._part("PixelBox").connect("valueChanged(double)", self._pixelCorrected)
-        self._part("InvertBox").connect("toggled(bool)", self._invertCorrected)
-        self._part("FlipButton").connect("clicked()", lambda: self._correct(flip=True))
-        self._drop = FileDrop(self._part("Box"), self._opened)
+            self._control("ViewBox").addItem(viewText(view), view)
+        self._control("Selector").connect("currentNodeChanged(vtkMRMLNode*)", self._chosen)
+        self._control("FileButton").connect("clicked()", self._browse)
+        self._control("ViewBox").connect("currentIndexChanged(int)", self._viewCorrected)
+        self._control("PixelBox").connect("valueChanged(double)", self._pixelCorrected)
+        self._control("InvertBox").connect("toggled(bool)", self._invertCorrected)
+        self._control("FlipButton").connect("clicked()", lambda: self._correct(flip=True))
+        self._drop = FileDrop(self._control("Box"), self._opened)
 
     def refresh(self) -> None:
-        """Show the parameter node's X-ray; cheap when it is the one that is shown."""
+        """Show the X-ray of the parameter node, if it changed."""
         node = self._node
         names = ("View", "PixelMm", "PixelSizeKnown", "Inverted", "Assumptions")
         shown = (node, *(node.GetAttribute(f"AXON.{n}") for n in names)) if node else (None,)
@@ -54,40 +56,41 @@ class XrayForm:
         self._shown = shown
         self._updating = True
         try:
-            self._part("Selector").setCurrentNode(node)
-            self._part("Corrections").visible = node is not None
+            self._control("Selector").setCurrentNode(node)
+            self._control("Corrections").visible = node is not None
             if node is None:
-                self._part("Assumed").text = _(
-                    "No X-ray yet. Open a file, drag one here, or choose from the scene."
+                self._control("Assumed").text = _(
+                    "No X-ray selected. Open a file, drag one here, or select a volume from the "
+                    "scene."
                 )
                 return
             try:
                 found = self._section.logic.describeRadiograph(node)
-            except Exception as error:  # a script or another version of AXON put it there
-                self._part("Corrections").visible = False
-                self._part("Assumed").text = backend.explain(error)[0]
+            except Exception as error:  # set by a script or another version of AXON
+                self._control("Corrections").visible = False
+                self._control("Assumed").text = backend.explain(error)[0]
                 return
-            self._part("Assumed").text = describe(found)
-            self._part("ViewBox").currentIndex = VIEWS.index(found.view)
-            self._part("PixelBox").value = 0.0 if found.pixelMm is None else found.pixelMm[0]
-            self._part("InvertBox").checked = found.inverted
+            self._control("Assumed").text = descriptionText(found)
+            self._control("ViewBox").currentIndex = VIEWS.index(found.view)
+            self._control("PixelBox").value = 0.0 if found.pixelMm is None else found.pixelMm[0]
+            self._control("InvertBox").checked = found.inverted
         finally:
             self._updating = False
 
-    def refreshAnew(self) -> None:
-        """Show it again, whatever the user chose in the controls."""
+    def forceRefresh(self) -> None:
+        """Show the X-ray again, discarding the user's changes in the widgets."""
         self._shown = ()
         self.refresh()
 
-    def reading(self, name: str) -> None:
-        """A file is being read: nothing can be pressed until it is there."""
-        self._part("Assumed").text = _("Reading {name}...").format(name=name)
-        self._part("Box").enabled = False
+    def showLoading(self, name: str) -> None:
+        """Disable the form while a file is loading."""
+        self._control("Assumed").text = _("Loading {name}...").format(name=name)
+        self._control("Box").enabled = False
         self._shown = ()
 
-    def readingOver(self) -> None:
-        """The file is there, or it was refused."""
-        self._part("Box").enabled = True
+    def hideLoading(self) -> None:
+        """Enable the form after loading."""
+        self._control("Box").enabled = True
         self.refresh()
 
     @property
@@ -95,7 +98,7 @@ class XrayForm:
         parameterNode = self._section.parameterNode
         return None if parameterNode is None else getattr(parameterNode, self.role)
 
-    def _part(self, name: str):
+    def _control(self, name: str) -> Any:
         return getattr(self._section.ui, self.role + name)
 
     def _browse(self) -> None:
@@ -120,10 +123,10 @@ class XrayForm:
     def _viewCorrected(self, index: int) -> None:
         if self._updating or self._node is None or not 0 <= index < len(VIEWS):
             return
-        if self._section.mayBecome(self.role, VIEWS[index]):
+        if self._section.canAssign(self.role, VIEWS[index]):
             self._correct(view=VIEWS[index])
         else:
-            self.refreshAnew()
+            self.forceRefresh()
 
     def _pixelCorrected(self, value: float) -> None:
         self._correct(pixelSizeMm=value)
@@ -140,17 +143,17 @@ class XrayForm:
             self._section.panel.reportError(error)
         else:
             self._section.corrected(self.role)
-        self.refreshAnew()
+        self.forceRefresh()
 
 
-def describe(found) -> str:
-    """A `RadiographDescription` in lines for the user."""
+def descriptionText(found) -> str:
+    """Text description of a `RadiographDescription`."""
     if found.pixelMm is None:
         pixel = _("pixel size unknown")
     elif abs(found.pixelMm[0] - found.pixelMm[1]) < 5e-4:
-        pixel = _("pixels of {mm:.3f} mm").format(mm=found.pixelMm[0])
+        pixel = _("pixel size {mm:.3f} mm").format(mm=found.pixelMm[0])
     else:
-        pixel = _("pixels of {rows:.3f} x {columns:.3f} mm").format(
+        pixel = _("pixel size {rows:.3f} x {columns:.3f} mm").format(
             rows=found.pixelMm[0], columns=found.pixelMm[1]
         )
     grey = _("inverted") if found.inverted else _("not inverted")

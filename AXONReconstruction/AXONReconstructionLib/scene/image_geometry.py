@@ -1,4 +1,4 @@
-"""Where the flat volumes of the scene (X-rays, computed radiographs) lie, in RAS millimetres."""
+"""Geometry of the single-slice volumes of the scene (X-rays, DRRs), in RAS millimetres."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def sizeOf(node) -> tuple[int, int]:
 
 
 def localCentre(node) -> np.ndarray:
-    """(3,) middle of a picture before its transforms."""
+    """(3,) centre of an image, without its transforms."""
     columns, rows = sizeOf(node)
     middle = [(columns - 1) / 2, (rows - 1) / 2, 0.0, 1.0]
     return (ijkToWorld(node, withTransform=False) @ middle)[:3]
 
 
 def fieldOf(drr) -> Field:
-    """The field of a computed radiograph."""
+    """The field of a DRR."""
     matrix = ijkToWorld(drr)
     columns, rows = sizeOf(drr)
     centre = (matrix @ [(columns - 1) / 2, (rows - 1) / 2, 0.0, 1.0])[:3]
@@ -30,9 +30,9 @@ def fieldOf(drr) -> Field:
     return Field(centre, right, -down)
 
 
-def pictureFromField(xray, drr) -> np.ndarray:
-    """(3, 3): the field in [0, 1]^2 (x to the viewer's right, y down) to the X-ray's (column, row),
-    where it lies now; a place before or behind the field counts as projected onto it."""
+def imageFromField(xray, drr) -> np.ndarray:
+    """(3, 3): the field in [0, 1]^2 (x to the viewer's right, y down) to the X-ray's (column, row)
+    at its current placement, which is projected onto the field if it lies outside its plane."""
     columns, rows = sizeOf(drr)
     unit = np.array([[columns, 0, -0.5], [0, rows, -0.5], [0, 0, 0], [0, 0, 1.0]])
     toField = np.linalg.inv(ijkToWorld(drr)) @ ijkToWorld(xray)
@@ -41,10 +41,10 @@ def pictureFromField(xray, drr) -> np.ndarray:
 
 
 def setMatrix(transform, matrix: np.ndarray) -> None:
-    """Give a linear transform node its (4, 4) matrix to the world."""
+    """Set the (4, 4) transform-to-world matrix of a linear transform node."""
     slicer.util.updateTransformMatrixFromArray(transform, np.asarray(matrix, float), toWorld=True)
 
 
 def matrixOfTransform(transform) -> np.ndarray:
-    """(4, 4) matrix of a linear transform node to the world."""
+    """(4, 4) transform-to-world matrix of a linear transform node."""
     return slicer.util.arrayFromTransformMatrix(transform, toWorld=True)

@@ -1,4 +1,4 @@
-"""The computed radiograph follows the CT, the model and the pose sliders."""
+"""Keeps the DRR up to date with the CT, the model and the pose sliders."""
 
 from __future__ import annotations
 
@@ -9,68 +9,68 @@ import slicer
 from AXONReconstructionLib.scene.placement_state import POSE
 
 FULL_PIXELS, FAST_PIXELS = 512, 256
-USUAL_VIEWS = {"frontal": "pa", "lateral": "ll"}
+DEFAULT_VIEWS = {"frontal": "pa", "lateral": "ll"}
 
 
-class DrrFollower:
-    """Asks the logic for radiographs, the latest wish first, and says when one is there.
+class DrrUpdater:
+    """Requests DRRs from the logic; a new request replaces queued ones of the same view.
 
     Args:
-        panel: gives the logic and the parameter node.
-        arrived: arrived(role, fast) when a radiograph has been put into the parameter node.
+        panel: provides the logic and the parameter node.
+        arrived: arrived(role, fast), called when a DRR was stored in the parameter node.
         failed: failed(exception).
     """
 
     def __init__(self, panel, arrived: Callable, failed: Callable) -> None:
         self._panel, self._arrived, self._failed = panel, arrived, failed
-        self._wanted: dict = {}
-        self._onTheWay: dict = {}
+        self._requested: dict = {}
+        self._pending: dict = {}
 
-    def want(self, role: str, fast: bool = False) -> bool:
-        """Ask for a role's radiograph as things stand; False when it is there or on its way.
+    def request(self, role: str, fast: bool = False) -> bool:
+        """Request an up-to-date DRR for a role; False if it is available or already requested.
 
         Args:
-            fast: coarse, while a slider moves.
+            fast: low resolution, while a slider moves.
         """
         node = self._panel.parameterNode
         key = (*self._key(node, role), fast)
         present = getattr(node, f"{role}Drr")
-        if self._wanted.get(role) == key and (present is not None or self._onTheWay.get(role)):
+        if self._requested.get(role) == key and (present is not None or self._pending.get(role)):
             return False
-        self._wanted[role] = key
-        self._onTheWay[role] = self._onTheWay.get(role, 0) + 1
+        self._requested[role] = key
+        self._pending[role] = self._pending.get(role, 0) + 1
 
-        def landed() -> bool:
-            """Whether it is still of use: an older pose is, while a slider moves."""
-            self._onTheWay[role] = max(0, self._onTheWay.get(role, 0) - 1)
+        def stillWanted() -> bool:
+            """Whether the DRR is still useful: one of an older pose is, while a slider moves."""
+            self._pending[role] = max(0, self._pending.get(role, 0) - 1)
             return self._panel.parameterNode is not None and (
-                self._wanted.get(role, ())[:3] == key[:3]
+                self._requested.get(role, ())[:3] == key[:3]
             )
 
-        def held():
-            """The node to update; another wish may have made it meanwhile."""
-            now = self._panel.parameterNode
-            return None if now is None else getattr(now, f"{role}Drr")
+        def currentNode():
+            """The node to update; another request may have created it in the meantime."""
+            present = self._panel.parameterNode
+            return None if present is None else getattr(present, f"{role}Drr")
 
         def finished(drr):
-            wanted = landed()
-            if held() is not drr:
-                if not wanted:
+            useful = stillWanted()
+            if currentNode() is not drr:
+                if not useful:
                     slicer.mrmlScene.RemoveNode(drr)
                     return
                 setattr(self._panel.parameterNode, f"{role}Drr", drr)
-            if wanted:
+            if useful:
                 self._arrived(role, fast)
 
         def error(exception):
-            if landed() and self._wanted.get(role) == key:
-                self._wanted.pop(role)
+            if stillWanted() and self._requested.get(role) == key:
+                self._requested.pop(role)
                 self._failed(exception)
 
         def cancelled(_nothing=None):
-            landed()
-            if self._wanted.get(role) == key:
-                self._wanted.pop(role)
+            stillWanted()
+            if self._requested.get(role) == key:
+                self._requested.pop(role)
 
         ct = node.groundTruth
         try:
@@ -81,25 +81,25 @@ class DrrFollower:
                 size=FAST_PIXELS if fast else FULL_PIXELS,
                 bundle=node.bundle or None,
                 fast=fast,
-                node=held,
+                node=currentNode,
                 onFinished=finished,
                 onError=error,
                 onCancelled=cancelled,
             )
-        except Exception as exception:  # a CT that cannot be read says so before any work
-            landed()
+        except Exception as exception:  # an invalid CT raises before any work
+            stillWanted()
             self._failed(exception)
         return True
 
-    def forget(self) -> None:
-        """What is on its way is no longer wanted."""
-        self._wanted.clear()
-        self._onTheWay.clear()
+    def clear(self) -> None:
+        """Forget pending requests."""
+        self._requested.clear()
+        self._pending.clear()
 
     def _key(self, node, role: str) -> tuple:
-        """Everything that a radiograph depends on."""
+        """Everything that a DRR depends on."""
         xray, ct = getattr(node, role), node.groundTruth
-        view = (xray.GetAttribute("AXON.View") if xray is not None else None) or USUAL_VIEWS[role]
+        view = (xray.GetAttribute("AXON.View") if xray is not None else None) or DEFAULT_VIEWS[role]
         if ct is None:
             return None, node.bundle, view, None
         image = ct.GetImageData()

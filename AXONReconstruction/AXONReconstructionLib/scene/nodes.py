@@ -1,7 +1,7 @@
-"""Pictures and volumes of the backend as MRML nodes, and back.
+"""Conversion between images and volumes of the backend and MRML nodes.
 
-The backend speaks LPS millimetres, MRML speaks RAS millimetres; the two meet in this file only.
-Whole voxel and pixel coordinates are centres, in both.
+The backend uses LPS millimetres, MRML uses RAS millimetres; they are converted here only.
+Integer voxel and pixel coordinates are centres, in both.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from AXONReconstructionLib.console import arguments
 from AXONReconstructionLib.scene.volumes import (
     LPS_TO_RAS,
     fill,
-    greyWindow,
     ijkToWorld,
+    intensityWindow,
+    requireVolumeNode,
     setAttributes,
     sourceOf,
     unchangedFile,
@@ -26,30 +26,30 @@ from AXONReconstructionLib.setup import backend
 
 
 def radiographNode(radiograph, name, node=None, frame=None, centreRas=(0.0, 0.0, 0.0)):
-    """An X-ray as a one-slice volume that stands upright in the patient.
+    """An X-ray as a single-slice volume, upright in patient coordinates.
 
     Frontal views lie in the coronal plane with the patient's right on the viewer's left, lateral
-    ones in the sagittal plane with the front on the viewer's left.
+    views in the sagittal plane with anterior on the viewer's left.
 
     Args:
         radiograph: the backend's `Radiograph`.
-        name: of the node.
-        node: updated in place of making one; keeps its transform.
-        frame: whose field of view an X-ray without pixel size fills; None is the average chest's.
-        centreRas: where the picture's middle lies, before any transform.
+        name: node name.
+        node: node to update instead of creating one; keeps its transform.
+        frame: an X-ray of unknown pixel size fills its field of view; None is the atlas's frame.
+        centreRas: position of the image centre, before any transform.
     """
     height, width = radiograph.pixels.shape
     known = radiograph.pixel_mm is not None
     if known:
         rowMm, columnMm = radiograph.pixel_mm
     else:
-        fieldWidth, fieldHeight = _exposure(frame or averageFrame(), radiograph.view).extent_mm
+        fieldWidth, fieldHeight = _exposure(frame or atlasFrame(), radiograph.view).extent_mm
         rowMm = columnMm = max(fieldWidth / width, fieldHeight / height)
-    ijkToRas = _standing(radiograph.view, columnMm, rowMm)
+    ijkToRas = _uprightAxes(radiograph.view, columnMm, rowMm)
     middle = ijkToRas[:3, :3] @ [(width - 1) / 2, (height - 1) / 2, 0]
     ijkToRas[:3, 3] = np.asarray(centreRas, float) - middle
     pixels = np.asarray(radiograph.pixels, np.float32)
-    node = fill(node, pixels[None], ijkToRas, name, greyWindow(pixels))
+    node = fill(node, pixels[None], ijkToRas, name, intensityWindow(pixels))
     setAttributes(
         node,
         View=radiograph.view.value,
@@ -65,17 +65,17 @@ def radiographNode(radiograph, name, node=None, frame=None, centreRas=(0.0, 0.0,
 def radiographOf(node, view=None, invert=None):
     """The backend's `Radiograph` of a node.
 
-    A node that AXON made gives back its pixels as they were read. Another flat volume of the scene
-    is read again from its file, because its header says more than the scene keeps; without an
-    unchanged file its pixels are taken as shown.
+    A node created by AXON yields the pixels as they were read. Any other single-slice volume is
+    read again from its file, whose header contains more than the scene keeps; if the file is gone
+    or the volume was modified, its pixels are used as displayed.
 
     Args:
-        view, invert: for a node that AXON did not make, what is known; see `loadRadiograph`.
+        view, invert: as in `loadRadiograph`, for a node not created by AXON.
 
     Raises:
-        AxonInputError: the volume is not flat, or is no X-ray.
+        AxonInputError: the volume has several slices, or is not an X-ray.
     """
-    if arguments.volumeNode(node, "An X-ray").GetAttribute("AXON.View"):
+    if requireVolumeNode(node, "An X-ray").GetAttribute("AXON.View"):
         known = node.GetAttribute("AXON.PixelSizeKnown") == "true"
         return backend.load("imaging.radiograph").Radiograph(
             np.array(slicer.util.arrayFromVolume(node)[0], np.float32),
@@ -85,21 +85,21 @@ def radiographOf(node, view=None, invert=None):
             tuple(json.loads(node.GetAttribute("AXON.Assumptions") or "[]")),
         )
     pixels = None if node.GetImageData() is None else slicer.util.arrayFromVolume(node)
-    # Flat is one slice, in whatever direction; a line of pixels is no picture either.
+    # A single slice, in any orientation; a line of pixels is not an image either.
     if pixels is None or sum(n > 1 for n in pixels.shape[:3]) != 2:
         shape = "" if pixels is None else " x ".join(str(n) for n in pixels.shape[2::-1])
         raise backend.load("errors").AxonInputError(
             _(
-                "{name} is not flat ({shape} voxels), an X-ray is. Choose an X-ray; a CT belongs "
+                "{name} is not a 2-D image ({shape} voxels). Select an X-ray here; select a CT "
                 "under CT of the same patient."
             ).format(name=node.GetName(), shape=shape or _("no"))
         )
     file = unchangedFile(node)
     if file:
         return backend.load("imaging.radiograph").read_radiograph(file, view=view, invert=invert)
-    picture, pixelMm, seen, note = _asShown(node, pixels, view)
+    image, pixelMm, seen, note = _imageAsShown(node, pixels, view)
     return backend.load("imaging.scene").radiograph_from_pixels(
-        picture,
+        image,
         pixelMm,
         seen,
         source=node.GetName(),
@@ -109,19 +109,19 @@ def radiographOf(node, view=None, invert=None):
 
 
 def ctOf(node):
-    """The backend's `CTVolume` of a node, where it stands in the world.
+    """The backend's `CTVolume` of a node, in world coordinates.
 
     Raises:
-        AxonInputError: it is no chest CT, or it lies under a transform that bends.
+        AxonInputError: it is not a chest CT, or has a nonlinear transform.
     """
     return ctFromArrays(*ctArrays(node))
 
 
 def ctArrays(node):
-    """A copy of a node's voxels and geometry: what `ctFromArrays` makes a CT of, on any thread."""
+    """A copy of a node's voxels and geometry, for `ctFromArrays` on any thread."""
     if node.GetImageData() is None:
         raise backend.load("errors").AxonInputError(
-            _("{name} is empty. Choose a chest CT.").format(name=node.GetName())
+            _("{name} is empty. Select a chest CT.").format(name=node.GetName())
         )
     hu = np.array(slicer.util.arrayFromVolume(node), np.float32)
     assumptions = tuple(json.loads(node.GetAttribute("AXON.Assumptions") or "[]"))
@@ -129,7 +129,7 @@ def ctArrays(node):
 
 
 def ctFromArrays(hu, ijkToLps, source, assumptions):
-    """The `CTVolume` of what `ctArrays` copied. No MRML: may run on the worker."""
+    """The `CTVolume` of the arrays copied by `ctArrays`. Does not use MRML: any thread."""
     return backend.load("imaging.scene").ct_from_array(hu, ijkToLps, source, assumptions)
 
 
@@ -146,9 +146,8 @@ def volumeNode(hu, frame, name, inversePose=None, node=None):
     """A volume [z, y, x] that fills the thorax frame, as a scalar volume node in HU.
 
     Args:
-        inversePose: (4, 4) LPS, from the beam's frame to the CT's own place; None where they are
-            one.
-        node: updated in place of making one.
+        inversePose: (4, 4) LPS transform from the beam's frame to the CT's; None if they coincide.
+        node: node to update instead of creating one.
     """
     n = hu.shape[0]
     ijkToLps = np.diag([*frame.spacing_mm(n), 1.0])
@@ -158,54 +157,54 @@ def volumeNode(hu, frame, name, inversePose=None, node=None):
     return fill(node, hu, LPS_TO_RAS @ ijkToLps, name, (-1000.0, 500.0))
 
 
-def drrNode(picture, frame, view, name, node=None):
-    """A DRR (S, S) on the canonical grid, on the plane through the frame's centre.
+def drrNode(image, frame, view, name, node=None):
+    """A DRR (S, S) on the canonical grid, in the plane through the frame's centre.
 
-    The node is an X-ray like any other: `radiographOf` gives it back.
+    The node is an X-ray like any other: `radiographOf` accepts it.
     """
     view = backend.load("imaging.view").View(view)
-    height, width = picture.shape
+    height, width = image.shape
     exposure = _exposure(frame, view)
     radiograph = backend.load("imaging.radiograph").Radiograph(
-        np.asarray(picture, np.float32),
+        np.asarray(image, np.float32),
         (exposure.extent_mm[1] / height, exposure.extent_mm[0] / width),
         view,
         name,
-        (_("a radiograph computed from a CT, not an X-ray"),),
+        (_("digitally reconstructed radiograph (DRR) of a CT, not an acquired X-ray"),),
     )
     centre = (LPS_TO_RAS @ [*frame.center_mm, 1.0])[:3]
     return radiographNode(radiograph, name, node, frame, centre)
 
 
 def matrixOf(xrayNode, frame, view):
-    """Where an X-ray lies now, with its transform, in the canonical view of a frame.
+    """Current placement of an X-ray, with its transform, in the canonical view of a frame.
 
     Returns:
         (3, 3): canonical view in [0, 1]^2 (x to the viewer's right, y down) to pixels (column,
-        row) of the X-ray. A place beside the plane counts as projected onto it.
+        row) of the X-ray, projected onto the view's plane.
 
     Raises:
-        AxonInputError: the X-ray lies under a transform that bends, or across the view's plane.
+        AxonInputError: the X-ray has a nonlinear transform, or is perpendicular to the view.
     """
     return matrixOfPlace(ijkToWorld(xrayNode), frame, view)
 
 
 def matrixOfPlace(pixelToRas, frame, view):
-    """`matrixOf` of a copied `volumes.ijkToWorld`. No MRML: may run on the worker."""
+    """`matrixOf` from a copied `volumes.ijkToWorld`. Does not use MRML: any thread."""
     toView = np.linalg.inv(viewToRas(frame, view)) @ pixelToRas
     flat = np.array([toView[0, [0, 1, 3]], toView[1, [0, 1, 3]], [0, 0, 1]])
     if abs(np.linalg.det(flat[:2, :2])) < 1e-12:
         raise backend.load("errors").AxonInputError(
             _(
-                "The X-ray stands across the plane of the view, so it shows nothing there. Check "
-                "its view (frontal or lateral) and reset its placement."
+                "The X-ray is perpendicular to the plane of the view. Check its view (frontal or "
+                "lateral) and reset its placement."
             )
         )
     return np.linalg.inv(flat)
 
 
 def placeByMatrix(xrayNode, transformNode, matrix, frame, view):
-    """Set a transform so that the X-ray lies as `matrix` says (see `matrixOf`), and apply it."""
+    """Set a transform that places the X-ray according to `matrix` (see `matrixOf`); apply it."""
     toView = np.linalg.inv(np.asarray(matrix, float))
     lifted = np.eye(4)
     lifted[:2, :2], lifted[:2, 3] = toView[:2, :2], toView[:2, 2]
@@ -216,8 +215,8 @@ def placeByMatrix(xrayNode, transformNode, matrix, frame, view):
     xrayNode.SetAndObserveTransformNodeID(transformNode.GetID())
 
 
-def averageFrame(bundle=None):
-    """The thorax frame of a bundle's atlas, around 0; None or "" is the shipped bundle."""
+def atlasFrame(bundle=None):
+    """The thorax frame of a bundle's atlas, centred at 0; None or "" is the shipped bundle."""
     bundle = backend.load("bundle").load_bundle(bundle or None)
     return backend.load("imaging.frame").ThoraxFrame((0.0, 0.0, 0.0), bundle.atlas()[1])
 
@@ -226,8 +225,8 @@ def _exposure(frame, view):
     return backend.load("physics.geometry").AcquisitionGeometry.of_frame(frame, view)
 
 
-def _standing(view, columnMm, rowMm):
-    """(4, 4) IJK to RAS without origin: columns to the viewer's right, rows down."""
+def _uprightAxes(view, columnMm, rowMm):
+    """(4, 4) IJK to RAS without origin: columns to the viewer's right, rows downwards."""
     frame = backend.load("imaging.frame").ThoraxFrame((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     exposure = _exposure(frame, view)
     column, row = np.asarray(exposure.column, float), np.asarray(exposure.row, float)
@@ -239,31 +238,31 @@ def _standing(view, columnMm, rowMm):
 def viewToRas(frame, view):
     """(4, 4): (x, y in [0, 1], millimetres behind the plane) of the canonical view to RAS."""
     exposure = _exposure(frame, view)
-    matrix = _standing(view, *exposure.extent_mm)
+    matrix = _uprightAxes(view, *exposure.extent_mm)
     centre = LPS_TO_RAS @ [*exposure.isocentre_mm, 1.0]
     matrix[:3, 3] = centre[:3] - matrix[:3, :3] @ [0.5, 0.5, 0]
     return matrix
 
 
-def _asShown(node, pixels, view):
-    """Picture [row, column], its pixel size (row, column), its view if that is known, and what was
-    done, of a flat volume.
+def _imageAsShown(node, pixels, view):
+    """Image [row, column], pixel size (row, column), view if known, and a note on the orientation,
+    of a single-slice volume.
 
-    As the backend reads a flat file: upright planes are turned by their geometry, others are taken
-    as rows and columns.
+    Like the backend for single-slice files: coronal and sagittal slices are oriented by their
+    geometry, others are used as rows and columns.
     """
     if pixels.ndim == 4:
-        pixels = pixels[..., :3].astype(np.float32) @ np.float32([0.299, 0.587, 0.114])
+        pixels = pixels[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     affine = LPS_TO_RAS @ ijkToWorld(node, withTransform=False)
     known = backend.load("imaging.radiograph").known_view(view)
     upright = backend.load("imaging.flat_volume").upright_plane(
         np.asarray(pixels, np.float32), affine, node.GetName(), known
     )
     if upright is not None:
-        picture, pixelMm, seen = upright
-        note = _("turned as the volume's geometry in the scene says")
-        return picture, pixelMm, known or seen, note
+        image, pixelMm, seen = upright
+        note = _("oriented by the geometry of the volume in the scene")
+        return image, pixelMm, known or seen, note
     steps = [mm for mm, n in zip(node.GetSpacing(), pixels.shape[::-1], strict=False) if n > 1]
-    picture = pixels.reshape([n for n in pixels.shape if n > 1])
-    note = _("the volume lies flat in the scene: rows are taken top to bottom as stored")
-    return picture, (steps[1], steps[0]), known, note
+    image = pixels.reshape([n for n in pixels.shape if n > 1])
+    note = _("the volume is axial in the scene: rows are used from top to bottom as stored")
+    return image, (steps[1], steps[0]), known, note

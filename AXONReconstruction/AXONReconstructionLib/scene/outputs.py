@@ -1,4 +1,4 @@
-"""The nodes that a reconstruction fills."""
+"""Output nodes of a reconstruction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import vtk
 from slicer.i18n import tr as _
 
 from AXONReconstructionLib.scene import nodes
-from AXONReconstructionLib.scene.results import ReconstructionResult, measures
+from AXONReconstructionLib.scene.results import ReconstructionResult, metricsByStage
 from AXONReconstructionLib.scene.volumes import setAttributes
 from AXONReconstructionLib.setup import backend
 
@@ -17,14 +17,14 @@ _PARAMETERS = {"coarse": "coarseVolume", "fine": "fineVolume", "sr": "srVolume"}
 
 
 class Outputs:
-    """Makes the result's nodes and hands them to the parameter node.
+    """Creates the output nodes and stores them in the parameter node.
 
-    A node that the parameter node holds from the same inputs is updated; one from other inputs
-    stays in the scene as it is, and a new one takes its place.
+    Nodes that the parameter node references from the same inputs are updated; nodes from other
+    inputs stay in the scene unchanged, and new ones replace them in the parameter node.
 
     Args:
-        inputs: the nodes (frontal, lateral, CT), None where there is none.
-        parameterNode: takes the results, or None.
+        inputs: the nodes (frontal, lateral, CT); None if absent.
+        parameterNode: receives the results, or None.
     """
 
     def __init__(self, inputs, parameterNode=None) -> None:
@@ -38,7 +38,7 @@ class Outputs:
         return self._volume(_PARAMETERS[stage], f"AXON {stage}", stage, hu, frame, inversePose)
 
     def all(self, found, inversePose) -> ReconstructionResult:
-        """Every node of the backend's `Reconstruction`."""
+        """All nodes of the backend's `Reconstruction`."""
         volumes = {
             stage: self.stage(stage, hu, found.frame, inversePose)
             for stage, hu in found.volumes.items()
@@ -50,7 +50,7 @@ class Outputs:
             ("truthVolume", _("AXON ground truth"), found.truth.get(last)),
             (
                 "differenceVolume",
-                _("AXON difference to the ground truth"),
+                _("AXON difference from the ground truth"),
                 found.volume - found.truth[last] if last in found.truth else None,
             ),
         ):
@@ -59,7 +59,7 @@ class Outputs:
                 if hu is None
                 else self._volume(parameter, title, last, hu, found.frame, inversePose)
             )
-        table = self._table(measures(found.record))
+        table = self._table(metricsByStage(found.record))
         record = found.record
         made = [n for n in (*volumes.values(), *more.values(), table) if n is not None]
         for node in made:
@@ -83,7 +83,7 @@ class Outputs:
         name = f"{title} ({self._case})" if self._case else title
         node = self._reusable(parameter)
         if node is not None:
-            name = node.GetName()  # it may have a number, or the user's own
+            name = node.GetName()  # it may be numbered, or renamed by the user
         node = nodes.volumeNode(hu, frame, name, inversePose, node)
         setAttributes(
             node,
@@ -95,7 +95,7 @@ class Outputs:
         return node
 
     def _table(self, metrics):
-        """One row a stage (see `measures`); None without metrics."""
+        """Table with one row per stage (see `metricsByStage`); None without metrics."""
         if not metrics:
             return None
         name = f"AXON metrics ({self._case})" if self._case else "AXON metrics"
@@ -121,7 +121,7 @@ class Outputs:
         return node
 
     def _reusable(self, parameter):
-        """The node of this run, or the parameter node's from the same inputs."""
+        """The node of this run, or the parameter node's from the same inputs, or None."""
         node = self._made.get(parameter)
         if node is None and self._parameterNode is not None:
             node = self._parameterNode.getValue(parameter)
@@ -135,7 +135,7 @@ class Outputs:
         if parameterNode is None:
             return
         with slicer.util.NodeModify(parameterNode):
-            # What this run did not make is of another run: it stays in the scene, but not here.
+            # Volumes this run did not produce are from another run: they only stay in the scene.
             for parameter in (
                 *_PARAMETERS.values(),
                 "deviationVolume",

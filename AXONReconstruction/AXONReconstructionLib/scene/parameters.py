@@ -1,4 +1,4 @@
-"""The parameter node: every choice of the user, saved and restored with the scene."""
+"""The parameter node: all user settings, saved and restored with the scene."""
 
 import json
 from typing import Annotated, get_args, get_type_hints
@@ -12,20 +12,21 @@ from slicer import (
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 from slicer.util import NodeModify
 
-LARGEST_SEED = 2**31 - 1  # of a spin box
+MAX_SEED = 2**31 - 1  # range of a spin box
 
 
 @parameterNodeWrapper
 class AXONReconstructionParameterNode:
     """The settings and results of one case.
 
-    frontal, lateral, groundTruth - the inputs; any may be missing.
-    bundle - folder of the model; empty is the one that ships with AXON.
-    pose... - how the CT stands in the beam: degrees about the patient's axes, millimetres towards
-    the patient's left, back and head, and the tube's distance in millimetres.
-    frontalAccepted, lateralAccepted - the present placement is used as it is, without a search.
-    coarseSteps, fineSteps - denoising steps; 0 is the model's own number.
-    record - JSON of everything known about how the result came to be.
+    frontal, lateral, groundTruth - the inputs; each is optional.
+    bundle - folder of the model; empty is the model that ships with AXON.
+    pose... - pose of the CT relative to the beam: degrees about the patient's axes, millimetres
+    towards the patient's left, posterior and superior, and the source-to-image distance (mm).
+    frontalAccepted, lateralAccepted - the current placement is used without registration.
+    coarseSteps, fineSteps - denoising steps; 0 = model default.
+    deviationVolume - standard deviation over the samples, HU.
+    record - provenance of the result (JSON).
     """
 
     frontal: vtkMRMLScalarVolumeNode
@@ -60,7 +61,7 @@ class AXONReconstructionParameterNode:
     runSR: bool = True
     coarseSteps: Annotated[int, WithinRange(0, 1000)] = 0
     fineSteps: Annotated[int, WithinRange(0, 1000)] = 0
-    seed: Annotated[int, WithinRange(0, LARGEST_SEED)] = 0
+    seed: Annotated[int, WithinRange(0, MAX_SEED)] = 0
     samples: Annotated[int, WithinRange(1, 32)] = 1
     registerAutomatically: bool = True
     coarseVolume: vtkMRMLScalarVolumeNode
@@ -79,19 +80,20 @@ class AXONReconstructionParameterNode:
 
 
 def settingsOf(parameterNode) -> AXONReconstructionParameterNode:
-    """The settings in a scene's parameter node, with the default in place of what this version
-    cannot use: the scene may come from another one, or was written by hand."""
+    """The settings in a scene's parameter node. Invalid values, from another version or edited by
+    hand, are replaced by their defaults."""
     kinds = get_type_hints(AXONReconstructionParameterNode, include_extras=True)
     with NodeModify(parameterNode):
         for name, kind in kinds.items():
-            # Before anything reads it: a number that is none cannot even be looked at later.
+            # Before the wrapper reads it, which would raise on an invalid number.
             if not _isUsable(parameterNode.GetParameter(name), name, kind):
                 parameterNode.UnsetParameter(name)
-    return AXONReconstructionParameterNode(parameterNode)
+    # The wrapper adds the constructor, which mypy does not know.
+    return AXONReconstructionParameterNode(parameterNode)  # type: ignore[call-arg]
 
 
 def _isUsable(text: str, name: str, kind) -> bool:
-    """Whether a parameter's text in the scene is what it may be; an absent one is empty."""
+    """Whether the text of a parameter in the scene is valid; an absent one is empty."""
     plain, *rules = get_args(kind) or (kind,)
     if not text or plain not in (int, float, str):
         return True

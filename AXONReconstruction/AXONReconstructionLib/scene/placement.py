@@ -1,14 +1,16 @@
-"""The one place through which every change of a placement goes: watched, undoable, accepted or not.
+"""Tracks all changes of the placements, with undo and acceptance.
 
-Whoever moves an X-ray (a search, a hand on a handle, a slider, landmarks, a script) sets the matrix
-of its transform node, and whoever turns the CT sets the pose in the parameter node. Both are seen
-here: the acceptance falls at once, and when the hand rests, one step of undo is kept.
+Everything that moves an X-ray (registration, handles, sliders, landmarks, scripts) sets the matrix
+of its transform node; everything that changes the pose of the CT sets it in the parameter node.
+Both are observed here: the acceptance is revoked immediately, and once the interaction pauses, an
+undo step is recorded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import qt
@@ -16,7 +18,6 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from AXONReconstructionLib.console.registering import placementOf
 from AXONReconstructionLib.scene.image_geometry import (
     fieldOf,
     localCentre,
@@ -25,57 +26,58 @@ from AXONReconstructionLib.scene.image_geometry import (
 )
 from AXONReconstructionLib.scene.placement_state import (
     FIELD_ATTRIBUTE,
-    OWNER,
+    OWNER_ATTRIBUTE,
     POSE,
     ROLES,
     Snapshot,
+    placementTransform,
     sameField,
     sameNode,
     stampOf,
 )
 from AXONReconstructionLib.scene.plane_motion import flattened, startPlacement
 
-REST_MILLISECONDS = 400
-MOST_STEPS = 100
+SETTLE_MILLISECONDS = 400
+MAX_UNDO_STEPS = 100
 
 
 class Placement(VTKObservationMixin):
-    """Watches the transforms and the pose of a parameter node.
+    """Observes the transforms and the pose of a parameter node.
 
     Args:
-        moving: called while something moves, with whether the pose did.
-        settled: called with a change's name when it has become a step of undo, or was undone.
+        moving: moving(poseMoved), called during a change.
+        settled: settled(name), called when a change was recorded as an undo step, or undone.
     """
 
     def __init__(self, moving: Callable[[bool], None], settled: Callable[[str], None]) -> None:
         VTKObservationMixin.__init__(self)
-        self._moving, self._settled = moving, settled
-        self._node = None
+        self._onMoving, self._onSettled = moving, settled
+        self._node: Any = None
         self._watched: dict = dict.fromkeys(ROLES)
-        self._silent = False
-        self._seenPose = tuple(POSE.values())
-        self._seen: dict = {}
+        self._ignoreEvents = False
+        self._lastPose = tuple(POSE.values())
+        self._lastMatrices: dict = {}
         self._last = Snapshot()
         self._steps: list[tuple[str, Snapshot]] = []
-        self._underWay = ""
-        self._rest = qt.QTimer()
-        self._rest.setSingleShot(True)
-        self._rest.interval = REST_MILLISECONDS
-        self._rest.connect("timeout()", self.commit)
+        self._pendingName = ""
+        self._settleTimer = qt.QTimer()
+        self._settleTimer.setSingleShot(True)
+        self._settleTimer.interval = SETTLE_MILLISECONDS
+        self._settleTimer.connect("timeout()", self.commit)
 
     @property
     def undoName(self) -> str:
-        """What undo would take back; empty when there is nothing."""
-        return self._underWay or (self._steps[-1][0] if self._steps else "")
+        """Name of the change that undo would revert; empty if there is none."""
+        return self._pendingName or (self._steps[-1][0] if self._steps else "")
 
     @property
     def isMoving(self) -> bool:
-        """A change is under way that has not become a step of undo yet."""
-        return bool(self._rest.active)
+        """Whether a change is in progress that is not yet an undo step."""
+        return bool(self._settleTimer.active)
 
     def watch(self, node) -> None:
-        """Follow a parameter node (None: none), the transforms that it names, and its pose."""
-        if self._silent:
+        """Observe a parameter node (or None), the transforms it references, and its pose."""
+        if self._ignoreEvents:
             return
         transforms = {
             r: getattr(node, f"{r}Transform") if node is not None else None for r in ROLES
@@ -83,40 +85,44 @@ class Placement(VTKObservationMixin):
         if not sameNode(node, self._node) or transforms != self._watched:
             deleted = [r for r in ROLES if self._watched[r] is not None and transforms[r] is None]
             if node is not None and sameNode(node, self._node):
-                self._unaccept(deleted)  # the place that was accepted is gone
+                self._unaccept(deleted)  # the accepted placement no longer exists
             self._node = node
             for role, transform in transforms.items():
                 self._follow(role, transform)
-            self.forget()
-        elif node is not None and self._pose() != self._seenPose:
-            self._seenPose = self._pose()
-            self._note(_("turning the CT"), ROLES, True)
+            self.clearHistory()
+        elif node is not None and self._pose() != self._lastPose:
+            self._lastPose = self._pose()
+            self._changeStarted(_("change the CT pose"), ROLES, True)
 
-    def forget(self) -> None:
-        """Drop the history and start from what is there."""
-        self._rest.stop()
-        self._underWay = ""
+    def clearHistory(self) -> None:
+        """Clear the undo history and start from the current state."""
+        self._settleTimer.stop()
+        self._pendingName = ""
         self._steps.clear()
         self._last = self._snapshot()
-        self._seenPose, self._seen = self._pose(), dict(self._last.matrices)
+        self._lastPose, self._lastMatrices = self._pose(), dict(self._last.matrices)
 
     def cleanup(self) -> None:
-        """Stop watching."""
+        """Stop observing."""
         self.watch(None)
         self.removeObservers()
 
     def transformOf(self, role: str):
-        """The transform node of a role's X-ray, made when it has none; None without an X-ray."""
+        """The transform node of a role's X-ray, created if needed; None without an X-ray."""
         xray = None if self._node is None else getattr(self._node, role)
         if xray is None:
             return None
         present, known = xray.GetParentTransformNode(), getattr(self._node, f"{role}Transform")
-        if present is None and known is not None and known.GetAttribute(OWNER) == xray.GetID():
-            # The X-ray was corrected: it starts anew, under the transform that it had.
+        if (
+            present is None
+            and known is not None
+            and known.GetAttribute(OWNER_ATTRIBUTE) == xray.GetID()
+        ):
+            # The X-ray was corrected: it is initialised again, with its previous transform node.
             known.SetAttribute(FIELD_ATTRIBUTE, None)
             present = known
         else:
-            present = placementOf(xray)
+            present = placementTransform(xray)
         if xray.GetParentTransformNode() is not present:
             xray.SetAndObserveTransformNodeID(present.GetID())
         if known is not present:
@@ -124,7 +130,7 @@ class Placement(VTKObservationMixin):
         return present
 
     def start(self, role: str) -> np.ndarray | None:
-        """(4, 4) start placement of a role; None without an X-ray and its radiograph."""
+        """(4, 4) initial placement of a role; None without an X-ray and its DRR."""
         if self._node is None:
             return None
         xray, drr = getattr(self._node, role), getattr(self._node, f"{role}Drr")
@@ -132,10 +138,12 @@ class Placement(VTKObservationMixin):
             return None
         return startPlacement(localCentre(xray), fieldOf(drr))
 
-    def begin(self, role: str) -> bool:
-        """Put an X-ray that has not been placed on this field yet to the start.
+    def initialise(self, role: str) -> bool:
+        """Set the initial placement of an X-ray that was not placed on this field before.
 
-        Returns whether it was moved; that is no step of undo: what was before lay elsewhere.
+        Returns:
+            Whether it was moved. This is not an undo step, as the previous placement belongs to
+            another field.
         """
         transform, start = self.transformOf(role), self.start(role)
         if transform is None or start is None:
@@ -144,29 +152,30 @@ class Placement(VTKObservationMixin):
         if sameField(transform.GetAttribute(FIELD_ATTRIBUTE), stamp):
             return False
         self.commit()
-        self._silent = True
+        self._ignoreEvents = True
         try:
             setMatrix(transform, start)
             transform.SetAttribute(FIELD_ATTRIBUTE, stamp)
             setattr(self._node, f"{role}Accepted", False)
         finally:
-            self._silent = False
-        self.forget()
+            self._ignoreEvents = False
+        self.clearHistory()
         return True
 
     def set(self, role: str, matrix: np.ndarray) -> None:
-        """Move an X-ray; the change is kept when the hand rests or at `commit`."""
+        """Move an X-ray; the change is recorded after a pause or by `commit`."""
         transform = self.transformOf(role)
         if transform is not None:
             setMatrix(transform, matrix)
 
     def commit(self, name: str = "") -> bool:
-        """Keep what has changed since the last step as one step of undo, now.
+        """Record everything that changed since the last step as one undo step.
 
-        Returns whether there was a change.
+        Returns:
+            Whether anything changed.
         """
-        self._rest.stop()
-        name, self._underWay = name or self._underWay or _("moving the X-ray"), ""
+        self._settleTimer.stop()
+        name, self._pendingName = name or self._pendingName or _("move the X-ray"), ""
         if self._node is None:
             return False
         self._flatten()
@@ -175,21 +184,21 @@ class Placement(VTKObservationMixin):
         if not changed:
             return False
         self._unaccept(changed)
-        self._steps = [*self._steps, (name, self._last)][-MOST_STEPS:]
+        self._steps = [*self._steps, (name, self._last)][-MAX_UNDO_STEPS:]
         self._last = self._snapshot()
-        self._settled(name)
+        self._onSettled(name)
         return True
 
     def undo(self) -> None:
-        """Take back the last step, its acceptance included."""
+        """Revert the last step, including its acceptance."""
         self.commit()
         if self._steps:
             name, before = self._steps.pop()
             self._restore(before)
-            self._settled(_("undo: {name}").format(name=name))
+            self._onSettled(_("undo: {name}").format(name=name))
 
     def reset(self) -> None:
-        """All X-rays to the start and the CT as it lay, as one step of undo."""
+        """Reset all X-rays to their initial placement and the CT to its pose, as one undo step."""
         self.commit()
         starts = {role: self.start(role) for role in ROLES}
         self._restore(
@@ -206,7 +215,7 @@ class Placement(VTKObservationMixin):
         self.commit(_("reset"))
 
     def accept(self, role: str) -> None:
-        """The reconstruction may use a role's placement as it is."""
+        """Accept a role's placement for the reconstruction."""
         self.commit()
         setattr(self._node, f"{role}Accepted", True)
         self._last = self._snapshot()
@@ -222,23 +231,23 @@ class Placement(VTKObservationMixin):
         self._watched[role] = transform
 
     def _transformed(self, caller, event) -> None:
-        if self._silent:
+        if self._ignoreEvents:
             return
-        # Slicer also tells of a new centre of turning, which moves nothing.
+        # The event is also invoked for a new centre of rotation, which moves nothing.
         roles = [r for r in ROLES if self._watched[r] is caller and self._hasMoved(r)]
         if roles:
-            self._note(_("moving the X-ray"), roles, False)
+            self._changeStarted(_("move the X-ray"), roles, False)
 
     def _hasMoved(self, role: str) -> bool:
-        now, seen = matrixOfTransform(self._watched[role]), self._seen.get(role)
-        self._seen[role] = now
+        now, seen = matrixOfTransform(self._watched[role]), self._lastMatrices.get(role)
+        self._lastMatrices[role] = now
         return seen is None or not np.allclose(now, seen, atol=1e-9)
 
-    def _note(self, name: str, roles, poseMoved: bool) -> None:
-        self._underWay = name
+    def _changeStarted(self, name: str, roles, poseMoved: bool) -> None:
+        self._pendingName = name
         self._unaccept(roles)
-        self._rest.start()
-        self._moving(poseMoved)
+        self._settleTimer.start()
+        self._onMoving(poseMoved)
 
     def _unaccept(self, roles) -> None:
         for role in roles:
@@ -246,8 +255,8 @@ class Placement(VTKObservationMixin):
                 setattr(self._node, f"{role}Accepted", False)
 
     def _flatten(self) -> None:
-        """A handle dragged in another view must not tilt a flat picture."""
-        self._silent = True
+        """Project placements onto their plane: handles in another view must not tilt the image."""
+        self._ignoreEvents = True
         try:
             for role, transform in self._watched.items():
                 start = self.start(role)
@@ -257,9 +266,9 @@ class Placement(VTKObservationMixin):
                 flat = flattened(present, start, fieldOf(getattr(self._node, f"{role}Drr")))
                 if not np.allclose(present, flat, atol=1e-6):
                     setMatrix(transform, flat)
-                    self._seen[role] = flat
+                    self._lastMatrices[role] = flat
         finally:
-            self._silent = False
+            self._ignoreEvents = False
 
     def _pose(self) -> tuple:
         if self._node is None:
@@ -276,7 +285,7 @@ class Placement(VTKObservationMixin):
         )
 
     def _restore(self, snapshot: Snapshot, keepLast: bool = False) -> None:
-        self._silent = True
+        self._ignoreEvents = True
         try:
             for role, matrix in snapshot.matrices.items():
                 if self._watched[role] is not None:
@@ -287,8 +296,8 @@ class Placement(VTKObservationMixin):
                 for role, accepted in snapshot.accepted.items():
                     setattr(self._node, f"{role}Accepted", accepted)
         finally:
-            self._silent = False
+            self._ignoreEvents = False
         now = self._snapshot()
-        self._seenPose, self._seen = now.pose, dict(now.matrices)
+        self._lastPose, self._lastMatrices = now.pose, dict(now.matrices)
         if not keepLast:
             self._last = now

@@ -1,8 +1,8 @@
-"""Moving a flat picture in its own plane: shift, turn and size, as 4 x 4 matrices.
+"""In-plane motion of a 2-D image: translation, rotation and scale as 4 x 4 matrices.
 
-All points are RAS millimetres of the world. A placement ``T`` (4, 4) carries the X-ray's node to
-the world; the start placement ``T0`` puts the picture, unturned and in its own size, into the
-middle of the field. What the user sees as numbers is the motion between them, ``D = T T0^-1``.
+All points are RAS millimetres in world coordinates. A placement ``T`` (4, 4) maps the X-ray's node
+to the world; the initial placement ``T0`` centres the image on the field, unrotated and unscaled.
+The sliders show the motion between them, ``D = T T0^-1``.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
 class Field:
-    """The computed radiograph's place: what turning and sizing are about.
+    """Position of the DRR: rotation and scale are about its centre.
 
     Attributes:
-        centre: (3,) its middle.
-        right, up: (3,) unit vectors, the viewer's right and the top of the picture.
+        centre: (3,).
+        right, up: (3,) unit vectors towards the viewer's right and the top of the image.
     """
 
     centre: np.ndarray
@@ -32,54 +33,60 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Figures:
-    """A motion in numbers: millimetres, degrees (clockwise as seen), per cent."""
+class PlanarMotion:
+    """Parameters of a motion, as shown by the sliders.
 
-    across: float = 0.0
-    up: float = 0.0
-    turn: float = 0.0
-    size: float = 100.0
+    Attributes:
+        horizontal, vertical: translation to the viewer's right and upwards, in millimetres.
+        rotation: degrees, clockwise as seen by the viewer.
+        scale: per cent.
+    """
+
+    horizontal: float = 0.0
+    vertical: float = 0.0
+    rotation: float = 0.0
+    scale: float = 100.0
 
 
-def startPlacement(pictureCentre, field: Field) -> np.ndarray:
-    """(4, 4) that shifts a picture, its middle at (3,) `pictureCentre`, to the field's middle."""
+def startPlacement(imageCentre: ArrayLike, field: Field) -> np.ndarray:
+    """(4, 4) translation of an image with centre (3,) `imageCentre` to the centre of the field."""
     placement = np.eye(4)
-    placement[:3, 3] = field.centre - np.asarray(pictureCentre, float)
+    placement[:3, 3] = field.centre - np.asarray(imageCentre, float)
     return placement
 
 
-def figuresOf(placement: np.ndarray, start: np.ndarray, field: Field) -> Figures:
-    """What a placement is, seen from the start placement.
+def motionOf(placement: np.ndarray, start: np.ndarray, field: Field) -> PlanarMotion:
+    """The motion from the initial placement to a placement.
 
-    Shift is where the start's middle went. Turn is the rotation of the polar decomposition and
-    size the square root of the area's ratio, so that a stretch or a shear changes neither.
+    The translation is that of the initial centre. The rotation is that of the polar decomposition
+    and the scale the square root of the area ratio, so that stretch and shear affect neither.
     """
     motion = placement @ np.linalg.inv(start)
     basis = field.basis
-    across, up = basis.T @ (_apply(motion, field.centre) - field.centre)
+    horizontal, vertical = basis.T @ (_apply(motion, field.centre) - field.centre)
     a = basis.T @ motion[:3, :3] @ basis
-    turn = -np.degrees(np.arctan2(a[1, 0] - a[0, 1], a[0, 0] + a[1, 1]))
-    size = 100.0 * np.sqrt(abs(np.linalg.det(a)))
-    return Figures(float(across), float(up), float(turn), float(size))
+    rotation = -np.degrees(np.arctan2(a[1, 0] - a[0, 1], a[0, 0] + a[1, 1]))
+    scale = 100.0 * np.sqrt(abs(np.linalg.det(a)))
+    return PlanarMotion(float(horizontal), float(vertical), float(rotation), float(scale))
 
 
 def moved(
     placement: np.ndarray,
     field: Field,
-    across: float = 0.0,
-    up: float = 0.0,
-    turn: float = 0.0,
-    ratio: float = 1.0,
+    horizontal: float = 0.0,
+    vertical: float = 0.0,
+    rotation: float = 0.0,
+    factor: float = 1.0,
 ) -> np.ndarray:
-    """A placement after a further motion: turned (degrees clockwise) and sized about the field's
-    middle, then shifted (mm)."""
-    angle = -np.radians(turn)
-    a = ratio * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return _planar(a, np.array([across, up]), field) @ placement
+    """A placement after a further motion: rotated (degrees clockwise) and scaled by a factor about
+    the centre of the field, then translated (mm)."""
+    angle = -np.radians(rotation)
+    a = factor * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return _planar(a, np.array([horizontal, vertical]), field) @ placement
 
 
 def flattened(placement: np.ndarray, start: np.ndarray, field: Field) -> np.ndarray:
-    """The placement without what leaves the plane: tilts, and shifts towards the viewer."""
+    """The placement without out-of-plane motion: tilt, and translation towards the viewer."""
     motion = placement @ np.linalg.inv(start)
     basis = field.basis
     shift = basis.T @ (_apply(motion, field.centre) - field.centre)
@@ -87,7 +94,7 @@ def flattened(placement: np.ndarray, start: np.ndarray, field: Field) -> np.ndar
 
 
 def _planar(a: np.ndarray, shift: np.ndarray, field: Field) -> np.ndarray:
-    """(2, 2) about the field's middle and (2,) shift as a (4, 4); the plane's normal stays."""
+    """(4, 4) of a (2, 2) matrix about the centre of the field and a (2,) shift in its plane."""
     basis = field.basis
     normal = np.cross(field.right, field.up)
     matrix = np.eye(4)

@@ -1,20 +1,23 @@
-"""What the logic's methods return."""
+"""Return types of the logic's methods."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
+
+STAGES = ("coarse", "fine", "sr")
 
 
 @dataclass
 class RadiographDescription:
-    """What is known and was assumed about an X-ray.
+    """What is known and what was assumed about an X-ray.
 
     Attributes:
         view: ``pa``, ``ap``, ``ll`` or ``rl``.
-        pixelMm: (row, column) in millimetres in the patient, or None when unknown.
-        inverted: the greys were turned, so that bones are bright.
-        assumptions: sentences for the user.
+        pixelMm: (row, column) in millimetres in the plane of the patient; None if unknown.
+        inverted: the intensities were inverted so that bones are bright.
+        assumptions: messages for the user.
     """
 
     view: str
@@ -25,14 +28,14 @@ class RadiographDescription:
 
 @dataclass
 class RegistrationResult:
-    """Where an X-ray lies over the reference.
+    """Registration of an X-ray to the reference.
 
     Attributes:
-        transformNode: carries the X-ray's node to its place.
+        transformNode: linear transform applied to the X-ray's node.
         matrix: (3, 3), canonical view in [0, 1]^2 (x to the viewer's right, y down) to (column,
-            row) pixels of the X-ray; what `reconstruct(accepted=...)` takes.
+            row) pixels of the X-ray; the format of `reconstruct(accepted=...)`.
         quality: ``ncc``, ``gradient_ncc``, ``mutual_information``, ``verdict`` (good, fair, poor).
-        warnings: sentences for the user.
+        warnings: messages for the user.
     """
 
     transformNode: Any
@@ -45,9 +48,9 @@ class RegistrationResults(dict):
     """`RegistrationResult` by role (``frontal``, ``lateral``).
 
     Attributes:
-        pose: the backend's `Pose` that was found or given; None for a planar registration.
+        pose: the backend's `Pose`, estimated or given; None for a planar registration.
         history: (step, similarity) of a pose registration.
-        warnings: sentences for the user about the pose; those about one X-ray are with it.
+        warnings: messages about the pose; those about one X-ray are in its own result.
     """
 
     def __init__(
@@ -63,9 +66,9 @@ class RegistrationResults(dict):
         self.warnings = list(warnings or [])
 
 
-def measures(record: dict) -> dict[str, dict[str, float]]:
-    """The measures against the true CT by stage, then those of the mean training volume
-    (``atlas_mean``), the floor to beat; empty without a CT."""
+def metricsByStage(record: dict) -> dict[str, dict[str, float]]:
+    """Metrics against the ground truth by stage, followed by those of the atlas (``atlas_mean``)
+    as a baseline; empty without a CT."""
     found = dict(record.get("metrics") or {})
     if found and record.get("atlas_mean"):
         found["atlas_mean"] = record["atlas_mean"]
@@ -79,11 +82,11 @@ class ReconstructionResult:
     Attributes:
         volumes: scalar volume nodes in HU by stage (``coarse``, ``fine``, ``sr``).
         deviation: standard deviation over the samples of the last stage, or None.
-        truth: the given CT in the thorax frame, on the grid of the last stage, or None.
-        difference: last stage minus truth, or None.
-        metricsTable: one row a stage and one for the mean training volume, or None without a CT.
-        record: everything that the backend's ``result.json`` holds.
-        cancelled: the run was stopped; `volumes` holds the stages that had ended.
+        truth: the ground truth CT in the thorax frame, on the grid of the last stage, or None.
+        difference: last stage minus ground truth, or None.
+        metricsTable: one row per stage and one for the atlas, or None without a CT.
+        record: contents of the backend's ``result.json``.
+        cancelled: the run was cancelled; `volumes` holds the finished stages.
     """
 
     volumes: dict[str, Any]
@@ -96,10 +99,32 @@ class ReconstructionResult:
 
     @property
     def finalStage(self) -> str:
-        """The last stage that ended; empty when none did."""
+        """The last finished stage; empty if there is none."""
         return list(self.volumes)[-1] if self.volumes else ""
 
     @property
     def volume(self) -> Any:
         """The last stage's node, or None."""
         return self.volumes[self.finalStage] if self.volumes else None
+
+
+def resultOf(result: Any) -> ReconstructionResult:
+    """The `ReconstructionResult` of a parameter node; a result is returned unchanged.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(result, ReconstructionResult):
+        return result
+    if not hasattr(result, "srVolume"):
+        kind = type(result).__name__
+        raise TypeError(f"expected a ReconstructionResult or a parameter node, got {kind}")
+    volumes = {stage: getattr(result, f"{stage}Volume") for stage in STAGES}
+    return ReconstructionResult(
+        volumes={stage: node for stage, node in volumes.items() if node is not None},
+        deviation=result.deviationVolume,
+        truth=result.truthVolume,
+        difference=result.differenceVolume,
+        metricsTable=result.metricsTable,
+        record=json.loads(result.record) if result.record else {},
+    )

@@ -1,4 +1,4 @@
-"""The parts of a scalar volume node that AXON reads and writes."""
+"""Reading and writing scalar volume nodes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def fill(node, voxels, ijkToRas, name, window):
-    """Give a node voxels [k, j, i], geometry, name and grey window (low, high).
+    """Set a node's voxels [k, j, i], geometry, name and display window (low, high).
 
-    None, or a node that was deleted meanwhile, makes a new one; it gets a number behind its name
-    where that is taken.
+    If the node is None or was deleted, a new one with a unique name is created.
     """
     if node is None or not slicer.mrmlScene.IsNodePresent(node):
         name = slicer.mrmlScene.GetUniqueNameByString(name)
@@ -33,17 +32,31 @@ def fill(node, voxels, ijkToRas, name, window):
     return node
 
 
-def greyWindow(pixels):
-    """(low, high) in which a radiograph shows well, whatever a few letters or blades do."""
+def intensityWindow(pixels):
+    """Display window (low, high) of a radiograph, robust to markers and collimator blades."""
     return np.percentile(pixels[:: max(1, pixels.shape[0] // 512)], (0.5, 99.5))
 
 
 def setWindow(node, low, high):
-    """Greys from `low` (black) to `high` (white), no longer automatic."""
+    """Set a fixed display window from `low` (black) to `high` (white)."""
     display = node.GetScalarVolumeDisplayNode()
     if display is not None:
         display.AutoWindowLevelOff()
         display.SetWindowLevelMinMax(float(low), float(high) if high > low else float(low) + 1.0)
+
+
+def requireVolumeNode(node, name: str):
+    """The node itself, if it is a volume node.
+
+    Args:
+        name: of the argument, for the message.
+
+    Raises:
+        TypeError: it is not a volume node.
+    """
+    if not isinstance(node, slicer.vtkMRMLVolumeNode):
+        raise TypeError(f"{name} must be a volume node, got {node!r}")
+    return node
 
 
 def setAttributes(node, **values):
@@ -56,7 +69,7 @@ def ijkToWorld(node, withTransform=True):
     """(4, 4): voxel (i, j, k) to RAS millimetres of the world, or of the node itself.
 
     Raises:
-        AxonInputError: the node lies under a transform that bends.
+        AxonInputError: the node has a nonlinear transform.
     """
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
@@ -67,15 +80,15 @@ def ijkToWorld(node, withTransform=True):
     if not parent.IsTransformToWorldLinear():
         raise backend.load("errors").AxonInputError(
             _(
-                "{name} lies under the transform {transform}, which bends it. Harden that "
-                "transform, or take {name} out of it."
+                "{name} has the nonlinear transform {transform}. Harden the transform or remove "
+                "it from {name}."
             ).format(name=node.GetName(), transform=parent.GetName())
         )
     return slicer.util.arrayFromTransformMatrix(parent, toWorld=True) @ ijkToRas
 
 
 def unchangedFile(node):
-    """The file that a volume was loaded from, or "" when it is gone or the volume was edited."""
+    """The file a volume was loaded from; "" if it no longer exists or the volume was modified."""
     if node.GetModifiedSinceRead():
         return ""
     for path in _files(node):
@@ -85,7 +98,7 @@ def unchangedFile(node):
 
 
 def sourceOf(node):
-    """What to call a volume in a record: its file, else its name."""
+    """Name of a volume in a record: its file, or its node name."""
     return node.GetAttribute("AXON.Source") or next(iter(_files(node)), "") or node.GetName()
 
 

@@ -1,4 +1,4 @@
-"""The way to `axon_backend`, which is imported only when something is computed."""
+"""Lazy access to `axon_backend`, which is imported only when needed."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from types import ModuleType
 
 from slicer.i18n import tr as _
 
-# By these names Python imports them; what they are called on PyPI stands in requirements.txt.
+# Import names; requirements.txt lists the names on PyPI.
 NEEDED = ("torch", "monai", "einops", "scipy", "SimpleITK", "pydicom", "nibabel", "safetensors")
-_ready = False  # looked for once, with success
+_ready = False  # set once the packages were found
 
 
 def load(name: str = "") -> ModuleType:
     """Import `axon_backend` or one of its modules, for example ``load("registration.place")``.
 
     Raises:
-        ImportError: the package or something it needs is missing; the message is a sentence.
+        ImportError: the package or a dependency is missing; the message is readable.
     """
     global _ready
     if not _ready:
@@ -32,28 +32,26 @@ def load(name: str = "") -> ModuleType:
 
 
 def available() -> str | None:
-    """None when everything needed is installed, else the sentence that says what is missing.
+    """None if all dependencies are installed, otherwise a message that names the missing ones.
 
-    Looks without importing, so that it may be asked at any time.
+    Does not import the packages, so it can be called at any time.
     """
     if not _findPackage():
-        return _(
-            "The Python package axon_backend was not found beside the module. "
-            "Install the AXON extension again."
-        )
+        return _("The Python package axon_backend was not found. Reinstall the AXON extension.")
     missing = [name for name in NEEDED if not _isInstalled(name)]
     if missing:
         return _(
-            "AXON needs Python packages that are not installed yet: {names}. "
-            "Press Install in the Setup section."
+            "AXON requires Python packages that are not installed: {names}. "
+            "Click Install in the Setup section."
         ).format(names=", ".join(missing))
     return None
 
 
 def explain(error: BaseException) -> tuple[str, str]:
-    """One plain sentence for the user, and the details to unfold.
+    """A message for the user, and the details.
 
-    The backend's own errors speak for themselves; anything else is named as unexpected.
+    Messages of the backend's own errors are used as they are; other errors are reported as
+    unexpected.
     """
     details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     text = str(error).strip()
@@ -65,29 +63,29 @@ def explain(error: BaseException) -> tuple[str, str]:
     if isinstance(error, ModuleNotFoundError):
         return (
             _(
-                "The Python package {name} is not installed. Press Install in the Setup section."
+                "The Python package {name} is not installed. Click Install in the Setup section."
             ).format(name=error.name or text),
             details,
         )
     if isinstance(error, MemoryError) or name == "OutOfMemoryError":
         return (
             _(
-                "The computer's memory is full. Close other volumes or programs, or run fewer "
-                "stages, and try again."
+                "Out of memory. Close other volumes or programs, or run fewer stages, and try "
+                "again."
             ),
             details,
         )
     return (
         _(
-            "Something went wrong that AXON did not expect ({what}). Try again; if it comes back, "
-            "copy the details into a report."
-        ).format(what=text.splitlines()[0] if text else name),
+            "Unexpected error: {error}. Try again; if it recurs, copy the details into a bug "
+            "report."
+        ).format(error=(text.splitlines()[0] if text else name).rstrip(".")),
         details,
     )
 
 
 def isCancel(error: BaseException) -> bool:
-    """Whether an exception is the backend's way of saying that it was asked to stop."""
+    """Whether an exception means that the backend was cancelled."""
     errors = sys.modules.get("axon_backend.errors")
     return errors is not None and isinstance(error, errors.Cancelled)
 
@@ -102,13 +100,13 @@ def _isInstalled(name: str) -> bool:
 
 
 def _findPackage() -> bool:
-    """Installed, beside the modules, or in the repository that the module's folder lies in."""
+    """Whether the package is installed, next to the modules, or in the surrounding repository."""
     if _isInstalled("axon_backend"):
         return True
     root = Path(__file__).resolve().parents[3]
     if not (root / "axon_backend" / "__init__.py").is_file():
         return False
-    # Last on the path: the repository's folders must not hide modules of others.
+    # Appended, so that the repository's folders do not shadow other modules.
     sys.path.append(str(root))
     importlib.invalidate_caches()
     return True

@@ -1,7 +1,7 @@
-"""The report for a bug report: what Slicer, Python, the computer and AXON are, as text.
+"""Environment report for bug reports: Slicer, Python, hardware and AXON.
 
-Works without PyTorch and without `axon_backend`, and then says less. No names of users, files or
-machines are in it.
+Works without PyTorch and `axon_backend`, with less detail. Contains no names of users, files or
+computers.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from slicer.i18n import tr as _
 
 from AXONReconstructionLib.setup import backend, requirements
 
-# Of these the report speaks itself; OpenGL may only be used from Slicer's main thread.
+# Covered by the report itself; OpenGL may only be used from Slicer's main thread.
 _NOT_FROM_SELFCHECK = ("AXON", "Python", "system", "packages", "disk", "OpenGL")
-_HELD = ("numpy", "scipy", "SimpleITK")
+_PINNED = ("numpy", "scipy", "SimpleITK")
 _Line = tuple[str, Callable[[], str]]
 
 
-def graphicsCards() -> list[str]:
-    """NVIDIA cards with memory and driver, as their driver tells; empty when there is none.
+def nvidiaGpus() -> list[str]:
+    """NVIDIA GPUs with memory and driver version; empty if there are none.
 
-    Asks the program nvidia-smi, so that PyTorch need not be there, or loaded.
+    Uses nvidia-smi, so that PyTorch need not be installed or loaded.
     """
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
-    hidden = {"creationflags": subprocess.CREATE_NO_WINDOW} if os.name == "nt" else {}
+    noWindow = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # exists on Windows only
     try:
         answer = subprocess.run(
             [program, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"],
-            capture_output=True, text=True, timeout=10, check=True, **hidden,
+            capture_output=True, text=True, timeout=10, check=True, creationflags=noWindow,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return []
@@ -46,7 +46,7 @@ def graphicsCards() -> list[str]:
 
 
 def slicerReport() -> str:
-    """The part about Slicer; call it on the main thread, it is quick."""
+    """The part about Slicer; call it on the main thread (fast)."""
     app = slicer.app
     kind = "installed" if app.isInstalled else "built from source"
     extensions = sorted(app.extensionsManagerModel().installedExtensions)
@@ -60,11 +60,11 @@ def slicerReport() -> str:
     return "\n".join(_lines(lines))
 
 
-def computerReport() -> str:
-    """The part that takes a while, with AXON's own check where it can run; for the worker."""
+def systemReport() -> str:
+    """The slow part, including AXON's self-check if possible; for the worker."""
     lines: list[_Line] = [
         ("AXON", _axonVersion),
-        ("graphics", lambda: "; ".join(graphicsCards()) or "no NVIDIA card found"),
+        ("GPU", lambda: "; ".join(nvidiaGpus()) or "no NVIDIA GPU found"),
         ("packages", _packages),
         ("disk", _disk),
     ]
@@ -73,7 +73,7 @@ def computerReport() -> str:
     if missing is not None:
         return "\n".join([*text, "", missing])
     checks, _sound = backend.load("cli.selfcheck").run_selfcheck(leave_out=_NOT_FROM_SELFCHECK)
-    # Its first two lines are a title; its columns need a typewriter's letters.
+    # Skip its title (two lines); its columns would require a monospaced font.
     return "\n".join([*text, *(re.sub(r": +", ": ", c) for c in checks.splitlines()[2:])])
 
 
@@ -87,27 +87,27 @@ def _lines(lines: list[_Line]) -> list[str]:
     for name, find in lines:
         try:
             found = find()
-        except Exception as error:  # the report's purpose is to name what is broken
+        except Exception as error:  # the report must name what is broken
             found = f"FAILED: {type(error).__name__}: {error}"
         text.append(f"{name}: {found}")
     return text
 
 
 def _axonVersion() -> str:
-    backend.available()  # makes the package importable where it lies beside the module
+    backend.available()  # adds the package to the path if it is next to the module
     import axon_backend
 
     return axon_backend.__version__
 
 
 def _packages() -> str:
-    parts = [requirements.torchPart(), *requirements.packageParts()]
+    parts = [requirements.torchPackage(), *requirements.requiredPackages()]
     text = []
     for part in parts:
-        note = "" if part.fits else f" (wanted: {part.wanted or 'any version'})"
+        note = "" if part.satisfied else f" (required: {part.required or 'any version'})"
         text.append(f"{part.name} {part.installed or 'not installed'}{note}")
-    for name in _HELD:
-        text.append(f"{name} {requirements.installedVersion(name) or 'without records'}")
+    for name in _PINNED:
+        text.append(f"{name} {requirements.installedVersion(name) or 'no metadata'}")
     return ", ".join(text)
 
 

@@ -1,4 +1,4 @@
-"""What the Reconstruct section must know of this computer, looked up away from the main thread."""
+"""Detection of installed models and hardware for the Reconstruct section."""
 
 from __future__ import annotations
 
@@ -9,35 +9,37 @@ from AXONReconstructionLib.setup import backend
 
 
 @dataclass(frozen=True)
-class ThisComputer:
-    """What was found.
+class Hardware:
+    """Detected hardware and model defaults.
 
-    looked: False while nobody has looked yet. gpu: name of the graphics card that PyTorch can use,
-    or empty. steps: the own number of steps of each model by stage, by the model's path.
+    Attributes:
+        detected: False before detection has finished.
+        gpu: name of the GPU available to PyTorch, or empty.
+        steps: default number of steps by stage, by path of the model.
     """
 
-    looked: bool = False
+    detected: bool = False
     gpu: str = ""
     steps: dict = field(default_factory=dict)
 
 
 def bundles() -> list:
-    """`BundleInfo` of every installed model; empty when AXON's package is not there."""
-    backend.available()  # makes the package importable where it lies beside the module
+    """`BundleInfo` of all installed models; empty if `axon_backend` is not available."""
+    backend.available()  # adds the package to the path if it is next to the module
     try:
         return list(importlib.import_module("axon_backend.bundle.library").installed_bundles())
     except ImportError:
         return []
 
 
-def look(paths) -> ThisComputer:
-    """Import PyTorch and look; seconds the first time.
+def detect(paths) -> Hardware:
+    """Import PyTorch and detect the hardware; takes seconds the first time.
 
     Args:
-        paths: of the models.
+        paths: paths of the models.
 
     Raises:
-        ImportError: something is not installed.
+        ImportError: a package is not installed.
     """
     backend.load()
     torch = importlib.import_module("torch")
@@ -47,6 +49,6 @@ def look(paths) -> ThisComputer:
         try:
             sampling = backend.load("bundle").load_bundle(path).config["sampling"]
             steps[str(path)] = {s: int(sampling[f"{s}_steps"]) for s in ("coarse", "fine")}
-        except Exception:  # a damaged model says so when it is used
+        except Exception:  # a damaged model is reported when it is used
             continue
-    return ThisComputer(True, gpu, steps)
+    return Hardware(True, gpu, steps)

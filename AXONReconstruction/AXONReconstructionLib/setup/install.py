@@ -1,7 +1,7 @@
-"""How what AXON needs gets into Slicer's Python, once the user agrees.
+"""Installation of AXON's dependencies into Slicer's Python, with the user's consent.
 
-PyTorch comes through the PyTorch extension, everything else through pip, held to the versions that
-Slicer has: what Slicer brings itself is never replaced.
+PyTorch is installed by the PyTorch extension, everything else by pip with constraints, so that
+packages that ship with Slicer are never replaced.
 """
 
 from __future__ import annotations
@@ -22,45 +22,45 @@ from slicer.i18n import tr as _
 from AXONReconstructionLib.setup.pip_log import PipLog
 from AXONReconstructionLib.setup.requirements import TORCH, Plan, installedVersion, plan
 
-# Held at the installed version: Slicer's own, and PyTorch, of which pip does not know which build
-# suits the graphics card.
-HELD = ("numpy", "scipy", "SimpleITK", "vtk", "torch", "torchvision", "requests")
-PACKAGES_MB = 50  # 41 MB of wheels for Linux, measured; other systems are alike
+# Pinned to the installed version: packages of Slicer, and PyTorch, because pip cannot select the
+# build that matches the GPU.
+PINNED = ("numpy", "scipy", "SimpleITK", "vtk", "torch", "torchvision", "requests")
+PACKAGES_MB = 50  # 41 MB of wheels measured on Linux; similar on other systems
 TORCH_CPU_MB, TORCH_CUDA_MB = 200, 3000
 RESUME_KEY = "AXON/ContinueInstallation"
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 class InstallationError(RuntimeError):
-    """Something could not be installed: one sentence; `details` holds the end of the log."""
+    """Installation failed; `details` holds the end of the log."""
 
     def __init__(self, sentence: str, details: str = "") -> None:
         super().__init__(sentence)
         self.details = details
 
 
-def question(todo: Plan, cudaCard: bool) -> tuple[str, str]:
-    """What the user is asked before anything is installed, and the list to unfold.
+def confirmationText(todo: Plan, nvidiaGpu: bool) -> tuple[str, str]:
+    """Text and details of the confirmation dialog.
 
     Args:
-        todo: what is to be done.
-        cudaCard: the computer has an NVIDIA graphics card, for which PyTorch is much larger.
+        todo: the installation plan.
+        nvidiaGpu: whether there is an NVIDIA GPU, for which PyTorch is much larger.
     """
     lines = []
     if todo.extension:
-        lines.append(_("the PyTorch extension of Slicer; Slicer then has to restart once"))
+        lines.append(_("the PyTorch extension of Slicer (requires a restart)"))
     if todo.torch:
         lines.append(
-            _("PyTorch, about {size} GB (for your NVIDIA graphics card)").format(
+            _("PyTorch for your NVIDIA GPU, about {size} GB").format(
                 size=round(TORCH_CUDA_MB / 1000)
             )
-            if cudaCard
+            if nvidiaGpu
             else _("PyTorch, about {size} MB").format(size=TORCH_CPU_MB)
         )
     if todo.packages:
         lines.append(
-            _("{count} Python packages, MONAI among them, up to {size} MB").format(
+            _("{count} Python packages including MONAI, up to {size} MB").format(
                 count=len(todo.packages), size=PACKAGES_MB
             )
             if any(package.startswith("monai") for package in todo.packages)
@@ -69,60 +69,60 @@ def question(todo: Plan, cudaCard: bool) -> tuple[str, str]:
     text = _("AXON will download and install into Slicer:") + "\n\n"
     text += "".join(f"  •  {line}\n" for line in lines) + "\n"
     text += _(
-        "Slicer's own numpy, SciPy, SimpleITK and VTK stay as they are. It takes some minutes; "
-        "no image leaves this computer."
+        "The numpy, SciPy, SimpleITK and VTK of Slicer are not changed. This takes a few minutes; "
+        "no images leave this computer."
     )
     if todo.replaced:
-        text += "\n\n" + _("Newer versions replace: {names}. Restart Slicer afterwards.").format(
-            names=", ".join(todo.replaced)
-        )
+        text += "\n\n" + _(
+            "These packages will be upgraded: {names}. Restart Slicer afterwards."
+        ).format(names=", ".join(todo.replaced))
     text += "\n\n" + _("Install now?")
     details = [f"torch{TORCH}"] if todo.torch else []
     return text, "\n".join([*details, *todo.packages])
 
 
-def confirmed(todo: Plan, cudaCard: bool) -> bool:
-    """Ask the user. Automatic tests never install anything: the answer is then no."""
+def confirmed(todo: Plan, nvidiaGpu: bool) -> bool:
+    """Ask the user for confirmation. In testing mode nothing is installed: returns False."""
     if slicer.app.testingEnabled():
         return False
-    text, details = question(todo, cudaCard)
+    text, details = confirmationText(todo, nvidiaGpu)
     return slicer.util.confirmOkCancelDisplay(
         text, windowTitle=_("AXON - Install Python packages"), detailedText=details
     )
 
 
-def install(todo: Plan, tell: Tell) -> bool:
-    """Do it, on the main thread, which pip's windows need; call only after the user agreed.
+def install(todo: Plan, report: Report) -> bool:
+    """Carry out a plan on the main thread (pip opens windows), after the user has confirmed.
 
     Args:
-        tell: hears what is being done, for a progress line.
+        report: called with the current task, for a progress display.
 
     Returns:
-        Whether Slicer has to restart: to load the PyTorch extension (the installation then goes
-        on with the next call after the restart), or because a package in use was replaced.
+        Whether Slicer must be restarted: to load the PyTorch extension (the next call then
+        continues the installation), or because a loaded package was upgraded.
 
     Raises:
-        InstallationError: with the way out.
+        InstallationError: installation failed; the message suggests a solution.
     """
     if todo.extension:
-        tell(_("Downloading the PyTorch extension"))
+        report(_("Downloading the PyTorch extension"))
         _installExtension()
         setInterrupted(True)
         return True
     setInterrupted(False)
     if todo.torch:
-        tell(_("Installing PyTorch"))
-        _installTorch(tell)
+        report(_("Installing PyTorch"))
+        _installTorch(report)
     used = [name for name in (p.split(" ")[0] for p in todo.replaced) if _isLoaded(name)]
     if todo.packages:
-        tell(_("Installing Python packages"))
-        installPackages(list(todo.packages), tell)
+        report(_("Installing Python packages"))
+        installPackages(list(todo.packages), report)
     importlib.invalidate_caches()
     left = plan()
     if not left.empty:
         missing = [*(["torch"] if left.torch else []), *left.packages]
         raise InstallationError(
-            _("These packages could still not be installed: {names}. Try again.").format(
+            _("These packages could not be installed: {names}. Try again.").format(
                 names=", ".join(missing)
             )
         )
@@ -130,12 +130,12 @@ def install(todo: Plan, tell: Tell) -> bool:
 
 
 def interrupted() -> bool:
-    """An installation waits to go on after a restart of Slicer."""
+    """Whether an installation is to be continued after a restart of Slicer."""
     return slicer.util.settingsValue(RESUME_KEY, False, converter=slicer.util.toBool)
 
 
 def setInterrupted(flag: bool) -> None:
-    """Remember, also over a restart, that an installation waits to go on."""
+    """Store, across restarts, that an installation is to be continued."""
     if flag:
         qt.QSettings().setValue(RESUME_KEY, True)
     else:
@@ -153,16 +153,16 @@ def _installExtension() -> None:
     if not done:
         raise InstallationError(
             _(
-                "The PyTorch extension could not be downloaded. Look at the internet connection, "
-                "or install PyTorch in Slicer's Extensions Manager, restart Slicer and come back."
+                "The PyTorch extension could not be downloaded. Check the internet connection, or "
+                "install PyTorch from Slicer's Extensions Manager, restart Slicer and try again."
             )
         )
 
 
-def _installTorch(tell: Tell) -> None:
+def _installTorch(report: Report) -> None:
     import PyTorchUtils
 
-    with _heard(tell) as log:
+    with _reportingPip(report) as log:
         try:
             torch = PyTorchUtils.PyTorchUtilsLogic().installTorch(
                 askConfirmation=False, torchVersionRequirement=TORCH
@@ -170,8 +170,8 @@ def _installTorch(tell: Tell) -> None:
         except Exception as error:
             raise InstallationError(
                 _(
-                    "PyTorch could not be installed. Open the module PyTorch Utils, choose a "
-                    "computation backend (cpu always works), install, and come back."
+                    "PyTorch could not be installed. Open the module PyTorch Utils, select a "
+                    "computation backend (cpu always works), install PyTorch and try again."
                 ),
                 f"{log.tail()}\n{error}",
             ) from error
@@ -179,22 +179,22 @@ def _installTorch(tell: Tell) -> None:
         raise InstallationError(_("PyTorch was not installed."), log.tail())
 
 
-def installPackages(packages: list[str], tell: Tell) -> None:
-    """Install requirements with pip, what is held staying as it is; after the user agreed.
+def installPackages(packages: list[str], report: Report) -> None:
+    """Install requirements with pip, keeping pinned packages, after the user has confirmed.
 
     Raises:
-        InstallationError: with the way out.
+        InstallationError: installation failed; the message suggests a solution.
     """
     constraints = Path(tempfile.mkdtemp(prefix="axon_")) / "constraints.txt"
     constraints.write_text(
-        "".join(f"{name}=={v}\n" for name in HELD if (v := installedVersion(name)) is not None),
+        "".join(f"{name}=={v}\n" for name in PINNED if (v := installedVersion(name)) is not None),
         encoding="utf-8",
     )
     try:
         from slicer.packaging import pip_ensure
     except ImportError:  # Slicer 5.10
         pip_ensure = None
-    with _heard(tell) as log:
+    with _reportingPip(report) as log:
         try:
             if pip_ensure is None:
                 slicer.util.pip_install([*packages, "--constraint", str(constraints)])
@@ -209,8 +209,8 @@ def installPackages(packages: list[str], tell: Tell) -> None:
         except (RuntimeError, subprocess.CalledProcessError) as error:
             raise InstallationError(
                 _(
-                    "Some Python packages could not be installed. Look at the internet "
-                    "connection and the details, and try again."
+                    "Some Python packages could not be installed. Check the internet connection "
+                    "and the details, and try again."
                 ),
                 f"{log.tail()}\n{error}",
             ) from error
@@ -220,11 +220,11 @@ def installPackages(packages: list[str], tell: Tell) -> None:
 
 
 @contextmanager
-def _heard(tell: Tell):
-    """Let the log of pip, which Slicer prints, be heard while it runs."""
-    log = PipLog(sys.stdout, tell)
+def _reportingPip(report: Report):
+    """Report the progress of pip, whose log Slicer prints, while it runs."""
+    log = PipLog(sys.stdout, report)
     before = os.environ.get("PIP_PROGRESS_BAR")
-    # A bar is drawn only on a terminal; "raw" says by lines how far a download is.
+    # Progress bars require a terminal; "raw" prints the download progress in lines.
     if _pipKnowsRaw():
         os.environ["PIP_PROGRESS_BAR"] = "raw"
     sys.stdout = log

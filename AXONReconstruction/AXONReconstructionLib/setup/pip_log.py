@@ -1,4 +1,4 @@
-"""Standard output that also says, in words, how far pip is."""
+"""Standard output stream that reports the progress of pip."""
 
 from __future__ import annotations
 
@@ -15,42 +15,43 @@ _KEPT_LINES = 200
 
 
 class PipLog(io.TextIOBase):
-    """Stands in for `sys.stdout` while pip runs.
+    """Replaces `sys.stdout` while pip runs.
 
-    Everything goes on to the `stream`, except pip's raw progress lines, of which there are
-    thousands. `tell` hears of each new download and of every whole percent.
+    Forwards everything to `stream` except pip's numerous raw progress lines. `report` is called
+    for each new download and each whole per cent.
     """
 
-    def __init__(self, stream, tell: Callable[[str], None]) -> None:
+    def __init__(self, stream, report: Callable[[str], None]) -> None:
         super().__init__()
         self.stream = stream
-        self._tell = tell
+        self._report = report
         self._line = ""
-        self._what = ""
-        self._said = ""
+        self._package = ""
+        self._lastReport = ""
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
 
     def writable(self) -> bool:
+        """Always True."""
         return True
 
     def write(self, text: str) -> int:
-        """Text of any length; whole lines are looked at."""
+        """Write text; complete lines are parsed."""
         *lines, self._line = (self._line + text).split("\n")
         for line in lines:
             if not self._progress(line):
                 self._lines.append(line)
                 self.stream.write(line + "\n")
-                self._look(line)
+                self._parse(line)
         return len(text)
 
     def flush(self) -> None:
-        """Flush what is behind."""
+        """Flush the underlying stream."""
         flush = getattr(self.stream, "flush", None)
         if flush is not None:
             flush()
 
     def tail(self) -> str:
-        """The last lines, without progress."""
+        """The last lines, without progress lines."""
         return "\n".join([*self._lines, self._line]).strip()
 
     def _progress(self, line: str) -> bool:
@@ -59,22 +60,24 @@ class PipLog(io.TextIOBase):
             return False
         got, total = int(match[1]), int(match[2])
         if total > 0:
-            self._say(
-                _("Downloading {what}: {percent} % of {size} MB").format(
-                    what=self._what, percent=100 * got // total, size=max(1, round(total / 1e6))
+            self._reportOnce(
+                _("Downloading {package}: {percent} % of {size} MB").format(
+                    package=self._package,
+                    percent=100 * got // total,
+                    size=max(1, round(total / 1e6)),
                 )
             )
         return True
 
-    def _look(self, line: str) -> None:
+    def _parse(self, line: str) -> None:
         match = _DOWNLOADING.match(line)
         if match is not None:
-            self._what = match[1].rsplit("/", 1)[-1]
-            self._say(_("Downloading {what}").format(what=self._what))
+            self._package = match[1].rsplit("/", 1)[-1]
+            self._reportOnce(_("Downloading {package}").format(package=self._package))
         elif line.startswith("Installing collected packages"):
-            self._say(_("Unpacking, which may take some minutes"))
+            self._reportOnce(_("Installing (may take several minutes)"))
 
-    def _say(self, text: str) -> None:
-        if text != self._said:
-            self._said = text
-            self._tell(text)
+    def _reportOnce(self, text: str) -> None:
+        if text != self._lastReport:
+            self._lastReport = text
+            self._report(text)

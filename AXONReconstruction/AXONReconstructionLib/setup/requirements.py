@@ -1,6 +1,6 @@
-"""What AXON needs in Slicer's Python, and which of it is missing.
+"""AXON's dependencies in Slicer's Python, and which of them are missing.
 
-Looks at the packages' records only; nothing is imported.
+Reads package metadata only; does not import the packages.
 """
 
 from __future__ import annotations
@@ -17,29 +17,32 @@ TORCH = ">=2.10"  # as in pyproject.toml
 
 
 @dataclass(frozen=True)
-class Part:
-    """A package: its name, the versions that will do, and the one installed (None: none)."""
+class Package:
+    """A package: name, required versions, and installed version (None if not installed)."""
 
     name: str
-    wanted: str
+    required: str
     installed: str | None
 
     @property
-    def fits(self) -> bool:
-        """Installed, in a version that will do."""
+    def satisfied(self) -> bool:
+        """Whether a suitable version is installed."""
         from packaging.specifiers import SpecifierSet
 
         if self.installed is None:
             return False
-        return SpecifierSet(self.wanted).contains(self.installed, prereleases=True)
+        return SpecifierSet(self.required).contains(self.installed, prereleases=True)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done: install the PyTorch extension, PyTorch itself, and these packages.
+    """Installation plan.
 
-    `packages` are requirements as pip takes them; `replaced` are those of them that are there in
-    a version too old.
+    Attributes:
+        extension: install the PyTorch extension.
+        torch: install PyTorch.
+        packages: requirements to install with pip.
+        replaced: those installed in an outdated version, with that version.
     """
 
     extension: bool
@@ -49,48 +52,48 @@ class Plan:
 
     @property
     def empty(self) -> bool:
-        """Everything is there."""
+        """Whether nothing needs to be installed."""
         return not (self.torch or self.packages)
 
 
-def torchPart() -> Part:
-    """PyTorch. An older one than wanted is left alone: other extensions may need it."""
-    return Part("torch", TORCH, installedVersion("torch"))
+def torchPackage() -> Package:
+    """PyTorch. An older version is not replaced, as other extensions may depend on it."""
+    return Package("torch", TORCH, installedVersion("torch"))
 
 
-def packageParts() -> list[Part]:
-    """The packages of requirements.txt."""
+def requiredPackages() -> list[Package]:
+    """The packages listed in requirements.txt."""
     from packaging.requirements import Requirement
 
     lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
-    wanted = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
+    required = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
     return [
-        Part(r.name, str(r.specifier), installedVersion(r.name))
-        for r in wanted
+        Package(r.name, str(r.specifier), installedVersion(r.name))
+        for r in required
         if r.marker is None or r.marker.evaluate()
     ]
 
 
 def plan() -> Plan:
-    """What is missing now."""
-    torch = torchPart().installed is None
-    missing = [part for part in packageParts() if not part.fits]
+    """The plan to install everything that is missing."""
+    torch = torchPackage().installed is None
+    missing = [part for part in requiredPackages() if not part.satisfied]
     return Plan(
-        extension=torch and not _isThere("PyTorchUtils"),
+        extension=torch and not _isImportable("PyTorchUtils"),
         torch=torch,
-        packages=tuple(f"{part.name}{part.wanted}" for part in missing),
+        packages=tuple(f"{part.name}{part.required}" for part in missing),
         replaced=tuple(f"{p.name} {p.installed}" for p in missing if p.installed is not None),
     )
 
 
 def installedVersion(name: str) -> str | None:
-    """The version of a package by its records, None when it is not installed."""
+    """The installed version of a package from its metadata; None if not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def _isThere(module: str) -> bool:
-    # Modules that Slicer itself has loaded may lack the specification that find_spec asks for.
+def _isImportable(module: str) -> bool:
+    # Modules loaded by Slicer may lack the spec that find_spec requires.
     return module in sys.modules or importlib.util.find_spec(module) is not None

@@ -1,4 +1,4 @@
-"""How long the stages took last time, remembered in the application's settings."""
+"""Durations of the stages in the last run, stored in the application settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _PREPARE = "prepare"
 
 
 def remember(record: dict) -> None:
-    """Keep the seconds of a finished run, by device, model and stage."""
+    """Store the durations of a finished run by device, model and stage."""
     settings = slicer.app.userSettings()
     where = _where(record["device"], record["bundle"]["name"])
     samples = max(1, int(record.get("samples", 1)))
@@ -26,29 +26,29 @@ def remember(record: dict) -> None:
 
 
 def expected(device: str, bundle: str, stages, samples: int, steps: dict | None = None):
-    """Seconds that a run will take by the last one, or None when there was none.
+    """Expected duration in seconds, based on the last run; None if there was none.
 
     Args:
         device: ``cuda`` or ``cpu``.
         bundle: name of the model.
         stages: names of the stages.
-        steps: steps by stage where they are not the model's own.
+        steps: steps by stage, where they differ from the model default.
     """
     settings = slicer.app.userSettings()
     where = _where(device, bundle)
     total = _number(settings.value(f"{where}/{_PREPARE}"))
     for stage in stages:
-        per = _number(settings.value(f"{where}/{stage}"))
-        last = _number(settings.value(f"{where}/{stage}Steps"))
-        if total is None or per is None or last is None:
+        perStep = _number(settings.value(f"{where}/{stage}"))
+        lastSteps = _number(settings.value(f"{where}/{stage}Steps"))
+        if total is None or perStep is None or lastSteps is None:
             return None
-        asked = (steps or {}).get(stage)
-        total += per * samples * (asked * _passes(where, stage, asked) if asked else last)
+        count = (steps or {}).get(stage)
+        total += perStep * samples * (count * _passes(where, stage, count) if count else lastSteps)
     return total
 
 
-def inWords(seconds: float) -> str:
-    """A duration as one says it."""
+def durationText(seconds: float) -> str:
+    """A duration as text."""
     if seconds < 1.5:
         return _("1 second")
     if seconds < 100:
@@ -57,8 +57,8 @@ def inWords(seconds: float) -> str:
 
 
 def _passes(where: str, stage: str, steps: int) -> float:
-    """How often each step is run: for several draws, or places of the X-rays, whose mean it is.
-    More than one step of stage 1 takes the X-rays as they lie."""
+    """Number of network passes per step, for averaging over several draws or test-time
+    augmentation of the X-rays; several steps of stage 1 are run without augmentation."""
     if stage == "coarse" and steps > 1:
         return 1
     return _number(slicer.app.userSettings().value(f"{where}/{stage}Passes")) or 1

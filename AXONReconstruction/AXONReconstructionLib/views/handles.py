@@ -1,4 +1,4 @@
-"""Handles in the slice view by which an X-ray is dragged and turned in its plane."""
+"""Interaction handles in the slice view to translate and rotate an X-ray in its plane."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def showHandles(transform, role: str, visible: bool) -> None:
     sliceNode = xray_views.sliceNode(role)
     if sliceNode is not None:
         display.AddViewNodeID(sliceNode.GetID())
-    # By default the handles of a slice view move and turn in its plane.
+    # By default, handles in a slice view translate and rotate in its plane.
     display.SetEditorTranslationEnabled(True)
     display.SetEditorTranslationSliceEnabled(True)
     display.SetEditorRotationEnabled(True)
     display.SetEditorRotationSliceEnabled(True)
-    # Size has a slider: handles would stretch width and height apart.
+    # Scaling has a slider: handles would scale width and height separately.
     display.SetEditorScalingEnabled(False)
     display.SetEditorScalingSliceEnabled(False)
-    # The usual ring is as large as the view and would hide the ribs.
+    # The default ring is as large as the view and would obscure the ribs.
     display.SetInteractionScalePercent(RING_PERCENT)
     display.SetEditorVisibility3D(False)
     display.SetEditorSliceIntersectionVisibility(visible)
@@ -39,12 +39,12 @@ def showHandles(transform, role: str, visible: bool) -> None:
 
 
 def handlesShown(transform) -> bool:
-    """Whether a transform's handles are to be seen."""
+    """Whether a transform's handles are visible."""
     display = None if transform is None else transform.GetDisplayNode()
     return display is not None and bool(display.GetEditorVisibility())
 
 
 def centreHandles(transform, point) -> None:
-    """Put the point that is turned about to a (3,) place in the world."""
+    """Set the centre of rotation to a (3,) point in world coordinates."""
     inverse = np.linalg.inv(matrixOfTransform(transform))
     transform.SetCenterOfTransformation(*(inverse @ [*point, 1.0])[:3])

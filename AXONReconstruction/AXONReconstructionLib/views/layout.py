@@ -22,14 +22,14 @@ LAYOUT_ALONE = -5732
 LAYOUT_SLICES = -5733
 LAYOUTS = (LAYOUT_WITH_TRUTH, LAYOUT_ALONE, LAYOUT_SLICES)
 
-_before: int | None = None  # the user's layout, which ours has taken the place of
+_previousLayout: int | None = None  # the user's layout before switching to ours
 
-# Links reach all views of one group; the user's other views stay out of it.
+# View links apply to all views of a group; the user's other views are not affected.
 VIEW_GROUP = 7
 VIEW_ANGLE_DEG = 30.0
-MOST_NARROW = 2.0  # height over width of a 3D view; beyond it is one that has no place yet
+MAX_ASPECT = 2.0  # height / width of a 3D view; larger while the view is not laid out yet
 
-# In the narrow bar of a view; not translated, because they stand in the layout's description.
+# Shown in the view controller bar; not translated, because they are part of the layout description.
 _LABELS = {RECONSTRUCTION_VIEW: "AXON", TRUTH_VIEW: "CT"}
 _COLOURS = {"Axial": "#F34A33", "Coronal": "#6EB04B", "Sagittal": "#EDD54C"}
 
@@ -64,9 +64,9 @@ def _layout(*rows: str) -> str:
 @own_layouts.addSource
 def descriptions() -> dict[int, str]:
     """XML of the layouts by number."""
-    slices = "".join(_sliceItem(tag, way, tag[0]) for tag, way in SLICE_VIEWS.items())
+    slices = "".join(_sliceItem(tag, plane, tag[0]) for tag, plane in SLICE_VIEWS.items())
     truthSlices = "".join(
-        _sliceItem(tag, way, f"CT {tag[4]}") for tag, way in TRUTH_SLICE_VIEWS.items()
+        _sliceItem(tag, plane, f"CT {tag[4]}") for tag, plane in TRUTH_SLICE_VIEWS.items()
     )
     recon, truth = (_threeDItem(tag, label) for tag, label in _LABELS.items())
     return {
@@ -77,11 +77,11 @@ def descriptions() -> dict[int, str]:
 
 
 def showLayout(number: int) -> None:
-    """Switch to one of :data:`LAYOUTS`. Without a main window only the view nodes are made."""
-    global _before
+    """Switch to one of :data:`LAYOUTS`. Without a main window, only the view nodes are created."""
+    global _previousLayout
     own_layouts.register()
     if shownLayout() not in LAYOUTS:
-        _before = shownLayout()
+        _previousLayout = shownLayout()
     manager = slicer.app.layoutManager()
     if manager is not None:
         manager.setLayout(number)
@@ -91,15 +91,15 @@ def showLayout(number: int) -> None:
 
 
 def leaveLayout() -> None:
-    """Go back to the layout from before, if one of ours is shown."""
+    """Restore the previous layout, if one of ours is shown."""
     manager = slicer.app.layoutManager()
     if manager is not None and shownLayout() in LAYOUTS:
-        ordinary = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
-        manager.setLayout(ordinary if _before is None else _before)
+        default = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
+        manager.setLayout(default if _previousLayout is None else _previousLayout)
 
 
 def threeDViewNode(tag: str):
-    """The 3D view node of a tag, made when the layout has not been shown yet."""
+    """The 3D view node with a tag, created if the layout was not shown yet."""
     node = slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLViewNode")
     if node is None:
         node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLViewNode")
@@ -113,15 +113,15 @@ def threeDViewNode(tag: str):
 
 
 def prepareThreeDViews(tags) -> None:
-    """Black background, no box, and three arrows that say R, A and S."""
+    """Black background, no bounding box, and an orientation marker."""
     for tag in tags:
         node = threeDViewNode(tag)
         wasModifying = node.StartModify()
         node.SetBackgroundColor(0, 0, 0)
         node.SetBackgroundColor2(0, 0, 0)
         node.SetBoxVisible(False)
-        # The letters at the box's sides stand around everything in the scene, also what is not
-        # shown here: around a large X-ray they are out of the picture.
+        # Axis labels are placed around the bounding box of the whole scene, so that a large X-ray
+        # would move them out of view.
         node.SetAxisLabelsVisible(False)
         node.SetOrientationMarkerType(node.OrientationMarkerTypeAxes)
         node.SetOrientationMarkerSize(node.OrientationMarkerSizeMedium)
@@ -129,7 +129,7 @@ def prepareThreeDViews(tags) -> None:
 
 
 def titleView(tag: str, title: str) -> None:
-    """Write into a 3D view what it shows, and that it is for research only."""
+    """Annotate a 3D view with its title and the research-use notice."""
     for view in _threeDViews((tag,)):
         annotation = view.cornerAnnotation()
         annotation.SetMaximumFontSize(16)
@@ -140,27 +140,29 @@ def titleView(tag: str, title: str) -> None:
 
 
 def linkCameras(linked: bool) -> None:
-    """Turn both 3D views together when the user turns one of them."""
+    """Link or unlink the cameras of both 3D views."""
     for tag in (RECONSTRUCTION_VIEW, TRUTH_VIEW):
         node = slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLViewNode")
         if node is not None:
             node.SetLinkedControl(bool(linked))
 
 
-def lookFromFront(bounds, tags=(RECONSTRUCTION_VIEW, TRUTH_VIEW)) -> None:
-    """Look at a box from the patient's front, head up, so that it fills the view.
+def setAnteriorView(bounds, tags=(RECONSTRUCTION_VIEW, TRUTH_VIEW)) -> None:
+    """Set an anterior view, head up, in which a bounding box fills the view.
 
     Args:
-        bounds: of the box in RAS millimetres, (R min, R max, A min, A max, S min, S max).
-        tags: of the 3D views.
+        bounds: RAS millimetres, (R min, R max, A min, A max, S min, S max).
+        tags: 3D views.
     """
     centre = [(bounds[2 * i] + bounds[2 * i + 1]) / 2 for i in range(3)]
     width, depth, height = (bounds[2 * i + 1] - bounds[2 * i] for i in range(3))
-    # The near face must fit: half its longer side over the tangent of half the opening, and air.
-    # The view's opening is an angle up and down: a view narrower than high sees less across.
+    # The near face must fit with a margin of 5 %. The view angle is vertical, so that a view which
+    # is taller than wide needs a larger distance.
     sizes = [(view.width, view.height) for view in _threeDViews(tags)]
-    narrow = max([1.0, *(tall / wide for wide, tall in sizes if wide > 0)])
-    half = 0.5 * max(width * min(narrow, MOST_NARROW), height) * 1.05
+    aspect = max(
+        [1.0, *(viewHeight / viewWidth for viewWidth, viewHeight in sizes if viewWidth > 0)]
+    )
+    half = 0.5 * max(width * min(aspect, MAX_ASPECT), height) * 1.05
     distance = half / math.tan(math.radians(VIEW_ANGLE_DEG / 2)) + depth / 2
     for tag in tags:
         camera = cameraNode(tag)
@@ -175,22 +177,8 @@ def lookFromFront(bounds, tags=(RECONSTRUCTION_VIEW, TRUTH_VIEW)) -> None:
         camera.ResetClippingRange()
 
 
-def copyCamera(source: str, target: str) -> None:
-    """Give one 3D view the camera of another."""
-    one, other = cameraNode(source), cameraNode(target)
-    if one is None or other is None:
-        return
-    wasModifying = other.StartModify()
-    other.SetViewAngle(one.GetViewAngle())
-    other.SetFocalPoint(*one.GetFocalPoint())
-    other.SetPosition(*one.GetPosition())
-    other.SetViewUp(*one.GetViewUp())
-    other.EndModify(wasModifying)
-    other.ResetClippingRange()
-
-
 def cameraNode(tag: str):
-    """The camera of a 3D view, or None while the view has none."""
+    """The camera of a 3D view, or None if it has none."""
     view = slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLViewNode")
     if view is None:
         return None
@@ -198,7 +186,7 @@ def cameraNode(tag: str):
 
 
 def _threeDViews(tags) -> list:
-    """The 3D view widgets of some tags; none without a main window."""
+    """The 3D view widgets with the given tags; empty without a main window."""
     manager = slicer.app.layoutManager()
     widgets = [manager.threeDWidget(i) for i in range(manager.threeDViewCount)] if manager else []
     return [w.threeDView() for w in widgets if w.mrmlViewNode().GetLayoutName() in tags]

@@ -1,50 +1,54 @@
-"""X-ray and computed radiograph in one view: blend, checkerboard, flicker, difference."""
+"""Overlay of X-ray and DRR in one view: blend, checkerboard, flicker, difference."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from AXONReconstructionLib.scene.image_geometry import pictureFromField, sizeOf
+from AXONReconstructionLib.scene.image_geometry import imageFromField, sizeOf
 from AXONReconstructionLib.scene.volumes import fill, ijkToWorld, setWindow
 from AXONReconstructionLib.setup import backend
 from AXONReconstructionLib.views import xray_views
 
 FLICKER_MILLISECONDS = 500
 TILES = 8
-# Both pictures are compared at this many pixels a side; finer detail is not what misfits.
+# Image size in pixels of checkerboard and difference; finer detail does not show misalignment.
 COMPOSITE_PIXELS = 512
 # Half the grey range of a difference, in units of local standard deviations.
 DIFFERENCE_RANGE = 3.0
 
 
 class Overlay:
-    """Shows one role at a time; `refresh` after anything moved.
+    """Shows one role at a time; call `refresh` after a change.
 
     Args:
-        takeComposite: called with the volume node that checkerboard and difference are drawn in,
-            when it is made; gives it back when called without one.
+        composite: composite() returns the volume node that checkerboard and difference are drawn
+            to, or None; composite(node) stores a new one.
     """
 
-    def __init__(self, takeComposite) -> None:
-        self._composite = takeComposite
+    def __init__(self, composite: Callable) -> None:
+        self._composite = composite
         self._role = ""
-        self._xray = self._drr = None
+        self._xray: Any = None
+        self._drr: Any = None
         self._mode, self._opacity = "blend", 0.5
-        self._small: tuple = (None, None, 1)
+        self._downsampled: tuple = (None, None, 1)
         self._flicker = qt.QTimer()
         self._flicker.interval = FLICKER_MILLISECONDS
-        self._flicker.connect("timeout()", self._turn)
+        self._flicker.connect("timeout()", self._toggleFlicker)
         self._drrUp = False
 
     def show(self, role: str, xray, drr, mode: str, opacity: float) -> None:
-        """Show a role's pictures; either may be None.
+        """Show the images of a role; either may be None.
 
         Args:
             mode: ``blend``, ``checkerboard``, ``flicker`` or ``difference``.
-            opacity: of the computed radiograph in a blend, 0 to 1.
+            opacity: of the DRR in a blend, 0 to 1.
         """
         if self._role and role != self._role and self._mode in ("checkerboard", "difference"):
             xray_views.showLayers(self._role, self._xray or self._drr)
@@ -64,19 +68,19 @@ class Overlay:
             self._flicker.stop()
 
     def refresh(self) -> None:
-        """Draw anew after the X-ray moved or the radiograph changed."""
+        """Update after the X-ray was moved or the DRR changed."""
         if self._flicker.active or self._mode not in ("checkerboard", "difference"):
             return
         if self._xray is not None and self._drr is not None:
             self._draw()
 
     def stop(self) -> None:
-        """End the flicker and forget every node."""
+        """Stop the flicker and release all nodes."""
         self._flicker.stop()
         self._role, self._xray, self._drr = "", None, None
-        self._small = (None, None, 1)
+        self._downsampled = (None, None, 1)
 
-    def _turn(self) -> None:
+    def _toggleFlicker(self) -> None:
         self._drrUp = not self._drrUp
         xray_views.setOpacity(self._role, float(self._drrUp))
 
@@ -87,13 +91,13 @@ class Overlay:
             unit = np.array([[drr.shape[1], 0, -0.5], [0, drr.shape[0], -0.5], [0, 0, 1.0]])
             drr, _all = _resample(drr, unit)
         if self._mode == "checkerboard":
-            picture, window = checkerboard(moved, drr, valid), (0.0, 1.0)
+            image, window = checkerboard(moved, drr, valid), (0.0, 1.0)
         else:
             local = backend.load("registration.similarity").local_contrast
-            picture = np.where(valid, local(moved, valid) - local(drr, valid), 0.0)
+            image = np.where(valid, local(moved, valid) - local(drr, valid), 0.0)
             window = (-DIFFERENCE_RANGE, DIFFERENCE_RANGE)
         composite = self._composite()
-        made = fill(composite, picture[None].astype(np.float32), self._grid(), _("Overlay"), window)
+        made = fill(composite, image[None].astype(np.float32), self._grid(), _("Overlay"), window)
         setWindow(made, *window)
         if composite is None:
             made.SetHideFromEditors(True)
@@ -102,7 +106,7 @@ class Overlay:
         xray_views.showLayers(self._role, made)
 
     def _grid(self) -> np.ndarray:
-        """(4, 4) IJK to RAS of the composite: the radiograph's field at another pixel number."""
+        """(4, 4) IJK to RAS of the composite: the DRR's field at another resolution."""
         columns, rows = sizeOf(self._drr)
         n = COMPOSITE_PIXELS
         scale = np.diag([columns / n, rows / n, 1.0, 1.0])
@@ -110,37 +114,39 @@ class Overlay:
         return ijkToWorld(self._drr) @ scale
 
     def _xrayOnField(self) -> tuple[np.ndarray, np.ndarray]:
-        """The X-ray as it lies now on the composite's grid, and where it shows anything."""
+        """The X-ray at its current placement on the composite's grid, and where it is defined."""
         image = self._xray.GetImageData()
         stamp = (self._xray.GetID(), image.GetMTime())
-        if self._small[0] != stamp:
+        if self._downsampled[0] != stamp:
             pixels = slicer.util.arrayFromVolume(self._xray)[0]
             factor = max(1, min(pixels.shape) // (2 * COMPOSITE_PIXELS))
             h, w = (n // factor * factor for n in pixels.shape)
             blocks = pixels[:h, :w].reshape(h // factor, factor, w // factor, factor)
-            self._small = (stamp, blocks.mean((1, 3), dtype=np.float32), factor)
-        _stamp, small, factor = self._small
+            self._downsampled = (stamp, blocks.mean((1, 3), dtype=np.float32), factor)
+        _stamp, small, factor = self._downsampled
         offset = (1 - factor) / (2 * factor)
         shrink = np.array([[1 / factor, 0, offset], [0, 1 / factor, offset], [0, 0, 1.0]])
-        return _resample(small, shrink @ pictureFromField(self._xray, self._drr))
+        return _resample(small, shrink @ imageFromField(self._xray, self._drr))
 
 
 def checkerboard(xray: np.ndarray, drr: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Squares of the one and the other, (N, N) each, both brought to greys of 0 to 1.
+    """Alternating tiles of two (N, N) images, both normalised to [0, 1].
 
-    The top left square is the X-ray's. Where there is no X-ray the radiograph fills in.
+    The top left tile shows the X-ray. Outside the X-ray, the DRR is shown.
     """
     n = xray.shape[0]
     row, column = np.indices(xray.shape) * TILES // n
-    return np.where(valid & ((row + column) % 2 == 0), _grey(xray, valid), _grey(drr, valid))
+    return np.where(
+        valid & ((row + column) % 2 == 0), _normalised(xray, valid), _normalised(drr, valid)
+    )
 
 
-def _grey(picture: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    inside = picture[valid] if valid.any() else picture
+def _normalised(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    inside = image[valid] if valid.any() else image
     low, high = np.percentile(inside, (1, 99))
-    return np.clip((picture - low) / max(high - low, 1e-6), 0, 1)
+    return np.clip((image - low) / max(high - low, 1e-6), 0, 1)
 
 
-def _resample(picture: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _resample(image: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     resample = backend.load("registration.resample").resample_image
-    return resample(picture, matrix, COMPOSITE_PIXELS)
+    return resample(image, matrix, COMPOSITE_PIXELS)

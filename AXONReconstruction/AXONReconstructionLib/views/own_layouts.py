@@ -1,9 +1,9 @@
-"""AXON's layouts among Slicer's: known from the start, and found again in a saved scene.
+"""Registration of AXON's layouts, at start-up and after loading a scene.
 
-A scene keeps the number of its layout, not its description. Slicer shows no views at all for a
-number that nobody has described, but takes every negative one, when it reads a scene, for its own
-initial layout. AXON's layouts have negative numbers, so that a scene opens without AXON as well;
-which of them it was saved in is kept in an attribute of the layout node.
+A scene stores the number of its layout but not its description. For a number without description
+Slicer shows no views at all, but on loading a scene it replaces negative numbers by its initial
+layout. AXON's layouts have negative numbers, so that their scenes can be opened without AXON; an
+attribute of the layout node stores in which of them the scene was saved.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ def layoutNode():
 
 
 def shownLayout() -> int | None:
-    """The number of the layout on the screen; None where there is no layout."""
+    """The number of the current layout; None without a layout node."""
     node = layoutNode()
     return None if node is None else node.GetViewArrangement()
 
 
 def addSource(descriptions):
-    """Decorator of a function that returns layouts, {number: description}; `register` calls it."""
+    """Decorator of a function that returns {number: description}, called by `register`."""
     _sources.append(descriptions)
     return descriptions
 
 
 def register() -> None:
-    """Make all of them known to the scene's layout node; harmless when they already are."""
+    """Add all layouts to the scene's layout node, if needed."""
     node = layoutNode()
     if node is None:
         return
@@ -47,7 +47,7 @@ def register() -> None:
     if node not in _watched:
         _watched[:] = [node]
         scene = slicer.mrmlScene
-        _showSaved(scene, None)  # of a scene that was opened while Slicer started
+        _showSaved(scene, None)  # for a scene that was loaded during start-up
         node.AddObserver(vtk.vtkCommand.ModifiedEvent, _note)
         scene.AddObserver(scene.EndImportEvent, _showSaved)
         scene.AddObserver(scene.EndRestoreEvent, _showSaved)
@@ -56,7 +56,7 @@ def register() -> None:
 def _note(node, event) -> None:
     scene = node.GetScene()
     if scene is None or scene.IsImporting() or scene.IsRestoring():
-        return  # the attribute is the saved scene's
+        return  # the attribute belongs to the saved scene
     number = node.GetViewArrangement()
     node.SetAttribute(ATTRIBUTE, str(number) if number in _numbers else None)
 

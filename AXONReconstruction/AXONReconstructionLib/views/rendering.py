@@ -1,4 +1,4 @@
-"""Volume rendering: one look for both volumes, one volume in each 3D view."""
+"""Volume rendering: a preset shared by both volumes, one volume in each 3D view."""
 
 from __future__ import annotations
 
@@ -6,87 +6,87 @@ from dataclasses import dataclass
 
 import slicer
 
-LOOK_ATTRIBUTE = "AXON.Look"
+PRESET_ATTRIBUTE = "AXON.Look"
 LUNGS_ATTRIBUTE = "AXON.LungRegion"
 
 
 @dataclass(frozen=True)
-class Look:
-    """A preset of the Volume Rendering module and how many HU its curves are moved up.
+class Preset:
+    """A preset of the Volume Rendering module with a shift of its transfer functions.
 
-    preset: the name in Slicer's list.
-    shiftHU: found by looking at the shipped case, at the true CT and the reconstruction.
-    lungsOnly: cut away the margins of the thorax frame, where skin and the picture's border would
-        hide what is inside.
+    Attributes:
+        name: name of the preset in Slicer.
+        shiftHU: chosen visually on the shipped case, for ground truth and reconstruction.
+        lungsOnly: crop the margins of the thorax frame, where the skin and the volume's edges
+            would occlude the lungs.
     """
 
-    preset: str
+    name: str
     shiftHU: float = 0.0
     lungsOnly: bool = False
 
 
-# CT-Bone begins at -16 HU for contrast-enhanced scans: moved up, muscle is clear and ribs stay.
-# CT-Soft-Tissue is opaque from -160 HU on and shows a dark block; the chest preset shows heart,
-# liver and bones in different colours.
-LOOKS = {
-    "bone": Look("CT-Bone", 70.0),
-    "lung": Look("CT-Lung", -100.0, lungsOnly=True),
-    "soft": Look("CT-Chest-Contrast-Enhanced", -40.0),
-    "xray": Look("CT-X-ray"),
+# CT-Bone starts at -16 HU for contrast-enhanced scans: shifted, it hides muscle and keeps the ribs.
+# CT-Soft-Tissue is opaque from -160 HU and shows a dark block; the chest preset shows heart, liver
+# and bones in different colours.
+PRESETS = {
+    "bone": Preset("CT-Bone", 70.0),
+    "lung": Preset("CT-Lung", -100.0, lungsOnly=True),
+    "soft": Preset("CT-Chest-Contrast-Enhanced", -40.0),
+    "xray": Preset("CT-X-ray"),
 }
 
-# Half of the margins that the thorax frame leaves around the lungs, in millimetres, as (R, L),
-# (P, A), (I, S): what is cut away for the lungs.
+# Cropped for the lung preset: half the margins of the thorax frame around the lungs, in
+# millimetres, as (R, L), (P, A), (I, S).
 LUNG_MARGINS_MM = ((10.0, 10.0), (24.0, 15.0), (7.0, 10.0))
 
 
-def lookNode(name: str):
-    """The scene's volume property for one of :data:`LOOKS`, shared by both volumes.
+def presetNode(name: str):
+    """The volume property node set to one of :data:`PRESETS`, shared by both volumes.
 
-    Sharing is what makes them comparable: also what the user changes in the Volume Rendering
-    module holds for both.
+    Sharing keeps them comparable: changes in the Volume Rendering module apply to both.
     """
-    node = _nodeWith("vtkMRMLVolumePropertyNode", LOOK_ATTRIBUTE)
+    node = _nodeWith("vtkMRMLVolumePropertyNode", PRESET_ATTRIBUTE)
     if node is None:
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVolumePropertyNode", "AXON rendering")
-        node.SetAttribute(LOOK_ATTRIBUTE, "")
-    if node.GetAttribute(LOOK_ATTRIBUTE) == name:
+        node.SetAttribute(PRESET_ATTRIBUTE, "")
+    if node.GetAttribute(PRESET_ATTRIBUTE) == name:
         return node
-    look = LOOKS[name]
+    preset = PRESETS[name]
     logic = slicer.modules.volumerendering.logic()
-    preset = logic.GetPresetByName(look.preset)
-    if preset is None:
-        raise RuntimeError(f"Slicer has no volume rendering preset {look.preset}.")
+    source = logic.GetPresetByName(preset.name)
+    if source is None:
+        raise RuntimeError(f"Slicer has no volume rendering preset {preset.name}.")
     wasModifying = node.StartModify()
-    node.CopyParameterSet(preset)
-    _shift(node, look.shiftHU)
+    node.CopyParameterSet(source)
+    _shift(node, preset.shiftHU)
     node.CalculateEffectiveRange()
-    node.SetAttribute(LOOK_ATTRIBUTE, name)
+    node.SetAttribute(PRESET_ATTRIBUTE, name)
     node.EndModify(wasModifying)
     return node
 
 
-def renderInView(volume, viewNode, look: str):
-    """Show a volume in one 3D view and in no other; returns its display node.
+def renderInView(volume, viewNode, preset: str):
+    """Show a volume in one 3D view only; returns its display node.
 
     Args:
         volume: scalar volume node in HU.
         viewNode: the 3D view node.
-        look: one of :data:`LOOKS`.
+        preset: key of :data:`PRESETS`.
     """
     logic = slicer.modules.volumerendering.logic()
     display = logic.GetFirstVolumeRenderingDisplayNode(volume)
     fresh = display is None
     if fresh:
-        # Not CreateDefaultVolumeRenderingNodes: it would make a volume property of its own.
+        # Not CreateDefaultVolumeRenderingNodes, which would create another volume property.
         display = logic.CreateVolumeRenderingDisplayNode()
         display.UnRegister(logic)
         display.SetVisibility(False)
         slicer.mrmlScene.AddNode(display)
     display.RemoveAllViewNodeIDs()
     display.AddViewNodeID(viewNode.GetID())
-    display.SetAndObserveVolumePropertyNodeID(lookNode(look).GetID())
-    lungs = LOOKS[look].lungsOnly
+    display.SetAndObserveVolumePropertyNodeID(presetNode(preset).GetID())
+    lungs = PRESETS[preset].lungsOnly
     if lungs:
         display.SetAndObserveROINodeID(_lungRegion(volume).GetID())
     display.SetCroppingEnabled(lungs)
@@ -97,7 +97,7 @@ def renderInView(volume, viewNode, look: str):
 
 
 def hide(volume) -> None:
-    """Take a volume out of the 3D views."""
+    """Hide a volume in the 3D views."""
     if volume is None:
         return
     display = slicer.modules.volumerendering.logic().GetFirstVolumeRenderingDisplayNode(volume)
@@ -106,14 +106,14 @@ def hide(volume) -> None:
 
 
 def boundsOf(volume) -> list[float]:
-    """The volume's box in RAS millimetres: (R min, R max, A min, A max, S min, S max)."""
+    """Bounds of a volume in RAS millimetres: (R min, R max, A min, A max, S min, S max)."""
     bounds = [0.0] * 6
     volume.GetRASBounds(bounds)
     return bounds
 
 
 def _lungRegion(volume):
-    """The box around the lungs that the frame of a volume was made of, as a hidden ROI node."""
+    """The bounding box of the lungs within the frame of a volume, as a hidden ROI node."""
     node = _nodeWith("vtkMRMLMarkupsROINode", LUNGS_ATTRIBUTE)
     if node is None:
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "AXON lung region")

@@ -1,4 +1,4 @@
-"""Letters at the sides of slice views: R and L, A and P, S and I, as on a film."""
+"""Orientation labels in slice views: R and L, A and P, S and I."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-_PLACES = {"left": (0.02, 0.5), "right": (0.98, 0.5), "top": (0.5, 0.98), "bottom": (0.5, 0.02)}
+_POSITIONS = {"left": (0.02, 0.5), "right": (0.98, 0.5), "top": (0.5, 0.98), "bottom": (0.5, 0.02)}
 
 
 _shared: list = []
 
 
 def shared() -> SideLabels:
-    """The labels of the slice views, of which there is one set."""
+    """The labels of all slice views (a single instance)."""
     if not _shared:
         _shared.append(SideLabels())
     return _shared[0]
 
 
-def letter(direction) -> str:
-    """The letter of a RAS direction's main axis."""
+def directionLetter(direction) -> str:
+    """The label of the dominant axis of a RAS direction."""
     axis = int(np.argmax(np.abs(direction)))
     return ("RL", "AP", "SI")[axis][0 if direction[axis] > 0 else 1]
 
 
 class SideLabels(VTKObservationMixin):
-    """Keeps the letters of slice views right, however the views are turned."""
+    """Keeps the orientation labels up to date when slice views are rotated."""
 
     def __init__(self) -> None:
         VTKObservationMixin.__init__(self)
         self._actors: dict = {}
 
     def show(self, tag: str) -> None:
-        """Letters in the slice view of that name from now on."""
+        """Show labels in the slice view with this name."""
         manager = slicer.app.layoutManager()
         node = slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLSliceNode")
         widget = None if manager is None else manager.sliceWidget(tag)
@@ -42,15 +42,15 @@ class SideLabels(VTKObservationMixin):
             return
         if tag not in self._actors:
             renderer = widget.sliceView().renderWindow().GetRenderers().GetFirstRenderer()
-            actors = {side: _actor(side) for side in _PLACES}
+            actors = {side: _actor(side) for side in _POSITIONS}
             for actor in actors.values():
                 renderer.AddViewProp(actor)
             self._actors[tag] = (renderer, actors)
-            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._turned)
+            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._sliceRotated)
         self._write(tag, node)
 
     def cleanup(self) -> None:
-        """Take the letters out of all views."""
+        """Remove the labels from all views."""
         self.removeObservers()
         for renderer, actors in self._actors.values():
             for actor in actors.values():
@@ -58,25 +58,25 @@ class SideLabels(VTKObservationMixin):
         self._actors.clear()
 
     def texts(self, tag: str) -> dict:
-        """What stands at each side of a slice view; empty when nothing does."""
+        """The label at each side of a slice view; empty if none are shown."""
         return {side: a.GetInput() for side, a in self._actors.get(tag, (None, {}))[1].items()}
 
-    def _turned(self, node, event) -> None:
+    def _sliceRotated(self, node, event) -> None:
         if node.GetLayoutName() in self._actors:
             self._write(node.GetLayoutName(), node)
 
     def _write(self, tag: str, node) -> None:
         matrix = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())
         right, up = matrix[:3, 0], matrix[:3, 1]
-        ways = {"left": -right, "right": right, "top": up, "bottom": -up}
+        directions = {"left": -right, "right": right, "top": up, "bottom": -up}
         for side, actor in self._actors[tag][1].items():
-            actor.SetInput(letter(ways[side]))
+            actor.SetInput(directionLetter(directions[side]))
 
 
 def _actor(side: str) -> vtk.vtkTextActor:
     actor = vtk.vtkTextActor()
     actor.GetPositionCoordinate().SetCoordinateSystemToNormalizedViewport()
-    actor.SetPosition(*_PLACES[side])
+    actor.SetPosition(*_POSITIONS[side])
     style = actor.GetTextProperty()
     style.SetFontSize(22)
     style.BoldOn()

@@ -1,4 +1,4 @@
-"""How well an X-ray fitted, step by step: a table of the scene and a plot of it."""
+"""Similarity of X-ray and DRR over the steps of a registration, as a table and a plot."""
 
 from __future__ import annotations
 
@@ -8,50 +8,50 @@ from slicer.i18n import tr as _
 
 from AXONReconstructionLib.views import xray_views
 
-ROLE_ATTRIBUTE = "AXON.SimilarityOf"
-COLUMNS = ("Step", "Fit", "Grey values", "Borders", "Search")
+ROLE_ATTRIBUTE = "AXON.SimilarityPlot"
+COLUMNS = ("Step", "Similarity", "Intensity NCC", "Gradient NCC", "Search")
 
 
 class SimilarityLog:
-    """One table a role. A row is a step of a search or a move of the user.
+    """One table per role. A row is an optimiser step or a manual change.
 
-    Columns: ``Step`` counts rows; ``Fit`` is the mean of ``Grey values`` (NCC) and ``Borders``
-    (gradient NCC); ``Search`` is 1 for a step of a search, of which only the fit is known (the
-    other two then repeat it).
+    Columns: ``Step`` numbers the rows; ``Similarity`` is the mean of ``Intensity NCC`` and
+    ``Gradient NCC``; ``Search`` is 1 for an optimiser step, for which only the similarity is known
+    and repeated in the other two columns.
     """
 
     def table(self, role: str):
-        """The role's table, made when there is none."""
+        """The role's table, created if needed."""
         found = self._find("vtkMRMLTableNode", role)
         if found is not None:
             return found
         made = slicer.mrmlScene.AddNewNodeByClass(
-            "vtkMRMLTableNode", _("Fit of the {role} X-ray").format(role=_roleName(role))
+            "vtkMRMLTableNode", _("Similarity, {role} X-ray").format(role=_roleName(role))
         )
         made.SetAttribute(ROLE_ATTRIBUTE, role)
         slicer.util.updateTableFromArray(made, np.zeros((0, len(COLUMNS))), list(COLUMNS))
         return made
 
     def clear(self, role: str) -> None:
-        """Forget a role's rows; without a table none is made."""
+        """Remove a role's rows; does not create a table."""
         table = self._find("vtkMRMLTableNode", role)
         if table is not None and table.GetNumberOfRows():
             slicer.util.updateTableFromArray(table, np.zeros((0, len(COLUMNS))), list(COLUMNS))
 
     def add(self, role: str, quality: dict) -> None:
-        """A placement's score, as `logic.assess` gives it."""
-        grey, borders = float(quality["ncc"]), float(quality["gradient_ncc"])
-        row = (0.5 * (grey + borders), grey, borders, 0.0)
+        """Add the quality of a placement, as returned by `logic.assess`."""
+        intensity, gradient = float(quality["ncc"]), float(quality["gradient_ncc"])
+        row = (0.5 * (intensity + gradient), intensity, gradient, 0.0)
         before = self.rows(role)
-        if not before or before[-1][1:] != row:  # the same place again is no step
+        if not before or before[-1][1:] != row:  # an unchanged placement is not a step
             self._append(role, [row])
 
     def addSearch(self, role: str, history) -> None:
-        """The (step, similarity) of a search."""
+        """Add the (step, similarity) history of a search."""
         self._append(role, [(float(s), float(s), float(s), 1.0) for _step, s in history])
 
     def rows(self, role: str) -> list[tuple[float, ...]]:
-        """Every row of a role."""
+        """All rows of a role."""
         table = self._find("vtkMRMLTableNode", role)
         if table is None:
             return []
@@ -59,7 +59,7 @@ class SimilarityLog:
         return [tuple(float(v) for v in row) for row in zip(*columns, strict=True)]
 
     def show(self, role: str, roles) -> None:
-        """Show the plot under the slice views of `roles`."""
+        """Show the plot below the slice views of `roles`."""
         chart = self._chart(role)
         xray_views.showRoles(roles, plot=True)
         application = slicer.app.applicationLogic()
@@ -79,11 +79,11 @@ class SimilarityLog:
         table = self.table(role)
         chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode", table.GetName())
         chart.SetAttribute(ROLE_ATTRIBUTE, role)
-        chart.SetTitle(_("Fit of the {role} X-ray (1 is perfect)").format(role=_roleName(role)))
-        chart.SetXAxisTitle(_("steps of the search and your moves"))
-        chart.SetYAxisTitle(_("fit"))
+        chart.SetTitle(_("Similarity, {role} X-ray (1 is perfect)").format(role=_roleName(role)))
+        chart.SetXAxisTitle(_("optimiser steps and manual changes"))
+        chart.SetYAxisTitle(_("similarity"))
         colours = ((0.16, 0.45, 0.80), (0.55, 0.55, 0.55), (0.85, 0.55, 0.15))
-        names = (_("fit"), _("grey values"), _("borders"))
+        names = (_("similarity"), _("intensity NCC"), _("gradient NCC"))
         for column, name, colour in zip(COLUMNS[1:4], names, colours, strict=True):
             series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", name)
             series.SetAndObserveTableNodeID(table.GetID())

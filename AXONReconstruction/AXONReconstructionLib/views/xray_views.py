@@ -1,4 +1,4 @@
-"""The slice views in which X-rays are looked at: coronal for frontal ones, sagittal for lateral."""
+"""The slice views that show X-rays: coronal for frontal, sagittal for lateral X-rays."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def descriptions() -> dict[int, str]:
 
 
 def showRoles(roles, plot: bool = False) -> None:
-    """Switch to a layout of the slice views of some roles, with a plot below or without."""
+    """Switch to a layout with the slice views of the given roles, optionally with a plot below."""
     roles = tuple(role for role in VIEWS if role in roles) or _FRONTAL
     manager = slicer.app.layoutManager()
     if manager is not None:
@@ -37,20 +37,20 @@ def showRoles(roles, plot: bool = False) -> None:
 
 
 def isShown(role: str) -> bool:
-    """Whether the slice view of a role is part of the layout on the screen."""
+    """Whether the current layout contains the slice view of a role."""
     shown = own_layouts.shownLayout()
     return any(role in roles for (roles, _plot), number in _LAYOUTS.items() if number == shown)
 
 
 def showLayers(role: str, background, foreground=None, opacity: float = 0.0) -> None:
-    """Put one or two flat volumes into a role's view; the view itself does not move."""
+    """Set the layers of a role's view; the view's position does not change."""
     composite = compositeNode(role)
     if composite is None:
         return
     with slicer.util.NodeModify(composite):
         composite.SetLinkedControl(False)
         composite.SetHotLinkedControl(False)
-        # Where the X-ray ends, the computed radiograph must still be seen.
+        # The DRR must remain visible outside the X-ray.
         composite.SetClipToBackgroundVolume(False)
         composite.SetBackgroundVolumeID(None if background is None else background.GetID())
         composite.SetForegroundVolumeID(None if foreground is None else foreground.GetID())
@@ -59,14 +59,14 @@ def showLayers(role: str, background, foreground=None, opacity: float = 0.0) -> 
 
 
 def setOpacity(role: str, opacity: float) -> None:
-    """Opacity of the foreground of a role's view, 0 to 1."""
+    """Set the foreground opacity of a role's view, 0 to 1."""
     composite = compositeNode(role)
     if composite is not None:
         composite.SetForegroundOpacity(opacity)
 
 
 def fit(role: str, volume) -> None:
-    """Turn a role's view to its plane and bring a volume into its middle."""
+    """Reset a role's view to its orientation and fit it to a volume."""
     logic, node = _sliceLogic(role), sliceNode(role)
     if logic is None or node is None:
         return
@@ -84,7 +84,7 @@ def sliceNode(role: str):
 
 
 def compositeNode(role: str):
-    """The node that says what a role's view shows, or None."""
+    """The composite node of a role's view, or None."""
     return slicer.mrmlScene.GetSingletonNode(VIEWS[role], "vtkMRMLSliceCompositeNode")
 
 

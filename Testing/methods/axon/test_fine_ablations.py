@@ -27,9 +27,7 @@ def fine(
 
 def test_a_configuration_from_before_them_is_the_paper_s_model():
     """Bundles without the new keys load, with the networks that they always had."""
-    old = {
-        k: v for k, v in preview().as_dict().items() if k not in ("fine_diff", "global_encoder")
-    }
+    old = {k: v for k, v in preview().as_dict().items() if k not in ("fine_diff", "global_encoder")}
     assert AxonConfig.from_dict(old) == preview()
     assert preview().networks == ("encoder", "coarse", "prior", "controlnet", "sr")
     with torch.device("meta"):
@@ -76,7 +74,7 @@ def fine_of(model: AxonModel, views: RegisteredViews) -> torch.Tensor:
 
 
 def test_the_embedding_follows_the_x_rays_not_the_volume(tiny, views):
-    """Without the views in the condition, X-rays reach stage 2 by the global embedding alone."""
+    """Without the views in the condition, other X-rays reach stage 2 by the embedding alone."""
     other = RegisteredViews(-views.frontal, views.lateral, views.beam)
     for told in (False, True):
         model = tiny(condition_on_views=False, global_encoder=told)

@@ -1,4 +1,4 @@
-"""What the Reconstruct section says: progress, expected time, warnings. Without a panel."""
+"""Texts of the Reconstruct section: progress, expected duration, warnings. Without a panel."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def lib(slicer, monkeypatch):
-    """The module's library can be imported."""
+    """Makes the module's Lib importable."""
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "AXONReconstruction"))
 
 
@@ -26,23 +26,23 @@ def rows(lib):
     return ProgressRows(ui), ui
 
 
-def test_rows_tell_samples_steps_and_time(rows):
+def test_rows_show_samples_steps_and_time(rows):
     rows, ui = rows
     rows.start(("coarse", "sr"))
-    assert ui.fineState.text == "not asked for" and ui.srState.text == "waiting"
+    assert ui.fineState.text == "disabled" and ui.srState.text == "waiting"
     rows.report("register", 0, 2)
-    assert ui.prepareState.text == "Aligning the X-rays"
+    assert ui.prepareState.text == "Registering the X-rays"
     rows.report("coarse (2 of 4)", 5, 10, 12.4)
     assert ui.coarseState.text == "sample 2 of 4, step 6 of 10, 12 seconds left"
     assert ui.coarseBar.value == 375 and ui.prepareState.text == ""
     rows.report("the GPU's memory is full: trying with less", 0, 1)
     assert ui.prepareState.text == "The GPU's memory is full: trying with less"
-    rows.stageDone("coarse")
+    rows.stageFinished("coarse")
     rows.stop("failed")
     assert ui.coarseState.text == "done" and ui.srState.text == "failed"
 
 
-def test_times_of_the_last_run_foretell_the_next(lib):
+def test_durations_of_the_last_run_predict_the_next(lib):
     from AXONReconstructionLib.setup import run_times
 
     record = {
@@ -62,7 +62,7 @@ def test_times_of_the_last_run_foretell_the_next(lib):
         return run_times.expected("cuda", "known", *args)
 
     assert expected(("coarse", "sr"), 1) == pytest.approx(3 + 4 * 2 + 3)
-    # Several steps of stage 1 are not repeated over places; stage 2's are over its draws.
+    # Several steps of stage 1 are not repeated over shifts; stage 2's are over its draws.
     assert expected(("coarse",), 3, {"coarse": 5}) == pytest.approx(3 + 3 * 5 * 2)
     assert expected(("coarse",), 1, {"coarse": 1}) == pytest.approx(3 + 4 * 2)
     assert expected(("fine",), 1, {"fine": 4}) == pytest.approx(3 + 4 * 3 * 2)
@@ -71,7 +71,7 @@ def test_times_of_the_last_run_foretell_the_next(lib):
     assert run_times.expected("cpu", "known", ("coarse",), 1) is None
 
 
-def test_warnings_are_sentences_without_repetition(lib):
+def test_warnings_are_unique_sentences(lib):
     from AXONReconstructionLib.panel import result_text
 
     record = {
@@ -82,12 +82,12 @@ def test_warnings_are_sentences_without_repetition(lib):
     }
     first, poor, pixel, low = result_text.warnings(record)
     assert first == "The GPU ran out of memory."
-    assert "lateral X-ray does not fit well onto the CT" in poor
-    assert "frontal X-ray's pixel size is not known" in pixel
+    assert "lateral X-ray is poorly registered to the CT" in poor
+    assert "pixel size of the frontal X-ray is unknown" in pixel
     assert "frontal X-ray (agreement 0.31)" in low
 
 
-def test_a_view_computed_from_the_ct_lacks_no_pixel_size(lib):
+def test_a_drr_of_the_ct_has_a_known_pixel_size(lib):
     from AXONReconstructionLib.panel import result_text
 
     record = {

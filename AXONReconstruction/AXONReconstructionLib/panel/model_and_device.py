@@ -1,4 +1,4 @@
-"""Model and device in the Reconstruct section, and what this computer has of them."""
+"""Selection of model and device in the Reconstruct section."""
 
 from __future__ import annotations
 
@@ -10,74 +10,74 @@ from slicer.i18n import tr as _
 from AXONReconstructionLib.setup import backend, hardware
 
 
-class RunChoices:
-    """The combo boxes that the parameter node's plain values cannot fill by themselves.
+class ModelAndDevice:
+    """Combo boxes whose entries depend on the installed models and the hardware.
 
     Args:
-        section: the Reconstruct section, whose `ui`, `logic` and `parameterNode` it uses.
-        looked: called when the graphics card has been looked for.
+        section: the Reconstruct section, which provides `ui`, `logic` and `parameterNode`.
+        detected: called when the hardware has been detected.
 
     Attributes:
-        missing: the sentence that says which packages are not installed, or empty.
+        missing: message that names the missing packages, or empty.
     """
 
-    def __init__(self, section, looked) -> None:
-        self._section, self._ui, self._tell = section, section.ui, looked
+    def __init__(self, section, detected) -> None:
+        self._section, self._ui, self._onDetected = section, section.ui, detected
         self._bundles: list = []
-        self._computer = None
+        self._hardware: hardware.Hardware | None = None
         self.missing = ""
         for text, device in (
             (_("Automatic"), "auto"),
-            (_("Graphics card (GPU)"), "cuda"),
-            (_("Processor (CPU)"), "cpu"),
+            (_("GPU"), "cuda"),
+            (_("CPU"), "cpu"),
         ):
             self._ui.deviceCombo.addItem(text, device)
         self._ui.deviceCombo.connect("activated(int)", self.onDeviceChosen)
         self._ui.bundleCombo.connect("activated(int)", self.onBundleChosen)
 
     def refresh(self) -> None:
-        """Read the list of models anew; the graphics card is looked for at the next `look`."""
+        """Reload the list of models; the hardware is detected by the next `detectHardware`."""
         self.missing = backend.available() or ""
         self._bundles = hardware.bundles()
-        self._computer = None
+        self._hardware = None
         combo = self._ui.bundleCombo
         combo.clear()
         for info in self._bundles:
             combo.addItem(_("{name} {version}").format(name=info.name, version=info.version))
 
-    def look(self) -> None:
-        """Look for a graphics card on the worker, once: that imports PyTorch."""
-        if self._computer is not None or self.missing:
+    def detectHardware(self) -> None:
+        """Detect the GPU on the worker, once, because that imports PyTorch."""
+        if self._hardware is not None or self.missing:
             return
-        self._computer = hardware.ThisComputer()
+        self._hardware = hardware.Hardware()
         paths = [info.path for info in self._bundles]
         self._section.logic.tasks.run(
-            lambda job: hardware.look(paths),
-            onFinished=self._looked,
-            onError=lambda error: None,  # the run itself will say what is wrong
-            key="this computer",
+            lambda job: hardware.detect(paths),
+            onFinished=self._detected,
+            onError=lambda error: None,  # the run itself reports the error
+            key="hardware",
         )
 
     def onDeviceChosen(self, index: int) -> None:
-        """Keep the device in the parameter node."""
+        """Store the device in the parameter node."""
         node = self._section.parameterNode
         if node is not None:
             node.device = self._ui.deviceCombo.itemData(index)
 
     def onBundleChosen(self, index: int) -> None:
-        """Keep the model's folder in the parameter node; the shipped model has none."""
+        """Store the model's folder in the parameter node; it is empty for the shipped model."""
         node = self._section.parameterNode
         if node is not None and 0 <= index < len(self._bundles):
             info = self._bundles[index]
             node.bundle = "" if info.shipped else str(info.path)
 
     def show(self, node) -> None:
-        """Bring the controls to a parameter node's values."""
+        """Show the values of a parameter node."""
         ui = self._ui
-        if self._computer is not None and self._computer.looked:
-            text = _("Graphics card (none that PyTorch can use)")
-            if self._computer.gpu:
-                text = _("Graphics card: {name}").format(name=self._computer.gpu)
+        if self._hardware is not None and self._hardware.detected:
+            text = _("GPU (none available to PyTorch)")
+            if self._hardware.gpu:
+                text = _("GPU: {name}").format(name=self._hardware.gpu)
             ui.deviceCombo.setItemText(1, text)
         if node is None:
             return
@@ -86,40 +86,45 @@ class RunChoices:
         ui.bundleCombo.currentIndex = -1 if info is None else self._bundles.index(info)
         ui.bundleAbout.text = "" if info is None else info.description
         ui.bundleAbout.visible = bool(ui.bundleAbout.text)
-        own = {}
-        if self._computer is not None and info is not None:
-            own = self._computer.steps.get(str(info.path), {})
+        defaults: dict[str, int] = {}
+        if self._hardware is not None and info is not None:
+            defaults = self._hardware.steps.get(str(info.path), {})
         for stage, spin in (("coarse", ui.coarseSteps), ("fine", ui.fineSteps)):
-            words = _("the model's own")
-            if stage in own:
-                words = _("the model's own ({n})").format(n=own[stage])
-            spin.specialValueText = words
+            text = _("model default")
+            if stage in defaults:
+                text = _("model default ({n})").format(n=defaults[stage])
+            spin.specialValueText = text
         ui.fineSteps.enabled = ui.fineStepsLabel.enabled = node.runFine
 
-    def obstacle(self, node) -> str:
-        """Why the choices cannot run here; empty when they can."""
+    def blockingReason(self, node) -> str:
+        """Why a run is not possible with this selection; empty if it is."""
         if self.missing:
             return self.missing
         if self._chosen(node) is None:
-            return _("The chosen model is not on this computer any more. Choose another one.")
-        looked = self._computer is not None and self._computer.looked
-        if node.device == "cuda" and looked and not self._computer.gpu:
-            return _("PyTorch finds no graphics card here. Choose Automatic or the processor.")
+            return _("The selected model is no longer on this computer. Select another one.")
+        hardware = self._hardware
+        if (
+            node.device == "cuda"
+            and hardware is not None
+            and hardware.detected
+            and not hardware.gpu
+        ):
+            return _("No GPU is available to PyTorch. Select Automatic or CPU.")
         return ""
 
     def device(self, node) -> str:
-        """``cuda`` or ``cpu``: where it will run, as far as is known."""
+        """The device of the run, ``cuda`` or ``cpu``, as far as is known."""
         if node.device != "auto":
             return node.device
-        return "cuda" if self._computer is not None and self._computer.gpu else "cpu"
+        return "cuda" if self._hardware is not None and self._hardware.gpu else "cpu"
 
     def bundleName(self, node) -> str:
-        """The chosen model's name."""
+        """The name of the selected model."""
         info = self._chosen(node)
         return "" if info is None else info.name
 
     def _chosen(self, node):
-        """What describes the chosen model; a folder outside the library joins the list."""
+        """Description of the selected model; a folder outside the library is added to the list."""
         for info in self._bundles:
             if info.shipped if not node.bundle else str(info.path) == node.bundle:
                 return info
@@ -132,6 +137,6 @@ class RunChoices:
         self._ui.bundleCombo.addItem(path.name)
         return self._bundles[-1]
 
-    def _looked(self, computer) -> None:
-        self._computer = computer
-        self._tell()
+    def _detected(self, computer) -> None:
+        self._hardware = computer
+        self._onDetected()

@@ -1,12 +1,12 @@
-"""Undo, reset, accept."""
+"""Undo, reset and acceptance of the placement."""
 
 from __future__ import annotations
 
 from slicer.i18n import tr as _
 
 
-class DecisionBox:
-    """The last row of the Register section: what happens with the placement.
+class AcceptanceBox:
+    """The last row of the Register section.
 
     Args:
         section: the Register section.
@@ -20,46 +20,44 @@ class DecisionBox:
         self._ui.acceptButton.connect("clicked()", self.accept)
 
     def accept(self) -> None:
-        """Use the placement as it is; a poor one is accepted with a warning."""
+        """Accept the placement; a poor one is accepted with a warning."""
         section = self._section
         section.placement.accept(section.role)
-        quality = section.fit.quality.get(section.role)
+        quality = section.quality.scores.get(section.role)
         if quality is not None and quality["verdict"] == "poor":
-            section.panel.say(
+            section.panel.showMessage(
                 _(
-                    "The placement was accepted although it fits poorly: do not trust the "
-                    "reconstruction before you have looked at the overlay."
+                    "The placement was accepted despite a poor registration. Check the overlay "
+                    "before relying on the reconstruction."
                 )
             )
         self.refresh()
 
     def refresh(self) -> None:
-        """What can be pressed, and whether the placement is accepted."""
+        """Update the buttons and the acceptance status."""
         section, ui = self._section, self._ui
         node, role = section.parameterNode, section.role
         if node is None:
             return
         accepted = bool(getattr(node, f"{role}Accepted"))
-        searching = section.auto.running
-        ready = section.xray is not None and section.drr is not None and not searching
+        running = section.auto.running
+        ready = section.xray is not None and section.drr is not None and not running
         undoName = section.placement.undoName
-        ui.undoButton.enabled = bool(undoName) and not searching
+        ui.undoButton.enabled = bool(undoName) and not running
         ui.undoButton.toolTip = (
-            _("Takes back: {name}.").format(name=undoName)
-            if undoName
-            else _("There is nothing to take back.")
+            _("Undo: {name}.").format(name=undoName) if undoName else _("Nothing to undo.")
         )
         ui.resetButton.enabled = ready
         ui.acceptButton.enabled = ready and not accepted
         ui.acceptButton.text = _("Accepted") if accepted else _("Accept")
         if section.xray is None:
             text = (
-                _("There is no frontal X-ray.")
+                _("No frontal X-ray selected.")
                 if role == "frontal"
-                else _("There is no lateral X-ray.")
+                else _("No lateral X-ray selected.")
             )
         elif accepted:
             text = _("Accepted: the reconstruction uses this placement.")
         else:
-            text = _("Not accepted yet: the reconstruction would search for the place by itself.")
+            text = _("Not accepted: the reconstruction registers this X-ray automatically.")
         ui.acceptedLabel.text = text

@@ -1,4 +1,4 @@
-"""The cases that ship with AXON, in Slicer's Sample Data module. They need no internet."""
+"""The cases that ship with AXON, in Slicer's Sample Data module; no download is required."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
+from AXONReconstructionLib.console.logic import AXONReconstructionLogic
 from AXONReconstructionLib.setup import backend
 from AXONReconstructionLib.views import xray_views
 
@@ -19,7 +20,7 @@ _ICONS = Path(__file__).resolve().parents[2] / "Resources" / "Icons"
 
 @dataclass(frozen=True)
 class SampleFile:
-    """A file of `axon_backend/demo_data`: an X-ray with its view, or a CT (view None)."""
+    """A file in `axon_backend/demo_data`: an X-ray with its view, or a CT (view None)."""
 
     name: str
     nodeName: str
@@ -29,7 +30,7 @@ class SampleFile:
 
 @dataclass(frozen=True)
 class Sample:
-    """What one button of Sample Data loads; its picture is an icon of that name."""
+    """The files loaded by one button of Sample Data; its thumbnail is the icon of that name."""
 
     name: str
     files: tuple[SampleFile, ...]
@@ -73,7 +74,7 @@ SAMPLES = (
 
 
 def register() -> None:
-    """Add the samples to the Sample Data module, once."""
+    """Add the samples to the Sample Data module, unless already present."""
     import SampleData
 
     folder = _folder()
@@ -101,23 +102,23 @@ def register() -> None:
 def load(sampleName: str) -> list:
     """Load a sample into the scene.
 
-    X-rays become AXON X-rays, upright, with their view. While AXON's packages are not installed,
-    Slicer's own reader takes them.
+    X-rays are loaded as by `loadRadiograph`. If AXON's dependencies are not installed, Slicer's
+    reader is used instead.
 
     Returns:
-        Its nodes, in the order of `SAMPLES`.
+        The nodes, in the order of `SAMPLES`.
 
     Raises:
-        KeyError: no sample has this name.
-        RuntimeError: a file is missing or differs from what was shipped.
+        KeyError: unknown sample.
+        RuntimeError: a file is missing or its checksum differs.
     """
     sample = {sample.name: sample for sample in SAMPLES}[sampleName]
-    folder = _folder()
+    folder = _folder() or Path()
     for file in sample.files:
-        path = folder / file.name if folder is not None else Path(file.name)
+        path = folder / file.name
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != file.sha256:
             raise RuntimeError(
-                _("The sample file {name} is missing or damaged. Install AXON again.").format(
+                _("The sample file {name} is missing or damaged. Reinstall AXON.").format(
                     name=path.name
                 )
             )
@@ -128,8 +129,6 @@ def load(sampleName: str) -> list:
             )
             for file in sample.files
         ]
-    from AXONReconstructionLib.console.logic import AXONReconstructionLogic
-
     logic = AXONReconstructionLogic()
     try:
         return [
@@ -143,7 +142,7 @@ def load(sampleName: str) -> list:
 
 
 def _loadFromButton(source) -> None:
-    """What the button in Sample Data does; `source` is its SampleDataSource."""
+    """Callback of the button in Sample Data; `source` is its SampleDataSource."""
     with slicer.util.tryWithErrorDisplay(_("The sample could not be loaded."), waitCursor=True):
         first = load(source.sampleName)[0]
         if first.GetAttribute("AXON.View") is None:
@@ -154,7 +153,7 @@ def _loadFromButton(source) -> None:
 
 
 def _folder() -> Path | None:
-    backend.available()  # makes the package importable where it lies beside the module
+    backend.available()  # adds the package to the path if it is next to the module
     found = importlib.util.find_spec("axon_backend")
     if found is None or found.origin is None:
         return None

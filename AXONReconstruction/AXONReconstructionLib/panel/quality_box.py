@@ -1,4 +1,4 @@
-"""How well the X-ray fits its computed radiograph, in words, numbers and a plot."""
+"""Registration quality: verdict, metrics and a plot."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from AXONReconstructionLib.views.similarity_plot import SimilarityLog
 _COLOURS = {"good": "#2e8b57", "fair": "#c07a00", "poor": "#c0392b"}
 
 
-class FitBox:
-    """Asks the logic for the score of the present placement and shows it.
+class QualityBox:
+    """Requests the quality of the current placement from the logic and shows it.
 
     Args:
         section: the Register section.
@@ -20,16 +20,16 @@ class FitBox:
         self._section = section
         self._ui = section.ui
         self.log = SimilarityLog()
-        self.quality: dict = {}
-        self._asked: set = set()
+        self.scores: dict = {}
+        self._pending: set = set()
         self._ui.plotButton.connect("clicked()", self._plot)
 
     def knows(self, role: str) -> bool:
-        """A role's placement is scored, or will be."""
-        return role in self.quality or role in self._asked
+        """Whether a role's placement has been assessed, or is being assessed."""
+        return role in self.scores or role in self._pending
 
     def assess(self, role: str) -> None:
-        """Score a role's placement; the words follow when it is computed."""
+        """Assess a role's placement; the display is updated when the result is available."""
         section = self._section
         node = section.parameterNode
         xray = None if node is None else getattr(node, role)
@@ -38,19 +38,19 @@ class FitBox:
             return
 
         def finished(quality):
-            self._asked.discard(role)
+            self._pending.discard(role)
             if section.parameterNode is not None and getattr(section.parameterNode, role) is xray:
-                self.quality[role] = quality
+                self.scores[role] = quality
                 self.log.add(role, quality)
                 section.parameterNode.similarityTable = self.log.table(section.role)
                 self.refresh()
 
         def failed(error):
-            self._asked.discard(role)
+            self._pending.discard(role)
             section.panel.reportError(error)
 
-        # A later call for the same X-ray replaces this one; that one then ends.
-        self._asked.add(role)
+        # A later call for the same X-ray replaces this one and then removes the mark.
+        self._pending.add(role)
         try:
             section.logic.assess(
                 xray,
@@ -65,17 +65,17 @@ class FitBox:
             failed(error)
 
     def forget(self, role: str) -> None:
-        """There is nothing to compare, or something else than before."""
-        self.quality.pop(role, None)
-        self._asked.discard(role)
+        """Discard the result: an image was removed or changed."""
+        self.scores.pop(role, None)
+        self._pending.discard(role)
         self.refresh()
 
     def refresh(self) -> None:
-        """Show the score of the role that is looked at."""
-        quality = self.quality.get(self._section.role)
+        """Show the quality of the current role."""
+        quality = self.scores.get(self._section.role)
         self._ui.plotButton.enabled = bool(self.log.rows(self._section.role))
         if quality is None:
-            self._ui.verdictLabel.text = _("Not compared yet.")
+            self._ui.verdictLabel.text = _("Not evaluated yet.")
             self._ui.verdictLabel.styleSheet = ""
             self._ui.numbersLabel.text = self._ui.warningLabel.text = ""
         else:
@@ -85,7 +85,7 @@ class FitBox:
                 f"QLabel {{ color: {_COLOURS.get(verdict, 'palette(text)')}; font-weight: bold; }}"
             )
             self._ui.numbersLabel.text = _(
-                "Grey values {ncc:.2f}, borders {gradient_ncc:.2f}, mutual information "
+                "Intensity NCC {ncc:.2f}, gradient NCC {gradient_ncc:.2f}, mutual information "
                 "{mutual_information:.2f}"
             ).format(**quality)
             self._ui.warningLabel.text = "\n".join(
@@ -100,9 +100,9 @@ class FitBox:
 
 
 def verdictText(verdict: str) -> str:
-    """A verdict as advice."""
+    """A verdict with advice."""
     return {
-        "good": _("Good fit."),
-        "fair": _("Fair fit: look at the overlay before you accept it."),
-        "poor": _("Poor fit: move the X-ray by hand or use landmarks before you accept it."),
+        "good": _("Good registration."),
+        "fair": _("Fair registration: check the overlay before accepting."),
+        "poor": _("Poor registration: adjust manually or use landmarks before accepting."),
     }.get(verdict, verdict)

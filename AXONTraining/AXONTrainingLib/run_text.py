@@ -1,4 +1,4 @@
-"""What a training does, in the user's words."""
+"""Text descriptions of a training run."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from slicer.i18n import tr as _
 
 
 def statusText(status: str, watch) -> str:
-    """One sentence."""
+    """The status of a run."""
     if status == "failed" and watch.error:
         return _("Failed: {error}").format(error=watch.error)
     if status == "died":
-        return _("Stopped unexpectedly; Resume goes on from the last checkpoint.\n{words}").format(
-            words=watch.explanation()
+        return _("Stopped unexpectedly; Resume continues from the last checkpoint.\n{log}").format(
+            log=watch.explanation()
         )
     return {
-        "none": _("No training in this folder yet."),
-        "starting": _("Starting: PyTorch is loaded, the first patients are drawn..."),
+        "none": _("No run in this folder yet."),
+        "starting": _("Starting: loading PyTorch and the first patients..."),
         "running": _("Training."),
-        "stopping": _("Stopping after this step..."),
-        "stopped": _("Stopped. Resume goes on where it was."),
+        "stopping": _("Stopping after the current step..."),
+        "stopped": _("Stopped. Click Resume to continue."),
         "finished": _("Finished."),
         "failed": _("Failed."),
     }[status]
 
 
 def numbersText(watch) -> str:
-    """Step, pace, time left, memory, figures; only what is known."""
+    """Step, speed, remaining time, memory and metrics, as far as known."""
     parts = []
     if watch.step:
         total = f" / {watch.totalSteps}" if watch.totalSteps else ""
         parts.append(_("Step {step}{total}").format(step=watch.step, total=total))
     if watch.active and watch.speed:
-        parts.append(_("{speed:.2f} steps a second").format(speed=watch.speed))
+        parts.append(_("{speed:.2f} steps/s").format(speed=watch.speed))
     if watch.secondsLeft is not None:
         parts.append(_("{time} left").format(time=timeText(watch.secondsLeft)))
     if watch.active and watch.memoryGb:
@@ -39,22 +39,22 @@ def numbersText(watch) -> str:
     if watch.device:
         parts.append(_("on {device}").format(device=watch.device))
     lines = [", ".join(parts)] if parts else []
-    if watch.figures:
-        lines.append(_("Validation: {figures}").format(figures=figuresText(watch)))
+    if watch.metrics:
+        lines.append(_("Validation: {metrics}").format(metrics=metricsText(watch)))
     if watch.bestStep is not None:
         lines.append(_("Best so far: step {step}").format(step=watch.bestStep))
     return "\n".join(lines)
 
 
-def figuresText(watch) -> str:
-    """The newest figures of the validation, the decibels first."""
-    newest = {name: points[-1][1] for name, points in watch.figures.items() if points}
+def metricsText(watch) -> str:
+    """The latest validation metrics: PSNR values (dB) if there are any."""
+    newest = {name: points[-1][1] for name, points in watch.metrics.items() if points}
     names = [n for n in newest if "psnr" in n] or list(newest)
     return ", ".join(f"{name} {newest[name]:.3g}" for name in names[:3])
 
 
 def timeText(seconds: float) -> str:
-    """A duration as a person says it."""
+    """A duration as text."""
     minutes = round(seconds / 60)
     if minutes < 1:
         return _("less than a minute")
@@ -63,7 +63,9 @@ def timeText(seconds: float) -> str:
     return _("{h} h {m} min").format(h=minutes // 60, m=minutes % 60)
 
 
-def lastSentence(words: str) -> str:
-    """What a program that failed said last, without its own name."""
-    lines = [line for line in words.splitlines() if line.strip()]
-    return lines[-1].removeprefix("axon: ") if lines else _("It failed and said nothing.")
+def failureMessage(output: str) -> str:
+    """The error message of a failed process: the last line of its output."""
+    lines = [line for line in output.splitlines() if line.strip()]
+    if not lines:
+        return _("The process failed without an error message.")
+    return lines[-1].removeprefix("axon: ")
