@@ -102,8 +102,8 @@ class ModelAndDevice:
             return self.missing
         if self._chosen(node) is None:
             return _("The selected model is no longer on this computer. Select another one.")
-        detected = self._hardware is not None and self._hardware.detected
-        if node.device == "cuda" and detected and not self._hardware.gpu:
+        found = self._hardware
+        if node.device == "cuda" and found is not None and found.detected and not found.gpu:
             return _("No GPU is available to PyTorch. Select Automatic or CPU.")
         return ""
 
