@@ -26,8 +26,8 @@ def check(holds: bool, what: str) -> None:
 
 def runCase(folder: Path) -> None:
     """Load, register, reconstruct twice, compare, save and load the saved files."""
-    from AXONReconstructionLib.console.logic import AXONReconstructionLogic
     from AXONReconstructionLib.console import sample_data
+    from AXONReconstructionLib.console.logic import AXONReconstructionLogic
 
     ct, frontal, lateral = sample_data.load("AXONTestPatient")
     logic = AXONReconstructionLogic()
