@@ -94,33 +94,35 @@ def write_tiny_bundle(path: Path):
     """
     import torch
 
-    from axon_backend.bundle import bundle_metadata, write_bundle
+    from axon_backend.bundle import write_bundle
+    from axon_backend.bundle.metadata import bundle_metadata
     from axon_backend.imaging.ct import CTVolume
     from axon_backend.imaging.frame import find_thorax_frame, resample_to_frame
+    from axon_backend.inference.model_loading import bundle_config
     from axon_backend.methods.axon.method import AXON
+    from axon_backend.methods.formats import views_format
 
     config = tiny_config()
     torch.manual_seed(11)
     model = AXON.build(config)
     ct = CTVolume(phantom_hu(), PHANTOM_SPACING_MM, PHANTOM_ORIGIN_MM, "phantom")
     frame = find_thorax_frame(ct)
-    n = config.encoder.size
+    n = config.grid
     mean = resample_to_frame(ct, frame, n)
-    model.encoder.mean.copy_(torch.as_tensor(config.window.normalise(mean))[None, None])
+    model.coarse_diff.encoder.mean.copy_(torch.as_tensor(config.window.normalise(mean))[None, None])
     return write_bundle(
         path,
-        config=config.as_dict(),
+        config=bundle_config(AXON, config),
         metadata=bundle_metadata(
             name="axon-tiny",
             version="0.0.1",
             description="Random weights for tests.",
-            image_size=1024,
-            grid=n,
+            inputs=views_format(1024),
             output_grid=2 * n,
             hu_window=(config.window.low, config.window.high),
-            networks=Axon.PARTS,
+            networks=AXON.network_formats(config),
         ),
-        state_dicts={part: getattr(model, part).state_dict() for part in Axon.PARTS},
+        state_dicts={name: model.network(name).state_dict() for name in config.networks},
         atlas_hu=resample_to_frame(ct, frame, 2 * n),
         atlas_size_mm=frame.size_mm,
         model_card="# axon-tiny\n",

@@ -28,10 +28,14 @@ from axon_backend.physics.pose import Pose
 from axon_backend.registration import orientation
 from axon_backend.registration.search import GRID, shrink_to
 from axon_backend.registration.similarity import local_contrast
-from axon_backend.training.data.augmentation import RadiographAugmentation, augment_radiograph
+from axon_backend.training.data.augmentation import (
+    Probabilities,
+    RadiographAugmentation,
+    augment_radiograph,
+)
 
 FILMS = 24  # of each patient, for the sides
-LOOK = RadiographAugmentation(clean=0.1, misregistration=0.0)
+LOOK = RadiographAugmentation(clean=0.1, p=Probabilities(misregistration=0.0))
 
 
 def drrs(path: Path, view: View, count: int) -> list[np.ndarray]:

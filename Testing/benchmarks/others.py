@@ -26,10 +26,13 @@ def sitk_similarity(moving: np.ndarray, fixed: np.ndarray, pixel_mm: float, fiel
     n = fixed.shape[0]
     target = sitk.GetImageFromArray(fixed.astype(np.float32))
     target.SetSpacing((field_mm / n,) * 2)
-    film = sitk.GetImageFromArray(moving.astype(np.float32))
-    film.SetSpacing((pixel_mm,) * 2)
+    radiograph = sitk.GetImageFromArray(moving.astype(np.float32))
+    radiograph.SetSpacing((pixel_mm,) * 2)
     first = sitk.CenteredTransformInitializer(
-        target, film, sitk.Similarity2DTransform(), sitk.CenteredTransformInitializerFilter.GEOMETRY
+        target,
+        radiograph,
+        sitk.Similarity2DTransform(),
+        sitk.CenteredTransformInitializerFilter.GEOMETRY,
     )
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(50)
@@ -43,7 +46,7 @@ def sitk_similarity(moving: np.ndarray, fixed: np.ndarray, pixel_mm: float, fiel
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetInitialTransform(first, inPlace=False)
     try:
-        found = method.Execute(target, film)
+        found = method.Execute(target, radiograph)
     except RuntimeError:
         found = first
     # Field [0, 1] -> physical: pixel centres of the target start at 0.
@@ -89,7 +92,7 @@ def nanodrr_camera(geometry: AcquisitionGeometry, size: int):
 
 
 def nanodrr_pose(
-    film: np.ndarray,
+    radiograph: np.ndarray,
     attenuation: AttenuationVolume,
     frame: ThoraxFrame,
     view,
@@ -111,7 +114,7 @@ def nanodrr_pose(
     adam = torch.optim.Adam(
         [{"params": [module._rot], "lr": 1e-2}, {"params": [module._xyz], "lr": 1.0}]
     )
-    target = torch.nn.functional.adaptive_avg_pool2d(torch.as_tensor(film)[None, None], size)
+    target = torch.nn.functional.adaptive_avg_pool2d(torch.as_tensor(radiograph)[None, None], size)
     for _ in range(steps):
         loss = -metric(target, module(n_samples=samples, backend="torch")).sum()
         adam.zero_grad()

@@ -3,7 +3,7 @@
     python Testing/benchmarks/planar.py --data DATA --out results/planar.json [--each 3]
 
 DATA holds CATALOGUE.md and ct/*.nii.gz. Every patient of the splits is filmed from the front and
-the side under ``--each`` random placements each; each film is registered to the CT's own DRR.
+the side under ``--each`` random placements each; each radiograph is registered to the CT's own DRR.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def make(files: list[Path], each: int, seed: int, cache: Path | None):
                     continue
                 rng = np.random.default_rng([seed, *patient.name.encode(), side, k])
                 matrix = cases.random_similarity(rng)
-                image = cases.random_film(patient, view, Pose(), matrix, rng)
+                image = cases.random_radiograph(patient, view, Pose(), matrix, rng)
                 true = cases.placement(matrix, extent)
                 if kept is not None:
                     kept.parent.mkdir(parents=True, exist_ok=True)
@@ -63,14 +63,16 @@ def summary(errors: list[float], seconds: list[float]) -> dict:
 
 def main() -> None:
     ask = cases.arguments(__doc__, each=3)
-    ask.add_argument("--sitk-every", type=int, default=4, help="also SimpleITK on every n-th film")
+    ask.add_argument(
+        "--sitk-every", type=int, default=4, help="also SimpleITK on every n-th radiograph"
+    )
     chosen = ask.parse_args()
     torch.set_num_threads(1)
     rows, errors, seconds = [], [], []
     alone, alone_s, beside = [], [], []
     files = cases.patients(chosen.data, tuple(chosen.splits.split(",")), chosen.every)
-    films = make(files, chosen.each, chosen.seed, chosen.cache)
-    for patient, view, image, true in films:
+    radiographs = make(files, chosen.each, chosen.seed, chosen.cache)
+    for patient, view, image, true in radiographs:
         extent = Pose().geometry(patient.frame, view).extent_mm
         began, cpu = time.perf_counter(), time.process_time()
         placed = register(
@@ -87,7 +89,7 @@ def main() -> None:
             "gradient_ncc": q.gradient_ncc, "mi": q.mutual_information, "verdict": q.verdict,
         })  # fmt: skip
         if (len(rows) - 1) % chosen.sitk_every == 0:
-            target = Reference.of_ct(patient.ct, patient.frame, view, None, REFERENCE_SIZE)
+            target = Reference.from_ct(patient.ct, patient.frame, view, None, REFERENCE_SIZE)
             cpu = time.process_time()
             pixel_mm = cases.FIELD_MM / cases.SIZE
             found = others.sitk_similarity(image, target.image, pixel_mm, max(extent))

@@ -2,9 +2,9 @@
 
     python Testing/benchmarks/quality.py --data DATA --out results/quality.json [--each 2]
 
-Every film of ``planar.py`` is registered to its own CT (right), to another patient's CT, to its
-own CT's other view, and to its own CT turned by 15 degrees; the right placement is also shifted by
-hand by 2 to 12 mm.
+Every radiograph of ``planar.py`` is registered to its own CT (right), to another patient's CT, to
+its own CT's other view, and to its own CT turned by 15 degrees; the right placement is also
+shifted by hand by 2 to 12 mm.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ def main() -> None:
         for view in OTHER_VIEW:
             key = patient.name, view.value
             given = (patient.ct, patient.frame, view)
-            references[key] = Reference.of_ct(*given, None, WORKING_SIZE)
-            turned[key] = Reference.of_ct(*given, Pose(tuple(tilt.tolist())), WORKING_SIZE)
+            references[key] = Reference.from_ct(*given, None, WORKING_SIZE)
+            turned[key] = Reference.from_ct(*given, Pose(tuple(tilt.tolist())), WORKING_SIZE)
     names = list(dict.fromkeys(name for name, _ in references))
     rows = []
-    films = make(files, chosen.each, chosen.seed, chosen.cache)
-    for count, (patient, view, image, true) in enumerate(films):
+    radiographs = make(files, chosen.each, chosen.seed, chosen.cache)
+    for count, (patient, view, image, true) in enumerate(radiographs):
         own = references[patient.name, view.value]
         at = names.index(patient.name)
         other = names[(at + 1 + count % (len(names) - 1)) % len(names)]

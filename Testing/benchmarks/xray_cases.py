@@ -26,15 +26,20 @@ from axon_backend.physics.pose import Pose
 from axon_backend.physics.postprocess import Postprocessing, postprocess
 from axon_backend.physics.spectrum import Tube
 from axon_backend.physics.tissues import tissue_densities
-from axon_backend.training.data.augmentation import RadiographAugmentation, augment_radiograph
+from axon_backend.training.data.augmentation import (
+    Probabilities,
+    RadiographAugmentation,
+    augment_radiograph,
+)
 
 # A detector of 43 cm behind the patient, on the plane through the chest's middle.
 FIELD_MM = 400.0
 SIZE = 384
-# Half ranges of a film that lies badly: degrees, parts of the size, mm.
+# Half ranges of a radiograph that lies badly: degrees, parts of the size, mm.
 MOST_TURN, MOST_SCALE, MOST_SHIFT = 10.0, 0.15, 40.0
-# Collimation and letters hide what registration would see; a wrong film would spoil the truth.
-CHANGES = RadiographAugmentation(clean=0.0, misregistration=0.0)
+# Collimation and letters hide what registration would see; a wrong radiograph would spoil the
+# truth.
+CHANGES = RadiographAugmentation(clean=0.0, p=Probabilities(misregistration=0.0))
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,8 @@ class Patient:
 
 
 def arguments(description: str | None, each: int) -> argparse.ArgumentParser:
-    """The options that benchmarks on films made of CTs share; ``each``: films of a patient."""
+    """The options that benchmarks on radiographs made of CTs share; ``each``: radiographs of a
+    patient."""
     ask = argparse.ArgumentParser(description=description)
     ask.add_argument("--data", type=Path, required=True, help="a folder with a CATALOGUE.md")
     ask.add_argument("--out", type=Path, required=True)
@@ -75,7 +81,7 @@ def arguments(description: str | None, each: int) -> argparse.ArgumentParser:
     ask.add_argument("--every", type=int, default=1, help="every n-th patient only")
     ask.add_argument("--each", type=int, default=each)
     ask.add_argument("--seed", type=int, default=0)
-    ask.add_argument("--cache", type=Path, help="where films are kept for another run")
+    ask.add_argument("--cache", type=Path, help="where radiographs are kept for another run")
     return ask
 
 
@@ -94,12 +100,13 @@ def patients(data: Path, splits: tuple[str, ...], every: int = 1) -> list[Path]:
     return [f for f in files if f.is_file()][::every]
 
 
-def random_film(
+def random_radiograph(
     patient: Patient, view: View, pose: Pose, matrix: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """(SIZE, SIZE) image of the posed patient on a film that lies by ``matrix``.
+    """(SIZE, SIZE) image of the posed patient on a radiograph that lies by ``matrix``.
 
-    ``matrix`` (3, 3): mm on the canonical plane from its middle -> mm on the film from its middle.
+    ``matrix`` (3, 3): mm on the canonical plane from its middle -> mm on the radiograph from its
+    middle.
     """
     ct = patient.ct
     if rng.random() < 0.5:
@@ -160,7 +167,7 @@ def random_similarity(rng: np.random.Generator) -> np.ndarray:
 
 
 def placement(matrix: np.ndarray, extent_mm: tuple[float, float]) -> np.ndarray:
-    """(3, 3) canonical view in [0, 1]^2 -> pixels of the film."""
+    """(3, 3) canonical view in [0, 1]^2 -> pixels of the radiograph."""
     w, h = extent_mm
     to_mm = np.array([[w, 0, -w / 2], [0, h, -h / 2], [0, 0, 1]])
     pixels = SIZE / FIELD_MM

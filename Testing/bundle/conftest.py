@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from axon_backend.bundle import Bundle, bundle_metadata, write_bundle
+from axon_backend.methods.formats import views_format, volume_format
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -21,11 +22,16 @@ def make_contents() -> dict:
             name="axon-test",
             version="0.1.0",
             description="Two tiny networks.",
-            image_size=64,
-            grid=16,
+            inputs=views_format(64),
             output_grid=32,
             hu_window=(-1000, 900),
-            networks=["coarse", "sr"],
+            networks={
+                "coarse": {"inputs": views_format(64), "outputs": {"volume": volume_format(16)}},
+                "sr": {
+                    "inputs": {"volume": volume_format(16)},
+                    "outputs": {"volume": volume_format(32)},
+                },
+            },
         ),
         "state_dicts": {
             "coarse": {

@@ -19,7 +19,6 @@ from axon_backend.bundle.library import (
     installed_bundles,
     library_folder,
 )
-from axon_backend.bundle.layout import SHIPPED
 from axon_backend.errors import AxonInputError, Cancelled
 
 

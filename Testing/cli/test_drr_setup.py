@@ -28,8 +28,8 @@ def drr(ct_file, output, *more) -> int:
         (["--sid", "nan"], "--sid"),
         (["--sid", "inf"], "--sid"),
         (["--sid", "-5"], "SID -5 mm"),
-        (["--sid", "300", "--sod", "300"], "detector would stand within the chest"),
-        (["--sid", "1600", "--sod", "1590"], "detector would stand within the chest"),
+        (["--sid", "300", "--sod", "300"], "detector would be inside the chest"),
+        (["--sid", "1600", "--sod", "1590"], "detector would be inside the chest"),
         (["--detector", "0"], "between 50 and 2000"),
         (["--detector", "nan,300"], "--detector"),
         (["--seed", "-1"], "--seed is -1"),
@@ -40,9 +40,9 @@ def drr(ct_file, output, *more) -> int:
         (["--physics", "poly", "--collimation=-50,200"], "between 20 and 5000"),
         (["--physics", "poly", "--collimation", "inf"], "--collimation"),
         (["--physics", "poly", "--mas", "nan"], "mAs"),
-        (["--metal"], "--metal needs --physics poly"),
-        (["--iodine", "mask.nii.gz"], "--iodine needs --physics poly"),
-        (["--physics", "poly", "--iodine", "nowhere.nii.gz"], "no volume file"),
+        (["--metal"], "--metal requires --physics poly"),
+        (["--iodine", "mask.nii.gz"], "--iodine requires --physics poly"),
+        (["--physics", "poly", "--iodine", "nowhere.nii.gz"], "not a volume file"),
     ],
 )
 def test_exposures_that_cannot_be_are_refused(options, words, phantom_ct_file, tmp_path, capsys):
@@ -61,7 +61,7 @@ def test_a_tube_within_a_long_ct_is_refused(phantom_ct, tmp_path, capsys):
     sitk.WriteImage(image, str(tmp_path / "long.nii.gz"))
     options = ("--angle", "0,90", "--sod", "300", "--sid", "600")
     assert drr(tmp_path / "long.nii.gz", tmp_path / "x.png", *options) == 2
-    assert "tube would stand within the CT" in capsys.readouterr().err
+    assert "tube would be inside the CT" in capsys.readouterr().err
 
 
 def written_mask(phantom_ct, path, mask):
@@ -133,7 +133,7 @@ def test_an_oblique_view_is_named_wherever_it_is_written(phantom_ct_file, tmp_pa
     for name in ("x.dcm", "x.nii.gz", "x.png"):
         assert drr(phantom_ct_file, tmp_path / name, "--angle=-40,10") == 0
         said = capsys.readouterr().out
-        assert "pa DRR turned to RAO" in said and "not for diagnosis" in said
+        assert "pa DRR rotated to RAO" in said and "not for diagnosis" in said
     ds = pydicom.dcmread(tmp_path / "x.dcm")
     assert "40.0 degrees RAO (0 is PA, 180 AP), " in ds.DerivationDescription
     assert "degrees caudal" in ds.DerivationDescription

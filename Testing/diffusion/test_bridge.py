@@ -67,12 +67,12 @@ def test_unknown_objective_is_refused():
         BrownianBridge(objective="image")
 
 
-def test_schedule():
+def test_timesteps():
     bridge = BrownianBridge()
-    assert bridge.schedule(1) == [999]
-    assert bridge.schedule(4) == [999, 666, 333, 0]
+    assert bridge.timesteps(1) == [999]
+    assert bridge.timesteps(4) == [999, 666, 333, 0]
     with pytest.raises(ValueError, match="at least one"):
-        bridge.schedule(0)
+        bridge.timesteps(0)
 
 
 @pytest.mark.parametrize("eta", [1.0, 0.5, 0.0])
@@ -133,7 +133,7 @@ def test_a_perfect_denoiser_is_recovered(count, eta):
         perfect, end, count, eta=eta, on_step=lambda *a: steps.append(a[:2])
     )
     assert torch.equal(out, y)
-    assert calls == BrownianBridge().schedule(count)
+    assert calls == BrownianBridge().timesteps(count)
     assert steps == [(i + 1, count) for i in range(count)]
 
 

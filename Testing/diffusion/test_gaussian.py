@@ -47,18 +47,18 @@ def test_unknown_names_are_refused():
         sampler("euler")
 
 
-def test_times():
+def test_timesteps():
     diffusion = GaussianDiffusion()
-    assert diffusion.times(1) == [999]
-    assert diffusion.times(4) == [999, 749, 500, 250]
-    assert diffusion.times(3, start=0.3) == [300, 200, 100]
+    assert diffusion.timesteps(1) == [999]
+    assert diffusion.timesteps(4) == [999, 749, 500, 250]
+    assert diffusion.timesteps(3, start=0.3) == [300, 200, 100]
     with pytest.raises(ValueError, match="at least one"):
-        diffusion.times(0)
+        diffusion.timesteps(0)
 
 
 def test_more_steps_than_times_visits_each_time_once():
     diffusion = GaussianDiffusion()
-    times = diffusion.times(50, start=0.01)
+    times = diffusion.timesteps(50, start=0.01)
     assert times == list(range(10, 0, -1)) or times == list(range(10, -1, -1))
     out = dpmpp_2m(diffusion, lambda x, t: 0.9 * x, noise(), times)
     assert torch.isfinite(out).all()
@@ -132,7 +132,7 @@ def test_a_perfect_denoiser_is_recovered(name, eta, count):
         diffusion,
         perfect,
         noise(),
-        diffusion.times(count),
+        diffusion.timesteps(count),
         eta=eta,
         on_step=lambda *a: steps.append(a[:2]),
     )
@@ -182,7 +182,7 @@ def test_the_seed_decides_an_ancestral_sample():
 
     def run(seed):
         generator = torch.Generator().manual_seed(seed)
-        times = diffusion.times(5)
+        times = diffusion.timesteps(5)
         return ddim(diffusion, lambda x, t: 0.5 * x, noise(), times, eta=1.0, generator=generator)
 
     assert torch.equal(run(1), run(1))

@@ -80,7 +80,6 @@ def test_metrics_of_the_body_have_a_table_of_their_own() -> None:
     [
         ([row("a", "axon", "sr", 1, 20.0)] * 2, "two rows"),
         ([row("a", "axon", "", 1, 20.0)], "only for it"),
-        ([row("a", "atlas_mean", "sr", 1, 20.0)], "only for it"),
         ([row("a", "axon", "sr", 3, 20.0)], "number of views"),
         ([{"id": "a", "method": "axon", "stage": "sr", "views": 1, "mae": 0.1}], "lacks mse"),
     ],

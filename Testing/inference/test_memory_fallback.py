@@ -1,5 +1,8 @@
 """When memory runs out, the stage is tried again with less, and the user is told."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 
@@ -7,26 +10,43 @@ from axon_backend.errors import AxonInputError, Cancelled
 from axon_backend.inference import memory_fallback
 from axon_backend.inference.memory_fallback import StageRunner, is_out_of_memory, ladder
 from axon_backend.inference.model_loading import load_model
-from axon_backend.methods.axon.model import STAGES
+from axon_backend.methods.axon import INFO
+from axon_backend.methods.axon.model import AxonModel
+from axon_backend.networks.unet import DiffusionUNet
+from axon_backend.util.run_context import RunContext
 
 CPU = torch.device("cpu")
+STAGES = INFO.stage_names
 
 
 def run_all(bundle, views, told=None, cancelled=None):
-    """All stages by a runner -> volumes by stage, the runner."""
-    runner = StageRunner(
-        bundle, CPU, lambda *what: None if told is None else told.append(what), cancelled
-    )
-    volumes, volume = {}, None
+    """All stages by a runner -> volumes by stage, warnings. ``told`` takes the warnings as the
+    progress that they are."""
+
+    def progress(stage, step, total, preview):
+        if told is not None and stage not in STAGES:
+            told.append((stage, step, total))
+
+    runner = StageRunner(bundle, CPU)
+    context = RunContext(seed=3, progress=progress, cancelled=cancelled)
+    volumes, volume, warnings = {}, None, []
     for stage in STAGES:
-        volume = volumes[stage] = runner.run(stage, views, volume, seed=3)
-    return volumes, runner
+        volume, more = runner.run(stage, views, volume, context=context)
+        volumes[stage] = volume
+        warnings += more
+    assert runner.device == CPU
+    return volumes, warnings
 
 
 @pytest.fixture(scope="module")
 def plain(bundle, views):
     """The volumes of the model itself, which knows nothing of ladders."""
     return load_model(bundle).reconstruct(views, context=RunContext(seed=3)).volumes
+
+
+def sentence(rung: memory_fallback.Rung, stage: str = "") -> str:
+    """The warning on the way to a rung, on the CPU."""
+    return f"the computer ran out of memory: {rung.message.format(stage=stage)}"
 
 
 def assert_same(found, expected, stages=STAGES):
@@ -42,15 +62,15 @@ def test_the_ladder_of_a_gpu_ends_on_the_cpu():
     assert [r.whole for r in rungs] == [True, False, False, False, True, True]
     assert [r.bfloat16 for r in rungs] == [False, False, False, True, False, False]
     assert [r.slab for r in rungs] == [None, None, 8, 8, None, 8]
-    assert all(r.told for r in rungs[1:])
+    assert all(r.message for r in rungs[1:])
     assert ladder(CPU) == rungs[4:]
 
 
 def test_with_enough_memory_nothing_is_different(bundle, views, plain):
     told = []
-    volumes, runner = run_all(bundle, views, told)
+    volumes, warnings = run_all(bundle, views, told)
     assert_same(volumes, plain)
-    assert (told, runner.warnings, runner.device) == ([], [], CPU)
+    assert (told, warnings) == ([], [])
 
 
 # Calls of one plain run: 1 of the encoder, 3 bridge steps, 3 prior steps with the ControlNet.
@@ -69,11 +89,11 @@ def test_one_stage_s_networks_at_a_time_give_the_same_voxels(
 ):
     counted = runs_out(network, lambda call, module, slab: call == failing)
     told = []
-    volumes, runner = run_all(bundle, views, told)
+    volumes, warnings = run_all(bundle, views, told)
     assert_same(volumes, plain)
     assert len(counted) == calls
-    assert runner.warnings == [f"the computer ran out of memory: {gpu_ladder[1].told}"]
-    assert told == [(runner.warnings[0], 0, 1)]
+    assert warnings == [sentence(gpu_ladder[1])]
+    assert told == [(warnings[0], 0, 1)]
 
 
 def test_only_the_running_stage_s_networks_are_kept(
@@ -81,13 +101,13 @@ def test_only_the_running_stage_s_networks_are_kept(
 ):
     runs_out("encoder", lambda call, module, slab: call == 1)
     held = []
-    run_stage = memory_fallback.Model.run_stage
+    run_stage = AxonModel.run_stage
 
     def look(self, stage, *args, **kwargs):
-        held.append((stage, {name for name, _ in self.named_children()}))
+        held.append((stage, {n for n in self.config.networks if self.has_network(n)}))
         return run_stage(self, stage, *args, **kwargs)
 
-    monkeypatch.setattr(memory_fallback.Axon, "run_stage", look)
+    monkeypatch.setattr(AxonModel, "run_stage", look)
     run_all(bundle, views)
     assert held == [
         ("coarse", {"encoder", "coarse", "prior", "controlnet", "sr"}),
@@ -99,10 +119,10 @@ def test_only_the_running_stage_s_networks_are_kept(
 
 def test_slabs_give_the_same_voxels(bundle, views, plain, gpu_ladder, runs_out):
     runs_out("sr", lambda call, module, slab: slab is None)
-    volumes, runner = run_all(bundle, views)
+    volumes, warnings = run_all(bundle, views)
     assert_same(volumes, plain, ("coarse", "fine"))
     torch.testing.assert_close(volumes["sr"], plain["sr"], atol=1e-6, rtol=0)
-    assert [w.split(": ")[1] for w in runner.warnings] == [r.told for r in gpu_ladder[1:3]]
+    assert warnings == [sentence(gpu_ladder[1]), sentence(gpu_ladder[2], "SR-Net")]
 
 
 @pytest.mark.parametrize("hardware", [True, False])
@@ -116,9 +136,9 @@ def test_bfloat16_comes_close_and_leaves_the_model_as_it_was(
         return next(module.parameters()).dtype is not torch.bfloat16
 
     runs_out("unet", wide)
-    volumes, runner = run_all(bundle, views)
+    volumes, warnings = run_all(bundle, views)
     # The slabs of SR-Net are no help for stage 1 and are passed over.
-    assert [w.split(": ")[1] for w in runner.warnings] == [gpu_ladder[i].told for i in (1, 3)]
+    assert warnings == [sentence(gpu_ladder[i]) for i in (1, 3)]
     for stage in STAGES:
         assert not torch.equal(volumes[stage], plain[stage])
         # 1 is 950 HU
@@ -134,23 +154,23 @@ def test_the_cpu_is_the_last_but_one_resort_and_a_sentence_the_last(
 ):
     runs_out("encoder", lambda call, module, slab: call <= 3)
     told = []
-    volumes, runner = run_all(bundle, views, told)
+    volumes, warnings = run_all(bundle, views, told)
     assert_same(volumes, plain)
-    assert [what[0].split(": ")[1] for what in told] == [gpu_ladder[i].told for i in (1, 3, 4)]
-    assert "the CPU" in runner.warnings[-1]
+    assert [what[0] for what in told] == [sentence(gpu_ladder[i]) for i in (1, 3, 4)]
+    assert "the CPU" in warnings[-1]
 
 
 def test_when_nothing_helps_the_way_out_is_named(bundle, views, runs_out):
     runs_out("sr", lambda call, module, slab: True)
-    with pytest.raises(AxonInputError, match="ran out in stage sr.*Close other programs"):
+    with pytest.raises(AxonInputError, match="Out of memory in stage sr.*Close other programs"):
         run_all(bundle, views)
 
 
 def test_the_cpu_enlarges_in_slabs(bundle, views, plain, runs_out):
     runs_out("sr", lambda call, module, slab: slab is None)
-    volumes, runner = run_all(bundle, views)
+    volumes, warnings = run_all(bundle, views)
     torch.testing.assert_close(volumes["sr"], plain["sr"], atol=1e-6, rtol=0)
-    assert len(runner.warnings) == 1 and "in slabs" in runner.warnings[0]
+    assert len(warnings) == 1 and "in slabs" in warnings[0]
 
 
 def test_a_model_that_does_not_fit_is_tried_part_by_part(
@@ -165,40 +185,44 @@ def test_a_model_that_does_not_fit_is_tried_part_by_part(
         return load_model(bundle, device)
 
     monkeypatch.setattr(memory_fallback, "load_model", full)
-    volumes, runner = run_all(bundle, views)
+    volumes, warnings = run_all(bundle, views)
     assert_same(volumes, plain)
-    assert len(runner.warnings) == 1
+    assert len(warnings) == 1
 
 
-def test_memory_is_let_go_before_the_next_try(bundle, views, gpu_ladder, runs_out):
-    """The failed try's tensors and models must not be held by its error."""
-    import gc
-    import weakref
+def test_memory_is_let_go_before_the_next_try(bundle, views, gpu_ladder, monkeypatch):
+    """The failed try's tensors, and its copy of the stage, must not be held by its error."""
+    inputs, networks, held = [], [], []
+    forward = DiffusionUNet.forward
 
-    from axon_backend.networks.encoder import LiftingEncoder
+    def fail_twice(self, x, *args):
+        inputs.append(weakref.ref(x))
+        networks.append(weakref.ref(self))
+        if len(inputs) <= 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return forward(self, x, *args)
 
-    alive = []
+    def progress(stage, step, total, preview):
+        if stage not in STAGES:
+            held.append((inputs[-1](), networks[-1]()))
 
-    def fail_first(call, module, slab):
-        alive.append(weakref.ref(module))
-        return call == 1
-
-    runs_out("encoder", fail_first)
-    held = []
-    runner = StageRunner(bundle, CPU, lambda *what: held.append(alive[0]()))
+    monkeypatch.setattr(DiffusionUNet, "forward", fail_twice)
+    runner = StageRunner(bundle, CPU)
     gc.disable()  # nothing may wait for the collector of cycles
     try:
-        runner.run("coarse", views, None)
+        runner.run("coarse", views, None, context=RunContext(progress=progress))
     finally:
         gc.enable()
-    assert held == [None] and isinstance(alive[1](), LiftingEncoder)
+    # The first try ran the model itself, which lives as long as the runner; the second a copy.
+    assert [x for x, _ in held] == [None, None]
+    assert isinstance(held[0][1], DiffusionUNet) and held[1][1] is None
 
 
 def test_other_errors_are_not_mistaken_for_missing_memory(bundle, views, monkeypatch):
     def broken(self, *args, **kwargs):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr(memory_fallback.Axon, "run_sr", broken)
+    monkeypatch.setattr(AxonModel, "run_stage", broken)
     with pytest.raises(RuntimeError, match="mat1"):
         run_all(bundle, views)
 
@@ -227,9 +251,9 @@ def test_a_cancel_is_heard_between_two_rungs(bundle, views, gpu_ladder, runs_out
     def stop(*what):
         raise Cancelled("stop")
 
-    runner = StageRunner(bundle, CPU, stop)
+    runner = StageRunner(bundle, CPU)
     with pytest.raises(Cancelled):
-        runner.run("coarse", views, None)
+        runner.run("coarse", views, None, context=RunContext(progress=stop))
 
 
 @pytest.mark.parametrize("network", ["encoder", "unet", "controlnet", "sr"])

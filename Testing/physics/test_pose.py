@@ -182,7 +182,7 @@ def test_dictionary_round_trip_and_defaults():
         ({"rotation_deg": 5}, "cannot be read"),
         ({"translation_mm": [float("nan"), 0, 0]}, "three finite numbers"),
         ({"sid_mm": 150.0}, "150 mm"),
-        ({"sid_mm": 1e9}, "600 to 10000 mm"),
+        ({"sid_mm": 1e9}, "between 600 and 10000 mm"),
         ({"sid_mm": float("nan")}, "nan mm"),
         ({"sid_mm": None}, "cannot be read"),
     ],

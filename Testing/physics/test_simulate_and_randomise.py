@@ -60,7 +60,7 @@ def test_several_volumes_at_once_are_each_by_itself(body, frame):
             assert torch.allclose(channel, alone, rtol=1e-5, atol=1e-5)
 
 
-def test_a_film_of_the_body(body, frame):
+def test_a_radiograph_of_the_body(body, frame):
     geometries = [AcquisitionGeometry.of_frame(frame, v) for v in (View.ap, View.lateral_right)]
     taken = XraySimulator(body).take(geometries, 64, XraySettings(), seeds=[1])
     assert taken.log.shape == (2, 64, 64) and torch.isfinite(taken.log).all()

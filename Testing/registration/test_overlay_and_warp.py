@@ -35,7 +35,7 @@ def test_the_checkerboard_shows_both_in_turn(reference):
     assert np.abs(board[:side, :side] + own[:side, :side, 0] - 255).max() <= 2
 
 
-def test_outlines_lie_on_the_reference_and_nothing_is_drawn_outside_the_film(reference):
+def test_outlines_lie_on_the_reference_and_nothing_is_drawn_outside_the_radiograph(reference):
     valid = ALL.copy()
     valid[:, 200:] = False
     shown = overlay_image(PlacedView(reference, valid, View.pa, reference), "outlines")
@@ -58,8 +58,8 @@ def test_a_warp_takes_breathing_back(tools, reference):
     moved, true = bent(reference, 0.02)
     body = np.s_[1, 60:230, 40:216]
     assert true[body].mean() > 0.008
-    for film, left in ((moved**1.3, 0.3), (tools.as_taken(moved), 0.6)):
-        found = find_warp(film, reference, ALL)
+    for radiograph, left in ((moved**1.3, 0.3), (tools.as_taken(moved), 0.6)):
+        found = find_warp(radiograph, reference, ALL)
         assert np.abs(found - true)[body].mean() < left * true[body].mean()
 
 
@@ -72,7 +72,7 @@ def test_a_warp_stays_gentle_and_does_not_fold(reference):
 
 
 def test_a_warp_is_asked_for_and_kept_only_where_it_fits_better(tools, chest_ct, frame):
-    """A film of the chest as it is, and one that breathing has bent."""
+    """A radiograph of the chest as it is, and one that breathing has bent."""
     drr = render_drr(chest_ct, AcquisitionGeometry.of_frame(frame, View.pa), 256).numpy()
     plain, warped = (
         place_by_search(

@@ -86,7 +86,7 @@ def test_a_posed_patient_needs_the_pose(tools, chest_ct, frame, view):
     ("matrix", "message"),
     [
         (np.diag([-400.0, 400.0, 1.0]), "mirrors"),
-        (np.diag([0.0, 400.0, 1.0]), "less than a pixel"),
+        (np.diag([0.0, 400.0, 1.0]), "less than one pixel"),
         (np.full((3, 3), np.nan), "finite"),
         (np.eye(2), "3 x 3"),
         (np.diag([400.0, 400.0, 2.0]), "last row"),

@@ -56,7 +56,8 @@ def test_the_patients_own_xray_is_placed_within_half_a_percent(tools, chest_ct, 
 
 
 def test_pixels_that_are_not_square_are_placed_as_well(tools, chest_ct, frame):
-    """The same film read out with rows 1.25 times as far apart: the similarity knows one scale."""
+    """The same radiograph read out with rows 1.25 times as far apart: the similarity knows one
+    scale."""
     image, true = photograph(chest_ct, frame, View.lateral_left, rows=(10, 470))
     rows = 460 * 4 // 5
     coarse = ndimage.zoom(image, (rows / 460, 1), order=1, grid_mode=True, mode="nearest")

@@ -16,7 +16,7 @@ def nonsense() -> dict[str, np.ndarray]:
     return {
         "blank": np.full((200, 200), 7.0, np.float32),
         "63 x 200|63, 200": np.random.default_rng(0).random((63, 200)),
-        "not numbers": hole,
+        "not finite": hole,
         "shape": np.zeros((3, 200, 200)),
     }
 
@@ -32,8 +32,8 @@ def test_nonsense_is_refused_on_either_side(reference, says):
 
 @pytest.mark.parametrize("register", [True, False])
 def test_place_view_names_the_file(chest_ct, frame, register):
-    xray = Radiograph(nonsense()["not numbers"], None, View.pa, "odd.png")
-    with pytest.raises(AxonInputError, match="odd.png.*not numbers"):
+    xray = Radiograph(nonsense()["not finite"], None, View.pa, "odd.png")
+    with pytest.raises(AxonInputError, match="odd.png.*not finite"):
         place_by_search(xray, chest_ct, frame, size=128, search=register)
 
 

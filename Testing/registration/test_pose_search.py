@@ -91,8 +91,8 @@ def test_the_tube_stays_where_chests_are_taken_from():
     unknowns = Unknowns(placed, ("frontal",), 1800.0, find_sid=True)
     assert len(unknowns.units) == 6 + 4 + 1
     for value, sid_mm in ((0.0, 1800.0), (np.log(1.2), 2160.0), (9.0, 2600.0), (-9.0, 800.0)):
-        farther = unknowns.split(torch.tensor([0.0] * 10 + [float(value)]))[2]
-        assert float(farther) * 1800.0 == pytest.approx(sid_mm, rel=1e-5)
+        sid_scale = unknowns.split(torch.tensor([0.0] * 10 + [float(value)]))[2]
+        assert float(sid_scale) * 1800.0 == pytest.approx(sid_mm, rel=1e-5)
 
 
 @pytest.mark.slow
@@ -109,8 +109,8 @@ def test_the_demonstration_case_is_found_within_a_millimetre():
 
 @pytest.mark.slow
 def test_xrays_placed_before_the_pose_was_known_move_with_it(tools, chest_ct, frame):
-    """Where CT points fall on the films: millimetres off after the search in the plane, and much
-    closer with the pose, if the films may follow it."""
+    """Where CT points fall on the radiographs: millimetres off after the search in the plane, and
+    much closer with the pose, if the radiographs may follow it."""
     true = Pose((7.0, -5.0, 6.0), (10.0, -15.0, 8.0))
     at = np.linspace(-0.45, 0.45, 5)
     points = np.stack(np.meshgrid(at, at, at), -1).reshape(-1, 3) * frame.size_mm
@@ -124,12 +124,12 @@ def test_xrays_placed_before_the_pose_was_known_move_with_it(tools, chest_ct, fr
         w, h = geometry.extent_mm
         matrices[role] = np.array([[w, 0, 199.5 - w / 2], [0, h, 189.5 - h / 2], [0, 0, 1]])
 
-    def on_film(matrix, pose, view):
+    def on_radiograph(matrix, pose, view):
         return pose.geometry(frame, view).project(points) @ matrix[:2, :2].T + matrix[:2, 2]
 
     def error_mm(role, matrix, pose):
-        there = on_film(matrices[role], true, VIEWS[role])
-        away = on_film(matrix, pose, VIEWS[role]) - there
+        there = on_radiograph(matrices[role], true, VIEWS[role])
+        away = on_radiograph(matrix, pose, VIEWS[role]) - there
         return np.linalg.norm(away, axis=1).mean()
 
     placed = {role: place_by_search(x, chest_ct, frame, size=192) for role, x in taken.items()}
@@ -148,9 +148,9 @@ def test_xrays_placed_before_the_pose_was_known_move_with_it(tools, chest_ct, fr
 
 def test_held_xrays_and_drrs_stay_where_they_are(quick, chest_ct, frame, placed):
     assert register_pose(placed, chest_ct, frame).matrices == {}
-    film = Radiograph(placed["frontal"].pixels, None, View.pa)
+    radiograph = Radiograph(placed["frontal"].pixels, None, View.pa)
     whole = np.array([[160, 0, -0.5], [0, 160, -0.5], [0, 0, 1.0]])
-    mixed = {**placed, "frontal": place_by_matrix(film, chest_ct, frame, whole, size=160)}
+    mixed = {**placed, "frontal": place_by_matrix(radiograph, chest_ct, frame, whole, size=160)}
     assert set(register_pose(mixed, chest_ct, frame).matrices) == {"frontal"}
     assert register_pose(mixed, chest_ct, frame, hold=("frontal",)).matrices == {}
 
@@ -224,7 +224,7 @@ def test_another_image_is_called_poor(quick, chest_ct, frame):
 
 
 def test_what_cannot_be_searched_is_refused_in_words(quick, chest_ct, frame, placed):
-    with pytest.raises(AxonInputError, match="No X-ray"):
+    with pytest.raises(AxonInputError, match="no X-ray"):
         register_pose({}, chest_ct, frame)
     blank = PlacedView.from_drr(np.zeros((128, 128), np.float32), View.pa)
     with pytest.raises(AxonInputError, match="frontal X-ray is blank"):

@@ -16,7 +16,7 @@ TRUE = Pose((3.0, -2.0, 4.0), (8.0, -5.0, 6.0), 1300.0)
 # Off the true pose, so that no slope is nought, and off whole voxels.
 AT = torch.tensor([1.1, 0.7, 2.3, 3.1, 2.2, 1.7], dtype=torch.float64)
 SHIFT = torch.tensor([0.4, 0.6, 0.9, -0.7], dtype=torch.float64)
-LOG_FARTHER = torch.tensor([0.05], dtype=torch.float64)
+LOG_SID_SCALE = torch.tensor([0.05], dtype=torch.float64)
 
 
 @pytest.fixture(scope="module", params=[View.pa, View.lateral_right], ids=["pa", "rl"])
@@ -35,9 +35,9 @@ def exposure(request, chest_ct, frame):
 
 def test_every_slope_is_that_of_finite_differences(exposure):
     def value(x: torch.Tensor) -> torch.Tensor:
-        return exposure.agreement(x[:6], x[6:10], x[10].exp())
+        return exposure.similarity(x[:6], x[6:10], x[10].exp())
 
-    x = torch.cat([AT, SHIFT, LOG_FARTHER]).requires_grad_(True)
+    x = torch.cat([AT, SHIFT, LOG_SID_SCALE]).requires_grad_(True)
     (slope,) = torch.autograd.grad(value(x), x)
     for i in range(len(x)):
         move = torch.zeros_like(x)
@@ -49,14 +49,14 @@ def test_every_slope_is_that_of_finite_differences(exposure):
 
 
 def test_a_factor_on_the_distance_is_that_distance(exposure, chest_ct, frame):
-    """``farther`` 1.2 of 1500 mm is an exposure at 1800 mm, the detector where it was."""
+    """``sid_scale`` 1.2 of 1500 mm is an exposure at 1800 mm, the detector where it was."""
     with torch.no_grad():
-        moved = exposure.agreement(AT, SHIFT, torch.tensor(1.2, dtype=torch.float64))
+        moved = exposure.similarity(AT, SHIFT, torch.tensor(1.2, dtype=torch.float64))
         exposure.sid_mm, before = 1800.0, exposure.sid_mm
         try:
-            there = exposure.agreement(AT, SHIFT)
+            there = exposure.similarity(AT, SHIFT)
         finally:
             exposure.sid_mm = before
-        kept = exposure.agreement(AT, SHIFT)
+        kept = exposure.similarity(AT, SHIFT)
     assert float(moved) == pytest.approx(float(there), abs=1e-9)
     assert abs(float(moved) - float(kept)) > 1e-4

@@ -86,7 +86,7 @@ def test_a_image_that_covers_little_says_so(reference):
 
 
 def test_a_shift_of_millimetres_by_hand_is_not_called_good(tools, reference):
-    """2.3 % of a field of 300 mm are 7 mm: the scores stay high, the borders tell."""
+    """2.3 % of a field of 300 mm are 7 mm: the scores stay high, the edges tell."""
     right = assess(reference, reference, ALL)
     off = assess(np.roll(reference, 6, axis=1), reference, ALL, limits=SAME_PATIENT)
     assert right.verdict == "good" and right.offset < 0.002

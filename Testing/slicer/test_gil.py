@@ -162,16 +162,20 @@ def test_jobs_go_on_while_a_callback_waits_for_the_user(host, panel):
     """A message box in a callback runs an event loop of its own."""
     counter, seen, done = Counter(), [], []
 
-    def asked(result):
-        seen.append(counter.during(host, 0.5))
+    def work(job):
+        job.report(step=1)
+
+    def asked(step):
+        steps = counter.during(host, 0.5)
+        seen.append((steps, list(done)))  # one callback at a time, in order
 
     panel.logic.files.run(counter, onFinished=done.append)
     with host.gil_held():
-        panel.logic.tasks.run(lambda job: None, onFinished=asked)
-        assert host.wait_until(lambda: seen, 30)
+        panel.logic.tasks.run(work, onProgress=asked, onFinished=done.append)
+        assert host.wait_until(lambda: done, 30)
     counter.stop.set()
-    assert host.wait_until(lambda: done, 10)
-    assert seen[0] > 50
+    assert host.wait_until(lambda: len(done) == 2, 10)
+    assert seen[0][0] > 50 and seen[0][1] == []
 
 
 def test_libraries_are_imported_by_a_job(host, panel, tmp_path, monkeypatch):

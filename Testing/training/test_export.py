@@ -17,9 +17,8 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.inference.model_loading import load_model
 from axon_backend.methods.axon.method import AXON
-from axon_backend.training.export import export_bundle
 from axon_backend.training.checkpoint import load_checkpoint, weights_hash
-from axon_backend.training.torch_file import save_atomically
+from axon_backend.training.export import export_bundle
 from axon_backend.training.run.run_folder import RunFolder
 from axon_backend.training.settings import as_plain
 from axon_backend.training.torch_file import save_atomically
@@ -31,7 +30,7 @@ def runs(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     torch.manual_seed(0)
     model = AXON.build(tiny().model)
-    hashes = {p: weights_hash(model.network(p).state_dict()) for p in NETWORKS}
+    hashes = {p: weights_hash(model.network(p).state_dict()) for p in model.config.networks}
     mean = torch.linspace(-1, 1, 32).expand(1, 1, 32, 32, 32).clone()
     for number, stage in enumerate(("coarse", "prior", "controlnet", "sr")):
         config = tiny(stage)
@@ -68,9 +67,9 @@ def test_the_bundle_holds_the_weights_the_atlas_and_a_card(runs, tmp_path):
     bundle = load_bundle(tmp_path / "bundle")  # which verifies it
     loaded = load_model(bundle)
     assert loaded.config == tiny().model
-    for part in NETWORKS:
+    for part in model.config.networks:
         for name, value in model.network(part).state_dict().items():
-            stored = getattr(loaded, part).state_dict()[name]
+            stored = loaded.network(part).state_dict()[name]
             assert torch.allclose(stored, value, rtol=1e-3, atol=1e-6), name
     atlas, size_mm = bundle.atlas()
     assert size_mm == (300.0, 230.0, 270.0)
@@ -78,7 +77,7 @@ def test_the_bundle_holds_the_weights_the_atlas_and_a_card(runs, tmp_path):
     assert abs(atlas[3, 4] - expected).max() <= 4.0  # kept in steps of 8 HU
     card = (tmp_path / "bundle" / "docs" / "README.md").read_text()
     for words in (
-        "Research use only", "Stage coarse: best at step 7 after 12 minutes", "muon at 0.0015",
+        "Research use only", "Training coarse: best at step 7 after 12 minutes", "muon at 0.0015",
         "code abc123def", "data ffffffffffff", "| coarse | v2_1_psnr | 20.5 |",
         "1 validation case,", "seen 2 training cases", "Licence",
     ):  # fmt: skip

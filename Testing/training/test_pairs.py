@@ -43,7 +43,7 @@ def factory(bent) -> Factory:
 
 
 def drawn(factory: PairFactory, deformation: Deformation, seed: int = 0):
-    kept, factory.deformation = factory.deformation, augmentation
+    kept, factory.deformation = factory.deformation, deformation
     try:
         return factory.draw(np.random.default_rng(seed))
     finally:

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from axon_backend.errors import AxonInputError
-from axon_backend.methods.axon.model import paper, preview
+from axon_backend.methods.axon.config import paper, preview
+from axon_backend.methods.axon.method import AXON
 from axon_backend.networks import precision
-from axon_backend.training.run.fabric import launch, resolve_precision, smallest_side
+from axon_backend.training.run.fabric import launch, resolve_precision, world_topology
 
 
 def test_places_come_from_the_launcher(monkeypatch):
@@ -38,9 +39,9 @@ def test_precision_is_what_the_device_computes_in(monkeypatch):
 
 def test_networks_that_end_at_two_voxels_stay_in_32_bits_on_a_cpu(monkeypatch):
     monkeypatch.setattr("axon_backend.training.run.fabric.cpu_has_bfloat16", lambda: True)
-    assert smallest_side(preview()) == smallest_side(paper()) == 8
+    assert AXON.smallest_side(preview()) == AXON.smallest_side(paper()) == 8
     small = replace(preview(), encoder=replace(preview().encoder, size=16))
-    assert smallest_side(small) == 2
+    assert AXON.smallest_side(small) == 2
     assert resolve_precision("auto", torch.device("cpu"), small) == "32"
     assert resolve_precision("auto", torch.device("cpu"), preview()) == "bf16-mixed"
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from axon_backend.bundle import Bundle
 
 
 def bundle_list(chosen: argparse.Namespace) -> int:
@@ -29,6 +33,7 @@ def bundle_show(chosen: argparse.Namespace) -> int:
     print(f"{bundle.name} {bundle.version}, {megabytes:.1f} MB: {bundle.path}")
     print(bundle.metadata.get("description", ""))
     print(f"intended use: {bundle.metadata.get('intended_use', 'not stated')}")
+    _print_method(bundle)
     print(f"networks: {', '.join(bundle.networks)}")
     print(f"SHA-256: {bundle.sha256}")
     card = bundle.path / MODEL_CARD
@@ -72,12 +77,31 @@ def bundle_delete(chosen: argparse.Namespace) -> int:
 def bundle_verify(chosen: argparse.Namespace) -> int:
     """``axon bundle verify``."""
     from axon_backend.bundle import load_bundle
+    from axon_backend.inference.model_loading import check_model
 
     bundle = load_bundle(chosen.folder)
+    check_model(bundle)
     print(f"{bundle.path}: {bundle.name} {bundle.version}, {len(bundle.checksums)} files, sound")
+    _print_method(bundle)
     print(f"networks: {', '.join(bundle.networks)}")
     print(f"SHA-256: {bundle.sha256}")
     return 0
+
+
+def _print_method(bundle: Bundle) -> None:
+    """The method of a bundle and its stages; why not, where this installation lacks it."""
+    from axon_backend.errors import AxonInputError
+    from axon_backend.methods import registry
+
+    try:
+        info = registry.info(registry.method_name(bundle.config))
+    except AxonInputError as error:
+        print(f"method: {error}")
+        return
+    print(f"method: {info.label} ({info.name})")
+    for stage in info.stages:
+        about = f" ({stage.description})" if stage.description else ""
+        print(f"  stage {stage.name}: {stage.label}{about}")
 
 
 def bundle_export(chosen: argparse.Namespace) -> int:

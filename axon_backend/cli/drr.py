@@ -1,4 +1,4 @@
-"""``axon drr``: its options, named after DICOM where DICOM has a name, and what it does."""
+"""The command ``axon drr``; its options follow DICOM's names where there are any."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def add_arguments(one: argparse.ArgumentParser) -> None:
-    """The options, without those for output."""
+    """Add the options other than those for output."""
     one.add_argument("ct_path", nargs="?", metavar="CT", help="a CT file or DICOM folder")
-    one.add_argument("--ct", metavar="PATH", help="the same, by name")
+    one.add_argument("--ct", metavar="PATH", help="the same as an option")
     one.add_argument(
         "--view",
         default="pa",
@@ -26,8 +26,8 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--angle",
         metavar="A[,B,C]",
-        help="turn tube and detector about the patient by degrees: about the superior-inferior "
-        "axis (of a PA: positive is LAO), the left-right and the antero-posterior",
+        help="rotate tube and detector about the patient, in degrees: about the superior-inferior "
+        "axis (of a PA view: positive is LAO), the left-right and the antero-posterior axis",
     )
     one.add_argument(
         "--sid", type=float, metavar="MM", help="DistanceSourceToDetector (default 1800)"
@@ -36,7 +36,7 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         "--sod", type=float, metavar="MM", help="DistanceSourceToPatient (default SID - 200)"
     )
     one.add_argument(
-        "--detector", metavar="W,H", help="width and height in mm (default: what shows the thorax)"
+        "--detector", metavar="W,H", help="width and height in mm (default: covers the thorax)"
     )
     one.add_argument(
         "--pixel", type=float, metavar="MM", help="ImagerPixelSpacing, instead of --size"
@@ -47,18 +47,30 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         "--physics",
         choices=("mono", "poly"),
         default="mono",
-        help="line integrals of one energy, or spectrum, scatter, grid, noise and blur",
+        help="mono-energetic line integrals (default), or a simulation with spectrum, scatter, "
+        "grid, noise and blur",
     )
     one.add_argument(
+        "--postprocess",
         "--look",
+        dest="postprocess",
         choices=("linear", "clinical"),
-        help="log exposure, or processed for the eye (default: linear with mono, else clinical)",
+        help="log exposure, or post-processed like a clinical radiograph (default: linear with "
+        "--physics mono, clinical with poly)",
     )
-    one.add_argument("--seed", type=int, default=0, metavar="S", help="of the noise (default 0)")
-    poly = one.add_argument_group("with --physics poly (defaults: a chest stand)")
-    poly.add_argument("--kvp", type=float, metavar="KV", help="KVP, 40 to 150 (120)")
-    poly.add_argument("--filtration", metavar="AL[,CU]", help="mm of aluminium, copper (3,0.1)")
-    poly.add_argument("--anode-angle", type=float, metavar="DEG", help="(12)")
+    one.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="random seed of the noise (default 0)"
+    )
+    poly = one.add_argument_group("options of --physics poly (defaults: a chest stand)")
+    poly.add_argument(
+        "--kvp", type=float, metavar="KV", help="peak tube voltage, DICOM KVP, 40 to 150 (120)"
+    )
+    poly.add_argument(
+        "--filtration",
+        metavar="AL[,CU]",
+        help="total filtration in mm of aluminium, copper (3,0.1)",
+    )
+    poly.add_argument("--anode-angle", type=float, metavar="DEG", help="anode angle (12)")
     poly.add_argument(
         "--anode-side",
         choices=("top", "bottom", "left", "right"),
@@ -68,38 +80,49 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         "--flat-field",
         type=float,
         metavar="F",
-        help="share of heel effect and inverse square that calibration removes, 0 to 1 (1)",
+        help="fraction of heel effect and inverse square that calibration removes, 0 to 1 (1)",
     )
-    poly.add_argument("--grid", type=float, metavar="RATIO", help="0 without a grid (12)")
-    poly.add_argument("--air-gap", type=float, metavar="MM", help="patient to detector (50)")
-    poly.add_argument("--scatter", type=float, metavar="F", help="factor, 0 is none (1)")
+    poly.add_argument("--grid", type=float, metavar="RATIO", help="grid ratio; 0 is no grid (12)")
     poly.add_argument(
-        "--exposure-index", type=float, metavar="EI", help="100 times microgray (250)"
+        "--air-gap", type=float, metavar="MM", help="distance from patient to detector (50)"
     )
-    poly.add_argument("--mas", type=float, metavar="MAS", help="instead of the exposure index")
-    poly.add_argument("--noise", choices=("none", "gaussian", "poisson"), help="(poisson)")
-    poly.add_argument("--focal-spot", type=float, metavar="MM", help="(1)")
-    poly.add_argument("--collimation", metavar="W,H", help="field at the isocentre, mm (all)")
+    poly.add_argument(
+        "--scatter", type=float, metavar="F", help="factor on the scatter; 0 is none (1)"
+    )
+    poly.add_argument(
+        "--exposure-index",
+        type=float,
+        metavar="EI",
+        help="DICOM ExposureIndex: 100 times the detector's air kerma in microgray (250)",
+    )
+    poly.add_argument(
+        "--mas", type=float, metavar="MAS", help="tube load, instead of the exposure index"
+    )
+    poly.add_argument(
+        "--noise", choices=("none", "gaussian", "poisson"), help="noise model (poisson)"
+    )
+    poly.add_argument("--focal-spot", type=float, metavar="MM", help="focal spot size (1)")
+    poly.add_argument("--collimation", metavar="W,H", help="field at the isocentre in mm (all)")
     poly.add_argument(
         "--metal",
         action="store_true",
         default=None,
-        help="voxels of 3000 HU and more are metal, not bone",
+        help="treat voxels of 3000 HU and more as metal, not bone",
     )
     poly.add_argument(
         "--iodine",
         metavar="MASK",
-        help="volume on the CT's grid, 1 where brightness is contrast medium and not bone",
+        help="mask on the CT's grid, 1 where high CT values are contrast medium, not bone",
     )
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Render, write, say in one line what was written."""
+    """Run ``axon drr``: render, write the file and print a summary in one line."""
     from axon_backend.cli.drr_options import check_numbers, geometry_of, settings_of, size_of
     from axon_backend.physics.drr_writer import SIZES, check_drr_target, check_size
 
     if bool(chosen.ct) == bool(chosen.ct_path):
-        raise AxonInputError("Give the CT once, as in `axon drr chest.nii.gz --output drr.png`.")
+        raise AxonInputError("Give exactly one CT, as in `axon drr chest.nii.gz --output drr.png`.")
     target = check_drr_target(chosen.output, chosen.overwrite)
     check_numbers(chosen)
     settings = settings_of(chosen)
@@ -112,7 +135,7 @@ def run(chosen: argparse.Namespace) -> int:
     assert view is not None
     if chosen.size is not None and not SIZES[0] <= chosen.size <= SIZES[1]:
         raise AxonInputError(
-            f"--size is {chosen.size} pixels; it is {SIZES[0]} to {SIZES[1]}, usually 1024."
+            f"--size is {chosen.size} pixels; it must be {SIZES[0]} to {SIZES[1]}, usually 1024."
         )
     device = choose_device(chosen.device)
     ct = read_ct(chosen.ct or chosen.ct_path)
@@ -138,9 +161,9 @@ def run(chosen: argparse.Namespace) -> int:
     row, column = geometry.extent_mm[1] / size[0], geometry.extent_mm[0] / size[1]
     technique = f", {settings.tube.kvp:g} kV, {mas:.2f} mAs" if settings and mas else ""
     position = view_position(geometry, view)
-    turned = "" if position == view.value.upper() else f" turned to {position}"
+    rotated = "" if position == view.value.upper() else f" rotated to {position}"
     print(
-        f"{target}: {view.value} DRR{turned}, {size[0]} x {size[1]} pixels of {row:.4f} x "
+        f"{target}: {view.value} DRR{rotated}, {size[0]} x {size[1]} pixels of {row:.4f} x "
         f"{column:.4f} mm (row, column) in the patient plane{technique}, {what}"
     )
     print(DISCLAIMER)
@@ -155,7 +178,7 @@ def _render(
     settings: XraySettings | None,
     device: Any,
 ) -> tuple[Any, bool, float | None]:
-    """The image (H, W) float32, whether it is processed for the eye, and the tube load."""
+    """The image (H, W) float32, whether it is post-processed, and the tube load."""
     import torch
 
     from axon_backend.physics.drr import render_drr
@@ -173,7 +196,7 @@ def _render(
             simulator = XraySimulator(ct, device, iodine=iodine, metal=bool(chosen.metal))
             taken = simulator.take([geometry], size, settings, seeds=[chosen.seed])
             log, field, mas = taken.log[0], taken.field, taken.mas[0]
-        look = chosen.look or ("linear" if settings is None else "clinical")
-        if look == "clinical":
+        mode = chosen.postprocess or ("linear" if settings is None else "clinical")
+        if mode == "clinical":
             log = postprocess(log[None], field=field)[0]
-    return log.cpu().numpy(), look == "clinical", mas
+    return log.cpu().numpy(), mode == "clinical", mas

@@ -1,4 +1,4 @@
-"""``axon register``: its options, and what it does."""
+"""The command ``axon register``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DONE, REFUSED = 0, 1
 
 
 def add_arguments(one: argparse.ArgumentParser) -> None:
-    """The options, without those for output."""
+    """Add the options other than those for output."""
     from axon_backend.imaging.formats import list_formats, volume_formats
 
     one.add_argument("--xray", required=True, metavar="FILE", help=f"the X-ray: {list_formats()}")
@@ -39,32 +39,35 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
     reference.add_argument(
         "--bundle",
         metavar="DIR",
-        help="the bundle whose atlas is the reference (default: the shipped)",
+        help="bundle whose atlas is the reference (default: the bundle that comes with AXON)",
     )
     one.add_argument(
-        "--view", choices=("pa", "ap", "lateral", "ll", "rl"), help="overrules the file's own tags"
+        "--view",
+        choices=("pa", "ap", "lateral", "ll", "rl"),
+        help="projection; overrides the tags of the file",
     )
     one.add_argument(
         "--warp",
         action="store_true",
-        help="also bend the X-ray gently onto the reference (B-spline, at most 3 %% of its width)",
+        help="also deform the X-ray slightly onto the reference (B-spline, at most 3 %% of its "
+        "width); without --pose only",
     )
     one.add_argument(
         "--pose",
         action="store_true",
-        help="also find how the patient stood (six degrees of freedom); needs --ct",
+        help="also estimate the patient's pose (six degrees of freedom); requires --ct",
     )
     one.add_argument(
-        "--lateral", metavar="FILE", help="with --pose: a lateral X-ray of the same standing"
+        "--lateral", metavar="FILE", help="with --pose: a lateral X-ray taken in the same position"
     )
     one.add_argument(
         "--sid",
         type=_distance,
         metavar="MM",
-        help="distance of the tube (default: the DICOM tag DistanceSourceToDetector, else 1800); "
-        "with --pose also 'auto', which looks for it",
+        help="source-to-image distance (default: the DICOM tag DistanceSourceToDetector, else "
+        "1800); with --pose also 'auto', which estimates it",
     )
-    one.add_argument("--seed", type=int, default=0, metavar="S")
+    one.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (default 0)")
 
 
 def _distance(text: str) -> float | Literal["auto"]:
@@ -74,12 +77,12 @@ def _distance(text: str) -> float | Literal["auto"]:
     try:
         return float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of mm, nor 'auto'") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of mm nor 'auto'") from None
 
 
 def register(chosen: argparse.Namespace) -> int:
-    """``axon register``; 1 where a registration is refused. Its images are written all the same,
-    to be looked at."""
+    """Run ``axon register``; returns 1 where a registration is refused, whose images are written
+    nevertheless, so that they can be checked."""
     from axon_backend.cli.console import stop_on_signal
     from axon_backend.imaging.radiograph import View, read_radiograph
     from axon_backend.imaging.view import parse_view
@@ -90,18 +93,18 @@ def register(chosen: argparse.Namespace) -> int:
 
     if (chosen.pose or chosen.lateral) and chosen.ct is None:
         raise AxonInputError(
-            "A pose was asked for without a CT; it is found by the CT's radiographs. Give --ct."
+            "--pose requires the CT of the patient, from which DRRs are computed. Give --ct."
         )
     if chosen.lateral and not chosen.pose:
         raise AxonInputError(
-            "--lateral was given without --pose; two X-rays are only registered together to find "
-            "the pose. Add --pose, or register the lateral X-ray by itself with --xray."
+            "--lateral was given without --pose; two X-rays are registered together only to find "
+            "the pose. Add --pose, or register the lateral X-ray on its own with --xray."
         )
     find_sid = chosen.sid == "auto"
     if find_sid and not chosen.pose:
         raise AxonInputError(
-            "--sid auto was given without --pose; the tube's distance is only looked for together "
-            "with the pose. Add --pose, or give the distance in mm."
+            "--sid auto was given without --pose; the source-to-image distance is only estimated "
+            "together with the pose. Add --pose, or give the distance in mm."
         )
     with (
         stop_on_signal() as wish,
@@ -113,8 +116,8 @@ def register(chosen: argparse.Namespace) -> int:
             if xrays[0].view.is_frontal == xrays[1].view.is_frontal:
                 seen = "frontal" if xrays[0].view.is_frontal else "lateral"
                 raise AxonInputError(
-                    f"{chosen.xray} and {chosen.lateral} are both {seen} X-rays; a pose needs one "
-                    "from the front as --xray and one from the side as --lateral."
+                    f"{chosen.xray} and {chosen.lateral} are both {seen} X-rays; --pose needs a "
+                    "frontal one as --xray and a lateral one as --lateral."
                 )
         reference, frame, named = _reference(chosen)
         sid_mm = xrays[0].sid_mm if chosen.sid is None or find_sid else chosen.sid
@@ -158,7 +161,7 @@ def register(chosen: argparse.Namespace) -> int:
 
 
 def _reference(chosen: argparse.Namespace) -> tuple[CTVolume, ThoraxFrame, dict[str, Any]]:
-    """The CT or the atlas, its frame, and how the record names it."""
+    """The CT or the atlas, its frame, and its entry in ``result.json``."""
     from axon_backend.imaging.frame import ThoraxFrame, find_thorax_frame
 
     if chosen.ct is not None:
@@ -196,12 +199,12 @@ def _tell(chosen: argparse.Namespace, found: Registration) -> int:
     if chosen.pose:
         turn, shift = found.pose.rotation_deg, found.pose.translation_mm
         print(
-            "Pose: turned by {:.1f}, {:.1f}, {:.1f} degrees, moved by {:.1f}, {:.1f}, {:.1f} mm "
-            "(left-right, antero-posterior, superior-inferior axis)".format(*turn, *shift)
+            "Pose: rotated by {:.1f}, {:.1f}, {:.1f} degrees, translated by {:.1f}, {:.1f}, {:.1f} "
+            "mm (left-right, antero-posterior, superior-inferior axis)".format(*turn, *shift)
         )
         if chosen.sid == "auto":
-            print(f"Distance of the tube: about {found.pose.sid_mm:.0f} mm, as found")
+            print(f"Source-to-image distance: about {found.pose.sid_mm:.0f} mm (estimated)")
     if found.refused:
-        print("Refused: look at overlay.png, and do not use this registration as it is.")
+        print("Refused: check overlay.png, and do not use this registration as it is.")
     print(DISCLAIMER)
     return REFUSED if found.refused else DONE

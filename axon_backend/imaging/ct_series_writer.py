@@ -1,4 +1,4 @@
-"""A reconstructed volume as a DICOM CT series: one file a slice, marked as derived and as research.
+"""A reconstructed volume as a DICOM CT series: one file per slice, marked as derived and research.
 
 The tags are those that PS3.3 A.3 (CT Image IOD) requires of a single-frame CT: modules Patient,
 General Study, General Series, Frame of Reference, General Equipment, General Image, Image Plane,
@@ -151,7 +151,7 @@ def _affine(geometry: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _shared(description: str, derived_from: Sequence[str]) -> Dataset:
-    """What all slices have in common, without identifiers and geometry."""
+    """The data set that all slices share, without identifiers and geometry."""
     now = datetime.now()
     note = f"{RESEARCH_NOTE}; {description}" if description else RESEARCH_NOTE
     sources = f" from {'; '.join(derived_from)}" if derived_from else ""

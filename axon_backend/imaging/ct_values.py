@@ -1,4 +1,4 @@
-"""Are these voxel values Hounsfield units? Accept, repair with a note, or refuse with a reason."""
+"""Checking that voxel values are Hounsfield units: accepted, repaired with a note, or refused."""
 
 from __future__ import annotations
 

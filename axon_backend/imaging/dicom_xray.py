@@ -22,9 +22,9 @@ _MIN_SHUTTER_SHARE = 0.3  # collimator edges that leave less of the image are ig
 
 
 def read_dicom_xray(path: Path, view_given: bool = False) -> RawXray:
-    """Read a single-frame X-ray from DICOM as `RawXray` (polarity known, not yet turned).
+    """Read a single-frame X-ray from DICOM as `RawXray` (polarity known, not yet oriented).
 
-    `view_given`: the user states the view, so an unusable view tag is no reason to refuse.
+    `view_given`: the user states the view, so an unusable view tag is ignored.
     Raises `AxonInputError` for other modalities, body parts, several frames, colour, damage.
     """
     name = path.name
@@ -149,7 +149,7 @@ def _positive_spacing(dataset: Dataset) -> bool:
 
 
 def _apply_shutter(dataset: Dataset, grey: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Cut to the rectangular shutter or collimator stated in pixels, if it is believable."""
+    """Cut to the rectangular shutter or collimator stated in pixels, if it is plausible."""
     rows, cols = grey.shape
     for kind in ("Shutter", "Collimator"):
         if "RECTANGULAR" not in str(dataset.get(f"{kind}Shape") or "").upper():
@@ -158,7 +158,7 @@ def _apply_shutter(dataset: Dataset, grey: np.ndarray) -> tuple[np.ndarray, tupl
         edges = [dataset.get(f"{kind}{name}Edge") for name in names]
         if any(edge is None or edge == "" for edge in edges):
             continue
-        # Edges are 1-based and belong to the blades: what lies between them is the image.
+        # Edges are 1-based and belong to the blades; the image lies between them.
         top, bottom, left, right = (int(edge) for edge in edges)
         whole = 0 <= top < bottom <= rows + 1 and 0 <= left < right <= cols + 1
         area = max(bottom - top - 1, 0) * max(right - left - 1, 0)

@@ -1,4 +1,4 @@
-"""The grey scale in which networks see a registered view."""
+"""The grey scale of registered views as input of the networks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def standardise_view(view: torch.Tensor, valid: torch.Tensor | None = None) -> t
 
     Args:
         view: (B, 1, S, S) pixels, proportional to the line integral up to an affine map.
-        valid: (B, 1, S, S) bool, False where the X-ray shows nothing; those pixels become -1,
+        valid: (B, 1, S, S) bool, False outside the exposed field; those pixels become -1,
             the value of air.
 
     Returns:

@@ -72,11 +72,23 @@ def load_model(bundle: Bundle, device: torch.device | str = "cpu") -> Model:
     Raises:
         AxonInputError: configuration and weights do not belong together, or are not known.
     """
-    config = bundle_model(bundle)
+    config = _meta_model(bundle).config
     model = bundle_method(bundle).build(config)
     for name in config.networks:
-        _load(model.network(name), bundle, name)
+        network = model.network(name)
+        network.load_state_dict(_weights_for(network, bundle, name))
     return model.eval().requires_grad_(False).to(device)
+
+
+def check_model(bundle: Bundle) -> None:
+    """Compare the weights of a bundle with the networks that its configuration describes.
+
+    Raises:
+        AxonInputError: they do not belong together, or are not known.
+    """
+    model = _meta_model(bundle)
+    for name in model.config.networks:
+        _weights_for(model.network(name), bundle, name)
 
 
 def atlas_ct(bundle: Bundle) -> CTVolume:
@@ -89,16 +101,29 @@ def atlas_ct(bundle: Bundle) -> CTVolume:
     )
 
 
-def _load(network: torch.nn.Module, bundle: Bundle, name: str) -> None:
-    state = bundle.state_dict(name)
-    own = network.state_dict()
+def _meta_model(bundle: Bundle) -> Model:
+    """The networks without memory for their weights: no configuration can ask for too much."""
+    config = bundle_model(bundle)
+    try:
+        with torch.device("meta"):
+            return bundle_method(bundle).build(config)
+    except Exception as error:  # whatever a method's layers say to numbers that make no sense
+        raise AxonInputError(
+            f"No networks can be built from the configuration of the bundle {bundle.path} "
+            f"({' '.join(str(error).split())}). Get the bundle again."
+        ) from error
+
+
+def _weights_for(network: torch.nn.Module, bundle: Bundle, name: str) -> dict[str, torch.Tensor]:
+    """The weights of a network, after their names and shapes were compared."""
+    state, own = bundle.state_dict(name), network.state_dict()
     other = sorted(k for k in own.keys() | state.keys() if _shape(own, k) != _shape(state, k))
     if other:
         raise AxonInputError(
             f"The network '{name}' of the bundle {bundle.path} is not the one that its "
             f"configuration describes ({other[0]} differs). Get the bundle again."
         )
-    network.load_state_dict(state)
+    return state
 
 
 def _shape(state: Mapping[str, torch.Tensor], name: str) -> torch.Size | None:

@@ -1,4 +1,4 @@
-"""A placement from pairs of landmarks that a user has set by hand."""
+"""Registration by pairs of landmarks placed by hand."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import numpy as np
 from axon_backend.errors import AxonInputError
 
 KINDS = ("auto", "similarity", "affine")
-# "auto" takes the affine map where it predicts left-out landmarks this much better; hand-set
-# points are never exact, and two more degrees of freedom always fit them closer.
+# "auto" takes the affine map where its leave-one-out error is this much smaller: points placed by
+# hand are never exact, and two more degrees of freedom always fit them more closely.
 CLEARLY_BETTER = 0.8
 
 
 @dataclass(frozen=True)
 class LandmarkFit:
-    """The placement that landmarks ask for.
+    """The placement determined by landmarks.
 
     Attributes:
         matrix: (3, 3), canonical view in [0, 1]^2 (x to the viewer's right, y down) -> pixels
             (column, row) of the image.
         rms_px: root mean square distance of the landmarks after the fit, in pixels.
         kind: ``similarity`` or ``affine``.
-        residuals_px: (n,) distance of each pair; a large one is a pair to look at.
+        residuals_px: (n,) distance of each pair; a large one marks a pair to check.
     """
 
     matrix: np.ndarray
@@ -39,20 +39,20 @@ def fit_landmarks(
     aspect: float,
     kind: str = "auto",
 ) -> LandmarkFit:
-    """Least-squares placement of an image by pairs of points.
+    """Least-squares placement of an X-ray from pairs of points.
 
     Args:
         view_points: (n, 2) points of the canonical view, (x, y) in [0, 1]^2.
         image_points: (n, 2) the same points in the X-ray, pixels (column, row).
         aspect: width over height of the canonical view in millimetres, so that a similarity is
             one in millimetres.
-        kind: ``similarity`` (shift, turn, size; 2 pairs or more), ``affine`` (also proportions
-            and shear; 3 or more), or ``auto``: affine from 4 pairs on where it foretells each
-            left-out pair clearly better, else similarity.
+        kind: ``similarity`` (translation, rotation, scale; 2 pairs or more), ``affine`` (also
+            aspect ratio and shear; 3 or more), or ``auto``: affine from 4 pairs where its
+            leave-one-out error is clearly smaller, otherwise similarity.
 
     Raises:
-        AxonInputError: too few pairs, pairs without number, points that coincide or lie on one
-            line, or pairs that only a mirrored image could satisfy.
+        AxonInputError: there are too few pairs, a coordinate is not finite, points coincide or lie
+            on one line, or the pairs fit only a mirrored image.
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {KINDS}, got {kind!r}")
@@ -66,13 +66,13 @@ def fit_landmarks(
     if kind == "auto":
         better = len(view) > 3 and not _on_a_line(square)
         if better:
-            affine, similar = (_foretold(square, image, k) for k in ("affine", "similarity"))
+            affine, similar = (_leave_one_out(square, image, k) for k in ("affine", "similarity"))
             better = affine < CLEARLY_BETTER * similar - 1e-3  # pixels: not for rounding's sake
         kind = "affine" if better else "similarity"
     if kind == "affine" and _on_a_line(square):
         raise AxonInputError(
-            "The landmarks lie on one line; an affine placement needs a third direction. Add a "
-            "pair beside the line."
+            "The landmarks lie on one line; an affine placement needs points off that "
+            "line. Add a pair."
         )
     matrix = _fit(square, image, kind)
     mirrored = _rms(square * (-1.0, 1.0), image, "similarity")
@@ -90,21 +90,19 @@ def _check(view: np.ndarray, image: np.ndarray, least: int) -> None:
     if len(view) != len(image):
         raise AxonInputError(
             f"There are {len(view)} landmarks in the reference and {len(image)} in the X-ray; "
-            "they go in pairs. Add or delete the odd ones."
+            "they must be in pairs. Add the missing points or delete the extra ones."
         )
     if len(view) < least:
         raise AxonInputError(
             f"{len(view)} landmark pair{'s are' if len(view) != 1 else ' is'} set; at least "
-            f"{least} are needed. Set more pairs, far apart."
+            f"{least} are needed. Add more pairs, far apart."
         )
     if not (np.isfinite(view).all() and np.isfinite(image).all()):
         raise AxonInputError("A landmark has no position. Place it or delete it.")
     for points, where in ((view, "reference"), (image, "X-ray")):
         spread = np.ptp(points, axis=0).max()
         if spread <= 1e-6 * max(1.0, float(np.abs(points).max())):
-            raise AxonInputError(
-                f"All landmarks in the {where} lie at one point. Set them far apart."
-            )
+            raise AxonInputError(f"All landmarks in the {where} lie at one point. Move them apart.")
 
 
 def _on_a_line(points: np.ndarray) -> bool:
@@ -132,8 +130,8 @@ def _rms(square: np.ndarray, image: np.ndarray, kind: str) -> float:
     return float(np.sqrt((away**2).sum(1).mean()))
 
 
-def _foretold(square: np.ndarray, image: np.ndarray, kind: str) -> float:
-    """Root mean square distance, in pixels, of each pair from the fit of all the others."""
+def _leave_one_out(square: np.ndarray, image: np.ndarray, kind: str) -> float:
+    """Leave-one-out error: RMS distance, in pixels, of each pair from the fit of all others."""
     errors = []
     for i in range(len(square)):
         others = np.arange(len(square)) != i

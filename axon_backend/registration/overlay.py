@@ -1,4 +1,4 @@
-"""A registration to look at: three ways of laying an X-ray over its reference."""
+"""Visual check of a registration: three overlays of an X-ray and its reference."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from axon_backend.registration.similarity import local_contrast
 
 SIZE = 512
 SQUARES = 8
-# Of the reference's local contrast (unit deviation): where its outlines are drawn.
+# Level of the reference's local contrast (unit standard deviation) at which outlines are drawn.
 OUTLINE_LEVEL = 0.5
 YELLOW = (1.0, 0.85, 0.1)
 STYLES = ("red-cyan", "checkerboard", "outlines")
 
 
 def overlay_image(placed: PlacedView, style: str | None = None) -> np.ndarray:
-    """The placed X-ray with its reference, by local contrast, since their greys differ.
+    """The registered X-ray with its reference, by local contrast, since their intensities differ.
 
     Args:
-        placed: with a reference, as ``place_view`` gives it.
+        placed: with a reference, as ``register`` returns it.
         style: ``red-cyan`` (reference red, X-ray cyan; grey where they agree), ``checkerboard``
-            (squares of both in turn: borders must run on across the seams), ``outlines`` (the
+            (alternating squares: edges must continue across the seams), ``outlines`` (the
             X-ray with the reference's outlines in yellow); None is all three side by side.
 
     Returns:
-        (SIZE, SIZE, 3) uint8, or (SIZE, 3 SIZE, 3); black where the X-ray shows nothing.
+        (SIZE, SIZE, 3) uint8, or (SIZE, 3 SIZE, 3); black outside the X-ray.
     """
     if style is None:
         return np.concatenate([overlay_image(placed, s) for s in STYLES], axis=1)

@@ -1,4 +1,4 @@
-"""From an X-ray as it was read to the canonical view image that the networks see."""
+"""From an X-ray as read to the canonical view image that the networks see."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from axon_backend.registration.resample import resample_image
 from axon_backend.registration.search import shrink_to
 from axon_backend.registration.thresholds import OTHER_PATIENT, SAME_PATIENT, Limits
 
-# The DRR that an X-ray is registered to; the search works at 256 and below.
+# Side of the DRR that an X-ray is registered to; the search works at 256 pixels and less.
 REFERENCE_SIZE = 512
 
 
@@ -40,14 +40,14 @@ class PlacedView:
     Attributes:
         pixels: (S, S) float32 log-linear, on the canonical grid (rows Superior to Inferior,
             columns Right to Left or Anterior to Posterior, 1.1 x the frame).
-        valid: (S, S) bool, False where the X-ray shows nothing.
+        valid: (S, S) bool, False outside the X-ray.
         view: the projection.
         reference: (S, S) DRR it was registered to, on the same grid; None for a DRR input.
-        registration: how it was placed, its matrix from the canonical view in [0, 1]^2; None for
-            a DRR input.
+        registration: the placement, its matrix from the canonical view in [0, 1]^2, and its
+            quality; None for a DRR input.
         size_mm: (width, height) of the thorax frame that the X-ray's pixel size implies, or None.
-        warp: (2, S, S) shift right and down in parts of the field, on top of the matrix; None is
-            no warp.
+        warp: (2, S, S) displacement to the right and down as a fraction of the field, on top of
+            the matrix; None: no deformation.
     """
 
     pixels: np.ndarray
@@ -60,16 +60,16 @@ class PlacedView:
 
     @classmethod
     def from_drr(cls, image: np.ndarray, view: View) -> PlacedView:
-        """A DRR rendered on the canonical grid is in its place already."""
+        """A DRR rendered on the canonical grid needs no registration."""
         return cls(image, np.ones(image.shape, bool), view)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a user should know about the registration, in plain words."""
+        """What the user should know about the registration, in plain words."""
         return () if self.registration is None else self.registration.quality.warnings
 
     def as_dict(self, role: str) -> dict:
-        """The registration's part of ``result.json``."""
+        """The entry of ``result.json``."""
         if self.registration is None:
             return {"role": role, "view": self.view.value, "verdict": "rendered in place"}
         r, q = self.registration, self.registration.quality
@@ -102,8 +102,8 @@ def _placed(
 
 
 def _square_pixels(xray: Radiograph) -> tuple[np.ndarray, np.ndarray]:
-    """The image with square pixels, since a similarity knows one scale only, and the (3, 3) map
-    from its pixels (column, row) to those of the X-ray."""
+    """The X-ray resampled to square pixels, since a similarity has only one scale, and the (3, 3)
+    map from these pixels (column, row) to those of the X-ray."""
     if xray.pixel_mm is None or abs(xray.pixel_mm[0] / xray.pixel_mm[1] - 1) < 0.005:
         return xray.pixels, np.eye(3)
     shape = [
@@ -131,7 +131,7 @@ def place_by_search(
     warp: bool = False,
     cancelled: Callable[[], bool] | None = None,
 ) -> PlacedView:
-    """Bring an X-ray onto the canonical view image of a frame by searching for it.
+    """Register an X-ray to the canonical view image of a frame by a search.
 
     Args:
         xray: the X-ray, right way up.
@@ -142,8 +142,8 @@ def place_by_search(
         affine: let width and height scale differently; for the atlas, whose proportions are not
             the patient's.
         seed: of the metric's sampling.
-        pose: how the patient stood; the DRR is rendered so. None is the CT as it lies.
-        warp: also bend the X-ray gently onto the reference (B-spline), where that fits better.
+        pose: the patient's pose, in which the DRR is rendered. None is the CT as it lies.
+        warp: also deform the X-ray slightly onto the reference (B-spline), where that fits better.
         cancelled: asked before every step of the search.
 
     Raises:
@@ -152,7 +152,7 @@ def place_by_search(
         Cancelled: ``cancelled()`` was true.
     """
     check_image(xray.pixels, xray.source or "The X-ray")
-    target = Reference.of_ct(reference, frame, xray.view, pose, REFERENCE_SIZE)
+    target = Reference.from_ct(reference, frame, xray.view, pose, REFERENCE_SIZE)
     if search:
         kind = "affine" if affine else "similarity"
         image, to_xray = _square_pixels(xray)
@@ -182,7 +182,7 @@ def _warped(
     seed: int,
     cancelled: Callable[[], bool] | None,
 ) -> PlacedView:
-    """With a gentle warp, where it fits better."""
+    """With a mild deformation, where that fits better."""
     assert placed.registration is not None
     found, size = placed.registration, placed.pixels.shape[0]
     fixed = reference.shown(WORKING_SIZE)
@@ -215,7 +215,7 @@ def place_by_matrix(
     pose: Pose | None = None,
     size: int = 1024,
 ) -> PlacedView:
-    """Bring an X-ray onto the canonical view image by a placement that is known; no search.
+    """Register an X-ray to the canonical view image by a known placement, without a search.
 
     Args:
         xray: the X-ray, right way up.
@@ -223,9 +223,9 @@ def place_by_matrix(
         frame: of the reference.
         matrix: (3, 3), canonical view in [0, 1]^2 (x to the viewer's right, y down) -> pixels
             (column, row) of ``xray.pixels``; what ``PlacedView.registration.matrix`` holds.
-        pose: how the patient stood; None is the CT as it lies.
-        size: side of the result. The quality is assessed at 256 pixels, so 256 is the quick way
-            to a read-out.
+        pose: the patient's pose; None is the CT as it lies.
+        size: side of the result. The quality is assessed at 256 pixels, so 256 is enough where
+            only the scores are needed.
 
     Raises:
         AxonInputError: the X-ray or the matrix cannot be used, or the frame does not meet the
@@ -234,7 +234,7 @@ def place_by_matrix(
     check_image(xray.pixels, xray.source or "The X-ray")
     matrix = check_placement(matrix)
     side = REFERENCE_SIZE if size > WORKING_SIZE else WORKING_SIZE
-    target = Reference.of_ct(reference, frame, xray.view, pose, side)
+    target = Reference.from_ct(reference, frame, xray.view, pose, side)
     fixed = shrink_to(target.image, WORKING_SIZE, WORKING_SIZE)
     on_square = matrix @ np.linalg.inv(target.to_square)
     moved, valid = resample_image(xray.pixels, on_square, WORKING_SIZE)
@@ -250,7 +250,7 @@ def check_placement(matrix: np.ndarray) -> np.ndarray:
     """The (3, 3) placement as float64.
 
     Raises:
-        AxonInputError: it is no affine map of the plane that keeps left and right.
+        AxonInputError: it is not an affine map of the plane, or it mirrors.
     """
     matrix = np.asarray(matrix, dtype=np.float64)
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
@@ -260,18 +260,18 @@ def check_placement(matrix: np.ndarray) -> np.ndarray:
         )
     if not np.allclose(matrix[2], (0, 0, 1)):
         raise AxonInputError(
-            f"The placement's last row is {matrix[2].tolist()}; it is 0, 0, 1. Reset the "
+            f"The placement's last row is {matrix[2].tolist()}; it must be 0, 0, 1. Reset the "
             "registration."
         )
     area = np.linalg.det(matrix[:2, :2])
     if area < 0:
         raise AxonInputError(
             "The placement mirrors the X-ray: left and right would be exchanged. Reset the "
-            "registration; if the image itself is mirrored, correct the image."
+            "registration; if the X-ray itself is mirrored, correct it."
         )
     if area < 1:
         raise AxonInputError(
-            "The placement shrinks the whole field of view to less than a pixel of the X-ray. "
+            "The placement maps the whole field of view to less than one pixel of the X-ray. "
             "Reset the registration."
         )
     return matrix

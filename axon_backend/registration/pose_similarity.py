@@ -1,4 +1,4 @@
-"""One X-ray against the radiographs of a CT in trial poses, with a gradient to the pose."""
+"""Similarity of an X-ray to the DRR of a CT in a trial pose, differentiable with respect to it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from axon_backend.physics.pose import BEHIND_PATIENT_MM, Pose
 from axon_backend.registration.place import PlacedView
 from axon_backend.registration.similarity import combined_ncc, edge_ncc, local_contrast
 
-# The CT's upper and lower ends count less and less over this many mm, because the X-ray shows
-# more of the patient there.
+# The weight falls to zero over this many mm at the upper and lower ends of the CT, because the
+# X-ray shows more of the patient there.
 END_MM = 10.0
-# What absorbs less than this (line integral) is air; the body's outline is this wide.
+# A line integral below this is air; the outline of the body is excluded over this width.
 AIR, OUTLINE_MM = 0.4, 8.0
 
 
 def rotation(angles_deg: torch.Tensor) -> torch.Tensor:
-    """(3, 3) ``R_SI R_AP R_LR`` of (3,) degrees, as ``physics.geometry.rotation_matrix``, with a
-    gradient."""
+    """(3, 3) ``R_SI R_AP R_LR`` of (3,) degrees, like ``physics.geometry.rotation_matrix``, but
+    differentiable."""
     angles = torch.deg2rad(angles_deg)
     (cx, cy, cz), (sx, sy, sz) = angles.cos(), angles.sin()
     rows = [
@@ -34,10 +34,10 @@ def rotation(angles_deg: torch.Tensor) -> torch.Tensor:
 
 
 def planar_matrix(shift: torch.Tensor) -> torch.Tensor:
-    """(3, 3) similarity of the canonical view's plane, in mm from its middle.
+    """(3, 3) similarity transform of the canonical view's plane, in mm from its centre.
 
-    ``shift`` is (4,): degrees clockwise as seen, per cent larger (of the logarithm), mm to the
-    viewer's right, mm down. What the X-ray shows at ``x`` belongs to ``matrix x``.
+    ``shift`` is (4,): degrees clockwise as displayed, log scale in per cent, mm to the viewer's
+    right, mm down. What the X-ray shows at ``x`` belongs at ``matrix x``.
     """
     angle, scale = torch.deg2rad(shift[0]), torch.exp(0.01 * shift[1])
     c, s = scale * angle.cos(), scale * angle.sin()
@@ -47,8 +47,8 @@ def planar_matrix(shift: torch.Tensor) -> torch.Tensor:
 
 
 def _away_from_air(drr: torch.Tensor, width_mm: float) -> torch.Tensor:
-    """0 at the body's outline, else 1. A film adds up light, not its logarithm: where it is
-    blurred, what borders on open beam looks smaller than it is, and the patient further away."""
+    """0 at the body's outline, else 1. A detector blurs intensities, not their logarithm: next to
+    the open beam the body appears smaller than it is, and the patient further away."""
     reach = max(1, round(OUTLINE_MM / width_mm * drr.shape[1]))
     air = (drr < AIR).float()[None, None]
     return 1 - F.max_pool2d(air, 2 * reach + 1, stride=1, padding=reach)[0, 0]
@@ -61,9 +61,9 @@ class PoseSimilarity:
         placed: the X-ray on the canonical grid.
         volume: the CT's attenuation; its device is where all is computed.
         frame: poses turn about its centre.
-        sid_mm: distance of the tube; :meth:`agreement` may try others.
-        size: side of the images compared.
-        borders: compare borders only, which is more exact and needs a start close by.
+        sid_mm: source-to-image distance; :meth:`similarity` may scale it.
+        size: pixels along each side of the images compared.
+        edges: compare edges only, which is more accurate and needs a close starting point.
     """
 
     def __init__(
@@ -73,15 +73,15 @@ class PoseSimilarity:
         frame: ThoraxFrame,
         sid_mm: float,
         size: int,
-        borders: bool = False,
+        edges: bool = False,
     ) -> None:
         def tensor(values: object) -> torch.Tensor:
             return torch.as_tensor(np.asarray(values, np.float32), device=volume.mu.device)
 
         geometry = Pose(sid_mm=sid_mm).geometry(frame, placed.view)
         self.extent_mm = geometry.extent_mm
-        self.borders = borders
-        self.measure = edge_ncc if borders else combined_ncc
+        self.edges = edges
+        self.measure = edge_ncc if edges else combined_ncc
         self.volume, self.axis = volume, int(np.argmax(np.abs(geometry.ray)))
         self.origin, self.spacing = tensor(volume.origin_mm), tensor(volume.spacing_mm)
         self.centre = tensor(frame.center_mm)
@@ -93,18 +93,18 @@ class PoseSimilarity:
         self.image = F.adaptive_avg_pool2d(tensor(placed.pixels)[None], size)[0]
         self.weight = (F.adaptive_avg_pool2d(tensor(placed.valid)[None], size)[0] > 0.99).float()
 
-    def agreement(
+    def similarity(
         self,
         pose: torch.Tensor,
         shift: torch.Tensor | None = None,
-        farther: torch.Tensor | float = 1.0,
+        sid_scale: torch.Tensor | float = 1.0,
     ) -> torch.Tensor:
-        """Of the X-ray with the DRR of a pose; a scalar in [-1, 1].
+        """Of the X-ray and the DRR of a pose; a scalar in [-1, 1].
 
         Args:
             pose: (6,) degrees, then mm.
-            shift: (4,) a movement of the X-ray in its own plane, see :func:`planar_matrix`.
-            farther: the tube stands at that many times ``sid_mm``, the detector where it is.
+            shift: (4,) in-plane motion of the X-ray, see :func:`planar_matrix`.
+            sid_scale: factor on ``sid_mm``; the detector stays where it is.
         """
         turn, away = rotation(pose[:3]), pose[3:]
         flat = torch.stack([self.u, self.v, torch.ones_like(self.u)], -1)
@@ -113,17 +113,17 @@ class PoseSimilarity:
         # The patient moved by x -> R x + t is the beam moved by x -> R^T (x - t).
         points = (flat[..., :2] @ self.plane - away) @ turn + self.centre
         # The canonical beam, from the frame's centre.
-        source = -(farther * self.sid_mm - BEHIND_PATIENT_MM) * self.ray
+        source = -(sid_scale * self.sid_mm - BEHIND_PATIENT_MM) * self.ray
         source = (source - away) @ turn + self.centre
         drr = render_drr(self.volume, Rays(source, points, self.axis))
         z = points[..., 2].detach()
         bottom = self.origin[2] - 0.5 * self.spacing[2]
         top = bottom + self.spacing[2] * self.volume.mu.shape[0]
         inside = ((z - bottom) / END_MM).clamp(0, 1) * ((top - z) / END_MM).clamp(0, 1)
-        if self.borders:
+        if self.edges:
             inside = inside * _away_from_air(drr.detach(), self.extent_mm[0])
         weight = self.weight * inside
         covered = weight.sum() / self.weight.sum().clamp_min(1)
         fixed = local_contrast(self.image, weight)
         score = self.measure(local_contrast(drr, weight), fixed, weight)
-        return score * (0.5 + 0.5 * covered)  # what is left out counts against the pose
+        return score * (0.5 + 0.5 * covered)  # missing overlap counts against the pose

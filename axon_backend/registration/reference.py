@@ -1,4 +1,4 @@
-"""The radiograph of a CT or the atlas that an X-ray is registered to."""
+"""The DRR of a CT or the atlas that an X-ray is registered to."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from axon_backend.registration.resample import resample_image
 
 @dataclass(frozen=True)
 class Reference:
-    """The DRR that an X-ray is compared with, on a square field with square pixels (a similarity
-    must not be distorted by the frame's proportions).
+    """The DRR that an X-ray is compared with, on a square field with square pixels, so that the
+    proportions of the frame do not distort a similarity.
 
     Attributes:
         image: (N, N) DRR of the square field.
@@ -29,7 +29,7 @@ class Reference:
     to_square: np.ndarray
 
     @classmethod
-    def of_ct(
+    def from_ct(
         cls, ct: CTVolume, frame: ThoraxFrame, view: View, pose: Pose | None, size: int
     ) -> Reference:
         canonical = (pose or Pose()).geometry(frame, view)

@@ -1,4 +1,4 @@
-"""Sampling an image on another grid."""
+"""Resampling an image on another grid."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def resample_image(
         matrix: (3, 3), maps (x, y, 1) in [0, 1]^2 of the new image to (column, row, 1) of the
             old one; pixel centres are whole numbers there.
         size: side of the new image; pixel centres at (i + 0.5) / size.
-        shift: (2, size, size) in [0, 1]^2, added to (x, y) before the map: a warp.
+        shift: (2, size, size) displacement in [0, 1]^2, added to (x, y) before the map.
 
     Returns:
-        (size, size) float32 values and the bool mask of what lies inside the old image.
+        (size, size) float32 values and the mask of what lies inside the old image.
     """
     shrink = np.sqrt(abs(np.linalg.det(matrix[:2, :2]))) / size
     source = pixels.astype(np.float32)
-    if shrink > 1.0:  # fewer pixels than before: blur what they cannot carry
+    if shrink > 1.0:  # downsampling: low-pass filter against aliasing
         source = ndimage.gaussian_filter(source, 0.5 * np.sqrt(shrink**2 - 1))
     c = (np.arange(size) + 0.5) / size
     x, y = np.meshgrid(c, c)

@@ -1,4 +1,4 @@
-"""Where in an image is the chest, roughly? Template matching over sizes and proportions."""
+"""Coarse localisation of the chest by template matching over scales and aspect ratios."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from axon_backend.errors import Cancelled
 from axon_backend.registration.similarity import local_contrast
 
 GRID = 64  # side of the reference during the search
-# Sides of the field of view as parts of the image's long side.
+# Sides of the field of view, as fractions of the image's longer side.
 SCALES = tuple(np.exp(np.linspace(np.log(0.62), np.log(1.45), 11)))
-# The middle of the reference is the template: lungs, heart and spine, not arms and corners.
+# The centre of the reference is the template: lungs, heart and spine, not arms and corners.
 MIDDLE = slice(round(0.1 * GRID), round(0.9 * GRID))
 
 
@@ -40,7 +40,7 @@ class Start:
         )
 
     def near(self, other: Start) -> bool:
-        """About the same placement, so that refining both would find the same."""
+        """Whether it is so similar a placement that refining both would give the same result."""
         return (
             abs(self.column - other.column) < 0.06 * self.width
             and abs(self.row - other.row) < 0.06 * self.height
@@ -50,7 +50,7 @@ class Start:
 
 
 def shrink_to(image: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """(H, W) smoothed and resampled to (rows, columns)."""
+    """(H, W) low-pass filtered and resampled to (rows, columns)."""
     size = (rows, columns)
     blur = [max(0.0, 0.5 * n / m - 0.5) for n, m in zip(image.shape, size, strict=True)]
     smooth = ndimage.gaussian_filter(image.astype(np.float32), blur)
@@ -67,15 +67,15 @@ def find_chest(
     stretches: Sequence[float] = (1.0,),
     cancelled: Callable[[], bool] | None = None,
 ) -> list[Start]:
-    """The best placements of the reference in an image, best first, no two about the same.
+    """The best placements of the reference in an X-ray, best first, without near-duplicates.
 
     Args:
         moving: (H, W) X-ray, bright = bone.
         fixed: (N, N) DRR over the field of view.
-        count: how many to return at most.
-        scales: sides of the field of view, as parts of the image's long side, to be tried.
-        stretches: width over height of the field of view in the image, to be tried.
-        cancelled: asked before each size.
+        count: number of placements to return at most.
+        scales: sides of the field of view to try, as fractions of the image's longer side.
+        stretches: aspect ratios (width over height) of the field of view to try.
+        cancelled: asked before each scale.
 
     Raises:
         Cancelled: ``cancelled()`` was true.
@@ -88,14 +88,14 @@ def find_chest(
     found = []
     for scale in scales:
         if cancelled is not None and cancelled():
-            raise Cancelled("stopped while the chest was searched for")
+            raise Cancelled("stopped during the search for the chest")
         for stretch in stretches:
             width = scale * max(moving.shape) * np.sqrt(stretch)
             height = scale * max(moving.shape) / np.sqrt(stretch)
             rows = max(8, round(moving.shape[0] * GRID / height))
             columns = max(8, round(moving.shape[1] * GRID / width))
             small = shrink_to(moving, rows, columns)
-            # Room for a chest that is cut by the image's edge.
+            # Room for a chest that the image cuts off.
             pad = GRID // 5
             small = local_contrast(np.pad(small, pad, mode="edge"), sigma=GRID / 8)
             extra = [max(0, side - n) for n in small.shape]

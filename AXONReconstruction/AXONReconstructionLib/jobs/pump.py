@@ -32,6 +32,7 @@ class Pump:
         self.news = threading.Event()
         self._workers: list = []
         self._timer: Any = None
+        self._delivering = False
 
     def follow(self, worker) -> None:
         """Serve a worker until it is no longer busy; call it on the main thread.
@@ -68,10 +69,14 @@ class Pump:
         waited = (time.monotonic() - began) * 1000
         # Before the callbacks, as one may open a dialog, whose event loop must serve workers too.
         self._timer.start(min(int(waited), patience) // WAIT_PER_PAUSE)
+        if self._delivering:  # in such a loop: what comes now is delivered after that callback
+            return
+        self._delivering = True
         try:
             for worker in list(self._workers):
                 worker.pump()
         finally:
+            self._delivering = False
             self._workers = [worker for worker in self._workers if worker.busy]
             if not self._workers:
                 self._timer.stop()

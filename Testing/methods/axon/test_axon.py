@@ -5,8 +5,13 @@ import torch
 
 from axon_backend.errors import Cancelled
 from axon_backend.imaging.frame import HuWindow
-from axon_backend.methods.axon.model import STAGES, Sampling
+from axon_backend.methods.axon import INFO
+from axon_backend.methods.axon.config import Sampling
+from axon_backend.methods.axon.stage import condition
 from axon_backend.methods.protocol import RegisteredViews
+from axon_backend.util.run_context import RunContext
+
+STAGES = INFO.stage_names
 
 
 def test_shapes_range_and_seconds(tiny, views):
@@ -63,8 +68,10 @@ def test_progress_is_told_of_every_step_with_a_preview(tiny, views):
     tiny().reconstruct(
         views,
         steps={"coarse": 2, "fine": 3},
-        progress=lambda stage, done, total, preview: seen.append(
-            (stage, done, total, tuple(preview.shape[2:]))
+        context=RunContext(
+            progress=lambda stage, done, total, preview: seen.append(
+                (stage, done, total, tuple(preview.shape[2:]))
+            )
         ),
     )
     assert seen == [
@@ -93,7 +100,7 @@ def test_a_cancel_stops_within_one_step(tiny, views, where, calls):
             raise Cancelled("stop")
 
     with pytest.raises(Cancelled):
-        model.reconstruct(views, progress=progress)
+        model.reconstruct(views, context=RunContext(progress=progress))
     assert (counted["coarse"], counted["prior"]) == calls
 
 
@@ -126,9 +133,11 @@ def test_an_early_start_on_the_prior_s_time_axis_stays_near_the_coarse_volume(ti
 def test_the_control_scale_zero_is_the_prior_alone(tiny, views):
     model = tiny()
     y, t = torch.randn(1, 1, 8, 8, 8), torch.tensor([500])
-    condition = condition(model.config, views, torch.zeros_like(y))
+    seen = condition(model.config, views, torch.zeros_like(y))
     with torch.no_grad():
-        steered, alone = (model.fine_diff.predict_x0(y, t, condition, s) for s in (1.0, 0.0))
+        steered, alone = (
+            model.with_sampling(fine_scale=s).fine_diff.predict_x0(y, t, seen) for s in (1.0, 0.0)
+        )
         with torch.autocast("cpu", torch.bfloat16):
             output = model.fine_diff.prior(y, t)
     assert torch.equal(alone, model.config.diffusion.predict_x0(output, y, t))
@@ -138,8 +147,8 @@ def test_the_control_scale_zero_is_the_prior_alone(tiny, views):
 @pytest.mark.parametrize("see", [True, False])
 def test_the_condition_holds_the_views_if_configured(tiny, views, see):
     model = tiny(condition_on_views=see)
-    condition = condition(model.config, views, torch.zeros(1, 1, 8, 8, 8))
-    assert condition.shape[1] == (5 if see else 1)
+    seen = condition(model.config, views, torch.zeros(1, 1, 8, 8, 8))
+    assert seen.shape[1] == (5 if see else 1)
     assert model.reconstruct(views).volumes["fine"].shape == (1, 1, 8, 8, 8)
 
 
@@ -148,8 +157,8 @@ def test_a_model_can_be_trained_after_it_has_reconstructed(tiny, views):
     model = tiny(window=HuWindow(-100.0, 900.0))
     model.reconstruct(views)
     y, t = torch.randn(1, 1, 8, 8, 8), torch.tensor([500])
-    condition = condition(model.config, views, torch.zeros_like(y))
-    model.fine_diff.predict_x0(y, t, condition).square().mean().backward()
+    seen = condition(model.config, views, torch.zeros_like(y))
+    model.fine_diff.predict_x0(y, t, seen).square().mean().backward()
     assert any(p.grad is not None and p.grad.any() for p in model.fine_diff.controlnet.parameters())
 
 

@@ -9,7 +9,10 @@ from torch import nn
 
 from axon_backend.diffusion.bridge import BrownianBridge
 from axon_backend.imaging.frame import HuWindow
-from axon_backend.methods.axon.model import PRESETS, AxonConfig, paper, preview
+from axon_backend.methods.axon.config import PRESETS, AxonConfig, paper, preview
+from axon_backend.methods.axon.method import AXON
+from axon_backend.methods.axon.model import AxonModel
+from axon_backend.methods.axon.stage import condition
 from axon_backend.methods.protocol import RegisteredViews
 
 
@@ -55,7 +58,7 @@ def test_the_paper_preset_is_the_paper_s_architecture(paper_model):
 
 
 def test_the_paper_preset_turns_1024_squared_into_128_and_256_cubed(paper_model):
-    meta = torch.device("meta")
+    meta, config = torch.device("meta"), paper_model.config
     with torch.no_grad():
         front, side = (torch.zeros(1, 1, 1024, 1024, device=meta) for _ in range(2))
         beam = torch.zeros(1, 2, device=meta)
@@ -64,16 +67,16 @@ def test_the_paper_preset_turns_1024_squared_into_128_and_256_cubed(paper_model)
         assert end.shape == (1, 1, 128, 128, 128)
         assert paper_model.coarse_diff.encoder(front, None, beam).shape == end.shape
         t = torch.zeros(1, dtype=torch.long, device=meta)
-        condition = paper_model.condition(views, end)
-        assert condition.shape == end.shape
-        assert paper_model.coarse_diff.unet(torch.cat([end, condition], 1), t).shape == end.shape
-        residuals = paper_model.fine_diff.controlnet(end, t, condition)
+        seen = condition(config, views, end)
+        assert seen.shape == end.shape
+        assert paper_model.coarse_diff.unet(torch.cat([end, seen], 1), t).shape == end.shape
+        residuals = paper_model.fine_diff.controlnet(end, t, seen)
         assert paper_model.fine_diff.prior(end, t, residuals).shape == end.shape
         assert paper_model.super_resolution.network(end).shape == (1, 1, 256, 256, 256)
 
 
 def test_sizes_of_the_networks(paper_model):
-    sizes = {part: millions(paper_model.network(part)) for part in NETWORKS}
+    sizes = {part: millions(paper_model.network(part)) for part in paper_model.config.networks}
     # The bridge sees one channel more than the prior: 64 x 27 weights of its first convolution.
     assert sizes["coarse"] - sizes["prior"] == pytest.approx(64 * 27 / 1e6, abs=1e-9)
     assert 20 < sizes["prior"] < 120
@@ -85,5 +88,7 @@ def test_sizes_of_the_networks(paper_model):
 def test_the_preview_fits_the_repository():
     with torch.device("meta"):
         model = AXON.build(preview())
-    assert sum(millions(model.network(part)) for part in NETWORKS) == pytest.approx(millions(model))
+    assert sum(millions(model.network(part)) for part in model.config.networks) == pytest.approx(
+        millions(model)
+    )
     assert millions(model) * 4 < 80  # MB of float32, of a repository under 100 MB

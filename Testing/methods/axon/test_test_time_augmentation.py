@@ -1,4 +1,4 @@
-"""Stage 1 as the mean over small movements of the X-rays."""
+"""Stage 1 as the mean over small shifts of the X-rays."""
 
 import itertools
 from dataclasses import replace
@@ -75,7 +75,7 @@ def test_stage_one_is_the_mean_over_the_places(tiny, views):
     )
     by_hand, generator = ShiftedBackMean(), torch.Generator().manual_seed(3)
     for corner in CORNERS:
-        moved = shifted_views(views, corner, model.config.encoder.size)
+        moved = shifted_views(views, corner, model.config.grid)
         by_hand.add(model.coarse_diff.run(moved, 1, generator, tta_shifts=1), corner)
     assert torch.equal(four, by_hand.mean()) and not torch.equal(one, four)
     assert told == [(i + 1, 4) for i in range(4)]

@@ -16,6 +16,7 @@ from axon_backend.methods.batch import Batch, ValidationCase
 from axon_backend.methods.formats import views_format, volume_format
 from axon_backend.methods.objective import Measurement, Objective
 from axon_backend.methods.protocol import Method, Model, RegisteredViews
+from axon_backend.methods.typed_config import from_plain
 from axon_backend.util.run_context import RunContext
 
 
@@ -124,9 +125,7 @@ class AtlasMeanMethod(Method):
     loss_settings = AtlasMeanLoss
 
     def configure(self, values: Mapping[str, Any]) -> AtlasMeanConfig:
-        values = dict(values)
-        window = HuWindow(**values.pop("window", {}))
-        return AtlasMeanConfig(**values, window=window)
+        return from_plain(AtlasMeanConfig, values)
 
     def build(self, config: AtlasMeanConfig) -> AtlasMeanModel:
         return AtlasMeanModel(self, config)

@@ -9,6 +9,7 @@ from typing import Any
 from axon_backend.diffusion.bridge import BrownianBridge
 from axon_backend.diffusion.gaussian import GaussianDiffusion
 from axon_backend.imaging.frame import HuWindow
+from axon_backend.methods.typed_config import from_plain
 from axon_backend.networks.encoder import EncoderConfig
 from axon_backend.networks.srnet import SRConfig
 from axon_backend.networks.unet import UNetConfig
@@ -139,26 +140,10 @@ class AxonConfig:
         Raises:
             TypeError, ValueError: an unknown key, or a value that makes no sense.
         """
-        parts = {
-            "encoder": EncoderConfig,
-            "coarse": UNetConfig,
-            "bridge": BrownianBridge,
-            "prior": UNetConfig,
-            "diffusion": GaussianDiffusion,
-            "sr": SRConfig,
-            "sampling": Sampling,
-            "window": HuWindow,
-        }
-        built = {}
-        for key, value in _renamed(values, _RENAMED).items():
-            if key in parts:
-                fields = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
-                if key == "sampling":
-                    fields = _renamed(fields, _RENAMED_SAMPLING)
-                built[key] = parts[key](**fields)
-            else:
-                built[key] = value
-        return cls(**built)
+        values = _renamed(values, _RENAMED)
+        if isinstance(values.get("sampling"), Mapping):
+            values["sampling"] = _renamed(values["sampling"], _RENAMED_SAMPLING)
+        return from_plain(cls, values)
 
 
 def _renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
