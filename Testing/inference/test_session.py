@@ -1,4 +1,4 @@
-"""A session owns its model: what may be asked of it, one run at a time, and memory that is freed."""
+"""A session owns its model: what may be asked of it, one run at a time, memory that is freed."""
 
 import gc
 import weakref
@@ -77,18 +77,18 @@ def test_one_model_serves_all_runs_and_is_let_go(bundle, phantom_ct, monkeypatch
     session = InferenceSession(bundle, "cpu")
     assert session.info.name == "axon" and loaded == []
 
-    def run(seed: int) -> np.ndarray:
+    def run(session: InferenceSession, seed: int) -> np.ndarray:
         context = RunContext(seed=seed)
         options = {"ct": phantom_ct, "stages": "coarse", "steps": [2], "context": context}
         return session.reconstruct(None, **options).volume
 
-    first, other, again = run(1), run(2), run(1)
+    first, other, again = (run(session, seed) for seed in (1, 2, 1))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     assert len(loaded) == 1 and loaded[0]() is not None
     session.release()
     assert loaded[0]() is None
-    assert np.array_equal(run(1), first) and len(loaded) == 2
-    del session, run
+    assert np.array_equal(run(session, 1), first) and len(loaded) == 2
+    del session
     gc.collect()
     assert loaded[1]() is None
 
