@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import threading
-import time
 from typing import Any
 
 WAIT_MILLISECONDS = 30
@@ -47,10 +46,12 @@ class Pump:
             except ImportError:
                 return
             self._timer = qt.QTimer()
+            # As soon as Qt has done what there was to do: any pause here is one for the workers.
+            self._timer.setInterval(0)
             self._timer.setSingleShot(True)
             self._timer.connect("timeout()", self._tick)
         if not self._timer.active:
-            self._timer.start(0)
+            self._timer.start()
 
     def leave(self, worker) -> None:
         """Stop serving a worker."""
