@@ -16,8 +16,6 @@ from typing import Any
 WAIT_MILLISECONDS = 30
 # While a mouse button is pressed, sliders and views must follow the mouse.
 DRAG_WAIT_MILLISECONDS = 15
-# Ticks end early if there are many events; this must not increase Qt's share of the time.
-WAIT_PER_PAUSE = 16
 
 
 class Pump:
@@ -46,7 +44,7 @@ class Pump:
             except ImportError:
                 return
             self._timer = qt.QTimer()
-            # As soon as Qt has done what there was to do: any pause here is one for the workers.
+            # Ticks when Qt has processed all other events; during a pause no worker could run.
             self._timer.setInterval(0)
             self._timer.setSingleShot(True)
             self._timer.connect("timeout()", self._tick)
@@ -64,13 +62,11 @@ class Pump:
 
         dragging = bool(qt.QApplication.mouseButtons())
         patience = DRAG_WAIT_MILLISECONDS if dragging else WAIT_MILLISECONDS
-        began = time.monotonic()
         self.news.wait(patience / 1000)
         self.news.clear()
-        waited = (time.monotonic() - began) * 1000
         # Before the callbacks, as one may open a dialog, whose event loop must serve workers too.
-        self._timer.start(min(int(waited), patience) // WAIT_PER_PAUSE)
-        if self._delivering:  # in such a loop: what comes now is delivered after that callback
+        self._timer.start()
+        if self._delivering:  # inside such a loop: events are delivered after that callback
             return
         self._delivering = True
         try:
