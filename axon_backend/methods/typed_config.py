@@ -1,4 +1,4 @@
-"""Configurations from the plain values of JSON and YAML, their types checked."""
+"""Configurations from the plain values of JSON and YAML: names of today, types checked."""
 
 from __future__ import annotations
 
@@ -33,6 +33,38 @@ def from_plain(kind: type[Config], values: Mapping[str, Any], where: str = "") -
     return kind(
         **{key: _typed(hints[key], value, f"{where}{key}") for key, value in values.items()}
     )
+
+
+def with_new_names(values: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+    """Nested values of an older version under today's names.
+
+    Args:
+        values: as JSON, YAML or a checkpoint gives them.
+        renamed: {old dotted name: new one}; of a value that has another name today,
+            {"name=old value": "new value"}.
+
+    Raises:
+        TypeError: a group of settings is something else.
+    """
+    new: dict[str, Any] = {}
+
+    def put(key: str, value: Any) -> None:
+        key = renamed.get(key, key)
+        if isinstance(value, Mapping) and value:
+            for name, inner in value.items():
+                put(f"{key}.{name}", inner)
+            return
+        at = new
+        *groups, last = key.split(".")
+        for group in groups:
+            at = at.setdefault(group, {})
+            if not isinstance(at, dict):
+                raise TypeError(f"{group} is {at!r}; expected a group of settings")
+        at[last] = renamed.get(f"{key}={value}", value)
+
+    for key, value in values.items():
+        put(str(key), value)
+    return new
 
 
 def _typed(kind: Any, value: Any, where: str) -> Any:

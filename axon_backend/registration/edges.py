@@ -8,7 +8,6 @@ Edges do not depend on the intensities, so the correlation of gradients decides.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 
 from axon_backend.errors import Cancelled
+from axon_backend.registration.adam import Adam
 from axon_backend.registration.similarity import edge_ncc, local_contrast
 
 # One unit of each parameter moves the boundary of the field by about half a per cent of its width:
@@ -161,21 +161,11 @@ def _climb(
     level: Level,
     cancelled: Callable[[], bool] | None,
 ) -> torch.Tensor:
-    """The best parameters that Adam visits; a cosine reduces its learning rate to a twentieth."""
-    x = start.clone().requires_grad_(True)
-    adam = torch.optim.Adam([x], level.lr, betas=(0.8, 0.95))
-    best = (-math.inf, start)
-    for i in range(level.steps + 1):
+    """The best parameters that Adam visits."""
+    adam = Adam(start, level.lr, level.steps, least=0.05)
+    for _ in range(level.steps + 1):
         if cancelled is not None and cancelled():
             raise Cancelled("stopped during the registration")
-        cosine = 0.5 * (1 + math.cos(math.pi * i / level.steps))
-        adam.param_groups[0]["lr"] = level.lr * (0.05 + 0.95 * cosine)
-        score = compare(x)
-        if score.item() > best[0]:
-            best = (score.item(), x.detach().clone())
-        adam.zero_grad()
-        (-score).backward()
-        if x.grad is None or not bool(torch.isfinite(x.grad).all()):  # nothing to compare
+        if adam.step(compare) is None:  # nothing to compare
             break
-        adam.step()
-    return best[1]
+    return adam.best[1]

@@ -17,7 +17,6 @@ only when the pose is nearly right; before that it would diverge.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -30,6 +29,7 @@ from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.physics.attenuation import AttenuationVolume
 from axon_backend.physics.drr import render_drr
 from axon_backend.physics.pose import Pose
+from axon_backend.registration.adam import Adam
 from axon_backend.registration.place import PlacedView
 from axon_backend.registration.planar import WORKING_SIZE, check_image
 from axon_backend.registration.pose_similarity import PoseSimilarity, planar_matrix
@@ -244,22 +244,13 @@ def _by_score(found: tuple[float, torch.Tensor]) -> float:
 def _climb(
     score_of: _Similarity, start: torch.Tensor, level: Level, steps: _Steps
 ) -> tuple[float, torch.Tensor]:
-    """The best parameters that Adam visits; a cosine reduces its learning rate to a tenth."""
-    x = start.clone().requires_grad_(True)
-    adam = torch.optim.Adam([x], level.lr, betas=(0.8, 0.95))
-    best = (-math.inf, start)
-    for i in range(level.steps):
+    """The best parameters that Adam visits, with their score."""
+    adam = Adam(start, level.lr, level.steps, least=0.1)
+    for _ in range(level.steps):
         steps.begin()
-        cosine = 0.5 * (1 + math.cos(math.pi * i / level.steps))
-        adam.param_groups[0]["lr"] = level.lr * (0.1 + 0.9 * cosine)
-        score = score_of(x)
-        if score.item() > best[0]:
-            best = (score.item(), x.detach().clone())
-        adam.zero_grad()
-        (-score).backward()
-        adam.step()
-        steps.end(score.item())
-    return best
+        score = adam.step(score_of)
+        steps.end(-1.0 if score is None else score)
+    return adam.best
 
 
 def _back(shift: torch.Tensor, pose: Pose, frame: ThoraxFrame, placed: PlacedView) -> np.ndarray:
