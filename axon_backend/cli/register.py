@@ -170,7 +170,7 @@ def _reference(chosen: argparse.Namespace) -> tuple[CTVolume, ThoraxFrame, dict[
         ct = read_ct(chosen.ct)
         return ct, find_thorax_frame(ct), {"ct": str(chosen.ct)}
     from axon_backend.bundle import load_bundle
-    from axon_backend.inference.model_cache import atlas_ct
+    from axon_backend.inference.model_loading import atlas_ct
 
     bundle = load_bundle(chosen.bundle)
     frame = ThoraxFrame((0.0, 0.0, 0.0), bundle.atlas()[1])
