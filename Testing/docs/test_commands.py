@@ -143,6 +143,12 @@ def test_names_in_the_text_exist(page):
         assert any((base / path).exists() for base in (ROOT, ROOT / "axon_backend")), path
 
 
+def test_the_command_line_page_lists_every_command():
+    text = (ROOT / "Resources" / "Docs" / "command_line.md").read_text("utf-8")
+    commands = next(a.choices for a in parser()._actions if isinstance(a.choices, dict))
+    assert set(re.findall(r"^\| `axon (\w+)` \|", text, re.MULTILINE)) == set(commands)
+
+
 def entry_points(name: str) -> bool:
     """Whether the code looks for plugins in an entry-point group of that name."""
     sources = (ROOT / "axon_backend").rglob("*.py")
