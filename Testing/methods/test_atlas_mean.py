@@ -18,10 +18,10 @@ from axon_backend.methods.batch import Batch, ValidationCase
 from axon_backend.methods.formats import views_format
 from axon_backend.methods.protocol import RegisteredViews
 
-CONFIG = AtlasMeanConfig(grid=4, view_size=8)
+CONFIG = AtlasMeanConfig(grid=12, view_size=8)
 
 
-def volumes(count: int, side: int = 4) -> torch.Tensor:
+def volumes(count: int, side: int = 12) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.rand(count, 1, side, side, side, generator=generator) * 2 - 1
 
@@ -33,9 +33,9 @@ def batch_of(volume: torch.Tensor) -> Batch:
 
 def test_it_answers_the_mean_volume_whatever_the_x_rays_show():
     model = ATLAS_MEAN.build(CONFIG).eval()
-    mean = volumes(1, side=8)
+    mean = volumes(1, side=24)
     model.set_mean_volume(mean)
-    small = mean.reshape(4, 2, 4, 2, 4, 2).mean((1, 3, 5))
+    small = mean.reshape(12, 2, 12, 2, 12, 2).mean((1, 3, 5))
     for seed in (1, 2):
         view = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
         out = model.reconstruct(RegisteredViews(view, None, torch.zeros(1, 2))).volumes
@@ -68,7 +68,7 @@ def test_a_bundle_of_it_reconstructs(phantom_xray_file, tmp_path):
             version="1.0",
             description="d",
             inputs=views_format(1024),
-            output_grid=4,
+            output_grid=12,
             hu_window=(-1000, 900),
             networks=ATLAS_MEAN.network_formats(CONFIG),
         ),

@@ -75,11 +75,12 @@ def _typed(kind: Any, value: Any, where: str) -> Any:
                 return _typed(one, value, where)
             except TypeError:
                 continue
-    elif origin is tuple and isinstance(value, (list, tuple)):
-        kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
-        if len(kinds) == len(value):
-            pairs = enumerate(zip(kinds, value, strict=True))
-            return tuple(_typed(k, v, f"{where}[{i}]") for i, (k, v) in pairs)
+    elif origin is tuple:
+        if isinstance(value, (list, tuple)):
+            kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
+            if len(kinds) == len(value):
+                pairs = enumerate(zip(kinds, value, strict=True))
+                return tuple(_typed(k, v, f"{where}[{i}]") for i, (k, v) in pairs)
     elif is_dataclass(kind) and isinstance(kind, type):
         if isinstance(value, Mapping):
             return from_plain(kind, value, f"{where}.")
