@@ -38,7 +38,7 @@ _held = None  # the two functions while the GIL is held
 
 @contextlib.contextmanager
 def gil_held():
-    """Within it the main thread holds the GIL whenever Qt works or nothing happens."""
+    """A context in which the main thread holds the GIL while Qt works or is idle."""
     global _held
     library, (events, sleep) = _QT_CORE[sys.platform]
     # PyDLL: a call does not release the GIL.
@@ -58,7 +58,7 @@ def gil_held():
 
 
 def process_events(seconds=0.0):
-    """Let Qt work for that long (at least once)."""
+    """Process events for this many seconds (at least once)."""
     end = time.monotonic() + seconds
     while True:
         if _held is None:
@@ -76,7 +76,7 @@ def process_events(seconds=0.0):
 
 
 def wait_until(condition, seconds=30.0):
-    """Process events until the condition holds; False if it never did."""
+    """Process events until a condition holds; False on timeout."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

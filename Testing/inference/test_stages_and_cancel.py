@@ -181,7 +181,7 @@ def test_the_drr_of_a_ct_that_the_gpu_cannot_hold_is_made_on_the_cpu(phantom_ct,
         devices.append(device.type)
         if device.type != "cpu":
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return np.ones((4, 4), np.float32)
+        return torch.ones(4, 4)
 
     monkeypatch.setattr(case, "render_drr", full)
     warnings: list[str] = []

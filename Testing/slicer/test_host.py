@@ -1,4 +1,4 @@
-"""The headless host keeps its promises: what it has is real, what it has not is an error."""
+"""The headless host: what it provides is real, and what it does not provide is an error."""
 
 import gc
 import subprocess
@@ -260,7 +260,7 @@ def test_views_are_drawn_by_slicers_displayable_managers(host, slicer, tmp_path)
 
 
 def test_a_module_that_fails_to_load_reports_why(tmp_path):
-    """In a process of its own: the module is broken on purpose."""
+    """In a separate process, because the module is broken deliberately."""
     (tmp_path / "Broken.py").write_text(
         textwrap.dedent(
             """

@@ -9,6 +9,7 @@ from axon_backend.physics.attenuation import AttenuationVolume
 from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.training.data.augmentation import (
+    Probabilities,
     RadiographAugmentation,
     augment_radiograph,
     gaussian_blur,
@@ -61,7 +62,8 @@ def test_clean_is_the_share_left_alone():
 
 def test_most_altered_pictures_still_look_like_the_original():
     before, rng = image(), np.random.default_rng(0)
-    quiet = RadiographAugmentation(clean=0.0, collimation=0.0, letters=0.0, misregistration=0.0)
+    p = Probabilities(collimation=0.0, letters=0.0, misregistration=0.0)
+    quiet = RadiographAugmentation(clean=0.0, p=p)
     r = [
         np.corrcoef(before.numpy().ravel(), augment_radiograph(before, rng, quiet).numpy().ravel())[
             0, 1

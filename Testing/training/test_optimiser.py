@@ -24,7 +24,7 @@ def test_the_cosine_warms_up_peaks_and_falls_to_its_floor():
     assert all(b <= a for a, b in itertools.pairwise(rates[20:]))
 
 
-def test_the_constant_and_the_exponential_rate():
+def test_the_constant_and_the_exponential_schedule():
     constant = OptimiserSettings(lr=2.0, schedule="constant", warm_up=0.0)
     assert {learning_rate(p, constant) for p in (0.0, 0.4, 1.0, 2.0)} == {2.0}
     exponential = OptimiserSettings(lr=2.0, schedule="exponential", warm_up=0.0, floor=0.01)
@@ -79,7 +79,7 @@ def test_adam_is_torchs(name):
 
 
 def test_muon_gives_inner_kernels_an_orthogonal_step_of_adams_size():
-    """Updates of a matrix are orthogonal, and with torch's match_rms_adamw their RMS is 0.2 rate;
+    """Updates of a matrix are orthogonal, and with torch's match_rms_adamw their RMS is 0.2 lr;
     in channels-last memory as in any other."""
     for memory in (torch.contiguous_format, torch.channels_last_3d):
         net = small()
@@ -107,7 +107,7 @@ def test_the_state_of_an_optimiser_comes_back():
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     for net, optimiser in ((a, first), (b, second)):
         gradients(net)
-        optimiser.set_rate(1e-3)
+        optimiser.set_lr(1e-3)
         optimiser.step()
         optimiser.zero_grad()
         assert all(p.grad is None for p in net.parameters())

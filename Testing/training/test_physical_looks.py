@@ -5,12 +5,15 @@ import pytest
 import torch
 
 from axon_backend.physics.randomise import line_integrals_from_paths
-from axon_backend.training.data.augmentation import RadiographAugmentation, augment_radiograph
+from axon_backend.training.data.augmentation import (
+    Probabilities,
+    RadiographAugmentation,
+    augment_radiograph,
+)
 from axon_backend.training.settings import apply_pairs
 
-PHYSICAL = RadiographAugmentation(
-    clean=0.0, physical=1.0, misregistration=0.0, letters=0.0, collimation=0.0
-)
+UNCUT = Probabilities(misregistration=0.0, letters=0.0, collimation=0.0)
+PHYSICAL = RadiographAugmentation(clean=0.0, physical=1.0, p=UNCUT)
 
 
 def lines(size: int = 64) -> torch.Tensor:
@@ -58,8 +61,7 @@ def test_off_by_default_and_set_by_name():
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_the_share_decides_which_kind(share):
     """The quick kind leaves open air at one value; the physics adds quanta to it."""
-    look = RadiographAugmentation(clean=0, physical=share, noise=0.0, misregistration=0, letters=0,
-                                  collimation=0)  # fmt: skip
+    look = RadiographAugmentation(clean=0, physical=share, noise=0.0, p=UNCUT)
     flat = torch.zeros(1, 1, 64, 64)
     flat[..., 20:44] = 2.0
     noisy = 0

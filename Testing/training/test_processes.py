@@ -42,8 +42,10 @@ def test_networks_that_end_at_two_voxels_stay_in_32_bits_on_a_cpu(monkeypatch):
     assert AXON.smallest_side(preview()) == AXON.smallest_side(paper()) == 8
     small = replace(preview(), encoder=replace(preview().encoder, size=16))
     assert AXON.smallest_side(small) == 2
-    assert resolve_precision("auto", torch.device("cpu"), small) == "32"
-    assert resolve_precision("auto", torch.device("cpu"), preview()) == "bf16-mixed"
+    cpu = torch.device("cpu")
+    assert resolve_precision("auto", cpu, AXON.smallest_side(small)) == "32"
+    assert resolve_precision("auto", cpu, AXON.smallest_side(preview())) == "bf16-mixed"
+    assert resolve_precision("auto", cpu, None) == "bf16-mixed"
 
 
 def test_a_device_that_is_not_there_is_said():

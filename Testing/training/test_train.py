@@ -15,7 +15,7 @@ from training_tiny import tiny
 from axon_backend.bundle import load_bundle
 from axon_backend.cli.main import main
 from axon_backend.errors import AxonInputError
-from axon_backend.methods.axon.train_encoder import EncoderStage
+from axon_backend.methods.axon.train_encoder import EncoderObjective
 from axon_backend.training.data.samples import Samples
 from axon_backend.training.launch import train as run_train
 from axon_backend.training.run.run_folder import RunFolder
@@ -70,7 +70,7 @@ def test_all_stages_train_one_after_the_other_and_write_what_they_say(train, tmp
     networks = RunFolder(tmp_path / "sr").state()["networks"]
     assert {p: n["from"] for p, n in networks.items()} == {
         "encoder": "coarse", "coarse": "coarse", "prior": "prior", "controlnet": "controlnet",
-        "sr": "chance",
+        "sr": "random initialisation",
     }  # fmt: skip
 
 
@@ -227,9 +227,9 @@ def test_a_loss_that_is_not_a_number_keeps_the_last_good_state(train, tmp_path, 
     train(tiny("encoder", steps=2))
     folder = RunFolder(tmp_path / "run")
     good = weights(folder.last)
-    original = EncoderStage.forward
+    original = EncoderObjective.forward
     monkeypatch.setattr(
-        EncoderStage, "forward", lambda self, batch: original(self, batch) * float("nan")
+        EncoderObjective, "forward", lambda self, batch: original(self, batch) * float("nan")
     )
     with pytest.raises(FloatingPointError, match=r"The loss is not a number.*last good state"):
         train(tiny("encoder", steps=4), resume=True)
@@ -297,7 +297,7 @@ def test_an_old_run_is_neither_overwritten_nor_continued_by_mistake(train):
         train(tiny(steps=1))
     with pytest.raises(AxonInputError, match="stage coarse, not of prior"):
         train(tiny("prior", steps=2), resume=True)
-    wider = tiny(steps=2, pairs=("model.coarse_diff.unet.channels=[8,16]",))
+    wider = tiny(steps=2, pairs=("model.coarse.channels=[8,16]",))
     with pytest.raises(AxonInputError, match=r"started with model\.coarse\.channels = \[8, 8\]"):
         train(wider, resume=True)
 
@@ -309,7 +309,7 @@ def test_a_wrong_command_leaves_the_run_as_it_is(train, tmp_path):
     with pytest.raises(AxonInputError, match="stage coarse, not of prior"):
         train(tiny("prior", steps=2), resume=True)
     with pytest.raises(AxonInputError, match="started with model"):
-        train(tiny(steps=2, pairs=("model.coarse_diff.unet.channels=[8,16]",)), resume=True)
+        train(tiny(steps=2, pairs=("model.coarse.channels=[8,16]",)), resume=True)
     with pytest.raises(AxonInputError, match="bundle axon-preview .* is of another architecture"):
         train(tiny(steps=2), resume=True, start=load_bundle())
     good = folder.last.read_bytes()
@@ -415,7 +415,7 @@ def test_encoder_first_leaves_the_encoder_as_it_is(train):
 
 
 def test_patience_ends_a_run_that_no_longer_gets_better(train, monkeypatch):
-    monkeypatch.setattr(EncoderStage, "score", lambda self, figures: 1.0)
+    monkeypatch.setattr(EncoderObjective, "score", lambda self, metrics: 1.0)
     folder = train(tiny("encoder", steps=50, pairs=("patience=2", "every_steps=1")))
     assert folder.status() == "finished"
     assert torch.load(folder.last, weights_only=True)["step"] == 3  # best, then two that are not

@@ -53,10 +53,10 @@ def bundle_import(chosen: argparse.Namespace) -> int:
         if total:
             bars("download (kB)", done // 1000, max(1, total // 1000))
 
-    with stop_on_signal() as wish:
+    with stop_on_signal() as stop:
         try:
             info = import_bundle(
-                chosen.source, sha256=chosen.sha256, progress=progress, cancelled=wish.is_set
+                chosen.source, sha256=chosen.sha256, progress=progress, cancelled=stop.is_set
             )
         finally:
             bars.close()

@@ -54,7 +54,7 @@ def reconstruct(chosen: argparse.Namespace) -> int:
 
     bars = ProgressBars(chosen.quiet)
     with (
-        stop_on_signal() as wish,
+        stop_on_signal() as stop,
         output_folder(chosen.output, case_files(), chosen.overwrite) as folder,
     ):
         try:
@@ -71,7 +71,7 @@ def reconstruct(chosen: argparse.Namespace) -> int:
                 register=not chosen.no_register,
                 frontal_view=parse_view(chosen.view),
                 progress=bars,
-                cancelled=wish.is_set,
+                cancelled=stop.is_set,
             )
             if result.cancelled:
                 raise Cancelled(f"stopped in stage {result.cancelled}")
@@ -80,7 +80,7 @@ def reconstruct(chosen: argparse.Namespace) -> int:
                 result,
                 keep_stages=chosen.keep_stages,
                 progress=bars,
-                cancelled=wish.is_set,
+                cancelled=stop.is_set,
             )
         finally:
             bars.close()
@@ -100,7 +100,7 @@ def evaluate(chosen: argparse.Namespace) -> int:
 
     bars = ProgressBars(chosen.quiet)
     with (
-        stop_on_signal() as wish,
+        stop_on_signal() as stop,
         output_folder(chosen.output, EVALUATION_FILES, chosen.overwrite) as folder,
     ):
         try:
@@ -112,7 +112,7 @@ def evaluate(chosen: argparse.Namespace) -> int:
                 seed=chosen.seed,
                 device=chosen.device,
                 progress=bars,
-                cancelled=wish.is_set,
+                cancelled=stop.is_set,
             )
         finally:
             bars.close()
@@ -130,7 +130,7 @@ def demo(chosen: argparse.Namespace) -> int:
 
     bars = ProgressBars(chosen.quiet)
     with (
-        stop_on_signal() as wish,
+        stop_on_signal() as stop,
         output_folder(chosen.output, DEMO_FILES, chosen.overwrite) as folder,
     ):
         try:
@@ -140,7 +140,7 @@ def demo(chosen: argparse.Namespace) -> int:
                 device=chosen.device,
                 seed=chosen.seed,
                 progress=bars,
-                cancelled=wish.is_set,
+                cancelled=stop.is_set,
             )
         finally:
             bars.close()

@@ -58,21 +58,21 @@ def stop_on_signal() -> Iterator[threading.Event]:
 
     A second Ctrl-C interrupts at once.
     """
-    wish = threading.Event()
+    stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield wish  # only the main thread may set handlers
+        yield stop  # only the main thread may set handlers
         return
 
-    def stop(number: int, _frame: Any) -> None:
-        if wish.is_set():
+    def on_signal(number: int, _frame: Any) -> None:
+        if stop.is_set():
             raise KeyboardInterrupt
-        wish.set()
+        stop.set()
         print("\nStopping after this step ...", file=sys.stderr)
 
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, stop) for number in numbers}
+    before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
-        yield wish
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

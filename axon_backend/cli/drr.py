@@ -129,7 +129,7 @@ def run(chosen: argparse.Namespace) -> int:
     from axon_backend.imaging.ct import read_ct
     from axon_backend.imaging.frame import find_thorax_frame
     from axon_backend.imaging.view import parse_view
-    from axon_backend.inference.model_cache import choose_device
+    from axon_backend.inference.model_loading import choose_device
 
     view = parse_view(chosen.view)
     assert view is not None

@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     _register(_command(commands, "register", "bring an X-ray into the frame of a CT or the atlas"))
     _evaluate(_command(commands, "evaluate", "measure reconstructions of patients with a CT"))
     _prepare(_command(commands, "prepare", "make a training data set from CTs and X-rays"))
-    _train(_command(commands, "train", "train one stage of AXON, or go on with a run"))
+    _train(_command(commands, "train", "train the networks of a method, or resume a run"))
     _demo(_command(commands, "demo", "run the two cases that come with AXON"))
     _command(commands, "selfcheck", "describe this installation and try it, for bug reports")
     _bundle(

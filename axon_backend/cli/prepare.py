@@ -112,7 +112,7 @@ def _run(chosen: argparse.Namespace, shard: tuple[int, int] | None) -> int:
         anonymise=chosen.anonymise,
     )
     bars = ProgressBars(chosen.quiet)
-    with stop_on_signal() as wish:
+    with stop_on_signal() as stop:
         try:
             summary = run(
                 chosen.source,
@@ -122,7 +122,7 @@ def _run(chosen: argparse.Namespace, shard: tuple[int, int] | None) -> int:
                 ray=chosen.ray,
                 shard=shard,
                 progress=bars,
-                cancelled=wish.is_set,
+                cancelled=stop.is_set,
             )
         except (Cancelled, KeyboardInterrupt):
             bars.close()

@@ -107,7 +107,7 @@ def register(chosen: argparse.Namespace) -> int:
             "together with the pose. Add --pose, or give the distance in mm."
         )
     with (
-        stop_on_signal() as wish,
+        stop_on_signal() as stop,
         output_folder(chosen.output, REGISTER_FILES, chosen.overwrite) as folder,
     ):
         xrays = [read_radiograph(chosen.xray, view=parse_view(chosen.view))]
@@ -130,9 +130,9 @@ def register(chosen: argparse.Namespace) -> int:
             pose=start,
             warp=chosen.warp,
             seed=chosen.seed,
-            cancelled=wish.is_set,
+            cancelled=stop.is_set,
         )
-        if wish.is_set():
+        if stop.is_set():
             raise Cancelled("stopped after the registration")
         records = [_write_view(folder, role, view) for role, view in found.views.items()]
         write_json(
@@ -170,7 +170,7 @@ def _reference(chosen: argparse.Namespace) -> tuple[CTVolume, ThoraxFrame, dict[
         ct = read_ct(chosen.ct)
         return ct, find_thorax_frame(ct), {"ct": str(chosen.ct)}
     from axon_backend.bundle import load_bundle
-    from axon_backend.inference.model_cache import atlas_ct
+    from axon_backend.inference.model_loading import atlas_ct
 
     bundle = load_bundle(chosen.bundle)
     frame = ThoraxFrame((0.0, 0.0, 0.0), bundle.atlas()[1])

@@ -44,7 +44,7 @@ def outline(
     Args:
         plans: all cases in their order.
         current: ids of those whose record is of this source and these settings.
-        failed: by id, why a case went wrong in a way that another run may heal.
+        failed: by id, why a case failed in a way that another run may fix.
         splits: by patient.
         settings: of the run.
     """
@@ -60,7 +60,7 @@ def outline(
         elif plan.id in failed:
             status, reason = "failed", failed[plan.id]
         elif plan.id not in current:
-            status, reason = "waiting", "not reached yet; run the same command again"
+            status, reason = "waiting", "not processed yet; run the same command again"
         rows.append({
             "id": plan.id, "patient": plan.patient, "split": splits.get(plan.patient, "train"),
             "ct": words(plan.ct_words, plan), "notes": [words(n, plan) for n in plan.notes],
@@ -70,14 +70,14 @@ def outline(
 
 
 def remember(root: Path, rows: list[dict[str, Any]], remarks: list[str], values: Any) -> None:
-    """Keep what :func:`assemble` needs besides the cases, for decisions without the source."""
+    """Store what :func:`assemble` needs besides the cases, so that reviews need no source."""
     path = root / OUTLINE
     text = json.dumps({"settings": values, "remarks": remarks, "cases": rows}, indent=1)
     _write_if_new(path, text)
 
 
 def assemble_again(root: Path) -> list[Line]:
-    """Put a data set together as the last run did, with the review as it is now.
+    """Assemble a data set as the last run did, with the current review.
 
     Raises:
         AxonInputError: there is none.
@@ -90,7 +90,7 @@ def assemble_again(root: Path) -> list[Line]:
         if isinstance(error, AxonInputError):
             raise
         raise AxonInputError(
-            f"{root} holds no data set that was prepared to its end. Run axon prepare with the "
+            f"{root} holds no data set that was prepared completely. Run axon prepare with the "
             "source first."
         ) from error
 
@@ -98,7 +98,7 @@ def assemble_again(root: Path) -> list[Line]:
 def assemble(
     root: Path, rows: list[dict[str, Any]], settings: PrepareSettings, remarks: list[str]
 ) -> list[Line]:
-    """Write dataset.json, report.csv and report.html; files that would stay the same are left.
+    """Write dataset.json, report.csv and report.html; unchanged files are left as they are.
 
     Args:
         root: the data set's folder.
@@ -147,7 +147,7 @@ def _line(
         "pose": record["pose"], "views": views,
     }  # fmt: skip
     if decided(review, f"{case}/ct", record["sha256"][:16]) == "reject":
-        return line.with_status("rejected", "left out by a person (review.json)")
+        return line.with_status("rejected", "excluded in the review (review.json)")
     return line.with_status("done", "")
 
 
@@ -157,7 +157,7 @@ def _view(
     settings: PrepareSettings,
     review: dict[str, dict[str, str]],
 ) -> dict[str, Any]:
-    """A view with its verdict: a person's, else the gate's."""
+    """A view with its decision: the reviewer's, else the quality gate's."""
     view = {**view, "file": f"cases/{case}/{view['file']}"}
     if view["kind"] != "real":
         return {**view, "accepted": True}
@@ -167,13 +167,13 @@ def _view(
     verdicts = ("poor", *GATES)
     quality = view["quality"]
     passed = verdicts.index(quality["verdict"]) >= verdicts.index(settings.gate)
-    # An X-ray that may lie on its side or be mirrored waits for a person.
+    # An X-ray that may be rotated or mirrored waits for the review.
     turned = any(w.startswith("the X-ray looks") for w in quality["warnings"])
     return {**view, "accepted": passed and not turned, "decided": "the quality gate"}
 
 
 def _write_dataset(path: Path, values: dict[str, Any]) -> None:
-    """Keep the time of the last change where nothing else changes."""
+    """Keep the modification time if nothing else changes."""
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
         if {**before, "created": ""} == json.loads(json.dumps(values)):
@@ -203,7 +203,7 @@ def _csv(lines: list[Line]) -> str:
 
 
 def _no_formula(text: str) -> str:
-    """Spreadsheets compute what begins like a formula; ids and descriptions come from outside."""
+    """Spreadsheets evaluate what begins like a formula; ids and descriptions come from outside."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") and not text[1:2].isdigit() else text
 
 

@@ -36,9 +36,9 @@ class CaseTask:
 
 
 def prepare_case(task: CaseTask) -> dict[str, Any]:
-    """Make one case, or find that its content is as it was; returns its record.
+    """Make one case, or find that it is up to date; returns its record.
 
-    A case that cannot be made is recorded with its reason and not tried again until its input or
+    A case that cannot be made is recorded with the reason and not tried again until its input or
     the settings change.
 
     Raises:
@@ -83,14 +83,14 @@ class _Made:
     ct: CTVolume
     frame: ThoraxFrame
     pose: Any
-    drrs: list[tuple[str, Any, np.ndarray]]  # role, pose, picture
+    drrs: list[tuple[str, Any, np.ndarray]]  # role, pose, image
     xrays: list[Any]
-    problems: list[tuple[str, str]]  # X-ray, why it is left out
+    problems: list[tuple[str, str]]  # X-ray, why it is excluded
 
     def write(
         self, folder: Path, task: CaseTask, private: tuple[str, ...] | None
     ) -> dict[str, Any]:
-        """Write the files; returns what the record says of them."""
+        """Write the files; returns their part of the record."""
         from axon_backend.dataset.preview import case_strip, registration_strip
         from axon_backend.dataset.views import VIEWS, with_air, write_view
         from axon_backend.imaging.write import write_volume
@@ -98,10 +98,10 @@ class _Made:
         write_volume(folder / "ct.nii.gz", self.ct.hu, self.ct)
         entries: list[dict[str, Any]] = []
         count: dict[str, int] = {}
-        for role, pose, picture in self.drrs:
+        for role, pose, image in self.drrs:
             count[role] = count.get(role, 0) + 1
             name = f"{role}_drr{'' if count[role] == 1 else f'_{count[role]}'}.nii.gz"
-            write_view(folder / name, picture, self.frame, VIEWS[role])
+            write_view(folder / name, image, self.frame, VIEWS[role])
             entries.append({
                 "role": role, "view": VIEWS[role].value.upper(), "kind": "drr", "file": name,
                 "matrix": None, "quality": {}, "source": "DRR of the CT",
@@ -131,7 +131,7 @@ class _Made:
                 "notes": [_words(n, private) for n in found.notes],
                 "sha256": _sha256(folder / name),
             })  # fmt: skip
-        first = {role: picture for role, _, picture in reversed(self.drrs)}
+        first = {role: image for role, _, image in reversed(self.drrs)}
         strip = case_strip(first["frontal"], first["lateral"], self.ct, self.frame)
         (folder / "case.jpg").write_bytes(strip)
         return {
@@ -142,7 +142,7 @@ class _Made:
             "views": entries,
             "notes": [
                 *(_words(n, private) for n in self.ct.assumptions),
-                *(_words(f"{x}: left out: {why}", private) for x, why in self.problems),
+                *(_words(f"{x}: excluded: {why}", private) for x, why in self.problems),
             ],
         }
 
@@ -159,7 +159,7 @@ def _make(plan: CasePlan, settings: PrepareSettings) -> _Made:
     ct = cropped(whole, frame)
     found: list[PlacedXray] = []
     problems = []
-    # Those whose view is stated go first: the others fill what is left.
+    # X-rays with a stated view go first; the others fill the remaining roles.
     for xray in sorted(plan.xrays, key=lambda x: x.role is None):
         try:
             found.append(place_xray(xray, ct, frame, settings, {f.role for f in found}))
@@ -206,14 +206,14 @@ def _in_pose(
     found: list[Any],
     settings: PrepareSettings,
 ) -> tuple[CTVolume, Any, list[Any]] | None:
-    """The CT moved to where the patient stood, and the X-rays on it; None where that fits no
+    """The CT in the pose of the patient, with the X-rays registered to it; None if that fits no
     better."""
     from axon_backend.dataset.volume import cropped, resampled
     from axon_backend.registration import register
 
-    pictures = {f.role: f.picture for f in found}
+    images = {f.role: f.image for f in found}
     matrices = {f.role: f.placed.registration.matrix for f in found}
-    usable = {f.role: f.picture for f in found if f.quality.verdict != "poor"}
+    usable = {f.role: f.image for f in found if f.quality.verdict != "poor"}
     if not usable:
         return None
     given = {role: matrices[role] for role in usable}
@@ -228,7 +228,7 @@ def _in_pose(
         resampled(original, settings.voxel_mm, posed.pose.matrix(frame.center_mm)), frame
     )
     matrices |= posed.matrices
-    moved = register(pictures, turned, frame, placements=matrices, size=settings.view_size).views
+    moved = register(images, turned, frame, placements=matrices, size=settings.view_size).views
     again = [replace(f, placed=moved[f.role]) for f in found]
     before, after = (
         sum(f.quality.ncc + f.quality.gradient_ncc for f in xs if f.role in usable)
@@ -246,7 +246,7 @@ def _sha256(path: Path) -> str:
 
 
 def _single_thread() -> None:
-    """One thread a case: the result must not depend on how many workers share the processors."""
+    """One thread per case: the result must not depend on the number of workers."""
     import SimpleITK as sitk
     import torch
 

@@ -1,4 +1,4 @@
-"""Of all images of a patient: the chest CT, and the X-rays that lie nearest to it in time."""
+"""Selects, among all images of a patient, the chest CT and the X-rays closest to it in time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NO_DATE = 10**6  # days, behind every X-ray that has a date
 
 @dataclass(frozen=True)
 class ChosenCt:
-    """`files` in the order of the stack; `words`: which series and why."""
+    """`files` in the order of the stack; `words`: which series, and why."""
 
     files: tuple[str, ...]
     words: str
@@ -39,13 +39,13 @@ class Xray:
 
     Attributes:
         file: its path.
-        role: "frontal", "lateral", or None where only the picture can tell.
+        role: "frontal", "lateral", or None if only the image can tell.
         view: as the tags or the name say, or None.
         words: for reports.
         taken, study: of a DICOM file.
         days: from the CT, or None where a date is missing.
-        rank: ties of equal days are broken by it.
-        oriented: whether the file says which way it lies.
+        rank: breaks ties of equal days.
+        oriented: whether the file states its orientation.
     """
 
     file: str
@@ -62,7 +62,7 @@ class Xray:
 def choose_ct(files: list[tuple[str, dict[str, Any]]], xray_dates: list[date]) -> ChosenCt:
     """The chest CT among the DICOM slices of one patient.
 
-    Each series is looked at by itself, so that a broken one spoils nothing. Among studies with a
+    Each series is examined by itself, so that a broken one does no harm. Among studies with a
     series that could be a chest, the one nearest to an X-ray is taken; within it
     ``imaging.ct_series.choose_stack`` decides.
 
@@ -73,7 +73,7 @@ def choose_ct(files: list[tuple[str, dict[str, Any]]], xray_dates: list[date]) -
     seen: set[str] = set()
     for path, tags in files:
         uid = tags["SOPInstanceUID"]
-        if uid not in seen:  # a file that was copied twice counts once
+        if uid not in seen:  # a duplicate file counts once
             seen.add(uid)
             series[str(tags.get("SeriesInstanceUID"))].append(Slice(Path(path), Tags(tags)))
     if not series:
@@ -112,11 +112,11 @@ def choose_ct(files: list[tuple[str, dict[str, Any]]], xray_dates: list[date]) -
 def choose_xrays(
     xrays: list[Xray], ct: ChosenCt | None, max_days: int | None
 ) -> tuple[list[Xray], list[str]]:
-    """At most one frontal and one lateral X-ray, and notes on what was left out.
+    """At most one frontal and one lateral X-ray, and notes on what was excluded.
 
-    The nearest in time is taken; of the same day, one of the CT's study, and one made to be looked
-    at. Where a view is missing, up to two X-rays that do not state theirs come along: the picture
-    will tell.
+    The nearest in time is taken; of the same day, one of the CT's study, and one made for
+    presentation. Where a view is missing, up to two X-rays that do not state theirs are kept: the
+    image will tell.
     """
     dated = [_with_days(x, None if ct is None else ct.taken) for x in xrays]
     notes = []
@@ -125,7 +125,7 @@ def choose_xrays(
         dated = [x for x in dated if x not in far]
         notes += [
             f"{x.words} was taken {abs(x.days or 0)} days from the CT, more than the {max_days} "
-            "that are allowed: left out"
+            "that are allowed: excluded"
             for x in far
         ]
 

@@ -29,7 +29,7 @@ GROUPS = ("biplanar", "paired", "drr")
 
 @dataclass(frozen=True)
 class DatasetView:
-    """A picture on the canonical view of its case's frame, (1024, 1024) float32 log-linear.
+    """An image on the canonical view of its case's frame, (1024, 1024) float32 log-linear.
 
     Attributes:
         role: "frontal" or "lateral".
@@ -37,9 +37,9 @@ class DatasetView:
         kind: "drr" or "real".
         file: NIfTI; row 0 at the top, column 0 the patient's right or the front of a lateral.
         matrix: (3, 3) placement of the X-ray, or None.
-        quality: figures of its registration.
-        accepted: whether it may be trained on.
-        source: where the picture came from.
+        quality: scores of its registration.
+        accepted: whether it may be used for training.
+        source: where the image came from.
     """
 
     role: str
@@ -92,8 +92,8 @@ class Dataset:
         lists of CTs by split, ``{"train": [...], "validation": [...]}``, relative to it.
 
         Raises:
-            AxonInputError: it is missing, no data set, of a later version, or holds an entry that
-                is not as expected; the message names it.
+            AxonInputError: it is missing, not a data set, of a later version, or has an
+                invalid entry; the message names it.
         """
         file = Path(path)
         if file.is_dir():
@@ -103,7 +103,7 @@ class Dataset:
                 f"{file} does not exist. Give the folder that `axon prepare` wrote."
             )
         try:
-            # Editors on Windows put a mark before UTF-8.
+            # Editors on Windows write a byte-order mark.
             values = json.loads(file.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:
             raise AxonInputError(
@@ -120,9 +120,7 @@ class Dataset:
                     )
             return cls.of_cts(listed, file.parent)
         if not isinstance(values, dict) or values.get("format") != FORMAT:
-            raise AxonInputError(
-                f'{file} is no AXON data set: it does not say "format": "{FORMAT}".'
-            )
+            raise AxonInputError(f'{file} is not an AXON data set: it lacks "format": "{FORMAT}".')
         if values.get("version") != VERSION:
             raise AxonInputError(
                 f"{file} is of version {values.get('version')!r}; this AXON reads version "
@@ -135,7 +133,7 @@ class Dataset:
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 name = entry.get("id", number) if isinstance(entry, dict) else number
                 raise AxonInputError(
-                    f"{file}: case {name} is not as expected ({error!r}). Prepare it again."
+                    f"{file}: case {name} is invalid ({error!r}). Prepare it again."
                 ) from error
             if case.id in ids:
                 raise AxonInputError(f"{file} holds the case {case.id!r} twice.")
@@ -163,8 +161,8 @@ class Dataset:
                 other = split_of.setdefault(os.path.abspath(ct), split)
                 if other != split:
                     raise AxonInputError(
-                        f"{ct} is in {other} and in {split}; figures would mean nothing. Split the "
-                        "CTs by patient."
+                        f"{ct} is in {other} and in {split}; metrics would be meaningless. "
+                        "Split the CTs by patient."
                     )
                 name = base = ct.name.split(".")[0]
                 copy = 2

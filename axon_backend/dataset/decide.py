@@ -1,4 +1,4 @@
-"""Accept or reject X-rays of a data set without its source at hand."""
+"""Accepts or rejects X-rays of a data set without access to its source."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from axon_backend.errors import AxonInputError
 
 
 def decide(root: Path, accept: list[str], reject: list[str]) -> int:
-    """Write decisions to review.json and put the data set together anew; how many there were.
+    """Write decisions to review.json and reassemble the data set; returns their number.
 
     Raises:
         AxonInputError: there is no data set, a name is not known, or a run has the folder.

@@ -1,4 +1,4 @@
-"""Has the input of a case changed? By size and time first, by content where these differ."""
+"""Detects whether the input of a case has changed: by size and time first, then by content."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BLOCK = 1 << 20
 
 
 def fingerprint(plan: CasePlan, root: Path) -> str:
-    """A hash of the names, sizes and times of a case's files; cheap, and misses nothing that an
+    """A hash of the names, sizes and times of a case's files; cheap, and notices whatever an
     ordinary program writes."""
     rows = []
     for path in _files(plan):
@@ -36,7 +36,7 @@ def case_key(plan: CasePlan, settings: PrepareSettings) -> str:
 
 
 def plan_key(plan: CasePlan, settings: PrepareSettings) -> str:
-    """The part of the key that needs no file to be read."""
+    """The part of the key that can be computed without reading files."""
     xrays = [[x.role, x.view, x.days, x.oriented] for x in plan.xrays]
     return digest([CASE_VERSION, plan.id, plan.sliced, plan.ct_words, xrays, settings.of_case()])
 

@@ -16,17 +16,17 @@ from axon_backend.errors import AxonInputError
 from axon_backend.util.file_lock import try_lock
 
 FILE = "prepare.lock"
-# Bytes that are locked lie behind the text that says who holds the lock: one for each shard, so
-# that different shards can run side by side and a whole run excludes them all.
+# The locked bytes follow the text that names the holder of the lock: one for each shard, so that
+# different shards can run concurrently and a whole run excludes them all.
 _FIRST, SHARDS = 1 << 20, 10_000
 
-# The system's locks are by process; two runs of one process are told apart here.
+# The system's locks are per process; two runs of one process are distinguished here.
 _held: set[tuple[str, int]] = set()
 
 
 class OutputLock:
-    """Held while a run writes; the system lets go of it however the process ends, so a file that
-    a killed run left behind is in nobody's way.
+    """Held while a run writes; the system releases it however the process ends, so a file left by
+    a killed run blocks nothing.
 
     Args:
         folder: the output.
@@ -59,7 +59,7 @@ class OutputLock:
         self._stream, self._names = stream, names
         _held.update(names)
         who = {"pid": os.getpid(), "host": socket.gethostname(), "started": time.time()}
-        with suppress(OSError):  # only what a second run's message says of this one
+        with suppress(OSError):  # only for the message of a second run
             stream.truncate(0)
             stream.write(json.dumps(who).encode())
             stream.flush()
@@ -73,7 +73,7 @@ class OutputLock:
     ) -> None:
         if self._stream is not None:
             _held.difference_update(self._names)
-            # Another shard may hold its part of the file, so it stays where there are any.
+            # Another shard may hold its part of the file, so the file stays if there are shards.
             if self.count > 1 and sys.platform != "win32":
                 self.path.unlink(missing_ok=True)
             self._stream.close()

@@ -31,7 +31,7 @@ class Row:
 def read_rows(path: Path) -> list[Row]:
     """The cases of a manifest in its order; paths in it are relative to it.
 
-    A row that cannot be used says so in its ``problem``; the others go on.
+    A row that cannot be used says why in its ``problem``; the others are still processed.
 
     Raises:
         AxonInputError: the file is missing, malformed or empty, or a patient has two splits.
@@ -39,14 +39,14 @@ def read_rows(path: Path) -> list[Row]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not a text in UTF-8"
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise AxonInputError(f"The manifest {path} cannot be read: {why}.") from error
     entries = _json(text, path) if path.suffix.lower() == ".json" else _csv(text, path)
     rows, ids = [], set()
     for number, entry in enumerate(entries, 1):
         row = _row(entry, number, path)
         if row.id in ids:
-            again = f"the id {row.id} stands in the manifest twice; give every case its own"
+            again = f"the id {row.id} appears twice in the manifest; give every case its own"
             row = Row(f"{row.id}-row{number}", row.patient, split=row.split, problem=again)
         ids.add(row.id)
         rows.append(row)

@@ -1,8 +1,8 @@
-"""What the name of a plain file says: whose it is, and which part it has in a case.
+"""What the name of a plain file says: its patient, and its role in a case.
 
-p1_ct.nii.gz  p1_pa.png  p1_lateral.png         the id is what is left of the name
-p1/ct.nii.gz  p1/frontal.png                    nothing is left: the folder's name
-ct/p1.nii.gz  xray/p1_PA.png  lateral/p1.png    a folder may name the part
+p1_ct.nii.gz  p1_pa.png  p1_lateral.png         the id is the rest of the name
+p1/ct.nii.gz  p1/frontal.png                    no rest: the folder's name
+ct/p1.nii.gz  xray/p1_PA.png  lateral/p1.png    a folder may name the role
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from axon_backend.imaging.formats import find_format, without_extension
 
-# Word -> (role, view); a role of None is an X-ray whose view the picture must tell.
+# Word -> (role, view); a role of None is an X-ray whose view only the image tells.
 _WORDS: dict[str, tuple[str | None, str | None]] = {
     "ct": ("ct", None), "cect": ("ct", None), "cts": ("ct", None),
     "frontal": ("frontal", None), "front": ("frontal", None),
@@ -27,7 +27,7 @@ _WORDS: dict[str, tuple[str | None, str | None]] = {
 
 @dataclass(frozen=True)
 class NamedFile:
-    """`role` is "ct", "frontal", "lateral" or None (an X-ray, not said which); `view` or None."""
+    """`role` is "ct", "frontal", "lateral" or None (an X-ray of unknown view); `view` or None."""
 
     id: str
     role: str | None
@@ -55,7 +55,7 @@ def named(root: Path, name: str) -> NamedFile:
 
 
 def is_flat(path: Path) -> bool:
-    """Whether a file shows an image and no volume, by its header; False when that is damaged."""
+    """Whether a file is a 2-D image and not a volume, by its header; False if that is damaged."""
     try:
         format = find_format(path)
         if format is None:
@@ -63,12 +63,12 @@ def is_flat(path: Path) -> bool:
         if format.read_volume is None or format.read_size is None:
             return format.read_volume is None
         return sum(n > 1 for n in format.read_size(path)) <= 2
-    except Exception:  # libraries raise many kinds; reading it whole will say what is wrong
+    except Exception:  # libraries raise many kinds; reading the whole file will report the problem
         return False
 
 
 def _split(text: str) -> tuple[list[str], str]:
-    """Known words at both ends of a name, and what is left."""
+    """Known words at both ends of a name, and the rest."""
     parts = re.split(r"([\s_.\-]+)", text)
     words = []
     while parts and parts[0].lower() in _WORDS:

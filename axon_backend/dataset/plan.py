@@ -1,4 +1,4 @@
-"""Cases out of what was found: one for each patient, with its CT and its X-rays."""
+"""Turns what was found into cases: one per patient, with its CT and its X-rays."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from axon_backend.errors import AxonInputError
 
 @dataclass(frozen=True)
 class CasePlan:
-    """What is to be made of a patient.
+    """What to make of a patient.
 
     Attributes:
         id: of the case, a safe name of a folder.
-        patient: whose case it is.
+        patient: the patient's id.
         ct: files of the CT: the slices of a series, or one file or folder.
         sliced: whether ``ct`` are DICOM slices in the order of their stack.
-        ct_words: which CT and why.
+        ct_words: which CT, and why.
         xrays: at most a frontal and a lateral, and some of unknown view.
         notes: in plain words.
-        wish: the split that a manifest states.
+        requested_split: as stated in a manifest.
         problem: why there can be no case; then ``ct`` may be empty.
-        private: texts that an anonymous data set must not hold.
+        private: texts that an anonymised data set must not contain.
     """
 
     id: str
@@ -40,13 +40,13 @@ class CasePlan:
     ct_words: str = ""
     xrays: tuple[Xray, ...] = ()
     notes: tuple[str, ...] = ()
-    wish: str | None = None
+    requested_split: str | None = None
     problem: str = ""
     private: tuple[str, ...] = ()
 
     @property
     def group(self) -> str:
-        """What its X-rays promise: "biplanar", "paired" or "drr"."""
+        """What its X-rays allow: "biplanar", "paired" or "drr"."""
         roles = {x.role for x in self.xrays}
         unknown = sum(x.role is None for x in self.xrays)
         if len(roles & {"frontal", "lateral"}) + unknown >= 2:
@@ -117,7 +117,7 @@ def plan_rows(rows: list[Row]) -> list[CasePlan]:
 def _add_dicom(person: _Person, path: str, tags: dict[str, Any]) -> None:
     person.texts.update(
         text
-        # Descriptions stand in quotation marks wherever they are told.
+        # Descriptions are quoted wherever they are shown.
         for text in (path, Path(path).name, *(f"'{tags[k]}'" for k in _FREE_TEXTS if k in tags))
     )
     if "who" in tags:
@@ -125,7 +125,7 @@ def _add_dicom(person: _Person, path: str, tags: dict[str, Any]) -> None:
     if tags["Modality"] == "CT":
         person.ct.append((path, tags))
     elif "refused" in tags:
-        person.notes.append(f"an X-ray ({Path(path).name}) is left out: {tags['refused']}")
+        person.notes.append(f"an X-ray ({Path(path).name}) is excluded: {tags['refused']}")
     else:
         person.xrays.append(xray_of_tags(path, tags))
 
@@ -140,7 +140,7 @@ def _plan(patient: str, person: _Person, max_days: int | None) -> CasePlan:
         return replace(
             plan,
             notes=tuple(notes),
-            problem=f"the patient id {patient} is used for {len(person.who)} persons (sex or date "
+            problem=f"the patient id {patient} is used for {len(person.who)} people (sex or date "
             "of birth differ); give each an id of their own",
         )
     ct: ChosenCt | None = None
@@ -175,7 +175,7 @@ def _plan(patient: str, person: _Person, max_days: int | None) -> CasePlan:
 
 
 def _safe_ids(plans: list[CasePlan]) -> list[CasePlan]:
-    """Ids that can be folders on every system; no two are equal, not even without case."""
+    """Ids that are valid folder names on every system; unique even if case is ignored."""
     safe, taken = [], set[str]()
     for plan in plans:
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", plan.id).strip("-. ")[:80] or "case"
@@ -190,7 +190,7 @@ def numbered(plans: list[CasePlan], numbers: dict[str, int], seed: int) -> list[
     """The plans with numbers for names; ``numbers`` (by patient) is extended for new ones."""
 
     def draw(name: str) -> str:
-        # Numbers in the order of the names would tell who came first.
+        # Numbers in the order of the names would reveal that order.
         return hashlib.sha256(f"{seed}|number|{name}".encode()).hexdigest()
 
     for patient in sorted({p.patient for p in plans} - set(numbers), key=draw):

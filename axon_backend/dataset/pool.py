@@ -17,22 +17,22 @@ from axon_backend.errors import AxonInputError
 Task = TypeVar("Task")
 MEMORY_GB = 3.0  # what a worker needs for a large CT
 DIED = (
-    "the process that worked on it was ended by the system, most often because the memory was "
-    "full; run again with fewer --workers"
+    "its process was killed by the system, most often for lack of memory; run again with "
+    "fewer --workers"
 )
 
 
 class WorkerDied(RuntimeError):
-    """A worker ended without an answer."""
+    """A worker ended without a result."""
 
 
 class Pool:
     """Where work is done.
 
     Args:
-        workers: processes; 0 works in this one, which only tests and debuggers want.
+        workers: processes; 0 uses this process, for tests and debugging.
         ray: send the work to a Ray cluster instead (``RAY_ADDRESS``, else this machine).
-        cancelled: asked while waiting; True begins no further task.
+        cancelled: polled while waiting; if True, no further task is started.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Pool:
     ) -> Iterator[tuple[Task, Any]]:
         """(task, result) as they end; a result may be the exception that was raised.
 
-        A task whose process dies is tried once more alone; ``WorkerDied`` is then its result.
+        A task whose process dies is retried once, alone; ``WorkerDied`` is then its result.
         Fewer than all tasks come back when ``cancelled()``.
         """
         tasks = list(tasks)
@@ -80,7 +80,7 @@ class Pool:
             yield from self._until_broken(function, waiting, self.workers, lost)
             if len(waiting) == before and not self.cancelled():
                 raise RuntimeError("worker processes end as soon as they start")
-        # All that were running when a process died are suspects: each is tried alone.
+        # Every task that was running when a process died is a suspect: each is retried alone.
         for task in lost:
             if self.cancelled():
                 return
@@ -92,8 +92,8 @@ class Pool:
     def _until_broken(
         self, function: Callable[[Task], Any], waiting: list[Task], workers: int, lost: list[Task]
     ) -> Iterator[tuple[Task, Any]]:
-        """Work through ``waiting`` from its end until it is empty, work is to stop, or a process
-        dies; the tasks that this tore down go to ``lost``."""
+        """Work through ``waiting`` from its end until it is empty, the run is cancelled, or a
+        process dies; the tasks lost with it are added to ``lost``."""
         pool = ProcessPoolExecutor(
             min(workers, len(waiting)), multiprocessing.get_context("spawn"), initializer=_start
         )
@@ -101,7 +101,7 @@ class Pool:
         ended = broken = False
         try:
             while running or (waiting and not broken):
-                # Few are handed over at a time, so that stopping has not to wait for many.
+                # Few are submitted at a time, so that cancelling does not wait for a long queue.
                 while waiting and len(running) <= workers and not (broken or self.cancelled()):
                     try:
                         running[pool.submit(function, waiting[-1])] = waiting[-1]
@@ -124,7 +124,7 @@ class Pool:
                     yield task, result
             ended = True
         finally:
-            if not ended:  # interrupted: half-done work is thrown away, never waited for
+            if not ended:  # interrupted: unfinished work is discarded, not waited for
                 for process in list((pool._processes or {}).values()):
                     process.terminate()
             pool.shutdown(wait=True, cancel_futures=True)
@@ -175,7 +175,7 @@ def import_ray() -> Any:
 
 
 def default_workers() -> int:
-    """One process for each processor, as far as the memory goes."""
+    """One process per processor, as far as memory allows."""
     try:
         processors = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
@@ -190,7 +190,7 @@ def default_workers() -> int:
 
 
 def _start() -> None:
-    """At the start of a worker: Ctrl-C is for the parent, and without a parent there is no work."""
+    """At the start of a worker: Ctrl-C is the parent's, with whom the worker ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 

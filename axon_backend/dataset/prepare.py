@@ -1,4 +1,4 @@
-"""From a source to a data set: scan, plan, split, make the cases that are missing, put together."""
+"""From a source to a data set: scan, plan, split, make missing cases, assemble."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Summary:
     """What a run did.
 
     Attributes:
-        lines: every case with its fate.
+        lines: every case with its status.
         made: cases whose files were made by this run.
-        kept: cases that were as they should be.
+        kept: cases that were up to date.
         stopped: whether it was asked to stop before the end.
-        whole: False for a shard that ended before others did; the data set is not put together.
-        failed: by id, what went wrong in a way that another run may heal.
+        whole: False for a shard that ended before others; the data set is not assembled.
+        failed: by id, what failed in a way that another run may fix.
     """
 
     lines: list[Line]
@@ -73,19 +73,19 @@ def prepare(
     Args:
         source: a folder (DICOM in any layout, or plain files, see ``names``), or a manifest (CSV
             or JSON, see ``manifest``).
-        output: the data set's folder; made where missing.
+        output: the data set's folder; created if missing.
         settings: see there.
-        workers: processes; 0 works in this one.
+        workers: processes; 0 uses this process.
         ray: use a Ray cluster instead of processes.
-        shard: (i, n), i from 1: make only the i-th of n parts of the cases. Shards may run side
-            by side; the last to end puts the whole data set together.
+        shard: (i, n), i from 1: make only the i-th of n parts of the cases. Shards may run
+            concurrently; the last one to end assembles the data set.
         progress: called with (stage, step, total, None).
-        cancelled: asked between cases; True ends the run well, what is done is kept.
+        cancelled: polled between cases; True stops the run, and finished cases are kept.
 
     Raises:
         AxonInputError: the source or output cannot be used, or another run has the output.
-        Cancelled: asked to stop before there was anything to keep.
-        store.OutputFailed: the output cannot be written any further; what is done is kept.
+        Cancelled: cancelled before any case was finished.
+        store.OutputFailed: the output can no longer be written; finished cases are kept.
     """
     settings = settings or PrepareSettings()
     root, out = _check_source(source), _make_output(output, source)
@@ -95,7 +95,7 @@ def prepare(
     tag = store.ALL if shard is None else f"{shard[0]}of{shard[1]}"
     with OutputLock(out, number):
         _check_names(out, settings)
-        read_review(out)  # a broken one is refused before the work, not after it
+        read_review(out)  # an invalid one is refused before the work, not after it
         store.clean(out, tag)
         pool = Pool(workers, ray, cancelled)
         plans, remarks = _plan(Path(source), root, out, settings, pool, progress, cancelled)
@@ -135,7 +135,7 @@ def prepare(
 
 
 def _check_source(source: str | os.PathLike[str]) -> Path:
-    """The folder that paths are relative to."""
+    """The folder to which paths are relative."""
     path = Path(os.path.abspath(source))
     if path.is_dir():
         return path
@@ -153,15 +153,15 @@ def _make_output(output: str | os.PathLike[str], source: str | os.PathLike[str])
     out = Path(os.path.abspath(output))
     if os.path.realpath(out) == os.path.realpath(source):
         raise AxonInputError(
-            f"{out} is the source as well as the output. Choose another --output; the source is "
-            "never written to."
+            f"{out} is both source and output. Choose another --output; the source is never "
+            "modified."
         )
     if os.path.lexists(out) and not out.is_dir():
         raise AxonInputError(f"{out} is a file, --output is a folder. Choose another name.")
     ours = (store.CASES, PRIVATE, SPLITS_FILE, "dataset.json", "prepare.lock", "review.json")
     if out.is_dir() and os.listdir(out) and not any((out / n).exists() for n in ours):
         raise AxonInputError(
-            f"{out} holds files that are no data set. Choose an empty or new --output."
+            f"{out} contains files that are not a data set. Choose an empty or new --output."
         )
     try:
         (out / store.CASES).mkdir(parents=True, exist_ok=True)
@@ -192,7 +192,7 @@ def _plan(
         if not plans:
             others = ", ".join(f"{n} {m}" for m, n in sorted(found.others.items()))
             raise AxonInputError(
-                f"{source} holds no CT and no X-ray{f' (but {others})' if others else ''}. Give "
+                f"{source} contains no CT and no X-ray{f' (but {others})' if others else ''}. Give "
                 "the folder of the patients, or a manifest."
             )
         for name, why in found.damaged[:100]:
@@ -214,7 +214,7 @@ def _anonymous(plans: list[CasePlan], out: Path, settings: PrepareSettings) -> l
     count = len(numbers)
     plans = numbered(plans, numbers, settings.seed)
     if len(numbers) > count:
-        note = "which patient has which number; leave this folder out when you share data"
+        note = "which patient has which number; remove this folder before sharing the data"
         write_json(path, {"note": note, "numbers": numbers})
     return plans
 

@@ -1,4 +1,4 @@
-"""Small pictures of a case for the report, as JPEG."""
+"""Small images of a case for the report, as JPEG."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ XRAY_SIZE, THUMB_SIZE = 384, 144
 
 
 def registration_strip(found: PlacedXray, size_mm: tuple[float, float]) -> bytes:
-    """X-ray, DRR, and both over each other (X-ray cyan, DRR red), side by side."""
+    """X-ray, DRR, and both superimposed (X-ray cyan, DRR red), side by side."""
     placed = found.placed
     assert placed.reference is not None
     step = max(1, placed.pixels.shape[0] // 512)
@@ -51,17 +51,17 @@ def case_strip(frontal: np.ndarray, lateral: np.ndarray, ct: CTVolume, frame: Th
     return jpeg(np.concatenate(parts, axis=1))
 
 
-def jpeg(picture: np.ndarray) -> bytes:
+def jpeg(image: np.ndarray) -> bytes:
     """(H, W, 3) in [0, 1]."""
     out = io.BytesIO()
-    Image.fromarray(np.rint(255 * picture).astype(np.uint8)).save(out, "JPEG", quality=80)
+    Image.fromarray(np.rint(255 * image).astype(np.uint8)).save(out, "JPEG", quality=80)
     return out.getvalue()
 
 
-def _fitted(picture: np.ndarray, size_mm: tuple[float, float], height: int) -> np.ndarray:
-    """RGB of a given height in true proportions, with a dark edge to tell neighbours apart."""
-    colour = np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture
-    image = Image.fromarray(np.rint(255 * colour).astype(np.uint8))
+def _fitted(image: np.ndarray, size_mm: tuple[float, float], height: int) -> np.ndarray:
+    """RGB of a given height in true proportions, with a dark margin."""
+    colour = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
+    rgb = Image.fromarray(np.rint(255 * colour).astype(np.uint8))
     width = max(8, round(height * size_mm[0] / size_mm[1]))
-    shown = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS), np.float32) / 255
+    shown = np.asarray(rgb.resize((width, height), Image.Resampling.LANCZOS), np.float32) / 255
     return np.pad(shown, ((0, 0), (0, 4), (0, 0)))

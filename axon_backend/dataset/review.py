@@ -3,7 +3,7 @@
     {"format": "axon-review", "version": 1,
      "decisions": {"ID/frontal": {"decision": "reject", "picture": "3f2a..."}}}
 
-A decision is about one picture: where the registration has changed since, it no longer counts.
+A decision is about one image: where the registration has changed since, it no longer counts.
 "ID/ct": "reject" leaves a whole case out.
 """
 
@@ -60,10 +60,10 @@ def read_review(root: Path) -> dict[str, dict[str, str]]:
     return decisions
 
 
-def decided(decisions: dict[str, dict[str, str]], name: str, picture: str) -> str | None:
-    """ "accept" or "reject", or None where nobody has decided on this picture."""
+def decided(decisions: dict[str, dict[str, str]], name: str, image: str) -> str | None:
+    """ "accept" or "reject", or None where nobody has decided on this image."""
     entry = decisions.get(name)
-    if entry is None or entry.get("picture", picture) != picture:
+    if entry is None or entry.get("picture", image) != image:
         return None
     return entry["decision"]
 
@@ -82,19 +82,19 @@ def add_decisions(
         AxonInputError: a name is not known or is given twice over.
     """
     decisions = read_review(root)
-    pictures = {
+    images = {
         f"{c['id']}/{v['role']}": v.get("sha256", "")[:16]
         for c in cases
         for v in c["views"]
         if v["kind"] == "real"
     }
-    pictures.update({f"{c['id']}/ct": c["sha256"][:16] for c in cases})
+    images.update({f"{c['id']}/ct": c["sha256"][:16] for c in cases})
     added: dict[str, dict[str, str]] = {}
     for decision, names in (("accept", accept), ("reject", reject)):
         for name in names:
-            whole = [f"{name}/{role}" for role in PARTS[:2] if f"{name}/{role}" in pictures]
+            whole = [f"{name}/{role}" for role in PARTS[:2] if f"{name}/{role}" in images]
             for one in whole or [name]:
-                if one not in pictures:
+                if one not in images:
                     raise AxonInputError(
                         f"--{decision} {name}: there is no such X-ray in {root}. Give a case's id "
                         "for its X-rays, or ID/frontal, ID/lateral, or ID/ct for the whole case, "
@@ -102,7 +102,7 @@ def add_decisions(
                     )
                 if one in added and added[one]["decision"] != decision:
                     raise AxonInputError(f"{one} is both accepted and rejected. Choose one.")
-                added[one] = {"decision": decision, "picture": pictures[one]}
+                added[one] = {"decision": decision, "picture": images[one]}
     decisions.update(added)
     write_json(
         root / FILE,

@@ -28,7 +28,7 @@ class Found:
     Attributes:
         root: the source folder.
         dicom: (path relative to the root, header) of CT and X-ray images.
-        plain: relative paths of volumes and pictures that are not DICOM.
+        plain: relative paths of volumes and images that are not DICOM.
         damaged: (relative path, why) of DICOM files whose header cannot be read.
         others: how many DICOM objects of other modalities there are, by modality.
     """

@@ -1,4 +1,4 @@
-"""What ``axon prepare`` is told, and which of it a case depends on."""
+"""The settings of ``axon prepare``, and those that a case depends on."""
 
 from __future__ import annotations
 

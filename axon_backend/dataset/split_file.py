@@ -3,7 +3,7 @@
     {"seed", "settled": whether a run has seen which patients have a case, "patients": {id: split}}
 
 Until a run has come to its end, patients without a usable CT hold places in validation and test;
-then others take these, once: patients who come later, or whose files break later, move nobody.
+then others take these, once: patients added later, or whose files break later, move nobody.
 """
 
 from __future__ import annotations
@@ -51,11 +51,14 @@ def settle_splits(
 def _patients(plans: list[CasePlan]) -> list[Patient]:
     best: dict[str, tuple[int, str | None]] = {}
     for plan in plans:
-        if plan.problem and plan.wish is None:
+        if plan.problem and plan.requested_split is None:
             continue
-        rank, wish = best.get(plan.patient, (0, None))
-        best[plan.patient] = (max(rank, _GROUPS.index(plan.group)), plan.wish or wish)
-    return [Patient(name, _GROUPS[rank], wish) for name, (rank, wish) in best.items()]
+        rank, requested = best.get(plan.patient, (0, None))
+        best[plan.patient] = (
+            max(rank, _GROUPS.index(plan.group)),
+            plan.requested_split or requested,
+        )
+    return [Patient(name, _GROUPS[rank], requested) for name, (rank, requested) in best.items()]
 
 
 def _read(root: Path, seed: int) -> dict[str, Any]:

@@ -16,11 +16,11 @@ FEWEST = 3  # patients with X-rays that can be parted in three
 
 @dataclass(frozen=True)
 class Patient:
-    """`group`: "biplanar", "paired" or "drr"; `wish`: the split that a manifest states."""
+    """`group`: "biplanar", "paired" or "drr"; `requested`: the split stated in a manifest."""
 
     id: str
     group: str
-    wish: str | None = None
+    requested: str | None = None
 
 
 def assign(
@@ -28,8 +28,8 @@ def assign(
 ) -> dict[str, str]:
     """The split of every patient.
 
-    A manifest's wish comes first, then the split of an earlier run (``before``), so that patients
-    who come later move nobody. The others are drawn in the order of a hash of seed and name:
+    A manifest's split comes first, then that of an earlier run (``before``), so that later
+    patients do not move others. The others are drawn in the order of a hash of seed and name:
     test and validation patients from those with real X-rays (of all, where fewer than three have
     any), in the paper's sizes, or in its proportions where there are fewer than the paper's 232;
     what is left trains.
@@ -37,7 +37,7 @@ def assign(
     before = before or {}
     splits = {}
     for p in patients:
-        given = p.wish or before.get(p.id)
+        given = p.requested or before.get(p.id)
         if given is not None:
             splits[p.id] = given
     paired = [p for p in patients if p.group != "drr"]
@@ -65,14 +65,17 @@ def replaced(
     """The splits with patients who turned out to have no case taken out of test and validation.
 
     Each one's place goes to a usable training patient: of the same X-rays, else of some, else of
-    none, in the order of the draw; the last one stays in training. Patients with a wish keep it.
+    none, in the order of the draw; the last one stays in training. Patients with a
+    requested split keep it.
     """
     new = dict(splits)
     for split in reversed(HELD_OUT):  # nothing trains without validation
-        lost = [p for p in patients if p.wish is None and p.id not in usable and new[p.id] == split]
+        lost = [
+            p for p in patients if p.requested is None and p.id not in usable and new[p.id] == split
+        ]
         for gone in sorted(lost, key=lambda p: _draw(seed)(p.id)):
             train = [p for p in patients if p.id in usable and new[p.id] == "train"]
-            free = [p for p in train if p.wish is None]
+            free = [p for p in train if p.requested is None]
             if len(train) < 2 or not free:
                 return new
             _, _, _, other = min(
@@ -89,7 +92,7 @@ def _share(sizes: dict[str, int], split: str, count: int) -> int:
 
 
 class _draw:
-    """A patient's place in the draw; it depends on nobody else."""
+    """A patient's rank in the draw; independent of the other patients."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed

@@ -1,7 +1,7 @@
 """The folders of cases: each appears whole or not at all, and says what it was made from.
 
 cases/ID/case.json     the record: what the case is, or why there is none, and its key
-cases/ID/...           CT, views, small pictures; none where the case was skipped
+cases/ID/...           CT, views, small images; none where the case was skipped
 """
 
 from __future__ import annotations

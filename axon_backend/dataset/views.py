@@ -1,4 +1,4 @@
-"""The pictures of a case: DRRs of its CT, and its X-rays brought onto them."""
+"""The views of a case: DRRs of its CT, and its X-rays registered to them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from axon_backend.registration.place import PlacedView
 from axon_backend.registration.quality import RegistrationQuality
 
 VIEWS = {"frontal": View.pa, "lateral": View.lateral_left}
-# The view that a picture shows is told by how well it fits the DRRs: by at least this much of the
+# The view that an image shows is decided by how well it fits the DRRs: by at least this much of the
 # score better than the other view, or than its mirror image.
 MARGIN = 0.06
 
@@ -35,13 +35,13 @@ MARGIN = 0.06
 class PlacedXray:
     """An X-ray on the canonical view.
 
-    `picture`: as it was read (or its mirror image), which the placement belongs to; `notes`: in
+    `image`: as it was read (or its mirror image), which the placement belongs to; `notes`: in
     plain words.
     """
 
     xray: Xray
     role: str
-    picture: Radiograph
+    image: Radiograph
     placed: PlacedView
     notes: tuple[str, ...]
 
@@ -73,7 +73,7 @@ def render(
 def place_xray(
     xray: Xray, ct: CTVolume, frame: ThoraxFrame, settings: PrepareSettings, taken: set[str]
 ) -> PlacedXray:
-    """Bring an X-ray onto its view; a view that nothing states is told from the picture.
+    """Register an X-ray to its view; a view that is not stated is decided from the image.
 
     Args:
         taken: roles that are filled already; only the others are tried.
@@ -83,9 +83,9 @@ def place_xray(
     """
     size, seed = settings.view_size, settings.seed
 
-    def placed(picture: Radiograph) -> PlacedView:
-        role = "frontal" if picture.view.is_frontal else "lateral"
-        return register({role: picture}, ct, frame, size=size, seed=seed).views[role]
+    def placed(image: Radiograph) -> PlacedView:
+        role = "frontal" if image.view.is_frontal else "lateral"
+        return register({role: image}, ct, frame, size=size, seed=seed).views[role]
 
     if xray.role is None:
         return _of_unknown_view(xray, taken, placed)
@@ -94,46 +94,48 @@ def place_xray(
     view = None if xray.view is None else View(xray.view)
     if view is None and xray.role == "lateral" and not _states_view(xray.file):
         view = View.lateral_left
-    picture = read_radiograph(xray.file, view=view)
-    if picture.view.is_frontal != (xray.role == "frontal"):
+    image = read_radiograph(xray.file, view=view)
+    if image.view.is_frontal != (xray.role == "frontal"):
         raise AxonInputError(
-            f"it was given as the {xray.role} X-ray, its tags say {picture.view.value.upper()}"
+            f"it was given as the {xray.role} X-ray, its tags say {image.view.value.upper()}"
         )
-    found, notes = placed(picture), picture.assumptions
+    found, notes = placed(image), image.assumptions
     if xray.role == "lateral" and not _oriented(xray):
-        mirrored = placed(_mirrored(picture))
+        mirrored = placed(_mirrored(image))
         if _score(mirrored) > _score(found) + MARGIN:
-            found, picture = mirrored, _mirrored(picture)
-            notes += ("the patient looked the other way in the picture: it was mirrored",)
-    return PlacedXray(xray, xray.role, picture, found, notes)
+            found, image = mirrored, _mirrored(image)
+            notes += ("the patient faces the other way in the image: it was mirrored",)
+    return PlacedXray(xray, xray.role, image, found, notes)
 
 
 def _of_unknown_view(xray: Xray, taken: set[str], placed: object) -> PlacedXray:
     assert callable(placed)
     tried: list[tuple[float, str, PlacedView, Radiograph]] = []
     for role, view in VIEWS.items():
-        picture = read_radiograph(xray.file, view=view)
-        pictures = [picture]
+        image = read_radiograph(xray.file, view=view)
+        images = [image]
         if role == "lateral" and not xray.oriented:
-            pictures.append(_mirrored(picture))
-        for one in pictures:
+            images.append(_mirrored(image))
+        for one in images:
             found: PlacedView = placed(one)
             tried.append((_score(found), role, found, one))
     tried.sort(key=lambda t: -t[0])
-    score, role, found, picture = tried[0]
+    score, role, found, image = tried[0]
     other = max(s for s, r, _, _ in tried if r != role)
     assert found.registration is not None
     if score < other + MARGIN or found.registration.quality.verdict == "poor":
         raise AxonInputError(
-            f"no tag states its view and the picture does not tell it clearly ({role} fits by "
+            f"no tag states its view, and the image does not show it clearly ({role} fits by "
             f"{score:.2f}, the other view by {other:.2f}). Name it as frontal or lateral in a "
             "manifest"
         )
     if role in taken:
-        raise AxonInputError(f"by its picture it is a {role} view, of which there is one already")
-    note = f"no tag states the view: the picture fits the {role} DRR best ({score:.2f}, else "
-    notes = (*picture.assumptions, f"{note}{other:.2f})")
-    return PlacedXray(xray, role, picture, found, notes)
+        raise AxonInputError(
+            f"judging by the image it is a {role} view, of which there is one already"
+        )
+    note = f"no tag states the view: the image fits the {role} DRR best ({score:.2f}, else "
+    notes = (*image.assumptions, f"{note}{other:.2f})")
+    return PlacedXray(xray, role, image, found, notes)
 
 
 def _score(placed: PlacedView) -> float:
@@ -142,8 +144,8 @@ def _score(placed: PlacedView) -> float:
     return 0.5 * (quality.ncc + quality.gradient_ncc)
 
 
-def _mirrored(picture: Radiograph) -> Radiograph:
-    return replace(picture, pixels=np.ascontiguousarray(picture.pixels[:, ::-1]))
+def _mirrored(image: Radiograph) -> Radiograph:
+    return replace(image, pixels=np.ascontiguousarray(image.pixels[:, ::-1]))
 
 
 def _tags(file: str) -> dict[str, object]:

@@ -182,8 +182,8 @@ def place_case(
         if xray is None:
             context.report("register", len(views), len(case.xrays))
             view = View.pa if role == "frontal" else View.lateral_left
-            picture = _drr(reference, frame, view, pose, device, warnings)
-            views[role] = PlacedView.from_drr(picture, view)
+            image = _drr(reference, frame, view, pose, device, warnings)
+            views[role] = PlacedView.from_drr(image, view)
         elif role in accepted and not views[role].valid.any():
             raise AxonInputError(
                 f"The accepted placement shows nothing of the {role} X-ray. Register it again."

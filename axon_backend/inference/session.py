@@ -13,7 +13,7 @@ import torch
 from axon_backend.bundle import Bundle, load_bundle
 from axon_backend.errors import AxonInputError, Cancelled
 from axon_backend.imaging.ct import CTVolume
-from axon_backend.imaging.frame import ThoraxFrame
+from axon_backend.imaging.frame import HuWindow, ThoraxFrame
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import View
 from axon_backend.inference.case import PathLike, network_views, place_case, read_case
@@ -57,6 +57,11 @@ class InferenceSession:
     def info(self) -> MethodInfo:
         """The bundle's method."""
         return self._runner.method.info
+
+    @property
+    def window(self) -> HuWindow:
+        """The HU of the networks' -1 and 1."""
+        return self._runner.config.window
 
     def release(self) -> None:
         """Free the memory of the networks; the next run loads them again."""

@@ -269,7 +269,8 @@ class Method(ABC):
         references: papers, for the model card.
         sampling_key: key of the configuration that may change without new training.
         renamed_settings: {old: new} dotted names of ``model`` and ``loss`` settings that earlier
-            versions wrote into YAML files and checkpoints.
+            versions wrote into YAML files and checkpoints; {"name=old value": "new value"} of
+            values.
     """
 
     info: MethodInfo

@@ -1,4 +1,4 @@
-"""Configurations from the plain values of JSON and YAML, their types checked."""
+"""Configurations from the plain values of JSON and YAML: names of today, types checked."""
 
 from __future__ import annotations
 
@@ -35,6 +35,38 @@ def from_plain(kind: type[Config], values: Mapping[str, Any], where: str = "") -
     )
 
 
+def with_new_names(values: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+    """Nested values of an older version under today's names.
+
+    Args:
+        values: as JSON, YAML or a checkpoint gives them.
+        renamed: {old dotted name: new one}; of a value that has another name today,
+            {"name=old value": "new value"}.
+
+    Raises:
+        TypeError: a group of settings is something else.
+    """
+    new: dict[str, Any] = {}
+
+    def put(key: str, value: Any) -> None:
+        key = renamed.get(key, key)
+        if isinstance(value, Mapping) and value:
+            for name, inner in value.items():
+                put(f"{key}.{name}", inner)
+            return
+        at = new
+        *groups, last = key.split(".")
+        for group in groups:
+            at = at.setdefault(group, {})
+            if not isinstance(at, dict):
+                raise TypeError(f"{group} is {at!r}; expected a group of settings")
+        at[last] = renamed.get(f"{key}={value}", value)
+
+    for key, value in values.items():
+        put(str(key), value)
+    return new
+
+
 def _typed(kind: Any, value: Any, where: str) -> Any:
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
@@ -43,11 +75,12 @@ def _typed(kind: Any, value: Any, where: str) -> Any:
                 return _typed(one, value, where)
             except TypeError:
                 continue
-    elif origin is tuple and isinstance(value, (list, tuple)):
-        kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
-        if len(kinds) == len(value):
-            pairs = enumerate(zip(kinds, value, strict=True))
-            return tuple(_typed(k, v, f"{where}[{i}]") for i, (k, v) in pairs)
+    elif origin is tuple:
+        if isinstance(value, (list, tuple)):
+            kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
+            if len(kinds) == len(value):
+                pairs = enumerate(zip(kinds, value, strict=True))
+                return tuple(_typed(k, v, f"{where}[{i}]") for i, (k, v) in pairs)
     elif is_dataclass(kind) and isinstance(kind, type):
         if isinstance(value, Mapping):
             return from_plain(kind, value, f"{where}.")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from axon_backend.errors import AxonInputError
+from axon_backend.methods import typed_config
 
 Settings = TypeVar("Settings")
 # What settings were called before: in YAML files, on command lines, in checkpoints. Methods add
@@ -36,36 +37,17 @@ def _yaml() -> Any:
 
 
 def with_new_names(values: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
-    """Nested values of an older version under today's names.
-
-    Args:
-        values: as YAML or a checkpoint gives them.
-        renamed: {old dotted name: new one}, beside :data:`RENAMED`.
-    """
-    renamed = {**RENAMED, **renamed}
-    new: dict[str, Any] = {}
-
-    def put(key: str, value: Any) -> None:
-        key = renamed.get(key, key)
-        if isinstance(value, Mapping) and value:
-            for name, inner in value.items():
-                put(f"{key}.{name}", inner)
-            return
-        at = new
-        *groups, last = key.split(".")
-        for group in groups:
-            at = at.setdefault(group, {})
-        at[last] = value
-
-    for key, value in values.items():
-        put(str(key), value)
-    return new
+    """``methods.typed_config.with_new_names`` with :data:`RENAMED` beside ``renamed``."""
+    return typed_config.with_new_names(values, {**RENAMED, **renamed})
 
 
 def new_name(key: str, renamed: Mapping[str, str]) -> str:
     """Today's name of a setting that may be given by an old one, or by its end."""
-    renamed = {**RENAMED, **renamed}
-    ending = [new for old, new in renamed.items() if old == key or old.endswith("." + key)]
+    names = {old: new for old, new in {**RENAMED, **renamed}.items() if "=" not in old}
+    for old, new in names.items():
+        if key == old or key.startswith(old + "."):
+            return new + key[len(old) :]
+    ending = [new for old, new in names.items() if old.endswith("." + key)]
     return ending[0] if len(ending) == 1 else key
 
 
@@ -181,12 +163,13 @@ def apply_pairs(
         key, equals, text = pair.partition("=")
         if not equals:
             raise AxonInputError(f"--set {pair}: expected key=value.")
-        key = full_key(settings, new_name(key.strip(), renamed or {}))
+        renamed = renamed or {}
+        key = full_key(settings, new_name(key.strip(), renamed))
         try:
             value = _yaml().safe_load(text) if text.strip() else None
         except _yaml().YAMLError as error:
             raise AxonInputError(f"--set {pair}: the value cannot be read.") from error
-        nested: Any = value
+        nested: Any = renamed.get(f"{key}={value}", value)
         for part in reversed(key.split(".")):
             nested = {part: nested}
         settings = apply(settings, nested)

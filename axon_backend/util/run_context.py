@@ -1,4 +1,4 @@
-"""What travels with every run: seed, device, progress and the wish to cancel."""
+"""What travels with every run: seed, device, progress and cancelling."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from AXONReconstructionLib.console import arguments, reading, registering
+from AXONReconstructionLib.console.sessions import Sessions
 from AXONReconstructionLib.jobs.tasks import Tasks
 from AXONReconstructionLib.scene import nodes
 from AXONReconstructionLib.scene.reference import References
@@ -33,6 +34,7 @@ class CaseLogic(ScriptedLoadableModuleLogic):
         ScriptedLoadableModuleLogic.__init__(self, parent)
         self._references = References()
         self.tasks = Tasks(onSceneClose=self._references.clear)
+        self.sessions = Sessions()
         # Files can be read during a reconstruction, which may take minutes.
         self.files = Tasks()
 
@@ -55,6 +57,7 @@ class CaseLogic(ScriptedLoadableModuleLogic):
         """Cancel all jobs and stop the worker threads."""
         for tasks in (self.tasks, self.files):
             tasks.cleanup()
+        self.sessions.release()
 
     def loadRadiograph(
         self,

@@ -88,6 +88,7 @@ class AXONReconstructionLogic(CaseLogic):
         """
         return reconstructing.reconstruct(
             self.tasks,
+            self.sessions,
             None if ctNode is None else self._references.of(ctNode, bundle),
             (frontalNode, lateralNode, ctNode),
             pose,

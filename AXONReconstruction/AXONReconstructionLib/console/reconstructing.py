@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from contextlib import contextmanager
 
 import numpy as np
 
@@ -12,10 +10,6 @@ from AXONReconstructionLib.scene import nodes
 from AXONReconstructionLib.scene.outputs import Outputs
 from AXONReconstructionLib.scene.results import ReconstructionResult
 from AXONReconstructionLib.setup import backend
-
-# The backend caches its networks and moves them between devices: two logics must not run them
-# concurrently.
-_running = threading.Lock()
 
 
 class Stopwatch:
@@ -45,13 +39,15 @@ class Stopwatch:
 
 def reconstruct(
     tasks,
+    sessions,
     reference,
     inputs,
     pose,
     parameterNode,
     *,
     bundle,
-    steps,
+    seed,
+    device,
     onProgress=None,
     onStage=None,
     onFinished=None,
@@ -62,6 +58,7 @@ def reconstruct(
     """See `AXONReconstructionLogic.reconstruct`.
 
     Args:
+        sessions: `Sessions` of the logic.
         reference: `Reference` of the CT, or None.
         inputs: nodes (frontal, lateral, CT); None if absent.
         settings: passed on to the backend.
@@ -72,9 +69,8 @@ def reconstruct(
     stopwatch = Stopwatch()
 
     def work(job):
-        run = backend.load("inference.reconstruct").reconstruct
-        model = backend.load("bundle").load_bundle(bundle or None)
-        window = _window(model)
+        session = sessions.get(bundle, device)
+        window = session.window
 
         def progress(stage, step, total, preview=None):
             left = stopwatch.secondsLeft(stage, step, total)
@@ -86,19 +82,21 @@ def reconstruct(
         def stageFinished(stage, hu, frame):
             job.report(stage=stage, finished=hu, frame=frame)
 
-        with _exclusive(job):
-            return run(
-                frontal,
-                lateral,
-                ct=None if reference is None else reference.ct,
-                bundle=model,
-                steps=steps,
-                pose=pose,
-                progress=progress,
-                stage_done=stageFinished,
-                cancelled=job.cancelled,
-                **settings,
-            )
+        context = backend.load("util.run_context").RunContext(seed, device, progress, job.cancelled)
+        found = session.reconstruct(
+            frontal,
+            lateral,
+            ct=None if reference is None else reference.ct,
+            pose=pose,
+            stage_done=stageFinished,
+            context=context,
+            **settings,
+        )
+        if found.cancelled:
+            error = backend.load("errors").Cancelled(f"cancelled in stage {found.cancelled}")
+            error.finished = found
+            raise error
+        return found
 
     def onReport(finished=None, frame=None, **report):
         if finished is not None:
@@ -112,7 +110,7 @@ def reconstruct(
         return outputs.all(found, _inversePose(pose, found.frame, hasCt))
 
     def partial(error):
-        found = getattr(error, "finished", None)
+        found = getattr(error, "finished", None)  # the stages that were done by then
         if found is None:
             return None
         result: ReconstructionResult = finish(found)
@@ -130,18 +128,6 @@ def reconstruct(
     )
 
 
-@contextmanager
-def _exclusive(job):
-    """Wait for a run of another logic to finish."""
-    while not _running.acquire(timeout=0.05):
-        if job.cancelled():
-            raise backend.load("errors").Cancelled("cancelled before the run started")
-    try:
-        yield
-    finally:
-        _running.release()
-
-
 def _xray(node, role):
     """The `Radiograph` of a node; a lateral without a stated view is assumed a left lateral."""
     if node is None:
@@ -154,13 +140,6 @@ def _xray(node, role):
         return nodes.radiographOf(node, "ll")
     stated = not any("view is not stated" in note for note in found.assumptions)
     return found if stated else nodes.radiographOf(node, "ll")
-
-
-def _window(bundle):
-    """The HU window that the model maps to [-1, 1]."""
-    methods = backend.load("methods.axon.model")
-    values = {k: v for k, v in bundle.config.items() if k != "format_version"}
-    return methods.AxonConfig.from_dict(values).window
 
 
 def _inversePose(pose, frame, hasCt):

@@ -47,7 +47,7 @@ def register(tasks, reference, xrayNodes, method, pose, seed, accepted, **callba
 
         device = "cpu"
         if method != "planar":
-            device = backend.load("inference.model_cache").choose_device("auto")
+            device = backend.load("inference.model_loading").choose_device("auto")
         found = backend.load("registration").register(
             xrays,
             reference.ct,

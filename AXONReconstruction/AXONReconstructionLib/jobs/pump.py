@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import functools
 import threading
-import time
 from typing import Any
 
 WAIT_MILLISECONDS = 30
 # While a mouse button is pressed, sliders and views must follow the mouse.
 DRAG_WAIT_MILLISECONDS = 15
-# Ticks end early if there are many events; this must not increase Qt's share of the time.
-WAIT_PER_PAUSE = 16
 
 
 class Pump:
@@ -47,10 +44,12 @@ class Pump:
             except ImportError:
                 return
             self._timer = qt.QTimer()
+            # Ticks when Qt has processed all other events; during a pause no worker could run.
+            self._timer.setInterval(0)
             self._timer.setSingleShot(True)
             self._timer.connect("timeout()", self._tick)
         if not self._timer.active:
-            self._timer.start(0)
+            self._timer.start()
 
     def leave(self, worker) -> None:
         """Stop serving a worker."""
@@ -63,13 +62,11 @@ class Pump:
 
         dragging = bool(qt.QApplication.mouseButtons())
         patience = DRAG_WAIT_MILLISECONDS if dragging else WAIT_MILLISECONDS
-        began = time.monotonic()
         self.news.wait(patience / 1000)
         self.news.clear()
-        waited = (time.monotonic() - began) * 1000
         # Before the callbacks, as one may open a dialog, whose event loop must serve workers too.
-        self._timer.start(min(int(waited), patience) // WAIT_PER_PAUSE)
-        if self._delivering:  # in such a loop: what comes now is delivered after that callback
+        self._timer.start()
+        if self._delivering:  # inside such a loop: events are delivered after that callback
             return
         self._delivering = True
         try:

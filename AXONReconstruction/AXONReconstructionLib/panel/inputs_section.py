@@ -209,10 +209,13 @@ class InputsSection(Section):
             failed(error)
 
     def _browseCT(self) -> None:
-        formats = backend.load("imaging.formats")
-        filters = _("CT volumes ({files});;All files (*)").format(
-            files=formats.file_patterns(formats.volume_formats())
-        )
+        try:
+            formats = backend.load("imaging.formats")
+        except ImportError as error:
+            self.panel.reportError(error)
+            return
+        files = formats.file_patterns(formats.volume_formats())
+        filters = _("CT volumes ({files});;All files (*)").format(files=files)
         title = _("CT of the same patient")
         path = qt.QFileDialog.getOpenFileName(self.widget, title, "", filters)
         if isinstance(path, tuple):

@@ -102,13 +102,8 @@ class ModelAndDevice:
             return self.missing
         if self._chosen(node) is None:
             return _("The selected model is no longer on this computer. Select another one.")
-        hardware = self._hardware
-        if (
-            node.device == "cuda"
-            and hardware is not None
-            and hardware.detected
-            and not hardware.gpu
-        ):
+        found = self._hardware
+        if node.device == "cuda" and found is not None and found.detected and not found.gpu:
             return _("No GPU is available to PyTorch. Select Automatic or CPU.")
         return ""
 

@@ -103,9 +103,12 @@ class XrayForm:
 
     def _browse(self) -> None:
         title = _("Frontal X-ray") if self.role == "frontal" else _("Lateral X-ray")
-        filters = _("X-rays ({files});;All files (*)").format(
-            files=backend.load("imaging.formats").file_patterns()
-        )
+        try:
+            files = backend.load("imaging.formats").file_patterns()
+        except ImportError as error:
+            self._section.panel.reportError(error)
+            return
+        filters = _("X-rays ({files});;All files (*)").format(files=files)
         path = qt.QFileDialog.getOpenFileName(self._section.widget, title, "", filters)
         if isinstance(path, tuple):
             path = path[0]

@@ -39,7 +39,7 @@ class Reference:
             if self._ct is None:
                 if self.isAtlas:
                     bundle = backend.load("bundle").load_bundle(self._bundle)
-                    self._ct = backend.load("inference.model_cache").atlas_ct(bundle)
+                    self._ct = backend.load("inference.model_loading").atlas_ct(bundle)
                 else:
                     self._ct = nodes.ctFromArrays(*self._arrays)
                     self._arrays = None

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from axon_backend.diffusion.bridge import BrownianBridge
-from axon_backend.diffusion.gaussian import GaussianDiffusion
+from axon_backend.diffusion.gaussian import SAMPLERS, GaussianDiffusion
 from axon_backend.imaging.frame import HuWindow
-from axon_backend.methods.typed_config import from_plain
+from axon_backend.methods.typed_config import from_plain, with_new_names
 from axon_backend.networks.encoder import EncoderConfig
 from axon_backend.networks.srnet import SRConfig
 from axon_backend.networks.unet import UNetConfig
 
 FINE_DIFF = ("controlnet", "bridge")
-# What settings were called before bundle format 3, and what became of their values.
-_RENAMED = {"see_views": "condition_on_views", "fine_process": "fine_diff"}
-_RENAMED_SAMPLING = {"coarse_places": "tta_shifts"}
-_RENAMED_VALUES = {
-    ("fine_diff", "diffusion"): "controlnet",
-    ("fine_sampler", "dpm"): "dpmpp_2m",
+# What settings and values were called before bundle format 3 (``typed_config.with_new_names``).
+RENAMED = {
+    "see_views": "condition_on_views",
+    "fine_process": "fine_diff",
+    "fine_diff=diffusion": "controlnet",
+    "sampling.coarse_places": "sampling.tta_shifts",
+    "sampling.fine_sampler=dpm": "dpmpp_2m",
 }
 
 
@@ -96,6 +95,11 @@ class AxonConfig:
             raise ValueError(
                 f"fine_diff must be one of {', '.join(FINE_DIFF)}, got {self.fine_diff!r}"
             )
+        if self.sampling.fine_sampler not in SAMPLERS:
+            raise ValueError(
+                f"fine_sampler must be one of {', '.join(SAMPLERS)}, got "
+                f"{self.sampling.fine_sampler!r}"
+            )
         if self.sampling.tta_shifts not in (1, 4):
             raise ValueError(f"tta_shifts must be 1 or 4, got {self.sampling.tta_shifts}")
         scale, side = self.sampling.sr_scale, self.encoder.size * self.sr.gamma
@@ -140,19 +144,7 @@ class AxonConfig:
         Raises:
             TypeError, ValueError: an unknown key, or a value that makes no sense.
         """
-        values = _renamed(values, _RENAMED)
-        if isinstance(values.get("sampling"), Mapping):
-            values["sampling"] = _renamed(values["sampling"], _RENAMED_SAMPLING)
-        return from_plain(cls, values)
-
-
-def _renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """The values under their names of today."""
-    new = {names.get(key, key): value for key, value in values.items()}
-    return {
-        key: _RENAMED_VALUES.get((key, value), value) if isinstance(value, str) else value
-        for key, value in new.items()
-    }
+        return from_plain(cls, with_new_names(values, RENAMED))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from axon_backend.methods.axon import INFO
-from axon_backend.methods.axon.config import PRESETS, AxonConfig, AxonLoss
+from axon_backend.methods.axon.config import PRESETS, RENAMED, AxonConfig, AxonLoss
 from axon_backend.methods.axon.model import AxonModel
 from axon_backend.methods.axon.recipes import recipe
 from axon_backend.methods.axon.train_coarse import CoarseObjective
@@ -50,9 +50,7 @@ class AxonMethod(Method):
     renamed_settings = {
         "loss.at_the_end": "loss.p_t_end",
         "loss.doubt": "loss.conditioning_augmentation",
-        "model.see_views": "model.condition_on_views",
-        "model.fine_process": "model.fine_diff",
-        "model.sampling.coarse_places": "model.sampling.tta_shifts",
+        **{f"model.{old}": new if "=" in old else f"model.{new}" for old, new in RENAMED.items()},
     }
 
     def configure(self, values: Mapping[str, Any]) -> AxonConfig:
