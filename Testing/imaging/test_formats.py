@@ -149,8 +149,8 @@ def test_a_format_outside_the_package_is_registered_and_reconstructed(
     assert done.returncode == 0, done.stderr
     done = axon(
         outside, "reconstruct", "--frontal", tmp_path / "pa.toy", "--ct", tmp_path / "ct.toy",
-        "--bundle", tiny_bundle.path, "--stages", "coarse", "--steps", 1, "--no-register", "--quiet",
-        "--output", tmp_path / "out",
+        "--bundle", tiny_bundle.path, "--stages", "coarse", "--steps", 1, "--quiet",
+        "--no-register", "--output", tmp_path / "out",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))
