@@ -27,7 +27,7 @@ def drr(ct_file, output, *more) -> int:
         (["--angle", "1e300"], "between -360 and 360"),
         (["--sid", "nan"], "--sid"),
         (["--sid", "inf"], "--sid"),
-        (["--sid", "-5"], "SID -5 mm"),
+        (["--sid", "-5"], "SID is -5 mm"),
         (["--sid", "300", "--sod", "300"], "detector would be inside the chest"),
         (["--sid", "1600", "--sod", "1590"], "detector would be inside the chest"),
         (["--detector", "0"], "between 50 and 2000"),

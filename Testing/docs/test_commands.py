@@ -7,6 +7,7 @@ A fenced block runs as it stands, unless an HTML comment on the line above it sa
     <!-- run with small networks and few steps: REASON -->
 """
 
+import argparse
 import importlib
 import json
 import re
@@ -147,6 +148,23 @@ def test_the_command_line_page_lists_every_command():
     text = (ROOT / "Resources" / "Docs" / "command_line.md").read_text("utf-8")
     commands = next(a.choices for a in parser()._actions if isinstance(a.choices, dict))
     assert set(re.findall(r"^\| `axon (\w+)` \|", text, re.MULTILINE)) == set(commands)
+
+
+def options_of(one: argparse.ArgumentParser) -> set[str]:
+    """The options of a command and of all its subcommands."""
+    found = set(one._option_string_actions)
+    for action in one._actions:
+        if isinstance(action.choices, dict):
+            found.update(*(options_of(sub) for sub in action.choices.values()))
+    return found
+
+
+def test_options_in_the_text_exist():
+    known = options_of(parser())
+    for page in PAGES[2:]:
+        text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+        for code in re.findall(r"`([^`\n]+)`", text):
+            assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", code)) <= known, (page.name, code)
 
 
 def entry_points(name: str) -> bool:

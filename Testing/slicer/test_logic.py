@@ -12,13 +12,11 @@ import pytest
 MODULE = Path(__file__).resolve().parents[2] / "AXONReconstruction"
 # A separate process, in which the host only provides Slicer's names.
 IMPORT = """
-import sys, time, types
+import sys
 sys.path[:0] = [{testing!r}, {module!r}]
 import host
 host.start()
-began = time.perf_counter()
 import AXONReconstruction
-print((time.perf_counter() - began) * 1000)
 print([n for n in ("torch", "SimpleITK", "axon_backend", "monai", "scipy") if n in sys.modules])
 sys.stdout.flush()
 host.finish()
@@ -72,12 +70,10 @@ def settle(host, logic):
     assert host.wait_until(lambda: not logic.busy, 60)
 
 
-def test_importing_the_module_is_fast_and_imports_no_heavy_packages():
+def test_importing_the_module_imports_no_heavy_packages():
     code = IMPORT.format(testing=str(MODULE.parent / "Testing"), module=str(MODULE))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    milliseconds, heavy = done.stdout.splitlines()[-2:]
-    assert heavy == "[]", done.stderr
-    assert float(milliseconds) < 200
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
 def test_a_loaded_xray_matches_the_backend(logic, frontal, phantom_xray_file):

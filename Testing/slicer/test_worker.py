@@ -191,16 +191,15 @@ def test_a_callback_may_submit_and_wait(worker):
 def test_waiting_pumps_events_and_releases_the_gil(worker):
     ticks = []
 
-    def work(job):  # pure Python: requires the GIL, which the wait must release
-        until = time.monotonic() + 0.3
+    def work(job):  # pure Python, without a pause, until the wait has pumped five times
+        limit = time.monotonic() + 30
         count = 0
-        while time.monotonic() < until:
+        while len(ticks) < 5 and time.monotonic() < limit:
             count += 1
-        return count
+        return count, len(ticks)
 
-    assert worker.submit(work).wait(lambda: ticks.append(time.monotonic())) > 1000
-    assert len(ticks) >= 4
-    assert max(b - a for a, b in zip(ticks, ticks[1:], strict=False)) < 0.1
+    count, seen = worker.submit(work).wait(lambda: ticks.append(None))
+    assert count > 0 and seen >= 5
 
 
 def test_a_wait_can_time_out(worker, gate):
@@ -224,9 +223,9 @@ def test_shutdown_does_not_wait_for_a_blocked_job(worker):
     stuck, begun = threading.Event(), threading.Event()
     worker.submit(lambda job: (begun.set(), stuck.wait(20)))
     assert begun.wait(5)
-    began = time.monotonic()
+    old = worker._thread
     assert not worker.shutdown(0.1)
-    assert time.monotonic() - began < 1
+    assert old.is_alive()
     # A new thread runs new jobs; the old one, once free, must not run any of them.
     new = worker.submit(lambda job: threading.current_thread())
     assert new.wait(timeout=5) is worker._thread

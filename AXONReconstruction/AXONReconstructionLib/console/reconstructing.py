@@ -82,9 +82,7 @@ def reconstruct(
         def stageFinished(stage, hu, frame):
             job.report(stage=stage, finished=hu, frame=frame)
 
-        context = backend.load("util.run_context").RunContext(
-            seed, device, progress, job.cancelled
-        )
+        context = backend.load("util.run_context").RunContext(seed, device, progress, job.cancelled)
         found = session.reconstruct(
             frontal,
             lateral,
