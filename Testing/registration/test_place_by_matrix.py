@@ -62,7 +62,7 @@ def test_a_wrong_placement_scores_less_and_a_far_one_is_poor(xray, chest_ct, fra
     assert verdicts[0] == "good" and verdicts[2] == "poor"
 
 
-def test_what_place_view_found_is_scored_the_same(xray, chest_ct, frame):
+def test_what_a_search_found_is_scored_the_same(xray, chest_ct, frame):
     image, _ = xray
     found = place_by_search(image, chest_ct, frame, size=512).registration
     again = place_by_matrix(image, chest_ct, frame, found.matrix, size=512).registration

@@ -31,7 +31,7 @@ def test_nonsense_is_refused_on_either_side(reference, says):
 
 
 @pytest.mark.parametrize("register", [True, False])
-def test_place_view_names_the_file(chest_ct, frame, register):
+def test_the_file_is_named(chest_ct, frame, register):
     xray = Radiograph(nonsense()["not finite"], None, View.pa, "odd.png")
     with pytest.raises(AxonInputError, match="odd.png.*not finite"):
         place_by_search(xray, chest_ct, frame, size=128, search=register)

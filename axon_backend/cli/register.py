@@ -178,7 +178,7 @@ def _reference(chosen: argparse.Namespace) -> tuple[CTVolume, ThoraxFrame, dict[
 
 
 def _write_view(folder: Any, role: str, placed: PlacedView) -> dict[str, Any]:
-    from axon_backend.evaluation.case_images import grey
+    from axon_backend.imaging.display import grey
     from axon_backend.imaging.write import write_png
     from axon_backend.registration.overlay import overlay_image
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from axon_backend.dataset.views import PlacedXray
 from axon_backend.imaging.ct import CTVolume
+from axon_backend.imaging.display import grey
 from axon_backend.imaging.frame import HuWindow, ThoraxFrame
 from axon_backend.registration.overlay import contrast_grey, red_cyan
 
@@ -48,12 +49,6 @@ def case_strip(frontal: np.ndarray, lateral: np.ndarray, ct: CTVolume, frame: Th
         _fitted(axial, (width, depth), THUMB_SIZE),
     ]
     return jpeg(np.concatenate(parts, axis=1))
-
-
-def grey(pixels: np.ndarray) -> np.ndarray:
-    """0 to 1, the most extreme values clipped."""
-    low, high = np.percentile(pixels, (0.5, 99.8))
-    return np.clip((pixels - low) / max(high - low, 1e-6), 0, 1)
 
 
 def jpeg(image: np.ndarray) -> bytes:

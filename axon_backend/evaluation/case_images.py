@@ -8,6 +8,7 @@ import numpy as np
 
 from axon_backend.evaluation.figures import WIDE, FlatImage, VolumeRow, footer_line, overview
 from axon_backend.evaluation.render3d import render3d
+from axon_backend.imaging.display import grey
 from axon_backend.registration.overlay import contrast_grey, red_cyan
 
 if TYPE_CHECKING:
@@ -16,17 +17,6 @@ if TYPE_CHECKING:
     from axon_backend.registration.place import PlacedView
 
 OVERLAY_SIZE = 512
-
-
-def grey(pixels: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
-    """Log-linear pixels (H, W) as float 0 (black) to 1, outliers clipped, black outside
-    the exposed field."""
-    inside = pixels if valid is None else pixels[valid]
-    if inside.size == 0:
-        return np.zeros(pixels.shape, np.float32)
-    low, high = np.percentile(inside, (0.5, 99.8))
-    shown = np.clip((pixels - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
-    return shown if valid is None else np.where(valid, shown, 0)
 
 
 def overlay(placed: PlacedView) -> np.ndarray:
