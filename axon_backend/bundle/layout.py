@@ -44,7 +44,7 @@ def model_path(network: str) -> str:
     if not _NETWORK_NAME.fullmatch(network):
         raise AxonInputError(
             f"'{network}' is no name for a network: use small letters, digits and underscores, "
-            "for example 'coarse'."
+            "for example 'unet'."
         )
     return f"models/{network}.safetensors"
 

@@ -48,7 +48,7 @@ def reconstruct(
         bundle: the model; None is the shipped one.
         stages: those of the bundle's method to run, by name; None for all. Text with commas will
             do.
-        steps: sampling steps by stage, for example ``{"coarse": 10, "fine": 15}``, or in the order
+        steps: sampling steps by stage, for example ``{stage: 10}``, or in the order
             of the stages that take steps; None: as the bundle says.
         seed: of all noise; the same seed gives the same volume on one machine.
         samples: K; the volumes are means over seeds ``seed .. seed + K - 1``, with their standard

@@ -106,7 +106,7 @@ class InferenceSession:
         if isinstance(asked, Mapping):
             counts = dict(asked)
         elif isinstance(asked, str | bytes) or not isinstance(asked, Sequence):
-            raise TypeError(f"steps are counts by stage, as {{'coarse': 10}}, got {asked!r}")
+            raise TypeError(f"steps are counts by stage, as {{stage: 10}}, got {asked!r}")
         else:
             if len(asked) > len(names):
                 raise AxonInputError(
