@@ -62,9 +62,13 @@ class CaseLogic(ScriptedLoadableModuleLogic):
         pixelSizeMm: float | tuple[float, float] | None = None,
         invert: bool | None = None,
         name: str | None = None,
+        assumedView: str | None = None,
         **callbacks,
     ) -> VolumeNode:
         """Load an X-ray, upright in the coronal or sagittal plane.
+
+        Where no tag states the orientation, the picture decides it if it is certain; what was done
+        stands in the assumptions, and `correctRadiograph` overrules it.
 
         Args:
             source: a path, or a flat volume of the scene (a new node is made of it).
@@ -72,9 +76,10 @@ class CaseLogic(ScriptedLoadableModuleLogic):
             pixelSizeMm: one number or (row, column), in the patient.
             invert: True when bones are dark as shown, False when it is right; None decides.
             name: of the node.
+            assumedView: for an X-ray whose view is stated nowhere; None is ``pa``.
         """
         return reading.loadRadiograph(
-            self.files, source, view, pixelSizeMm, invert, name, **callbacks
+            self.files, source, view, pixelSizeMm, invert, name, assumedView, **callbacks
         )
 
     def describeRadiograph(self, node: VolumeNode) -> RadiographDescription:

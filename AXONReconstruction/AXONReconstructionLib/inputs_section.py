@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 from AXONReconstructionLib import side_labels, xray_views
 from AXONReconstructionLib.file_drop import FileDrop
 from AXONReconstructionLib.section import Section
-from AXONReconstructionLib.xray_form import FRONTAL_VIEWS, LATERAL_VIEWS, XrayForm
+from AXONReconstructionLib.xray_form import LATERAL_VIEWS, XrayForm
 
 CT_FILES = "*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm"
 LEAST_CT_SLICES = 8
@@ -80,8 +80,6 @@ class InputsSection(Section):
             form.readingOver()
             if self.parameterNode is None:
                 return
-            if role == "lateral" and _viewIsGuessed(xray):
-                self.logic.correctRadiograph(xray, view="ll")
             self._take(role, xray)
 
         def failed(error):
@@ -93,7 +91,11 @@ class InputsSection(Section):
 
         try:
             self.logic.loadRadiograph(
-                path, onFinished=finished, onError=failed, onCancelled=cancelled
+                path,
+                assumedView="ll" if role == "lateral" else "pa",
+                onFinished=finished,
+                onError=failed,
+                onCancelled=cancelled,
             )
         except Exception as error:
             failed(error)
@@ -264,9 +266,3 @@ def _roleOf(xray) -> str:
 
 def _roleName(role: str) -> str:
     return _("frontal") if role == "frontal" else _("lateral")
-
-
-def _viewIsGuessed(xray) -> bool:
-    """The file did not say how the beam ran, and a frontal view was assumed."""
-    assumed = xray.GetAttribute("AXON.Assumptions") or ""
-    return xray.GetAttribute("AXON.View") in FRONTAL_VIEWS and "view is not stated" in assumed

@@ -57,11 +57,12 @@ def radiographNode(radiograph, name, node=None, frame=None, centreRas=(0.0, 0.0,
         PixelMm=json.dumps([rowMm, columnMm]),
         Source=radiograph.source,
         Assumptions=json.dumps(list(radiograph.assumptions)),
+        Warnings=json.dumps(list(radiograph.warnings)),
     )
     return node
 
 
-def radiographOf(node, view=None, invert=None):
+def radiographOf(node, view=None, invert=None, assumed=None):
     """The backend's `Radiograph` of a node.
 
     A node that AXON made gives back its pixels as they were read. Another flat volume of the scene
@@ -69,7 +70,8 @@ def radiographOf(node, view=None, invert=None):
     unchanged file its pixels are taken as shown.
 
     Args:
-        view, invert: for a node that AXON did not make, what is known; see `loadRadiograph`.
+        view, invert, assumed: for a node that AXON did not make, what is known; see
+            `loadRadiograph`.
 
     Raises:
         AxonInputError: the volume is not flat, or is no X-ray.
@@ -82,7 +84,9 @@ def radiographOf(node, view=None, invert=None):
             backend.load("imaging.view").View(node.GetAttribute("AXON.View")),
             node.GetAttribute("AXON.Source") or node.GetName(),
             tuple(json.loads(node.GetAttribute("AXON.Assumptions") or "[]")),
+            warnings=tuple(json.loads(node.GetAttribute("AXON.Warnings") or "[]")),
         )
+    assumed = assumed or backend.load("imaging.view").View.pa
     pixels = None if node.GetImageData() is None else slicer.util.arrayFromVolume(node)
     # Flat is one slice, in whatever direction; a line of pixels is no picture either.
     if pixels is None or sum(n > 1 for n in pixels.shape[:3]) != 2:
@@ -95,8 +99,9 @@ def radiographOf(node, view=None, invert=None):
         )
     file = unchangedFile(node)
     if file:
-        return backend.load("imaging.radiograph").read_radiograph(file, view=view, invert=invert)
-    picture, pixelMm, seen, note = _asShown(node, pixels, view)
+        read = backend.load("imaging.radiograph").read_radiograph
+        return read(file, view=view, invert=invert, assumed=assumed)
+    picture, pixelMm, seen, turned, note = _asShown(node, pixels, view)
     return backend.load("imaging.scene").radiograph_from_pixels(
         picture,
         pixelMm,
@@ -104,6 +109,8 @@ def radiographOf(node, view=None, invert=None):
         source=node.GetName(),
         assumptions=(note,),
         invert=invert,
+        assumed=assumed,
+        turned=turned,
     )
 
 
@@ -245,8 +252,8 @@ def viewToRas(frame, view):
 
 
 def _asShown(node, pixels, view):
-    """Picture [row, column], its pixel size (row, column), its view if that is known, and what was
-    done, of a flat volume.
+    """Picture [row, column], its pixel size (row, column), its view if that is known, whether it
+    was turned, and what was done, of a flat volume.
 
     As the backend reads a flat file: upright planes are turned by their geometry, others are taken
     as rows and columns.
@@ -261,8 +268,8 @@ def _asShown(node, pixels, view):
     if upright is not None:
         picture, pixelMm, seen = upright
         note = _("turned as the volume's geometry in the scene says")
-        return picture, pixelMm, known or seen, note
+        return picture, pixelMm, known or seen, True, note
     steps = [mm for mm, n in zip(node.GetSpacing(), pixels.shape[::-1], strict=False) if n > 1]
     picture = pixels.reshape([n for n in pixels.shape if n > 1])
     note = _("the volume lies flat in the scene: rows are taken top to bottom as stored")
-    return picture, (steps[1], steps[0]), known, note
+    return picture, (steps[1], steps[0]), known, False, note

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,10 @@ def read_flat_volume(path: Path, view: View | None = None) -> RawXray:
         upright = upright_plane(array, file.affine, path.name, view)
         if upright is not None:
             plane, size_mm, seen = upright
-            return _with_size(plane, size_mm, [*notes, "turned as the file's geometry says"], seen)
+            turned = _with_size(
+                plane, size_mm, [*notes, "turned as the file's geometry says"], seen
+            )
+            return replace(turned, turned=True)
     flat = tuple(n for n in size if n > 1)
     if len(flat) != 2:
         raise AxonInputError(f"{path.name} is a line of {size} pixels, an X-ray is a picture.")

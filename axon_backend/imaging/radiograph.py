@@ -12,8 +12,9 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.borders import crop_border
 from axon_backend.imaging.dicom_file import is_dicom
 from axon_backend.imaging.dicom_xray import read_dicom_xray
-from axon_backend.imaging.display import turn_to_display
+from axon_backend.imaging.display import belongs, turn_to_display
 from axon_backend.imaging.flat_volume import read_flat_volume
+from axon_backend.imaging.layout import Layout, Turn, recognise
 from axon_backend.imaging.picture import read_picture
 from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
 from axon_backend.imaging.raw_xray import RawXray
@@ -24,6 +25,7 @@ __all__ = ["Radiograph", "View", "read_radiograph"]
 
 MIN_PIXELS = 64  # along each side
 _MIN_LEVELS = 16  # grey levels
+NO_TAG = "no tag states the orientation: the X-ray is the right way round by its picture"
 _STRONGLY_INVERTED = -0.6  # a layout score this low casts doubt on the tags
 
 
@@ -35,7 +37,8 @@ class Radiograph:
     is Superior; column 0 is the patient's Right (frontal views) or Anterior (lateral views).
     `pixel_mm`: (row, col) in millimetres in the patient plane, or None when unknown.
     `source`: the file. `assumptions`: what was guessed or changed, in plain sentences.
-    `sid_mm`: from the tube to the detector, where the file says so.
+    `sid_mm`: from the tube to the detector, where the file says so. `warnings`: those of the
+    assumptions that a person should look at.
     """
 
     pixels: np.ndarray
@@ -44,6 +47,7 @@ class Radiograph:
     source: str = ""
     assumptions: tuple[str, ...] = ()
     sid_mm: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def read_radiograph(
@@ -52,12 +56,17 @@ def read_radiograph(
     invert: bool | None = None,
     *,
     assumed: View = View.pa,
+    flip: bool | None = None,
+    rotate: int | None = None,
 ) -> Radiograph:
     """Read a chest X-ray from DICOM, PNG, JPG, TIFF, NIfTI, NRRD or MHA.
 
     `view` states the projection and wins over tags; unknown views are taken as `assumed`.
     `invert` = True says that the picture as shown has dark bones; False says that it is right as
     shown; None lets the tags, or without tags the layout of the picture, decide.
+    `rotate` turns the picture as shown by 0, 90, 180 or 270 degrees clockwise, then `flip` = True
+    exchanges left and right. Stating one of them settles the orientation; with both None the tags
+    decide, and without tags the picture where it is certain (see `layout`).
 
     Raises `AxonInputError`, with what was found and the way out, for anything that is not one
     grey chest X-ray.
@@ -65,7 +74,7 @@ def read_radiograph(
     source = Path(path)
     view = known_view(view)
     raw = _read_raw(source, view)
-    return upright(raw, view, invert, source.name, str(source), assumed)
+    return upright(raw, view, invert, source.name, str(source), assumed, flip=flip, rotate=rotate)
 
 
 def known_view(view: View | str | None) -> View | None:
@@ -87,6 +96,9 @@ def upright(
     name: str,
     source: str,
     assumed: View = View.pa,
+    *,
+    flip: bool | None = None,
+    rotate: int | None = None,
 ) -> Radiograph:
     """Turn, crop and check an X-ray, and make its bones bright; see `read_radiograph`.
 
@@ -102,10 +114,11 @@ def upright(
         notes.append(f"the view {view.value} was given, the file says {raw.view.value}")
 
     _check(raw.pixels, name)
-    pixels, pixel_mm = raw.pixels, raw.pixel_mm
+    pixels, pixel_mm, known = raw.pixels, raw.pixel_mm, raw.turned
     if raw.orientation is not None:
         pixels, pixel_mm, note = turn_to_display(pixels, pixel_mm, raw.orientation, view.is_frontal)
         notes += [note] if note else []
+        known = belongs(raw.orientation, view.is_frontal)
     pixels, cut = crop_border(pixels)
     if any(cut):
         sides = zip(("top", "bottom", "left", "right"), cut, strict=True)
@@ -114,8 +127,21 @@ def upright(
         )
         notes.append(f"a uniform border was cropped: {counts}")
     _check(pixels, name)
-    pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
-    notes += polarity
+    if invert is not None:
+        pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
+        notes += polarity
+    warnings: list[str] = []
+    if flip is None and rotate is None:
+        layout = recognise(pixels, view.is_frontal, True if invert is not None else None)
+        turn, said, warnings = decide(layout, known)
+    else:
+        turn, said = _stated(flip, rotate)
+    notes += said
+    pixels = turn(pixels)
+    pixel_mm = turn.pixel_mm(pixel_mm)
+    if invert is None:
+        pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
+        notes += polarity
     return Radiograph(
         np.ascontiguousarray(pixels, dtype=np.float32),
         pixel_mm,
@@ -123,7 +149,39 @@ def upright(
         source,
         tuple(notes),
         raw.sid_mm,
+        tuple(warnings),
     )
+
+
+def _stated(flip: bool | None, rotate: int | None) -> tuple[Turn, list[str]]:
+    """The turn that the user asks for, and how it is noted."""
+    if rotate not in (None, 0, 90, 180, 270):
+        raise AxonInputError(
+            f"An X-ray cannot be rotated by {rotate} degrees; give 0, 90, 180 or 270 (clockwise)."
+        )
+    turn = Turn(-(rotate or 0) // 90 % 4, bool(flip))
+    done = [f"rotated by {rotate} degrees clockwise"] if rotate else []
+    done += ["flipped left to right"] if flip else []
+    return turn, [f"{' and '.join(done) or 'the orientation was left'} as asked"]
+
+
+def decide(layout: Layout, stated: bool) -> tuple[Turn, list[str], list[str]]:
+    """What the picture decides: the turn, the notes, and those of them that are warnings.
+
+    `stated`: the file states the orientation. A tag that the picture contradicts for certain is
+    wrong, but for the sides of a frontal X-ray: a heart on the right is rare, and does exist.
+    """
+    if layout.looks is None:
+        return Turn(), [] if stated else [NO_TAG], []
+    if layout.certain and not (stated and layout.sides_only):
+        against = ", though the file states otherwise" if stated else ""
+        note = (
+            f"the X-ray looks {layout.looks}{against}: it was turned the right way round; flip or "
+            "rotate it by hand if that is wrong"
+        )
+        return layout.turn, [note], [note]
+    note = f"the X-ray looks {layout.looks}: check its orientation"
+    return Turn(), [note], [note]
 
 
 def _read_raw(source: Path, view: View | None) -> RawXray:

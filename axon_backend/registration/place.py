@@ -91,7 +91,9 @@ class PlacedView:
 def _placed(
     xray: Radiograph, reference: Reference, found: PlanarRegistration, size: int
 ) -> PlacedView:
-    matrix = found.matrix
+    matrix, quality = found.matrix, found.quality
+    # Whoever looks at the placement should know what was assumed about the picture.
+    found = replace(found, quality=replace(quality, warnings=(*xray.warnings, *quality.warnings)))
     pixels, valid = resample_picture(xray.pixels, matrix, size)
     size_mm = None
     if xray.pixel_mm is not None:
@@ -161,7 +163,6 @@ def place_view(
             target.picture,
             transform=kind,
             seed=seed,
-            frontal=xray.view.is_frontal,
             limits=_limits(reference),
             cancelled=cancelled,
         )
@@ -192,8 +193,7 @@ def _warped(
     old, new = (assess(p, fixed, valid, limits=limits) for p, valid in (before, after))
     if new.score <= old.score:
         return placed
-    kept = [w for w in found.quality.warnings if "orientation" in w]
-    quality = replace(new, warnings=(*kept, *new.warnings))
+    quality = replace(new, warnings=(*xray.warnings, *new.warnings))
     factor = size / WORKING_SIZE
     fine = ndimage.zoom(shift, (1, factor, factor), order=1, grid_mode=True, mode="nearest")
     pixels, valid = resample_picture(xray.pixels, found.matrix, size, fine)

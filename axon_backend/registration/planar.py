@@ -17,7 +17,6 @@ import SimpleITK as sitk
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.radiograph import MIN_PIXELS
 from axon_backend.registration.edges import refine_edges
-from axon_backend.registration.orientation import orientation_warnings
 from axon_backend.registration.quality import (
     RegistrationQuality,
     assess,
@@ -178,7 +177,6 @@ def register_planar(
     *,
     transform: str = "similarity",
     seed: int = 0,
-    frontal: bool | None = None,
     limits: Limits = OTHER_PATIENT,
     cancelled: Callable[[], bool] | None = None,
 ) -> PlanarRegistration:
@@ -189,7 +187,6 @@ def register_planar(
         fixed: (N, N) DRR of the CT or of the atlas with square pixels.
         transform: ``similarity`` (same patient) or ``affine`` (proportions may differ).
         seed: of the metric's sampling; the same seed gives the same result.
-        frontal: the view, for the check of the orientation; None leaves it to the reference.
         limits: of the verdict.
         cancelled: asked before every step of the search.
 
@@ -236,8 +233,7 @@ def register_planar(
     elif _plausible(sharper):
         best = sharper
     moved, valid = resample_picture(small, best, WORKING_SIZE)
-    notes = orientation_warnings(small, target, frontal, cancelled)
-    quality = assess(moved, target, valid, notes, limits)
+    quality = assess(moved, target, valid, limits=limits)
     # Pixel (i) of the shrunk picture covers pixels factor * i ... of the full one.
     lift = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1]])
     return PlanarRegistration(lift @ best, quality)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from axon_backend.imaging.contrast import local_contrast
 from axon_backend.registration.thresholds import OTHER_PATIENT, Limits
 
 
@@ -40,30 +41,6 @@ class RegistrationQuality:
     def refused(self) -> bool:
         """Below what any right registration reached, see ``thresholds``."""
         return self.verdict == "poor"
-
-
-def local_contrast(
-    picture: np.ndarray, valid: np.ndarray | None = None, sigma: float | None = None
-) -> np.ndarray:
-    """(H, W) -> zero local mean and unit local deviation, over a window of deviation ``sigma``
-    pixels, by default 1/8 of the width.
-
-    Takes the grey scale, the exposure and slow gradients out of the comparison. Pixels that are
-    not ``valid`` do not count and become 0.
-    """
-    weight = np.ones(picture.shape, np.float32) if valid is None else valid.astype(np.float32)
-    sigma = picture.shape[1] / 8 if sigma is None else sigma
-    # Two box filters, nearly a Gaussian: their cost does not grow with the width.
-    width = 2 * round(0.5 * np.sqrt(6) * sigma) + 1
-
-    def smooth(a: np.ndarray) -> np.ndarray:
-        once = ndimage.uniform_filter(a, width, mode="constant")
-        return ndimage.uniform_filter(once, width, mode="constant")
-
-    total = smooth(weight) + 1e-6
-    mean = smooth(picture * weight) / total
-    variance = np.maximum(smooth((picture - mean) ** 2 * weight) / total, 0)
-    return ((picture - mean) / np.sqrt(variance + 1e-8) * weight).astype(np.float32)
 
 
 def ncc(a: np.ndarray, b: np.ndarray, valid: np.ndarray) -> float:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage, signal
+from scipy import signal
 
 from axon_backend.errors import Cancelled
-from axon_backend.registration.quality import local_contrast
+from axon_backend.imaging.contrast import local_contrast, shrink_to
 
 GRID = 64  # side of the reference during the search
 # Sides of the field of view as parts of the picture's long side.
@@ -47,15 +47,6 @@ class Start:
             and abs(np.log(self.width / other.width)) < 0.1
             and abs(np.log(self.height / other.height)) < 0.1
         )
-
-
-def shrink_to(picture: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """(H, W) smoothed and resampled to (rows, columns)."""
-    size = (rows, columns)
-    blur = [max(0.0, 0.5 * n / m - 0.5) for n, m in zip(picture.shape, size, strict=True)]
-    smooth = ndimage.gaussian_filter(picture.astype(np.float32), blur)
-    zoom = [m / n for n, m in zip(picture.shape, size, strict=True)]
-    return ndimage.zoom(smooth, zoom, order=1, grid_mode=True, mode="nearest")
 
 
 def find_chest(
