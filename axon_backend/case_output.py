@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from axon_backend import DISCLAIMER
-from axon_backend.errors import Cancelled
+from axon_backend.errors import Cancelled, PoorRegistration
 from axon_backend.imaging.write import write_json, write_png, write_volume
 from axon_backend.methods.axon import STAGES
 from axon_backend.methods.protocol import Progress
@@ -21,6 +21,11 @@ CASE_FILES = (
     "overview.png",
     "report.html",
     "result.json",
+    # Where a registration was refused:
+    "registered.png",
+    "overlay.png",
+    "registered_lateral.png",
+    "overlay_lateral.png",
 )
 
 
@@ -76,6 +81,23 @@ def write_case(
     write_json(folder / "result.json", record)
     tell(len(volumes) + 2)
     return record
+
+
+def write_refused(folder: Path, poor: PoorRegistration) -> None:
+    """What there is to look at when a registration was refused: pictures and ``result.json``."""
+    from axon_backend.case_pictures import write_view
+
+    placed = poor.placed
+    shown = {role: view for role, view in placed.views.items() if view.registration is not None}
+    record = {
+        "refused": str(poor),
+        "inputs": placed.case.describe(placed.views),
+        "registration": [write_view(folder, role, view) for role, view in shown.items()],
+        "warnings": list(placed.warnings),
+        "frame": placed.frame.as_dict(),
+        "disclaimer": DISCLAIMER,
+    }
+    write_json(folder / "result.json", record)
 
 
 def summary(result: Reconstruction, folder: Path) -> str:

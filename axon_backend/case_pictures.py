@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from axon_backend.evaluation.figures import WIDE, FlatPicture, VolumeRow, footer_line, overview
 from axon_backend.evaluation.render3d import render3d
-from axon_backend.registration.quality import local_contrast
+from axon_backend.imaging.contrast import local_contrast
+from axon_backend.imaging.write import write_png
 
 if TYPE_CHECKING:
     from axon_backend.imaging.frame import ThoraxFrame
@@ -16,6 +18,12 @@ if TYPE_CHECKING:
     from axon_backend.registration.place import PlacedView
 
 OVERLAY_SIZE = 512
+VIEW_FILES = (
+    "registered.png",
+    "overlay.png",
+    "registered_lateral.png",
+    "overlay_lateral.png",
+)
 
 
 def grey(pixels: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
@@ -27,6 +35,17 @@ def grey(pixels: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
     low, high = np.percentile(inside, (0.5, 99.8))
     shown = np.clip((pixels - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
     return shown if valid is None else np.where(valid, shown, 0)
+
+
+def write_view(folder: Path, role: str, placed: PlacedView) -> dict[str, Any]:
+    """A registered X-ray (16 bit) and its overlay on the reference, as PNG; returns what
+    ``result.json`` says of it. The first X-ray of a folder has the plain names."""
+    from axon_backend.registration.picture import registration_picture
+
+    end = f"_{role}" if (folder / "registered.png").exists() else ""
+    write_png(folder / f"registered{end}.png", grey(placed.pixels, placed.valid), bits=16)
+    write_png(folder / f"overlay{end}.png", registration_picture(placed))
+    return placed.as_dict(role)
 
 
 def overlay(placed: PlacedView) -> np.ndarray:

@@ -13,8 +13,8 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from axon_backend import DISCLAIMER, __version__
-from axon_backend.errors import AxonInputError, Cancelled, OutputError
+from axon_backend import DISCLAIMER, __version__, xray_options
+from axon_backend.errors import AxonInputError, Cancelled, OutputError, PoorRegistration
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 STARTED = time.time()
@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return getattr(commands, chosen.run)(chosen)
     except AxonInputError as error:
-        code = FAILED if isinstance(error, OutputError) else BAD_INPUT
+        failed = isinstance(error, (OutputError, PoorRegistration))
+        code = FAILED if failed else BAD_INPUT
         return _report(chosen, "axon: " + " ".join(str(error).split()), code)
     except (Cancelled, KeyboardInterrupt):
         return _report(chosen, "axon: stopped as asked; nothing was written.", FAILED)
@@ -102,8 +103,14 @@ def _reconstruct(one: argparse.ArgumentParser) -> None:
         help="CT of the same patient: the registration's reference and ground truth",
     )
     one.add_argument("--view", choices=("pa", "ap"), help="overrules the frontal file's own tags")
+    xray_options.add_arguments(one)
     one.add_argument(
         "--no-register", action="store_true", help="take the X-rays as being in the frame already"
+    )
+    one.add_argument(
+        "--allow-poor",
+        action="store_true",
+        help="go on where a registration is poor, instead of refusing it",
     )
     one.add_argument(
         "--keep-stages",

@@ -6,8 +6,10 @@ Imports stand inside the functions: each command pays only for what it uses.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
+from axon_backend import xray_options
 from axon_backend.bundle_commands import (
     bundle_delete,
     bundle_export,
@@ -17,7 +19,7 @@ from axon_backend.bundle_commands import (
     bundle_verify,
 )
 from axon_backend.drr_command import run as drr
-from axon_backend.errors import AxonInputError
+from axon_backend.errors import AxonInputError, PoorRegistration
 from axon_backend.prepare_command import prepare
 from axon_backend.register_command import register
 from axon_backend.train_command import train
@@ -41,17 +43,20 @@ __all__ = [
 
 
 def reconstruct(chosen: argparse.Namespace) -> int:
-    """``axon reconstruct``."""
+    """``axon reconstruct``; 1 where a registration is refused. Its pictures are written all the
+    same, to be looked at."""
     steps, stages = parse_steps(chosen.steps), parse_stages(chosen.stages)
     if chosen.frontal is None:
         alone = " A lateral X-ray alone is not enough." if chosen.lateral is not None else ""
         raise AxonInputError(f"--frontal is missing: give a frontal (PA or AP) X-ray.{alone}")
-    from axon_backend.case_output import CASE_FILES, summary, write_case
+    from axon_backend.case_output import CASE_FILES, summary, write_case, write_refused
     from axon_backend.console import ProgressBars, stop_on_signal
     from axon_backend.imaging.view import parse_view
     from axon_backend.output_folder import output_folder
     from axon_backend.reconstruct import reconstruct as run
 
+    stated = xray_options.stated(chosen)
+    refused = None
     bars = ProgressBars(chosen.quiet)
     with (
         stop_on_signal() as wish,
@@ -70,6 +75,8 @@ def reconstruct(chosen: argparse.Namespace) -> int:
                 device=chosen.device,
                 register=not chosen.no_register,
                 frontal_view=parse_view(chosen.view),
+                stated=stated,
+                allow_poor=chosen.allow_poor,
                 progress=bars,
                 cancelled=wish.is_set,
             )
@@ -80,8 +87,14 @@ def reconstruct(chosen: argparse.Namespace) -> int:
                 progress=bars,
                 cancelled=wish.is_set,
             )
+        except PoorRegistration as poor:
+            write_refused(folder, poor)
+            refused = poor
         finally:
             bars.close()
+    if refused is not None:
+        print(f"axon: {refused} The pictures are in {chosen.output}.", file=sys.stderr)
+        return 1
     print(summary(result, Path(chosen.output)))
     return 0
 

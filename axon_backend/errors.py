@@ -6,6 +6,7 @@ import errno
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from axon_backend.prepare import PlacedCase
     from axon_backend.result import Reconstruction
 
 
@@ -16,6 +17,18 @@ class AxonInputError(ValueError):
 class OutputError(AxonInputError):
     """The system failed while results were written (a full disk, a broken one): nothing is wrong
     with the input. The command line ends with 1 instead of 2."""
+
+
+class PoorRegistration(AxonInputError):
+    """An X-ray does not fit its reference, and nobody allowed that. The command line ends with 1.
+
+    Attributes:
+        placed: the case with its views, to be looked at.
+    """
+
+    def __init__(self, sentence: str, placed: PlacedCase) -> None:
+        super().__init__(sentence)
+        self.placed = placed
 
 
 # What the user's choice of a place causes, not the state of the disk.

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from axon_backend.bundle import Bundle, load_bundle
-from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.errors import AxonInputError, Cancelled, PoorRegistration
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.radiograph import Radiograph
-from axon_backend.imaging.view import View
+from axon_backend.imaging.view import Stated, View
 from axon_backend.memory import StageRunner
 from axon_backend.methods.axon import STAGES
 from axon_backend.methods.protocol import Progress
@@ -42,6 +42,8 @@ def reconstruct(
     device: str = "auto",
     register: bool = True,
     frontal_view: View | None = None,
+    stated: Mapping[str, Stated] | None = None,
+    allow_poor: bool = False,
     render_lateral: bool = False,
     placements: Mapping[str, np.ndarray] | None = None,
     pose: Pose | None = None,
@@ -65,6 +67,10 @@ def reconstruct(
         register: align the X-rays to the DRR of the CT or of the atlas; False takes the picture
             as already being in the frame.
         frontal_view: overrules the file's own statement (PA or AP).
+        stated: how the files lie (``invert``, ``flip``, ``rotate`` of ``read_radiograph``) by
+            role, instead of what tags or the picture say.
+        allow_poor: go on where a registration is poor. One that was accepted by ``placements`` is
+            never refused.
         render_lateral: without a lateral X-ray, use the lateral DRR of ``ct`` (evaluation).
         placements: accepted registrations by role (``frontal``, ``lateral``), each (3, 3) from
             the canonical view in [0, 1]^2 to pixels (column, row) of the X-ray; nothing is
@@ -84,6 +90,7 @@ def reconstruct(
     Raises:
         AxonInputError: the input cannot be used, or memory ran out in spite of all ways to save
             it; the message says why.
+        PoorRegistration: a registration is poor; its ``placed`` holds the views.
         Cancelled: ``cancelled()`` was true; its ``finished`` holds the stages done by then, if
             any.
     """
@@ -118,7 +125,14 @@ def reconstruct(
     if not isinstance(bundle, Bundle):
         bundle = load_bundle(bundle)
     runner = StageRunner(bundle, torch_device, tell, cancelled)
-    case = read_case(frontal, lateral, ct, frontal_view=frontal_view, render_lateral=render_lateral)
+    case = read_case(
+        frontal,
+        lateral,
+        ct,
+        frontal_view=frontal_view,
+        render_lateral=render_lateral,
+        stated=stated,
+    )
     seconds["read"] = time.perf_counter() - began
     tell("read", 2, 2)
 
@@ -135,6 +149,14 @@ def reconstruct(
         cancelled=cancelled,
     )
     seconds["register"] = time.perf_counter() - began
+    if placed.refused and not allow_poor:
+        roles = " and the ".join(placed.refused)
+        raise PoorRegistration(
+            f"The registration of the {roles} X-ray is poor, so nothing was reconstructed. Check "
+            "that it is a chest X-ray, the right way round; correct it, or place it by hand in "
+            "step 2 of the Slicer module. --allow-poor goes on all the same.",
+            placed,
+        )
 
     inputs = network_views(placed)
     result = ResultBuilder(placed, runner.config.window, bundle)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, Literal
 
-from axon_backend import DISCLAIMER
+from axon_backend import DISCLAIMER, xray_options
 from axon_backend.errors import AxonInputError, Cancelled
 
 if TYPE_CHECKING:
@@ -14,13 +14,6 @@ if TYPE_CHECKING:
     from axon_backend.registration.place import PlacedView
     from axon_backend.registration.rigid import PoseRegistration
 
-REGISTER_FILES = (
-    "registered.png",
-    "overlay.png",
-    "registered_lateral.png",
-    "overlay_lateral.png",
-    "result.json",
-)
 DONE, REFUSED = 0, 1
 
 
@@ -37,6 +30,7 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--view", choices=("pa", "ap", "lateral", "ll", "rl"), help="overrules the file's own tags"
     )
+    xray_options.add_arguments(one)
     one.add_argument(
         "--warp",
         action="store_true",
@@ -73,6 +67,7 @@ def _distance(text: str) -> float | Literal["auto"]:
 def register(chosen: argparse.Namespace) -> int:
     """``axon register``; 1 where a registration is refused. Its pictures are written all the same,
     to be looked at."""
+    from axon_backend.case_pictures import VIEW_FILES, write_view
     from axon_backend.console import stop_on_signal
     from axon_backend.imaging.radiograph import View, read_radiograph
     from axon_backend.imaging.view import parse_view
@@ -91,6 +86,7 @@ def register(chosen: argparse.Namespace) -> int:
             "--lateral was given without --pose; two X-rays are only registered together to find "
             "the pose. Add --pose, or register the lateral X-ray by itself with --xray."
         )
+    stated = xray_options.stated(chosen)
     find_sid = chosen.sid == "auto"
     if find_sid and not chosen.pose:
         raise AxonInputError(
@@ -99,11 +95,16 @@ def register(chosen: argparse.Namespace) -> int:
         )
     with (
         stop_on_signal() as wish,
-        output_folder(chosen.output, REGISTER_FILES, chosen.overwrite) as folder,
+        output_folder(chosen.output, (*VIEW_FILES, "result.json"), chosen.overwrite) as folder,
     ):
-        xrays = [read_radiograph(chosen.xray, view=parse_view(chosen.view))]
+        view = parse_view(chosen.view)
+        role = "lateral" if view is not None and not view.is_frontal else "frontal"
+        xrays = [read_radiograph(chosen.xray, view=view, **stated.get(role, {}))]
+        if not xrays[0].view.is_frontal and role == "frontal" and stated:  # by its tags
+            xrays = [read_radiograph(chosen.xray, **stated.get("lateral", {}))]
         if chosen.lateral:
-            xrays.append(read_radiograph(chosen.lateral, assumed=View.lateral_left))
+            more = stated.get("lateral", {})
+            xrays.append(read_radiograph(chosen.lateral, assumed=View.lateral_left, **more))
             if xrays[0].view.is_frontal == xrays[1].view.is_frontal:
                 seen = "frontal" if xrays[0].view.is_frontal else "lateral"
                 raise AxonInputError(
@@ -143,7 +144,7 @@ def register(chosen: argparse.Namespace) -> int:
                 placed[role] = place_with(xray, reference, frame, matrix, pose=found.pose)
         if wish.is_set():
             raise Cancelled("stopped after the registration")
-        records = [_write_view(folder, role, view) for role, view in placed.items()]
+        records = [write_view(folder, role, view) for role, view in placed.items()]
         write_json(
             folder / "result.json",
             {
@@ -184,18 +185,6 @@ def _reference(chosen: argparse.Namespace) -> tuple[CTVolume, ThoraxFrame, dict[
     bundle = load_bundle(chosen.bundle)
     frame = ThoraxFrame((0.0, 0.0, 0.0), bundle.atlas()[1])
     return atlas_ct(bundle), frame, {"atlas": bundle.name, "bundle_sha256": bundle.sha256}
-
-
-def _write_view(folder: Any, role: str, placed: PlacedView) -> dict[str, Any]:
-    from axon_backend.case_pictures import grey
-    from axon_backend.imaging.write import write_png
-    from axon_backend.registration.picture import registration_picture
-
-    first = not (folder / "registered.png").exists()
-    end = "" if first else f"_{role}"
-    write_png(folder / f"registered{end}.png", grey(placed.pixels, placed.valid), bits=16)
-    write_png(folder / f"overlay{end}.png", registration_picture(placed))
-    return placed.as_dict(role)
 
 
 def _tell(

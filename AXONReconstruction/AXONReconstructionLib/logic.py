@@ -59,6 +59,7 @@ class AXONReconstructionLogic(CaseLogic):
         device: str = "auto",
         register: bool = True,
         accepted: dict | None = None,
+        allowPoor: bool = False,
         pose: Pose | None = None,
         parameterNode: AXONReconstructionParameterNode | None = None,
         **callbacks,
@@ -73,6 +74,8 @@ class AXONReconstructionLogic(CaseLogic):
             register: search the place of the X-rays that are not in `accepted`; False takes each
                 picture as filling the field of view.
             accepted: matrices by role, from `register` or `matrixOf`; used without a search.
+            allowPoor: go on where a registration is poor and not in `accepted`, instead of
+                refusing it with the backend's `PoorRegistration`.
             parameterNode: takes the results; nodes it holds from the same inputs are updated.
             onProgress: called with stage, step, total, secondsLeft (of the stage, or None) and
                 preview (HU [z, y, x], or None); the stages are ``read``, ``register``, ``coarse``,
@@ -97,6 +100,7 @@ class AXONReconstructionLogic(CaseLogic):
             device=device,
             register=register,
             placements=accepted or None,
+            allow_poor=allowPoor,
             **callbacks,
         )
 

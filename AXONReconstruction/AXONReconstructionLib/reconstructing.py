@@ -10,6 +10,7 @@ import numpy as np
 
 from AXONReconstructionLib import backend, nodes
 from AXONReconstructionLib.outputs import Outputs
+from AXONReconstructionLib.reading import viewName
 from AXONReconstructionLib.results import ReconstructionResult
 
 # The backend keeps its networks for the next run and moves them between devices: two logics must
@@ -145,14 +146,12 @@ def _xray(node, role):
     """The `Radiograph` of a node; one without a stated view given as lateral is a left lateral."""
     if node is None:
         return None
-    if role == "frontal" or node.GetAttribute("AXON.View"):
-        return nodes.radiographOf(node)
     try:
-        found = nodes.radiographOf(node)
-    except backend.load("errors").AxonInputError:  # it may be the view that is missing
-        return nodes.radiographOf(node, "ll")
-    stated = not any("view is not stated" in note for note in found.assumptions)
-    return found if stated else nodes.radiographOf(node, "ll")
+        return nodes.radiographOf(node, assumed=viewName("ll" if role == "lateral" else "pa"))
+    except backend.load("errors").AxonInputError:
+        if role == "frontal" or node.GetAttribute("AXON.View"):
+            raise
+        return nodes.radiographOf(node, viewName("ll"))  # it may be the view that is missing
 
 
 def _window(bundle):

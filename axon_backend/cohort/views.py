@@ -16,7 +16,7 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.radiograph import Radiograph, read_radiograph
-from axon_backend.imaging.view import View
+from axon_backend.imaging.view import Stated, View
 from axon_backend.imaging.write import RESEARCH_NOTE, atomic_path, write_image
 from axon_backend.physics.geometry import FIELD_OF_VIEW
 from axon_backend.physics.pose import Pose
@@ -69,12 +69,18 @@ def render(grid: AttenuationGrid, frame: ThoraxFrame, view: View, pose: Pose, n:
 
 
 def place_xray(
-    xray: Xray, ct: CTVolume, frame: ThoraxFrame, settings: PrepareSettings, taken: set[str]
+    xray: Xray,
+    ct: CTVolume,
+    frame: ThoraxFrame,
+    settings: PrepareSettings,
+    taken: set[str],
+    case: str = "",
 ) -> PlacedXray:
     """Bring an X-ray onto its view; a view that nothing states is told from the picture.
 
     Args:
         taken: roles that are filled already; only the others are tried.
+        case: its name, by which the settings may state how the X-ray lies.
 
     Raises:
         AxonInputError: it cannot be read, is no X-ray of a chest, or fits no view.
@@ -85,19 +91,21 @@ def place_xray(
         return place_view(picture, ct, frame, size=size, seed=seed)
 
     if xray.role is None:
-        return _of_unknown_view(xray, taken, placed)
+        stated = {role: settings.stated_for(case, role) for role in VIEWS}
+        return _of_unknown_view(xray, taken, placed, stated)
     if xray.role in taken:
         raise AxonInputError(f"there is a {xray.role} X-ray already")
     view = None if xray.view is None else View(xray.view)
     if view is None and xray.role == "lateral" and not _states_view(xray.file):
         view = View.lateral_left
-    picture = read_radiograph(xray.file, view=view)
+    known = settings.stated_for(case, xray.role)
+    picture = read_radiograph(xray.file, view=view, **known)
     if picture.view.is_frontal != (xray.role == "frontal"):
         raise AxonInputError(
             f"it was given as the {xray.role} X-ray, its tags say {picture.view.value.upper()}"
         )
     found, notes = placed(picture), picture.assumptions
-    if xray.role == "lateral" and not _oriented(xray):
+    if xray.role == "lateral" and not (_oriented(xray) or _is_stated(known)):
         mirrored = placed(_mirrored(picture))
         if _score(mirrored) > _score(found) + MARGIN:
             found, picture = mirrored, _mirrored(picture)
@@ -105,13 +113,15 @@ def place_xray(
     return PlacedXray(xray, xray.role, picture, found, notes)
 
 
-def _of_unknown_view(xray: Xray, taken: set[str], placed: object) -> PlacedXray:
+def _of_unknown_view(
+    xray: Xray, taken: set[str], placed: object, stated: dict[str, Stated]
+) -> PlacedXray:
     assert callable(placed)
     tried: list[tuple[float, str, PlacedView, Radiograph]] = []
     for role, view in VIEWS.items():
-        picture = read_radiograph(xray.file, view=view)
+        picture = read_radiograph(xray.file, view=view, **stated[role])
         pictures = [picture]
-        if role == "lateral" and not xray.oriented:
+        if role == "lateral" and not (xray.oriented or _is_stated(stated[role])):
             pictures.append(_mirrored(picture))
         for one in pictures:
             found: PlacedView = placed(one)
@@ -140,7 +150,11 @@ def _score(placed: PlacedView) -> float:
 
 
 def _mirrored(picture: Radiograph) -> Radiograph:
-    return replace(picture, pixels=np.ascontiguousarray(picture.pixels[:, ::-1]))
+    return replace(picture, pixels=np.ascontiguousarray(picture.pixels[:, ::-1]), warnings=())
+
+
+def _is_stated(stated: Stated) -> bool:
+    return "flip" in stated or "rotate" in stated
 
 
 def _tags(file: str) -> dict[str, object]:
