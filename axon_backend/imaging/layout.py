@@ -34,9 +34,10 @@ _STRETCHES = {True: (1.0, 1.18), False: (0.85, 1.0)}
 # The middle of a mean is the template: lungs, heart and spine, not arms and corners.
 _MIDDLE = slice(round(0.1 * GRID), round(0.9 * GRID))
 # Another orientation must fit better by this much of NCC before the user is told, and by this much
-# before the picture is turned; another view by this much before the user is told. For the sides of
-# a frontal picture the same in standard deviations, see `sidedness`.
-TURN_DOUBT, TURN_CERTAIN, VIEW_DOUBT = 0.02, 0.04, 0.03
+# before the picture is turned; another view by this much before the user is told. Laterals that face
+# the other way are common (nine of 23 real ones), so less is asked of them. For the sides of a
+# frontal picture the same in standard deviations, see `sidedness`.
+TURN_DOUBT, TURN_CERTAIN, FACING_CERTAIN, VIEW_DOUBT = 0.03, 0.08, 0.04, 0.03
 MIRRORED_DOUBT, MIRRORED_CERTAIN = 0.4, 1.5
 LEAST_AGREEMENT = 0.5  # of what is turned: less is hardly a chest
 _TURNS = (
@@ -148,7 +149,8 @@ def recognise(pixels: np.ndarray, frontal: bool, bright: bool | None = True) -> 
     if scores[best] < given + TURN_DOUBT:
         best = as_it_is
     score = scores[best]
-    certain = score >= max(given + TURN_CERTAIN, LEAST_AGREEMENT)
+    margin = TURN_CERTAIN if best.quarters else FACING_CERTAIN
+    certain = score >= max(given + margin, LEAST_AGREEMENT)
     if frontal:
         upright = best(small)
         sides = sidedness(-upright if is_dark(best, True) else upright)
