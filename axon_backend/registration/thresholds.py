@@ -1,7 +1,8 @@
 """When a registration is called good, fair or poor: every limit, and where it comes from.
 
-A poor registration is refused: ``axon register`` fails, the preparation of training data leaves
-the X-ray out (its ``gate``); a reconstruction goes on and warns. The score is the mean of NCC and
+A poor registration is refused: ``axon register`` and ``axon reconstruct`` fail (the latter unless
+a person accepted the placement, or with ``--allow-poor``), the preparation of training data leaves
+the X-ray out (its ``gate``). The score is the mean of NCC and
 gradient NCC after ``local_contrast``; the offset is how far a short search by borders moves the
 placed picture, in parts of the field's width.
 
