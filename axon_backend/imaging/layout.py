@@ -34,8 +34,8 @@ _STRETCHES = {True: (1.0, 1.18), False: (0.85, 1.0)}
 # The middle of a mean is the template: lungs, heart and spine, not arms and corners.
 _MIDDLE = slice(round(0.1 * GRID), round(0.9 * GRID))
 # Another orientation must fit better by this much of NCC before the user is told, and by this much
-# before the picture is turned; another view by this much before the user is told. Laterals that face
-# the other way are common (nine of 23 real ones), so less is asked of them. For the sides of a
+# before the picture is turned; another view by this much before the user is told. Laterals that
+# face the other way are common (nine of 23 real ones), so less is asked of them. For the sides of a
 # frontal picture the same in standard deviations, see `sidedness`.
 TURN_DOUBT, TURN_CERTAIN, FACING_CERTAIN, VIEW_DOUBT = 0.03, 0.08, 0.04, 0.03
 MIRRORED_DOUBT, MIRRORED_CERTAIN = 0.4, 1.5
