@@ -1,7 +1,7 @@
 # One command after `git clone`:
 #
 #     make demo     a volume from a real X-ray with the shipped weights, in demo_output/
-#     make test     the tests
+#     make test     the tests, without the slow ones
 #
 # Both make a virtual environment in .venv first (some minutes, once). Needs GNU make and
 # Python 3.10 to 3.14. Choose another interpreter with `make demo PYTHON=python3.12`.
@@ -11,10 +11,10 @@
 #     py -3.11 -m venv .venv
 #     .venv\Scripts\python -m pip install -c constraints.txt -e .[dev]
 #     .venv\Scripts\python -m axon_backend demo --output demo_output --overwrite
-#     .venv\Scripts\python -m pytest
+#     .venv\Scripts\python -m pytest -n auto --dist loadfile -m "not slow"
 
 .DEFAULT_GOAL := help
-.PHONY: demo test lint format clean help
+.PHONY: demo test test-all lint format clean help
 .DELETE_ON_ERROR:
 
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))
@@ -23,6 +23,8 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.13 python3.10 p
 
 VENV := .venv
 RUN := $(VENV)/bin/python
+# One process a core, but not more than memory holds; a file's tests share a process and its fixtures.
+PYTEST := $(RUN) -m pytest -n auto --maxprocesses 8 --dist loadfile
 PIP := $(RUN) -m pip install --disable-pip-version-check -c constraints.txt
 
 # CPU builds of torch for Linux machines without an NVIDIA GPU; the default build there brings
@@ -32,13 +34,17 @@ TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 demo: $(VENV)/.installed-demo  ## a CT volume from a real X-ray, with pictures and a report
 	$(RUN) -m axon_backend demo --output demo_output --overwrite
 
-test: $(VENV)/.installed-dev  ## all tests; for some: make test ARGS="-k bundle"
-	$(RUN) -m pytest $(ARGS)
+test: $(VENV)/.installed-dev  ## tests but for the slow ones; for some: make test ARGS="-k bundle"
+	$(PYTEST) -m "not slow" $(ARGS)
 
-lint: $(VENV)/.installed-dev  ## style and types, as in continuous integration
+test-all: $(VENV)/.installed-dev  ## all tests, as in continuous integration
+	$(PYTEST) $(ARGS)
+
+lint: $(VENV)/.installed-dev  ## style, types and imports, as in continuous integration
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	PYTHONPATH=AXONReconstruction:AXONTraining $(VENV)/bin/lint-imports --no-logo
 
 format: $(VENV)/.installed-dev  ## put the code in the house's style
 	$(RUN) -m ruff check --fix .
@@ -50,7 +56,7 @@ clean:  ## remove everything that make has made, the environment too
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(VENV)/.installed-demo: $(VENV)/.torch pyproject.toml constraints.txt
 	$(PIP) -e '.[render]'

@@ -11,11 +11,11 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 
-from AXONReconstructionLib.logic import AXONReconstructionLogic
+from AXONReconstructionLib.console.logic import AXONReconstructionLogic
 
 
 class AXONReconstruction(ScriptedLoadableModule):
-    """What Slicer shows of the module."""
+    """Metadata of the module, as shown by Slicer."""
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
@@ -24,16 +24,16 @@ class AXONReconstruction(ScriptedLoadableModule):
         parent.dependencies = ["Markups", "VolumeRendering", "Volumes"]
         parent.contributors = ["AXON contributors"]
         parent.helpText = _(
-            "Computes a chest CT volume from one or two X-rays with diffusion models, in four "
-            "steps: <b>Inputs</b> loads the X-rays and says what was assumed about them, "
-            "<b>Register</b> lays them over the patient's CT or over an average chest, "
-            "<b>Reconstruct</b> computes the volume, <b>Compare</b> shows it beside the true CT. "
-            "Two cases to try it with are in the module Sample Data."
-            "<p><b>Research use only, not for diagnosis.</b> Most of what a CT shows is not in an "
-            "X-ray: the volume is a well-informed guess.</p>"
+            "Reconstructs a chest CT volume from one or two X-rays with diffusion models, in four "
+            "steps: <b>Inputs</b> loads the X-rays and reports what was assumed about them, "
+            "<b>Register</b> registers them to the patient's CT or to the atlas (an average "
+            "chest), <b>Reconstruct</b> computes the volume, and <b>Compare</b> shows it beside "
+            "the ground truth CT. The module Sample Data provides two example cases."
+            "<p><b>Research use only, not for diagnosis.</b> An X-ray does not contain most of "
+            "the information in a CT: the volume is a prediction.</p>"
         )
         parent.acknowledgementText = _(
-            "If you use it, please cite the method: M. Rath, M. Ghahremani, Y. Li, A. Taghipour, "
+            "If you use AXON, please cite the method: M. Rath, M. Ghahremani, Y. Li, A. Taghipour, "
             "M. Makowski, C. Wachinger: Conditional Diffusion for 3D CT Volume Reconstruction from "
             "2D X-rays. {link} (2026). AXON is an independent open implementation of it."
         ).format(link='<a href="https://arxiv.org/abs/2603.26509">arXiv:2603.26509</a>')
@@ -42,26 +42,27 @@ class AXONReconstruction(ScriptedLoadableModule):
 
 
 def registerSampleData():
-    """Offer the cases that ship with AXON in the module Sample Data."""
-    from AXONReconstructionLib import sample_data
+    """Add the cases that ship with AXON to the Sample Data module."""
+    from AXONReconstructionLib.console import sample_data
 
     sample_data.register()
 
 
 def registerLayouts():
-    """Make the Compare layouts known, so that a scene saved in one of them opens in it."""
-    from AXONReconstructionLib import layout
+    """Register AXON's layouts, so that a scene saved in one of them can restore it."""
+    # Importing the first two adds their layouts.
+    from AXONReconstructionLib.views import layout, own_layouts, xray_views  # noqa: F401
 
-    layout.registerLayouts()
+    own_layouts.register()
 
 
 class AXONReconstructionWidget(ScriptedLoadableModuleWidget):
-    """The frame of the panel; everything in it belongs to `AXONReconstructionLib.panel`.
+    """Module widget; its contents are implemented in `AXONReconstructionLib.panel.panel`.
 
     Attributes:
         logic: the module's logic.
         panel: the `Panel`, None before setup and after cleanup.
-        ui: every named control of the panel.
+        ui: all named widgets of the panel.
     """
 
     def __init__(self, parent=None):
@@ -69,8 +70,8 @@ class AXONReconstructionWidget(ScriptedLoadableModuleWidget):
         ScriptedLoadableModuleWidget.__init__(self, parent)
 
     def setup(self):
-        """Build the panel, when the module is first shown."""
-        from AXONReconstructionLib.panel import Panel
+        """Build the panel when the module is first shown."""
+        from AXONReconstructionLib.panel.panel import Panel
 
         ScriptedLoadableModuleWidget.setup(self)
         self.logic = AXONReconstructionLogic()
@@ -80,23 +81,23 @@ class AXONReconstructionWidget(ScriptedLoadableModuleWidget):
         self.ui = self.panel.ui
 
     def enter(self):
-        """The user opens this module."""
+        """Called when the user opens this module."""
         if self.panel is not None:
             self.panel.enter()
 
     def exit(self):
-        """The user opens another module."""
+        """Called when the user switches to another module."""
         if self.panel is not None:
             self.panel.exit()
 
     def cleanup(self):
-        """The widget is about to be destroyed or reloaded."""
+        """Called before the widget is destroyed or reloaded."""
         if self.panel is not None:
             self.panel.cleanup()
             self.panel = None
 
     def onReload(self):
-        """Reload the module and its Lib, for developers; `axon_backend` needs a restart."""
+        """Reload the module and its Lib (developer mode); `axon_backend` requires a restart."""
         package = "AXONReconstructionLib"
         for name in [n for n in sys.modules if n == package or n.startswith(package + ".")]:
             del sys.modules[name]
@@ -104,7 +105,7 @@ class AXONReconstructionWidget(ScriptedLoadableModuleWidget):
 
 
 class AXONReconstructionTest(ScriptedLoadableModuleTest):
-    """A whole small case through the logic, with the model and the patient that ship with AXON."""
+    """End-to-end test of the logic with the model and the test patient that ship with AXON."""
 
     def setUp(self):
         slicer.mrmlScene.Clear()
@@ -114,7 +115,8 @@ class AXONReconstructionTest(ScriptedLoadableModuleTest):
         self.test_wholeCase()
 
     def test_wholeCase(self):
-        from AXONReconstructionLib import backend, sample_data
+        from AXONReconstructionLib.console import sample_data
+        from AXONReconstructionLib.setup import backend
 
         missing = backend.available()
         if missing is not None:

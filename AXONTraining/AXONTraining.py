@@ -15,37 +15,37 @@ from AXONTrainingLib.logic import AXONTrainingLogic
 
 
 class AXONTraining(ScriptedLoadableModule):
-    """What Slicer shows of the module."""
+    """Metadata of the module, as shown by Slicer."""
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
         parent.title = _("AXON Training")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Tomographic Reconstruction")]
-        # The Lib of AXON Reconstruction, which is installed beside this module, is found by path.
+        # The Lib of AXON Reconstruction, installed next to this module, is found by its path.
         parent.dependencies = ["Plots", "Tables", "Volumes"]
         parent.contributors = ["AXON contributors"]
         parent.helpText = _(
             "Trains the networks of AXON Reconstruction on your own CTs and X-rays: <b>Data</b> "
-            "prepares and checks them, <b>Training</b> says what to train, <b>Run</b> starts, "
-            "watches, stops and resumes it, <b>Model</b> makes a model of it for AXON "
-            "Reconstruction. A training runs as a program of its own and goes on when Slicer is "
-            "closed."
+            "prepares and checks a data set, <b>Training</b> configures the training, <b>Run</b> "
+            "starts, monitors, stops and resumes a run, and <b>Model</b> exports the result as a "
+            "model for AXON Reconstruction. Training runs in a separate process and continues "
+            "when Slicer is closed."
             "<p><b>Research use only, not for diagnosis.</b></p>"
         )
         parent.acknowledgementText = _(
-            "If you use it, please cite the method: M. Rath, M. Ghahremani, Y. Li, A. Taghipour, "
+            "If you use AXON, please cite the method: M. Rath, M. Ghahremani, Y. Li, A. Taghipour, "
             "M. Makowski, C. Wachinger: Conditional Diffusion for 3D CT Volume Reconstruction from "
             "2D X-rays. {link} (2026). AXON is an independent open implementation of it."
         ).format(link='<a href="https://arxiv.org/abs/2603.26509">arXiv:2603.26509</a>')
 
 
 class AXONTrainingWidget(ScriptedLoadableModuleWidget):
-    """The frame of the panel; everything in it belongs to `AXONTrainingLib.panel`.
+    """Module widget; its contents are implemented in `AXONTrainingLib.panel`.
 
     Attributes:
         logic: the module's logic.
         panel: the `Panel`, None before setup and after cleanup.
-        ui: every named control of the panel.
+        ui: all named widgets of the panel.
     """
 
     def __init__(self, parent=None):
@@ -53,7 +53,7 @@ class AXONTrainingWidget(ScriptedLoadableModuleWidget):
         ScriptedLoadableModuleWidget.__init__(self, parent)
 
     def setup(self):
-        """Build the panel, when the module is first shown."""
+        """Build the panel when the module is first shown."""
         from AXONTrainingLib.panel import Panel
 
         ScriptedLoadableModuleWidget.setup(self)
@@ -64,23 +64,23 @@ class AXONTrainingWidget(ScriptedLoadableModuleWidget):
         self.ui = self.panel.ui
 
     def enter(self):
-        """The user opens this module."""
+        """Called when the user opens this module."""
         if self.panel is not None:
             self.panel.enter()
 
     def exit(self):
-        """The user opens another module; a training goes on, and so does watching it."""
+        """Called when the user switches to another module; the run is still monitored."""
         if self.panel is not None:
             self.panel.exit()
 
     def cleanup(self):
-        """The widget is about to be destroyed or reloaded; a training goes on."""
+        """Called before the widget is destroyed or reloaded; training continues."""
         if self.panel is not None:
             self.panel.cleanup()
             self.panel = None
 
     def onReload(self):
-        """Reload the module and its Lib, for developers; `axon_backend` needs a restart."""
+        """Reload the module and its Lib (developer mode); `axon_backend` requires a restart."""
         package = "AXONTrainingLib"
         for name in [n for n in sys.modules if n == package or n.startswith(package + ".")]:
             del sys.modules[name]
@@ -88,7 +88,7 @@ class AXONTrainingWidget(ScriptedLoadableModuleWidget):
 
 
 class AXONTrainingTest(ScriptedLoadableModuleTest):
-    """A few steps of a real training on the CT that ships with AXON, watched and stopped."""
+    """A few steps of training on the CT that ships with AXON, monitored and stopped."""
 
     def setUp(self):
         slicer.mrmlScene.Clear()
@@ -104,7 +104,7 @@ class AXONTrainingTest(ScriptedLoadableModuleTest):
         import time
         from pathlib import Path
 
-        from AXONReconstructionLib import backend
+        from AXONReconstructionLib.setup import backend
 
         logic = AXONTrainingLogic()
         missing = logic.missing()
@@ -112,8 +112,9 @@ class AXONTrainingTest(ScriptedLoadableModuleTest):
             self.delayDisplay(_("Skipped: {reason}").format(reason=missing))
             return
         with tempfile.TemporaryDirectory() as folder:
-            shipped = Path(backend.load().__file__).parent / "demo_data" / "ct_lidc0306.nii.gz"
-            shutil.copy(shipped, Path(folder) / "twin.nii.gz")  # no patient is in two splits
+            package = Path(str(backend.load().__file__)).parent
+            shipped = package / "demo_data" / "ct_lidc0306.nii.gz"
+            shutil.copy(shipped, Path(folder) / "twin.nii.gz")  # a patient may be in one split only
             data = Path(folder) / "data.json"
             data.write_text(json.dumps({"train": [str(shipped)], "validation": ["twin.nii.gz"]}))
             assert logic.checkDataset(data).cases["train"] == 1

@@ -5,7 +5,14 @@ Heavy imports stand inside the fixtures, so that a test that needs neither pays 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+# Read when numpy, torch and ITK are imported: of several processes, one thread each.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[_name] = "1"
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
 
 import numpy as np
 import pytest
@@ -62,7 +69,7 @@ def phantom_ct_file(phantom_ct, tmp_path_factory) -> Path:
 def tiny_config():
     """An AXON model of a few thousand weights, 16^3 -> 32^3."""
     from axon_backend.diffusion.bridge import BrownianBridge
-    from axon_backend.methods.axon import AxonConfig, Sampling
+    from axon_backend.methods.axon.config import AxonConfig, Sampling
     from axon_backend.networks.encoder import EncoderConfig
     from axon_backend.networks.srnet import SRConfig
     from axon_backend.networks.unet import UNetConfig
@@ -87,33 +94,35 @@ def write_tiny_bundle(path: Path):
     """
     import torch
 
-    from axon_backend.bundle import axon_metadata, write_bundle
+    from axon_backend.bundle import write_bundle
+    from axon_backend.bundle.metadata import bundle_metadata
     from axon_backend.imaging.ct import CTVolume
     from axon_backend.imaging.frame import find_thorax_frame, resample_to_frame
-    from axon_backend.methods.axon import Axon
+    from axon_backend.inference.model_loading import bundle_config
+    from axon_backend.methods.axon.method import AXON
+    from axon_backend.methods.formats import views_format
 
     config = tiny_config()
     torch.manual_seed(11)
-    model = Axon(config)
+    model = AXON.build(config)
     ct = CTVolume(phantom_hu(), PHANTOM_SPACING_MM, PHANTOM_ORIGIN_MM, "phantom")
     frame = find_thorax_frame(ct)
-    n = config.encoder.size
+    n = config.grid
     mean = resample_to_frame(ct, frame, n)
-    model.encoder.mean.copy_(torch.as_tensor(config.window.normalise(mean))[None, None])
+    model.coarse_diff.encoder.mean.copy_(torch.as_tensor(config.window.normalise(mean))[None, None])
     return write_bundle(
         path,
-        config=config.as_dict(),
-        metadata=axon_metadata(
+        config=bundle_config(AXON, config),
+        metadata=bundle_metadata(
             name="axon-tiny",
             version="0.0.1",
             description="Random weights for tests.",
-            image_size=1024,
-            grid=n,
+            inputs=views_format(1024),
             output_grid=2 * n,
             hu_window=(config.window.low, config.window.high),
-            networks=Axon.PARTS,
+            networks=AXON.network_formats(config),
         ),
-        state_dicts={part: getattr(model, part).state_dict() for part in Axon.PARTS},
+        state_dicts={name: model.network(name).state_dict() for name in config.networks},
         atlas_hu=resample_to_frame(ct, frame, 2 * n),
         atlas_size_mm=frame.size_mm,
         model_card="# axon-tiny\n",
@@ -134,9 +143,12 @@ def phantom_xray_file(phantom_ct, tmp_path_factory) -> Path:
     from axon_backend.imaging.frame import find_thorax_frame
     from axon_backend.imaging.view import View
     from axon_backend.imaging.write import write_png
-    from axon_backend.physics.drr import render_view
+    from axon_backend.physics.drr import render_drr
+    from axon_backend.physics.geometry import AcquisitionGeometry
 
-    picture = render_view(phantom_ct, find_thorax_frame(phantom_ct), View.pa, 256)
+    picture = render_drr(
+        phantom_ct, AcquisitionGeometry.of_frame(find_thorax_frame(phantom_ct), View.pa), 256
+    ).numpy()
     return write_png(
         tmp_path_factory.mktemp("xray") / "pa.png", picture / float(picture.max()), bits=16
     )

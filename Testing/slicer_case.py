@@ -1,10 +1,10 @@
-"""A whole case inside 3D Slicer, without its window: from the sample data to a saved volume.
+"""End-to-end case in 3D Slicer without main window: from the sample data to a saved volume.
 
     Slicer --testing --no-splash --no-main-window --additional-module-paths AXONReconstruction \
         --python-script Testing/slicer_case.py
 
-Ends with 0 when all is right, with 1 when something is wrong, and with 77, which CTest counts as
-skipped, where PyTorch or another package is not installed in Slicer.
+Exits with 0 on success, 1 on failure, and 77, which CTest counts as skipped, if PyTorch or another
+package is not installed in Slicer.
 """
 
 import tempfile
@@ -25,9 +25,9 @@ def check(holds: bool, what: str) -> None:
 
 
 def runCase(folder: Path) -> None:
-    """Load, register, reconstruct twice, compare, save and read back."""
-    from AXONReconstructionLib import sample_data
-    from AXONReconstructionLib.logic import AXONReconstructionLogic
+    """Load, register, reconstruct twice, compare, save and load the saved files."""
+    from AXONReconstructionLib.console import sample_data
+    from AXONReconstructionLib.console.logic import AXONReconstructionLogic
 
     ct, frontal, lateral = sample_data.load("AXONTestPatient")
     logic = AXONReconstructionLogic()
@@ -41,21 +41,21 @@ def runCase(folder: Path) -> None:
     check(set(result.volumes) == {"coarse", "fine", "sr"}, f"stages {set(result.volumes)}")
     for stage, node in result.volumes.items():
         hu = slicer.util.arrayFromVolume(node)
-        check(np.isfinite(hu).all(), f"{stage} holds values that are not numbers")
+        check(np.isfinite(hu).all(), f"{stage} contains non-finite values")
         check(hu.min() < -700 and hu.max() > 150, f"{stage} is {hu.min()} to {hu.max()} HU")
         check(node.GetAttribute("AXON.ResearchUseOnly") is not None, f"{stage} is not marked")
     metrics = logic.metrics(result)
     print({stage: round(values["psnr"], 2) for stage, values in metrics.items()})
     average = result.record["atlas_mean"]["psnr"]
     reached = metrics["coarse"]["psnr"]
-    check(reached > average + 1, f"{reached:.1f} dB, the average chest {average:.1f} dB")
+    check(reached > average + 1, f"{reached:.1f} dB, the atlas {average:.1f} dB")
 
     again = logic.reconstruct(frontal, lateral, ct, seed=1, stages=("coarse",))
     same = np.array_equal(
         slicer.util.arrayFromVolume(again.volumes["coarse"]),
         slicer.util.arrayFromVolume(result.volumes["coarse"]),
     )
-    check(same, "the same seed gave another volume")
+    check(same, "the same seed gave a different volume")
 
     files = [Path(file) for file in logic.save(result, str(folder / "case"), "nii.gz")]
     check(bool(files) and all(file.is_file() for file in files), f"saved were {files}")
@@ -68,14 +68,14 @@ def runCase(folder: Path) -> None:
             and np.abs(slicer.util.arrayFromVolume(node) - final).max() <= 1
             for node in loaded
         ),
-        "the saved volume is not the one in the scene",
+        "the saved volume differs from the one in the scene",
     )
     logic.cleanup()
 
 
 def main() -> int:
     """Run the case; returns the exit code."""
-    from AXONReconstructionLib import backend
+    from AXONReconstructionLib.setup import backend
 
     missing = backend.available()
     if missing is not None:

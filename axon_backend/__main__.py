@@ -3,7 +3,7 @@
 import sys
 
 try:
-    from axon_backend.cli import main
+    from axon_backend.cli.main import main
 
     code = main()
 except KeyboardInterrupt:  # before the command began

@@ -6,8 +6,7 @@ import errno
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from axon_backend.prepare import PlacedCase
-    from axon_backend.result import Reconstruction
+    from axon_backend.inference.case import PlacedCase
 
 
 class AxonInputError(ValueError):
@@ -20,10 +19,10 @@ class OutputError(AxonInputError):
 
 
 class PoorRegistration(AxonInputError):
-    """An X-ray does not fit its reference, and nobody allowed that. The command line ends with 1.
+    """An X-ray does not fit its reference, and this was not allowed. The command line ends with 1.
 
     Attributes:
-        placed: the case with its views, to be looked at.
+        placed: the case with its views, for the user to check.
     """
 
     def __init__(self, sentence: str, placed: PlacedCase) -> None:
@@ -45,10 +44,4 @@ def not_written(sentence: str, error: OSError) -> AxonInputError:
 
 
 class Cancelled(RuntimeError):
-    """The user asked to stop; raised between two steps, before anything is written.
-
-    Attributes:
-        finished: the stages of a reconstruction that were done by then, or None.
-    """
-
-    finished: Reconstruction | None = None
+    """The user asked to stop; raised between two steps, before anything is written."""

@@ -1,1 +1,1 @@
-"""The rooms of the module AXON Reconstruction: logic, worker, MRML nodes, panel and sections."""
+"""Implementation of the AXON Reconstruction module, in layers from the console API to the panel."""

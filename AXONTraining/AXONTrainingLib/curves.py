@@ -1,4 +1,4 @@
-"""The course of a training in Slicer's plot views."""
+"""Training curves in Slicer's plot views."""
 
 from __future__ import annotations
 
@@ -15,32 +15,34 @@ COLOURS = (
     (0.45, 0.45, 0.45),
     (0.75, 0.20, 0.25),
 )
-WINDOW = 21  # steps that the smooth curve is the median of
+WINDOW = 21  # steps of the running median
 
 
 class Curves:
-    """Two tables, each with its chart: the loss of every step, the figures of every validation."""
+    """Two tables with a chart each: training loss by step, and validation metrics."""
 
     def __init__(self) -> None:
         self._layoutBefore: int | None = None
 
     def update(self, parameterNode, watch) -> None:
-        """Bring tables and charts up to what the run has said."""
+        """Update tables and charts from the events of a run."""
         if watch.losses:
             steps, losses = (np.array(column, float) for column in zip(*watch.losses, strict=True))
             columns = {_("loss"): losses, _("loss, smoothed"): smoothed(losses)}
             parameterNode.lossTable = self._fill("loss", _("Training loss"), steps, columns)
-        if watch.figures:
-            steps = sorted({step for points in watch.figures.values() for step, _value in points})
+        if watch.metrics:
+            validated = sorted(
+                {step for points in watch.metrics.values() for step, _value in points}
+            )
             columns = {}
-            for name in shown(watch.figures):
-                known = dict(watch.figures[name])
-                columns[name] = np.array([known.get(step, np.nan) for step in steps], float)
+            for name in plotted(watch.metrics):
+                known = dict(watch.metrics[name])
+                columns[name] = np.array([known.get(step, np.nan) for step in validated], float)
             title = _("Validation patients")
-            parameterNode.figureTable = self._fill("figures", title, np.array(steps), columns)
+            parameterNode.metricsTable = self._fill("metrics", title, np.array(validated), columns)
 
     def show(self) -> None:
-        """Show the charts: the loss under the slice views; choose the other one in the view."""
+        """Show the loss chart below the slice views; the plot view offers the other chart too."""
         chart = self._find("vtkMRMLPlotChartNode", "loss")
         if chart is None:
             return
@@ -54,7 +56,7 @@ class Curves:
         application.PropagatePlotChartSelection()
 
     def hide(self) -> None:
-        """Give the views back as they were before `show`."""
+        """Restore the layout from before `show`."""
         if self._layoutBefore is not None:
             slicer.app.layoutManager().setLayout(self._layoutBefore)
             self._layoutBefore = None
@@ -77,8 +79,8 @@ class Curves:
             chart.SetAttribute(ATTRIBUTE, kind)
             chart.SetTitle(title)
             chart.SetXAxisTitle(_("step"))
-        there = [chart.GetNthPlotSeriesNode(i) for i in range(chart.GetNumberOfPlotSeriesNodes())]
-        known = {series.GetName() for series in there if series is not None}
+        present = [chart.GetNthPlotSeriesNode(i) for i in range(chart.GetNumberOfPlotSeriesNodes())]
+        known = {series.GetName() for series in present if series is not None}
         for number, name in enumerate(names):
             if name in known:
                 continue
@@ -88,7 +90,7 @@ class Curves:
             series.SetXColumnName(_("step"))
             series.SetYColumnName(name)
             series.SetPlotType(series.PlotTypeScatter)
-            markers = kind == "figures"
+            markers = kind == "metrics"
             series.SetMarkerStyle(series.MarkerStyleCircle if markers else series.MarkerStyleNone)
             series.SetColor(*COLOURS[number % len(COLOURS)])
             chart.AddAndObservePlotSeriesNodeID(series.GetID())
@@ -101,12 +103,12 @@ class Curves:
         return None
 
 
-def shown(figures: dict) -> list[str]:
-    """The figures that belong in one chart: those in decibels where there are any."""
-    decibels = [name for name in figures if "psnr" in name]
-    return (decibels or list(figures))[: len(COLOURS)]
+def plotted(metrics: dict) -> list[str]:
+    """The metrics to plot in one chart: PSNR values (dB) if there are any."""
+    decibels = [name for name in metrics if "psnr" in name]
+    return (decibels or list(metrics))[: len(COLOURS)]
 
 
 def smoothed(values: np.ndarray) -> np.ndarray:
-    """The running median over up to `WINDOW` values, of those so far."""
+    """Running median over the last `WINDOW` values."""
     return np.array([np.median(values[max(0, i + 1 - WINDOW) : i + 1]) for i in range(len(values))])

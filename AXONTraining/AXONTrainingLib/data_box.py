@@ -8,18 +8,18 @@ from slicer.i18n import tr as _
 
 from AXONTrainingLib.fields import Fields
 from AXONTrainingLib.processes import Job
-from AXONTrainingLib.run_words import lastSentence
+from AXONTrainingLib.run_text import failureMessage
 
 
 class DataBox:
-    """The controls of the section Data."""
+    """The widgets of the section Data."""
 
     def __init__(self, panel) -> None:
         self._panel, self._ui = panel, panel.ui
         self._fields = Fields(panel)
-        self._fields.tie("path", "dataPathEdit", "dataPath")
-        self._fields.tie("path", "sourcePathEdit", "sourcePath")
-        self._fields.tie("path", "preparedPathEdit", "preparedPath")
+        self._fields.bind("path", "dataPathEdit", "dataPath")
+        self._fields.bind("path", "sourcePathEdit", "sourcePath")
+        self._fields.bind("path", "preparedPathEdit", "preparedPath")
         self._ui.checkButton.connect("clicked()", self.check)
         self._ui.prepareButton.connect("clicked()", self.prepare)
         self._job = Job()
@@ -27,7 +27,7 @@ class DataBox:
         self._described = ""
 
     def refresh(self) -> None:
-        """As the parameter node says."""
+        """Update the widgets from the parameter node."""
         self._fields.refresh()
         node = self._panel.parameterNode
         if node.dataPath != self._described:
@@ -36,23 +36,25 @@ class DataBox:
         self._ui.prepareButton.enabled = self._job.busy or bool(
             node.sourcePath and node.preparedPath
         )
-        self._ui.prepareButton.text = _("Stop preparing") if self._job.busy else _("Prepare")
+        self._ui.prepareButton.text = _("Stop") if self._job.busy else _("Prepare")
 
     def check(self) -> None:
-        """Say what is in the data set."""
+        """Show a summary of the data set."""
         self._panel.hideMessage()
         try:
-            told = self._panel.logic.checkDataset(self._panel.parameterNode.dataPath)
+            description = self._panel.logic.checkDataset(self._panel.parameterNode.dataPath)
         except Exception as error:
             self._ui.dataLabel.text = ""
             self._panel.reportError(error)
             return
-        self._ui.dataLabel.text = inWords(told)
-        if told.problems:
-            self._panel.showError(told.problems[0], "\n".join([*told.problems, *told.missing]))
+        self._ui.dataLabel.text = summaryText(description)
+        if description.problems:
+            self._panel.showError(
+                description.problems[0], "\n".join([*description.problems, *description.missing])
+            )
 
     def prepare(self) -> None:
-        """Start preparing, or stop it."""
+        """Start the preparation, or stop it."""
         if self._job.busy:
             self._job.terminate()
             return
@@ -60,7 +62,7 @@ class DataBox:
         node, logic = self._panel.parameterNode, self._panel.logic
         output = Path(node.preparedPath)
         try:
-            self._job.begin(logic.prepare(node.sourcePath, output), logic.prepareLog(output))
+            self._job.follow(logic.prepare(node.sourcePath, output), logic.prepareLog(output))
         except Exception as error:
             self._panel.reportError(error)
             return
@@ -69,44 +71,45 @@ class DataBox:
         self.refresh()
 
     def poll(self) -> None:
-        """How far the preparation is."""
+        """Update the progress of the preparation."""
         if not self._job.busy:
             return
-        code = self._job.ended()
+        code = self._job.takeExitCode()
         if code is None:
-            self._ui.prepareLabel.text = self._job.words(1) or _("Preparing...")
+            self._ui.prepareLabel.text = self._job.lastLines(1) or _("Preparing...")
             return
-        words = self._job.words()
+        output = self._job.lastLines()
         if self._job.stopped or code < 0:
-            self._ui.prepareLabel.text = _("Stopped. Press Prepare to go on.")
-        elif (self._output / "dataset.json").is_file() and madeDataset(code, words):
+            self._ui.prepareLabel.text = _("Stopped. Click Prepare to resume.")
+        elif (self._output / "dataset.json").is_file() and prepareSucceeded(code, output):
             self._panel.parameterNode.dataPath = str(self._output)
             self.check()
             self._ui.prepareLabel.text = _(
-                "Done. Look at {report}: what was left out and why, and every X-ray on its CT."
+                "Done. Review {report}: it lists excluded cases with reasons, and shows each X-ray "
+                "registered to its CT."
             ).format(report=self._output / "report.html")
         else:
             self._ui.prepareLabel.text = ""
-            self._panel.showError(lastSentence(words), words)
+            self._panel.showError(failureMessage(output), output)
         self.refresh()
 
 
-def madeDataset(code: int, words: str) -> bool:
-    """Whether `axon prepare` came to its end, perhaps without some cases (code 1). What stopped it
-    it says in its last line; a dataset.json that lies there is then an older one."""
-    return code == 0 or (code == 1 and not words.split("\n")[-1].startswith("axon:"))
+def prepareSucceeded(code: int, output: str) -> bool:
+    """Whether `axon prepare` completed, possibly without some cases (exit code 1). If it failed,
+    its last line is the error message, and an existing dataset.json is from an earlier run."""
+    return code == 0 or (code == 1 and not output.split("\n")[-1].startswith("axon:"))
 
 
-def inWords(told) -> str:
-    """A `DatasetDescription` in lines for the user."""
+def summaryText(description) -> str:
+    """Text summary of a `DatasetDescription`."""
     names = {"train": _("Training"), "validation": _("Validation"), "test": _("Test")}
     lines = []
     for split, name in names.items():
-        line = _("{name}: {count} patients").format(name=name, count=told.cases.get(split, 0))
-        real, both = told.real.get(split, 0), told.biplanar.get(split, 0)
+        line = _("{name}: {count} patients").format(
+            name=name, count=description.cases.get(split, 0)
+        )
+        real, both = description.real.get(split, 0), description.biplanar.get(split, 0)
         if real:
-            line += _(", {real} with real X-rays ({both} from two sides)").format(
-                real=real, both=both
-            )
+            line += _(", {real} with real X-rays ({both} biplanar)").format(real=real, both=both)
         lines.append(line)
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What is in a data set, and what is wrong with it."""
+"""Summary and validation of a data set."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from slicer.i18n import tr as _
 
 @dataclass
 class DatasetDescription:
-    """What is in a data set.
+    """Summary of a data set.
 
     Attributes:
-        cases: number by split (train, validation, test).
-        real: cases with an accepted real X-ray, by split.
-        biplanar: cases with real X-rays from both sides, by split.
-        missing: files that are named but not there.
-        problems: sentences; training would refuse the data set.
+        cases: number of cases by split (train, validation, test).
+        real: number of cases with an accepted real X-ray, by split.
+        biplanar: number of cases with real frontal and lateral X-rays, by split.
+        missing: listed files that do not exist.
+        problems: messages; training rejects a data set with problems.
     """
 
     cases: dict[str, int] = field(default_factory=dict)
@@ -29,39 +29,40 @@ class DatasetDescription:
 
 
 def describe(data) -> DatasetDescription:
-    """Count the cases and look for every file.
+    """Count the cases and check that all files exist.
 
     Args:
-        data: an `axon_backend.cohort.dataset.Dataset`.
+        data: an `axon_backend.dataset.dataset.Dataset`.
     """
-    told = DatasetDescription()
+    description = DatasetDescription()
     splits = Counter(case.split for case in data.cases)
-    told.cases = {name: splits.get(name, 0) for name in ("train", "validation", "test")}
+    description.cases = {name: splits.get(name, 0) for name in ("train", "validation", "test")}
     for case in data.cases:
         views = [case.real(role) for role in ("frontal", "lateral")]
         if any(views):
-            told.real[case.split] = told.real.get(case.split, 0) + 1
+            description.real[case.split] = description.real.get(case.split, 0) + 1
         if all(views):
-            told.biplanar[case.split] = told.biplanar.get(case.split, 0) + 1
+            description.biplanar[case.split] = description.biplanar.get(case.split, 0) + 1
         files = [case.ct, *(view.file for view in case.views)]
-        told.missing += [str(file) for file in files if not Path(file).is_file()]
+        description.missing += [str(file) for file in files if not Path(file).is_file()]
     for name in ("train", "validation"):
-        if not told.cases[name]:
-            told.problems.append(
-                _("There is no case in the split {name}; both train and validation need some.")
-                .format(name=name)
-            )  # fmt: skip
+        if not description.cases[name]:
+            description.problems.append(
+                _("The split {name} is empty; both train and validation require cases.").format(
+                    name=name
+                )
+            )
     both = {c.patient for c in data.split("train")} & {c.patient for c in data.split("validation")}
     if both:
-        told.problems.append(
-            _("Patient {name} is in training and in validation. Split by patient.").format(
+        description.problems.append(
+            _("Patient {name} is in both training and validation. Split by patient.").format(
                 name=sorted(both)[0]
             )
         )
-    if told.missing:
-        told.problems.append(
-            _("{count} files are missing, {first} for example. Prepare the data again.").format(
-                count=len(told.missing), first=told.missing[0]
+    if description.missing:
+        description.problems.append(
+            _("{count} files are missing, for example {first}. Prepare the data again.").format(
+                count=len(description.missing), first=description.missing[0]
             )
         )
-    return told
+    return description

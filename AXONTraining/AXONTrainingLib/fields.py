@@ -1,22 +1,22 @@
-"""Controls that follow the parameter node, and it them."""
+"""Two-way binding of widgets to the parameter node."""
 
 from __future__ import annotations
 
-# By the kind of control: the signal of a change, and the property that holds the value.
+# By kind of widget: the change signal, and the property that holds the value.
 KINDS = {
     "path": ("currentPathChanged(QString)", "currentPath"),  # ctkPathLineEdit
     "number": ("valueChanged(int)", "value"),  # QSpinBox
-    "tick": ("toggled(bool)", "checked"),  # QCheckBox
+    "check": ("toggled(bool)", "checked"),  # QCheckBox
     "text": ("textChanged()", "plainText"),  # QPlainTextEdit
 }
 
 
 class Fields:
-    """Ties controls to parameters, for what `SlicerParameterName` cannot: words that differ from
-    the stored value, paths as text, texts of several lines.
+    """Binds widgets to parameters where `SlicerParameterName` does not suffice: combo box labels
+    that differ from the value, paths as text, multi-line text.
 
     Args:
-        panel: gives `parameterNode` and `ui`.
+        panel: provides `parameterNode` and `ui`.
     """
 
     def __init__(self, panel) -> None:
@@ -24,27 +24,27 @@ class Fields:
         self._readers: list = []
         self._updating = False
 
-    def tie(self, kind: str, control: str, name: str) -> None:
-        """The control shows the parameter `name`, and sets it; `kind` is one of `KINDS`."""
+    def bind(self, kind: str, control: str, name: str) -> None:
+        """Bind a widget to the parameter `name`; `kind` is a key of `KINDS`."""
         signal, held = KINDS[kind]
         widget = getattr(self._panel.ui, control)
-        self._tie(
+        self._bind(
             widget, signal, name, lambda: getattr(widget, held),
             lambda value: setattr(widget, held, value),
         )  # fmt: skip
 
-    def choice(self, control: str, name: str, words: dict[str, str]) -> None:
-        """A QComboBox that shows words for values."""
-        widget, values = getattr(self._panel.ui, control), list(words)
-        for value, word in words.items():
-            widget.addItem(word, value)
-        self._tie(
+    def bindChoice(self, control: str, name: str, labels: dict[str, str]) -> None:
+        """Fill a QComboBox with labels by value, and bind it."""
+        widget, values = getattr(self._panel.ui, control), list(labels)
+        for value, label in labels.items():
+            widget.addItem(label, value)
+        self._bind(
             widget, "currentIndexChanged(int)", name, lambda: values[max(0, widget.currentIndex)],
             lambda value: setattr(widget, "currentIndex", values.index(value)),
         )  # fmt: skip
 
     def refresh(self) -> None:
-        """Show what the parameter node says."""
+        """Update the widgets from the parameter node."""
         node = self._panel.parameterNode
         if node is None:
             return
@@ -57,7 +57,7 @@ class Fields:
         finally:
             self._updating = False
 
-    def _tie(self, widget, signal: str, name: str, get, put) -> None:
+    def _bind(self, widget, signal: str, name: str, get, put) -> None:
         def changed(*_ignored) -> None:
             node = self._panel.parameterNode
             if not self._updating and node is not None:

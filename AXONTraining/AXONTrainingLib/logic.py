@@ -1,4 +1,4 @@
-"""The console API of AXON Training; no widgets."""
+"""The console API of AXON Training; does not use widgets."""
 
 from __future__ import annotations
 
@@ -15,40 +15,41 @@ from AXONTrainingLib.dataset_description import DatasetDescription, describe
 from AXONTrainingLib.parameters import STAGES, AXONTrainingParameterNode
 from AXONTrainingLib.watching import RunWatch
 
-# What training needs beyond reconstruction: the name on PyPI, and the name Python imports.
+# Additional requirements of training: names on PyPI, and import names.
 PACKAGES = {"lightning-fabric>=2.5": "lightning_fabric", "tensorboard": "tensorboard",
             "pyyaml": "yaml"}  # fmt: skip
 
 
 def _backend():
-    """`AXONReconstructionLib.backend`: the other module's way to axon_backend."""
-    from AXONReconstructionLib import backend
+    """`AXONReconstructionLib.setup.backend`, which provides access to axon_backend."""
+    from AXONReconstructionLib.setup import backend
 
     return backend
 
 
 def inputError(sentence: str) -> Exception:
-    """An error of the user's doing: what was found, and the way out."""
+    """The backend's `AxonInputError` for invalid input."""
     return _backend().load("errors").AxonInputError(sentence)
 
 
 class AXONTrainingLogic(ScriptedLoadableModuleLogic):
-    """Checks data, and starts, watches, stops, resumes and exports trainings.
+    """Checks data sets, and starts, monitors, stops, resumes and exports training runs.
 
-    A training is a process of its own, `axon train`, that only its folder connects with Slicer: it
-    goes on when Slicer ends, and any Slicer can watch it again.
+    Training runs in a separate process, `axon train`, which communicates through its run folder
+    only: it continues when Slicer is closed and can be monitored from any instance of Slicer.
     """
 
     def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
-        self._processes: dict[Path, tuple[subprocess.Popen, float]] = {}  # by folder; when
+        self._processes: dict[Path, tuple[subprocess.Popen, float]] = {}  # by folder; start time
 
     def getParameterNode(self) -> AXONTrainingParameterNode:
-        """The scene's settings."""
-        return AXONTrainingParameterNode(super().getParameterNode())
+        """The module's parameter node of the scene."""
+        # The wrapper adds the constructor, which mypy does not know.
+        return AXONTrainingParameterNode(super().getParameterNode())  # type: ignore[call-arg]
 
     def missing(self) -> str | None:
-        """None when everything needed is installed, else the sentence that says what is not."""
+        """None if all dependencies are installed, otherwise a message that lists the missing."""
         import importlib.util
 
         found = _backend().available()
@@ -57,27 +58,27 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
         names = [pip for pip, name in PACKAGES.items() if importlib.util.find_spec(name) is None]
         if not names:
             return None
-        return _("Training needs Python packages that are not installed yet: {names}.").format(
+        return _("Training requires Python packages that are not installed: {names}.").format(
             names=", ".join(name.split(">")[0] for name in names)
         )
 
     # Data
 
     def checkDataset(self, path: str | os.PathLike[str]) -> DatasetDescription:
-        """What is in a data set: the folder of a prepared one, or a JSON list of CTs.
+        """Summarise a data set: a prepared folder, or a JSON list of CTs.
 
         Raises:
-            AxonInputError: it is missing or no data set.
+            AxonInputError: it does not exist or is not a data set.
         """
-        return describe(_backend().load("cohort.dataset").Dataset.read(Path(path)))
+        return describe(_backend().load("dataset.dataset").Dataset.read(Path(path)))
 
     def prepare(
         self, source: str | os.PathLike[str], output: str | os.PathLike[str]
     ) -> subprocess.Popen:
-        """Start `axon prepare`; its output goes to OUTPUT.log beside the data set.
+        """Start `axon prepare`; its log is written to OUTPUT.log next to the data set.
 
         Raises:
-            AxonInputError: the source is not there.
+            AxonInputError: the source does not exist.
         """
         if not Path(source).exists():
             raise inputError(_("{path} does not exist. Choose a folder or a manifest.").format(
@@ -89,7 +90,7 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
 
     @staticmethod
     def prepareLog(output: str | os.PathLike[str]) -> Path:
-        """Where `prepare` writes what it says."""
+        """Log file of `prepare`."""
         output = Path(output)
         return output.with_name(output.name + ".log")
 
@@ -112,89 +113,87 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
         startBundle: str | os.PathLike[str] | None = None,
         extra: list[str] | None = None,
     ) -> Path:
-        """Start a training; returns at once.
+        """Start a training run; returns immediately.
 
         Args:
             data: see `checkDataset`.
-            run: the run's folder, new or empty. The folders of the stages lie beside one another:
-                controlnet and sr find what they build on there.
-            stage: coarse (encoder and CoarseDiff together), encoder, prior, controlnet or sr.
+            run: run folder, new or empty. Keep the runs of all stages in one parent folder, where
+                controlnet and sr look for the stages they depend on.
+            stage: coarse (encoder and CoarseDiff jointly), encoder, prior, controlnet or sr.
             preset: preview (for CPUs) or paper (for GPUs).
-            minutes, steps: how long; neither is the preset's own.
-            realShare: 0 to 1, of real X-rays among the pairs.
-            startBundle: a model whose weights to begin from.
-            extra: more settings, ``key=value``; `axon train STAGE --show` lists all.
+            minutes, steps: duration; the preset's default if neither is given.
+            realShare: fraction of real X-rays among the training pairs, 0 to 1.
+            startBundle: model whose weights initialise the networks.
+            extra: further settings, ``key=value``; `axon train STAGE --show` lists them.
 
         Returns:
-            The run's folder, for `watch`, `stop` and `resume`.
+            The run folder, for `watch`, `stop` and `resume`.
 
         Raises:
-            AxonInputError: something is missing, or a run is there already.
+            AxonInputError: an input is missing or invalid, or the folder contains a run.
         """
-        told = self.missing()
-        if told is not None:
-            raise inputError(told)
+        missing = self.missing()
+        if missing is not None:
+            raise inputError(missing)
         if stage not in STAGES:
-            raise inputError(_("The stage {stage} is not known; it is one of {all}.").format(
+            raise inputError(_("Unknown stage {stage}; choose one of {all}.").format(
                 stage=stage, all=", ".join(STAGES)))  # fmt: skip
         described = self.checkDataset(data)
         if described.problems:
             raise inputError(described.problems[0])
         run = Path(run).absolute()
         self._checkFree(run)
-        words = ["train", stage, "--data", str(data), "--run", str(run), "--preset", preset]
+        arguments = ["train", stage, "--data", str(data), "--run", str(run), "--preset", preset]
         if minutes is not None:
-            words += ["--minutes", f"{minutes:g}"]
+            arguments += ["--minutes", f"{minutes:g}"]
         elif steps is not None:
-            words += ["--steps", str(steps)]
+            arguments += ["--steps", str(steps)]
         given = {"batch": batch, "precision": precision, "seed": seed, "data.real": realShare}
         pairs = [f"{name}={value}" for name, value in given.items() if value is not None]
         for pair in [*pairs, *(extra or [])]:
-            words += ["--set", pair]
+            arguments += ["--set", pair]
         if startBundle:
-            words += ["--start", str(startBundle)]
-        words += ["--device", device, "--json"]
-        return self._train(words, self._folder(run))
+            arguments += ["--start", str(startBundle)]
+        arguments += ["--device", device, "--json"]
+        return self._train(arguments, self._folder(run))
 
     def resume(self, run: str | os.PathLike[str]) -> Path:
-        """Go on with a run that ended or was killed; returns at once.
+        """Resume a run that was stopped or killed; returns immediately.
 
         Raises:
-            AxonInputError: there is no run, or it is still going.
+            AxonInputError: there is no run, or it is still running.
         """
         folder = self._folder(run)
         command = [str(word) for word in folder.state().get("command") or []]
         if "train" not in command:
             raise inputError(
-                _("{path} holds no training run to go on with. Choose a run's folder.").format(
-                    path=run
-                )
+                _("{path} does not contain a training run. Choose a run folder.").format(path=run)
             )
         if folder.status() in RunWatch.ACTIVE or self._launched(folder) is not None:
-            raise inputError(_("The training in {path} is still running.").format(path=run))
-        words = command[command.index("train") :]
-        if "--resume" not in words:
-            words.append("--resume")
+            raise inputError(_("The run in {path} is still active.").format(path=run))
+        arguments = command[command.index("train") :]
+        if "--resume" not in arguments:
+            arguments.append("--resume")
         folder.stop_file.unlink(missing_ok=True)
-        return self._train(words, folder)
+        return self._train(arguments, folder)
 
     def watch(self, run: str | os.PathLike[str]) -> RunWatch:
-        """What the run says about itself; ask its `poll` again and again."""
+        """Monitor a run; call `poll` of the result periodically."""
         folder = self._folder(run)
         return RunWatch(folder, self._processes.get(folder.path, (None,))[0])
 
     def stop(self, run: str | os.PathLike[str]) -> None:
-        """Ask a run to finish its step, write its state and end; one that is still launching
-        (`RunWatch.launching`) hears it as well."""
+        """Request a run to finish its step, save a checkpoint and exit; also while it is starting
+        (`RunWatch.launching`)."""
         folder = self._folder(run)
         if folder.status() in RunWatch.ACTIVE or self._launched(folder) is not None:
             folder.request_stop()
 
     def terminate(self, run: str | os.PathLike[str]) -> None:
-        """End a run's process now; what came after its last checkpoint is lost.
+        """Kill the process of a run; progress since its last checkpoint is lost.
 
         Raises:
-            AxonInputError: it runs on another machine.
+            AxonInputError: it runs on another computer.
         """
         folder = self._folder(run)
         state, launched = folder.state(), self._launched(folder)
@@ -203,9 +202,9 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
             return
         if not folder.is_alive():
             return
-        if state.get("host") != _backend().load("training.process").here():
+        if state.get("host") != _backend().load("training.run.process_id").here():
             raise inputError(
-                _("The training runs on {host}, not on this computer. Stop it there.").format(
+                _("The run is active on {host}, not on this computer. Stop it there.").format(
                     host=state.get("host")
                 )
             )
@@ -219,46 +218,48 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
         output: str | os.PathLike[str],
         base: str | os.PathLike[str] | None = None,
     ) -> subprocess.Popen:
-        """Start `axon bundle export`; its output goes to OUTPUT.log beside the model.
+        """Start `axon bundle export`; its log is written to OUTPUT.log next to the model.
 
         Args:
-            runs: the folder that the stages' runs lie in, or one run.
-            output: the model's folder; it must not exist.
-            base: a model that gives what was not trained; None is the one that ships with AXON.
+            runs: parent folder of the runs, or a single run folder.
+            output: folder of the model; must not exist.
+            base: model that provides untrained networks; None is the one that ships with AXON.
 
         Raises:
             AxonInputError: there is no run, or the output exists.
         """
         if not Path(runs).is_dir():
-            raise inputError(_("There is no folder {path}. Choose a run.").format(path=runs))
+            raise inputError(
+                _("The folder {path} does not exist. Choose a run folder.").format(path=runs)
+            )
         output = Path(output)
         if os.path.lexists(output):
             raise inputError(
-                _("{path} exists already, and nothing is overwritten. Choose another name.").format(
+                _("{path} already exists and is not overwritten. Choose another name.").format(
                     path=output
                 )
             )
         if base is None:
             installed = _backend().load("bundle.library").installed_bundles()
             base = next((found.path for found in installed if found.shipped), None)
-        words = ["bundle", "export", str(runs), str(output)]
+        arguments = ["bundle", "export", str(runs), str(output)]
         if base is not None:
-            words += ["--base", str(base)]
-        return self._launch(words, self.exportLog(output))
+            arguments += ["--base", str(base)]
+        return self._launch(arguments, self.exportLog(output))
 
     @staticmethod
     def exportLog(output: str | os.PathLike[str]) -> Path:
-        """Where `exportBundle` writes what it says."""
+        """Log file of `exportBundle`."""
         output = Path(output)
         return output.with_name(output.name + ".log")
 
-    # Inside
+    # Internal
 
     def _folder(self, run):
-        return _backend().load("training.run_folder").RunFolder(Path(run).absolute())
+        return _backend().load("training.run.run_folder").RunFolder(Path(run).absolute())
 
     def _launched(self, folder) -> subprocess.Popen | None:
-        """The process that was started here in a folder, while it lives and has said nothing."""
+        """The process started by this logic in a folder, while it runs without any output yet."""
         process, began = self._processes.get(folder.path, (None, 0.0))
         lives = process is not None and process.poll() is None
         return process if lives and folder.state().get("started", 0.0) < began else None
@@ -267,33 +268,33 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
         folder = self._folder(run)
         if folder.status() in RunWatch.ACTIVE or self._launched(folder) is not None:
             raise inputError(
-                _("A training is running in {path}. Watch it, or choose another folder.").format(
+                _("A run is active in {path}. Monitor it, or choose another folder.").format(
                     path=run
                 )
             )
         if folder.exists() and folder.has_weights():
             raise inputError(
                 _(
-                    "{path} holds a training already. Resume it, or choose another folder for a "
-                    "new one."
+                    "{path} already contains a run. Resume it, or choose another folder for a new "
+                    "one."
                 ).format(path=run)
             )
         if run.is_file() or (run.is_dir() and not os.access(run, os.W_OK)):
-            raise inputError(_("{path} cannot be written to. Choose another folder.").format(
+            raise inputError(_("{path} is not writable. Choose another folder.").format(
                 path=run))  # fmt: skip
 
-    def _train(self, words, folder) -> Path:
+    def _train(self, arguments, folder) -> Path:
         began = time.time()
-        self._processes[folder.path] = self._launch(words, folder.log_file, survive=True), began
+        self._processes[folder.path] = self._launch(arguments, folder.log_file, survive=True), began
         return folder.path
 
-    def _launch(self, words, log, *, survive=False):
+    def _launch(self, arguments, log, *, survive=False):
         package = Path(_backend().load().__file__).parent.parent
         try:
-            return processes.launch(words, str(package), Path(log), survive=survive)
+            return processes.launch(arguments, str(package), Path(log), survive=survive)
         except OSError as error:
             raise inputError(
-                _("{path} cannot be written ({error}). Choose another folder.").format(
+                _("{path} is not writable ({error}). Choose another folder.").format(
                     path=log, error=error.strerror or error
                 )
             ) from error

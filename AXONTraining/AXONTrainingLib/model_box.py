@@ -1,4 +1,4 @@
-"""Step 4: a model of what was trained."""
+"""Step 4: export of a trained model."""
 
 from __future__ import annotations
 
@@ -9,60 +9,60 @@ from slicer.i18n import tr as _
 
 from AXONTrainingLib.fields import Fields
 from AXONTrainingLib.processes import Job
-from AXONTrainingLib.run_words import lastSentence
+from AXONTrainingLib.run_text import failureMessage
 
 
 class ModelBox:
-    """The controls of the section Model."""
+    """The widgets of the section Model."""
 
     def __init__(self, panel) -> None:
         self._panel, self._ui = panel, panel.ui
         self._fields = Fields(panel)
-        self._fields.tie("path", "exportPathEdit", "exportPath")
+        self._fields.bind("path", "exportPathEdit", "exportPath")
         self._ui.exportButton.connect("clicked()", self.export)
         self._ui.openButton.connect("clicked()", self.open)
         self._job = Job()
         self._output = Path()
 
     def refresh(self) -> None:
-        """As the parameter node says."""
+        """Update the widgets from the parameter node."""
         self._fields.refresh()
         node, busy = self._panel.parameterNode, self._job.busy
         self._ui.exportButton.enabled = not busy and bool(node.exportPath and node.runPath)
         self._ui.openButton.enabled = not busy and _isModel(node.exportPath)
 
     def export(self) -> None:
-        """Start making the model."""
+        """Start the export."""
         self._panel.hideMessage()
         node, logic = self._panel.parameterNode, self._panel.logic
         run, output = Path(node.runPath), Path(node.exportPath)
         try:
-            # The stages lie beside one another: their common folder holds what belongs together.
-            self._job.begin(logic.exportBundle(run.parent, output), logic.exportLog(output))
+            # The runs of all stages are in one parent folder.
+            self._job.follow(logic.exportBundle(run.parent, output), logic.exportLog(output))
         except Exception as error:
             self._panel.reportError(error)
             return
         self._output = output
-        self._ui.exportLabel.text = _("Making the model...")
+        self._ui.exportLabel.text = _("Exporting the model...")
         self.refresh()
 
     def poll(self) -> None:
-        """How far the export is."""
-        code = self._job.ended()
+        """Update the state of the export."""
+        code = self._job.takeExitCode()
         if code is None:
             return
-        words = self._job.words()
+        output = self._job.lastLines()
         if code == 0:
-            self._ui.exportLabel.text = _("The model is in {path}.\n{words}").format(
-                path=self._output, words=words
+            self._ui.exportLabel.text = _("The model was exported to {path}.\n{output}").format(
+                path=self._output, output=output
             )
         else:
             self._ui.exportLabel.text = ""
-            self._panel.showError(lastSentence(words), words)
+            self._panel.showError(failureMessage(output), output)
         self.refresh()
 
     def open(self) -> None:
-        """Choose the model in AXON Reconstruction, and go there."""
+        """Select the model in AXON Reconstruction and open that module."""
         path = self._panel.parameterNode.exportPath
         slicer.util.selectModule("AXONReconstruction")
         widget = slicer.util.getModuleWidget("AXONReconstruction")

@@ -1,13 +1,15 @@
-"""The body of the module's widget: its boxes, its parameter node and the timer that watches."""
+"""The contents of the module widget: boxes, parameter node and polling timer."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import qt
 import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from AXONReconstructionLib.messages import MessageArea
+from AXONReconstructionLib.panel.messages import MessageArea
 from AXONTrainingLib.data_box import DataBox
 from AXONTrainingLib.model_box import ModelBox
 from AXONTrainingLib.run_box import RunBox
@@ -17,20 +19,19 @@ POLL_MILLISECONDS = 1000
 
 
 class Panel(MessageArea, VTKObservationMixin):
-    """Fills the module's widget.
+    """The panel of the module.
 
-    Boxes use:
+    Attributes:
         logic: the module's logic.
-        parameterNode: None while the scene closes, and after that until the module is shown.
-        ui: every named control.
-        showError(sentence, details), reportError(exception), say(text), hideMessage().
-        boxes: data, settings, run, model.
+        parameterNode: None while the scene closes, and then until the module is shown.
+        ui: all named widgets.
+        boxes: data, settings, run and model.
 
     Args:
-        layout: of the module's widget.
-        resourcePath: from a name in Resources to its path.
+        layout: layout of the module widget.
+        resourcePath: maps a name in Resources to its path.
         logic: the module's logic.
-        isEntered: whether the module is shown now.
+        isEntered: whether the module is currently shown.
     """
 
     def __init__(self, layout, resourcePath, logic, isEntered) -> None:
@@ -43,7 +44,7 @@ class Panel(MessageArea, VTKObservationMixin):
         self.widget.setMRMLScene(slicer.mrmlScene)
         self.ui = self._own = slicer.util.childWidgetVariables(self.widget)
         self.connectMessages()
-        self.boxes = {
+        self.boxes: dict[str, Any] = {
             "data": DataBox(self),
             "settings": SettingsBox(self),
             "run": RunBox(self),
@@ -57,31 +58,31 @@ class Panel(MessageArea, VTKObservationMixin):
         self._timer.setInterval(POLL_MILLISECONDS)
         self._timer.connect("timeout()", self.poll)
         self._timer.start()
-        self.boxes["settings"].lookForPackages()
+        self.boxes["settings"].checkPackages()
         self.initializeParameterNode()
 
     def enter(self) -> None:
-        """The user opens the module."""
+        """Called when the user opens the module."""
         self.isShown = True
-        self.boxes["settings"].lookForPackages()  # the other module may have installed some
+        self.boxes["settings"].checkPackages()  # the other module may have installed some
         self.initializeParameterNode()
 
     def exit(self) -> None:
-        """The user opens another module; watching goes on, the views are left alone."""
+        """Called when the user switches to another module; monitoring continues without views."""
         self.isShown = False
 
     def cleanup(self) -> None:
-        """The widget is about to be destroyed; a training goes on."""
+        """Called before the widget is destroyed; training continues."""
         self._timer.stop()
         self.removeObservers()
         self.parameterNode = None
 
     def initializeParameterNode(self) -> None:
-        """Take the scene's parameter node, made when there is none."""
+        """Use the scene's parameter node, created if needed."""
         self._setParameterNode(self.logic.getParameterNode())
 
     def poll(self) -> None:
-        """Look what the programs beside Slicer have done."""
+        """Update from the processes running alongside Slicer."""
         if self.parameterNode is None or slicer.mrmlScene.IsImporting():
             return
         try:
@@ -91,7 +92,7 @@ class Panel(MessageArea, VTKObservationMixin):
             self.reportError(error)
 
     def refresh(self) -> None:
-        """Every control as the parameter node says."""
+        """Update all widgets from the parameter node."""
         if self.parameterNode is None or slicer.mrmlScene.IsImporting():
             return
         for box in self.boxes.values():

@@ -1,4 +1,4 @@
-"""The parameter node: every choice of the user, saved and restored with the scene."""
+"""The parameter node: all user settings, saved and restored with the scene."""
 
 from typing import Annotated
 
@@ -6,20 +6,20 @@ from slicer import vtkMRMLScalarVolumeNode, vtkMRMLTableNode
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 
 STAGES = ("coarse", "encoder", "prior", "controlnet", "sr")
-LARGEST = 2**31 - 1
+MAX_INT = 2**31 - 1
 
 
 @parameterNodeWrapper
 class AXONTrainingParameterNode:
-    """What to train on what.
+    """Settings of data, training, run and export.
 
-    dataPath - folder of a prepared data set, or a JSON list of CTs.
-    sourcePath, preparedPath - what to prepare a data set from, and where.
-    amount, unit - how long to train.
-    batch, realShare - 0 and -1 stand for the preset's own.
-    startBundle - folder of a model to begin from; empty begins from random weights.
-    extra - more settings, ``key=value``, one a line.
-    runPath - the run's folder; exportPath - where a model is made.
+    dataPath - prepared data set folder, or a JSON list of CTs.
+    sourcePath, preparedPath - source and output of the data preparation.
+    amount, unit - duration of the training.
+    batch, realShare - batch size and percentage of real X-rays; 0 and -1 = preset default.
+    startBundle - model whose weights initialise the networks; empty = random initialisation.
+    extra - further settings, ``key=value``, one per line.
+    runPath - run folder; exportPath - folder of the exported model.
     """
 
     dataPath: str = ""
@@ -31,7 +31,7 @@ class AXONTrainingParameterNode:
     unit: Annotated[str, Choice(["minutes", "steps"])] = "minutes"
     batch: Annotated[int, WithinRange(0, 256)] = 0
     precision: Annotated[str, Choice(["auto", "32", "bf16-mixed"])] = "auto"
-    seed: Annotated[int, WithinRange(0, LARGEST)] = 0
+    seed: Annotated[int, WithinRange(0, MAX_INT)] = 0
     realShare: Annotated[int, WithinRange(-1, 100)] = -1
     device: Annotated[str, Choice(["auto", "cuda", "cpu"])] = "auto"
     startBundle: str = ""
@@ -42,4 +42,4 @@ class AXONTrainingParameterNode:
     sampleVolume: vtkMRMLScalarVolumeNode
     sampleTruth: vtkMRMLScalarVolumeNode
     lossTable: vtkMRMLTableNode
-    figureTable: vtkMRMLTableNode
+    metricsTable: vtkMRMLTableNode

@@ -1,4 +1,4 @@
-"""Programs of AXON beside Slicer: the same Python, a process of its own."""
+"""Launching `axon` commands as separate processes of the same Python."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from pathlib import Path
 
 
 def interpreter() -> str:
-    """Slicer's own Python; outside of Slicer the Python that runs this."""
+    """The Python executable of Slicer; outside of Slicer the current one."""
     return shutil.which("PythonSlicer") or sys.executable
 
 
 def environment(backendFolder: str) -> dict[str, str]:
-    """The environment of a child: ours, and `axon_backend` where it is found here.
+    """The environment of a child process: the current one, with `axon_backend` on the path.
 
     Args:
-        backendFolder: the folder that holds the package `axon_backend`.
+        backendFolder: the folder that contains the package `axon_backend`.
     """
     values = dict(os.environ)
     paths = [backendFolder, *values.get("PYTHONPATH", "").split(os.pathsep)]
     values["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(p for p in paths if p))
     values["PYTHONUNBUFFERED"] = "1"
-    values["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # as its log is read
+    values["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # encoding of the log
     return values
 
 
 def launch(
-    words: Sequence[str], backendFolder: str, log: Path, *, survive: bool = False
+    arguments: Sequence[str], backendFolder: str, log: Path, *, survive: bool = False
 ) -> subprocess.Popen:
-    """Start ``python -m axon_backend WORDS``, with its output in a file.
+    """Start ``python -m axon_backend ARGUMENTS`` with its output redirected to a file.
 
     Args:
-        words: the command, for example ``["train", "coarse", ...]``.
+        arguments: the command, for example ``["train", "coarse", ...]``.
         backendFolder: see `environment`.
-        log: is appended to; its folder is made.
-        survive: the program goes on when Slicer ends.
+        log: appended to; its folder is created.
+        survive: the process continues when Slicer is closed.
     """
     options: dict = {}
     if sys.platform == "win32":
@@ -49,7 +49,7 @@ def launch(
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "ab") as output:
         return subprocess.Popen(
-            [interpreter(), "-m", "axon_backend", *words],
+            [interpreter(), "-m", "axon_backend", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -59,10 +59,10 @@ def launch(
 
 
 class Job:
-    """A program that works for the user in the background, and the log that it writes.
+    """A background process and its log file.
 
     Attributes:
-        stopped: it was ended by `terminate`; its exit code differs from system to system.
+        stopped: it was killed by `terminate`; the exit code then depends on the system.
     """
 
     def __init__(self) -> None:
@@ -72,33 +72,33 @@ class Job:
 
     @property
     def busy(self) -> bool:
-        """From `begin` until `ended` has told the end."""
+        """True from `follow` until `takeExitCode` has returned the exit code."""
         return self._process is not None
 
-    def begin(self, process: subprocess.Popen, log: Path) -> None:
-        """Follow a program that was just started."""
+    def follow(self, process: subprocess.Popen, log: Path) -> None:
+        """Follow a process that was just started."""
         self._process, self._log, self.stopped = process, log, False
 
-    def ended(self) -> int | None:
-        """The exit code, once, when the program has ended; else None."""
+    def takeExitCode(self) -> int | None:
+        """The exit code, once, after the process has exited; otherwise None."""
         code = None if self._process is None else self._process.poll()
         if code is not None:
             self._process = None
         return code
 
-    def words(self, lines: int = 12) -> str:
-        """The last lines that it wrote."""
-        return lastWords(self._log, lines)
+    def lastLines(self, lines: int = 12) -> str:
+        """The last lines of its log."""
+        return lastLines(self._log, lines)
 
     def terminate(self) -> None:
-        """End it now."""
+        """Kill the process."""
         if self._process is not None:
             self.stopped = True
             terminate(self._process.pid)
 
 
-def lastWords(log: Path, lines: int = 12) -> str:
-    """The last lines of a program's output, without the traces of progress bars."""
+def lastLines(log: Path, lines: int = 12) -> str:
+    """The last lines of a log, without intermediate states of progress bars."""
     try:
         text = log.read_bytes()[-16000:].decode("utf-8", "replace")
     except OSError:
@@ -108,7 +108,7 @@ def lastWords(log: Path, lines: int = 12) -> str:
 
 
 def terminate(pid: int) -> None:
-    """End a process and what it started, now."""
+    """Kill a process and its children."""
     import signal
 
     if sys.platform == "win32":
@@ -116,7 +116,7 @@ def terminate(pid: int) -> None:
         return
     try:
         group = os.getpgid(pid)
-        # A training started here leads a group of its own; never end our own group.
+        # A training run leads its own process group; never kill our own group.
         if group == pid and group != os.getpgrp():
             os.killpg(group, signal.SIGKILL)
         else:

@@ -1,4 +1,4 @@
-"""Step 3: start, watch, stop and resume a training."""
+"""Step 3: start, monitor, stop and resume a training run."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from slicer.i18n import tr as _
 
 from AXONTrainingLib.curves import Curves
 from AXONTrainingLib.fields import Fields
-from AXONTrainingLib.run_words import figuresText, lastSentence, numbersText, statusText
+from AXONTrainingLib.run_text import failureMessage, metricsText, numbersText, statusText
 from AXONTrainingLib.samples import Samples
 
 RECENT_KEY, RECENT_COUNT = "AXON/TrainingRuns", 8
-PICTURE_PIXELS = 340
+IMAGE_PIXELS = 340
 
 
 class RunBox:
-    """The controls of the section Run; a watched run is followed whatever else happens.
+    """The widgets of the section Run.
 
     Attributes:
-        watch: of the run in the folder, or None.
+        watch: `RunWatch` of the run in the folder, or None.
     """
 
     def __init__(self, panel) -> None:
         self._panel, self._ui = panel, panel.ui
         self._fields = Fields(panel)
-        self._fields.tie("path", "runPathEdit", "runPath")
-        self._fields.tie("tick", "samplesCheck", "showSamples")
+        self._fields.bind("path", "runPathEdit", "runPath")
+        self._fields.bind("check", "samplesCheck", "showSamples")
         self.watch = None
         self._watched: str | None = None
-        self._asked = False  # to stop, once
-        self._told = 0  # messages of the run that were shown
+        self._stopRequested = False
+        self._messagesShown = 0  # number of messages of the run already shown
         self._curves, self._samples = Curves(), Samples()
-        self._picture: str | None = None  # the file that is shown
+        self._image: str | None = None  # the file shown
         ui = self._ui
         ui.startButton.connect("clicked()", self.start)
         ui.stopButton.connect("clicked()", self.stop)
@@ -46,44 +46,44 @@ class RunBox:
         self._fillRecent()
 
     def refresh(self) -> None:
-        """As the parameter node says; another folder is another run."""
+        """Update the widgets from the parameter node; another folder is another run."""
         self._fields.refresh()
         path = self._panel.parameterNode.runPath
         if path != self._watched:
             self._follow(path)
 
     def sceneClosing(self) -> None:
-        """The scene's volumes and tables go; the training does not."""
+        """Release volumes and tables of the scene; training continues."""
         self._watched, self.watch = None, None
         self._samples.forget()
 
     def showButtons(self) -> None:
-        """What can be done now: it depends on the run and on what is installed."""
+        """Update the buttons according to the run and the installed packages."""
         ui, watch = self._ui, self.watch
         active = watch is not None and watch.active
         ended = watch is not None and watch.status in ("stopped", "failed", "died")
         ui.startButton.enabled = not active and self._panel.boxes["settings"].missing is None
         ui.stopButton.enabled = active
-        ui.stopButton.text = _("End at once") if self._asked and active else _("Stop")
+        ui.stopButton.text = _("Kill") if self._stopRequested and active else _("Stop")
         ui.resumeButton.enabled = not active and ended
         ui.curvesButton.enabled = watch is not None and bool(watch.losses)
 
     def poll(self) -> None:
-        """Show what is new."""
+        """Show new events of the run."""
         if self.watch is None:
             return
         wasLaunching = self.watch.launching
         self.watch.poll()
         if wasLaunching and self.watch.status in ("none", "failed", "died"):
-            words = self.watch.explanation()
-            self._panel.showError(lastSentence(words), words)
+            output = self.watch.explanation()
+            self._panel.showError(failureMessage(output), output)
         self._show()
 
     def start(self) -> None:
-        """Start a new training in the folder."""
+        """Start a new run in the folder."""
         node = self._panel.parameterNode
         if not node.runPath:
-            self._panel.showError(_("Choose a folder for the training first."))
+            self._panel.showError(_("Choose a run folder first."))
             return
         if not node.dataPath:
             self._panel.showError(_("Choose a data set in step 1 first."))
@@ -108,23 +108,23 @@ class RunBox:
         )
 
     def resume(self) -> None:
-        """Go on with the training in the folder."""
+        """Resume the run in the folder."""
         self._run(lambda: self._panel.logic.resume(self._panel.parameterNode.runPath))
 
     def stop(self) -> None:
-        """Ask the training to stop; a second time, after a question, end it."""
+        """Request the run to stop; if already requested, kill it after confirmation."""
         logic, path = self._panel.logic, self._panel.parameterNode.runPath
         try:
-            if not self._asked:
+            if not self._stopRequested:
                 logic.stop(path)
-                self._asked = True
-                self._panel.say(
-                    _("The training stops after its step. Press again to end it at once.")
+                self._stopRequested = True
+                self._panel.showMessage(
+                    _("The run stops after the current step. Click again to kill it.")
                 )
             elif slicer.util.confirmOkCancelDisplay(
                 _(
-                    "End the training at once? What it did since its last checkpoint, some "
-                    "minutes, is lost; it can be resumed from there."
+                    "Kill the run? Progress since its last checkpoint (a few minutes) is lost; "
+                    "the run can be resumed from there."
                 ),
                 windowTitle=_("AXON Training"),
             ):
@@ -145,7 +145,7 @@ class RunBox:
         self.refresh()
 
     def _follow(self, path: str) -> None:
-        self._watched, self._asked, self._told, self._picture = path, False, 0, None
+        self._watched, self._stopRequested, self._messagesShown, self._image = path, False, 0, None
         self._samples.forget()
         self.watch = None
         if path:
@@ -163,17 +163,17 @@ class RunBox:
         active = watch is not None and watch.active
         self.showButtons()
         ui.statusLabel.text = statusText(status, watch)
-        done = None if watch is None else watch.done
+        done = None if watch is None else watch.fractionDone
         ui.progressBar.maximum = 0 if active and done is None else 1000
         ui.progressBar.value = round(1000 * (done or 0))
         ui.numbersLabel.text = "" if watch is None else numbersText(watch)
-        self._showPicture()
+        self._showImage()
         if watch is None:
             return
-        for level, text in watch.messages[self._told :]:
+        for level, text in watch.messages[self._messagesShown :]:
             if level == "warning":
-                self._panel.say(text)
-        self._told = len(watch.messages)
+                self._panel.showMessage(text)
+        self._messagesShown = len(watch.messages)
         node = self._panel.parameterNode
         self._curves.update(node, watch)
         isNew = self._samples.update(node, watch.sample)
@@ -184,19 +184,22 @@ class RunBox:
         if self._panel.parameterNode is not None:
             self._samples.show(self._panel.parameterNode, self._ui.fadeSlider.value / 100)
 
-    def _showPicture(self) -> None:
-        ui, sample = self._ui, (self.watch and self.watch.sample) or {}
-        path = str((sample.get("files") or {}).get("picture") or "")
-        if path == self._picture:
+    def _showImage(self) -> None:
+        ui = self._ui
+        sample: dict = (self.watch and self.watch.sample) or {}
+        files = sample.get("files") or {}
+        # Runs of older versions called it a picture.
+        path = str(files.get("image") or files.get("picture") or "")
+        if path == self._image:
             return
-        self._picture = path
+        self._image = path
         pixmap = qt.QPixmap(path)
         if path and Path(path).is_file() and not pixmap.isNull():
-            pixmap = pixmap.scaledToWidth(PICTURE_PIXELS, qt.Qt.SmoothTransformation)
-        ui.samplePicture.setPixmap(pixmap)
+            pixmap = pixmap.scaledToWidth(IMAGE_PIXELS, qt.Qt.SmoothTransformation)
+        ui.sampleImage.setPixmap(pixmap)
         ui.sampleLabel.text = (
-            _("{case} at step {step}: {figures}").format(
-                case=sample.get("case"), step=sample.get("step"), figures=figuresText(self.watch)
+            _("{case} at step {step}: {metrics}").format(
+                case=sample.get("case"), step=sample.get("step"), metrics=metricsText(self.watch)
             )
             if sample
             else ""
@@ -212,7 +215,7 @@ class RunBox:
     def _fillRecent(self) -> None:
         combo = self._ui.recentCombo
         combo.clear()
-        combo.addItem(_("choose a training to watch"), "")
+        combo.addItem(_("select a run to monitor"), "")
         for path in _recent():
             combo.addItem(f"{Path(path).parent.name}/{Path(path).name}", path)
 

@@ -1,4 +1,4 @@
-"""Reconstructions of validation patients, shown as a training makes them."""
+"""Reconstructions of validation patients during training, in the slice views."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from slicer.i18n import tr as _
 
 
 class Samples:
-    """Two volumes of the scene, the newest sample and its true CT; newer ones replace them."""
+    """Two volumes of the scene: the latest sample and its ground truth."""
 
     def __init__(self) -> None:
         self._shown: tuple | None = None
-        self._looked = False
+        self._viewsFitted = False
 
     def update(self, parameterNode, sample: dict | None) -> bool:
-        """Read a new sample into the scene; whether there was one.
+        """Load a new sample into the scene; returns whether there was one.
 
         Args:
-            sample: the event of the run, or None.
+            sample: the latest sample event of the run, or None.
         """
         if sample is None:
             return False
@@ -32,7 +32,7 @@ class Samples:
         self._shown = key
         titles = {
             "sampleVolume": _("AXON sample of {case}, step {step}"),
-            "sampleTruth": _("Real CT of {case}"),
+            "sampleTruth": _("Ground truth of {case}"),
         }
         for name, path in paths.items():
             if path.is_file():
@@ -42,25 +42,25 @@ class Samples:
         return True
 
     def show(self, parameterNode, fade: float) -> None:
-        """Put the sample into the slice views, with its true CT over it (``fade``, 0 to 1)."""
+        """Show the sample in the slice views, with the ground truth at opacity ``fade``, 0 to 1."""
         volume, truth = parameterNode.sampleVolume, parameterNode.sampleTruth
         if volume is None:
             return
-        from AXONReconstructionLib import slices
+        from AXONReconstructionLib.views import slices
 
         slices.showLayers(volume, truth, fade)
-        if not self._looked:
-            slices.lookThrough(volume)
-            self._looked = True
+        if not self._viewsFitted:
+            slices.fitViews(volume)
+            self._viewsFitted = True
 
     def forget(self) -> None:
-        """The scene closes, or another run is watched."""
+        """Reset when the scene closes or another run is monitored."""
         self._shown = None
-        self._looked = False
+        self._viewsFitted = False
 
 
 def _read(path: Path, title: str, node=None):
-    """Read a NIfTI file into a volume node, made when there is none."""
+    """Load a NIfTI file into a volume node, created if needed."""
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
     storage.SetFileName(str(path))
     storage.SetSingleFile(True)
@@ -75,5 +75,5 @@ def _read(path: Path, title: str, node=None):
         node.CreateDefaultDisplayNodes()
     display = node.GetScalarVolumeDisplayNode()
     display.SetAutoWindowLevel(False)
-    display.SetWindowLevel(1600, -200)  # lungs and soft tissue both
+    display.SetWindowLevel(1600, -200)  # shows both lungs and soft tissue
     return node

@@ -1,4 +1,4 @@
-"""Step 2: what to train, and how long; and what has to be installed for it."""
+"""Step 2: training settings, and installation of missing packages."""
 
 from __future__ import annotations
 
@@ -9,110 +9,110 @@ from AXONTrainingLib.fields import Fields
 from AXONTrainingLib.logic import PACKAGES
 
 
-def stageWords() -> dict[str, str]:
-    """The stages in the user's words."""
+def stageLabels() -> dict[str, str]:
+    """Labels of the stages."""
     return {
-        "coarse": _("Coarse volume (encoder and CoarseDiff)"),
-        "encoder": _("Encoder alone"),
-        "prior": _("Chest prior (DDPM)"),
-        "controlnet": _("Fine volume (ControlNet on the prior)"),
-        "sr": _("High resolution (SR-Net)"),
+        "coarse": _("Encoder and CoarseDiff"),
+        "encoder": _("Encoder only"),
+        "prior": _("CT prior (DDPM)"),
+        "controlnet": _("FineDiff (ControlNet)"),
+        "sr": _("SR-Net"),
     }
 
 
 def stageNotes() -> dict[str, str]:
-    """What each stage needs and gives."""
+    """Description and prerequisites of each stage."""
     return {
-        "coarse": _("Stage 1: from the X-rays to the coarse volume. Needs nothing before it."),
+        "coarse": _("Stage 1: predicts the coarse volume from the X-rays. No prerequisites."),
         "encoder": _(
-            "The part of stage 1 that lifts the X-rays to 3D; a first step with few data."
+            "Part of stage 1 that lifts the X-rays to 3D; useful pretraining with little data."
         ),
-        "prior": _("Learns what chests look like, from the CTs alone. Needs nothing before it."),
+        "prior": _("Learns the distribution of chest CTs, without X-rays. No prerequisites."),
         "controlnet": _(
-            "Stage 2: steers the prior by the coarse volume. Needs the runs of coarse and prior "
-            "beside this one, or a model to begin from."
+            "Stage 2: conditions the prior on the coarse volume. Requires the coarse and prior "
+            "runs in the same parent folder, or a model to initialise from."
         ),
         "sr": _(
-            "Stage 3: twice the resolution. Needs the runs of the other stages beside this one, "
-            "or a model to begin from."
+            "Stage 3: doubles the resolution. Requires the runs of the other stages in the same "
+            "parent folder, or a model to initialise from."
         ),
     }
 
 
 class SettingsBox:
-    """The controls of the section Training.
+    """The widgets of the section Training.
 
     Attributes:
-        missing: the sentence that says what is not installed, or None.
+        missing: message that names the missing packages, or None.
     """
 
     def __init__(self, panel) -> None:
         self._panel, self._ui = panel, panel.ui
         fields = self._fields = Fields(panel)
-        fields.choice("stageCombo", "stage", stageWords())
-        fields.choice(
+        fields.bindChoice("stageCombo", "stage", stageLabels())
+        fields.bindChoice(
             "presetCombo",
             "preset",
             {
-                "preview": _("Preview: 64, for any computer"),
-                "paper": _("Paper: 128, for a big GPU"),
+                "preview": _("Preview (64 voxels, any computer)"),
+                "paper": _("Paper (128 voxels, large GPU)"),
             },
         )
-        fields.tie("number", "amountSpin", "amount")
-        fields.choice("unitCombo", "unit", {"minutes": _("minutes"), "steps": _("steps")})
-        fields.choice(
+        fields.bind("number", "amountSpin", "amount")
+        fields.bindChoice("unitCombo", "unit", {"minutes": _("minutes"), "steps": _("steps")})
+        fields.bindChoice(
             "deviceCombo",
             "device",
             {
-                "auto": _("graphics card if there is one"),
-                "cuda": _("graphics card (CUDA)"),
-                "cpu": _("processor (CPU)"),
+                "auto": _("Automatic"),
+                "cuda": _("GPU (CUDA)"),
+                "cpu": _("CPU"),
             },
         )
-        fields.tie("path", "startBundleEdit", "startBundle")
-        fields.tie("number", "batchSpin", "batch")
-        fields.choice(
+        fields.bind("path", "startBundleEdit", "startBundle")
+        fields.bind("number", "batchSpin", "batch")
+        fields.bindChoice(
             "precisionCombo",
             "precision",
-            {"auto": _("automatic"), "32": _("32 bit"), "bf16-mixed": _("bf16")},
+            {"auto": _("Automatic"), "32": _("32-bit"), "bf16-mixed": _("bf16 (mixed)")},
         )
-        fields.tie("number", "seedSpin", "seed")
-        fields.tie("number", "realSpin", "realShare")
-        fields.tie("text", "extraEdit", "extra")
+        fields.bind("number", "seedSpin", "seed")
+        fields.bind("number", "realSpin", "realShare")
+        fields.bind("text", "extraEdit", "extra")
         self._ui.installButton.connect("clicked()", self.install)
         self.missing: str | None = None
 
     def refresh(self) -> None:
-        """As the parameter node says."""
+        """Update the widgets from the parameter node."""
         self._fields.refresh()
         self._ui.stageNote.text = stageNotes()[self._panel.parameterNode.stage]
 
     def poll(self) -> None:
-        """Nothing runs here."""
+        """Nothing to poll."""
 
     def install(self) -> None:
-        """Install the packages for training, once the user agrees."""
-        from AXONReconstructionLib import backend, install, needs
+        """Install the packages required for training, after confirmation."""
+        from AXONReconstructionLib.setup import backend, install, requirements
 
         self._panel.hideMessage()
         if backend.available() is not None:
-            # PyTorch and the rest: the other module's Setup section knows how.
+            # PyTorch and other packages are installed by the other module's Setup section.
             slicer.util.selectModule("AXONReconstruction")
             return
         packages = tuple(
-            name for name in PACKAGES if needs.installedVersion(name.split(">")[0]) is None
+            name for name in PACKAGES if requirements.installedVersion(name.split(">")[0]) is None
         )
-        todo = needs.Plan(extension=False, torch=False, packages=packages, replaced=())
-        if not install.confirmed(todo, cudaCard=False):
+        todo = requirements.Plan(extension=False, torch=False, packages=packages, replaced=())
+        if not install.confirmed(todo, nvidiaGpu=False):
             return
         try:
-            install.installPackages(list(packages), self._panel.say)
+            install.installPackages(list(packages), self._panel.showMessage)
         except install.InstallationError as error:
             self._panel.showError(str(error), error.details)
-        self.lookForPackages()
+        self.checkPackages()
 
-    def lookForPackages(self) -> None:
-        """Say what is not installed; without it no training can be started."""
+    def checkPackages(self) -> None:
+        """Show which packages are missing; training cannot be started without them."""
         self.missing = self._panel.logic.missing()
         self._ui.missingLabel.text = self.missing or ""
         self._ui.missingLabel.visible = self._ui.installButton.visible = self.missing is not None

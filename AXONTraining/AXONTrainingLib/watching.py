@@ -1,4 +1,4 @@
-"""What a training run says about itself, gathered for showing; needs neither Slicer nor torch."""
+"""Monitoring of a training run through its folder; requires neither Slicer nor torch."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-LOG_LINES = 12  # of the output of a run that died without a word
+LOG_LINES = 12  # of the log of a run that died without an error message
 
 
 class RunWatch:
-    """A training run, followed through its folder. Cheap: a poll reads what is new.
+    """State of a training run, read from its folder; a poll only reads new events.
 
     Args:
         folder: the backend's `RunFolder`.
-        process: of a training that was just started in it, and may not have said so yet.
+        process: a process just started in the folder, which may not have written anything yet.
 
     Attributes:
         status: none, starting, running, stopping, stopped, finished, failed, or died (the process
-            is gone and said nothing).
-        stage, device, parameters: what is trained, and on what.
-        step, totalSteps, totalMinutes, secondsLeft, speed (steps a second), memoryGb, loss.
+            exited without reporting an end).
+        stage, device, parameters: stage, device and number of parameters.
+        step, totalSteps, totalMinutes, secondsLeft, speed (steps per second), memoryGb, loss.
         losses: (step, training loss).
-        figures: by name, (step, value) on the validation cases.
-        sample: the newest reconstruction of a validation case: ``case``, ``step``, ``files``.
-        bestStep: of the best checkpoint so far, or None.
-        messages: (level, sentence).
-        error: why it failed, in one sentence.
+        metrics: (step, value) on the validation cases, by name.
+        sample: latest reconstruction of a validation case: ``case``, ``step``, ``files``.
+        bestStep: step of the best checkpoint so far, or None.
+        messages: (level, text).
+        error: error message of a failed run.
     """
 
     ACTIVE = ("starting", "running", "stopping")
@@ -52,7 +52,7 @@ class RunWatch:
         self.memoryGb: float | None = None
         self.loss: float | None = None
         self.losses: list[tuple[int, float]] = []
-        self.figures: dict[str, list[tuple[int, float]]] = {}
+        self.metrics: dict[str, list[tuple[int, float]]] = {}
         self.sample: dict | None = None
         self.bestStep: int | None = None
         self.messages: list[tuple[str, str]] = []
@@ -60,22 +60,22 @@ class RunWatch:
 
     @property
     def path(self) -> Path:
-        """The run's folder."""
+        """The run folder."""
         return self.folder.path
 
     @property
     def launching(self) -> bool:
-        """The process was started and has said nothing yet."""
+        """Whether the process was started but has not written anything yet."""
         return self._process is not None
 
     @property
     def active(self) -> bool:
-        """The process lives, or is about to."""
+        """Whether the run is active."""
         return self.status in self.ACTIVE
 
     @property
-    def done(self) -> float | None:
-        """The part that is done, 0 to 1; None when the run does not say how long it will be."""
+    def fractionDone(self) -> float | None:
+        """Completed fraction, 0 to 1; None if the total duration is unknown."""
         if self.status == "finished":
             return 1.0
         if self.totalSteps:
@@ -85,16 +85,16 @@ class RunWatch:
         return None
 
     def poll(self) -> bool:
-        """Read what is new; whether there was anything."""
+        """Read new events; returns whether anything changed."""
         events, offset = self.folder.events(self._offset)
-        if offset < self._offset:  # the file began anew
+        if offset < self._offset:  # the file was overwritten
             self._forget()
             events, offset = self.folder.events(0)
         self._offset = offset
         for event in events:
-            heard: Callable[[dict], None] | None = getattr(self, f"_{event.get('event')}", None)
-            if heard is not None:
-                heard(event)
+            handler: Callable[[dict], None] | None = getattr(self, f"_{event.get('event')}", None)
+            if handler is not None:
+                handler(event)
         before = self.status
         self.status = self._status()
         if self.status == "running" and self.folder.stop_file.exists():
@@ -106,7 +106,7 @@ class RunWatch:
         return bool(events) or before != self.status
 
     def _status(self) -> str:
-        # Asked first: what a process says before it ends must be in the folder's status.
+        # Poll the process first, so that the status includes everything it wrote before exiting.
         ended = self._process is not None and self._process.poll() is not None
         status = self.folder.status()
         if ended or status in self.ACTIVE:
@@ -114,7 +114,7 @@ class RunWatch:
         return status if self._process is None else "starting"
 
     def explanation(self) -> str:
-        """Why it is not running: the run's own words, or the end of its output."""
+        """Why the run is not active: its error message, or the end of its log."""
         if self.error:
             return self.error
         try:
@@ -126,7 +126,7 @@ class RunWatch:
             return ""
         return "\n".join(text.strip().splitlines()[-LOG_LINES:])
 
-    # One method an event; see `axon_backend.training.events`.
+    # One method per event; see `axon_backend.training.run.events`.
 
     def _start(self, event: dict) -> None:
         step = int(event.get("step") or 0)
@@ -134,10 +134,10 @@ class RunWatch:
         self.parameters = event.get("parameters")
         self.totalSteps, self.totalMinutes = event.get("total_steps"), event.get("total_minutes")
         self.step, self.error = step, None
-        # What came after the last checkpoint before a crash is done again.
+        # Steps after the last checkpoint before a crash are repeated.
         self.losses = [point for point in self.losses if point[0] <= step]
-        for name, points in self.figures.items():
-            self.figures[name] = [point for point in points if point[0] <= step]
+        for name, points in self.metrics.items():
+            self.metrics[name] = [point for point in points if point[0] <= step]
 
     def _step(self, event: dict) -> None:
         self.step = int(event.get("step") or 0)
@@ -148,9 +148,11 @@ class RunWatch:
 
     def _validation(self, event: dict) -> None:
         step = int(event.get("step") or 0)
-        for name, value in (event.get("figures") or {}).items():
+        # Runs of older versions called them figures.
+        metrics = event.get("metrics") or event.get("figures") or {}
+        for name, value in metrics.items():
             if isinstance(value, (int, float)):
-                self.figures.setdefault(name, []).append((step, float(value)))
+                self.metrics.setdefault(name, []).append((step, float(value)))
         if event.get("best"):
             self.bestStep = step
 

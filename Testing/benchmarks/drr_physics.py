@@ -23,12 +23,13 @@ from PIL import Image, ImageDraw
 from axon_backend.imaging.ct import read_ct
 from axon_backend.imaging.frame import find_thorax_frame
 from axon_backend.imaging.view import View
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.exposure import XraySettings, expose
 from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.physics.grid import NO_GRID
-from axon_backend.physics.look import clinical_look
-from axon_backend.physics.randomise import lines_of_paths
-from axon_backend.physics.reduced import AttenuationGrid
+from axon_backend.physics.postprocess import postprocess
+from axon_backend.physics.randomise import line_integrals_from_paths
 from axon_backend.physics.simulate import XraySimulator
 from axon_backend.physics.spectrum import Tube
 
@@ -54,17 +55,17 @@ def seconds(work: dict[str, Callable[[], object]], device: str, repeats: int) ->
 def measure(ct_path: Path, device: str, repeats: int) -> dict[str, object]:
     ct = read_ct(ct_path)
     geometry = AcquisitionGeometry.of_frame(find_thorax_frame(ct), View.pa)
-    grid, simulator = AttenuationGrid.of_ct(ct, device), XraySimulator(ct, device)
+    volume, simulator = AttenuationVolume.from_ct(ct, device), XraySimulator(ct, device)
     found: dict[str, object] = {"ct": ct_path.name, "voxels": list(ct.hu.shape), "device": device}
     for size in (512, 1024):
         with torch.inference_mode():
             paths = simulator.paths([geometry], size)
             log = expose(paths, simulator.names, [geometry]).log
             work = {
-                "mono": lambda size=size: grid.project(geometry, size),
+                "mono": lambda size=size: render_drr(volume, geometry, size),
                 "paths": lambda size=size: simulator.paths([geometry], size),
                 "exposure": lambda p=paths: expose(p, simulator.names, [geometry]),
-                "look": lambda log=log: clinical_look(log),
+                "look": lambda log=log: postprocess(log),
             }
             times = seconds(work, device, repeats)
         poly = times["paths"] + times["exposure"]
@@ -85,26 +86,26 @@ def sheet(ct_path: Path, target: Path, size: int = 384) -> None:
     def log(**changes: object) -> torch.Tensor:
         return expose(paths, simulator.names, [geometry], XraySettings(**changes)).log  # type: ignore[arg-type]
 
-    def linear(picture: torch.Tensor) -> np.ndarray:
-        low, high = np.quantile(picture, [0.005, 0.998])
-        return np.clip((picture[0].numpy() - low) / (high - low), 0, 1)
+    def linear(image: torch.Tensor) -> np.ndarray:
+        low, high = np.quantile(image, [0.005, 0.998])
+        return np.clip((image[0].numpy() - low) / (high - low), 0, 1)
 
     low_dose = log(exposure_index=10.0)
     tiles = {
-        "70 keV": linear(lines_of_paths(paths)),
+        "70 keV": linear(line_integrals_from_paths(paths)),
         "60 kV": linear(log(tube=Tube(60.0))),
         "90 kV": linear(log(tube=Tube(90.0))),
         "120 kV": linear(log()),
         "120 kV, no grid": linear(log(grid=NO_GRID)),
         "120 kV, EI 10": linear(low_dose),
-        "120 kV, processed": clinical_look(log())[0].numpy(),
-        "no grid, processed": clinical_look(log(grid=NO_GRID))[0].numpy(),
+        "120 kV, processed": postprocess(log())[0].numpy(),
+        "no grid, processed": postprocess(log(grid=NO_GRID))[0].numpy(),
     }
     page = Image.new("L", (4 * size, 2 * size))
     for i, (name, tile) in enumerate(tiles.items()):
-        picture = Image.fromarray(np.rint(tile * 255).astype(np.uint8))
-        ImageDraw.Draw(picture).text((8, 6), name, fill=255)
-        page.paste(picture, (i % 4 * size, i // 4 * size))
+        image = Image.fromarray(np.rint(tile * 255).astype(np.uint8))
+        ImageDraw.Draw(image).text((8, 6), name, fill=255)
+        page.paste(image, (i % 4 * size, i // 4 * size))
     ImageDraw.Draw(page).text((8, 2 * size - 16), "research use only, not for diagnosis", fill=160)
     page.save(target)
 

@@ -21,8 +21,8 @@ import numpy as np
 from PIL import Image
 
 from axon_backend.imaging import layout
-from axon_backend.imaging.contrast import local_contrast
 from axon_backend.imaging.layout import GRID, Turn
+from axon_backend.imaging.matching import local_contrast
 from axon_backend.imaging.radiograph import decide, read_radiograph
 from axon_backend.imaging.write import write_text
 

@@ -12,9 +12,9 @@ import SimpleITK as sitk
 import torch
 
 from axon_backend.imaging.frame import ThoraxFrame
+from axon_backend.physics.attenuation import AttenuationVolume
 from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.physics.pose import Pose
-from axon_backend.physics.reduced import AttenuationGrid
 
 
 def sitk_similarity(moving: np.ndarray, fixed: np.ndarray, pixel_mm: float, field_mm: float):
@@ -26,10 +26,13 @@ def sitk_similarity(moving: np.ndarray, fixed: np.ndarray, pixel_mm: float, fiel
     n = fixed.shape[0]
     target = sitk.GetImageFromArray(fixed.astype(np.float32))
     target.SetSpacing((field_mm / n,) * 2)
-    film = sitk.GetImageFromArray(moving.astype(np.float32))
-    film.SetSpacing((pixel_mm,) * 2)
+    radiograph = sitk.GetImageFromArray(moving.astype(np.float32))
+    radiograph.SetSpacing((pixel_mm,) * 2)
     first = sitk.CenteredTransformInitializer(
-        target, film, sitk.Similarity2DTransform(), sitk.CenteredTransformInitializerFilter.GEOMETRY
+        target,
+        radiograph,
+        sitk.Similarity2DTransform(),
+        sitk.CenteredTransformInitializerFilter.GEOMETRY,
     )
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(50)
@@ -43,7 +46,7 @@ def sitk_similarity(moving: np.ndarray, fixed: np.ndarray, pixel_mm: float, fiel
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetInitialTransform(first, inPlace=False)
     try:
-        found = method.Execute(target, film)
+        found = method.Execute(target, radiograph)
     except RuntimeError:
         found = first
     # Field [0, 1] -> physical: pixel centres of the target start at 0.
@@ -54,14 +57,14 @@ def sitk_similarity(moving: np.ndarray, fixed: np.ndarray, pixel_mm: float, fiel
     return matrix
 
 
-def nanodrr_subject(grid: AttenuationGrid, isocentre_mm):
-    """nanodrr's volume of an attenuation grid, in LPS mm as its world."""
+def nanodrr_subject(attenuation: AttenuationVolume, isocentre_mm):
+    """nanodrr's volume of an attenuation volume, in LPS mm as its world."""
     from nanodrr.data import Subject
 
     to_world = torch.eye(4)
-    to_world[:3, :3] = torch.diag(torch.tensor(grid.spacing_mm))
-    to_world[:3, 3] = torch.tensor(grid.origin_mm)
-    volume = grid.mu[None, None]
+    to_world[:3, :3] = torch.diag(torch.tensor(attenuation.spacing_mm))
+    to_world[:3, 3] = torch.tensor(attenuation.origin_mm)
+    volume = attenuation.mu[None, None]
     return Subject(
         volume,
         torch.zeros_like(volume),
@@ -75,7 +78,7 @@ def nanodrr_subject(grid: AttenuationGrid, isocentre_mm):
 
 
 def nanodrr_camera(geometry: AcquisitionGeometry, size: int):
-    """Inverse intrinsics and camera-to-world of an exposure with its ``size`` x ``size`` picture
+    """Inverse intrinsics and camera-to-world of an exposure with its ``size`` x ``size`` image
     on the detector."""
     from nanodrr.camera import make_k_inv
 
@@ -89,8 +92,8 @@ def nanodrr_camera(geometry: AcquisitionGeometry, size: int):
 
 
 def nanodrr_pose(
-    film: np.ndarray,
-    grid: AttenuationGrid,
+    radiograph: np.ndarray,
+    attenuation: AttenuationVolume,
     frame: ThoraxFrame,
     view,
     *,
@@ -99,19 +102,19 @@ def nanodrr_pose(
     steps: int = 120,
 ) -> np.ndarray:
     """(4, 4) motion of the patient by nanodrr's Registration module: Adam (1e-2 rad, 1 mm) on its
-    NCC over the whole picture and over patches of 13 pixels; one view, from the canonical pose."""
+    NCC over the whole image and over patches of 13 pixels; one view, from the canonical pose."""
     from nanodrr.metrics import MultiscaleNormalizedCrossCorrelation2d
     from nanodrr.registration import Registration
 
     geometry = Pose().geometry(frame, view)
     k_inv, to_world, sdd = nanodrr_camera(geometry, size)
-    subject = nanodrr_subject(grid, frame.center_mm)
+    subject = nanodrr_subject(attenuation, frame.center_mm)
     module = Registration(subject, to_world, k_inv, sdd, size, size)
     metric = MultiscaleNormalizedCrossCorrelation2d([None, 13], [0.5, 0.5])
     adam = torch.optim.Adam(
         [{"params": [module._rot], "lr": 1e-2}, {"params": [module._xyz], "lr": 1.0}]
     )
-    target = torch.nn.functional.adaptive_avg_pool2d(torch.as_tensor(film)[None, None], size)
+    target = torch.nn.functional.adaptive_avg_pool2d(torch.as_tensor(radiograph)[None, None], size)
     for _ in range(steps):
         loss = -metric(target, module(n_samples=samples, backend="torch")).sum()
         adam.zero_grad()

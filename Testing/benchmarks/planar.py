@@ -3,7 +3,7 @@
     python Testing/benchmarks/planar.py --data DATA --out results/planar.json [--each 3]
 
 DATA holds CATALOGUE.md and ct/*.nii.gz. Every patient of the splits is filmed from the front and
-the side under ``--each`` random placements each; each film is registered to the CT's own DRR.
+the side under ``--each`` random placements each; each radiograph is registered to the CT's own DRR.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ import xray_cases as cases
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import View
 from axon_backend.physics.pose import Pose
-from axon_backend.registration.place import REFERENCE_SIZE, place_view
+from axon_backend.registration import register
+from axon_backend.registration.place import REFERENCE_SIZE
 from axon_backend.registration.reference import Reference
 
 
 def make(files: list[Path], each: int, seed: int, cache: Path | None):
-    """(patient, view, picture, true placement) one after the other; kept in ``cache``."""
+    """(patient, view, image, true placement) one after the other; kept in ``cache``."""
     for path in files:
         patient = cases.Patient.read(path)
         for side, view in enumerate((View.pa, View.lateral_left)):
@@ -34,16 +35,16 @@ def make(files: list[Path], each: int, seed: int, cache: Path | None):
                 kept = cache / f"{patient.name}_{view.value}_{seed}_{k}.npz" if cache else None
                 if kept is not None and kept.is_file():
                     with np.load(kept) as file:
-                        yield patient, view, file["picture"], file["matrix"]
+                        yield patient, view, file["image"], file["matrix"]
                     continue
                 rng = np.random.default_rng([seed, *patient.name.encode(), side, k])
                 matrix = cases.random_similarity(rng)
-                picture = cases.random_film(patient, view, Pose(), matrix, rng)
+                image = cases.random_radiograph(patient, view, Pose(), matrix, rng)
                 true = cases.placement(matrix, extent)
                 if kept is not None:
                     kept.parent.mkdir(parents=True, exist_ok=True)
-                    np.savez(kept, picture=picture, matrix=true)
-                yield patient, view, picture, true
+                    np.savez(kept, image=image, matrix=true)
+                yield patient, view, image, true
 
 
 def summary(errors: list[float], seconds: list[float]) -> dict:
@@ -62,17 +63,21 @@ def summary(errors: list[float], seconds: list[float]) -> dict:
 
 def main() -> None:
     ask = cases.arguments(__doc__, each=3)
-    ask.add_argument("--sitk-every", type=int, default=4, help="also SimpleITK on every n-th film")
+    ask.add_argument(
+        "--sitk-every", type=int, default=4, help="also SimpleITK on every n-th radiograph"
+    )
     chosen = ask.parse_args()
     torch.set_num_threads(1)
     rows, errors, seconds = [], [], []
     alone, alone_s, beside = [], [], []
     files = cases.patients(chosen.data, tuple(chosen.splits.split(",")), chosen.every)
-    films = make(files, chosen.each, chosen.seed, chosen.cache)
-    for patient, view, picture, true in films:
+    radiographs = make(files, chosen.each, chosen.seed, chosen.cache)
+    for patient, view, image, true in radiographs:
         extent = Pose().geometry(patient.frame, view).extent_mm
         began, cpu = time.perf_counter(), time.process_time()
-        placed = place_view(Radiograph(picture, None, view), patient.ct, patient.frame, size=256)
+        placed = register(
+            {"xray": Radiograph(image, None, view)}, patient.ct, patient.frame, size=256
+        ).views["xray"]
         seconds.append(time.process_time() - cpu)
         wall = time.perf_counter() - began
         assert placed.registration is not None
@@ -84,10 +89,10 @@ def main() -> None:
             "gradient_ncc": q.gradient_ncc, "mi": q.mutual_information, "verdict": q.verdict,
         })  # fmt: skip
         if (len(rows) - 1) % chosen.sitk_every == 0:
-            target = Reference.of_ct(patient.ct, patient.frame, view, None, REFERENCE_SIZE)
+            target = Reference.from_ct(patient.ct, patient.frame, view, None, REFERENCE_SIZE)
             cpu = time.process_time()
             pixel_mm = cases.FIELD_MM / cases.SIZE
-            found = others.sitk_similarity(picture, target.picture, pixel_mm, max(extent))
+            found = others.sitk_similarity(image, target.image, pixel_mm, max(extent))
             alone_s.append(time.process_time() - cpu)
             alone.append(cases.mean_error_mm(found @ target.to_square, true, extent))
             beside.append(len(rows) - 1)

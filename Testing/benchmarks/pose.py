@@ -3,13 +3,13 @@
     python Testing/benchmarks/pose.py --data DATA --out results/pose.json [--each 2]
         [--unknown-sid]
 
-The film lies on a detector whose place is known; the patient is turned by up to 10 degrees about
-each axis and moved by up to 30 mm along each. The target registration error (TRE) is the mean
+The radiograph lies on a detector whose place is known; the patient is turned by up to 10 degrees
+about each axis and moved by up to 30 mm along each. The target registration error (TRE) is the mean
 distance in space of a grid of points of the chest; mPD is the mean distance of their projections
-on the frontal film (mm on the plane through the chest's middle). One view does not show the depth
-along its beam, so TRE without that component is given too. With ``--unknown-sid`` the tube stands
-anywhere from 1 to 2 m, which the search, starting from 1.8 m, is not told; each case is searched
-twice, once with the wrong distance kept and once with the distance sought.
+on the frontal radiograph (mm on the plane through the chest's middle). One view does not show the
+depth along its beam, so TRE without that component is given too. With ``--unknown-sid`` the tube
+stands anywhere from 1 to 2 m, which the search, starting from 1.8 m, is not told; each case is
+searched twice, once with the wrong distance kept and once with the distance sought.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ import xray_cases as cases
 from planar import summary
 
 from axon_backend.imaging.view import View
+from axon_backend.physics.attenuation import AttenuationVolume
 from axon_backend.physics.pose import Pose
-from axon_backend.physics.reduced import AttenuationGrid
 from axon_backend.registration.place import PlacedView
-from axon_backend.registration.resample import resample_picture
+from axon_backend.registration.resample import resample_image
 from axon_backend.registration.rigid import register_pose
 
 VIEWS = {"frontal": View.pa, "lateral": View.lateral_left}
@@ -46,7 +46,8 @@ def random_pose(rng: np.random.Generator, unknown_sid: bool) -> Pose:
 
 
 def make(files: list[Path], each: int, seed: int, cache: Path | None, unknown_sid: bool):
-    """(patient, true pose, {role: placed view}) one after the other; films kept in ``cache``."""
+    """(patient, true pose, {role: placed view}) one after the other; radiographs kept in
+    ``cache``."""
     for path in files:
         patient = cases.Patient.read(path)
         for k in range(each):
@@ -57,31 +58,31 @@ def make(files: list[Path], each: int, seed: int, cache: Path | None, unknown_si
                 name = f"{patient.name}_{role}_{seed}_{k}_{pose.sid_mm:.0f}.npy"
                 kept = cache / name if cache else None
                 if kept is not None and kept.is_file():
-                    film = np.load(kept)
+                    radiograph = np.load(kept)
                 else:
                     own = np.random.default_rng(
                         [seed, *patient.name.encode(), k, 7 + view.is_frontal]
                     )
-                    film = cases.random_film(patient, view, pose, np.eye(3), own)
+                    radiograph = cases.random_radiograph(patient, view, pose, np.eye(3), own)
                     if kept is not None:
                         kept.parent.mkdir(parents=True, exist_ok=True)
-                        np.save(kept, film)
+                        np.save(kept, radiograph)
                 extent = pose.geometry(patient.frame, view).extent_mm
                 where = cases.placement(np.eye(3), extent)
-                placed[role] = PlacedView(*resample_picture(film, where, 320), view)
+                placed[role] = PlacedView(*resample_image(radiograph, where, 320), view)
             yield patient, pose, placed
 
 
 def errors_mm(found: Pose | np.ndarray, true: Pose, frame) -> dict[str, float]:
-    """TRE, TRE across the frontal beam, and mPD on the frontal film; of a pose or a (4, 4) motion
-    of the patient."""
+    """TRE, TRE across the frontal beam, and mPD on the frontal radiograph; of a pose or a (4, 4)
+    motion of the patient."""
     motion = found.matrix(frame.center_mm) if isinstance(found, Pose) else found
     at = np.linspace(-0.4, 0.4, 5)
     points = np.stack(np.meshgrid(at, at, at), -1).reshape(-1, 3) * frame.size_mm
     points = np.c_[points + frame.center_mm, np.ones(len(points))]
     away = (points @ (motion - true.matrix(frame.center_mm)).T)[:, :3]
     canonical = Pose(sid_mm=true.sid_mm).geometry(frame, View.pa)
-    film = [
+    radiograph = [
         canonical.project((points @ m.T)[:, :3]) for m in (motion, true.matrix(frame.center_mm))
     ]
     extent = true.geometry(frame, View.pa).extent_mm
@@ -89,7 +90,9 @@ def errors_mm(found: Pose | np.ndarray, true: Pose, frame) -> dict[str, float]:
     return {
         "tre_mm": round(float(np.linalg.norm(away, axis=1).mean()), 2),
         "tre_without_depth_mm": round(float(np.linalg.norm(across, axis=1).mean()), 2),
-        "mpd_mm": round(float(np.linalg.norm((film[0] - film[1]) * extent, axis=1).mean()), 2),
+        "mpd_mm": round(
+            float(np.linalg.norm((radiograph[0] - radiograph[1]) * extent, axis=1).mean()), 2
+        ),
     }
 
 
@@ -104,8 +107,8 @@ def main() -> None:
         searches = {", SID kept": False, ", SID sought": True}
     rows: dict[str, list[dict]] = defaultdict(list)
     files = cases.patients(chosen.data, tuple(chosen.splits.split(",")), chosen.every)
-    films = make(files, chosen.each, chosen.seed, chosen.cache, chosen.unknown_sid)
-    for count, (patient, true, placed) in enumerate(films):
+    radiographs = make(files, chosen.each, chosen.seed, chosen.cache, chosen.unknown_sid)
+    for count, (patient, true, placed) in enumerate(radiographs):
         for name, roles, find_sid in (
             (views + how, roles, find_sid)
             for views, roles in (("two views", ("frontal", "lateral")), ("one view", ("frontal",)))
@@ -126,8 +129,8 @@ def main() -> None:
             print(name, json.dumps(row), flush=True)
         if chosen.nanodrr_every and count % chosen.nanodrr_every == 0:
             cpu = time.process_time()
-            grid = AttenuationGrid.of_ct(patient.ct).reduced(128)
-            motion = others.nanodrr_pose(placed["frontal"].pixels, grid, patient.frame, View.pa)
+            volume = AttenuationVolume.from_ct(patient.ct).downsampled(128)
+            motion = others.nanodrr_pose(placed["frontal"].pixels, volume, patient.frame, View.pa)
             row = {
                 "patient": patient.name,
                 **errors_mm(motion, true, patient.frame),

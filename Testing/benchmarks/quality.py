@@ -2,9 +2,9 @@
 
     python Testing/benchmarks/quality.py --data DATA --out results/quality.json [--each 2]
 
-Every film of ``planar.py`` is registered to its own CT (right), to another patient's CT, to its
-own CT's other view, and to its own CT turned by 15 degrees; the right placement is also shifted by
-hand by 2 to 12 mm.
+Every radiograph of ``planar.py`` is registered to its own CT (right), to another patient's CT, to
+its own CT's other view, and to its own CT turned by 15 degrees; the right placement is also
+shifted by hand by 2 to 12 mm.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ import torch
 import xray_cases as cases
 from planar import make
 
+from axon_backend.imaging.matching import shrink_to
 from axon_backend.imaging.view import View
 from axon_backend.physics.pose import Pose
 from axon_backend.registration.edges import displacement
 from axon_backend.registration.planar import WORKING_SIZE, register_planar
 from axon_backend.registration.quality import assess
 from axon_backend.registration.reference import Reference
-from axon_backend.registration.resample import resample_picture
-from axon_backend.registration.search import shrink_to
+from axon_backend.registration.resample import resample_image
 
 SHIFTS_MM = (2.0, 4.0, 6.0, 8.0, 12.0)
 OTHER_VIEW = {View.pa: View.lateral_left, View.lateral_left: View.pa}
 
 
-def scores(picture: np.ndarray, reference: Reference, matrix: np.ndarray) -> dict[str, float]:
+def scores(image: np.ndarray, reference: Reference, matrix: np.ndarray) -> dict[str, float]:
     """Of a placement, (3, 3) from the reference's square field to pixels."""
-    fixed = shrink_to(reference.picture, WORKING_SIZE, WORKING_SIZE)
-    moved, valid = resample_picture(picture, matrix, WORKING_SIZE)
+    fixed = shrink_to(reference.image, WORKING_SIZE, WORKING_SIZE)
+    moved, valid = resample_image(image, matrix, WORKING_SIZE)
     q = assess(moved, fixed, valid)
     return {
         "ncc": q.ncc, "gradient_ncc": q.gradient_ncc, "mi": q.mutual_information,
@@ -52,12 +52,12 @@ def main() -> None:
         for view in OTHER_VIEW:
             key = patient.name, view.value
             given = (patient.ct, patient.frame, view)
-            references[key] = Reference.of_ct(*given, None, WORKING_SIZE)
-            turned[key] = Reference.of_ct(*given, Pose(tuple(tilt.tolist())), WORKING_SIZE)
+            references[key] = Reference.from_ct(*given, None, WORKING_SIZE)
+            turned[key] = Reference.from_ct(*given, Pose(tuple(tilt.tolist())), WORKING_SIZE)
     names = list(dict.fromkeys(name for name, _ in references))
     rows = []
-    films = make(files, chosen.each, chosen.seed, chosen.cache)
-    for count, (patient, view, picture, true) in enumerate(films):
+    radiographs = make(files, chosen.each, chosen.seed, chosen.cache)
+    for count, (patient, view, image, true) in enumerate(radiographs):
         own = references[patient.name, view.value]
         at = names.index(patient.name)
         other = names[(at + 1 + count % (len(names) - 1)) % len(names)]
@@ -70,9 +70,9 @@ def main() -> None:
         extent = Pose().geometry(patient.frame, view).extent_mm
         side = max(extent)
         for kind, reference in against.items():
-            found = register_planar(picture, reference.picture)
+            found = register_planar(image, reference.image)
             row = {"kind": kind, "patient": patient.name, "view": view.value}
-            row |= scores(picture, reference, found.matrix)
+            row |= scores(image, reference, found.matrix)
             if kind == "right":
                 error = cases.mean_error_mm(found.matrix @ own.to_square, true, extent)
                 row["error_mm"] = round(error, 2)
@@ -85,7 +85,7 @@ def main() -> None:
             placed = true @ np.linalg.inv(own.to_square) @ away
             rows.append({
                 "kind": f"{mm:g} mm off", "patient": patient.name, "view": view.value,
-                **scores(picture, own, placed),
+                **scores(image, own, placed),
             })  # fmt: skip
         print(patient.name, view.value, len(rows), flush=True)
     cases.write(chosen.out, rows)

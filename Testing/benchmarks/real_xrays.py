@@ -17,17 +17,17 @@ from axon_backend.bundle import load_bundle
 from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.radiograph import read_radiograph
 from axon_backend.imaging.write import write_png
-from axon_backend.model import atlas_ct
-from axon_backend.registration.picture import SIZE, registration_picture
-from axon_backend.registration.place import place_view
+from axon_backend.inference.model_loading import atlas_ct
+from axon_backend.registration import register
+from axon_backend.registration.overlay import SIZE, overlay_image
 
 COLUMNS = 7
 
 
-def contact_sheet(pictures: list[np.ndarray], columns: int = COLUMNS) -> np.ndarray:
-    """Pictures of one size in rows; (H, W, 3)."""
-    blank = np.zeros_like(pictures[0])
-    filled = pictures + [blank] * (-len(pictures) % columns)
+def contact_sheet(images: list[np.ndarray], columns: int = COLUMNS) -> np.ndarray:
+    """Images of one size in rows; (H, W, 3)."""
+    blank = np.zeros_like(images[0])
+    filled = images + [blank] * (-len(images) % columns)
     rows = [np.concatenate(filled[i : i + columns], 1) for i in range(0, len(filled), columns)]
     return np.concatenate(rows)
 
@@ -46,7 +46,7 @@ def main() -> None:
             continue
         xray = read_radiograph(path)
         cpu = time.process_time()
-        placed = place_view(xray, atlas, frame, size=SIZE, stretch=True)
+        placed = register({"frontal": xray}, atlas, frame, size=SIZE).views["frontal"]
         seconds = time.process_time() - cpu
         assert placed.registration is not None
         q = placed.registration.quality
@@ -55,7 +55,7 @@ def main() -> None:
             "offset": q.offset, "warnings": list(q.warnings), "seconds": round(seconds, 2),
         })  # fmt: skip
         print(json.dumps(rows[-1]), flush=True)
-        one = registration_picture(placed, "outlines")[::2, ::2]
+        one = overlay_image(placed, "outlines")[::2, ::2]
         colour = {"good": 1, "fair": 0, "poor": 0}[q.verdict]
         one[:6] = (0, 160, 0) if colour else (200, 120, 0) if q.verdict == "fair" else (200, 0, 0)
         thumbs.append(one)

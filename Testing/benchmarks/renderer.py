@@ -3,7 +3,7 @@
     python Testing/benchmarks/renderer.py --ct FILE --out results/renderer.json [--threads 2]
 
 The CT is resampled to 256^3. Truth is an independent integration: trilinear interpolation by scipy
-in double precision, 20 samples a voxel, of every 16th ray of the 1024 x 1024 picture. nanodrr gets
+in double precision, 20 samples a voxel, of every 16th ray of the 1024 x 1024 image. nanodrr gets
 the least number of samples (steps of 32) with which it is as exact as AXON, and chunks of rows of
 the size that suits it best, because its memory grows with rays times samples. Both take turns.
 """
@@ -23,16 +23,14 @@ from scipy import ndimage
 from axon_backend.imaging.ct import read_ct
 from axon_backend.imaging.frame import find_thorax_frame
 from axon_backend.imaging.view import View
-from axon_backend.physics.attenuation import hu_to_mu
-from axon_backend.physics.drr import render
-from axon_backend.physics.live import LiveDrr
+from axon_backend.physics.attenuation import AttenuationVolume, hu_to_mu
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.pose import Pose
-from axon_backend.physics.reduced import AttenuationGrid
 
 SIZE, STRIDE, SIDE = 1024, 16, 256
 
 
-def cube(path: Path) -> tuple[AttenuationGrid, object]:
+def cube(path: Path) -> tuple[AttenuationVolume, object]:
     """The CT's attenuation on SIDE^3 voxels, and its frame."""
     ct = read_ct(path)
     hu = np.asarray(ct.hu, np.float32)
@@ -42,11 +40,11 @@ def cube(path: Path) -> tuple[AttenuationGrid, object]:
     origin = tuple(
         o - 0.5 * a + 0.5 * b for o, a, b in zip(ct.origin_mm, ct.spacing_mm, spacing, strict=True)
     )
-    grid = AttenuationGrid(hu_to_mu(torch.as_tensor(hu)), spacing, origin)
+    grid = AttenuationVolume(hu_to_mu(torch.as_tensor(hu)), spacing, origin)
     return grid, (ct, find_thorax_frame(ct))
 
 
-def exact(grid: AttenuationGrid, source: np.ndarray, points: np.ndarray) -> np.ndarray:
+def exact(grid: AttenuationVolume, source: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Line integrals from ``source`` through (n, 3) points, double precision."""
     mu = np.pad(grid.mu.numpy().astype(np.float64), 1)  # falls to zero over one voxel
     spacing, origin = np.asarray(grid.spacing_mm), np.asarray(grid.origin_mm)
@@ -98,17 +96,17 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     grid, (ct, frame) = cube(chosen.ct)
     geometry = Pose((5.0, -4.0, 8.0), (10.0, 0.0, -5.0)).geometry(frame, View.pa)
-    points, source = geometry.picture_points(SIZE, SIZE), geometry.source_mm
+    points, source = geometry.pixel_centres(SIZE, SIZE), geometry.source_mm
     ratio = geometry.magnification
     few = points[::STRIDE, ::STRIDE].reshape(-1, 3)
     truth = exact(grid, source, few)
 
-    def error(picture: torch.Tensor) -> float:
-        mine = picture[::STRIDE, ::STRIDE].double().numpy().ravel()
+    def error(image: torch.Tensor) -> float:
+        mine = image[::STRIDE, ::STRIDE].double().numpy().ravel()
         return float(np.linalg.norm(mine - truth) / np.linalg.norm(truth))
 
     def ours() -> torch.Tensor:
-        return render(grid.mu, grid.origin_mm, grid.spacing_mm, [geometry], SIZE)[0]
+        return render_drr(grid, geometry, SIZE)
 
     subject = nanodrr_subject(grid, frame.center_mm)
     short = points[::STRIDE, ::STRIDE]
@@ -117,8 +115,8 @@ def main() -> None:
         print(f"AXON: relative L2 error {own:.2e}", flush=True)
         samples = chosen.samples or 32
         while True:
-            picture = nanodrr_render(subject, source, short, ratio, samples, 16)
-            away = picture.double().numpy().ravel() - truth
+            image = nanodrr_render(subject, source, short, ratio, samples, 16)
+            away = image.double().numpy().ravel() - truth
             theirs = float(np.linalg.norm(away) / np.linalg.norm(truth))
             print(f"nanodrr, {samples} samples: {theirs:.2e}", flush=True)
             if chosen.samples or theirs <= own or samples >= 512:
@@ -140,11 +138,11 @@ def main() -> None:
                     nanodrr_render(subject, source, points, ratio, samples, best_rows)
                 times[name].append(time.perf_counter() - began)
                 print(name, round(times[name][-1], 2), flush=True)
-        live = LiveDrr(ct, frame, View.pa)
-        live.render(Pose(), 256, fast=True)
+        coarse = AttenuationVolume.from_ct(ct).downsampled(96)
+        render_drr(coarse, Pose().geometry(frame, View.pa), 256)
         began = time.perf_counter()
         for k in range(20):
-            live.render(Pose((0.0, 0.0, float(k))), 256, fast=True)
+            render_drr(coarse, Pose((0.0, 0.0, float(k))).geometry(frame, View.pa), 256)
         frames = 20 / (time.perf_counter() - began)
     ratios = [b / a for a, b in zip(times["axon"], times["nanodrr"], strict=True)]
     result = {

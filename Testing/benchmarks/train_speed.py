@@ -29,29 +29,32 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from axon_backend.bundle import load_bundle
-from axon_backend.methods.axon import Axon
-from axon_backend.model import choose_device
-from axon_backend.training.assembly import stage_of
-from axon_backend.training.batch import CHANCES, Batch, Draws
+from axon_backend.inference.model_loading import choose_device
+from axon_backend.methods.batch import Batch, Draws
 from axon_backend.training.config import TrainConfig
+from axon_backend.training.launch import train
 from axon_backend.training.optimiser import Optimiser
 from axon_backend.training.plan import resolve
-from axon_backend.training.processes import resolve_precision
 from axon_backend.training.recompute import recompute_blocks
-from axon_backend.training.run import train
-from axon_backend.training.run_folder import RunFolder
+from axon_backend.training.run.fabric import resolve_precision
+from axon_backend.training.run.run_folder import RunFolder
 
 
 def ready_batch(config: TrainConfig, device: torch.device) -> Batch:
     """A micro-batch of noise with the sizes of the configuration."""
-    b, h, s = config.micro_batch, config.model.encoder.size, config.model.encoder.view_size
+    b, h, s = config.micro_batch, config.model.grid, config.model.view_size
     fine = torch.rand(b, 1, *(config.gamma * h,) * 3) * 2 - 1
     volume = torch.nn.functional.avg_pool3d(fine, config.gamma)
+    u = torch.rand(7, b, dtype=torch.float64)
     draws = Draws(
-        torch.zeros(b, dtype=torch.bool),
-        torch.rand(b, CHANCES, dtype=torch.float64),
-        torch.randn(b, 1, h, h, h),
-        torch.arange(b),
+        single=torch.zeros(b, dtype=torch.bool),
+        t=u[0],
+        t_end=u[1],
+        augmentation=u[2],
+        kind=u[3],
+        crop=u[4:].T,
+        noise=torch.randn(b, 1, h, h, h),
+        seeds=torch.arange(b),
     )
     views = torch.rand(2, b, 1, s, s) * 2 - 1
     beam = torch.tensor([[0.07, -0.09]]).expand(b, 2)
@@ -67,24 +70,30 @@ def wait_for(device: torch.device) -> None:
 def networks_alone(config: TrainConfig, device: torch.device, seconds: float) -> dict[str, float]:
     """Updates per second on a batch that lies ready, and the operations of one."""
     torch.manual_seed(0)
-    model = Axon(config.model)
-    for part in set(config.model.parts) - {*config.parts, *config.needs}:
-        delattr(model, part)
-    for network in model.children():
-        network.requires_grad_(False)
-    stage = stage_of(config, model).to(device)
-    for network in stage.networks().values():
+    model = config.of_method.build(config.model)
+    model.keep_networks({*config.trains, *config.needs})
+    model.requires_grad_(False)
+    objective = config.objective(
+        model,
+        config.loss,
+        single_view=config.data.single_view,
+        repeats=bool(config.data.repeat_after),
+    ).to(device)
+    for network in objective.networks().values():
         network.requires_grad_(True)
     if config.checkpointing:
         recompute_blocks(model)
-    optimiser = Optimiser([p for p in stage.parameters() if p.requires_grad], config.optimiser)
+    optimiser = Optimiser([p for p in objective.parameters() if p.requires_grad], config.optimiser)
     batch = ready_batch(config, device)
-    half = resolve_precision(config.precision, device, config.model) == "bf16-mixed"
+    half = (
+        resolve_precision(config.precision, device, config.of_method.smallest_side(config.model))
+        == "bf16-mixed"
+    )
     micro_batches = config.batch // config.micro_batch
 
     def forward_backward() -> None:
         with torch.autocast(device.type, torch.bfloat16) if half else nullcontext():
-            loss = stage(batch)
+            loss = objective(batch)
         loss.backward()
 
     def update() -> None:
@@ -134,7 +143,10 @@ def networks_alone(config: TrainConfig, device: torch.device, seconds: float) ->
 
 def matrix_product(config: TrainConfig, device: torch.device) -> float:
     """TFLOP per second of a large product in the training's precision."""
-    half = resolve_precision(config.precision, device, config.model) == "bf16-mixed"
+    half = (
+        resolve_precision(config.precision, device, config.of_method.smallest_side(config.model))
+        == "bf16-mixed"
+    )
     n = 8192 if device.type == "cuda" else 2048
     a = torch.randn(n, n, device=device, dtype=torch.bfloat16 if half else torch.float32)
     best = float("inf")
@@ -193,7 +205,9 @@ def main() -> None:
         "batch": config.batch,
         "micro_batch": config.micro_batch,
         "checkpointing": config.checkpointing,
-        "precision": resolve_precision(config.precision, device, config.model),
+        "precision": resolve_precision(
+            config.precision, device, config.of_method.smallest_side(config.model)
+        ),
         "matrix_product_tflops": matrix_product(config, device),
         "networks": (alone := networks_alone(config, device, chosen.seconds)),
     }

@@ -19,21 +19,27 @@ import torch
 from axon_backend.imaging.ct import CTVolume, read_ct
 from axon_backend.imaging.frame import ThoraxFrame, find_thorax_frame
 from axon_backend.imaging.view import View
-from axon_backend.physics.drr import project_rays
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import Rays, render_drr
 from axon_backend.physics.exposure import XraySettings, expose
-from axon_backend.physics.look import Look, clinical_look
 from axon_backend.physics.pose import Pose
+from axon_backend.physics.postprocess import Postprocessing, postprocess
 from axon_backend.physics.spectrum import Tube
 from axon_backend.physics.tissues import tissue_densities
-from axon_backend.training.appearance import AppearanceAugmentation, alter
+from axon_backend.training.data.augmentation import (
+    Probabilities,
+    RadiographAugmentation,
+    augment_radiograph,
+)
 
 # A detector of 43 cm behind the patient, on the plane through the chest's middle.
 FIELD_MM = 400.0
 SIZE = 384
-# Half ranges of a film that lies badly: degrees, parts of the size, mm.
+# Half ranges of a radiograph that lies badly: degrees, parts of the size, mm.
 MOST_TURN, MOST_SCALE, MOST_SHIFT = 10.0, 0.15, 40.0
-# Collimation and letters hide what registration would see; a wrong film would spoil the truth.
-CHANGES = AppearanceAugmentation(clean=0.0, misregistration=0.0)
+# Collimation and letters hide what registration would see; a wrong radiograph would spoil the
+# truth.
+CHANGES = RadiographAugmentation(clean=0.0, p=Probabilities(misregistration=0.0))
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,8 @@ class Patient:
 
 
 def arguments(description: str | None, each: int) -> argparse.ArgumentParser:
-    """The options that benchmarks on films made of CTs share; ``each``: films of a patient."""
+    """The options that benchmarks on radiographs made of CTs share; ``each``: radiographs of a
+    patient."""
     ask = argparse.ArgumentParser(description=description)
     ask.add_argument("--data", type=Path, required=True, help="a folder with a CATALOGUE.md")
     ask.add_argument("--out", type=Path, required=True)
@@ -74,7 +81,7 @@ def arguments(description: str | None, each: int) -> argparse.ArgumentParser:
     ask.add_argument("--every", type=int, default=1, help="every n-th patient only")
     ask.add_argument("--each", type=int, default=each)
     ask.add_argument("--seed", type=int, default=0)
-    ask.add_argument("--cache", type=Path, help="where films are kept for another run")
+    ask.add_argument("--cache", type=Path, help="where radiographs are kept for another run")
     return ask
 
 
@@ -93,12 +100,13 @@ def patients(data: Path, splits: tuple[str, ...], every: int = 1) -> list[Path]:
     return [f for f in files if f.is_file()][::every]
 
 
-def random_film(
+def random_radiograph(
     patient: Patient, view: View, pose: Pose, matrix: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """(SIZE, SIZE) picture of the posed patient on a film that lies by ``matrix``.
+    """(SIZE, SIZE) image of the posed patient on a radiograph that lies by ``matrix``.
 
-    ``matrix`` (3, 3): mm on the canonical plane from its middle -> mm on the film from its middle.
+    ``matrix`` (3, 3): mm on the canonical plane from its middle -> mm on the radiograph from its
+    middle.
     """
     ct = patient.ct
     if rng.random() < 0.5:
@@ -122,7 +130,7 @@ def random_film(
         scatter=float(rng.uniform(0.3, 1.5)),
         exposure_index=float(rng.uniform(80, 400)),
     )
-    look = Look(
+    look = Postprocessing(
         detail=float(rng.uniform(0.5, 1.0)),
         latitude=float(rng.uniform(0.5, 1.0)),
         local=float(rng.uniform(0, 0.6)),
@@ -131,22 +139,16 @@ def random_film(
     axis = int(np.argmax(np.abs(geometry.ray)))
     with torch.inference_mode():
         names, densities = tissue_densities(tensor(ct.hu))
-        paths = project_rays(
-            densities,
-            tensor(ct.origin_mm),
-            tensor(ct.spacing_mm),
-            tensor(geometry.source_mm),
-            tensor(points),
-            axis,
-        )
+        volume = AttenuationVolume(densities, ct.spacing_mm, ct.origin_mm)
+        paths = render_drr(volume, Rays(tensor(geometry.source_mm), tensor(points), axis))
         scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
         seen = replace(geometry, extent_mm=(FIELD_MM / scale,) * 2)
         taken = expose(
             paths[None] / 10, names, [seen], settings, seeds=[int(rng.integers(1 << 30))]
         )
-        picture = clinical_look(taken.log, look)[None]
-        picture = alter(picture, rng, CHANGES)
-    return picture[0, 0].numpy()
+        image = postprocess(taken.log, look)[None]
+        image = augment_radiograph(image, rng, CHANGES)
+    return image[0, 0].numpy()
 
 
 def similarity(turn_deg: float, scale: float, shift_mm: tuple[float, float]) -> np.ndarray:
@@ -165,7 +167,7 @@ def random_similarity(rng: np.random.Generator) -> np.ndarray:
 
 
 def placement(matrix: np.ndarray, extent_mm: tuple[float, float]) -> np.ndarray:
-    """(3, 3) canonical view in [0, 1]^2 -> pixels of the film."""
+    """(3, 3) canonical view in [0, 1]^2 -> pixels of the radiograph."""
     w, h = extent_mm
     to_mm = np.array([[w, 0, -w / 2], [0, h, -h / 2], [0, 0, 1]])
     pixels = SIZE / FIELD_MM

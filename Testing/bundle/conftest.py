@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from axon_backend.bundle import Bundle, axon_metadata, write_bundle
+from axon_backend.bundle import Bundle, bundle_metadata, write_bundle
+from axon_backend.methods.formats import views_format, volume_format
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -17,15 +18,20 @@ def make_contents() -> dict:
     generator = torch.Generator().manual_seed(7)
     return {
         "config": {"hu_window": [-1000, 900], "networks": {"coarse": {"channels": [8, 16]}}},
-        "metadata": axon_metadata(
+        "metadata": bundle_metadata(
             name="axon-test",
             version="0.1.0",
             description="Two tiny networks.",
-            image_size=64,
-            grid=16,
+            inputs=views_format(64),
             output_grid=32,
             hu_window=(-1000, 900),
-            networks=["coarse", "sr"],
+            networks={
+                "coarse": {"inputs": views_format(64), "outputs": {"volume": volume_format(16)}},
+                "sr": {
+                    "inputs": {"volume": volume_format(16)},
+                    "outputs": {"volume": volume_format(32)},
+                },
+            },
         ),
         "state_dicts": {
             "coarse": {

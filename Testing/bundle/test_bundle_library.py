@@ -10,7 +10,7 @@ from bundle_archives import imported, with_extra, zipped
 
 from axon_backend.bundle import load_bundle, seal_bundle
 from axon_backend.bundle.checksums import file_sha256
-from axon_backend.bundle.layout import METADATA
+from axon_backend.bundle.layout import METADATA, SHIPPED
 from axon_backend.bundle.library import (
     bundle_path,
     delete_bundle,
@@ -19,7 +19,6 @@ from axon_backend.bundle.library import (
     installed_bundles,
     library_folder,
 )
-from axon_backend.bundle.read import SHIPPED
 from axon_backend.errors import AxonInputError, Cancelled
 
 

@@ -5,11 +5,11 @@ import socket
 
 import pytest
 
-from axon_backend.bundle import axon_metadata, load_bundle, metadata_schema_path, model_card
-from axon_backend.bundle.read import SHIPPED
-from axon_backend.errors import AxonInputError
-
-FORMATS = {"image_size": 128, "grid": 64, "output_grid": 128, "hu_window": (-1000.0, 900.0)}
+from axon_backend.bundle import bundle_metadata, load_bundle, metadata_schema_path, model_card
+from axon_backend.bundle.layout import SHIPPED
+from axon_backend.methods.axon.config import AxonConfig
+from axon_backend.methods.axon.method import AXON
+from axon_backend.methods.formats import views_format
 
 
 @pytest.fixture
@@ -53,18 +53,31 @@ def test_monai_reads_our_configuration_as_plain_values(bundle):
 
 def test_every_network_of_the_bundle_is_described():
     networks = ["encoder", "coarse", "prior", "controlnet", "sr"]
-    metadata = axon_metadata(
-        name="n", version="1.2.3", description="d", networks=networks, **FORMATS
+    metadata = bundle_metadata(
+        name="n",
+        version="1.2.3",
+        description="d",
+        inputs=views_format(1024),
+        output_grid=128,
+        hu_window=(-1000.0, 900.0),
+        networks=AXON.network_formats(AxonConfig()),
+        references=AXON.references,
     )
     assert metadata["sr_data_format"]["outputs"]["volume"]["spatial_shape"] == [128] * 3
     assert metadata["encoder_data_format"]["inputs"]["frontal"]["spatial_shape"] == [128] * 2
+    # The bridge sees the volume, two back-projected views and their residuals.
+    assert metadata["coarse_data_format"]["inputs"]["condition"]["num_channels"] == 5
+    assert metadata["network_data_format"]["inputs"]["frontal"]["spatial_shape"] == [1024] * 2
     assert metadata["network_data_format"]["outputs"]["ct"]["value_range"] == [-1000, 900]
     assert {f"{name}_data_format" for name in networks} <= metadata.keys()
+    assert "2603.26509" in metadata["references"][0]
 
 
-def test_a_network_without_description_is_refused():
-    with pytest.raises(AxonInputError, match="'decoder'"):
-        axon_metadata(name="n", version="1.0.0", description="d", networks=["decoder"], **FORMATS)
+def test_a_bundle_without_a_prior_describes_its_second_bridge():
+    formats = AXON.network_formats(AxonConfig(fine_diff="bridge", condition_on_views=False))
+    assert list(formats) == ["encoder", "coarse", "controlnet", "sr"]
+    assert formats["controlnet"] == formats["coarse"]
+    assert formats["controlnet"]["inputs"]["condition"]["num_channels"] == 1
 
 
 def test_model_card_holds_the_figures_as_a_table():
@@ -78,10 +91,12 @@ def test_model_card_holds_the_figures_as_a_table():
         figures=[{"method": "AXON", "PSNR": "20.1"}, {"method": "atlas", "PSNR": "16.0"}],
         figures_note="2 test patients.",
         limits=["Invents what the X-ray does not show."],
+        method="AXON, after a paper",
     )
     assert "| method | PSNR |\n| --- | --- |\n| AXON | 20.1 |\n| atlas | 16.0 |\n" in card
     assert "not for diagnosis" in card
     assert "- Invents what the X-ray does not show." in card
+    assert "## Method\n\nAXON, after a paper\n" in card
 
 
 @pytest.mark.skipif(not SHIPPED.is_dir(), reason="no bundle ships with this checkout")

@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from axon_backend.cli import main
+from axon_backend.cli.main import main
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def lateral_dicom(path: Path, rng) -> None:
 # What is wrong -> the changed arguments, and words that the sentence must hold.
 WRONG = {
     "missing file": (["--frontal", "{bad}/nothing.png"], ["nothing.png", "does not exist"]),
-    "text file": (["--frontal", "{bad}/text.png"], ["text.png", "not a readable picture"]),
+    "text file": (["--frontal", "{bad}/text.png"], ["text.png", "not a readable image"]),
     "CT as X-ray": (["--frontal", "{bad}/ct.nii.gz"], ["ct.nii.gz", "volume"]),
     "lateral as frontal": (["--frontal", "{bad}/lateral.dcm"], ["lateral", "--lateral"]),
     "frontal as lateral": (["--lateral", "{dicom_pa}"], ["frontal", "--lateral"]),
@@ -162,7 +162,7 @@ def test_an_output_that_holds_files(phantom_xray_file, tiny_bundle, tmp_path, ca
 
 BROKEN_MANIFESTS = {
     "not JSON": ("[{", "not JSON"),
-    "no list": ('{"id": "a"}', "is no list. Expected"),
+    "no list": ('{"id": "a"}', "is not a list. Expected"),
     "entry no object": ('["a"]', "entry 0"),
     "no CT": ('[{"id": "a", "frontal": null, "lateral": null}]', "'ct' is null"),
     "id no text": ('[{"id": 7, "ct": "a.nii.gz"}]', "'id' is 7"),
@@ -191,7 +191,7 @@ def test_a_broken_manifest(kind, tiny_bundle, tmp_path, capsys):
     ("arguments", "words"),
     [
         (["--size", "3"], "--size is 3"),
-        (["--output", "{tmp}/drr.jpg"], "no ending"),
+        (["--output", "{tmp}/drr.jpg"], "no extension that a DRR"),
         (["--output", "{tmp}/nowhere/drr.png"], "does not exist"),
         (["--ct", "{tmp}/nothing.nii.gz"], "nothing.nii.gz does not exist"),
     ],

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from axon_backend.bundle import seal_bundle
 from axon_backend.bundle.checksums import file_sha256
-from axon_backend.cli import main
+from axon_backend.cli.main import main
 
 
 @pytest.fixture
@@ -84,3 +86,55 @@ def test_ctrl_c_stops_an_import_and_leaves_nothing(home, archive, capsys, monkey
     assert main(["bundle", "import", str(archive)]) == 1
     assert "nothing was written" in capsys.readouterr().err
     assert list((home / "bundles").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "says"),
+    [
+        ("prior", "channels", None, "prior.channels is None; expected tuple"),
+        ("prior", "channels", [8, "8"], "prior.channels[1] is '8'; expected int"),
+        ("encoder", "view_size", "32", "encoder.view_size is '32'; expected int"),
+        ("sampling", "coarse_steps", 1.5, "sampling.coarse_steps is 1.5; expected int"),
+        ("sampling", "fine_sampler", "euler", "fine_sampler must be one of ddim, dpmpp_2m"),
+        ("window", "low", True, "window.low is True; expected float"),
+        ("coarse", "depth", 3, "coarse.depth is not a setting"),
+        ("coarse", "groups", 0, "No networks can be built"),
+        ("coarse", "channels", [8, 16], "The network 'coarse'"),
+        ("sr", "features", 10**9, "No networks can be built"),
+        ("sr", "features", 8, "The network 'sr'"),
+    ],
+)
+def test_a_configuration_without_sense_is_one_sentence_before_anything_runs(
+    tiny_bundle, phantom_xray_file, tmp_path, capsys, section, key, value, says
+):
+    path = shutil.copytree(tiny_bundle.path, tmp_path / "bundle")
+    file = path / "configs" / "axon.json"
+    config = json.loads(file.read_text())
+    config[section][key] = value
+    file.write_text(json.dumps(config))
+    seal_bundle(path)
+    run = ["reconstruct", "--frontal", str(phantom_xray_file), "--output", str(tmp_path / "out")]
+    for words in (["bundle", "verify", str(path)], [*run, "--bundle", str(path), "--quiet"]):
+        assert main(words) == 2
+        out, error = capsys.readouterr()
+        assert says in error and error.count("\n") == 1 and "sound" not in out
+    assert not (tmp_path / "out").exists()
+
+
+def test_show_and_verify_name_the_method_and_its_stages(tiny_bundle, capsys):
+    for command in ("show", "verify"):
+        assert main(["bundle", command, str(tiny_bundle.path)]) == 0
+        said = capsys.readouterr().out
+        assert "method: AXON (axon)" in said
+        assert "  stage coarse: CoarseDiff (coarse volume)" in said and "stage sr: SR-Net" in said
+
+
+def test_a_bundle_of_an_unknown_method_is_shown_but_not_verified(tiny_bundle, tmp_path, capsys):
+    path = shutil.copytree(tiny_bundle.path, tmp_path / "bundle")
+    file = path / "configs" / "axon.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "method": "nobody_s"}))
+    seal_bundle(path)
+    assert main(["bundle", "show", str(path)]) == 0
+    assert "method: There is no method 'nobody_s'" in capsys.readouterr().out
+    assert main(["bundle", "verify", str(path)]) == 2
+    assert "There is no method 'nobody_s'" in capsys.readouterr().err

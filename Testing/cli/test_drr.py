@@ -5,11 +5,11 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from axon_backend.cli import main
+from axon_backend.cli.main import main
 from axon_backend.imaging.frame import find_thorax_frame
 from axon_backend.imaging.radiograph import read_radiograph
 from axon_backend.imaging.view import View
-from axon_backend.physics.drr import render_view
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry
 
 
@@ -21,7 +21,9 @@ def drr(ct_file, view, output, *more) -> int:
 def test_png_is_the_rendering_in_16_bits(phantom_ct, phantom_ct_file, tmp_path, capsys):
     assert drr(phantom_ct_file, "pa", tmp_path / "drr.png") == 0
     found = np.asarray(Image.open(tmp_path / "drr.png")).astype(float)
-    true = render_view(phantom_ct, find_thorax_frame(phantom_ct), View.pa, 96)
+    true = render_drr(
+        phantom_ct, AcquisitionGeometry.of_frame(find_thorax_frame(phantom_ct), View.pa), 96
+    ).numpy()
     assert found.max() == 65535
     assert np.abs(found / 65535 - true / true.max()).max() < 1e-4
     # Bright spine between dark lungs.
@@ -35,13 +37,13 @@ def test_nifti_comes_back_as_the_same_xray_in_millimetres(
 ):
     assert drr(phantom_ct_file, name, tmp_path / "drr.nii.gz") == 0
     frame = find_thorax_frame(phantom_ct)
-    true = render_view(phantom_ct, frame, view, 96)
+    true = render_drr(phantom_ct, AcquisitionGeometry.of_frame(frame, view), 96).numpy()
     xray = read_radiograph(tmp_path / "drr.nii.gz", view=view, invert=False)
     width, height = AcquisitionGeometry.of_frame(frame, view).extent_mm
     assert xray.pixel_mm == pytest.approx((height / 96, width / 96), rel=1e-4)
-    # A uniform border may have been cropped away from the picture as read.
-    picture = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "drr.nii.gz"))).squeeze()[::-1]
-    assert np.allclose(picture, true, atol=1e-5)
+    # A uniform border may have been cropped away from the image as read.
+    image = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "drr.nii.gz"))).squeeze()[::-1]
+    assert np.allclose(image, true, atol=1e-5)
     assert xray.pixels.max() == pytest.approx(true.max(), rel=1e-5)
 
 

@@ -6,12 +6,13 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from axon_backend.cli import main
+from axon_backend.cli.main import main
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import find_thorax_frame
 from axon_backend.imaging.radiograph import read_radiograph
 from axon_backend.imaging.view import View
-from axon_backend.physics.drr import render_view
+from axon_backend.physics.drr import render_drr
+from axon_backend.physics.geometry import AcquisitionGeometry
 
 
 def drr(ct_file, output, *more) -> int:
@@ -26,9 +27,9 @@ def drr(ct_file, output, *more) -> int:
         (["--angle", "1e300"], "between -360 and 360"),
         (["--sid", "nan"], "--sid"),
         (["--sid", "inf"], "--sid"),
-        (["--sid", "-5"], "SID -5 mm"),
-        (["--sid", "300", "--sod", "300"], "detector would stand within the chest"),
-        (["--sid", "1600", "--sod", "1590"], "detector would stand within the chest"),
+        (["--sid", "-5"], "SID is -5 mm"),
+        (["--sid", "300", "--sod", "300"], "detector would be inside the chest"),
+        (["--sid", "1600", "--sod", "1590"], "detector would be inside the chest"),
         (["--detector", "0"], "between 50 and 2000"),
         (["--detector", "nan,300"], "--detector"),
         (["--seed", "-1"], "--seed is -1"),
@@ -39,9 +40,9 @@ def drr(ct_file, output, *more) -> int:
         (["--physics", "poly", "--collimation=-50,200"], "between 20 and 5000"),
         (["--physics", "poly", "--collimation", "inf"], "--collimation"),
         (["--physics", "poly", "--mas", "nan"], "mAs"),
-        (["--metal"], "--metal needs --physics poly"),
-        (["--iodine", "mask.nii.gz"], "--iodine needs --physics poly"),
-        (["--physics", "poly", "--iodine", "nowhere.nii.gz"], "no volume file"),
+        (["--metal"], "--metal requires --physics poly"),
+        (["--iodine", "mask.nii.gz"], "--iodine requires --physics poly"),
+        (["--physics", "poly", "--iodine", "nowhere.nii.gz"], "not a volume file"),
     ],
 )
 def test_exposures_that_cannot_be_are_refused(options, words, phantom_ct_file, tmp_path, capsys):
@@ -60,7 +61,7 @@ def test_a_tube_within_a_long_ct_is_refused(phantom_ct, tmp_path, capsys):
     sitk.WriteImage(image, str(tmp_path / "long.nii.gz"))
     options = ("--angle", "0,90", "--sod", "300", "--sid", "600")
     assert drr(tmp_path / "long.nii.gz", tmp_path / "x.png", *options) == 2
-    assert "tube would stand within the CT" in capsys.readouterr().err
+    assert "tube would be inside the CT" in capsys.readouterr().err
 
 
 def written_mask(phantom_ct, path, mask):
@@ -71,7 +72,7 @@ def written_mask(phantom_ct, path, mask):
     return path
 
 
-def line_picture(ct_file, tmp_path, name, *more) -> np.ndarray:
+def line_image(ct_file, tmp_path, name, *more) -> np.ndarray:
     path = tmp_path / f"{name}.nii.gz"
     options = ("--physics", "poly", "--look", "linear", "--noise", "none", "--scatter", "0")
     assert drr(ct_file, path, *options, *more) == 0
@@ -87,8 +88,8 @@ def test_contrast_medium_and_bone_of_one_brightness_differ_with_the_voltage(
     excess = {}
     for kvp in (60, 140):
         options = ("--kvp", kvp, "--filtration", "2.5,0")
-        bone = line_picture(phantom_ct_file, tmp_path, f"b{kvp}", *options)
-        iodine = line_picture(phantom_ct_file, tmp_path, f"i{kvp}", *options, "--iodine", mask)
+        bone = line_image(phantom_ct_file, tmp_path, f"b{kvp}", *options)
+        iodine = line_image(phantom_ct_file, tmp_path, f"i{kvp}", *options, "--iodine", mask)
         excess[kvp] = float((iodine - bone)[:, 47:49].mean())
         assert np.abs(iodine - bone)[:, :8].max() < 1e-3  # away from the mask nothing changes
     assert excess[60] > excess[140] + 0.05
@@ -102,8 +103,8 @@ def test_metal_is_metal_only_where_asked(phantom_ct, tmp_path):
     image.SetOrigin(phantom_ct.origin_mm)
     sitk.WriteImage(image, str(tmp_path / "ct.nii.gz"))
     options = ("--kvp", "70")
-    plain = line_picture(tmp_path / "ct.nii.gz", tmp_path, "plain", *options)
-    metal = line_picture(tmp_path / "ct.nii.gz", tmp_path, "metal", *options, "--metal")
+    plain = line_image(tmp_path / "ct.nii.gz", tmp_path, "plain", *options)
+    metal = line_image(tmp_path / "ct.nii.gz", tmp_path, "metal", *options, "--metal")
     changed = np.abs(metal - plain) > 0.02  # away from the ripples of the detector's blur
     assert 0 < changed.mean() < 0.02 and (metal - plain)[changed].min() > 0
 
@@ -132,7 +133,7 @@ def test_an_oblique_view_is_named_wherever_it_is_written(phantom_ct_file, tmp_pa
     for name in ("x.dcm", "x.nii.gz", "x.png"):
         assert drr(phantom_ct_file, tmp_path / name, "--angle=-40,10") == 0
         said = capsys.readouterr().out
-        assert "pa DRR turned to RAO" in said and "not for diagnosis" in said
+        assert "pa DRR rotated to RAO" in said and "not for diagnosis" in said
     ds = pydicom.dcmread(tmp_path / "x.dcm")
     assert "40.0 degrees RAO (0 is PA, 180 AP), " in ds.DerivationDescription
     assert "degrees caudal" in ds.DerivationDescription
@@ -162,7 +163,11 @@ def test_a_turned_nifti_is_read_as_its_dicom(angle, phantom_ct_file, tmp_path):
 def test_a_lateral_nifti_is_read_as_a_lateral(phantom_ct, phantom_ct_file, tmp_path):
     assert drr(phantom_ct_file, tmp_path / "x.nii.gz", "--view", "ll") == 0
     assert read_radiograph(tmp_path / "x.nii.gz").view is View.lateral_left
-    true = render_view(phantom_ct, find_thorax_frame(phantom_ct), View.lateral_left, 96)
+    true = render_drr(
+        phantom_ct,
+        AcquisitionGeometry.of_frame(find_thorax_frame(phantom_ct), View.lateral_left),
+        96,
+    ).numpy()
     assert drr(phantom_ct_file, tmp_path / "x.png", "--view", "ll") == 0
     shown = np.asarray(Image.open(tmp_path / "x.png")) / 65535 * true.max()
     assert np.abs(shown - true).max() < 1e-3

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from axon_backend import __version__
-from axon_backend.cli import main
+from axon_backend.cli.main import main
 
 COMMANDS = ("reconstruct", "drr", "register", "evaluate", "demo", "selfcheck", "bundle")
 
@@ -14,7 +14,7 @@ COMMANDS = ("reconstruct", "drr", "register", "evaluate", "demo", "selfcheck", "
 def test_help_loads_nothing_heavy():
     code = """
 import sys
-from axon_backend.cli import main
+from axon_backend.cli.main import main
 try:
     main(["--help"])
 except SystemExit as stop:

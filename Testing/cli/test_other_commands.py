@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from axon_backend.cli import main
+from axon_backend.cli.main import main
 
 
 def test_register_to_a_ct_and_to_the_atlas(

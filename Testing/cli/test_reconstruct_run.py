@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from axon_backend import DISCLAIMER
-from axon_backend.cli import main
+from axon_backend.cli.main import main
 from axon_backend.imaging.frame import find_thorax_frame, resample_to_frame
 
 STAGES = ("coarse", "fine", "sr")
@@ -133,7 +133,7 @@ def test_overwrite_replaces_an_earlier_run(phantom_xray_file, tiny_bundle, tmp_p
 def test_ctrl_c_stops_within_one_step_and_leaves_nothing(
     phantom_xray_file, tiny_bundle, tmp_path, capsys, monkeypatch
 ):
-    from axon_backend.console import ProgressBars
+    from axon_backend.cli.console import ProgressBars
 
     seen = []
     shown = ProgressBars.__call__
@@ -169,8 +169,8 @@ def test_a_failure_is_one_sentence_and_exit_code_1(
     def full_disk(*_args, **_kwargs):
         raise MemoryError("no memory left\nfor this")
 
-    monkeypatch.setattr("axon_backend.prepare.render_view", full_disk)
-    monkeypatch.setattr("axon_backend.prepare.place_view", full_disk)
+    monkeypatch.setattr("axon_backend.inference.case.render_drr", full_disk)
+    monkeypatch.setattr("axon_backend.inference.case.register_xrays", full_disk)
     assert quick(phantom_xray_file, tiny_bundle, tmp_path / "out", "--quiet") == 1
     error = capsys.readouterr().err
     assert "MemoryError: no memory left for this" in error and error.count("\n") == 1

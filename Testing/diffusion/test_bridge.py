@@ -24,7 +24,7 @@ def test_marginals_are_those_of_equation_2(t):
     d = 2 * 0.7 * (m - m * m)
     noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(t))
     y, end = torch.full(SHAPE, 0.4), torch.full(SHAPE, -0.9)
-    x = bridge.diffuse(y, end, torch.tensor([t]), noise)
+    x = bridge.q_sample(y, end, torch.tensor([t]), noise)
     assert float(x.mean()) == pytest.approx((1 - m) * 0.4 - m * 0.9, abs=5 * (d / COUNT) ** 0.5)
     assert float(x.var()) == pytest.approx(d, rel=5 * (2 / COUNT) ** 0.5)
 
@@ -32,14 +32,14 @@ def test_marginals_are_those_of_equation_2(t):
 def test_ends_and_middle_of_the_schedule():
     bridge = BrownianBridge(variance=0.1)
     t = torch.tensor([0, 999])
-    assert bridge.m(t).flatten().tolist() == pytest.approx([0.001, 0.999])
-    assert bridge.m(t).shape == (2, 1, 1, 1, 1)
-    assert bridge.d(t).flatten().tolist() == pytest.approx([0.1 * 2 * 0.000999] * 2, rel=1e-4)
-    largest = max(float(bridge.d(torch.tensor([t]))) for t in range(1000))
+    assert bridge.alpha_t(t).flatten().tolist() == pytest.approx([0.001, 0.999])
+    assert bridge.alpha_t(t).shape == (2, 1, 1, 1, 1)
+    assert bridge.delta_t(t).flatten().tolist() == pytest.approx([0.1 * 2 * 0.000999] * 2, rel=1e-4)
+    largest = max(float(bridge.delta_t(torch.tensor([t]))) for t in range(1000))
     assert largest == pytest.approx(0.05, rel=1e-5)
     y, end, noise = fields()
-    assert (bridge.diffuse(y, end, t[:1], 0 * noise) - y).abs().max() < 0.01
-    assert (bridge.diffuse(y, end, t[1:], 0 * noise) - end).abs().max() < 0.01
+    assert (bridge.q_sample(y, end, t[:1], 0 * noise) - y).abs().max() < 0.01
+    assert (bridge.q_sample(y, end, t[1:], 0 * noise) - end).abs().max() < 0.01
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -47,8 +47,8 @@ def test_the_estimate_undoes_the_target(objective):
     bridge = BrownianBridge(objective=objective, variance=0.5)
     y, end, noise = fields(shape=(3, 1, 4, 4, 4))
     t = torch.tensor([0, 400, 999])
-    x = bridge.diffuse(y, end, t, noise)
-    estimate = bridge.estimate(bridge.target(y, end, t, noise), x, end, t)
+    x = bridge.q_sample(y, end, t, noise)
+    estimate = bridge.predict_x0(bridge.target(y, end, t, noise), x, end, t)
     # The noise objective divides by 1 - m_T = 0.001.
     assert torch.allclose(estimate, y, atol=2e-3 if objective == "noise" else 1e-5)
 
@@ -67,12 +67,12 @@ def test_unknown_objective_is_refused():
         BrownianBridge(objective="image")
 
 
-def test_schedule():
+def test_timesteps():
     bridge = BrownianBridge()
-    assert bridge.schedule(1) == [999]
-    assert bridge.schedule(4) == [999, 666, 333, 0]
+    assert bridge.timesteps(1) == [999]
+    assert bridge.timesteps(4) == [999, 666, 333, 0]
     with pytest.raises(ValueError, match="at least one"):
-        bridge.schedule(0)
+        bridge.timesteps(0)
 
 
 @pytest.mark.parametrize("eta", [1.0, 0.5, 0.0])
@@ -84,9 +84,9 @@ def test_every_step_has_the_variance_of_the_bridge(eta):
     ratios, means = [], []
 
     def oracle(x, t):
-        rest = x - (1 - bridge.m(t)) * y - bridge.m(t) * end
-        ratios.append(float(rest.var() / bridge.d(t)))
-        means.append(float(rest.mean() / bridge.d(t).sqrt()))
+        rest = x - (1 - bridge.alpha_t(t)) * y - bridge.alpha_t(t) * end
+        ratios.append(float(rest.var() / bridge.delta_t(t)))
+        means.append(float(rest.mean() / bridge.delta_t(t).sqrt()))
         return y
 
     bridge.sample(oracle, end, 20, eta=eta, generator=torch.Generator().manual_seed(5))
@@ -104,7 +104,7 @@ def test_samples_of_a_gaussian_have_its_mean_and_spread(eta):
     end = torch.full((1, 1, 24, 24, 24), 0.8)
 
     def posterior_mean(x, t):
-        m, d = bridge.m(t), bridge.d(t)
+        m, d = bridge.alpha_t(t), bridge.delta_t(t)
         gain = (1 - m) * spread**2 / ((1 - m) ** 2 * spread**2 + d)
         return mean + gain * (x - (1 - m) * mean - m * end)
 
@@ -133,7 +133,7 @@ def test_a_perfect_denoiser_is_recovered(count, eta):
         perfect, end, count, eta=eta, on_step=lambda *a: steps.append(a[:2])
     )
     assert torch.equal(out, y)
-    assert calls == BrownianBridge().schedule(count)
+    assert calls == BrownianBridge().timesteps(count)
     assert steps == [(i + 1, count) for i in range(count)]
 
 

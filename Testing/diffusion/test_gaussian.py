@@ -5,7 +5,7 @@ import pytest
 import torch
 from monai.networks.schedulers import DDIMScheduler, DDPMScheduler
 
-from axon_backend.diffusion.gaussian import PREDICTIONS, GaussianDiffusion, ddim, dpm, sampler
+from axon_backend.diffusion.gaussian import PREDICTIONS, GaussianDiffusion, ddim, dpmpp_2m, sampler
 
 SCHEDULE = {
     "num_train_timesteps": 1000,
@@ -24,9 +24,9 @@ def noise(shape=(2, 1, 4, 4, 4), seed=0) -> torch.Tensor:
 def test_marginals(t):
     diffusion = GaussianDiffusion()
     a = float(np.prod(1 - np.linspace(0.0015**0.5, 0.0195**0.5, 1000)[: t + 1] ** 2))
-    assert float(diffusion.alphas[t]) == pytest.approx(a, rel=1e-4)
+    assert float(diffusion.alphas_cumprod[t]) == pytest.approx(a, rel=1e-4)
     e = noise((1, 1, 40, 40, 40))
-    y_t = diffusion.diffuse(torch.full_like(e, 0.7), torch.tensor([t]), e)
+    y_t = diffusion.q_sample(torch.full_like(e, 0.7), torch.tensor([t]), e)
     assert float(y_t.mean()) == pytest.approx(0.7 * a**0.5, abs=0.02)
     assert float(y_t.var()) == pytest.approx(1 - a, rel=0.03)
 
@@ -35,8 +35,8 @@ def test_marginals(t):
 def test_the_estimate_undoes_the_target(prediction):
     diffusion = GaussianDiffusion(prediction=prediction)
     y, e, t = noise((3, 1, 4, 4, 4)), noise((3, 1, 4, 4, 4), 1), torch.tensor([0, 500, 999])
-    y_t = diffusion.diffuse(y, t, e)
-    estimate = diffusion.estimate(diffusion.target(y, t, e), y_t, t)
+    y_t = diffusion.q_sample(y, t, e)
+    estimate = diffusion.predict_x0(diffusion.target(y, t, e), y_t, t)
     assert torch.allclose(estimate, y, atol=1e-3 if prediction == "epsilon" else 1e-5)
 
 
@@ -47,20 +47,20 @@ def test_unknown_names_are_refused():
         sampler("euler")
 
 
-def test_times():
+def test_timesteps():
     diffusion = GaussianDiffusion()
-    assert diffusion.times(1) == [999]
-    assert diffusion.times(4) == [999, 749, 500, 250]
-    assert diffusion.times(3, start=0.3) == [300, 200, 100]
+    assert diffusion.timesteps(1) == [999]
+    assert diffusion.timesteps(4) == [999, 749, 500, 250]
+    assert diffusion.timesteps(3, start=0.3) == [300, 200, 100]
     with pytest.raises(ValueError, match="at least one"):
-        diffusion.times(0)
+        diffusion.timesteps(0)
 
 
 def test_more_steps_than_times_visits_each_time_once():
     diffusion = GaussianDiffusion()
-    times = diffusion.times(50, start=0.01)
+    times = diffusion.timesteps(50, start=0.01)
     assert times == list(range(10, 0, -1)) or times == list(range(10, -1, -1))
-    out = dpm(diffusion, lambda x, t: 0.9 * x, noise(), times)
+    out = dpmpp_2m(diffusion, lambda x, t: 0.9 * x, noise(), times)
     assert torch.isfinite(out).all()
 
 
@@ -78,7 +78,7 @@ def test_ddim_walks_as_monai_s_scheduler_does(prediction, eta):
     start = noise()
     ours = ddim(
         diffusion,
-        lambda x, t: diffusion.estimate(network(x, t.reshape(-1, 1, 1, 1, 1)), x, t),
+        lambda x, t: diffusion.predict_x0(network(x, t.reshape(-1, 1, 1, 1, 1)), x, t),
         start,
         times,
         eta=eta,
@@ -96,7 +96,7 @@ def test_eta_one_over_neighbouring_times_is_the_ddpm_posterior():
     diffusion, t = GaussianDiffusion(), 500
     y, x = 0.6, 0.9
     betas = DDPMScheduler(**SCHEDULE).betas.double()
-    a, before, beta = diffusion.alphas[t], diffusion.alphas[t - 1], betas[t]
+    a, before, beta = diffusion.alphas_cumprod[t], diffusion.alphas_cumprod[t - 1], betas[t]
     mean = before.sqrt() * beta / (1 - a) * y + (1 - beta).sqrt() * (1 - before) / (1 - a) * x
     variance = float((1 - before) / (1 - a) * beta)
     fed = []
@@ -118,7 +118,7 @@ def test_eta_one_over_neighbouring_times_is_the_ddpm_posterior():
     assert float(fed[1].var()) == pytest.approx(variance, rel=5 * (2 / 125000) ** 0.5)
 
 
-@pytest.mark.parametrize(("name", "eta"), [("ddim", 0.0), ("ddim", 1.0), ("dpm", 0.0)])
+@pytest.mark.parametrize(("name", "eta"), [("ddim", 0.0), ("ddim", 1.0), ("dpmpp_2m", 0.0)])
 @pytest.mark.parametrize("count", [1, 2, 10])
 def test_a_perfect_denoiser_is_recovered(name, eta, count):
     diffusion, y = GaussianDiffusion(), noise(seed=3)
@@ -132,7 +132,7 @@ def test_a_perfect_denoiser_is_recovered(name, eta, count):
         diffusion,
         perfect,
         noise(),
-        diffusion.times(count),
+        diffusion.timesteps(count),
         eta=eta,
         on_step=lambda *a: steps.append(a[:2]),
     )
@@ -150,11 +150,11 @@ def walk_error(walk, count: int) -> float:
     times = np.linspace(999, 79, count + 1).round().astype(int).tolist()
 
     def spread(t):
-        a, s = diffusion.roots(t)
+        a, s = diffusion.alpha_sigma(t)
         return (a**2 * SPREAD**2 + s**2).sqrt()
 
     def denoise(x, t):
-        a, _ = diffusion.roots(t)
+        a, _ = diffusion.alpha_sigma(t)
         return a * SPREAD**2 / spread(t) ** 2 * x
 
     start = noise()
@@ -165,7 +165,7 @@ def walk_error(walk, count: int) -> float:
 
 def test_dpm_converges_with_second_order_and_beats_ddim():
     first = [walk_error(ddim, n) for n in (10, 20, 40)]
-    second = [walk_error(dpm, n) for n in (10, 20, 40)]
+    second = [walk_error(dpmpp_2m, n) for n in (10, 20, 40)]
     assert all(b < a / 3 for a, b in zip(first, second, strict=True))
     # Half the step: half the error for first order, a quarter for second.
     assert first[2] / first[1] == pytest.approx(0.5, abs=0.1)
@@ -174,7 +174,7 @@ def test_dpm_converges_with_second_order_and_beats_ddim():
 
 def test_dpm_refuses_noise():
     with pytest.raises(ValueError, match="deterministic"):
-        dpm(GaussianDiffusion(), lambda x, t: x, noise(), [999, 500], eta=0.5)
+        dpmpp_2m(GaussianDiffusion(), lambda x, t: x, noise(), [999, 500], eta=0.5)
 
 
 def test_the_seed_decides_an_ancestral_sample():
@@ -182,7 +182,7 @@ def test_the_seed_decides_an_ancestral_sample():
 
     def run(seed):
         generator = torch.Generator().manual_seed(seed)
-        times = diffusion.times(5)
+        times = diffusion.timesteps(5)
         return ddim(diffusion, lambda x, t: 0.5 * x, noise(), times, eta=1.0, generator=generator)
 
     assert torch.equal(run(1), run(1))

@@ -85,10 +85,10 @@ def test_the_page_shows_a_right_sided_marker_on_the_left_of_the_coronal_panel() 
     assert (row + kernel / 2) / coronal.shape[0] < 0.45
 
 
-def test_slices_and_pictures_have_true_proportions() -> None:
+def test_slices_and_images_have_true_proportions() -> None:
     red = np.zeros((64, 64, 3), np.uint8)
     red[..., 0] = 255
-    flat = figures.FlatPicture("A tall picture", red, True, (1.5, 1.0))
+    flat = figures.FlatImage("A tall image", red, True, (1.5, 1.0))
     # As bright as can be, so that the axial plane is a white box: 32 x 1 mm by 32 x 0.5 mm.
     white = np.full((N, N, N), 400.0, np.float32)
     page = figures.overview([flat], [figures.VolumeRow("Volume", white, (1.0, 0.5, 1.0))])
@@ -99,10 +99,10 @@ def test_slices_and_pictures_have_true_proportions() -> None:
     assert heights.max() / axial.any(0).sum() == pytest.approx(0.5, rel=0.05)
 
 
-def test_rows_for_each_window_and_3d_picture(tmp_path: Path) -> None:
+def test_rows_for_each_window_and_3d_image(tmp_path: Path) -> None:
     hu = with_marker(26, N // 2, 6)
-    picture = projection(np.where(hu > 0, hu, -1000), (1.0, 1.0, 1.0), "bone", (64, 64))
-    volume = figures.VolumeRow("Volume", hu, (1.0, 1.0, 1.0), [Rendering(picture, "no OpenGL")])
+    image = projection(np.where(hu > 0, hu, -1000), (1.0, 1.0, 1.0), "bone", (64, 64))
+    volume = figures.VolumeRow("Volume", hu, (1.0, 1.0, 1.0), [Rendering(image, "no OpenGL")])
     one = figures.overview([], [volume])
     two = figures.overview([], [volume, volume], windows=(figures.LUNG, figures.SOFT))
     assert two.shape[1] == one.shape[1]
@@ -143,5 +143,5 @@ def test_footer_names_the_run_and_always_the_disclaimer() -> None:
 
 def test_dollar_signs_in_titles_are_not_mathematics() -> None:
     grey = np.arange(64.0).reshape(8, 8)
-    page = figures.overview([figures.FlatPicture("$\\broken{$ _x_", grey, False)], [], "$\\frac$")
+    page = figures.overview([figures.FlatImage("$\\broken{$ _x_", grey, False)], [], "$\\frac$")
     assert page.dtype == np.uint8

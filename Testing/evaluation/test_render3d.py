@@ -1,4 +1,4 @@
-"""The 3-D picture: the patient is the right way round, with and without OpenGL."""
+"""The 3-D image: the patient is the right way round, with and without OpenGL."""
 
 import sys
 from pathlib import Path
@@ -34,7 +34,7 @@ def centre_of_light(rgb: np.ndarray) -> tuple[float, float]:
 def assert_marker_on_the_viewers_left_and_up(rgb: np.ndarray) -> None:
     row, col = centre_of_light(rgb)
     # 40 x 3 mm by 32 x 4 mm in a square: the height fills it; the block's centre is at x = 11/40
-    # of the width (which takes 120/128 of the picture) and z = 25/32 from below.
+    # of the width (which takes 120/128 of the image) and z = 25/32 from below.
     assert col == pytest.approx(0.5 + (11 / 40 - 0.5) * 120 / 128, abs=0.03)
     assert row == pytest.approx(1 - 25 / 32, abs=0.03)
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from axon_backend.errors import AxonInputError
-from axon_backend.evaluation.metrics import METRIC_NAMES
 from axon_backend.evaluation.report import report_html, write_report
+from axon_backend.metrics import metric_names
 
 ATTACK = '<script>alert("x")</script>'
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -39,7 +39,7 @@ RESULT = {
     "samples": 1,
     "stages": [{"name": "coarse", "steps": 10, "seconds": 1.25}],
     "metrics": {
-        "coarse": dict.fromkeys(METRIC_NAMES, 0.5) | {"psnr_body": float("nan")},
+        "coarse": dict.fromkeys(metric_names(), 0.5) | {"psnr_body": float("nan")},
         "sr": {"psnr": 21.234},
     },
     "atlas_mean": {"psnr": 15.678},
@@ -80,15 +80,15 @@ def read(html: str) -> Reader:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> dict:
+def images() -> dict:
     file = io.BytesIO()
     Image.new("RGB", (4, 3), (200, 0, 0)).save(file, "PNG")
     ramp = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
     return {"overview": file.getvalue(), "overlay_frontal": ramp, ATTACK: np.zeros((2, 2, 3))}
 
 
-def test_everything_of_the_run_is_in_the_text(pictures: dict) -> None:
-    text = read(report_html(RESULT, pictures)).text
+def test_everything_of_the_run_is_in_the_text(images: dict) -> None:
+    text = read(report_html(RESULT, images)).text
     for expected in (
         "Research use only. Not for diagnosis.", "frontal, PA", "The view is not stated",
         "0.2 × 0.2 mm", "CT (ground truth)", "Nothing had to be assumed", "poor", "0.3125",
@@ -100,16 +100,16 @@ def test_everything_of_the_run_is_in_the_text(pictures: dict) -> None:
     assert "nan" not in text.lower().split()
 
 
-def test_hostile_text_is_escaped(pictures: dict) -> None:
-    html = report_html(RESULT, pictures)
+def test_hostile_text_is_escaped(images: dict) -> None:
+    html = report_html(RESULT, images)
     reader = read(html)
     assert "script" not in reader.tags
     assert "<script" not in html.lower()
     assert reader.text.count(ATTACK) >= 2, "shown as text"
 
 
-def test_nothing_is_loaded_from_elsewhere(pictures: dict) -> None:
-    html = report_html(RESULT, pictures)
+def test_nothing_is_loaded_from_elsewhere(images: dict) -> None:
+    html = report_html(RESULT, images)
     reader = read(html)
     assert not re.search(r"https?://|@import|url\(", html)
     assert "link" not in reader.tags and "iframe" not in reader.tags
@@ -118,12 +118,12 @@ def test_nothing_is_loaded_from_elsewhere(pictures: dict) -> None:
     assert all(source.startswith("data:image/png;base64,") for source in sources)
 
 
-def test_pictures_come_through_unchanged_and_in_their_sections(pictures: dict) -> None:
-    html = report_html(RESULT, pictures)
+def test_images_come_through_unchanged_and_in_their_sections(images: dict) -> None:
+    html = report_html(RESULT, images)
     found = [base64.b64decode(data) for data in re.findall(r"base64,([^\"]+)", html)]
-    assert found[0] == pictures["overview"]
+    assert found[0] == images["overview"]
     grey = np.asarray(Image.open(io.BytesIO(found[1])))
-    assert np.array_equal(grey, np.rint(pictures["overlay_frontal"] * 255))
+    assert np.array_equal(grey, np.rint(images["overlay_frontal"] * 255))
     overlay = html.index("Overlay frontal")
     assert html.index("<h2>Registration") < overlay < html.index("<h2>Run")
 
@@ -139,8 +139,8 @@ def test_a_result_without_optional_keys_makes_a_short_report(tmp_path: Path) -> 
     assert "None" not in text
 
 
-def test_unusable_pictures_are_refused_and_leave_no_file(tmp_path: Path) -> None:
-    for picture in (b"GIF89a", np.zeros(5)):
+def test_unusable_images_are_refused_and_leave_no_file(tmp_path: Path) -> None:
+    for image in (b"GIF89a", np.zeros(5)):
         with pytest.raises(AxonInputError, match="overview"):
-            write_report(tmp_path / "report.html", RESULT, {"overview": picture})
+            write_report(tmp_path / "report.html", RESULT, {"overview": image})
     assert not list(tmp_path.iterdir())

@@ -10,7 +10,6 @@ host.screenshot(widget, "panel.png")
 
 import os
 import sys
-import time
 
 from . import records
 from .records import HostMissing, answer_next, dialogs, missing, slot_errors, warnings
@@ -20,7 +19,7 @@ _started = False
 
 
 def start(testing=False):
-    """Make the application, the scene and the modules qt, ctk, slicer.*; once per process.
+    """Create the application, the scene and the modules qt, ctk, slicer.*; once per process.
 
     ``testing``: what ``slicer.app.testingEnabled()`` says.
     """
@@ -37,7 +36,7 @@ def start(testing=False):
 
 
 def load_module(path, enter=True, gui=True):
-    """Load a scripted module, build its panel, enter it: (Python module, widget instance)."""
+    """Load a scripted module, build its panel and enter it: (Python module, widget instance)."""
     start()
     from . import module_manager
 
@@ -45,7 +44,7 @@ def load_module(path, enter=True, gui=True):
 
 
 def unload_module(name):
-    """What Slicer does to a module at its end: exit, cleanup, destruction of the panel."""
+    """Unload a module as Slicer does on exit: exit, cleanup, destruction of the panel."""
     from . import module_manager
 
     module_manager.unload_module(name)
@@ -53,27 +52,24 @@ def unload_module(name):
 
 
 def process_events(seconds=0.0):
-    """Let Qt work for that long (at least once)."""
-    from PySide6 import QtCore
+    """Process events for this many seconds (at least once)."""
+    from . import event_loop
 
-    end = time.monotonic() + seconds
-    while True:
-        QtCore.QCoreApplication.processEvents()
-        QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.DeferredDelete)
-        left = end - time.monotonic()
-        if left <= 0:
-            return
-        time.sleep(min(0.01, left))
+    event_loop.process_events(seconds)
 
 
 def wait_until(condition, seconds=30.0):
-    """Process events until the condition holds; False if it never did."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        process_events(0.02)
-    return True
+    """Process events until a condition holds; False on timeout."""
+    from . import event_loop
+
+    return event_loop.wait_until(condition, seconds)
+
+
+def gil_held():
+    """A context in which the main thread holds the GIL while Qt processes events, as in Slicer."""
+    from . import event_loop
+
+    return event_loop.gil_held()
 
 
 def click(widget):
@@ -89,7 +85,7 @@ def click(widget):
 
 
 def screenshot(widget, path, width=400, height=None):
-    """PNG of a module's panel (given its widget instance), or of any Qt widget."""
+    """Save a PNG of a module's panel (given its widget instance), or of any Qt widget."""
     from PySide6 import QtWidgets
 
     panel = widget if isinstance(widget, QtWidgets.QWidget) else widget.parent
@@ -118,7 +114,7 @@ def screenshot(widget, path, width=400, height=None):
 
 
 def view_screenshot(view, path, width=600, height=600):
-    """PNG of a view, drawn by Slicer's displayable managers.
+    """Save a PNG of a view, rendered by Slicer's displayable managers.
 
     ``view``: name of a slice view ("Red", ...), number of a 3D view, or a view node.
     """
@@ -139,7 +135,7 @@ def view_screenshot(view, path, width=600, height=600):
 
 
 def save_scene(path):
-    """Write the scene to an .mrb (or .mrml) file."""
+    """Save the scene to an .mrb (or .mrml) file."""
     import slicer
 
     if not slicer.util.saveScene(str(path)):
@@ -148,7 +144,7 @@ def save_scene(path):
 
 
 def load_scene(path):
-    """Close the scene and read one from an .mrb (or .mrml) file."""
+    """Close the scene and load one from an .mrb (or .mrml) file."""
     import slicer
 
     slicer.util.loadScene(str(path))
@@ -163,12 +159,12 @@ def close_scene():
 
 
 def clear_records():
-    """Forget dialogs, answers, errors in slots, warnings and gaps."""
+    """Clear the records of dialogs, answers, errors in slots, warnings and missing names."""
     records.clear()
 
 
 def finish(code=0):
-    """End a script: VTK, Qt and Python do not agree on the order of destruction."""
+    """Exit a script without destructors, whose order VTK, Qt and Python do not agree on."""
     import shutil
 
     if _started:
@@ -188,6 +184,7 @@ __all__ = [
     "close_scene",
     "dialogs",
     "finish",
+    "gil_held",
     "load_module",
     "load_scene",
     "missing",

@@ -1,4 +1,4 @@
-"""Stand-in of ``slicer.app``."""
+"""Stand-in for ``slicer.app``."""
 
 import os
 import platform
@@ -23,7 +23,7 @@ class _CommandOptions(Told):
 
 
 class _ExtensionsManagerModel(Told):
-    """No extension is installed, and none can be."""
+    """No extensions are installed, and none can be installed."""
 
     _h_class = "qSlicerExtensionsManagerModel"
     installedExtensions = ()
@@ -46,8 +46,8 @@ def _folder(name):
     return computed(str, lambda self: os.path.join(self._h_folder, name))
 
 
-def _told(kind):
-    """A request that leaves the module: recorded, not done."""
+def _recorded(kind):
+    """A request to the application, which is only recorded."""
 
     def method(self, *arguments):
         records.dialog(kind, "", " ".join(str(a) for a in arguments), None)
@@ -163,9 +163,9 @@ class qSlicerApplication(QtWidgets.QApplication):
     def setRenderPaused(self, paused):
         pass
 
-    restart = _told("restart")
-    confirmRestart = _told("restart")
-    openExtensionsManagerDialog = _told("extensions manager")
-    openExtensionsCatalogWebsite = _told("extensions catalogue")
-    openNodeModule = _told("node module")
-    openUrl = _told("url")
+    restart = _recorded("restart")
+    confirmRestart = _recorded("restart")
+    openExtensionsManagerDialog = _recorded("extensions manager")
+    openExtensionsCatalogWebsite = _recorded("extensions catalogue")
+    openNodeModule = _recorded("node module")
+    openUrl = _recorded("url")

@@ -1,4 +1,4 @@
-"""Stand-ins of CTK's collapsible boxes, drawn with plain Qt, and of its message box."""
+"""Stand-ins for CTK's collapsible boxes, drawn with plain Qt, and for its message box."""
 
 import functools
 
@@ -11,7 +11,7 @@ _LEFT = int(Qt.AlignLeft | Qt.AlignVCenter)
 
 
 class _Collapsing:
-    """Hides its children when collapsed, and shows those that it has hidden when expanded."""
+    """Hides its children when collapsed, and shows the ones it has hidden when expanded."""
 
     def _h_apply(self, collapsed):
         for child in self.children():
@@ -127,7 +127,7 @@ class _ArrowStyle(QtWidgets.QProxyStyle):
 
 @functools.cache
 def _arrow_style():
-    """One for all boxes; a widget does not keep its style alive."""
+    """A style shared by all boxes; a widget does not keep its style alive."""
     return _ArrowStyle()
 
 

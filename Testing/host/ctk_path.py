@@ -1,4 +1,4 @@
-"""Stand-in of CTK's path line edit: a path to type, to choose, or used before."""
+"""Stand-in for CTK's path line edit: typing, browsing and a history."""
 
 import os
 

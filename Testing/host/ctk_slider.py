@@ -1,4 +1,4 @@
-"""Stand-in of CTK's slider with a spin box, for floating-point numbers."""
+"""Stand-in for CTK's slider with a spin box, for floating-point numbers."""
 
 from PySide6 import QtCore, QtWidgets
 
@@ -23,7 +23,7 @@ def _of_box(kind, name):
     setters=("value", "decimals", "spinBoxVisible"),
 )
 class ctkSliderWidget(QtWidgets.QWidget):
-    """minimum <= value <= maximum, rounded to the decimals; held here, shown by plain widgets."""
+    """minimum <= value <= maximum, rounded to the decimals; stored here, shown by plain widgets."""
 
     valueChanged = QtCore.Signal(float)
     valueIsChanging = QtCore.Signal(float)

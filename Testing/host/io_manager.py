@@ -1,4 +1,4 @@
-"""Stand-in of the I/O manager: files through the real logics and storage nodes."""
+"""Stand-in for the I/O manager: files are read by the real logics and storage nodes."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Stand-in of the layout manager on the real layout logic, view nodes and slice logics."""
+"""Stand-in for the layout manager, with the real layout logic, view nodes and slice logics."""
 
 import slicer
 import vtk
@@ -42,7 +42,7 @@ class qSlicerLayoutManager(QtCore.QObject):
             self.layoutChanged.emit(now)
 
     def _h_update(self):
-        """Widgets for new view nodes; closing the scene removes all but the singletons."""
+        """Create widgets for new view nodes; closing the scene removes all but the singletons."""
         scene, widgets = self._h_scene, self._h_widgets
         for node_id in [key for key in widgets if scene.GetNodeByID(key) is None]:
             gone = widgets.pop(node_id)

@@ -1,4 +1,4 @@
-"""Stand-in of the main window: a module selector and a panel dock, no views."""
+"""Stand-in for the main window: a module selector and a panel dock, without views."""
 
 import slicer
 from PySide6 import QtCore, QtWidgets

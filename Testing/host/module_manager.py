@@ -1,4 +1,4 @@
-"""Stand-ins of the module manager and of a scripted module with its panel."""
+"""Stand-ins for the module manager and for a scripted module with its panel."""
 
 import importlib.util
 import os
@@ -14,7 +14,7 @@ from .standin import Told, computed, prop, standin
 
 
 class LoadableModule(Told):
-    """A module written in C++: its real logic, no panel."""
+    """A C++ module: its real logic, without panel."""
 
     def __init__(self, name, logic):
         self.name = self.title = name
@@ -27,7 +27,7 @@ class LoadableModule(Told):
 
 @standin()
 class qSlicerScriptedLoadableModule(QtCore.QObject):
-    """What a scripted module gets as its parent."""
+    """The parent of a scripted module."""
 
     title = prop(str, "title", "")
     categories = prop("QStringList", "categories")
@@ -127,7 +127,7 @@ class qSlicerModuleManager(QtCore.QObject):
 
 
 class Namespace(types.ModuleType):
-    """slicer.modules: a module that is not here raises, as one that is not installed does."""
+    """slicer.modules: an unknown module raises, as one that is not installed does in Slicer."""
 
     def __getattr__(self, name):
         if name.startswith("_"):
@@ -136,7 +136,7 @@ class Namespace(types.ModuleType):
 
 
 def load_module(path, gui=True, enter=True):
-    """Load a scripted module; (its Python module, its widget instance or None)."""
+    """Load a scripted module: (Python module, widget instance or None)."""
     path = os.path.abspath(str(path))
     name = os.path.splitext(os.path.basename(path))[0]
     if os.path.dirname(path) not in sys.path:
@@ -162,7 +162,7 @@ def load_module(path, gui=True, enter=True):
 
 
 def unload_module(name):
-    """What Slicer does at its end: the panel is cleaned up and deleted."""
+    """Unload a module as Slicer does on exit: clean up and delete the panel."""
     manager = slicer.app.moduleManager()
     module = manager.module(name)
     if module._h_widget is not None and module._h_widget._h_entered:

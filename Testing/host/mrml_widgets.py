@@ -1,4 +1,4 @@
-"""Stand-ins of the widgets that hold a panel: they know the scene."""
+"""Stand-ins for the top-level widgets of a panel, which have a scene."""
 
 from PySide6 import QtCore, QtWidgets
 

@@ -1,4 +1,4 @@
-"""Stand-in of qMRMLNodeComboBox: the selector of nodes, on the real scene."""
+"""Stand-in for qMRMLNodeComboBox, the node selector, with the real scene."""
 
 import weakref
 

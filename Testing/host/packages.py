@@ -1,4 +1,4 @@
-"""``slicer.packaging``: packages are looked up for real, and never installed.
+"""``slicer.packaging``: installed packages are looked up, but nothing is installed.
 
 A request for an installation is recorded as a dialog of the kind "pip install" and refused.
 """
@@ -80,7 +80,7 @@ def pip_ensure(
     skip_in_testing=True,
     show_progress=True,
 ):
-    """Asks, as Slicer does, and would install what is missing."""
+    """Asks for confirmation, as Slicer does, but does not install anything."""
     lacking = [r for r in _requirements(requirements) if not pip_check(r)]
     if not lacking or (skip_in_testing and slicer.app.testingEnabled()):
         return None

@@ -1,4 +1,4 @@
-"""Which widget can show which parameter, and how: the pairs of Slicer's GUI connectors in use."""
+"""GUI connectors: which widgets can show which parameters, as far as AXON uses them."""
 
 import types
 import typing
@@ -15,7 +15,7 @@ _NUMBERS = (QtWidgets.QDoubleSpinBox, ctkSliderWidget)
 
 
 class _Connector:
-    """One widget for one parameter; ``signal`` tells of what the user enters."""
+    """Connects a widget to a parameter; ``signal`` is emitted on user input."""
 
     signal = ""
 
@@ -162,7 +162,7 @@ def _kind(widget, plain):
 
 
 def make_connector(widget, hint):
-    """RuntimeError where Slicer has no connector for that widget and type either."""
+    """The connector for a widget and a type; RuntimeError if Slicer has none either."""
     plain, annotations = split(hint)
     if typing.get_origin(plain) in (typing.Union, types.UnionType):
         members = [a for a in typing.get_args(plain) if a is not type(None)]

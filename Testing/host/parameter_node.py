@@ -70,7 +70,7 @@ class _Cached:
 
 
 class _Wrapper:
-    """What the decorator adds to a class."""
+    """Methods that the decorator adds to a class."""
 
     def __init__(self, parameterNode, prefix=None):
         if prefix:
@@ -164,7 +164,7 @@ class _Wrapper:
 
 
 def parameterNodeWrapper(cls=None):
-    """Class decorator: annotated attributes become parameters of the node that it is made for."""
+    """Class decorator: annotated attributes become parameters of a parameter node."""
     if cls is None:
         return parameterNodeWrapper
     cls.allParameters = {}

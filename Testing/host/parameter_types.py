@@ -1,4 +1,4 @@
-"""How a typed parameter is checked, and how it is written into a vtkMRMLScriptedModuleNode.
+"""Validation of typed parameters, and their storage in a vtkMRMLScriptedModuleNode.
 
 The form on disk is Slicer's, so that scenes can be exchanged: numbers and strings as text, bool as
 "True" or "False", a node as a reference and an empty parameter, ``Optional[X]`` under ``name.0``
@@ -12,7 +12,7 @@ import slicer
 
 
 class Default:
-    """The value of a parameter that the node does not have yet."""
+    """The default value of a parameter that is not in the node yet."""
 
     def __init__(self, value=None, *, generator=None):
         self._value, self._generator = value, generator
@@ -166,7 +166,7 @@ class _Optional:
 
 
 class _Checked:
-    """A kind of parameter with the validators of its annotations, which run after its own."""
+    """A parameter type with the validators of its annotations, which run after its own."""
 
     def __init__(self, kind, validators):
         self._kind, self._validators = kind, validators
@@ -184,7 +184,7 @@ class _Checked:
 
 
 def serialiser(plain, annotations):
-    """How a parameter of that type is kept; TypeError for a type that the host does not have."""
+    """The serialiser of a type; TypeError for a type that the host does not support."""
     validators = [a for a in annotations if isinstance(a, Validator)]
     for annotation in annotations:
         if not isinstance(annotation, (Validator, Default)):

@@ -1,4 +1,4 @@
-"""No dialog blocks: each is recorded and answered. No browser is opened, either.
+"""Dialogs do not block: each is recorded and answered. No browser is opened, either.
 
 Message boxes are answered with consent (Yes, Ok), file dialogs and other dialogs with cancel,
 unless ``answer_next`` says otherwise.
@@ -14,7 +14,7 @@ _clicked = {}  # address of a message box -> the button that answered it
 
 
 def preferred(buttons):
-    """The button that means consent, among a message box's standard buttons."""
+    """The confirming button among the standard buttons of a message box."""
     box = QtWidgets.QMessageBox
     order = [
         "Yes",

@@ -1,4 +1,4 @@
-"""The module ``qt``: PySide6 with the manners of PythonQt."""
+"""The module ``qt``: PySide6 with the behaviour of PythonQt."""
 
 import os
 import sys
@@ -25,7 +25,7 @@ _LIBRARIES = (QtCore, QtGui, QtWidgets, QtNetwork, QtTest)
 
 
 class NamespaceModule(types.ModuleType):
-    """A module of Slicer's of which only a part is here: other names are gaps of the host."""
+    """A partially implemented module of Slicer: other names are reported as missing."""
 
     def __getattr__(self, name):
         if name.startswith("_"):
@@ -42,7 +42,7 @@ def _subclasses(cls, seen):
 
 
 def _tolerate_numbers():
-    """PythonQt takes a number where an enumeration is wanted; PySide6 does not."""
+    """Accept numbers as enumerations, as PythonQt does and PySide6 does not."""
 
     def tolerant(cls, method, enumeration, position=0):
         native = getattr(cls, method)
@@ -97,7 +97,7 @@ def _null_parent(cls):
 
 
 def install():
-    """Adapt PySide6, and make the module ``qt``; once per process."""
+    """Adapt PySide6 and create the module ``qt``; once per process."""
     names = {}
     for library in _LIBRARIES:  # PySide6 makes its classes when they are first asked for
         names.update({n: getattr(library, n) for n in dir(library) if not n.startswith("_")})

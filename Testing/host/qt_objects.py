@@ -1,4 +1,4 @@
-"""Attributes of Qt objects the way PythonQt has them.
+"""Attributes of Qt objects as in PythonQt.
 
 The PySide6 classes themselves are changed, so that objects that Qt makes behave as well: properties
 are plain attributes (``label.text``, ``button.enabled = True``), and an attribute that the class
@@ -31,7 +31,7 @@ def remember_property(made, write):
 
 
 def cpp_class(cls):
-    """The class that stands for the C++ one: PySide6's own, or a stand-in of the host."""
+    """The class that represents the C++ class: PySide6's own, or a stand-in of the host."""
     for base in cls.__mro__:
         if base.__dict__.get("_h_standin") or base.__module__.startswith("PySide6"):
             return base
@@ -43,7 +43,7 @@ def native_class(cls):
 
 
 def coerced(kind, value):
-    """The conversions that PythonQt makes for a property of that C++ type."""
+    """The conversions of PythonQt for a property of a C++ type."""
     if kind == "bool":
         return bool(value)
     if kind == "QString" and value is not None and not isinstance(value, str):
@@ -110,7 +110,7 @@ def _getattribute(self, name):
 
 
 def _getattr(self, name):
-    """Reached only if ordinary look-up failed."""
+    """Called only if ordinary attribute lookup failed."""
     cls = type(self)
     if not name.startswith("_"):
         if shiboken6.isValid(self):
@@ -199,7 +199,7 @@ def _adapt_properties(cls):
 
 
 def adapt(classes):
-    """Give PySide6 classes the manners of PythonQt."""
+    """Make PySide6 classes behave as in PythonQt."""
     for cls in classes:
         read_signals(cls)
         _adapt_properties(cls)

@@ -1,4 +1,4 @@
-"""Signals the way PythonQt has them.
+"""Signals as in PythonQt.
 
 ``object.connect("signal(type)", f)`` takes the signature as text, ``object.signal.connect(f)``
 gives a slot as many arguments as it takes, a call of a signal emits it. A signature that the class
@@ -45,7 +45,7 @@ def normalised(signature):
 
 
 def signal_signatures(cls, name):
-    """Signatures of a signal: those that a stand-in declares, or Qt's own."""
+    """Signatures of a signal, as declared by a stand-in or by Qt."""
     for base in cls.__mro__:
         declared = base.__dict__.get("_h_signatures", {}).get(name)
         if declared:
@@ -56,7 +56,7 @@ def signal_signatures(cls, name):
 
 
 def _argument_limit(function):
-    """Number of positional arguments that PythonQt gives at most; None: all."""
+    """Maximum number of positional arguments passed by PythonQt; None: all."""
     taken = 0
     if inspect.ismethod(function):
         function, taken = function.__func__, 1
@@ -220,7 +220,7 @@ class HostSignal:
 
 
 def slot_function(receiver, slot):
-    """The slot of that signature; a signal is one as well."""
+    """The slot with a signature; a signal can be a slot as well."""
     if isinstance(slot, HostSignal):
         return slot.emit
     if callable(slot):
@@ -265,7 +265,7 @@ class Connect:
 
 
 def read_signals(cls):
-    """Note the signals of one PySide6 class, and give them PythonQt's manners."""
+    """Register the signals of a PySide6 class and make them behave as in PythonQt."""
     meta = cls.staticMetaObject
     signals = {}
     for index in range(meta.methodCount()):

@@ -1,11 +1,11 @@
-"""What happened while a module ran: dialogs, errors in slots, gaps of the host."""
+"""Records of a module run: dialogs, errors in slots, names missing from the host."""
 
 import sys
 import traceback
 
 
 class HostMissing(AttributeError):
-    """A name that the host does not offer: a mistake of the module, or a gap of the host."""
+    """A name that the host does not provide: an error in the module, or a gap of the host."""
 
 
 class Dialog(dict):
@@ -28,7 +28,7 @@ def clear():
 
 
 def lacking(name, why=""):
-    """The exception to raise for a name that the host does not have."""
+    """The exception to raise for a name that the host does not provide."""
     if name not in missing:
         missing.append(name)
     reason = f" ({why})" if why else ""
@@ -44,7 +44,7 @@ def warn(text):
 
 
 def slot_error(what):
-    """Keep the exception that is being handled: Slicer would print it to its console and go on."""
+    """Record the exception being handled, which Slicer would only print to its console."""
     kind, value, _ = sys.exc_info()
     text = traceback.format_exc()
     slot_errors.append((what, value, text))
@@ -52,7 +52,7 @@ def slot_error(what):
 
 
 def except_hook(kind, value, trace):
-    """Errors of VTK observers, and of slots that PySide6 calls itself, come here."""
+    """Receives errors of VTK observers, and of slots called by PySide6 directly."""
     text = "".join(traceback.format_exception(kind, value, trace))
     slot_errors.append(("a callback", value, text))
     print(f"host: {kind.__name__} in a callback\n{text}", file=sys.stderr)

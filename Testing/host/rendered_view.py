@@ -1,4 +1,4 @@
-"""A slice or 3D view, drawn off-screen by Slicer's own displayable managers."""
+"""A slice or 3D view, rendered off-screen by Slicer's displayable managers."""
 
 import slicer
 import vtk
@@ -16,7 +16,7 @@ def _manager_names(names):
 
 
 class RenderedView:
-    """Render window of one view node; made when it is first asked for."""
+    """Render window of a view node, created on first use."""
 
     def __init__(self, node, slice_logic=None, annotation=None):
         self.node, self.slice_logic = node, slice_logic
@@ -67,7 +67,7 @@ class RenderedView:
         self.window.Render()
 
     def save(self, path, width=600, height=600):
-        """Write a PNG of that size in pixels."""
+        """Save a PNG of a given size in pixels."""
         self.window.SetSize(width, height)
         self.render()
         grab = vtk.vtkWindowToImageFilter()

@@ -57,7 +57,7 @@ class ScriptedLoadableModuleWidget:
         return os.path.join(place, "Resources", filename)
 
     def setup(self):
-        """The developer's section of the real class is not here."""
+        """Does nothing: the developer section of the real class is not implemented."""
 
     def cleanup(self):
         pass
@@ -80,7 +80,7 @@ class ScriptedLoadableModuleLogic:
         self.isSingletonParameterNode = True
 
     def getParameterNode(self):
-        """The module's parameter node in the scene, made when there is none."""
+        """The module's parameter node in the scene, created if needed."""
         kind, scene = "vtkMRMLScriptedModuleNode", slicer.mrmlScene
         if self.isSingletonParameterNode:
             node = scene.GetSingletonNode(self.moduleName, kind)

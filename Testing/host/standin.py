@@ -1,4 +1,4 @@
-"""Tools to write stand-ins of CTK and Slicer widgets: they pass for C++ classes.
+"""Helpers for stand-ins of CTK and Slicer widgets, which appear as C++ classes.
 
 A stand-in has the properties, signals and methods of the real class that are written here, and
 nothing else: any other name raises HostMissing.
@@ -46,7 +46,7 @@ def computed(kind, read, write=None):
 
 
 def prop(kind, name, default=None, after=None):
-    """A stored Qt property; ``after(self, value)`` is called when it has changed."""
+    """A stored Qt property; ``after(self, value)`` is called after a change."""
     key = "_h_p_" + name
     is_list = kind == "QStringList"  # PythonQt gives tuples
 
@@ -68,7 +68,7 @@ def prop(kind, name, default=None, after=None):
 
 
 class Told:
-    """Base of plain Python stand-ins (not widgets): an absent name is a gap of the host."""
+    """Base of Python stand-ins that are not widgets: absent names are reported as missing."""
 
     def __getattr__(self, name):
         from . import records

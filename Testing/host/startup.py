@@ -1,4 +1,4 @@
-"""Start of the host: the modules qt, ctk and slicer.*, the scene, the logics, the application."""
+"""Start-up of the host: the modules qt, ctk and slicer.*, scene, logics and application."""
 
 import atexit
 import importlib.metadata
@@ -33,7 +33,7 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def run():
-    """Start; once per process. Returns the application."""
+    """Start the host, once per process; returns the application."""
     from . import qt_module
 
     qt = qt_module.install()
@@ -136,7 +136,7 @@ def _logics(slicer, app, scene, colours):
 
 
 def _hierarchy(slicer, scene):
-    """Subject hierarchy items of nodes; in Slicer the hierarchy's Qt plugins make them."""
+    """Create subject hierarchy items of nodes; in Slicer, Qt plugins do this."""
     import vtk
 
     kinds = ("vtkMRMLDisplayableNode", "vtkMRMLTableNode", "vtkMRMLTextNode",
@@ -172,7 +172,7 @@ def _hierarchy(slicer, scene):
 
 
 def _python_modules(slicer, namespace):
-    """The Python modules of Slicer that are not in the wheel."""
+    """Install the Python modules of Slicer that are not part of the wheel."""
     from . import packages, parameter_node, parameter_types, sample_data, translation
 
     def offer(full_name, names):
@@ -207,6 +207,6 @@ def _python_modules(slicer, namespace):
 
 
 def versions():
-    """What stands behind the host, for the report of a failure."""
+    """Versions of the packages used by the host, for failure reports."""
     names = ("slicer-core", "vtk", "PySide6-Essentials")
     return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)

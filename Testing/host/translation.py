@@ -1,4 +1,4 @@
-"""``slicer.i18n``: texts pass through the application's translator, which knows English only."""
+"""``slicer.i18n``: texts pass through the application's translator, which only knows English."""
 
 
 def translate(context, text):

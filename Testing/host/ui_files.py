@@ -14,7 +14,7 @@ WIDGETS = {}
 
 
 class QUiLoader(QtCore.QObject):
-    """``qt.QUiLoader``. Connections of the file are made here by name: the stand-ins are Python."""
+    """``qt.QUiLoader``. Connections in the file are made by name, as the stand-ins are Python."""
 
     def load(self, device, parent=None):
         if not device.isOpen():
@@ -36,7 +36,7 @@ def _enumerated(text):
 
 
 def _prepare(element, cls, name):
-    """Enumerations of stand-ins become numbers; a property that the class lacks is a warning."""
+    """Convert enumerations of stand-ins to numbers; warn about properties that do not exist."""
     for prop in element.findall("property"):
         key = prop.get("name")
         own = isinstance(inspect.getattr_static(cls, key, None), QtCore.Property)

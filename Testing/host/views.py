@@ -1,4 +1,4 @@
-"""Stand-ins of the view widgets; view nodes, slice logics, cameras and rendering are real."""
+"""Stand-ins for the view widgets; view nodes, slice logics, cameras and rendering are real."""
 
 import slicer
 import vtk
@@ -15,11 +15,11 @@ class _ViewWidget(Told):
         self._controller = _Controller(self._h_controller_class, self)
 
     def size(self):
-        """The host's own: (width, height) in pixels."""
+        """Host only: (width, height) in pixels."""
         return DEFAULT_SIZE if self._rendered is None else self._rendered.window.GetSize()
 
     def rendered(self):
-        """The host's own: the off-screen window of this view."""
+        """Host only: the off-screen window of this view."""
         if self._rendered is None:
             self._rendered = RenderedView(self.node, self._logic, self._view.cornerAnnotation())
         return self._rendered
@@ -87,7 +87,7 @@ class ThreeDWidget(_ViewWidget):
         return self._controller
 
     def camera(self):
-        """The host's own: the view's camera node, made when there is none, as the view does."""
+        """Host only: the camera node of the view, created if needed."""
         node = slicer.modules.cameras.logic().GetViewActiveCameraNode(self.node)
         if node is None:
             node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLCameraNode")
@@ -96,7 +96,7 @@ class ThreeDWidget(_ViewWidget):
 
 
 class PlotWidget(_ViewWidget):
-    """Chart and series nodes are real; nothing is drawn."""
+    """Chart and series nodes are real; nothing is rendered."""
 
     _h_class = "qMRMLPlotWidget"
     _h_view_class, _h_controller_class = "qMRMLPlotView", "qMRMLPlotViewControllerWidget"
@@ -120,7 +120,7 @@ KINDS = {
 
 
 class _View(Told):
-    """sliceView(), threeDView(). Drawing happens only when a picture is asked for."""
+    """sliceView(), threeDView(). Rendered only when a screenshot is requested."""
 
     def __init__(self, kind, owner):
         self._h_class, self._owner = kind, owner

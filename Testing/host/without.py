@@ -1,4 +1,4 @@
-"""A missing package: ``with without("torch"):`` makes imports of it fail, as if not installed."""
+"""Hiding a package: within ``with without("torch"):`` it cannot be imported."""
 
 import contextlib
 import importlib
@@ -6,7 +6,7 @@ import sys
 
 
 class _Filter:
-    """A finder that finds everything that another one does, but for some names."""
+    """A finder that delegates to another one except for some names."""
 
     def __init__(self, finder, blocked):
         self._finder, self._blocked = finder, blocked
@@ -28,7 +28,7 @@ class _Filter:
 
 @contextlib.contextmanager
 def without(*names):
-    """Names of packages to import; a distribution of the same name is hidden as well."""
+    """Hide packages by import name; distributions of the same name are hidden as well."""
     blocked = {name.lower().replace("-", "_") for name in names} | set(names)
     finders = list(sys.meta_path)
     hidden = {n: m for n, m in sys.modules.items() if n.partition(".")[0] in blocked}

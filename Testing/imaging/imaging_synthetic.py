@@ -16,28 +16,28 @@ DX_FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.1"
 CR_STORAGE = "1.2.840.10008.5.1.4.1.1.1"
 
 
-def chest_picture(rows: int = ROWS, cols: int = COLS) -> np.ndarray:
+def chest_image(rows: int = ROWS, cols: int = COLS) -> np.ndarray:
     """A frontal chest in display orientation, [row, col] in [0, 1], bright bones, marker = 1."""
     r, c = np.mgrid[0:rows, 0:cols]
     y, x = (r + 0.5) / rows, (c + 0.5) / cols
-    picture = 0.05 + 0.04 * y + 0.02 * x  # air, never quite uniform
+    image = 0.05 + 0.04 * y + 0.02 * x  # air, never quite uniform
     body = (np.abs(x - 0.5) < 0.38) & (y > 0.12)
-    picture[body] = 0.6
+    image[body] = 0.6
     for side in (0.31, 0.69):
-        picture[((x - side) / 0.13) ** 2 + ((y - 0.47) / 0.3) ** 2 < 1] = 0.25
-    picture[(np.abs(x - 0.5) < 0.06) & (y > 0.05)] = 0.85
-    picture += 0.03 * np.sin(r / 3.0) * np.sin(c / 5.0)
-    picture = np.clip(picture, 0, 0.97)
+        image[((x - side) / 0.13) ** 2 + ((y - 0.47) / 0.3) ** 2 < 1] = 0.25
+    image[(np.abs(x - 0.5) < 0.06) & (y > 0.05)] = 0.85
+    image += 0.03 * np.sin(r / 3.0) * np.sin(c / 5.0)
+    image = np.clip(image, 0, 0.97)
     if (rows, cols) == (ROWS, COLS):
-        picture[MARKER] = 1.0
-    return picture
+        image[MARKER] = 1.0
+    return image
 
 
-def stored_picture(display: np.ndarray, across: str, down: str, frontal: bool = True) -> np.ndarray:
+def stored_image(display: np.ndarray, across: str, down: str, frontal: bool = True) -> np.ndarray:
     """The array a device stores whose columns grow towards `across` and rows towards `down`.
 
     Built by asking, for each stored pixel, where in the patient it lies; independent of how the
-    product turns pictures.
+    product turns images.
     """
     rows, cols = display.shape
     side = ("L", "R") if frontal else ("P", "A")
@@ -55,9 +55,9 @@ def stored_picture(display: np.ndarray, across: str, down: str, frontal: bool = 
     return stored
 
 
-def as_integers(picture: np.ndarray, bits: int = 12) -> np.ndarray:
+def as_integers(image: np.ndarray, bits: int = 12) -> np.ndarray:
     """[0, 1] to unsigned integers of `bits`."""
-    return np.rint(picture * (2**bits - 1)).astype(np.uint8 if bits <= 8 else np.uint16)
+    return np.rint(image * (2**bits - 1)).astype(np.uint8 if bits <= 8 else np.uint16)
 
 
 def xray_dataset(stored: np.ndarray, bits: int = 12, **tags: object) -> Dataset:

@@ -10,7 +10,7 @@ from imaging_synthetic import (
     as_integers,
     brightest_point,
     chest_ct,
-    chest_picture,
+    chest_image,
     ct_slices,
     write_series,
     write_xray,
@@ -241,7 +241,7 @@ def test_refusals(tmp_path):
 
 
 def test_an_xray_as_a_ct(tmp_path):
-    path = write_xray(tmp_path / "x.dcm", as_integers(chest_picture()))
+    path = write_xray(tmp_path / "x.dcm", as_integers(chest_image()))
     refused(path, r"is an X-ray \(1 CR\), not a CT")
     refused(tmp_path, r"is an X-ray \(1 CR\), not a CT")
 

@@ -171,7 +171,7 @@ def small(z, y, x):
         (np.where(HU > 2000, np.nan, HU), "1 voxels that are not numbers"),
         (np.zeros_like(HU), "it is blank"),
         ((HU + 1000) / 4000, "it was normalised"),
-        (np.clip((HU + 1000) / 8, 0, 255).round(), "8-bit picture of a CT"),
+        (np.clip((HU + 1000) / 8, 0, 255).round(), "8-bit image of a CT"),
         (np.abs(HU) * 4, "not a chest CT in HU"),
         (small(1, 32, 32), r"single slice \(32, 32, 1\)"),
         (small(8, 32, 32), r"too small: \(32, 32, 8\) voxels, at least 16"),
@@ -214,12 +214,12 @@ def test_colour_volume(tmp_path):
         read_ct(tmp_path / "x.nrrd")
 
 
-def test_flat_pictures_and_unknown_formats(tmp_path):
+def test_flat_images_and_unknown_formats(tmp_path):
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros((80, 80), np.int16)), tmp_path / "x.nrrd")
-    with pytest.raises(AxonInputError, match="flat picture .* give it as the X-ray"):
+    with pytest.raises(AxonInputError, match="flat image .* give it as the X-ray"):
         read_ct(tmp_path / "x.nrrd")
     (tmp_path / "x.png").write_bytes(b"\x89PNG")
-    with pytest.raises(AxonInputError, match="flat picture, a CT is a volume"):
+    with pytest.raises(AxonInputError, match="flat image, a CT is a volume"):
         read_ct(tmp_path / "x.png")
     (tmp_path / "x.docx").write_bytes(b"PK" * 100)
     with pytest.raises(AxonInputError, match="not a CT in a known format"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from imaging_synthetic import as_integers, write_xray
 
-from axon_backend.demo import DATA
+from axon_backend.cli.demo import DATA
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.layout import Turn, means, recognise, sidedness, thumbnail
 from axon_backend.imaging.radiograph import View, read_radiograph
@@ -47,7 +47,7 @@ def test_a_lateral_without_tags_is_turned_by_its_picture(tmp_path, side, turn, d
     xray = read(tmp_path, 1 - stored if dark else stored, View.lateral_left)
     assert xray.pixels == pytest.approx(side, abs=1e-4)
     (warning,) = xray.warnings
-    assert turn.words(False) in warning and "it was turned the right way round" in warning
+    assert turn.words(False) in warning and "it was reoriented" in warning
     assert warning in xray.assumptions
 
 
@@ -89,7 +89,7 @@ def test_what_the_user_states_is_done_and_nothing_else(tmp_path, side, stated, e
     stored = side[:200, ::-1]
     xray = read(tmp_path, stored, View.lateral_left, invert=False, **stated)
     assert xray.pixels == pytest.approx(expected(stored), abs=1e-4)
-    assert xray.warnings == () and any("as asked" in note for note in xray.assumptions)
+    assert xray.warnings == () and any("as requested" in note for note in xray.assumptions)
 
 
 def test_another_angle_is_refused(tmp_path, side):
@@ -103,7 +103,7 @@ def test_a_lateral_that_its_tag_turns_the_wrong_way_is_turned_back(tmp_path, sid
     xray = read_radiograph(write_xray(tmp_path / "x.dcm", stored, **tags))
     assert xray.pixels == pytest.approx(stored / 4095, abs=1e-3)
     assert "front and back exchanged" in xray.warnings[0]
-    assert "though the file states otherwise" in xray.warnings[0]
+    assert "although the file states otherwise" in xray.warnings[0]
     assert any("PatientOrientation A\\F" in note for note in xray.assumptions)
 
 

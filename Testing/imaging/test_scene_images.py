@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from imaging_synthetic import CT_MARKER_ZYX, brightest_point, chest_ct, chest_picture
+from imaging_synthetic import CT_MARKER_ZYX, brightest_point, chest_ct, chest_image
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import read_ct
@@ -10,7 +10,7 @@ from axon_backend.imaging.radiograph import Radiograph, View, read_radiograph
 from axon_backend.imaging.scene import corrected, ct_from_array, radiograph_from_pixels
 from axon_backend.imaging.write import write_png
 
-PICTURE = chest_picture()
+PICTURE = chest_image()
 HU = chest_ct()
 TO_LPS = np.array([[10.0, 0, 0, -155], [0, 10, 0, -155], [0, 0, 10, -115], [0, 0, 0, 1]])
 
@@ -19,7 +19,7 @@ def notes(image) -> str:
     return " | ".join(image.assumptions)
 
 
-def test_pixels_in_memory_are_read_like_the_same_picture_in_a_file(tmp_path):
+def test_pixels_in_memory_are_read_like_the_same_image_in_a_file(tmp_path):
     file = read_radiograph(write_png(tmp_path / "x.png", PICTURE, bits=16), view="pa")
     pixels = np.rint(PICTURE.clip(0, 1) * 65535) / 65535
     memory = radiograph_from_pixels(pixels, None, "pa", source="x")

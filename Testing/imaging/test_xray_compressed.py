@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pydicom
 import pytest
-from imaging_synthetic import as_integers, chest_picture, save, write_xray, xray_dataset
+from imaging_synthetic import as_integers, chest_image, save, write_xray, xray_dataset
 from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1, RLELossless
@@ -15,7 +15,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1, RLE
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.radiograph import read_radiograph
 
-STORED = as_integers(chest_picture())
+STORED = as_integers(chest_image())
 
 
 def jpeg_lossless(pixels: np.ndarray, precision: int) -> bytes:
@@ -80,7 +80,7 @@ def test_jpeg_lossless_process_14(tmp_path, expected):
 
 
 def test_jpeg_baseline_is_close(tmp_path):
-    eight = as_integers(chest_picture(), 8)
+    eight = as_integers(chest_image(), 8)
     plain = read_radiograph(write_xray(tmp_path / "plain.dcm", eight, 8)).pixels
     stream = io.BytesIO()
     Image.fromarray(eight).save(stream, "JPEG", quality=95)

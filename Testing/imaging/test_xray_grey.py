@@ -5,7 +5,7 @@ import pytest
 from imaging_synthetic import (
     DX_FOR_PRESENTATION,
     as_integers,
-    chest_picture,
+    chest_image,
     write_xray,
     xray_dataset,
 )
@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from axon_backend.imaging.dicom_grey import log_linear_grey, window_grey
 from axon_backend.imaging.radiograph import read_radiograph
 
-PICTURE = chest_picture()
+PICTURE = chest_image()
 TOP = 4095
 
 
@@ -76,7 +76,7 @@ def test_of_several_windows_the_first_counts():
     assert np.array_equal(one, two)
 
 
-def test_a_window_that_blanks_the_picture_is_ignored():
+def test_a_window_that_blanks_the_image_is_ignored():
     stored = as_integers(PICTURE)
     dataset = xray_dataset(stored, WindowCenter=60000, WindowWidth=10)
     pixels, notes = log_linear_grey(dataset, stored)
@@ -189,7 +189,7 @@ def test_invert_means_as_shown_and_wins(tmp_path):
     assert "inverted as asked" in inverted.assumptions
 
 
-def test_tags_that_contradict_the_picture_are_kept_but_reported(tmp_path):
+def test_tags_that_contradict_the_image_are_kept_but_reported(tmp_path):
     stored = (TOP - as_integers(PICTURE)).astype(np.uint16)
     radiograph = read_radiograph(write_xray(tmp_path / "x.dcm", stored))
     assert radiograph.pixels[44, 10] == radiograph.pixels.min()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from imaging_synthetic import MARKER, as_integers, chest_picture, stored_picture, write_xray
+from imaging_synthetic import MARKER, as_integers, chest_image, stored_image, write_xray
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.radiograph import View, read_radiograph
@@ -18,7 +18,7 @@ def marker_is_brightest(pixels: np.ndarray) -> bool:
 @pytest.mark.parametrize(("across", "down"), FRONTAL)
 @pytest.mark.parametrize("view", ["PA", "AP"])
 def test_frontal_orientations(tmp_path, across, down, view):
-    stored = as_integers(stored_picture(chest_picture(), across, down))
+    stored = as_integers(stored_image(chest_image(), across, down))
     path = write_xray(
         tmp_path / "x.dcm", stored, PatientOrientation=[across, down], ViewPosition=view
     )
@@ -31,7 +31,7 @@ def test_frontal_orientations(tmp_path, across, down, view):
 
 @pytest.mark.parametrize(("across", "down"), LATERAL)
 def test_lateral_orientations_put_the_front_at_the_left(tmp_path, across, down):
-    stored = as_integers(stored_picture(chest_picture(), across, down, frontal=False))
+    stored = as_integers(stored_image(chest_image(), across, down, frontal=False))
     path = write_xray(
         tmp_path / "x.dcm", stored, PatientOrientation=[across, down], ViewPosition="LL"
     )
@@ -41,26 +41,26 @@ def test_lateral_orientations_put_the_front_at_the_left(tmp_path, across, down):
 
 
 def test_compound_codes_count_by_their_first_letter(tmp_path):
-    stored = as_integers(stored_picture(chest_picture(), "R", "F"))
+    stored = as_integers(stored_image(chest_image(), "R", "F"))
     path = write_xray(tmp_path / "x.dcm", stored, PatientOrientation=["RP", "FA"])
     assert marker_is_brightest(read_radiograph(path).pixels)
 
 
 def test_no_orientation_is_taken_as_shown(tmp_path):
-    path = write_xray(tmp_path / "x.dcm", as_integers(chest_picture()))
+    path = write_xray(tmp_path / "x.dcm", as_integers(chest_image()))
     assert marker_is_brightest(read_radiograph(path).pixels)
 
 
 def test_an_orientation_that_cannot_be_is_ignored_with_a_note(tmp_path):
-    stored = as_integers(chest_picture())
+    stored = as_integers(chest_image())
     path = write_xray(tmp_path / "x.dcm", stored, PatientOrientation=["A", "F"])
     radiograph = read_radiograph(path)  # ViewPosition says PA
     assert marker_is_brightest(radiograph.pixels)
     assert any("A\\F does not fit the view" in note for note in radiograph.assumptions)
 
 
-def test_pixel_size_turns_with_the_picture(tmp_path):
-    stored = as_integers(stored_picture(chest_picture(), "F", "L"))
+def test_pixel_size_turns_with_the_image(tmp_path):
+    stored = as_integers(stored_image(chest_image(), "F", "L"))
     path = write_xray(
         tmp_path / "x.dcm",
         stored,
@@ -88,22 +88,22 @@ def test_pixel_size_turns_with_the_picture(tmp_path):
     ],
 )
 def test_view_tags(tmp_path, tags, view):
-    path = write_xray(tmp_path / "x.dcm", as_integers(chest_picture()), **tags)
+    path = write_xray(tmp_path / "x.dcm", as_integers(chest_image()), **tags)
     assert read_radiograph(path).view is view
 
 
 def test_an_unknown_view_is_recorded_as_assumed(tmp_path):
-    path = write_xray(tmp_path / "x.dcm", as_integers(chest_picture()), ViewPosition=None)
+    path = write_xray(tmp_path / "x.dcm", as_integers(chest_image()), ViewPosition=None)
     assert "the view is not stated: PA is assumed" in read_radiograph(path).assumptions
 
 
 def test_a_view_that_nobody_knows_is_told(tmp_path):
-    path = write_xray(tmp_path / "x.dcm", as_integers(chest_picture()), ViewPosition="XYZ")
+    path = write_xray(tmp_path / "x.dcm", as_integers(chest_image()), ViewPosition="XYZ")
     assert "ViewPosition XYZ is none of PA, AP, LL and RL" in read_radiograph(path).assumptions
 
 
 def test_a_given_view_wins_over_the_tag(tmp_path):
-    path = write_xray(tmp_path / "x.dcm", as_integers(chest_picture()), ViewPosition="PA")
+    path = write_xray(tmp_path / "x.dcm", as_integers(chest_image()), ViewPosition="PA")
     radiograph = read_radiograph(path, view=View.ap)
     assert radiograph.view is View.ap
     assert "the view ap was given, the file says pa" in radiograph.assumptions
@@ -111,13 +111,13 @@ def test_a_given_view_wins_over_the_tag(tmp_path):
 
 @pytest.mark.parametrize("view", ["RAO", "PA LLD", "LATERAL DECUB"])
 def test_an_oblique_view_is_refused_unless_the_view_is_given(tmp_path, view):
-    path = write_xray(tmp_path / "x.dcm", as_integers(chest_picture()), ViewPosition=view)
+    path = write_xray(tmp_path / "x.dcm", as_integers(chest_image()), ViewPosition=view)
     with pytest.raises(AxonInputError, match=rf"view {view}, a frontal \(PA, AP\) or lateral"):
         read_radiograph(path)
     assert read_radiograph(path, view=View.pa).view is View.pa
 
 
 def test_a_wrong_view_argument_names_the_choices(tmp_path):
-    path = write_xray(tmp_path / "x.dcm", as_integers(chest_picture()))
+    path = write_xray(tmp_path / "x.dcm", as_integers(chest_image()))
     with pytest.raises(AxonInputError, match="one of pa, ap, ll, rl"):
         read_radiograph(path, view="front")

@@ -1,11 +1,11 @@
 """Millimetres in the patient plane: what each spacing tag means."""
 
 import pytest
-from imaging_synthetic import as_integers, chest_picture, write_xray
+from imaging_synthetic import as_integers, chest_image, write_xray
 
 from axon_backend.imaging.radiograph import read_radiograph
 
-STORED = as_integers(chest_picture())  # 160 x 128 pixels
+STORED = as_integers(chest_image())  # 160 x 128 pixels
 
 
 def read(tmp_path, **tags):
@@ -93,8 +93,8 @@ def test_known_sizes(tmp_path, tags, expected, note):
     [
         ({}, "no pixel size in the file: the atlas's size is used"),
         ({"PixelSpacing": [0.0, 0.0]}, "zero or unreadable: the atlas's size is used"),
-        ({"PixelSpacing": [0.1, 0.1]}, "is 14 x 11 mm, no chest: the atlas's size is used"),
-        ({"ImagerPixelSpacing": [20, 20]}, "no chest: the atlas's size is used"),
+        ({"PixelSpacing": [0.1, 0.1]}, "measures 14 x 11 mm, which cannot be a chest"),
+        ({"ImagerPixelSpacing": [20, 20]}, "cannot be a chest: the atlas's size is used"),
     ],
 )
 def test_unknown_sizes_are_said_to_be(tmp_path, tags, note):

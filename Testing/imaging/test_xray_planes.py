@@ -5,19 +5,19 @@ import itertools
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from imaging_synthetic import chest_picture
+from imaging_synthetic import chest_image
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.radiograph import View, read_radiograph
 from axon_backend.physics.geometry import rotation_matrix
 
-PICTURE = chest_picture().astype(np.float32)
+PICTURE = chest_image().astype(np.float32)
 FRONT, SIDE = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])  # how columns grow, LPS
 ROW_MM, COLUMN_MM = 2.5, 2.0
 
 
 def write_plane(path, across, up, order=(0, 1, 2), flips=(1, 1)):
-    """The display picture as a plane whose columns grow along ``across`` and whose rows fall along
+    """The display image as a plane whose columns grow along ``across`` and whose rows fall along
     ``up``, stored with its axes in any order (i, j, k = across, up, through) and direction."""
     pixels = PICTURE[::-1].T[:, :, None]  # [across, up, through]
     axes = [np.asarray(across, float), np.asarray(up, float), np.cross(across, up)]

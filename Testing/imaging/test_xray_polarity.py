@@ -1,15 +1,15 @@
-"""Which end of the grey scale is bone, and which part of the picture is border."""
+"""Which end of the grey scale is bone, and which part of the image is border."""
 
 import numpy as np
 import pytest
-from imaging_synthetic import MARKER, as_integers, chest_ct, chest_picture
+from imaging_synthetic import MARKER, as_integers, chest_ct, chest_image
 from PIL import Image
 
 from axon_backend.imaging.borders import crop_border
 from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
 from axon_backend.imaging.radiograph import View, read_radiograph
 
-PICTURE = chest_picture()
+PICTURE = chest_image()
 
 
 @pytest.mark.parametrize("gamma", [0.4, 1.0, 2.5])
@@ -41,7 +41,7 @@ def test_a_negative_without_tags_is_found_and_recorded(tmp_path, view):
     offset = right.pixels - turned.pixels
     assert np.allclose(offset, offset[0, 0], atol=1e-6)
     assert any("it was inverted" in note for note in turned.assumptions)
-    assert "bones are bright by the layout of the picture" in right.assumptions
+    assert "bones are bright by the layout of the image" in right.assumptions
 
 
 def test_the_caller_wins_over_the_layout(tmp_path):
@@ -54,9 +54,9 @@ def test_the_caller_wins_over_the_layout(tmp_path):
 @pytest.mark.parametrize("level", [0.0, 1.0])
 @pytest.mark.parametrize("negative", [False, True])
 def test_frames_are_cropped_before_the_polarity_is_judged(tmp_path, level, negative):
-    picture = np.clip(1 - PICTURE if negative else PICTURE, 0.05, 0.95)
+    image = np.clip(1 - PICTURE if negative else PICTURE, 0.05, 0.95)
     framed = np.full((240, 220), level)
-    framed[30:190, 50:178] = picture
+    framed[30:190, 50:178] = image
     Image.fromarray(as_integers(framed, 8)).save(tmp_path / "x.png")
     radiograph = read_radiograph(tmp_path / "x.png")
     assert radiograph.pixels.shape == PICTURE.shape
@@ -70,14 +70,14 @@ def test_frames_are_cropped_before_the_polarity_is_judged(tmp_path, level, negat
 
 
 def test_a_page_around_a_shutter_is_cropped_with_its_letter():
-    picture = np.clip(PICTURE, 0.05, 0.95)
+    image = np.clip(PICTURE, 0.05, 0.95)
     shutter = np.zeros((200, 170))
-    shutter[20:180, 20:148] = picture
+    shutter[20:180, 20:148] = image
     shutter[2:6, 150:154] = 1.0  # a burnt-in letter
     page = np.ones((260, 240))
     page[30:230, 30:200] = shutter
     cropped, cut = crop_border(page)
-    assert np.array_equal(cropped, picture)
+    assert np.array_equal(cropped, image)
     assert cut == (50, 50, 50, 62)
 
 
@@ -94,7 +94,7 @@ def test_labels_burnt_into_a_border_go_with_it(border, ink):
     assert np.array_equal(cropped, page[30:-30, 40:-40])
 
 
-def test_a_picture_without_a_border_is_left_alone():
+def test_a_image_without_a_border_is_left_alone():
     cropped, cut = crop_border(PICTURE)
     assert cut == (0, 0, 0, 0)
     assert np.array_equal(cropped, PICTURE)
@@ -102,5 +102,5 @@ def test_a_picture_without_a_border_is_left_alone():
 
 def test_a_crop_that_would_leave_little_is_not_made():
     page = np.zeros((300, 300))
-    page[100:200, 100:200] = chest_picture(100, 100)
+    page[100:200, 100:200] = chest_image(100, 100)
     assert crop_border(page)[1] == (0, 0, 0, 0)

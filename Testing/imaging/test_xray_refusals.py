@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from imaging_synthetic import (
     as_integers,
     chest_ct,
-    chest_picture,
+    chest_image,
     ct_slices,
     write_series,
     write_xray,
@@ -18,7 +18,7 @@ from PIL import Image
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.radiograph import read_radiograph
 
-STORED = as_integers(chest_picture())
+STORED = as_integers(chest_image())
 
 
 def refused(path, pattern):
@@ -42,10 +42,16 @@ def test_empty_file(tmp_path, name):
     refused(tmp_path / name, r"is empty \(0 bytes\)")
 
 
-@pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.txt", "x"])
+@pytest.mark.parametrize("name", ["x.png", "x.jpg"])
 def test_not_an_image(tmp_path, name):
     (tmp_path / name).write_text("Dear reader, this is a letter. " * 20)
-    refused(tmp_path / name, "is not a readable picture: it is damaged, cut short or no image")
+    refused(tmp_path / name, "is not a readable image: it is damaged, cut short or no image")
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x"])
+def test_no_known_format(tmp_path, name):
+    (tmp_path / name).write_text("Dear reader, this is a letter. " * 20)
+    refused(tmp_path / name, "is in no format that AXON reads.* Give an X-ray as DICOM, PNG")
 
 
 @pytest.mark.parametrize("name", ["x.nii.gz", "x.nrrd", "x.mha"])
@@ -60,8 +66,8 @@ def test_a_letter_named_dcm(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["x.png", "x.jpg"])
-def test_truncated_picture(tmp_path, name):
-    Image.fromarray(as_integers(chest_picture(), 8)).save(tmp_path / name)
+def test_truncated_image(tmp_path, name):
+    Image.fromarray(as_integers(chest_image(), 8)).save(tmp_path / name)
     data = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(data[: len(data) // 2])
     refused(tmp_path / name, "damaged, cut short")
@@ -83,13 +89,13 @@ def test_multi_frame(tmp_path):
 
 
 def test_colour_dicom(tmp_path):
-    colour = np.dstack([as_integers(chest_picture(), 8), np.zeros(STORED.shape, np.uint8)] * 2)
+    colour = np.dstack([as_integers(chest_image(), 8), np.zeros(STORED.shape, np.uint8)] * 2)
     write_xray(tmp_path / "x.dcm", np.ascontiguousarray(colour[..., :3]), 8)
-    refused(tmp_path / "x.dcm", "is a colour picture")
+    refused(tmp_path / "x.dcm", "is a colour image")
 
 
 def test_grey_in_a_colour_dicom_is_accepted(tmp_path):
-    grey = as_integers(chest_picture(), 8)
+    grey = as_integers(chest_image(), 8)
     path = write_xray(tmp_path / "x.dcm", np.dstack([grey] * 3), 8, Modality="OT")
     assert np.allclose(read_radiograph(path).pixels, grey / 255, atol=1e-6)
 
@@ -124,24 +130,24 @@ def test_four_dimensions(tmp_path):
 
 def test_no_pixels(tmp_path):
     path = write_xray(tmp_path / "x.dcm", STORED, PixelData=None)
-    refused(path, "holds no picture")
+    refused(path, "holds no image")
 
 
 def test_not_a_number(tmp_path):
-    picture = chest_picture().astype(np.float32)
-    picture[5, 5] = np.nan
-    sitk.WriteImage(sitk.GetImageFromArray(picture), tmp_path / "x.nrrd")
+    image = chest_image().astype(np.float32)
+    image[5, 5] = np.nan
+    sitk.WriteImage(sitk.GetImageFromArray(image), tmp_path / "x.nrrd")
     refused(tmp_path / "x.nrrd", "not numbers")
 
 
 def test_too_small(tmp_path):
-    path = write_xray(tmp_path / "x.dcm", as_integers(chest_picture(40, 30)))
+    path = write_xray(tmp_path / "x.dcm", as_integers(chest_image(40, 30)))
     refused(path, "too small: 40 x 30 pixels, at least 64 x 64")
 
 
 def test_blank_and_bilevel(tmp_path):
     refused(write_xray(tmp_path / "x.dcm", np.full((100, 90), 7, np.uint16)), "only 1 grey level,")
-    Image.fromarray(chest_picture() > 0.5).save(tmp_path / "x.png")
+    Image.fromarray(chest_image() > 0.5).save(tmp_path / "x.png")
     refused(tmp_path / "x.png", "black and white without greys")
 
 

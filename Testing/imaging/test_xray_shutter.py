@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from imaging_synthetic import as_integers, chest_picture, ct_slices, write_series, write_xray
+from imaging_synthetic import as_integers, chest_image, ct_slices, write_series, write_xray
 
 from axon_backend.imaging.radiograph import read_radiograph
 
-STORED = as_integers(chest_picture())
+STORED = as_integers(chest_image())
 
 
 def edges(kind, top, bottom, left, right):
@@ -40,7 +40,7 @@ def test_edges_that_cannot_be_are_not_believed(tmp_path, stated):
 
 def test_a_scout_is_an_xray_with_its_own_pixel_size(tmp_path):
     scout = ct_slices(
-        chest_picture()[None] * 500 - 300,
+        chest_image()[None] * 500 - 300,
         ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"],
         ImageOrientationPatient=[-1, 0, 0, 0, 0, -1],
         PixelSpacing=[2.5, 2.0],
@@ -50,7 +50,7 @@ def test_a_scout_is_an_xray_with_its_own_pixel_size(tmp_path):
     path = next(write_series(tmp_path / "scout", scout).iterdir())
     radiograph = read_radiograph(path)
     # Stored with columns to the patient's right: mirrored, and not clipped by the slice window.
-    expected = np.rint(chest_picture()[:, ::-1] * 500 + 724)
+    expected = np.rint(chest_image()[:, ::-1] * 500 + 724)
     expected = (expected - expected.min()) / (expected.max() - expected.min())
     assert np.allclose(radiograph.pixels, expected, atol=1e-6)
     assert radiograph.pixel_mm == (2.5, 2.0)

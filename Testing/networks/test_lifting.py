@@ -13,7 +13,8 @@ from axon_backend.networks.lifting import (
     forward_project,
     lift,
 )
-from axon_backend.physics.drr import render
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import FIELD_OF_VIEW, AcquisitionGeometry, beam_parameter
 
 D = 8
@@ -86,14 +87,14 @@ def found_and_true(front: View, side: View, flip: float = 1.0) -> tuple[np.ndarr
     n, sod = 32, 500.0
     frame = ThoraxFrame((10.0, -20.0, 30.0), (300.0, 200.0, 280.0))
     true = np.array([26, 5, 4])
-    spacing, origin = frame.spacing_mm(n), frame.origin_mm(n)
     z, y, x = np.meshgrid(*(np.arange(n) - t for t in true), indexing="ij")
     ball = torch.as_tensor(np.exp(-0.5 * (x**2 + y**2 + z**2) / 0.8**2), dtype=torch.float32)
     views = (front, side)
     geometries = [
         AcquisitionGeometry.of_frame(frame, v, sid_mm=sod + 200, sod_mm=sod) for v in views
     ]
-    pictures = render(ball, origin, spacing, geometries, 128)
+    volume = AttenuationVolume(ball, frame.spacing_mm(n), frame.origin_mm(n))
+    pictures = [render_drr(volume, geometry, 128) for geometry in geometries]
     beams = [beam_parameter(frame.size_mm[1 if v.is_frontal else 0], sod, v) for v in views]
     seen = back_project([p[None, None] for p in pictures], n, flip * torch.tensor([beams]))
     product = (seen[0, 0] * seen[0, 1]).numpy()
@@ -127,10 +128,9 @@ def test_forward_projection_is_the_renderer_s_picture(view):
     beam = torch.tensor([beam_parameter(depth, sod, view)])
     ours = forward_project(volume, view.is_frontal, beam, 24)[0, 0].numpy()
     geometry = AcquisitionGeometry.of_frame(frame, view, sid_mm=sod, sod_mm=sod)
-    rendered = render(volume[0, 0] + 1, frame.origin_mm(n), frame.spacing_mm(n), [geometry], 24)[
-        0
-    ].numpy()
-    rays = geometry.picture_points(24, 24) - geometry.source_mm
+    attenuation = AttenuationVolume(volume[0, 0] + 1, frame.spacing_mm(n), frame.origin_mm(n))
+    rendered = render_drr(attenuation, geometry, 24).numpy()
+    rays = geometry.pixel_centres(24, 24) - geometry.source_mm
     cosine = rays @ np.array(geometry.ray) / np.linalg.norm(rays, axis=-1)
     assert ours == pytest.approx(rendered * cosine / depth, abs=1e-5)
 

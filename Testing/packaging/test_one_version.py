@@ -44,7 +44,9 @@ def test_module_installs_what_the_backend_needs():
 
 
 def test_torch_is_asked_for_in_the_same_version():
-    text = (ROOT / "AXONReconstruction/AXONReconstructionLib/needs.py").read_text("utf-8")
+    text = (ROOT / "AXONReconstruction/AXONReconstructionLib/setup/requirements.py").read_text(
+        "utf-8"
+    )
     assert re.search(r'^TORCH = "(\S+)"', text, re.MULTILINE)[1] == str(
         project_dependencies()["torch"].specifier
     )

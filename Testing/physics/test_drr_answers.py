@@ -7,14 +7,14 @@ import torch
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.view import View
-from axon_backend.physics.attenuation import MU_WATER_PER_MM, hu_to_mu
-from axon_backend.physics.drr import render, render_view
+from axon_backend.physics.attenuation import MU_WATER_PER_MM, AttenuationVolume, hu_to_mu
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import DEFAULT_SOD_MM, AcquisitionGeometry
 
 
 def cosines(geometry: AcquisitionGeometry, size: int) -> np.ndarray:
     """Cosine of each pixel's ray with the central ray."""
-    rays = geometry.picture_points(size, size) - geometry.source_mm
+    rays = geometry.pixel_centres(size, size) - geometry.source_mm
     return rays @ np.array(geometry.ray) / np.linalg.norm(rays, axis=-1)
 
 
@@ -28,9 +28,9 @@ def test_central_ray_through_a_box_is_mu_times_length(frame, centred, view):
     origin = centred(shape, spacing)
     middle = [origin[0] + 18.5 * 4.0, origin[1] + 10.5 * 5.0, origin[2] + 14.5 * 6.0]
     geometry = AcquisitionGeometry.of_frame(ThoraxFrame(tuple(middle), box.size_mm), view)
-    picture = render(volume, origin, spacing, [geometry], 3)[0]
+    image = render_drr(AttenuationVolume(volume, spacing, origin), geometry, 3)
     length = 10 * 5.0 if view.is_frontal else 22 * 4.0
-    assert float(picture[1, 1]) == pytest.approx(mu * length, rel=1e-6)
+    assert float(image[1, 1]) == pytest.approx(mu * length, rel=1e-6)
 
 
 @pytest.mark.parametrize("view", View)
@@ -43,10 +43,12 @@ def test_oblique_rays_through_a_slab_are_longer_by_one_over_the_cosine(centred, 
         volume[:, :, 20:30] = mu
     frame = ThoraxFrame((0.0, 0.0, 0.0), (200.0, 200.0, 200.0))
     geometry = AcquisitionGeometry.of_frame(frame, view, sid_mm=400.0, sod_mm=300.0)
-    picture = render(volume, centred(shape, spacing), spacing, [geometry], 9)[0].numpy()
+    image = render_drr(
+        AttenuationVolume(volume, spacing, centred(shape, spacing)), geometry, 9
+    ).numpy()
     cosine = cosines(geometry, 9)
     assert cosine.min() < 0.95  # steep enough to matter
-    assert picture == pytest.approx(mu * 80.0 / cosine, rel=1e-9)
+    assert image == pytest.approx(mu * 80.0 / cosine, rel=1e-9)
 
 
 def test_a_sphere_shows_its_chords(centred):
@@ -56,14 +58,16 @@ def test_a_sphere_shows_its_chords(centred):
     r = np.sqrt(axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis[None, None, :] ** 2)
     volume = torch.as_tensor(np.clip(radius - r + 0.5, 0.0, 1.0))  # soft edge: partial volume
     geometry = AcquisitionGeometry.of_frame(ThoraxFrame((0.0, 0.0, 0.0), (90.0,) * 3), View.pa)
-    picture = render(volume, centred((n,) * 3, spacing), spacing, [geometry], 33)[0].numpy()
-    rays = geometry.picture_points(33, 33) - geometry.source_mm
+    image = render_drr(
+        AttenuationVolume(volume, spacing, centred((n,) * 3, spacing)), geometry, 33
+    ).numpy()
+    rays = geometry.pixel_centres(33, 33) - geometry.source_mm
     rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
     from_centre = np.linalg.norm(np.cross(rays, -geometry.source_mm), axis=-1)
     inside = from_centre < 0.9 * radius
     chord = 2 * np.sqrt(radius**2 - from_centre[inside] ** 2)
-    assert picture[inside] == pytest.approx(chord, rel=0.01)
-    assert not picture[from_centre > radius + 2].any()
+    assert image[inside] == pytest.approx(chord, rel=0.01)
+    assert not image[from_centre > radius + 2].any()
 
 
 @pytest.mark.parametrize("view", View)
@@ -72,8 +76,8 @@ def test_a_ray_through_the_middle_of_one_voxel_integrates_to_its_length(centred,
     volume = torch.zeros(shape)
     volume[4, 4, 4] = 1.0
     geometry = AcquisitionGeometry.of_frame(ThoraxFrame((0.0, 0.0, 0.0), (30.0,) * 3), view)
-    picture = render(volume, centred(shape, spacing), spacing, [geometry], 5)[0]
-    assert float(picture[2, 2]) == pytest.approx(4.0 if view.is_frontal else 3.0, rel=1e-6)
+    image = render_drr(AttenuationVolume(volume, spacing, centred(shape, spacing)), geometry, 5)
+    assert float(image[2, 2]) == pytest.approx(4.0 if view.is_frontal else 3.0, rel=1e-6)
 
 
 def test_a_voxel_s_shadow_holds_its_volume_times_the_magnification_squared(centred):
@@ -83,10 +87,10 @@ def test_a_voxel_s_shadow_holds_its_volume_times_the_magnification_squared(centr
     geometry = AcquisitionGeometry.of_frame(
         ThoraxFrame((0.0, 0.0, 0.0), (20.0,) * 3), View.pa, sid_mm=300.0, sod_mm=200.0
     )
-    picture = render(volume, centred(shape, spacing), spacing, [geometry], 200)[0]
+    image = render_drr(AttenuationVolume(volume, spacing, centred(shape, spacing)), geometry, 200)
     pixel_area = (geometry.extent_mm[0] / 200) ** 2
     expected = 64.0 * (200.0 / (200.0 - 40.0)) ** 2
-    assert float(picture.sum()) * pixel_area == pytest.approx(expected, rel=2e-3)
+    assert float(image.sum()) * pixel_area == pytest.approx(expected, rel=2e-3)
 
 
 @pytest.mark.parametrize("view", View)
@@ -98,9 +102,9 @@ def test_a_ball_off_the_isocentre_falls_where_the_geometry_projects_it(frame, ce
     mm = origin + 4.0 * np.stack([x, y, z], -1)
     volume = torch.as_tensor(np.exp(-0.5 * ((mm - ball) ** 2).sum(-1) / 6.0**2))
     geometry = AcquisitionGeometry.of_frame(frame, view, sid_mm=900.0, sod_mm=700.0)
-    picture = render(volume, origin, spacing, [geometry], 128)[0].numpy()
+    image = render_drr(AttenuationVolume(volume, spacing, origin), geometry, 128).numpy()
     centres = (np.arange(128) + 0.5) / 128
-    found = [picture.sum(0) @ centres, picture.sum(1) @ centres] / picture.sum()
+    found = [image.sum(0) @ centres, image.sum(1) @ centres] / image.sum()
     assert found == pytest.approx(geometry.project(ball), abs=0.3 / 128)
 
 
@@ -119,9 +123,9 @@ def test_orientation_of_the_four_views(frame, view):
     viewer's left."""
 
     def bright(place: tuple[float, float, float]) -> tuple[int, int]:
-        picture = render_view(marker_ct(place), frame, view, 32)
-        assert picture.shape == (32, 32) and picture.dtype == np.float32
-        return np.unravel_index(picture.argmax(), picture.shape)
+        image = render_drr(marker_ct(place), AcquisitionGeometry.of_frame(frame, view), 32).numpy()
+        assert image.shape == (32, 32) and image.dtype == np.float32
+        return np.unravel_index(image.argmax(), image.shape)
 
     assert bright((0.0, 0.0, 90.0))[0] < 10 and bright((0.0, 0.0, -90.0))[0] > 21
     if view.is_frontal:
@@ -130,11 +134,11 @@ def test_orientation_of_the_four_views(frame, view):
         assert bright((0.0, -75.0, 0.0))[1] < 10 and bright((0.0, 75.0, 0.0))[1] > 21
 
 
-def test_render_view_of_water_is_its_attenuation_times_its_thickness(frame):
+def test_a_drr_of_water_is_its_attenuation_times_its_thickness(frame):
     ct = CTVolume(np.zeros((60, 50, 60), np.float32), (6.0, 4.0, 6.0), (-177.0, -98.0, -177.0))
-    picture = render_view(ct, frame, View.pa, 9)
-    assert picture[4, 4] == pytest.approx(MU_WATER_PER_MM * 50 * 4.0, rel=1e-5)
-    assert picture[0, 4] > picture[4, 4]  # the oblique path is longer
+    image = render_drr(ct, AcquisitionGeometry.of_frame(frame, View.pa), 9).numpy()
+    assert image[4, 4] == pytest.approx(MU_WATER_PER_MM * 50 * 4.0, rel=1e-5)
+    assert image[0, 4] > image[4, 4]  # the oblique path is longer
 
 
 def test_attenuation_of_air_water_and_bone():

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from axon_backend.imaging.view import View
-from axon_backend.physics.drr import project_rays, render
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import Rays, render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry
 
 
@@ -26,7 +27,7 @@ def trilinear(volume: np.ndarray, xyz: np.ndarray) -> np.ndarray:
 def march(volume, origin, spacing, geometry, size, step_mm) -> np.ndarray:
     """Line integrals by equal steps along each ray, the slow way."""
     source = geometry.source_mm
-    rays = geometry.picture_points(size, size) - source
+    rays = geometry.pixel_centres(size, size) - source
     rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
     reach = 0.5 * np.linalg.norm(np.array(volume.shape[::-1]) * spacing)
     total = np.zeros((size, size))
@@ -41,7 +42,7 @@ def test_agrees_with_a_trilinear_ray_march(blobs, frame, view, angles):
     volume, origin, spacing = blobs
     geometry = AcquisitionGeometry.of_frame(frame, view, sid_mm=900.0, sod_mm=700.0)
     geometry = geometry.rotated(*angles)
-    ours = render(volume, origin, spacing, [geometry], 20)[0].numpy()
+    ours = render_drr(AttenuationVolume(volume, spacing, origin), geometry, 20).numpy()
     theirs = march(volume.numpy(), origin, spacing, geometry, 20, step_mm=2.0)
     assert np.linalg.norm(ours - theirs) < 1e-2 * np.linalg.norm(theirs)
 
@@ -50,15 +51,14 @@ def test_agrees_with_a_trilinear_ray_march(blobs, frame, view, angles):
 def test_gradients_agree_with_finite_differences(ray_axis):
     torch.manual_seed(ray_axis)
     volume = torch.rand(4, 5, 6, dtype=torch.float64, requires_grad=True)
-    origin = torch.tensor([-2.6, -1.9, -1.4], dtype=torch.float64)
-    spacing = torch.tensor([1.0, 0.9, 1.1], dtype=torch.float64)
+    origin, spacing = (-2.6, -1.9, -1.4), (1.0, 0.9, 1.1)
     source = torch.tensor([0.13, 0.21, -0.17], dtype=torch.float64)
     source[ray_axis] = -20.0
     points = 1.5 * torch.rand(2, 3, 3, dtype=torch.float64) - 0.7
     source.requires_grad_(True)
     points.requires_grad_(True)
     assert torch.autograd.gradcheck(
-        lambda v, s, p: project_rays(v, origin, spacing, s, p),
+        lambda v, s, p: render_drr(AttenuationVolume(v, spacing, origin), Rays(s, p, ray_axis)),
         (volume, source, points),
         eps=1e-7,
         atol=1e-5,
@@ -66,35 +66,29 @@ def test_gradients_agree_with_finite_differences(ray_axis):
 
 
 @pytest.mark.parametrize("about_lr", [0.0, 45.0])
-def test_chunks_do_not_change_the_picture(blobs, frame, about_lr):
-    """Also where two axes are equally good to march along, and chunks could disagree."""
+def test_strips_do_not_change_the_image(blobs, frame, about_lr, monkeypatch):
+    """Even where two axes are equally good to step along, and strips could disagree."""
     volume, origin, spacing = blobs
     geometry = AcquisitionGeometry.of_frame(frame, View.pa, sod_mm=500.0).rotated(about_lr)
-    whole = render(volume, origin, spacing, [geometry], (30, 24))
-    pieces = render(volume, origin, spacing, [geometry], (30, 24), rows_per_chunk=7)
+    whole = render_drr(AttenuationVolume(volume, spacing, origin), geometry, (30, 24))
+    monkeypatch.setattr("axon_backend.physics.drr.CPU_PIXELS", 7 * 24)
+    pieces = render_drr(AttenuationVolume(volume, spacing, origin), geometry, (30, 24))
     assert torch.equal(whole, pieces)
-
-
-def test_several_views_in_one_call_are_the_single_ones(blobs, frame):
-    volume, origin, spacing = blobs
-    geometries = [AcquisitionGeometry.of_frame(frame, v) for v in View]
-    together = render(volume, origin, spacing, geometries, (10, 12))
-    assert together.shape == (4, 10, 12)
-    for picture, geometry in zip(together, geometries, strict=True):
-        assert torch.equal(picture, render(volume, origin, spacing, [geometry], (10, 12))[0])
 
 
 def test_single_and_double_precision_agree(blobs, frame):
     volume, origin, spacing = blobs
     geometry = AcquisitionGeometry.of_frame(frame, View.lateral_left)
-    double = render(volume, origin, spacing, [geometry], 24)
-    single = render(volume.float(), origin, spacing, [geometry], 24)
+    double = render_drr(AttenuationVolume(volume, spacing, origin), geometry, 24)
+    single = render_drr(AttenuationVolume(volume.float(), spacing, origin), geometry, 24)
     assert double.dtype == torch.float64 and single.dtype == torch.float32
     assert single.double().numpy() == pytest.approx(double.numpy(), abs=2e-4 * float(double.max()))
 
 
-def test_twice_the_attenuation_is_twice_the_picture(blobs, frame):
+def test_twice_the_attenuation_is_twice_the_image(blobs, frame):
     volume, origin, spacing = blobs
-    geometry = [AcquisitionGeometry.of_frame(frame, View.ap)]
-    once, twice = (render(k * volume, origin, spacing, geometry, 8) for k in (1.0, 2.0))
+    geometry = AcquisitionGeometry.of_frame(frame, View.ap)
+    once, twice = (
+        render_drr(AttenuationVolume(k * volume, spacing, origin), geometry, 8) for k in (1.0, 2.0)
+    )
     assert torch.allclose(twice, 2 * once, rtol=1e-12)

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from axon_backend.errors import AxonInputError
+from axon_backend.physics.attenuation import AttenuationVolume
 from axon_backend.physics.detector import RQA5_PHOTONS, Detector, blurred
-from axon_backend.physics.drr import project_rays, render
+from axon_backend.physics.drr import Rays, render_drr
 from axon_backend.physics.exposure import XraySettings, expose, field_map
 from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.physics.grid import NO_GRID, Grid
@@ -192,8 +193,8 @@ def test_magnification_is_sid_over_sod():
     volume = (10.5 - r).clamp(0, 1)
     for sid, sod in ((1800.0, 1600.0), (1000.0, 500.0)):
         geometry = AcquisitionGeometry((0, 0, 0), *AXES, (60.0, 60.0), sid, sod)
-        picture = render(volume, (-40.0,) * 3, (1.0,) * 3, [geometry], 400)[0]
-        across = int((picture[200] > 0.5 * 10).sum())  # chords longer than half the radius
+        image = render_drr(AttenuationVolume(volume, (1.0,) * 3, (-40.0,) * 3), geometry, 400)
+        across = int((image[200] > 0.5 * 10).sum())  # chords longer than half the radius
         row_mm, column_mm = geometry.imager_pixel_mm(400, 400)
         # A chord of 5 mm lies at sqrt(10^2 - 2.5^2) from the middle.
         true = 2 * np.sqrt(10**2 - 2.5**2) * sid / sod
@@ -220,7 +221,7 @@ def test_the_detector_s_mtf():
         assert float(seen.mean()) == pytest.approx(1, abs=1e-3)
 
 
-def test_a_seed_decides_and_a_batch_is_its_pictures_one_by_one():
+def test_a_seed_decides_and_a_batch_is_its_images_one_by_one():
     paths = torch.cat([ball(), 0.5 * ball(), 1.2 * ball()])
     settings = [XraySettings(), XraySettings(tube=Tube(80), noise="poisson"), XraySettings(mas=2.0)]
     geometries = [GEOMETRY, replace(GEOMETRY, sid_mm=1500.0, sod_mm=1300.0), GEOMETRY]
@@ -255,17 +256,15 @@ def test_settings_that_make_no_sense_are_refused(wrong):
 def test_gradient_of_the_pose_is_that_of_finite_differences(blobs):
     """Through ray casting, spectrum, scatter, grid, noise, blur and logarithm."""
     volume, origin, spacing = blobs
-    densities = torch.stack([volume * 40, volume * 4])
-    where = torch.as_tensor(origin, dtype=torch.float64)
-    step = torch.as_tensor(spacing, dtype=torch.float64)
-    points = torch.as_tensor(GEOMETRY.picture_points(24, 24))
+    densities = AttenuationVolume(torch.stack([volume * 40, volume * 4]), spacing, origin)
+    points = torch.as_tensor(GEOMETRY.pixel_centres(24, 24))
     weights = torch.rand(24, 24, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     # The grid and exposure as in a clinic; the exposure by tube load, so that no median hides.
     settings = XraySettings(mas=2.0, noise="gaussian")
 
     def value(shift: torch.Tensor) -> torch.Tensor:
         source = torch.as_tensor(GEOMETRY.source_mm) + shift
-        paths = project_rays(densities, where, step, source, points + shift, axis=1) / 10
+        paths = render_drr(densities, Rays(source, points + shift, axis=1)) / 10
         log = expose(paths[None], NAMES, [GEOMETRY], settings, seeds=[4]).log[0]
         return (log * weights).sum()
 

@@ -19,7 +19,7 @@ def test_isocentre_projects_to_the_middle(frame, view):
 
 
 @pytest.mark.parametrize("view", View)
-def test_picture_points_project_to_their_own_pixels(frame, view):
+def test_image_points_project_to_their_own_pixels(frame, view):
     geometry = AcquisitionGeometry.of_frame(frame, view).rotated(5.0, -7.0, 11.0)
     height, width = 5, 8
     expected = np.stack(
@@ -28,7 +28,7 @@ def test_picture_points_project_to_their_own_pixels(frame, view):
         ),
         -1,
     )
-    assert geometry.project(geometry.picture_points(height, width)) == pytest.approx(
+    assert geometry.project(geometry.pixel_centres(height, width)) == pytest.approx(
         expected, abs=1e-12
     )
 
@@ -74,7 +74,7 @@ def test_rotation_keeps_distances_and_right_angles(frame):
     assert np.linalg.norm(after.source_mm - isocentre) == pytest.approx(DEFAULT_SOD_MM)
     axes = np.array([after.ray, after.column, after.row])
     assert axes @ axes.T == pytest.approx(np.eye(3), abs=1e-12)
-    a, b = (g.picture_points(4, 6).reshape(-1, 3) for g in (before, after))
+    a, b = (g.pixel_centres(4, 6).reshape(-1, 3) for g in (before, after))
     distances = [np.linalg.norm(p[:, None] - p[None], axis=-1) for p in (a, b)]
     assert distances[1] == pytest.approx(distances[0])
     assert not np.allclose(a, b)

@@ -12,7 +12,7 @@ from axon_backend.physics.materials import attenuation_per_cm
 from axon_backend.physics.scatter import (
     lambert_spot,
     scatter_fraction,
-    scatter_picture,
+    scatter_image,
     spot_height_mm,
 )
 from axon_backend.physics.spectrum import Spectrum, Tube
@@ -84,14 +84,14 @@ def test_grids_that_do_not_exist_are_refused(wrong):
     ],
 )
 def test_ratio_of_scatter_to_primary_behind_water(kev, cm, gap_cm, radius_cm, followed):
-    """A round field on a slab: the picture's middle."""
+    """A round field on a slab: the image's middle."""
     rate = {50: 0.2076, 65: 0.1867, 80: 0.1755}[kev]
     n, mm = 150, 4.0
     x = (np.arange(n) + 0.5 - n / 2) * mm
     disc = torch.as_tensor(np.hypot(x[:, None], x[None, :]) <= 10 * radius_cm).float()
     p = rate * cm
     primary, attenuation = disc * math.exp(-p), disc * p
-    found = scatter_picture(primary, attenuation, (mm, mm), energy_kev=kev, gap_mm=10.0 * gap_cm)
+    found = scatter_image(primary, attenuation, (mm, mm), energy_kev=kev, gap_mm=10.0 * gap_cm)
     ratio = float(found[n // 2, n // 2]) / math.exp(-p)
     assert ratio == pytest.approx(followed, rel=0.15)
 
@@ -120,7 +120,7 @@ def test_scatter_is_even_where_the_primary_has_an_edge():
     attenuation = torch.full((80, 80), 2.0)
     attenuation[:, 40:] = 6.0
     primary = torch.exp(-attenuation)
-    found = scatter_picture(primary, attenuation, (5.0, 5.0), energy_kev=60.0, gap_mm=50.0)
+    found = scatter_image(primary, attenuation, (5.0, 5.0), energy_kev=60.0, gap_mm=50.0)
     assert float(found[40, 55] / primary[40, 55]) > 5
     assert float(found[40, 20] / primary[40, 20]) < 2
     step = found[40].diff().abs().max() / found[40].max()
@@ -130,10 +130,10 @@ def test_scatter_is_even_where_the_primary_has_an_edge():
 def test_scatter_of_half_the_pixels_is_the_same():
     x = torch.linspace(-1, 1, 128)
     attenuation = 4 * torch.exp(-(x[:, None] ** 2 + x[None, :] ** 2))
-    fine = scatter_picture(
+    fine = scatter_image(
         torch.exp(-attenuation), attenuation, (3.0, 3.0), energy_kev=60.0, gap_mm=50.0
     )
     half = torch.nn.functional.avg_pool2d(attenuation[None, None], 2)[0, 0]
-    coarse = scatter_picture(torch.exp(-half), half, (6.0, 6.0), energy_kev=60.0, gap_mm=50.0)
+    coarse = scatter_image(torch.exp(-half), half, (6.0, 6.0), energy_kev=60.0, gap_mm=50.0)
     pooled = torch.nn.functional.avg_pool2d(fine[None, None], 2)[0, 0]
     assert torch.allclose(pooled, coarse, rtol=0.03, atol=1e-3)

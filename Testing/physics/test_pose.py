@@ -1,4 +1,4 @@
-"""A pose of the patient: what it does to points and to the picture, on paper and rendered."""
+"""A pose of the patient: what it does to points and to the image, on paper and rendered."""
 
 from dataclasses import replace
 
@@ -11,7 +11,8 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.view import View
-from axon_backend.physics.drr import render
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.physics.pose import Pose
 
@@ -72,15 +73,21 @@ def test_moved_geometry_is_a_moved_ct(frame, centred, view):
             volume += np.exp(-0.5 * (away**2).sum(-1) / width**2)
         return torch.as_tensor(volume)
 
-    args = (tuple(origin), spacing)
-    of_moved_ct = render(blobs(POSE), *args, [AcquisitionGeometry.of_frame(frame, view)], 64)
-    of_moved_beam = render(blobs(Pose()), *args, [POSE.geometry(frame, view)], 64)
+    args = (spacing, tuple(origin))
+    of_moved_ct = render_drr(
+        AttenuationVolume(blobs(POSE), *args), AcquisitionGeometry.of_frame(frame, view), 64
+    )
+    of_moved_beam = render_drr(
+        AttenuationVolume(blobs(Pose()), *args), POSE.geometry(frame, view), 64
+    )
     assert float((of_moved_beam - of_moved_ct).abs().max()) < 0.015 * float(of_moved_ct.max())
-    unmoved = render(blobs(Pose()), *args, [AcquisitionGeometry.of_frame(frame, view)], 64)
+    unmoved = render_drr(
+        AttenuationVolume(blobs(Pose()), *args), AcquisitionGeometry.of_frame(frame, view), 64
+    )
     assert float((unmoved - of_moved_ct).abs().max()) > 0.5 * float(of_moved_ct.max())
 
 
-def test_a_ct_resampled_by_itk_into_its_pose_gives_the_same_picture(phantom_ct):
+def test_a_ct_resampled_by_itk_into_its_pose_gives_the_same_image(phantom_ct):
     frame = ThoraxFrame((76.0, -182.0, 660.0), (300.0, 200.0, 280.0))
     pose = Pose((4.0, -5.0, 6.0), (8.0, -6.0, 10.0))
     image = phantom_ct.to_sitk()
@@ -91,12 +98,10 @@ def test_a_ct_resampled_by_itk_into_its_pose_gives_the_same_picture(phantom_ct):
     moved = sitk.Resample(image, size, transform, sitk.sitkLinear, origin, (4.0,) * 3,
                           np.eye(3).ravel().tolist(), -1000.0)  # fmt: skip
     for view in (View.pa, View.lateral_left):
-        pictures = []
+        images = []
         for ct, p in ((CTVolume.from_sitk(moved), Pose()), (phantom_ct, pose)):
-            mu = torch.as_tensor((ct.hu + 1000.0).clip(0))
-            geometry = p.geometry(frame, view)
-            pictures.append(render(mu, ct.origin_mm, ct.spacing_mm, [geometry], 64)[0])
-        a, b = pictures
+            images.append(render_drr(ct, p.geometry(frame, view), 64))
+        a, b = images
         assert float((a - b).norm()) < 0.015 * float(a.norm())
 
 
@@ -126,7 +131,7 @@ MARKERS = {"up": (0, 0, 90), "left": (90, 0, 0), "front": (0, -80, 0), "middle":
         (Pose(translation_mm=(0, 0, -20.0)), "middle", View.lateral_left, (0, 1)),
     ],
 )
-def test_which_way_the_picture_moves(frame, centred, pose, marker, view, moves):
+def test_which_way_the_image_moves(frame, centred, pose, marker, view, moves):
     """``moves``: to the viewer's right, down; the other direction hardly changes."""
     shape, spacing = (64, 50, 60), (5.0, 5.0, 5.0)
     origin = centred(shape, spacing)
@@ -135,9 +140,11 @@ def test_which_way_the_picture_moves(frame, centred, pose, marker, view, moves):
     volume[k, j, i] = 1.0
 
     def centre(p: Pose) -> np.ndarray:
-        picture = render(volume, origin, spacing, [p.geometry(frame, view)], 128)[0].numpy()
+        image = render_drr(
+            AttenuationVolume(volume, spacing, origin), p.geometry(frame, view), 128
+        ).numpy()
         at = (np.arange(128) + 0.5) / 128
-        return np.array([picture.sum(0) @ at, picture.sum(1) @ at]) / picture.sum()
+        return np.array([image.sum(0) @ at, image.sum(1) @ at]) / image.sum()
 
     shift = centre(pose) - centre(Pose())
     along, across = (0, 1) if moves[0] else (1, 0)
@@ -175,7 +182,7 @@ def test_dictionary_round_trip_and_defaults():
         ({"rotation_deg": 5}, "cannot be read"),
         ({"translation_mm": [float("nan"), 0, 0]}, "three finite numbers"),
         ({"sid_mm": 150.0}, "150 mm"),
-        ({"sid_mm": 1e9}, "600 to 10000 mm"),
+        ({"sid_mm": 1e9}, "between 600 and 10000 mm"),
         ({"sid_mm": float("nan")}, "nan mm"),
         ({"sid_mm": None}, "cannot be read"),
     ],

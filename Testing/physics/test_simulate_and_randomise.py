@@ -9,15 +9,15 @@ import torch
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.view import View
 from axon_backend.physics.attenuation import MU_WATER_PER_MM
-from axon_backend.physics.drr import render_view
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.exposure import XraySettings
 from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.physics.materials import attenuation_per_cm
 from axon_backend.physics.randomise import (
     XrayRanges,
     draw_settings,
-    lines_of_paths,
-    paths_of_lines,
+    line_integrals_from_paths,
+    paths_from_line_integrals,
     random_xray,
 )
 from axon_backend.physics.simulate import XraySimulator
@@ -44,24 +44,23 @@ def test_paths_weighted_at_the_ct_s_energy_are_the_mono_energetic_drr(body, fram
     simulator = XraySimulator(body)
     paths = simulator.paths([geometry], 48)
     assert paths.shape == (1, 4, 48, 48) and simulator.names == TISSUES
-    mono = render_view(body, frame, View.pa, 48)
-    found = lines_of_paths(paths)[0].numpy()
+    mono = render_drr(body, AcquisitionGeometry.of_frame(frame, View.pa), 48).numpy()
+    found = line_integrals_from_paths(paths)[0].numpy()
     assert found == pytest.approx(mono * WATER_70 / MU_WATER_PER_MM, abs=5e-3)
 
 
 def test_several_volumes_at_once_are_each_by_itself(body, frame):
-    from axon_backend.physics.drr import render
-
     densities = XraySimulator(body).densities
-    geometries = [AcquisitionGeometry.of_frame(frame, v) for v in (View.pa, View.lateral_left)]
-    where = (body.origin_mm, body.spacing_mm, geometries, (20, 30))
-    together = render(densities, *where, rows_per_chunk=7)
-    assert together.shape == (2, 4, 20, 30)
-    for i, one in enumerate(densities):
-        assert torch.allclose(together[:, i], render(one, *where), rtol=1e-5, atol=1e-5)
+    for view in (View.pa, View.lateral_left):
+        geometry = AcquisitionGeometry.of_frame(frame, view)
+        together = render_drr(densities, geometry, (20, 30))
+        assert together.shape == (4, 20, 30)
+        for channel, mu in zip(together, densities.mu, strict=True):
+            alone = render_drr(replace(densities, mu=mu), geometry, (20, 30))
+            assert torch.allclose(channel, alone, rtol=1e-5, atol=1e-5)
 
 
-def test_a_film_of_the_body(body, frame):
+def test_a_radiograph_of_the_body(body, frame):
     geometries = [AcquisitionGeometry.of_frame(frame, v) for v in (View.ap, View.lateral_right)]
     taken = XraySimulator(body).take(geometries, 64, XraySettings(), seeds=[1])
     assert taken.log.shape == (2, 64, 64) and torch.isfinite(taken.log).all()
@@ -85,7 +84,7 @@ def paths(size: int = 64) -> torch.Tensor:
 
 def test_lines_to_paths_and_back():
     lines = paths()[2]
-    again = lines_of_paths(paths_of_lines(lines))
+    again = line_integrals_from_paths(paths_from_line_integrals(lines))
     assert torch.allclose(again, lines, rtol=1e-5)
 
 

@@ -42,7 +42,7 @@ def chest(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def draw(matrix: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The chest in a picture whose field of view lies where ``matrix`` says."""
+    """The chest in an image whose field of view lies where ``matrix`` says."""
     row, column = np.indices(shape).astype(float)
     back = np.linalg.inv(matrix)
     x, y = (back[i, 0] * column + back[i, 1] * row + back[i, 2] for i in range(2))
@@ -50,8 +50,8 @@ def draw(matrix: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def placement(shape, angle=0.0, scale=1.0, shift=(0.0, 0.0), stretch=1.0) -> np.ndarray:
-    """Field [0, 1]^2 -> pixels: the field is ``scale`` times the picture's long side, turned by
-    ``angle`` degrees about its middle and shifted by parts of its width from the picture's."""
+    """Field [0, 1]^2 -> pixels: the field is ``scale`` times the image's long side, turned by
+    ``angle`` degrees about its middle and shifted by parts of its width from the image's."""
     side = scale * max(shape)
     a = np.radians(angle)
     turn = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
@@ -71,17 +71,17 @@ def residual(found: np.ndarray, true: np.ndarray) -> float:
     return float(np.hypot(*away).mean() / np.linalg.norm(true[:2, 0]))
 
 
-def as_taken(picture: np.ndarray, seed: int = 0) -> np.ndarray:
+def as_taken(image: np.ndarray, seed: int = 0) -> np.ndarray:
     """What an X-ray set does to the greys: scatter, another curve, fall-off, noise, a letter."""
     rng = np.random.default_rng(seed)
-    h, w = picture.shape
-    scatter = ndimage.gaussian_filter(picture, 0.06 * max(h, w))
-    grey = 0.7 * picture + 0.3 * scatter
+    h, w = image.shape
+    scatter = ndimage.gaussian_filter(image, 0.06 * max(h, w))
+    grey = 0.7 * image + 0.3 * scatter
     grey = (grey - grey.min()) / np.ptp(grey)
     grey = grey**0.7 * 1500 + 200
-    row, column = np.indices(picture.shape)
+    row, column = np.indices(image.shape)
     grey *= 1 - 0.25 * (np.hypot(row - h / 2, column - w / 2) / max(h, w)) ** 2
-    grey += rng.normal(0, 40, picture.shape)
+    grey += rng.normal(0, 40, image.shape)
     k = max(h, w) // 20
     grey[k : 3 * k, w - 2 * k : w - 2 * k + k // 2] = 2000
     grey[3 * k - k // 2 : 3 * k, w - 2 * k : w - k] = 2000

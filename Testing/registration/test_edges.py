@@ -28,15 +28,15 @@ def test_a_movement_on_paper():
 @pytest.mark.parametrize("kind", ["similarity", "affine"])
 def test_a_few_per_cent_are_taken_back(tools, reference, kind):
     true = tools.placement((300, 320), 4.0, 0.95, (0.02, -0.01))
-    picture = tools.as_taken(tools.draw(true, (300, 320)))
+    image = tools.as_taken(tools.draw(true, (300, 320)))
     start = true @ movement(torch.tensor([2.0, 3.0, -4.0, 3.0], dtype=torch.float64)).numpy()
     assert tools.residual(start, true) > 0.02
-    found = refine_edges(picture, reference, start, transform=kind)
+    found = refine_edges(image, reference, start, transform=kind)
     assert tools.residual(found, true) < 0.002
 
 
-def test_scatter_does_not_enlarge_the_picture(tools, reference):
-    """Half of the picture is its own blur, as scatter makes it: greys alone would misplace it."""
+def test_scatter_does_not_enlarge_the_image(tools, reference):
+    """Half of the image is its own blur, as scatter makes it: greys alone would misplace it."""
     blurred = ndimage.gaussian_filter(reference, 24)
     scattered = np.exp(-reference) + 0.6 * np.exp(-blurred)
     found = refine_edges(-np.log(scattered), reference, HERE)
@@ -55,22 +55,22 @@ def test_a_letter_counts_no_more_than_a_border(reference):
     spoilt = a.clone()
     spoilt[20:30, 20:30] += 500 * float(a.std())
     one = torch.ones_like(a)
-    slope = similarity._limited(spoilt.diff(dim=0), one[1:])
+    slope = similarity._compressed(spoilt.diff(dim=0), one[1:])
     assert float(slope.abs().max()) <= 1.0
-    assert float(similarity.border_agreement(a, a, one)) == pytest.approx(1.0, abs=1e-5)
-    assert float(similarity.border_agreement(a, -a, one)) == pytest.approx(-1.0, abs=1e-5)
+    assert float(similarity.edge_ncc(a, a, one)) == pytest.approx(1.0, abs=1e-5)
+    assert float(similarity.edge_ncc(a, -a, one)) == pytest.approx(-1.0, abs=1e-5)
 
 
 @pytest.mark.parametrize("after", [0, 5, 40, 90])
 def test_a_search_in_the_plane_stops_when_asked(tools, reference, after):
     true = tools.placement((300, 300), 3.0, 0.95)
-    picture, asked = tools.as_taken(tools.draw(true, (300, 300))), []
+    image, asked = tools.as_taken(tools.draw(true, (300, 300))), []
 
     def cancelled() -> bool:
         asked.append(1)
         return len(asked) > after
 
     with pytest.raises(Cancelled):
-        register_planar(picture, reference, cancelled=cancelled)
+        register_planar(image, reference, cancelled=cancelled)
     # Nothing goes on after the wish; the optimiser may ask once more while it winds up.
     assert len(asked) <= after + 2

@@ -85,7 +85,7 @@ def test_points_on_a_line_make_a_similarity_but_no_affine_map():
 
 
 @pytest.mark.parametrize(
-    ("view", "picture", "kind", "message"),
+    ("view", "image", "kind", "message"),
     [
         (POINTS[:1], POINTS[:1], "auto", "1 landmark pair is set; at least 2"),
         (POINTS[:0], POINTS[:0], "auto", "0 landmark pairs are set"),
@@ -97,6 +97,6 @@ def test_points_on_a_line_make_a_similarity_but_no_affine_map():
         (POINTS, pixels(similarity()) * (-1, 1), "auto", "mirrored"),
     ],
 )
-def test_pairs_that_cannot_be_used_are_refused_in_words(view, picture, kind, message):
+def test_pairs_that_cannot_be_used_are_refused_in_words(view, image, kind, message):
     with pytest.raises(AxonInputError, match=message):
-        fit_landmarks(view, picture, aspect=ASPECT, kind=kind)
+        fit_landmarks(view, image, aspect=ASPECT, kind=kind)

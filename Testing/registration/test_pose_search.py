@@ -11,13 +11,12 @@ from axon_backend.imaging.ct import CTVolume, read_ct
 from axon_backend.imaging.frame import find_thorax_frame
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import View
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import rotation_matrix
-from axon_backend.physics.live import LiveDrr
 from axon_backend.physics.pose import Pose
-from axon_backend.physics.reduced import AttenuationGrid
-from axon_backend.registration import quality, rigid, similarity
-from axon_backend.registration.exposure import planar_matrix, rotation
-from axon_backend.registration.place import PlacedView, place_view, place_with
+from axon_backend.registration import rigid, similarity
+from axon_backend.registration.place import PlacedView, place_by_matrix, place_by_search
+from axon_backend.registration.pose_similarity import planar_matrix, rotation
 from axon_backend.registration.rigid import Level, register_pose
 from axon_backend.registration.unknowns import Unknowns
 
@@ -36,7 +35,9 @@ def target_error_mm(found: Pose, true: Pose, frame) -> float:
 
 def drrs(ct, frame, pose, size=160, roles=("frontal", "lateral")) -> dict[str, PlacedView]:
     return {
-        r: PlacedView.of_drr(LiveDrr(ct, frame, VIEWS[r]).render(pose, size), VIEWS[r])
+        r: PlacedView.from_drr(
+            render_drr(ct, pose.geometry(frame, VIEWS[r]), size).numpy(), VIEWS[r]
+        )
         for r in roles
     }
 
@@ -53,11 +54,12 @@ def quick(monkeypatch):
     monkeypatch.setattr(rigid, "LEVELS", (Level(24, 32, 2, 4, 1.0), Level(32, 32, 1, 3, 0.3)))
 
 
+@pytest.mark.slow
 def test_two_views_fix_the_pose_within_a_millimetre(tools, chest_ct, frame, placed):
     """The greys of an X-ray set instead of line integrals, and another tube distance."""
     true = Pose(POSE.rotation_deg, POSE.translation_mm, 1500.0)
     taken = {
-        role: PlacedView.of_drr(tools.as_taken(view.pixels), view.view)
+        role: PlacedView.from_drr(tools.as_taken(view.pixels), view.view)
         for role, view in drrs(chest_ct, frame, true).items()
     }
     found = register_pose(taken, chest_ct, frame, start=Pose(sid_mm=1500.0))
@@ -67,12 +69,13 @@ def test_two_views_fix_the_pose_within_a_millimetre(tools, chest_ct, frame, plac
     assert {q.verdict for q in found.quality.values()} == {"good"} and found.warnings == ()
 
 
+@pytest.mark.slow
 def test_an_unknown_tube_distance_is_found_with_the_pose(tools, chest_ct, frame):
     """Wall stand assumed, bedside true: the pose fits better with the distance sought, and the
     distance comes out near the true one."""
     true = Pose(POSE.rotation_deg, POSE.translation_mm, 1100.0)
     taken = {
-        role: PlacedView.of_drr(tools.as_taken(view.pixels), view.view)
+        role: PlacedView.from_drr(tools.as_taken(view.pixels), view.view)
         for role, view in drrs(chest_ct, frame, true).items()
     }
     kept = register_pose(taken, chest_ct, frame)
@@ -84,17 +87,17 @@ def test_an_unknown_tube_distance_is_found_with_the_pose(tools, chest_ct, frame)
 
 
 def test_the_tube_stays_where_chests_are_taken_from():
-    placed = {"frontal": PlacedView.of_drr(np.zeros((8, 8), np.float32), View.pa)}
+    placed = {"frontal": PlacedView.from_drr(np.zeros((8, 8), np.float32), View.pa)}
     unknowns = Unknowns(placed, ("frontal",), 1800.0, find_sid=True)
     assert len(unknowns.units) == 6 + 4 + 1
     for value, sid_mm in ((0.0, 1800.0), (np.log(1.2), 2160.0), (9.0, 2600.0), (-9.0, 800.0)):
-        farther = unknowns.split(torch.tensor([0.0] * 10 + [float(value)]))[2]
-        assert float(farther) * 1800.0 == pytest.approx(sid_mm, rel=1e-5)
+        sid_scale = unknowns.split(torch.tensor([0.0] * 10 + [float(value)]))[2]
+        assert float(sid_scale) * 1800.0 == pytest.approx(sid_mm, rel=1e-5)
 
 
 @pytest.mark.slow
 def test_the_demonstration_case_is_found_within_a_millimetre():
-    from axon_backend.demo import DATA
+    from axon_backend.cli.demo import DATA
 
     ct = read_ct(DATA / "ct_lidc0306.nii.gz")
     frame = find_thorax_frame(ct)
@@ -104,9 +107,10 @@ def test_the_demonstration_case_is_found_within_a_millimetre():
     assert target_error_mm(found.pose, true, frame) < 1.0
 
 
+@pytest.mark.slow
 def test_xrays_placed_before_the_pose_was_known_move_with_it(tools, chest_ct, frame):
-    """Where CT points fall on the films: millimetres off after the search in the plane, and much
-    closer with the pose, if the films may follow it."""
+    """Where CT points fall on the radiographs: millimetres off after the search in the plane, and
+    much closer with the pose, if the radiographs may follow it."""
     true = Pose((7.0, -5.0, 6.0), (10.0, -15.0, 8.0))
     at = np.linspace(-0.45, 0.45, 5)
     points = np.stack(np.meshgrid(at, at, at), -1).reshape(-1, 3) * frame.size_mm
@@ -115,26 +119,26 @@ def test_xrays_placed_before_the_pose_was_known_move_with_it(tools, chest_ct, fr
     for role, view in VIEWS.items():
         geometry = true.geometry(frame, view)
         detector = replace(geometry, extent_mm=(400.0, 380.0))  # pixels of 1 mm
-        picture = AttenuationGrid.of_ct(chest_ct).project(detector, (380, 400)).numpy()
-        taken[role] = Radiograph(tools.as_taken(picture), (1.0, 1.0), view)
+        image = render_drr(chest_ct, detector, (380, 400)).numpy()
+        taken[role] = Radiograph(tools.as_taken(image), (1.0, 1.0), view)
         w, h = geometry.extent_mm
         matrices[role] = np.array([[w, 0, 199.5 - w / 2], [0, h, 189.5 - h / 2], [0, 0, 1]])
 
-    def on_film(matrix, pose, view):
+    def on_radiograph(matrix, pose, view):
         return pose.geometry(frame, view).project(points) @ matrix[:2, :2].T + matrix[:2, 2]
 
     def error_mm(role, matrix, pose):
-        there = on_film(matrices[role], true, VIEWS[role])
-        away = on_film(matrix, pose, VIEWS[role]) - there
+        there = on_radiograph(matrices[role], true, VIEWS[role])
+        away = on_radiograph(matrix, pose, VIEWS[role]) - there
         return np.linalg.norm(away, axis=1).mean()
 
-    placed = {role: place_view(x, chest_ct, frame, size=192) for role, x in taken.items()}
+    placed = {role: place_by_search(x, chest_ct, frame, size=192) for role, x in taken.items()}
     found = register_pose(placed, chest_ct, frame)
     for role in VIEWS:
         before = error_mm(role, placed[role].registration.matrix, Pose())
         after = error_mm(role, found.matrices[role], found.pose)
         assert before > 3.5 and after < 1.5
-        again = place_with(
+        again = place_by_matrix(
             taken[role], chest_ct, frame, found.matrices[role], pose=found.pose, size=192
         ).registration.quality
         # The square field holds more air, and its noise, than the canonical view.
@@ -144,9 +148,9 @@ def test_xrays_placed_before_the_pose_was_known_move_with_it(tools, chest_ct, fr
 
 def test_held_xrays_and_drrs_stay_where_they_are(quick, chest_ct, frame, placed):
     assert register_pose(placed, chest_ct, frame).matrices == {}
-    film = Radiograph(placed["frontal"].pixels, None, View.pa)
+    radiograph = Radiograph(placed["frontal"].pixels, None, View.pa)
     whole = np.array([[160, 0, -0.5], [0, 160, -0.5], [0, 0, 1.0]])
-    mixed = {**placed, "frontal": place_with(film, chest_ct, frame, whole, size=160)}
+    mixed = {**placed, "frontal": place_by_matrix(radiograph, chest_ct, frame, whole, size=160)}
     assert set(register_pose(mixed, chest_ct, frame).matrices) == {"frontal"}
     assert register_pose(mixed, chest_ct, frame, hold=("frontal",)).matrices == {}
 
@@ -166,7 +170,8 @@ def test_one_view_fixes_what_it_shows(chest_ct, frame):
     assert (across, up) == pytest.approx((15.0, 20.0), abs=1.5)
 
 
-def test_a_ct_that_ends_within_the_picture_does_not_mislead(chest_ct, frame, placed):
+@pytest.mark.slow
+def test_a_ct_that_ends_within_the_image_does_not_mislead(chest_ct, frame, placed):
     cut = 14  # slices of 4 mm off each end, into the frame's 260 mm of 360
     x, y, z = chest_ct.origin_mm
     short = CTVolume(chest_ct.hu[cut:-cut], chest_ct.spacing_mm, (x, y, z + 4.0 * cut))
@@ -211,17 +216,17 @@ def test_the_true_pose_as_start_is_not_made_worse(chest_ct, frame, placed, monke
     assert target_error_mm(found.pose, POSE, frame) < 1.0
 
 
-def test_another_picture_is_called_poor(quick, chest_ct, frame):
+def test_another_image_is_called_poor(quick, chest_ct, frame):
     noise = np.random.default_rng(0).random((128, 128)).astype(np.float32)
-    found = register_pose({"frontal": PlacedView.of_drr(noise, View.pa)}, chest_ct, frame)
+    found = register_pose({"frontal": PlacedView.from_drr(noise, View.pa)}, chest_ct, frame)
     assert found.quality["frontal"].verdict == "poor"
     assert any("frontal: the registration is poor" in w for w in found.warnings)
 
 
 def test_what_cannot_be_searched_is_refused_in_words(quick, chest_ct, frame, placed):
-    with pytest.raises(AxonInputError, match="No X-ray"):
+    with pytest.raises(AxonInputError, match="no X-ray"):
         register_pose({}, chest_ct, frame)
-    blank = PlacedView.of_drr(np.zeros((128, 128), np.float32), View.pa)
+    blank = PlacedView.from_drr(np.zeros((128, 128), np.float32), View.pa)
     with pytest.raises(AxonInputError, match="frontal X-ray is blank"):
         register_pose({"frontal": blank}, chest_ct, frame)
     view = placed["frontal"]
@@ -243,11 +248,11 @@ def test_the_measures_with_a_gradient_are_those_that_score_the_result(reference)
     valid = np.ones_like(reference, bool)
     valid[:30] = False
     weight = torch.as_tensor(valid.astype(np.float32))
-    a, b = (quality.local_contrast(p, valid) for p in (reference, other))
+    a, b = (similarity.local_contrast(p, valid) for p in (reference, other))
     ta, tb = (similarity.local_contrast(torch.as_tensor(p), weight) for p in (reference, other))
     np.testing.assert_allclose(ta.numpy(), a, atol=2e-3)
     assert float(similarity.ncc(ta, tb, weight)) == pytest.approx(
-        quality.ncc(a, b, valid), abs=1e-3
+        similarity.ncc(a, b, valid), abs=1e-3
     )
-    assert float(similarity.agreement(ta, ta, weight)) == pytest.approx(1.0, abs=1e-5)
-    assert float(similarity.agreement(ta, -ta, weight)) == pytest.approx(-1.0, abs=1e-5)
+    assert float(similarity.combined_ncc(ta, ta, weight)) == pytest.approx(1.0, abs=1e-5)
+    assert float(similarity.combined_ncc(ta, -ta, weight)) == pytest.approx(-1.0, abs=1e-5)

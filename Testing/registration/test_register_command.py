@@ -10,12 +10,13 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from axon_backend.cli import main
+from axon_backend.cli.main import main
 from axon_backend.imaging.frame import find_thorax_frame
 from axon_backend.imaging.view import View
 from axon_backend.imaging.write import write_png
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.pose import Pose
-from axon_backend.physics.reduced import AttenuationGrid
 from axon_backend.registration import rigid
 
 
@@ -29,29 +30,32 @@ def ct_file(chest_ct, tmp_path_factory):
     return path
 
 
-def film(picture: np.ndarray, path):
-    write_png(path, (picture - picture.min()) / np.ptp(picture), bits=16)
+def radiograph(image: np.ndarray, path):
+    write_png(path, (image - image.min()) / np.ptp(image), bits=16)
     return str(path)
 
 
-def test_a_picture_of_nothing_is_refused_and_can_be_looked_at(ct_file, tmp_path, capsys):
-    noise = film(np.random.default_rng(0).random((200, 200)), tmp_path / "noise.png")
+def test_a_image_of_nothing_is_refused_and_can_be_looked_at(ct_file, tmp_path, capsys):
+    noise = radiograph(np.random.default_rng(0).random((200, 200)), tmp_path / "noise.png")
     out = tmp_path / "out"
     code = main(["register", "--xray", noise, "--view", "pa", "--ct", str(ct_file), "--output",
                  str(out)])  # fmt: skip
     said = capsys.readouterr().out
-    assert code == 1 and "Refused: look at overlay.png" in said and "esearch" in said
+    assert code == 1 and "Refused: check overlay.png" in said and "esearch" in said
     assert json.loads((out / "result.json").read_text())["registration"]["refused"] is True
     shown = np.asarray(Image.open(out / "overlay.png"))
     assert shown.shape == (512, 3 * 512, 3)
 
 
+@pytest.mark.slow
 def test_the_pose_of_two_xrays(chest_ct, ct_file, tmp_path, capsys):
     true = Pose((3.0, -2.0, 4.0), sid_mm=1200.0)
-    frame, grid = find_thorax_frame(chest_ct), AttenuationGrid.of_ct(chest_ct)
+    frame, volume = find_thorax_frame(chest_ct), AttenuationVolume.from_ct(chest_ct)
     front, side = (
-        film(
-            grid.project(replace(true.geometry(frame, v), extent_mm=(360.0, 360.0)), 300).numpy(),
+        radiograph(
+            render_drr(
+                volume, replace(true.geometry(frame, v), extent_mm=(360.0, 360.0)), 300
+            ).numpy(),
             tmp_path / f"{v.value}.png",
         )
         for v in (View.pa, View.lateral_left)
@@ -64,7 +68,7 @@ def test_the_pose_of_two_xrays(chest_ct, ct_file, tmp_path, capsys):
     assert record["pose"]["sid_mm"] == pytest.approx(1200.0, rel=0.2)
     assert [r["role"] for r in record["registrations"]] == ["frontal", "lateral"]
     said = capsys.readouterr().out
-    assert len(record["inputs"]) == 2 and "Pose: turned by" in said
+    assert len(record["inputs"]) == 2 and "Pose: rotated by" in said
     assert f"about {record['pose']['sid_mm']:.0f} mm" in said
     for name in ("overlay.png", "overlay_lateral.png", "registered_lateral.png"):
         assert (out / name).is_file()
@@ -85,17 +89,17 @@ def test_what_does_not_go_together_is_refused_in_words(more, sentence, tmp_path,
 
 
 def taken(ct_file, path, view, *more) -> str:
-    """A film with tags, by the command itself."""
+    """A radiograph with tags, by the command itself."""
     options = ["--physics", "poly", "--size", "128", "--view", view, *more]
     assert main(["drr", str(ct_file), "--output", str(path), *options]) == 0
     return str(path)
 
 
 def test_the_tube_stands_where_the_tags_say_unless_told(ct_file, tmp_path):
-    film = taken(ct_file, tmp_path / "pa.dcm", "pa", "--sid", "1100")
+    radiograph = taken(ct_file, tmp_path / "pa.dcm", "pa", "--sid", "1100")
     for more, sid_mm in (([], 1100.0), (["--sid", "1500"], 1500.0)):
         out = tmp_path / f"out{sid_mm:.0f}"
-        arguments = ["register", "--xray", film, "--ct", str(ct_file), *more]
+        arguments = ["register", "--xray", radiograph, "--ct", str(ct_file), *more]
         assert main([*arguments, "--output", str(out)]) == 0
         assert json.loads((out / "result.json").read_text())["sid_mm"] == sid_mm
 
@@ -125,8 +129,8 @@ def test_two_views_of_one_kind_are_refused(ct_file, tmp_path, capsys):
 @pytest.mark.parametrize("more", [["--sid", "1e9"], ["--sid", "nan"], ["--sid=-1800"],
                                   ["--seed", "-1"], ["--seed", "9999999999999"]])  # fmt: skip
 def test_numbers_that_cannot_be_are_refused(more, ct_file, tmp_path, capsys):
-    film = taken(ct_file, tmp_path / "pa.dcm", "pa")
-    arguments = ["register", "--xray", film, "--ct", str(ct_file), *more]
+    radiograph = taken(ct_file, tmp_path / "pa.dcm", "pa")
+    arguments = ["register", "--xray", radiograph, "--ct", str(ct_file), *more]
     assert main([*arguments, "--output", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "out").exists()

@@ -19,7 +19,7 @@ def _missing():
 
 
 def pytest_collection_modifyitems(items):
-    """Where there are no wheels the tests are skipped; in continuous integration they must run."""
+    """Skip the tests where wheels are not available; in continuous integration they must run."""
     missing = _missing()
     if missing and os.environ.get("CI", "").lower() not in ("true", "1"):
         reason = f"{', '.join(missing)} not installed: pip install -c constraints.txt -e .[dev]"
@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items):
 def started_host():
     missing = _missing()
     if missing:
-        pytest.fail(f"the tests of the Slicer modules need {', '.join(missing)}")
+        pytest.fail(f"the tests of the Slicer modules require {', '.join(missing)}")
     sys.path.append(str(REPOSITORY / "Testing"))
     import host
 
@@ -42,23 +42,23 @@ def started_host():
 
 @pytest.fixture
 def host(started_host):
-    """The host with an empty scene; an error in a slot or an unanswered gap fails the test."""
+    """The host with an empty scene; errors in slots and missing names fail the test."""
     started_host.close_scene()
     started_host.clear_records()
     started_host.start()
-    _usual_layout()
+    _default_layout()
     yield started_host
     started_host.close_scene()
     errors = [text for _what, _error, text in started_host.slot_errors]
     warnings, gaps = list(started_host.warnings), list(started_host.missing)
     started_host.clear_records()
-    assert not errors, "errors in slots, which Slicer would only print:\n" + "\n".join(errors)
+    assert not errors, "errors in slots, which Slicer only prints:\n" + "\n".join(errors)
     assert not warnings, warnings
-    assert not gaps, f"asked for, but not in the test host: {gaps}"
+    assert not gaps, f"names missing from the test host: {gaps}"
 
 
-def _usual_layout():
-    """Else a test would find the views as the one before has left them."""
+def _default_layout():
+    """Reset the layout, which is not part of the scene."""
     import slicer
 
     slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
@@ -96,10 +96,10 @@ def compared_hu():
 
 @pytest.fixture
 def compared(axon):
-    """The Compare section, open, and a result in the parameter node: two stages, the truth,
-    difference and deviation. Has `panel`, `ui`, `node`, and the truth's `frame` and `hu`."""
+    """The open Compare section with a result in the parameter node: two stages, ground truth,
+    difference and standard deviation. Has `panel`, `ui`, `node`, and the truth's `frame`, `hu`."""
     from axon_backend.imaging.frame import ThoraxFrame
-    from AXONReconstructionLib import nodes
+    from AXONReconstructionLib.scene import nodes
 
     frame = ThoraxFrame(tuple(COMPARED_FRAME["center_mm"]), tuple(COMPARED_FRAME["size_mm"]))
     truth = compared_hu()

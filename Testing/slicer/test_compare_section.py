@@ -1,4 +1,4 @@
-"""The Compare section: layers, colours, measures, the X-ray check, the scene."""
+"""The Compare section: layers, colours, metrics, X-ray check, scene events."""
 
 import json
 
@@ -33,14 +33,14 @@ def composite(slicer, tag):
     return slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLSliceCompositeNode")
 
 
-def test_without_a_result_it_says_so(axon):
+def test_without_a_result_a_hint_is_shown(axon):
     panel = axon[1].panel
     panel.container("compareSection").collapsed = False
     ui = panel.sections["compareSection"].ui
     assert ui.nothingLabel.visible and not ui.compareBox.visible
 
 
-def test_fading_shows_the_true_ct_over_the_reconstruction(host, slicer, ui, node):
+def test_the_slider_fades_to_the_ground_truth(host, slicer, ui, node):
     host.click(ui.showButton)
     ui.fadeSlider.value = 40
     for tag in ("Red", "Green", "Yellow"):
@@ -55,7 +55,7 @@ def test_fading_shows_the_true_ct_over_the_reconstruction(host, slicer, ui, node
     assert len(windows) == 1
 
 
-def test_a_real_ct_faded_in_does_not_stay_over_another_picture(host, slicer, ui, node):
+def test_the_fade_is_reset_when_the_content_changes(host, slicer, ui, node):
     host.click(ui.showButton)
     ui.fadeSlider.value = 40
     choose(host, ui.viewsCombo, "slices")
@@ -81,32 +81,48 @@ def test_the_difference_is_white_at_zero_and_symmetric(host, slicer, ui, node):
     assert composite(slicer, "Red").GetBackgroundVolumeID() == node.differenceVolume.GetID()
 
 
-def test_the_deviation_is_shown_with_its_range(host, slicer, ui, node):
+def test_the_standard_deviation_is_shown_with_its_range(host, slicer, ui, node):
     host.click(ui.showButton)
     choose(host, ui.slicesCombo, "deviation")
-    assert "standard deviation of 50 HU" in ui.legendLabel.text  # |-1000| / 20
+    assert "brightest at 50 HU" in ui.legendLabel.text  # |-1000| / 20
     display = node.deviationVolume.GetScalarVolumeDisplayNode()
     assert display.GetLevel() - display.GetWindow() / 2 == pytest.approx(0)
 
 
-def test_measures_in_plain_words(ui, node):
+def test_the_metrics_table_shows_all_stages_and_the_atlas(ui, node):
     table = ui.metricsTable
 
     def cells(row):
         return [table.item(row, c).text() for c in range(table.columnCount)]
 
     titles = [table.horizontalHeaderItem(c).text() for c in range(3)]
-    assert titles == ["Coarse", "High res.", "Average"]
+    assert titles == ["Coarse", "High res.", "Atlas"]
     assert cells(0) == ["190", "95", "380"]  # 0.1, 0.05 and 0.2 of a window of 1900 HU
     assert cells(1) == ["0.0200", "0.0300", "0.0400"]
     assert cells(2) == ["17.0", "15.2", "14.0"] and cells(3) == ["0.500", "0.750", "0.800"]
     bold = [[c for c in range(3) if table.item(r, c).font().bold()] for r in range(4)]
-    assert bold == [[1], [0], [0], [2]]  # the average chest may win, and then says so
+    assert bold == [[1], [0], [0], [2]]  # the atlas may be best
     assert ui.metricsBox.visible
 
 
-def test_the_check_of_the_truth_with_itself_is_perfect(host, slicer, ui, node, compared):
-    """The frontal view was computed from the CT, so the CT as result agrees with it fully."""
+def test_a_metric_of_a_plugin_has_a_row(ui, node, compared, monkeypatch):
+    from axon_backend.metrics import Metric, registry
+
+    toy = Metric("toy", "Toy score", "a toy", lambda pair, region: 0.0, "higher", "mm", digits=1)
+    registry.registered_metrics()
+    monkeypatch.setitem(registry._METRICS, "toy", toy)
+    record = json.loads(node.record)
+    for stage, value in (("coarse", 3.25), ("sr", 7.0)):
+        record["metrics"][stage]["toy"] = value
+    node.record = json.dumps(record)
+    table = ui.metricsTable
+    assert table.rowCount == 5 and table.verticalHeaderItem(4).text() == "Toy score (mm)"
+    assert [table.item(4, c).text() for c in range(3)] == ["3.2", "7.0", ""]
+    assert table.item(4, 1).font().bold() and table.item(4, 1).toolTip() == "a toy"
+
+
+def test_the_check_of_the_ground_truth_with_itself_is_perfect(host, slicer, ui, node, compared):
+    """The frontal view is a DRR of the CT, so using the CT as the result gives full agreement."""
     node.srVolume = node.truthVolume
     host.click(ui.showButton)
     choose(host, ui.slicesCombo, "xray")
@@ -116,11 +132,11 @@ def test_the_check_of_the_truth_with_itself_is_perfect(host, slicer, ui, node, c
     over = slicer.mrmlScene.GetNodeByID(green.GetForegroundVolumeID())
     assert under.GetAttribute("AXON.Check") == "xray frontal"
     assert over.GetAttribute("AXON.Check") == "drr frontal"
-    pictures = [slicer.util.arrayFromVolume(v)[0] for v in (under, over)]
-    assert np.allclose(*pictures)
+    images = [slicer.util.arrayFromVolume(v)[0] for v in (under, over)]
+    assert np.allclose(*images)
     ui.fadeSlider.value = 70
     assert green.GetForegroundOpacity() == pytest.approx(0.7)
-    # Doing it again makes no new nodes.
+    # Repeating it creates no new nodes.
     count = len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"))
     choose(host, ui.slicesCombo, "reconstruction")
     choose(host, ui.slicesCombo, "xray")
@@ -128,20 +144,18 @@ def test_the_check_of_the_truth_with_itself_is_perfect(host, slicer, ui, node, c
     assert len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == count
 
 
-def test_the_check_uses_the_place_that_the_record_tells(host, slicer, ui, node, compared):
-    """The X-ray is the truth's radiograph inside a larger picture, and the record says where."""
+def test_the_check_uses_the_recorded_placement(host, slicer, ui, node, compared):
+    """The X-ray is a DRR of the ground truth inside a larger image; the record has its position."""
     from axon_backend.imaging.radiograph import Radiograph
     from axon_backend.imaging.view import View
-    from axon_backend.physics.attenuation import hu_to_mu
-    from axon_backend.physics.drr import render
+    from axon_backend.physics.attenuation import AttenuationVolume
+    from axon_backend.physics.drr import render_drr
     from axon_backend.physics.geometry import AcquisitionGeometry
-    from AXONReconstructionLib import nodes
+    from AXONReconstructionLib.scene import nodes
 
-    torch = pytest.importorskip("torch")
-    frame, n = compared.frame, compared.hu.shape[0]
-    beam = AcquisitionGeometry.of_frame(frame, View.pa)
-    mu = hu_to_mu(torch.from_numpy(compared.hu))
-    small = render(mu, frame.origin_mm(n), frame.spacing_mm(n), [beam], 300)[0].numpy()
+    beam = AcquisitionGeometry.of_frame(compared.frame, View.pa)
+    volume = AttenuationVolume.in_frame(compared.hu, compared.frame)
+    small = render_drr(volume, beam, 300).numpy()
     large = np.zeros((400, 420), np.float32)
     large[60:360, 80:380] = small
     xray = Radiograph(large, (1.0, 1.0), View.pa, "test", ())
@@ -173,7 +187,7 @@ def test_the_scene_closes(host, ui, node, compared):
     assert not compared.panel.sections["compareSection"].result.volumes
 
 
-def test_a_saved_scene_comes_back(host, slicer, ui, node, compared, tmp_path):
+def test_a_saved_scene_is_restored(host, slicer, ui, node, compared, tmp_path):
     host.click(ui.showButton)
     choose(host, ui.presetCombo, "lung")
     host.save_scene(tmp_path / "case.mrb")
@@ -185,15 +199,15 @@ def test_a_saved_scene_comes_back(host, slicer, ui, node, compared, tmp_path):
     host.click(ui.showButton)
     display = rendering(slicer, again.srVolume)
     assert display.GetVisibility() and display.GetNumberOfViewNodeIDs() == 1
-    looks = [
+    presets = [
         n
         for n in slicer.util.getNodesByClass("vtkMRMLVolumePropertyNode")
         if n.GetAttribute("AXON.Look") is not None
     ]
-    assert len(looks) == 1
+    assert len(presets) == 1
 
 
-def test_every_control_explains_itself(ui, node):
+def test_every_widget_has_a_tooltip(ui, node):
     for name, widget in vars(ui).items():
         if hasattr(widget, "toolTip") and not name.startswith("qt_") and name != "Compare":
             assert widget.toolTip, name
@@ -205,7 +219,7 @@ def test_nothing_is_wider_than_the_panel(host, ui, node, compared, tmp_path):
     assert compared.panel.widget.minimumSizeHint.width() <= 400
 
 
-def test_a_stage_deleted_while_it_is_checked_is_not_shown(host, slicer, ui, node, compared):
+def test_a_stage_deleted_during_its_check_is_not_shown(host, slicer, ui, node, compared):
     host.click(ui.showButton)
     combo = ui.slicesCombo
     combo.setCurrentIndex(combo.findData("xray"))

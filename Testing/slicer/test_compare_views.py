@@ -1,4 +1,4 @@
-"""The Compare layout: what stands where, one look for both volumes, cameras, slices."""
+"""The Compare layout: arrangement, shared rendering preset, cameras, slices."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def camera(slicer, tag):
     return slicer.modules.cameras.logic().GetViewActiveCameraNode(view)
 
 
-def picture(host, view, path):
+def image(host, view, path):
     from PIL import Image
 
     host.view_screenshot(view, path, 200, 200)
@@ -44,15 +44,15 @@ def picture(host, view, path):
 
 
 def centre(mask):
-    """(row, column) of the middle of what is true, in [0, 1]."""
+    """(row, column) of the centre of a mask, in [0, 1]."""
     rows, columns = np.nonzero(mask)
     return rows.mean() / mask.shape[0], columns.mean() / mask.shape[1]
 
 
-def test_each_volume_stands_in_its_own_view_with_one_look(host, slicer, ui, node):
+def test_each_volume_has_its_own_view_and_both_share_a_preset(host, slicer, ui, node):
     assert not ui.nothingLabel.visible
     host.click(ui.showButton)
-    assert slicer.app.layoutManager().layout == 5731
+    assert slicer.app.layoutManager().layout == -5731
     views = {}
     for name in ("srVolume", "truthVolume"):
         display = rendering(slicer, getattr(node, name))
@@ -60,26 +60,29 @@ def test_each_volume_stands_in_its_own_view_with_one_look(host, slicer, ui, node
         views[name] = slicer.mrmlScene.GetNodeByID(display.GetNthViewNodeID(0)).GetLayoutName()
     assert views == {"srVolume": "AXONRecon", "truthVolume": "AXONTruth"}
     assert rendering(slicer, node.coarseVolume) is None
-    look = rendering(slicer, node.srVolume).GetVolumePropertyNode()
-    assert look is rendering(slicer, node.truthVolume).GetVolumePropertyNode()
+    shared = rendering(slicer, node.srVolume).GetVolumePropertyNode()
+    assert shared is rendering(slicer, node.truthVolume).GetVolumePropertyNode()
     for preset in ("bone", "lung", "soft", "xray"):
-        before = look.GetScalarOpacity().GetValue(120.0), look.GetScalarOpacity().GetValue(-500.0)
+        before = (
+            shared.GetScalarOpacity().GetValue(120.0),
+            shared.GetScalarOpacity().GetValue(-500.0),
+        )
         choose(host, ui.presetCombo, preset)
         assert node.preset == preset
-        now = look.GetScalarOpacity().GetValue(120.0), look.GetScalarOpacity().GetValue(-500.0)
+        now = shared.GetScalarOpacity().GetValue(120.0), shared.GetScalarOpacity().GetValue(-500.0)
         assert now != before
         cropped = rendering(slicer, node.truthVolume).GetCroppingEnabled()
         assert bool(cropped) == (preset == "lung")
 
 
-def test_the_looks_are_presets_of_slicer(slicer, axon):
-    from AXONReconstructionLib.rendering import LOOKS
+def test_the_presets_exist_in_slicer(slicer, axon):
+    from AXONReconstructionLib.views.rendering import PRESETS
 
     logic = slicer.modules.volumerendering.logic()
-    assert all(logic.GetPresetByName(look.preset) is not None for look in LOOKS.values())
+    assert all(logic.GetPresetByName(preset.name) is not None for preset in PRESETS.values())
 
 
-def test_cameras_look_from_the_front_head_up_and_are_linked(host, slicer, ui, node):
+def test_cameras_are_anterior_head_up_and_linked(host, slicer, ui, node):
     host.click(ui.showButton)
     for tag in ("AXONRecon", "AXONTruth"):
         found = camera(slicer, tag)
@@ -90,7 +93,7 @@ def test_cameras_look_from_the_front_head_up_and_are_linked(host, slicer, ui, no
         assert np.allclose(position[[0, 2]], (-10, 30), atol=1e-3) and position[1] > 500
         assert slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLViewNode").GetLinkedControl()
     moved, other = camera(slicer, "AXONRecon"), camera(slicer, "AXONTruth")
-    # As the mouse does it: only what is done by hand is passed on.
+    # As by mouse: only user interaction is propagated to linked views.
     moved.SetInteractionFlags(moved.CameraInteractionFlag)
     moved.InteractingOn()
     moved.SetPosition(600.0, 0.0, 30.0)
@@ -106,11 +109,11 @@ def test_cameras_look_from_the_front_head_up_and_are_linked(host, slicer, ui, no
     assert moved.GetPosition()[1] > 500
 
 
-def test_in_a_narrow_view_the_camera_stands_back(host, slicer, ui, tmp_path):
-    """Half the width asks for twice the distance, where the width decides: 280 of 300 mm here."""
+def test_in_a_narrow_view_the_camera_is_further_away(host, slicer, ui, tmp_path):
+    """Half the width requires twice the distance where the width limits: 280 of 300 mm here."""
 
     def distance(width, height):
-        """Of the camera from the volume's front, in views of that size."""
+        """Distance of the camera from the volume's front face, in views of this size."""
         for tag in ("AXONRecon", "AXONTruth"):
             view = slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLViewNode")
             host.view_screenshot(view, tmp_path / "view.png", width, height)
@@ -122,20 +125,20 @@ def test_in_a_narrow_view_the_camera_stands_back(host, slicer, ui, tmp_path):
     assert narrow / square == pytest.approx(2 * 280 / 300)
 
 
-def test_the_picture_has_right_on_the_viewers_left_and_the_head_up(
+def test_the_rendering_has_right_on_the_viewers_left_and_the_head_up(
     host, slicer, ui, node, tmp_path
 ):
-    """The dense block of the phantom lies at the patient's right, front and top."""
+    """The dense block of the phantom is right, anterior and superior."""
     host.click(ui.showButton)
     choose(host, ui.presetCombo, "bone")
     view = slicer.mrmlScene.GetSingletonNode("AXONTruth", "vtkMRMLViewNode")
-    grey = picture(host, view, tmp_path / "3d.png")
+    grey = image(host, view, tmp_path / "3d.png")
     grey[:20] = grey[-20:] = 0  # the view's title and note
     row, column = centre(grey > 0.7 * grey.max())
     assert row < 0.45 and column < 0.45
 
 
-def test_slices_stand_as_radiologists_hang_them(host, slicer, ui, node, tmp_path):
+def test_slices_follow_the_radiological_convention(host, slicer, ui, node, tmp_path):
     import vtk
 
     host.click(ui.showButton)
@@ -143,26 +146,26 @@ def test_slices_stand_as_radiologists_hang_them(host, slicer, ui, node, tmp_path
     node.srVolume.GetIJKToRASMatrix(ijkToRas)
     place = ijkToRas.MultiplyPoint((11.0, 10.0, 22.5, 1.0))[:3]  # the middle of the block
     for tag, row, column in (
-        ("Red", 0.35, 0.36),  # axial: front up, the patient's right on the left
+        ("Red", 0.35, 0.36),  # axial: anterior up, the patient's right on the left
         ("Green", 0.28, 0.36),  # coronal: head up
-        ("Yellow", 0.28, 0.35),  # sagittal: front on the left
+        ("Yellow", 0.28, 0.35),  # sagittal: anterior on the left
     ):
         sliceNode = slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLSliceNode")
         sliceNode.JumpSliceByOffsetting(*place)
-        grey = picture(host, tag, tmp_path / f"{tag}.png")
+        grey = image(host, tag, tmp_path / f"{tag}.png")
         found = centre(grey > 240)
         assert np.allclose(found, (row, column), atol=0.06), tag
 
 
-def test_without_a_truth_there_is_one_3d_view(host, slicer, ui, node):
+def test_without_ground_truth_there_is_one_3d_view(host, slicer, ui, node):
     node.truthVolume = node.differenceVolume = None
     host.click(ui.showButton)
-    assert slicer.app.layoutManager().layout == 5732
+    assert slicer.app.layoutManager().layout == -5732
     assert ui.slicesCombo.findData("difference") < 0
     assert not ui.viewsCombo.enabled and not ui.fadeSlider.visible
 
 
-def test_another_stage_takes_the_place_of_the_shown_one(host, slicer, ui, node):
+def test_another_stage_replaces_the_one_shown(host, slicer, ui, node):
     host.click(ui.showButton)
     assert [ui.stageCombo.itemData(i) for i in range(ui.stageCombo.count)] == ["coarse", "sr"]
     choose(host, ui.stageCombo, "coarse")
@@ -172,7 +175,7 @@ def test_another_stage_takes_the_place_of_the_shown_one(host, slicer, ui, node):
     assert composite(slicer, "Green").GetBackgroundVolumeID() == node.coarseVolume.GetID()
 
 
-def test_the_usual_views_come_back(host, slicer, ui, node):
+def test_the_previous_layout_is_restored(host, slicer, ui, node):
     manager = slicer.app.layoutManager()
     manager.setLayout(2)
     host.click(ui.showButton)
@@ -183,14 +186,14 @@ def test_the_usual_views_come_back(host, slicer, ui, node):
 
 def test_slices_side_by_side(host, slicer, ui, node):
     choose(host, ui.viewsCombo, "slices")
-    assert slicer.app.layoutManager().layout == 5733
+    assert slicer.app.layoutManager().layout == -5733
     for tag in ("Red", "Green", "Yellow"):
         assert composite(slicer, tag).GetBackgroundVolumeID() == node.srVolume.GetID()
         assert composite(slicer, f"AXON{tag}").GetBackgroundVolumeID() == node.truthVolume.GetID()
 
 
-def test_every_slice_view_says_which_side_is_which(host, ui):
-    from AXONReconstructionLib import side_labels
+def test_every_slice_view_has_orientation_labels(host, ui):
+    from AXONReconstructionLib.views import side_labels
 
     host.click(ui.showButton)
     choose(host, ui.viewsCombo, "slices")
@@ -201,7 +204,7 @@ def test_every_slice_view_says_which_side_is_which(host, ui):
     assert list(sides.values()) == ["RLA", "RLS", "APS"] * 2
 
 
-def test_the_3d_views_say_what_they_show(host, slicer, ui):
+def test_the_3d_views_have_titles(host, slicer, ui):
     host.click(ui.showButton)
     manager = slicer.app.layoutManager()
     widgets = [manager.threeDWidget(i) for i in range(manager.threeDViewCount)]
@@ -213,4 +216,4 @@ def test_the_3d_views_say_what_they_show(host, slicer, ui):
     }
     note = "Research use only, not for diagnosis"
     assert said["AXONRecon"] == ["Reconstruction: high resolution", note]
-    assert said["AXONTruth"] == ["Real CT", note]
+    assert said["AXONTruth"] == ["Ground truth CT", note]

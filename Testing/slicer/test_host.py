@@ -1,4 +1,4 @@
-"""The headless host keeps its promises: what it has is real, what it has not is an error."""
+"""The headless host: what it provides is real, and what it does not provide is an error."""
 
 import gc
 import subprocess
@@ -27,7 +27,7 @@ def ctk(host):
     return ctk
 
 
-def test_names_that_slicer_has_but_the_host_has_not_are_refused_and_recorded(host, slicer, ctk):
+def test_names_missing_from_the_host_are_refused_and_recorded(host, slicer, ctk):
     for ask in (
         lambda: ctk.ctkColorPickerButton,
         lambda: slicer.qMRMLSegmentsTableView,
@@ -52,12 +52,12 @@ def test_a_property_is_an_attribute_and_not_a_method(qt):
     assert label.enabled is False
 
 
-def test_new_attributes_cannot_be_put_on_a_qt_object(qt):
+def test_new_attributes_cannot_be_set_on_a_qt_object(qt):
     with pytest.raises(AttributeError, match="tooltip"):
         qt.QPushButton("x").tooltip = "y"  # toolTip
 
 
-def test_a_slot_is_given_as_many_arguments_as_it_takes(host, qt):
+def test_a_slot_receives_as_many_arguments_as_it_accepts(host, qt):
     heard = []
     button = qt.QPushButton("x")
     button.connect("clicked()", lambda: heard.append("none"))
@@ -100,7 +100,7 @@ def test_dialogs_are_recorded_and_answered_in_order(host, slicer, qt):
     assert host.dialogs[-1]["kind"] == "error" and host.dialogs[-1]["details"] == "because"
 
 
-def test_a_missing_package_is_missing_and_comes_back(host):
+def test_a_package_can_be_hidden_temporarily(host):
     import json
 
     with host.without("json"):
@@ -180,7 +180,7 @@ def test_parameters_survive_an_mrb_file(host, slicer, wrapper_class, tmp_path):
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(again.volume), voxels)
 
 
-def test_widgets_and_parameters_follow_each_other(slicer, ctk, qt, wrapper_class):
+def test_widgets_and_parameters_are_synchronised(slicer, ctk, qt, wrapper_class):
     settings = wrapper_class(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
     panel = qt.QWidget()
     layout = qt.QVBoxLayout(panel)
@@ -212,7 +212,7 @@ def test_widgets_and_parameters_follow_each_other(slicer, ctk, qt, wrapper_class
     assert settings.seed == 9
 
 
-def test_a_parameter_node_observes_no_longer_than_it_lives(slicer, wrapper_class):
+def test_a_deleted_parameter_node_removes_its_observers(slicer, wrapper_class):
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
     settings = wrapper_class(node)
     del settings
@@ -259,8 +259,8 @@ def test_views_are_drawn_by_slicers_displayable_managers(host, slicer, tmp_path)
     assert red_minus_blue[5, 5] < 0
 
 
-def test_a_module_that_fails_to_load_says_why(tmp_path):
-    """In a process of its own: the module is broken on purpose."""
+def test_a_module_that_fails_to_load_reports_why(tmp_path):
+    """In a separate process, because the module is broken deliberately."""
     (tmp_path / "Broken.py").write_text(
         textwrap.dedent(
             """
@@ -327,7 +327,7 @@ def test_files_pass_through_slicers_storage_nodes(host, slicer, tmp_path):
         slicer.util.loadVolume(str(tmp_path / "absent.nrrd"))
 
 
-def test_layouts_of_ones_own_have_real_views(slicer):
+def test_custom_layouts_have_real_views(slicer):
     description = (
         '<layout type="horizontal"><item><view class="vtkMRMLViewNode" singletontag="AXONLeft"/>'
         '</item><item><view class="vtkMRMLSliceNode" singletontag="AXONSlice"/></item></layout>'

@@ -1,4 +1,4 @@
-"""The Inputs section by clicks: X-rays and CT in, described, corrected, shown, or refused."""
+"""The Inputs section: loading, description, correction, display and refusal of inputs."""
 
 import numpy as np
 import pytest
@@ -45,21 +45,21 @@ def background(slicer, view):
 
 def test_an_opened_xray_is_described_and_shown(host, slicer, panel, ui, frontal):
     assert frontal is not None and ui.frontalSelector.currentNode() is frontal
-    told = ui.frontalAssumed.text.splitlines()
-    assert told[0] == "PA view, pixel size unknown, not inverted."
-    assert any("PA is assumed" in line for line in told[1:])
+    lines = ui.frontalAssumed.text.splitlines()
+    assert lines[0] == "PA view, pixel size unknown, not inverted."
+    assert any("PA is assumed" in line for line in lines[1:])
     assert ui.frontalPixelBox.text == "unknown" and ui.frontalViewBox.currentText.startswith("PA")
     assert background(slicer, "Green") == frontal.GetID()
     assert host.dialogs[0]["kind"] == "file:open"
 
 
-def test_the_view_shows_r_on_the_left_and_the_picture_the_right_way_up(
+def test_the_view_shows_the_image_upright_with_r_on_the_left(
     host, slicer, panel, frontal, tmp_path
 ):
-    """The phantom's lungs are unlike, so that no mirrored picture is as near."""
+    """The phantom's lungs differ, so that no mirrored image matches as well."""
     from PIL import Image
 
-    from AXONReconstructionLib import side_labels
+    from AXONReconstructionLib.views import side_labels
 
     assert side_labels.shared().texts("Green") == {
         "left": "R",
@@ -69,20 +69,21 @@ def test_the_view_shows_r_on_the_left_and_the_picture_the_right_way_up(
     }
     pixels = slicer.util.arrayFromVolume(frontal)[0]
     host.view_screenshot("Green", tmp_path / "green.png")
-    with Image.open(tmp_path / "green.png") as picture:
-        grey = np.asarray(picture.convert("L").resize(pixels.shape[::-1]), float)
+    with Image.open(tmp_path / "green.png") as screenshot:
+        grey = np.asarray(screenshot.convert("L").resize(pixels.shape[::-1]), float)
 
-    def near(other):
+    def correlation(other):
         return np.corrcoef(grey.ravel(), other.ravel())[0, 1]
 
-    assert near(pixels) > 0.97
-    assert near(pixels) > 0.01 + max(near(pixels[:, ::-1]), near(pixels[::-1]))
+    assert correlation(pixels) > 0.97
+    mirrored = max(correlation(pixels[:, ::-1]), correlation(pixels[::-1]))
+    assert correlation(pixels) > 0.01 + mirrored
 
 
 def test_a_lateral_xray_without_a_stated_view_is_a_left_lateral(
     host, slicer, panel, ui, phantom_xray_file
 ):
-    from AXONReconstructionLib import side_labels
+    from AXONReconstructionLib.views import side_labels
 
     lateral = open_file(host, panel, phantom_xray_file, "lateral")
     assert lateral.GetAttribute("AXON.View") == "ll" and panel.parameterNode.frontal is None
@@ -95,10 +96,10 @@ def test_a_lateral_xray_without_a_stated_view_is_a_left_lateral(
 def test_a_lateral_that_faces_the_other_way_is_turned_and_flip_overrules_it(
     host, slicer, panel, ui, tmp_path
 ):
-    from axon_backend.demo import DATA
+    from axon_backend.cli.demo import DATA
     from axon_backend.imaging.radiograph import read_radiograph
     from axon_backend.imaging.write import write_png
-    from AXONReconstructionLib.nodes import radiographOf
+    from AXONReconstructionLib.scene.nodes import radiographOf
 
     side = read_radiograph(DATA / "drr_lidc0306_lateral.nrrd", flip=False).pixels[::2, ::2]
     side = (side - side.min()) / np.ptp(side)
@@ -107,7 +108,7 @@ def test_a_lateral_that_faces_the_other_way_is_turned_and_flip_overrules_it(
     assert np.allclose(slicer.util.arrayFromVolume(lateral)[0], side, atol=1e-4)
     assert "front and back exchanged" in ui.lateralAssumed.text
     warned = radiographOf(lateral).warnings
-    assert len(warned) == 1 and "turned the right way round" in warned[0]
+    assert len(warned) == 1 and "reoriented" in warned[0]
     host.click(ui.lateralFlipButton)
     assert np.allclose(slicer.util.arrayFromVolume(lateral)[0], side[:, ::-1], atol=1e-4)
     assert radiographOf(lateral).warnings == ()
@@ -121,23 +122,23 @@ def test_a_lateral_that_faces_the_other_way_is_turned_and_flip_overrules_it(
     assert np.allclose(slicer.util.arrayFromVolume(made)[0], side, atol=1e-4)
 
 
-def test_a_damaged_file_is_refused_and_nothing_is_lost(host, panel, ui, frontal, tmp_path):
+def test_a_damaged_file_is_refused_and_the_selection_is_kept(host, panel, ui, frontal, tmp_path):
     damaged = tmp_path / "bad.png"
     damaged.write_bytes(b"nonsense")
     assert open_file(host, panel, damaged) is frontal
-    assert "bad.png" in message(panel) and "Give an X-ray" in message(panel)
+    assert "bad.png" in message(panel) and "export the X-ray again" in message(panel)
     assert ui.frontalBox.enabled and ui.frontalAssumed.text.startswith("PA view")
 
 
-def test_a_ct_is_no_xray_and_an_xray_is_no_ct(host, panel, ui, frontal, phantom_ct_file):
+def test_a_ct_is_not_an_xray_and_an_xray_is_not_a_ct(host, panel, ui, frontal, phantom_ct_file):
     host.answer_next(str(phantom_ct_file))
     host.click(ui.groundTruthFileButton)
     settle(host, panel)
     ct = panel.parameterNode.groundTruth
-    assert ui.groundTruthAssumed.text == "88 x 64 x 80 voxels of 4.00 x 4.00 x 4.00 mm."
+    assert ui.groundTruthAssumed.text == "88 x 64 x 80 voxels, spacing 4.00 x 4.00 x 4.00 mm."
     ui.frontalSelector.setCurrentNode(ct)
     settle(host, panel)
-    assert "not flat" in message(panel)
+    assert "not a 2-D image" in message(panel)
     assert panel.parameterNode.frontal is frontal and ui.frontalSelector.currentNode() is frontal
     ui.groundTruthSelector.setCurrentNode(frontal)
     assert "not a CT" in message(panel)
@@ -145,21 +146,43 @@ def test_a_ct_is_no_xray_and_an_xray_is_no_ct(host, panel, ui, frontal, phantom_
 
 
 def test_a_volume_of_the_scene_becomes_an_xray(host, slicer, panel, ui, frontal):
-    """As Slicer loads a radiograph: one axial slice that nothing is known of."""
+    """As Slicer loads a radiograph: an axial slice without further information."""
     pixels = slicer.util.arrayFromVolume(frontal).copy()
     plain = slicer.util.addVolumeFromArray(pixels, name="from the database")
     ui.frontalSelector.setCurrentNode(plain)
     settle(host, panel)
     made = panel.parameterNode.frontal
     assert made not in (plain, frontal) and made.GetAttribute("AXON.View") == "pa"
-    # Blank columns at the border may have been cut off.
+    # Blank columns at the edges may have been cropped.
     found = slicer.util.arrayFromVolume(made)
     cuts = range(pixels.shape[2] - found.shape[2] + 1)
     assert any(np.array_equal(found, pixels[:, :, i : i + found.shape[2]]) for i in cuts)
     assert ui.frontalSelector.currentNode() is made
 
 
-def test_a_dragged_file_is_opened(host, panel, ui, phantom_xray_file):
+def test_the_file_dialogs_offer_every_format(host, panel, ui, monkeypatch):
+    from axon_backend.imaging.formats import ImageFormat, registry
+
+    toy = ImageFormat("Toy", (".toy",), read_xray=lambda path, view_given: None)
+    registry.registered_formats()
+    monkeypatch.setitem(registry._FORMATS, "Toy", toy)
+    offered = []
+
+    def ask(_parent, _title, _folder, filters):
+        offered.append(filters)
+        return ""
+
+    monkeypatch.setattr("qt.QFileDialog.getOpenFileName", ask)
+    host.click(ui.frontalFileButton)
+    host.click(ui.groundTruthFileButton)
+    xrays, cts = offered
+    assert xrays.startswith("X-rays (*.dcm *.dicom *.ima *.png ")
+    assert xrays.endswith(" *.mhd *.toy);;All files (*)")
+    assert "*.nii.gz" in cts and "*.dcm" in cts
+    assert "*.png" not in cts and "*.toy" not in cts, "they hold no volumes"
+
+
+def test_a_dropped_file_is_opened(host, panel, ui, phantom_xray_file):
     from PySide6 import QtCore, QtGui
 
     data = QtCore.QMimeData()
@@ -179,7 +202,7 @@ def test_a_dragged_file_is_opened(host, panel, ui, phantom_xray_file):
     assert panel.parameterNode.frontal.GetName() == "pa"
 
 
-def test_corrections_are_made_told_and_take_the_acceptance_away(host, slicer, panel, ui, frontal):
+def test_corrections_are_applied_shown_and_revoke_the_acceptance(host, slicer, panel, ui, frontal):
     before = slicer.util.arrayFromVolume(frontal).copy()
     panel.parameterNode.frontalAccepted = True
     ui.frontalInvertBox.checked = True
@@ -193,7 +216,7 @@ def test_corrections_are_made_told_and_take_the_acceptance_away(host, slicer, pa
     assert np.allclose(slicer.util.arrayFromVolume(frontal), before[:, :, ::-1], atol=1e-5)
     ui.frontalPixelBox.value = 1.2
     assert np.allclose(frontal.GetSpacing()[:2], 1.2)
-    assert "pixels of 1.200 mm" in ui.frontalAssumed.text
+    assert "pixel size 1.200 mm" in ui.frontalAssumed.text
     ui.frontalPixelBox.value = 0.0
     assert "pixel size unknown" in ui.frontalAssumed.text
     assert frontal.GetAttribute("AXON.PixelSizeKnown") == "false"
@@ -207,7 +230,7 @@ def test_an_impossible_pixel_size_is_refused(host, panel, ui, frontal):
     assert ui.frontalPixelBox.value == 0.0 and "pixel size unknown" in ui.frontalAssumed.text
 
 
-def test_an_xray_that_turns_out_to_be_lateral_moves_there(host, slicer, panel, ui, frontal):
+def test_an_xray_corrected_to_lateral_moves_to_the_lateral_input(host, slicer, panel, ui, frontal):
     ui.frontalViewBox.currentIndex = 2
     node = panel.parameterNode
     assert node.frontal is None and node.lateral is frontal
@@ -215,20 +238,20 @@ def test_an_xray_that_turns_out_to_be_lateral_moves_there(host, slicer, panel, u
     assert background(slicer, "Yellow") == frontal.GetID()
 
 
-def test_a_taken_place_is_not_overwritten(host, panel, ui, frontal, phantom_xray_file):
+def test_an_occupied_input_is_not_overwritten(host, panel, ui, frontal, phantom_xray_file):
     lateral = open_file(host, panel, phantom_xray_file, "lateral")
     ui.frontalViewBox.currentIndex = 3
     node = panel.parameterNode
     assert (node.frontal, node.lateral) == (frontal, lateral)
-    assert "there is one already" in message(panel)
+    assert "is already selected" in message(panel)
     assert frontal.GetAttribute("AXON.View") == "pa" and ui.frontalViewBox.currentIndex == 0
 
 
-def test_clear_takes_the_inputs_out_and_leaves_the_volumes(host, slicer, panel, ui, frontal):
+def test_clear_deselects_the_inputs_and_keeps_the_volumes(host, slicer, panel, ui, frontal):
     host.click(ui.clearInputsButton)
     assert panel.parameterNode.frontal is None and not ui.clearInputsButton.enabled
     assert slicer.mrmlScene.IsNodePresent(frontal)
-    assert ui.frontalAssumed.text.startswith("No X-ray yet")
+    assert ui.frontalAssumed.text.startswith("No X-ray selected")
 
 
 def test_the_dicom_button_opens_slicers_own_module(host, slicer, ui, monkeypatch):
@@ -238,8 +261,8 @@ def test_the_dicom_button_opens_slicers_own_module(host, slicer, ui, monkeypatch
     assert opened == ["DICOM"]
 
 
-def test_every_control_explains_itself(panel):
-    """A tooltip on whatever can be pressed, moved or read."""
+def test_every_widget_has_a_tooltip(panel):
+    """All buttons, sliders, boxes and selectors have tooltips."""
     silent = []
     for section in ("inputsSection", "registerSection"):
         for name, widget in vars(panel.sections[section].ui).items():
@@ -258,8 +281,8 @@ def test_the_panel_fits_400_pixels(host, axon, panel, frontal, tmp_path):
     assert widget.minimumSizeHint.width() <= 380
 
 
-def test_a_deleted_input_leaves_its_place_empty(host, slicer, panel, ui, frontal, phantom_ct_file):
-    """Qt would select the neighbour of a removed entry, and the panel then complain about it."""
+def test_a_deleted_input_is_cleared(host, slicer, panel, ui, frontal, phantom_ct_file):
+    """Qt would select the neighbour of a removed entry."""
     node = panel.parameterNode
     node.groundTruth = panel.logic.loadCT(phantom_ct_file)
     node.frontal = frontal
@@ -270,27 +293,27 @@ def test_a_deleted_input_leaves_its_place_empty(host, slicer, panel, ui, frontal
         assert not ui.messageFrame.visible
 
 
-def test_a_colour_picture_of_the_scene_can_be_chosen(slicer, panel, ui):
-    """Slicer loads a colour PNG as a volume of vectors."""
+def test_a_colour_image_of_the_scene_can_be_selected(slicer, panel, ui):
+    """Slicer loads a colour PNG as a vector volume."""
     grey = np.random.default_rng(0).integers(0, 255, (1, 80, 70, 1), dtype=np.uint8)
-    picture = slicer.util.addVolumeFromArray(
+    photo = slicer.util.addVolumeFromArray(
         np.repeat(grey, 3, axis=3), name="photo", nodeClassName="vtkMRMLVectorVolumeNode"
     )
-    ui.frontalSelector.setCurrentNode(picture)
+    ui.frontalSelector.setCurrentNode(photo)
     taken = panel.parameterNode.frontal
     assert taken is not None and taken.GetImageData().GetNumberOfScalarComponents() == 1
     assert not ui.messageFrame.visible
 
 
-def test_a_line_of_voxels_is_no_xray(slicer, panel, ui):
+def test_a_line_of_voxels_is_not_an_xray(slicer, panel, ui):
     line = slicer.util.addVolumeFromArray(np.zeros((1, 1, 200), np.float32), name="line")
     ui.frontalSelector.setCurrentNode(line)
     assert panel.parameterNode.frontal is None
-    assert "line is not flat (200 x 1 x 1 voxels)" in ui.messageLabel.text
+    assert "line is not a 2-D image (200 x 1 x 1 voxels)" in ui.messageLabel.text
 
 
-def test_a_scene_may_be_added_to_another(host, panel, frontal, tmp_path):
-    """The settings come before the X-rays that they name, and those before their voxels."""
+def test_a_scene_can_be_added_to_another(host, panel, frontal, tmp_path):
+    """The parameter node is read before the X-rays it references, and those before their voxels."""
     panel.parameterNode.frontal = frontal
     host.save_scene(tmp_path / "case.mrb")
     host.load_scene(tmp_path / "case.mrb")
@@ -298,8 +321,8 @@ def test_a_scene_may_be_added_to_another(host, panel, frontal, tmp_path):
     assert panel.parameterNode.frontal.GetImageData() is not None
 
 
-def test_a_volume_that_is_no_xray_in_the_settings_is_named(host, slicer, panel, ui):
-    """As a script may put it there."""
+def test_a_selected_volume_that_is_not_an_xray_is_reported(host, slicer, panel, ui):
+    """For example, set by a script."""
     tiny = slicer.util.addVolumeFromArray(np.zeros((1, 8, 8), np.float32), name="stamp")
     panel.parameterNode.frontal = tiny
     assert "stamp is too small" in ui.frontalAssumed.text and not ui.frontalCorrections.visible

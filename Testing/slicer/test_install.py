@@ -1,6 +1,6 @@
-"""Installing what AXON needs in Slicer: only after a yes, by the right way, replacing nothing.
+"""Installation of dependencies in Slicer: after confirmation, without replacing Slicer's packages.
 
-Nothing is installed here: what Slicer's functions are asked to do is looked at.
+Nothing is installed here: calls of Slicer's functions are recorded.
 """
 
 import importlib.metadata
@@ -16,7 +16,7 @@ EVERYTHING = {"torch": "2.10.0", "numpy": "2.4.6", "scipy": "1.17.1", "SimpleITK
 
 @pytest.fixture
 def install(axon):
-    from AXONReconstructionLib import install
+    from AXONReconstructionLib.setup import install
 
     install.setInterrupted(False)
     yield install
@@ -25,18 +25,18 @@ def install(axon):
 
 @pytest.fixture
 def installed(install, monkeypatch):
-    """The packages by name that seem to be installed, as a dictionary to change."""
-    from AXONReconstructionLib import needs
+    """The versions that appear to be installed, as a modifiable dictionary."""
+    from AXONReconstructionLib.setup import requirements
 
     versions = dict(EVERYTHING)
-    for part in needs.packageParts():
+    for part in requirements.requiredPackages():
         versions[part.name] = {"monai": "1.6.1"}.get(part.name, "99.0")
-    for module in (needs, install):
+    for module in (requirements, install):
         monkeypatch.setattr(module, "installedVersion", versions.get)
     return versions
 
 
-# The PyTorch extension's module, as far as AXON uses it: keeps what it was asked, prints like pip.
+# The part of the PyTorch extension used by AXON: records its arguments and prints like pip.
 PYTORCH_UTILS = """
 asked = []
 
@@ -67,15 +67,15 @@ def pytorchUtils(installed, tmp_path, monkeypatch):
     del sys.modules["PyTorchUtils"]
 
 
-def test_nothing_to_do_when_everything_is_there(install, installed):
+def test_nothing_is_planned_if_everything_is_installed(install, installed):
     assert install.plan().empty
 
 
-def test_all_is_planned_when_nothing_is_there(install, installed):
+def test_everything_is_planned_if_nothing_is_installed(install, installed):
     installed.clear()
     todo = install.plan()
     assert todo.torch and todo.extension and not todo.empty and todo.replaced == ()
-    names = Path(install.__file__).parents[1] / "Resources" / "requirements.txt"
+    names = Path(install.__file__).parents[2] / "Resources" / "requirements.txt"
     lines = [line for line in names.read_text("utf-8").splitlines() if line[:1] not in ("", "#")]
     assert sorted(p.replace(" ", "") for p in todo.packages) == sorted(
         _sorted_bounds(line) for line in lines
@@ -90,7 +90,7 @@ def _sorted_bounds(line):
     return f"{requirement.name}{requirement.specifier}"
 
 
-def test_too_old_is_replaced_and_torch_is_left_alone(install, installed):
+def test_outdated_packages_are_upgraded_but_not_torch(install, installed):
     installed.update(torch="2.7.1", pydicom="2.4.4")
     todo = install.plan()
     assert not todo.torch and not todo.extension
@@ -98,29 +98,29 @@ def test_too_old_is_replaced_and_torch_is_left_alone(install, installed):
     assert todo.replaced == ("pydicom 2.4.4",)
 
 
-@pytest.mark.parametrize(("cudaCard", "size"), [(True, "3 GB"), (False, "200 MB")])
-def test_question_says_what_and_how_large(install, installed, cudaCard, size):
+@pytest.mark.parametrize(("nvidiaGpu", "size"), [(True, "3 GB"), (False, "200 MB")])
+def test_confirmation_lists_packages_and_sizes(install, installed, nvidiaGpu, size):
     installed.clear()
-    text, details = install.question(install.plan(), cudaCard)
+    text, details = install.confirmationText(install.plan(), nvidiaGpu)
     assert f"about {size}" in text and "restart" in text and "50 MB" in text
-    assert "stay as they are" in text
+    assert "are not changed" in text
     assert "torch>=2.10" in details.splitlines() and "monai<2,>=1.5.2" in details.splitlines()
 
 
-def test_question_names_what_is_replaced(install, installed):
+def test_confirmation_lists_upgrades(install, installed):
     installed["pydicom"] = "2.4.4"
-    text, _details = install.question(install.plan(), False)
-    assert "replace: pydicom 2.4.4" in text and "PyTorch, about" not in text
+    text, _details = install.confirmationText(install.plan(), False)
+    assert "upgraded: pydicom 2.4.4" in text and "PyTorch" not in text
 
 
-def test_user_is_asked_and_may_say_no(host, install, installed):
+def test_the_user_can_decline(host, install, installed):
     del installed["monai"]
     host.answer_next(False)
     assert not install.confirmed(install.plan(), False)
     assert [d["kind"] for d in host.dialogs] == ["question"]
 
 
-def test_automatic_tests_install_nothing(host, install, installed):
+def test_nothing_is_installed_in_testing_mode(host, install, installed):
     del installed["monai"]
     host.start(testing=True)
     assert not install.confirmed(install.plan(), False)
@@ -128,7 +128,7 @@ def test_automatic_tests_install_nothing(host, install, installed):
     host.start(testing=False)
 
 
-def test_missing_extension_is_installed_first_and_the_rest_waits(install, installed, slicer):
+def test_the_extension_is_installed_before_the_packages(install, installed, slicer):
     installed.clear()
     asked = []
     manager = slicer.app.extensionsManagerModel()
@@ -147,26 +147,26 @@ def test_missing_extension_is_installed_first_and_the_rest_waits(install, instal
     assert install.interrupted() and install.plan().torch
 
 
-def test_failed_extension_says_the_way_out(install, installed):
+def test_a_failed_extension_download_suggests_a_solution(install, installed):
     installed.clear()
     with pytest.raises(install.InstallationError, match="Extensions Manager"):
         install.install(install.plan(), lambda text: None)
     assert not install.interrupted()
 
 
-def test_torch_comes_through_the_extension_and_its_progress_is_heard(
+def test_torch_is_installed_by_the_extension_with_progress(
     install, installed, pytorchUtils, capsys
 ):
     installed.pop("torch")
     install.setInterrupted(True)
-    heard = []
-    assert not install.install(install.plan(), heard.append)
+    reports = []
+    assert not install.install(install.plan(), reports.append)
     assert pytorchUtils.asked == [{"askConfirmation": False, "torchVersionRequirement": ">=2.10"}]
-    assert heard == [
+    assert reports == [
         "Installing PyTorch",
         "Downloading torch",
         "Downloading torch: 25 % of 204 MB",
-        "Unpacking, which may take some minutes",
+        "Installing (may take several minutes)",
     ]
     assert not install.interrupted()
     assert sys.stdout.__class__.__name__ != "PipLog"
@@ -174,7 +174,9 @@ def test_torch_comes_through_the_extension_and_its_progress_is_heard(
     assert "Collecting torch" in printed and "Progress" not in printed
 
 
-def test_failed_torch_says_the_way_out_and_keeps_the_log(install, installed, pytorchUtils):
+def test_a_failed_torch_installation_suggests_a_solution_and_keeps_the_log(
+    install, installed, pytorchUtils
+):
     installed.pop("torch")
 
     def installTorch(self, **options):
@@ -187,7 +189,7 @@ def test_failed_torch_says_the_way_out_and_keeps_the_log(install, installed, pyt
     assert "No matching distribution" in caught.value.details
 
 
-def test_packages_are_held_to_slicers_own_versions(install, installed, slicer, monkeypatch):
+def test_packages_are_constrained_to_slicers_versions(install, installed, slicer, monkeypatch):
     for name in ("monai", "safetensors"):
         del installed[name]
     asked = []
@@ -206,7 +208,7 @@ def test_packages_are_held_to_slicers_own_versions(install, installed, slicer, m
     assert options == {"prompt_install": False, "prompt_restart": False, "requester": "AXON"}
 
 
-def test_slicer_5_10_uses_its_older_call(install, installed, slicer, monkeypatch):
+def test_slicer_5_10_uses_pip_install(install, installed, slicer, monkeypatch):
     del installed["monai"]
     asked = []
 
@@ -222,8 +224,8 @@ def test_slicer_5_10_uses_its_older_call(install, installed, slicer, monkeypatch
     assert asked == [(["monai<2,>=1.5.2"], "--constraint", True)]
 
 
-def test_replacing_a_package_in_use_asks_for_a_restart(install, installed, slicer, monkeypatch):
-    import pydicom  # noqa: F401  in use, as by Slicer's DICOM module
+def test_upgrading_a_loaded_package_requires_a_restart(install, installed, slicer, monkeypatch):
+    import pydicom  # noqa: F401  loaded, as by Slicer's DICOM module
 
     installed["pydicom"] = "2.4.4"
     monkeypatch.setattr(
@@ -246,7 +248,7 @@ def test_failed_packages_keep_the_log(install, installed, slicer, monkeypatch):
     assert "Could not find a version" in caught.value.details
 
 
-def test_what_is_still_missing_afterwards_is_named(install, installed, slicer, monkeypatch):
+def test_packages_still_missing_afterwards_are_reported(install, installed, slicer, monkeypatch):
     del installed["monai"]
     monkeypatch.setattr(slicer.packaging, "pip_ensure", lambda *a, **k: None)
     with pytest.raises(install.InstallationError, match=r"monai<2,>=1\.5\.2"):
@@ -255,8 +257,8 @@ def test_what_is_still_missing_afterwards_is_named(install, installed, slicer, m
 
 def test_versions_are_read_without_importing(install):
     before = set(sys.modules)
-    from AXONReconstructionLib import needs
+    from AXONReconstructionLib.setup import requirements
 
-    assert needs.installedVersion("nibabel") == importlib.metadata.version("nibabel")
-    assert needs.installedVersion("no-such-package") is None
+    assert requirements.installedVersion("nibabel") == importlib.metadata.version("nibabel")
+    assert requirements.installedVersion("no-such-package") is None
     assert not {"torch", "monai"} & (set(sys.modules) - before)

@@ -1,4 +1,4 @@
-"""Scenes closed, nodes deleted and inputs changed while something computes."""
+"""Closing the scene, deleting nodes and changing inputs during computations."""
 
 import json
 import threading
@@ -47,7 +47,7 @@ def test_a_run_of_a_closed_scene_does_not_end_the_next_one(
     node.bundle, node.registerAutomatically = str(tiny_bundle.path), False
     node.frontal = panel.logic.loadRadiograph(phantom_xray_file, view="pa")
     host.click(ui.reconstructButton)
-    old._cancelled(None)  # its step was a long one
+    old._cancelled(None)  # delivered late
     old._failed(RuntimeError("of the old run"))
     assert section.state == "running" and panel.isBusy
     assert not panel.ui.messageFrame.visible
@@ -55,8 +55,8 @@ def test_a_run_of_a_closed_scene_does_not_end_the_next_one(
     assert ui.resultLabel.text.startswith("Done")
 
 
-def test_cancel_before_an_accepted_place_is_looked_at(host, case, section, ui, panel):
-    """The first job of such a run waits behind what else computes."""
+def test_cancelling_before_the_accepted_placement_is_read(host, case, section, ui, panel):
+    """The first job of such a run is queued behind another computation."""
     go = threading.Event()
     panel.logic.tasks.run(lambda job: go.wait(30), onFinished=lambda _result: None)
     case.frontalAccepted = True
@@ -69,7 +69,7 @@ def test_cancel_before_an_accepted_place_is_looked_at(host, case, section, ui, p
     assert "nothing was kept" in ui.resultLabel.text and not panel.isBusy
 
 
-def test_a_result_of_other_inputs_gets_a_name_of_its_own(host, slicer, case, section, ui):
+def test_a_result_of_other_inputs_gets_its_own_name(host, slicer, case, section, ui):
     host.click(ui.reconstructButton)
     assert ended(host, section)
     first, case.groundTruth = case.srVolume, None
@@ -83,21 +83,21 @@ def test_a_result_of_other_inputs_gets_a_name_of_its_own(host, slicer, case, sec
     assert case.srVolume.GetName() == "mine"
 
 
-def test_leaving_the_comparison_brings_the_users_views_back(host, slicer, case, section, ui, panel):
+def test_leaving_the_comparison_restores_the_users_layout(host, slicer, case, section, ui, panel):
     manager = slicer.app.layoutManager()
     manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
     host.click(ui.reconstructButton)
     assert ended(host, section)
-    assert manager.layout > 5000
+    assert manager.layout < -5000
     panel.container("compareSection").collapsed = False
     host.click(panel.ui.leaveButton)
     assert manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
 
 
-def test_what_is_deleted_or_chosen_after_the_start_changes_nothing(
+def test_changes_after_the_start_do_not_affect_the_run(
     host, slicer, case, section, ui, panel, phantom_xray_file
 ):
-    """The accepted place is looked up on the worker, which takes its time."""
+    """The accepted placement is evaluated on the worker, later."""
     other = panel.logic.loadRadiograph(phantom_xray_file, view="pa", name="other")
     panel.logic.register(case.frontal, None, case.groundTruth, bundle=case.bundle)
     case.frontalAccepted, accepted = True, case.frontal
@@ -110,7 +110,7 @@ def test_what_is_deleted_or_chosen_after_the_start_changes_nothing(
     assert json.loads(case.record)["registration"][0]["accepted_by_user"]
 
 
-def test_a_scene_closed_during_reading_leaves_nothing_disabled(
+def test_closing_the_scene_during_loading_leaves_nothing_disabled(
     host, panel, ui, phantom_xray_file, phantom_ct_file
 ):
     panel.sections["inputsSection"].load("frontal", str(phantom_xray_file))
@@ -118,18 +118,18 @@ def test_a_scene_closed_during_reading_leaves_nothing_disabled(
     host.close_scene()
     assert host.wait_until(lambda: not panel.logic.busy, 30)
     assert ui.frontalBox.enabled and ui.groundTruthBox.enabled
-    assert ui.frontalAssumed.text.startswith("No X-ray yet")
+    assert ui.frontalAssumed.text.startswith("No X-ray selected")
 
 
-def test_inputs_are_read_while_something_computes(host, slicer, panel, ui, phantom_xray_file):
+def test_inputs_can_be_loaded_during_a_computation(host, slicer, panel, ui, phantom_xray_file):
     go = threading.Event()
     panel.logic.tasks.run(lambda job: go.wait(60), onFinished=lambda _result: None)
     node = panel.parameterNode
     try:
         panel.sections["inputsSection"].load("frontal", str(phantom_xray_file))
         assert host.wait_until(lambda: node.frontal is not None, 30)
-        picture = np.random.default_rng(0).random((1, 80, 70)).astype(np.float32)
-        ui.lateralSelector.setCurrentNode(slicer.util.addVolumeFromArray(picture, name="side"))
+        pixels = np.random.default_rng(0).random((1, 80, 70)).astype(np.float32)
+        ui.lateralSelector.setCurrentNode(slicer.util.addVolumeFromArray(pixels, name="side"))
         assert node.lateral is not None and not go.is_set() and panel.logic.busy
     finally:
         go.set()

@@ -1,4 +1,4 @@
-"""Clicks in no sensible order: whatever is pressed, deleted or closed, no error escapes."""
+"""Random user actions: clicking, deleting and closing must not raise errors."""
 
 import random
 import time
@@ -15,13 +15,13 @@ def panel(axon):
     return panel
 
 
-# Buttons that open a dialogue of the system.
+# Buttons that open a system dialog.
 SECONDS = 12
 LEFT_ALONE = ("file", "browse", "save", "folder", "dicom")
 
 
 class Monkey:
-    """A user without a plan; every action is one that the panel or Slicer offers."""
+    """A random user; every action is available in the panel or in Slicer."""
 
     def __init__(self, host, slicer, widget, files, seed):
         self.host, self.slicer, self.widget, self.files = host, slicer, widget, files
@@ -54,7 +54,7 @@ class Monkey:
         return self.panel.sections[f"{section}Section"].ui
 
     def click(self, section):
-        """Any button of a section that can be pressed."""
+        """Click a random enabled button of a section."""
         ui = self.ui(section)
         named = [(name, getattr(ui, name)) for name in sorted(vars(ui))]
         buttons = [
@@ -169,7 +169,7 @@ class Monkey:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
-def test_no_order_of_clicks_breaks_it(
+def test_random_clicks_raise_no_errors(
     host, slicer, axon, panel, tiny_bundle, phantom_xray_file, phantom_ct_file, seed
 ):
     files = {"xray": phantom_xray_file, "ct": phantom_ct_file}

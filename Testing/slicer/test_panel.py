@@ -1,4 +1,4 @@
-"""The panel's frame: parameter node, messages, the scene's and the module's life."""
+"""The panel: parameter node, messages, scene and module events."""
 
 import sys
 import threading
@@ -12,7 +12,7 @@ def panel(axon):
 
 
 def running(panel):
-    """A job that runs until it is cancelled; the list takes what became of it."""
+    """Start a job that runs until it is cancelled; its outcome is appended to the returned list."""
     heard, begun = [], threading.Event()
 
     def work(job):
@@ -28,12 +28,12 @@ def running(panel):
     return heard
 
 
-def test_the_research_notice_is_seen(panel):
+def test_the_research_notice_is_visible(panel):
     assert "not for diagnosis" in panel.ui.researchBanner.text
     assert panel.ui.researchBanner.visible
 
 
-def test_every_section_is_there_and_every_control_explains_itself(panel):
+def test_all_sections_exist_and_have_tooltips(panel):
     assert list(panel.sections) == [
         "inputsSection",
         "registerSection",
@@ -45,7 +45,7 @@ def test_every_section_is_there_and_every_control_explains_itself(panel):
     assert panel.ui.messageCloseButton.toolTip and panel.ui.messageDetailsButton.toolTip
 
 
-def test_an_error_is_one_sentence_with_details_to_unfold(host, panel):
+def test_an_error_is_one_sentence_with_expandable_details(host, panel):
     ui = panel.ui
     assert not ui.messageFrame.visible
     panel.showError("The X-ray is blank.", "Traceback ...")
@@ -55,26 +55,26 @@ def test_an_error_is_one_sentence_with_details_to_unfold(host, panel):
     assert ui.messageDetails.visible and "Traceback" in ui.messageDetails.plainText
     host.click(ui.messageCloseButton)
     assert not ui.messageFrame.visible
-    panel.say("Done.")
+    panel.showMessage("Done.")
     assert ui.messageFrame.visible and not ui.messageDetailsButton.visible
     assert not ui.messageDetails.visible
 
 
-def test_exceptions_are_told_in_plain_words(panel):
+def test_exceptions_are_explained(panel):
     from axon_backend.errors import AxonInputError
 
-    told = panel.ui.messageLabel
+    label = panel.ui.messageLabel
     panel.reportError(AxonInputError("chest.png is too small. Give it in full size."))
-    assert told.text == "chest.png is too small. Give it in full size."
+    assert label.text == "chest.png is too small. Give it in full size."
     panel.reportError(ZeroDivisionError("division by zero"))
-    assert "did not expect" in told.text and "division by zero" in told.text
+    assert "Unexpected error" in label.text and "division by zero" in label.text
     panel.reportError(MemoryError())
-    assert "memory is full" in told.text
+    assert "Out of memory" in label.text
     panel.reportError(ModuleNotFoundError("No module named 'torch'", name="torch"))
-    assert "torch is not installed" in told.text
+    assert "torch is not installed" in label.text
 
 
-def test_controls_follow_the_parameter_node_only_while_the_module_is_shown(axon, panel):
+def test_widgets_follow_the_parameter_node_only_while_the_module_is_shown(axon, panel):
     _module, widget = axon
     seen = []
     panel.sections["setupSection"].parameterNodeChanged = seen.append
@@ -88,7 +88,7 @@ def test_controls_follow_the_parameter_node_only_while_the_module_is_shown(axon,
     assert seen and panel.parameterNode.seed == 6
 
 
-def test_closing_the_scene_cancels_and_starts_anew(host, slicer, panel):
+def test_closing_the_scene_cancels_and_resets(host, slicer, panel):
     heard = running(panel)
     panel.parameterNode.seed = 5
     before = panel.parameterNode
@@ -102,7 +102,7 @@ def test_closing_the_scene_cancels_and_starts_anew(host, slicer, panel):
     assert panel.logic.getParameterNode().seed == 7
 
 
-def test_cleanup_while_something_runs_ends_the_thread(axon, panel):
+def test_cleanup_during_a_job_stops_the_thread(axon, panel):
     heard = running(panel)
     thread = panel.logic.tasks.worker._thread
     axon[1].cleanup()
@@ -110,31 +110,34 @@ def test_cleanup_while_something_runs_ends_the_thread(axon, panel):
     assert axon[1].panel is None
 
 
-def test_reload_takes_the_lib_anew(host, slicer, axon):
+def test_reload_reimports_the_lib(host, slicer, axon):
     _module, widget = axon
-    before = sys.modules["AXONReconstructionLib.logic"]
+    before = sys.modules["AXONReconstructionLib.console.logic"]
     heard = running(widget.panel)
     widget.onReload()
     host.process_events()
     after = slicer.modules.AXONReconstructionWidget
     assert heard == [None]
     assert after is not widget and after.panel is not None and widget.panel is None
-    assert sys.modules["AXONReconstructionLib.logic"] is not before
-    assert type(after.logic).__module__ == "AXONReconstructionLib.logic"
-    assert type(after.logic) is sys.modules["AXONReconstructionLib.logic"].AXONReconstructionLogic
+    assert sys.modules["AXONReconstructionLib.console.logic"] is not before
+    assert type(after.logic).__module__ == "AXONReconstructionLib.console.logic"
+    assert (
+        type(after.logic)
+        is sys.modules["AXONReconstructionLib.console.logic"].AXONReconstructionLogic
+    )
 
 
 def test_busy_reaches_every_section(panel):
     heard = []
     for section in panel.sections.values():
         section.busyChanged = heard.append
-    panel.busy(True)
+    panel.setBusy(True)
     assert heard == [True] * 5 and panel.isBusy
-    panel.busy(False)
+    panel.setBusy(False)
     assert heard[5:] == [False] * 5
 
 
-def test_settings_that_this_version_cannot_use_become_the_defaults(host, axon, panel, tmp_path):
+def test_invalid_settings_are_replaced_by_defaults(host, axon, panel, tmp_path):
     node = panel.parameterNode
     node.seed = 5
     wrong = {
@@ -146,7 +149,7 @@ def test_settings_that_this_version_cannot_use_become_the_defaults(host, axon, p
         "record": "{broken",
         "ofTheFuture": "1",
     }
-    axon[1].parent.exit()  # nobody looks while the scene is being spoilt
+    axon[1].parent.exit()  # so that the widgets do not observe the invalid values
     for name, text in wrong.items():
         node.parameterNode.SetParameter(name, text)
     host.save_scene(tmp_path / "other.mrb")
@@ -159,8 +162,8 @@ def test_settings_that_this_version_cannot_use_become_the_defaults(host, axon, p
     assert node.seed == 5 and panel.ui.seed.value == 5
 
 
-def test_a_number_that_is_none_becomes_the_default(slicer, axon):
-    from AXONReconstructionLib.parameters import settingsOf
+def test_an_invalid_number_is_replaced_by_the_default(slicer, axon):
+    from AXONReconstructionLib.scene.parameters import settingsOf
 
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
     node.SetParameter("coarseSteps", "many")
@@ -170,7 +173,7 @@ def test_a_number_that_is_none_becomes_the_default(slicer, axon):
     assert (settings.coarseSteps, settings.fineSteps, settings.seed) == (0, 9, 0)
 
 
-def test_an_error_of_a_closed_scene_is_not_told_in_the_next(host, panel):
+def test_an_error_of_a_closed_scene_is_not_reported(host, panel):
     go, heard = threading.Event(), []
 
     def work(job):

@@ -1,4 +1,4 @@
-"""Moving a flat picture in its plane: known answers."""
+"""In-plane motion of an image: known answers."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ MODULE = Path(__file__).resolve().parents[2] / "AXONReconstruction"
 @pytest.fixture
 def motion(monkeypatch):
     monkeypatch.syspath_prepend(str(MODULE))
-    from AXONReconstructionLib import plane_motion
+    from AXONReconstructionLib.scene import plane_motion
 
     return plane_motion
 
@@ -28,44 +28,47 @@ def at(matrix, point):
     return matrix[:3, :3] @ point + matrix[:3, 3]
 
 
-def test_the_start_puts_the_pictures_middle_on_the_fields(motion, coronal):
+def test_the_initial_placement_centres_the_image_on_the_field(motion, coronal):
     start = motion.startPlacement([1.0, 2.0, 3.0], coronal)
     assert np.allclose(at(start, np.array([1.0, 2.0, 3.0])), coronal.centre)
-    assert motion.figuresOf(start, start, coronal) == motion.Figures(0.0, 0.0, 0.0, 100.0)
+    assert motion.motionOf(start, start, coronal) == motion.PlanarMotion(0.0, 0.0, 0.0, 100.0)
 
 
-def test_figures_are_read_back(motion, coronal):
+def test_motion_parameters_are_recovered(motion, coronal):
     start = motion.startPlacement([7.0, 0.0, -3.0], coronal)
-    placed = motion.moved(start, coronal, turn=12.0, ratio=1.25)
-    placed = motion.moved(placed, coronal, across=30.0, up=-8.0)
-    found = motion.figuresOf(placed, start, coronal)
+    placed = motion.moved(start, coronal, rotation=12.0, factor=1.25)
+    placed = motion.moved(placed, coronal, horizontal=30.0, vertical=-8.0)
+    found = motion.motionOf(placed, start, coronal)
     assert np.allclose(
-        [found.across, found.up, found.turn, found.size], [30.0, -8.0, 12.0, 125.0], atol=1e-9
+        [found.horizontal, found.vertical, found.rotation, found.scale],
+        [30.0, -8.0, 12.0, 125.0],
+        atol=1e-9,
     )
 
 
-def test_signs_are_those_of_the_screen(motion, coronal):
-    """Across goes to the patient's left in a frontal view, a turn moves the top to the right."""
+def test_signs_match_the_view(motion, coronal):
+    """Horizontal is towards the patient's left in a frontal view; rotation is clockwise."""
     start = motion.startPlacement(coronal.centre, coronal)
     assert np.allclose(
-        at(motion.moved(start, coronal, across=10), coronal.centre) - coronal.centre, [-10, 0, 0]
+        at(motion.moved(start, coronal, horizontal=10), coronal.centre) - coronal.centre,
+        [-10, 0, 0],
     )
     top = coronal.centre + [0, 0, 100.0]
-    turned = at(motion.moved(start, coronal, turn=90), top) - coronal.centre
+    turned = at(motion.moved(start, coronal, rotation=90), top) - coronal.centre
     assert np.allclose(turned, [-100, 0, 0])
 
 
-def test_turning_and_sizing_leave_the_fields_middle(motion, coronal):
+def test_rotation_and_scale_keep_the_centre_of_the_field(motion, coronal):
     start = motion.startPlacement([0.0, 0, 0], coronal)
-    shifted = motion.moved(start, coronal, across=20, up=5)
+    shifted = motion.moved(start, coronal, horizontal=20, vertical=5)
     under = np.linalg.inv(shifted) @ [*coronal.centre, 1.0]
-    turned = motion.moved(shifted, coronal, turn=33, ratio=0.7)
+    turned = motion.moved(shifted, coronal, rotation=33, factor=0.7)
     assert np.allclose((turned @ under)[:3], coronal.centre)
 
 
-def test_flattening_takes_tilts_and_depth_away_and_nothing_else(motion, coronal):
+def test_flattening_removes_out_of_plane_motion_only(motion, coronal):
     start = motion.startPlacement([0.0, 0, 0], coronal)
-    placed = motion.moved(start, coronal, across=4, up=9, turn=7, ratio=1.1)
+    placed = motion.moved(start, coronal, horizontal=4, vertical=9, rotation=7, factor=1.1)
     assert np.allclose(motion.flattened(placed, start, coronal), placed)
     deep = placed.copy()
     deep[1, 3] += 25.0

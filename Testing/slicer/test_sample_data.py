@@ -1,4 +1,4 @@
-"""The shipped cases in Slicer's Sample Data module: registered, intact, loaded as AXON wants."""
+"""The shipped cases in Slicer's Sample Data module: registration, integrity, loading."""
 
 import hashlib
 import urllib.parse
@@ -15,7 +15,7 @@ NAMES = ["AXONChestXray", "AXONTestPatient"]
 
 @pytest.fixture
 def samples(axon, slicer):
-    from AXONReconstructionLib import sample_data
+    from AXONReconstructionLib.console import sample_data
 
     slicer.modules.__dict__.pop("sampleDataSources", None)
     sample_data.register()
@@ -33,7 +33,7 @@ def test_both_cases_are_offered_once(samples, slicer):
     assert names == NAMES
 
 
-def test_start_of_slicer_registers_them(axon, slicer):
+def test_samples_are_registered_at_startup(axon, slicer):
     slicer.modules.__dict__.pop("sampleDataSources", None)
     slicer.app.startupCompleted.emit()
     assert [s.sampleName for s in slicer.modules.sampleDataSources["AXON"]] == NAMES
@@ -53,12 +53,12 @@ def test_files_are_local_and_as_shipped(name, sources):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_thumbnails_have_the_size_of_slicers_own(name, sources):
-    with Image.open(sources[name].thumbnailFileName) as picture:
-        assert picture.size == (260, 280)
-        assert np.asarray(picture.convert("L")).std() > 30
+    with Image.open(sources[name].thumbnailFileName) as thumbnail:
+        assert thumbnail.size == (260, 280)
+        assert np.asarray(thumbnail.convert("L")).std() > 30
 
 
-def test_every_shipped_picture_and_ct_is_offered(samples):
+def test_every_shipped_file_is_offered(samples):
     offered = {file.name for sample in samples.SAMPLES for file in sample.files}
     assert offered == {path.name for path in DATA.iterdir() if path.suffix != ".md"}
 
@@ -68,7 +68,7 @@ def test_button_loads_the_clinical_xray_as_an_axon_xray(sources, slicer):
     node = slicer.util.getNode("AXON chest X-ray")
     assert node.GetAttribute("AXON.View") == "pa"
     assert node.GetImageData().GetDimensions().count(1) == 1
-    # Stands upright: its plane is the coronal one.
+    # Upright: the image plane is coronal.
     low, high = np.reshape(_bounds(node), (3, 2)).T
     assert np.argmin(high - low) == 1
 
@@ -92,7 +92,7 @@ def _bounds(node):
     return bounds
 
 
-def test_test_patient_comes_as_ct_and_two_views_in_one_place(samples):
+def test_the_test_patient_has_a_ct_and_two_views(samples):
     ct, frontal, lateral = samples.load("AXONTestPatient")
     assert ct.GetSpacing() == pytest.approx((2, 2, 2))
     assert frontal.GetAttribute("AXON.View") == "pa"
@@ -100,7 +100,7 @@ def test_test_patient_comes_as_ct_and_two_views_in_one_place(samples):
     assert frontal.GetAttribute("AXON.PixelSizeKnown") in ("1", "true", "True")
 
 
-def test_slicers_own_reader_takes_them_while_packages_are_missing(host, samples):
+def test_slicers_reader_is_used_while_packages_are_missing(host, samples):
     with host.without("monai"):
         ct, frontal, lateral = samples.load("AXONTestPatient")
     assert ct.GetImageData().GetDimensions() == (158, 150, 153)
@@ -125,8 +125,8 @@ def test_a_damaged_file_is_not_loaded(samples, slicer, tmp_path, monkeypatch):
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 0
 
 
-def test_a_failure_of_the_button_is_told_in_a_dialog(host, sources, samples, monkeypatch):
+def test_a_failure_of_the_button_is_shown_in_a_dialog(host, sources, samples, monkeypatch):
     monkeypatch.setattr(samples, "_folder", lambda: None)
-    with pytest.raises(RuntimeError):  # Slicer tells the user, then the console
+    with pytest.raises(RuntimeError):  # after showing the dialog
         sources["AXONChestXray"].customDownloader(sources["AXONChestXray"])
     assert "missing or damaged" in str(host.dialogs)

@@ -1,4 +1,4 @@
-"""Saving a result: the same voxels in the same place, marked as research, nothing overwritten."""
+"""Saving a result: voxels and geometry, research notice, no overwriting."""
 
 import csv
 import json
@@ -20,9 +20,10 @@ RECORD = {
 
 @pytest.fixture
 def lib(slicer, monkeypatch):
-    """The module's saving, and its kind of result."""
+    """The saving module, and the result class."""
     monkeypatch.syspath_prepend(str(MODULE))
-    from AXONReconstructionLib import results, saving
+    from AXONReconstructionLib.console import saving
+    from AXONReconstructionLib.scene import results
 
     saving.backend.available()
     return saving, results.ReconstructionResult
@@ -30,7 +31,7 @@ def lib(slicer, monkeypatch):
 
 @pytest.fixture
 def ijk_to_lps():
-    """Turned by 20 degrees about z, with three unlike spacings."""
+    """Rotated by 20 degrees about z, with three different spacings."""
     c, s = np.cos(np.radians(20)), np.sin(np.radians(20))
     turned = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) * (2.0, 3.0, 4.0)
     matrix = np.eye(4)
@@ -40,7 +41,7 @@ def ijk_to_lps():
 
 @pytest.fixture
 def result(slicer, lib, ijk_to_lps):
-    """Two stages of an unsymmetrical volume [z, y, x], and the truth."""
+    """Two stages of an asymmetric volume [z, y, x], and the ground truth."""
     rng = np.random.default_rng(4)
     to_ras = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -63,12 +64,12 @@ def voxels(slicer, node):
 
 
 @pytest.mark.parametrize("ending", ["nii.gz", "nrrd"])
-def test_volumes_come_back_voxel_for_voxel(slicer, lib, result, ijk_to_lps, tmp_path, ending):
+def test_volumes_round_trip_voxel_for_voxel(slicer, lib, result, ijk_to_lps, tmp_path, ending):
     import SimpleITK as sitk
 
     files = lib[0].save(result, tmp_path / "case", ending)
     names = {f.name for f in files}
-    assert {f"1-coarse.{ending}", f"3-high-resolution.{ending}", f"true-ct.{ending}"} <= names
+    assert {f"1-coarse.{ending}", f"3-high-resolution.{ending}", f"ground-truth.{ending}"} <= names
     image = sitk.ReadImage(str(tmp_path / "case" / f"3-high-resolution.{ending}"))
     assert np.array_equal(sitk.GetArrayFromImage(image), voxels(slicer, result.volumes["sr"]))
     for index in ((0, 0, 0), (6, 5, 4), (3, 0, 2)):
@@ -78,7 +79,9 @@ def test_volumes_come_back_voxel_for_voxel(slicer, lib, result, ijk_to_lps, tmp_
     assert "research use only" in notes
 
 
-def test_a_dicom_series_is_derived_and_for_research(slicer, lib, result, ijk_to_lps, tmp_path):
+def test_a_dicom_series_is_marked_derived_and_research_only(
+    slicer, lib, result, ijk_to_lps, tmp_path
+):
     import pydicom
 
     lib[0].save(result, tmp_path / "case", "dicom")
@@ -89,25 +92,25 @@ def test_a_dicom_series_is_derived_and_for_research(slicer, lib, result, ijk_to_
         assert list(found.ImageType[:2]) == ["DERIVED", "SECONDARY"]
         assert "research use only" in found.SeriesDescription + found.ImageComments
         assert "frontal chest X-ray" in found.DerivationDescription
-        assert "chest.dcm" not in str(found)  # a file name may be the patient's name
+        assert "chest.dcm" not in str(found)  # a file name may contain the patient's name
     by_height = sorted(slices, key=lambda s: float(s.ImagePositionPatient[2]))
     first = by_height[0]
     hu = first.pixel_array * float(first.RescaleSlope) + float(first.RescaleIntercept)
     assert np.array_equal(hu, voxels(slicer, result.volumes["sr"])[0])
     assert np.allclose([float(v) for v in first.ImagePositionPatient], ijk_to_lps[:3, 3], atol=1e-3)
-    other = pydicom.dcmread(next((tmp_path / "case" / "true-ct").iterdir()))
+    other = pydicom.dcmread(next((tmp_path / "case" / "ground-truth").iterdir()))
     assert other.StudyInstanceUID == first.StudyInstanceUID
     assert other.SeriesInstanceUID != first.SeriesInstanceUID
     assert other.FrameOfReferenceUID == first.FrameOfReferenceUID
-    assert "secret" not in str(first)  # where a file lay is nobody's business
+    assert "secret" not in str(first)  # paths are private
 
 
-def test_record_and_measures_are_saved_with_the_notice(lib, result, tmp_path):
+def test_record_and_metrics_are_saved_with_the_notice(lib, result, tmp_path):
     lib[0].save(result, tmp_path / "case")
     record = json.loads((tmp_path / "case" / "result.json").read_text())
     assert "not for diagnosis" in record["disclaimer"]
     assert {key: record[key] for key in RECORD} == RECORD
-    lines = (tmp_path / "case" / "measures.csv").read_text().splitlines()
+    lines = (tmp_path / "case" / "metrics.csv").read_text().splitlines()
     assert "not for diagnosis" in lines[0]
     rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
     assert [row["stage"] for row in rows] == ["coarse", "sr", "atlas_mean"]
@@ -115,45 +118,45 @@ def test_record_and_measures_are_saved_with_the_notice(lib, result, tmp_path):
     assert "not for diagnosis" in (tmp_path / "case" / "READ ME FIRST.txt").read_text()
 
 
-def test_without_a_truth_there_are_no_measures(lib, result, tmp_path):
+def test_without_ground_truth_there_are_no_metrics(lib, result, tmp_path):
     result.record = {k: v for k, v in RECORD.items() if k != "metrics"}
     files = lib[0].save(result, tmp_path / "case")
-    assert "measures.csv" not in {f.name for f in files}
+    assert "metrics.csv" not in {f.name for f in files}
 
 
 def test_nothing_is_overwritten(lib, result, tmp_path):
     folder = tmp_path / "case"
     folder.mkdir()
     (folder / "mine.txt").write_text("mine")
-    with pytest.raises(ValueError, match="holds files already"):
+    with pytest.raises(ValueError, match="is not empty"):
         lib[0].save(result, folder)
     assert [f.name for f in tmp_path.rglob("*")] == ["case", "mine.txt"]
     assert lib[0].freeFolder(tmp_path, "case") == tmp_path / "case-2"
     assert lib[0].freeFolder(tmp_path, "a: b/c") == tmp_path / "a-b-c"
 
 
-def test_what_cannot_be_saved_is_said(lib, result, tmp_path):
+def test_what_cannot_be_saved_is_reported(lib, result, tmp_path):
     with pytest.raises(ValueError, match="does not exist"):
         lib[0].save(result, tmp_path / "no" / "case")
-    with pytest.raises(ValueError, match="format 'jpeg' is not known"):
+    with pytest.raises(ValueError, match="Unknown format 'jpeg'"):
         lib[0].save(result, tmp_path / "case", "jpeg")
     with pytest.raises(ValueError, match="no reconstruction to save"):
         lib[0].save(lib[1](volumes={}), tmp_path / "case")
     assert not list(tmp_path.iterdir())
 
 
-def test_stopping_leaves_nothing(lib, result, tmp_path):
+def test_cancelling_leaves_no_files(lib, result, tmp_path):
     from axon_backend.errors import Cancelled
 
-    told = []
+    reports = []
     with pytest.raises(Cancelled):
         lib[0].write(
             lib[0].copyOf(result),
             tmp_path / "case",
-            progress=lambda done, total: told.append((done, total)),
-            cancelled=lambda: len(told) == 2,
+            progress=lambda done, total: reports.append((done, total)),
+            cancelled=lambda: len(reports) == 2,
         )
-    assert told == [(0, 3), (1, 3)]
+    assert reports == [(0, 3), (1, 3)]
     assert not list(tmp_path.iterdir())
 
 
@@ -168,8 +171,8 @@ def test_saving_by_clicks(host, slicer, axon, result, tmp_path):
     assert not ui.saveButton.enabled and ui.saveButton.toolTip == "Choose a folder first."
     ui.folderEdit.currentPath = str(tmp_path)
     host.click(ui.saveButton)
-    assert host.wait_until(lambda: "files were written" in ui.savedLabel.text, 30)
-    host.click(ui.saveButton)  # within the same second: a name of its own
+    assert host.wait_until(lambda: " files to " in ui.savedLabel.text, 30)
+    host.click(ui.saveButton)  # within the same second: a different name
     assert host.wait_until(lambda: len(list(tmp_path.glob("AXON-*"))) == 2, 30)
     assert host.wait_until(lambda: ui.saveButton.text == "Save", 30)
     for folder in tmp_path.glob("AXON-*"):

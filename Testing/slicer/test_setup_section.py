@@ -1,4 +1,4 @@
-"""The Setup section by clicks: status, installing, the environment report, the models."""
+"""The Setup section: status, installation, environment report, models."""
 
 import zipfile
 from pathlib import Path
@@ -8,26 +8,26 @@ import pytest
 
 @pytest.fixture
 def home(tmp_path, monkeypatch) -> Path:
-    """Where imported models go."""
+    """The folder of imported models."""
     monkeypatch.setenv("AXON_HOME", str(tmp_path / "home"))
     return tmp_path / "home" / "bundles"
 
 
 @pytest.fixture
 def versions(host, monkeypatch):
-    """What seems to be installed, as a dictionary to change; None stands for not installed."""
+    """The versions that appear to be installed, modifiable; None = not installed."""
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "AXONReconstruction"))
-    from AXONReconstructionLib import needs
+    from AXONReconstructionLib.setup import requirements
 
-    found = {part.name: "99.0" for part in needs.packageParts()}
+    found = {part.name: "99.0" for part in requirements.requiredPackages()}
     found.update(torch="2.10.0", monai="1.6.1")
-    monkeypatch.setattr(needs, "installedVersion", found.get)
+    monkeypatch.setattr(requirements, "installedVersion", found.get)
     return found
 
 
 @pytest.fixture
 def setup(home, versions, axon):
-    """The section, unfolded."""
+    """The section, expanded."""
     _module, widget = axon
     section = widget.panel.sections["setupSection"]
     widget.panel.container("setupSection").collapsed = False
@@ -37,7 +37,7 @@ def setup(home, versions, axon):
 
 @pytest.fixture
 def message(setup):
-    """What the panel's message area says."""
+    """message(): text of the message area."""
     return lambda: setup.panel.ui.messageLabel.text
 
 
@@ -50,25 +50,25 @@ def imported(host, setup):
     assert host.wait_until(lambda: setup.bundles._import is None, 30)
 
 
-def test_status_when_all_is_there(setup):
+def test_status_if_everything_is_installed(setup):
     ui = setup.ui
-    assert ui.setupTorchLabel.text == "2.10.0, installed"
+    assert ui.setupTorchLabel.text == "2.10.0 installed"
     assert ui.setupPackagesLabel.text == "all 12 installed"
-    assert ui.setupBundlesLabel.text == "1 on this computer"
+    assert ui.setupBundlesLabel.text == "1 installed"
     assert ui.setupInstallButton.text == "Everything is installed"
     assert not ui.setupInstallButton.enabled
 
 
-def test_status_names_what_is_missing(setup, versions):
+def test_status_lists_what_is_missing(setup, versions):
     versions.update(torch=None, monai=None, pydicom="2.4.4")
     setup.showStatus()
     assert setup.ui.setupTorchLabel.text == "not installed"
-    assert setup.ui.setupPackagesLabel.text == "missing or too old: monai<2,>=1.5.2, pydicom>=3"
+    assert setup.ui.setupPackagesLabel.text == "missing or outdated: monai<2,>=1.5.2, pydicom>=3"
     assert setup.ui.setupInstallButton.text == "Install..."
     assert setup.ui.setupInstallButton.enabled
 
 
-def test_older_torch_is_named_but_not_replaced(setup, versions):
+def test_an_older_torch_is_reported_but_not_replaced(setup, versions):
     versions["torch"] = "2.7.1+cu118"
     setup.showStatus()
     assert "2.7.1+cu118" in setup.ui.setupTorchLabel.text
@@ -76,13 +76,13 @@ def test_older_torch_is_named_but_not_replaced(setup, versions):
     assert not setup.ui.setupInstallButton.enabled
 
 
-def test_every_control_explains_itself(setup):
+def test_every_widget_has_a_tooltip(setup):
     for name, widget in vars(setup.ui).items():
         if name.startswith("setup") and "Layout" not in name and name != "setupReportFrame":
             assert len(widget.toolTip) > 10, name
 
 
-def test_no_installs_nothing(host, setup, versions):
+def test_declining_installs_nothing(host, setup, versions):
     versions["monai"] = None
     setup.showStatus()
     host.answer_next(False)
@@ -91,7 +91,7 @@ def test_no_installs_nothing(host, setup, versions):
     assert "MONAI" in host.dialogs[0]["text"]
 
 
-def test_yes_installs_and_says_so(host, setup, versions, message, slicer, monkeypatch):
+def test_confirming_installs_and_reports(host, setup, versions, message, slicer, monkeypatch):
     versions["monai"] = None
     setup.showStatus()
     busy = []
@@ -103,7 +103,7 @@ def test_yes_installs_and_says_so(host, setup, versions, message, slicer, monkey
     monkeypatch.setattr(slicer.packaging, "pip_ensure", pip_ensure)
     host.click(setup.ui.setupInstallButton)
     assert busy == [(True, False)]
-    assert message() == "Everything that AXON needs is installed."
+    assert message() == "All required packages are installed."
     assert setup.ui.setupInstallButton.text == "Everything is installed"
     assert not setup.panel.isBusy and not setup.ui.setupProgressBar.visible
 
@@ -123,13 +123,13 @@ def test_failure_is_one_sentence_with_details(host, setup, versions, message, sl
     assert setup.ui.setupInstallButton.enabled
 
 
-def test_installation_goes_on_after_the_restart(host, setup, versions, message, monkeypatch):
-    from AXONReconstructionLib import install
+def test_installation_continues_after_the_restart(host, setup, versions, message, monkeypatch):
+    from AXONReconstructionLib.setup import install
 
     versions.update(torch=None)
     setup.showStatus()
     monkeypatch.setattr(install, "_installExtension", lambda: None)
-    host.click(setup.ui.setupInstallButton)  # unasked, the host says yes to both questions
+    host.click(setup.ui.setupInstallButton)  # by default, the host confirms both dialogs
     assert [d["kind"] for d in host.dialogs] == ["question", "question", "restart"]
     assert "Continue installing" in message()
     assert setup.ui.setupInstallButton.text == "Continue installing..."
@@ -137,14 +137,14 @@ def test_installation_goes_on_after_the_restart(host, setup, versions, message, 
 
 
 @pytest.mark.slow
-def test_report_is_written_shown_and_copied(host, setup, slicer):
+def test_the_report_is_created_shown_and_copied(host, setup, slicer):
     ui = setup.ui
     assert not ui.setupReportFrame.visible
     host.click(ui.setupCheckButton)
     assert not ui.setupCheckButton.enabled and ui.setupProgressBar.visible
     assert host.wait_until(lambda: ui.setupReportFrame.visible, 120)
     text = ui.setupReportEdit.plainText
-    for line in ("Slicer: 5.", "Python: 3.", "VTK: ", "AXON: ", "graphics: ", "disk: ", "device: "):
+    for line in ("Slicer: 5.", "Python: 3.", "VTK: ", "AXON: ", "GPU: ", "disk: ", "device: "):
         assert f"\n{line}" in text, line
     assert "torch 2.10.0" in text and "shipped bundle: axon-preview" in text
     assert "tiny run: coarse, fine and sr" in text and "All is well." in text
@@ -156,12 +156,12 @@ def test_report_is_written_shown_and_copied(host, setup, slicer):
     assert not ui.setupReportFrame.visible and ui.setupCheckButton.enabled
 
 
-def test_report_without_torch_says_what_is_missing(host, setup):
+def test_the_report_without_torch_lists_what_is_missing(host, setup):
     with host.without("torch"):
         host.click(setup.ui.setupCheckButton)
         assert host.wait_until(lambda: setup.ui.setupReportFrame.visible, 30)
     text = setup.ui.setupReportEdit.plainText
-    assert "AXON needs Python packages that are not installed yet: torch" in text
+    assert "AXON requires Python packages that are not installed: torch" in text
     assert "tiny run" not in text
 
 
@@ -169,7 +169,7 @@ def test_shipped_model_is_listed_and_cannot_be_deleted(host, setup):
     from axon_backend.bundle import load_bundle
 
     [[name, version, size, origin]] = rows(setup)
-    assert (name, version, origin) == ("axon-preview", load_bundle().version, "comes with AXON")
+    assert (name, version, origin) == ("axon-preview", load_bundle().version, "ships with AXON")
     assert size.endswith(" MB")
     assert not setup.ui.setupDeleteButton.enabled
     assert setup.ui.setupCardButton.enabled and setup.ui.setupFolderButton.enabled
@@ -185,8 +185,8 @@ def test_model_card_is_shown(host, setup):
 
 
 def test_model_is_imported_from_a_folder_and_deleted(host, setup, home, tiny_bundle, message):
-    told = []
-    setup.panel.sections["inputsSection"].bundlesChanged = lambda: told.append(len(rows(setup)))
+    counts = []
+    setup.panel.sections["inputsSection"].bundlesChanged = lambda: counts.append(len(rows(setup)))
     host.answer_next(str(tiny_bundle.path))
     host.click(setup.ui.setupImportFolderButton)
     imported(host, setup)
@@ -203,7 +203,7 @@ def test_model_is_imported_from_a_folder_and_deleted(host, setup, home, tiny_bun
     assert [row[0] for row in rows(setup)] == ["axon-preview"]
     assert list(home.iterdir()) == []
     assert setup.panel.parameterNode.bundle == ""
-    assert told == [2, 1]
+    assert counts == [2, 1]
 
 
 def test_model_is_imported_from_a_zip_file(host, setup, tiny_bundle, tmp_path):
@@ -216,7 +216,7 @@ def test_model_is_imported_from_a_zip_file(host, setup, tiny_bundle, tmp_path):
     assert rows(setup)[1][0] == "axon-tiny"
 
 
-def test_a_file_that_is_no_model_is_refused_in_words(host, setup, home, tmp_path, message):
+def test_a_file_that_is_not_a_model_is_refused(host, setup, home, tmp_path, message):
     (tmp_path / "holiday.zip").write_bytes(b"no zip at all")
     host.answer_next(str(tmp_path / "holiday.zip"))
     host.click(setup.ui.setupImportZipButton)
@@ -225,7 +225,7 @@ def test_a_file_that_is_no_model_is_refused_in_words(host, setup, home, tmp_path
     assert len(rows(setup)) == 1 and list(home.iterdir()) == []
 
 
-def test_download_needs_address_and_checksum(host, setup, message):
+def test_a_download_requires_url_and_checksum(host, setup, message):
     ui = setup.ui
     ui.setupUrlEdit.text = "https://example.org/model.zip"
     assert not ui.setupDownloadButton.enabled
@@ -236,7 +236,7 @@ def test_download_needs_address_and_checksum(host, setup, message):
     assert "64 hexadecimal digits" in message()
 
 
-def test_import_can_be_stopped(host, setup, home, message, monkeypatch):
+def test_an_import_can_be_cancelled(host, setup, home, message, monkeypatch):
     import threading
 
     from axon_backend.bundle import library
@@ -262,12 +262,12 @@ def test_import_can_be_stopped(host, setup, home, message, monkeypatch):
     assert not ui.setupImportZipButton.enabled and not ui.setupDownloadButton.enabled
     host.click(ui.setupCancelImportButton)
     imported(host, setup)
-    assert message() == "The import was stopped; nothing was kept."
+    assert message() == "The import was cancelled; nothing was kept."
     assert not ui.setupProgressBar.visible and not ui.setupCancelImportButton.enabled
 
 
-def test_nothing_heavy_is_imported_by_the_section(home, versions):
-    """In a fresh process: the panel with its Setup section does not load PyTorch."""
+def test_the_section_imports_no_heavy_packages(home, versions):
+    """In a separate process: the panel with its Setup section does not import PyTorch."""
     import subprocess
     import sys
 

@@ -1,4 +1,4 @@
-"""The script that runs a whole case inside Slicer, run in the test host."""
+"""The end-to-end script for Slicer, run in the test host."""
 
 import importlib.util
 from pathlib import Path
@@ -17,7 +17,7 @@ def case(axon):
 
 
 @pytest.mark.slow
-def test_a_whole_case_is_right(case, capsys):
+def test_the_case_passes(case, capsys):
     assert case.main() == case.DONE, capsys.readouterr()
     assert "the case is right" in capsys.readouterr().out
 
@@ -28,8 +28,8 @@ def test_it_is_skipped_where_packages_are_missing(host, case, capsys):
     assert "monai" in capsys.readouterr().out
 
 
-def test_what_is_wrong_is_said(case, monkeypatch, capsys):
-    from AXONReconstructionLib import sample_data
+def test_failures_are_reported(case, monkeypatch, capsys):
+    from AXONReconstructionLib.console import sample_data
 
     def load(name):
         raise RuntimeError("the sample file is damaged")

@@ -1,4 +1,4 @@
-"""A real training by clicks: started, watched, stopped, killed, resumed; tiny networks."""
+"""A real training run with tiny networks: start, monitor, stop, kill, resume."""
 
 import importlib.util
 import json
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 
 def tiny_module():
-    """Chests and settings that the training's own tests use."""
+    """Data and settings of the training tests."""
     path = ROOT / "Testing" / "training" / "training_tiny.py"
     spec = importlib.util.spec_from_file_location("training_tiny_of_slicer", path)
     module = importlib.util.module_from_spec(spec)
@@ -32,13 +32,13 @@ def lines(values, start=""):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A JSON list of three made-up chests."""
+    """A JSON list of three synthetic chests."""
     return tiny_module().write_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture
 def training(host, data, tmp_path):
-    """The module, set up for a tiny training; ends what still runs."""
+    """The module, configured for a tiny training; kills a remaining process."""
     path = ROOT / "AXONTraining" / "AXONTraining.py"
     module, widget = host.load_module(path)
     node = widget.panel.parameterNode
@@ -67,7 +67,7 @@ def wait(host, widget, condition, seconds=150):
     )
 
 
-def test_start_watch_stop_kill_and_resume(host, slicer, training, tmp_path):
+def test_start_monitor_stop_kill_and_resume(host, slicer, training, tmp_path):
     widget, ui = training, training.ui
     watch = lambda: widget.panel.boxes["run"].watch  # noqa: E731
     ui.runSection.collapsed = False
@@ -75,7 +75,7 @@ def test_start_watch_stop_kill_and_resume(host, slicer, training, tmp_path):
     assert ui.statusLabel.text.startswith("Starting") and not ui.startButton.enabled
     wait(host, widget, lambda: watch().step >= 9 and watch().sample is not None)
     assert ui.statusLabel.text == "Training." and ui.stopButton.enabled
-    assert watch().figures and widget.panel.parameterNode.lossTable is not None
+    assert watch().metrics and widget.panel.parameterNode.lossTable is not None
     assert widget.panel.parameterNode.sampleVolume is not None
     if folder := os.environ.get("AXON_SCREENSHOTS"):
         for name in ("data", "training"):
@@ -84,12 +84,12 @@ def test_start_watch_stop_kill_and_resume(host, slicer, training, tmp_path):
     host.click(ui.curvesButton)
     assert slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
 
-    # Another training in the same folder is refused, in one sentence.
-    with pytest.raises(Exception, match="A training is running in"):
+    # A second run in the same folder is refused.
+    with pytest.raises(Exception, match="A run is active in"):
         widget.logic.start(widget.panel.parameterNode.dataPath, watch().path, stage="encoder")
 
     host.click(ui.stopButton)
-    assert ui.stopButton.text == "End at once"
+    assert ui.stopButton.text == "Kill"
     wait(host, widget, lambda: watch().status == "stopped")
     stopped = watch().step
     assert ui.resumeButton.enabled and (Path(watch().path) / "checkpoints" / "last.pt").is_file()
@@ -101,7 +101,7 @@ def test_start_watch_stop_kill_and_resume(host, slicer, training, tmp_path):
     assert "Stopped unexpectedly" in ui.statusLabel.text and ui.resumeButton.enabled
 
 
-def test_what_the_training_refuses_is_told(host, training):
+def test_errors_of_the_training_process_are_reported(host, training):
     widget, ui = training, training.ui
     ui.runSection.collapsed = False
     widget.panel.parameterNode.extra = "optimizer.rate=1"
@@ -111,7 +111,7 @@ def test_what_the_training_refuses_is_told(host, training):
     assert ui.startButton.enabled
 
 
-def test_a_model_cannot_be_made_of_nothing(host, training, tmp_path):
+def test_exporting_without_a_run_is_reported(host, training, tmp_path):
     widget, ui = training, training.ui
     ui.modelSection.collapsed = False
     Path(widget.panel.parameterNode.runPath).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What the training module makes of a run's folder: numbers, curves, words; no process."""
+"""Monitoring of a run folder by the training module: status, metrics, curves; no process."""
 
 import json
 import os
@@ -22,8 +22,8 @@ def training(host):
 
 @pytest.fixture
 def run(tmp_path):
-    """A run's folder; write(status, events...) appends."""
-    from axon_backend.training.process import here, process_started
+    """write(status, *events): append events to a run folder; returns it."""
+    from axon_backend.training.run.process_id import here, process_started
 
     folder = tmp_path / "runs" / "coarse"
     folder.mkdir(parents=True)
@@ -55,19 +55,19 @@ def validation(number, psnr, best=True):
             "figures": {"v2_psnr": psnr, "v2_ssim": 0.5}}  # fmt: skip
 
 
-def test_a_run_is_followed_and_a_resume_takes_the_lost_steps_back(training, run):
+def test_a_run_is_monitored_and_resuming_discards_lost_steps(training, run):
     logic = training[1].logic
     watch = logic.watch(run("running", START, step(10, 0.5), validation(10, 17.5)))
-    assert (watch.status, watch.step, watch.done) == ("running", 10, 0.25)
+    assert (watch.status, watch.step, watch.fractionDone) == ("running", 10, 0.25)
     assert watch.secondsLeft == 15 and watch.memoryGb == 1.5 and watch.bestStep == 10
     assert not watch.poll()
     run("running", step(20, 0.4), validation(20, 17.0, best=False))
     assert watch.poll() and watch.losses == [(10, 0.5), (20, 0.4)] and watch.bestStep == 10
-    # Killed, and resumed from the checkpoint of step 10.
+    # Killed, and resumed from the checkpoint at step 10.
     run("running", {**START, "step": 10}, step(15, 0.45))
     watch.poll()
     assert watch.losses == [(10, 0.5), (15, 0.45)]
-    assert watch.figures["v2_psnr"] == [(10, 17.5)]
+    assert watch.metrics["v2_psnr"] == [(10, 17.5)]
 
 
 def test_a_process_that_is_gone_has_died(training, run):
@@ -77,11 +77,11 @@ def test_a_process_that_is_gone_has_died(training, run):
     assert watch.status == "died" and "Killed by the system" in watch.explanation()
 
 
-def test_a_training_is_active_from_its_start_although_it_says_nothing_yet(training, run):
+def test_a_run_is_active_before_its_first_output(training, run):
     import subprocess
     import sys
 
-    from axon_backend.training.run_folder import RunFolder
+    from axon_backend.training.run.run_folder import RunFolder
     from AXONTrainingLib.watching import RunWatch
 
     sleeping = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -93,7 +93,7 @@ def test_a_training_is_active_from_its_start_although_it_says_nothing_yet(traini
     assert watch.poll() and watch.status == "running" and not watch.launching
     run("stopped")
     assert watch.poll() and watch.status == "stopped"
-    # One that ends without a word leaves the folder as it was.
+    # A process that exits without output leaves the folder unchanged.
     watch = RunWatch(RunFolder(folder), process)
     assert watch.status == "starting"
     process.kill()
@@ -104,7 +104,7 @@ def test_a_training_is_active_from_its_start_although_it_says_nothing_yet(traini
 def test_the_panel_shows_a_run_chosen_by_its_folder(host, slicer, training, run):
     widget = training[1]
     panel, ui = widget.panel, widget.ui
-    assert "No training in this folder" in ui.statusLabel.text
+    assert "No run in this folder" in ui.statusLabel.text
     panel.parameterNode.runPath = str(run("running", START, step(10, 0.5), validation(10, 17.5)))
     assert ui.statusLabel.text == "Training." and ui.progressBar.value == 250
     assert "Step 10 / 40" in ui.numbersLabel.text and "1.5 GB" in ui.numbersLabel.text
@@ -120,7 +120,23 @@ def test_the_panel_shows_a_run_chosen_by_its_folder(host, slicer, training, run)
     assert ui.startButton.enabled and not ui.stopButton.enabled
 
 
-def test_curves_have_their_own_views_and_give_the_others_back(host, slicer, training, run):
+def test_a_run_is_monitored_while_the_main_thread_holds_the_gil(host, training, run):
+    """As in Slicer. Training is a process, and a timer reads its folder: no thread is needed."""
+    import subprocess
+    import sys
+
+    widget = training[1]
+    folder = run("running", START)
+    widget.panel.parameterNode.runPath = str(folder)
+    write = "import sys; open(sys.argv[1], 'a').write(sys.argv[2])"
+    event = json.dumps(step(10, 0.5)) + "\n"
+    with host.gil_held():
+        writer = subprocess.Popen([sys.executable, "-c", write, folder / "events.jsonl", event])
+        assert host.wait_until(lambda: "Step 10 / 40" in widget.ui.numbersLabel.text, 100)
+    assert writer.wait(30) == 0
+
+
+def test_curves_have_their_own_layout_and_restore_the_previous_one(host, slicer, training, run):
     widget = training[1]
     widget.panel.parameterNode.runPath = str(run("running", START, step(10, 0.5), step(20, 0.4)))
     manager = slicer.app.layoutManager()
@@ -133,7 +149,7 @@ def test_curves_have_their_own_views_and_give_the_others_back(host, slicer, trai
     assert manager.layout == before
 
 
-def test_a_sample_is_shown_with_its_true_ct_over_it(host, slicer, training, run, tmp_path):
+def test_a_sample_is_shown_with_its_ground_truth(host, slicer, training, run, tmp_path):
     from PIL import Image
 
     from axon_backend.imaging.frame import ThoraxFrame
@@ -162,7 +178,7 @@ def test_a_sample_is_shown_with_its_true_ct_over_it(host, slicer, training, run,
     assert len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == count
 
 
-def test_nothing_of_a_run_stays_when_another_folder_is_chosen(training, run, tmp_path):
+def test_selecting_another_folder_clears_the_previous_run(training, run, tmp_path):
     from PIL import Image
 
     Image.new("L", (80, 40), 90).save(tmp_path / "sample.png")
@@ -173,53 +189,53 @@ def test_nothing_of_a_run_stays_when_another_folder_is_chosen(training, run, tmp
     for other in ("", str(tmp_path / "empty")):
         panel.parameterNode.runPath = str(run("stopped", START, step(10, 0.5), sample))
         assert ui.curvesButton.enabled and "lidc0028" in ui.sampleLabel.text
-        assert not ui.samplePicture.pixmap.isNull()
+        assert not ui.sampleImage.pixmap.isNull()
         panel.parameterNode.runPath = other
         assert ui.sampleLabel.text == "" and ui.numbersLabel.text == ""
-        assert ui.samplePicture.pixmap is None or ui.samplePicture.pixmap.isNull()
+        assert ui.sampleImage.pixmap is None or ui.sampleImage.pixmap.isNull()
 
 
-def test_a_job_tells_its_end_once(training, tmp_path):
+def test_a_job_returns_its_exit_code_once(training, tmp_path):
     import subprocess
     import sys
 
     from AXONTrainingLib.processes import Job
 
     job, log = Job(), tmp_path / "job.log"
-    assert not job.busy and job.ended() is None
+    assert not job.busy and job.takeExitCode() is None
     code = "print('a\\rhalf\\rdone'); print('last'); raise SystemExit(3)"
     with open(log, "wb") as output:
         process = subprocess.Popen([sys.executable, "-c", code], stdout=output)
-    job.begin(process, log)
+    job.follow(process, log)
     assert job.busy
     process.wait(30)
-    assert job.busy and job.ended() == 3
-    assert not job.busy and job.ended() is None
-    assert job.words() == "done\nlast" and job.words(1) == "last"
+    assert job.busy and job.takeExitCode() == 3
+    assert not job.busy and job.takeExitCode() is None
+    assert job.lastLines() == "done\nlast" and job.lastLines(1) == "last"
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    job.begin(process, log)
-    assert job.ended() is None
+    job.follow(process, log)
+    assert job.takeExitCode() is None
     assert not job.stopped
     job.terminate()
-    assert process.wait(30) != 0 and job.ended() == process.returncode
+    assert process.wait(30) != 0 and job.takeExitCode() == process.returncode
     assert job.stopped
 
 
-def test_an_older_data_set_does_not_make_a_stopped_preparation_a_success(training, tmp_path):
-    """A process that is ended leaves code 1 on Windows, and -9 elsewhere; a full disk is 1 too."""
+def test_an_existing_data_set_does_not_make_a_failed_preparation_succeed(training, tmp_path):
+    """A killed process exits with code 1 on Windows and -9 elsewhere; a full disk gives 1, too."""
     import subprocess
     import sys
 
     widget = training[1]
-    box, ui, output = widget.panel.boxes["data"], widget.ui, tmp_path / "data"
-    output.mkdir()
-    (output / "dataset.json").write_text('{"format": "axon-dataset", "version": 1, "cases": []}')
+    box, ui, folder = widget.panel.boxes["data"], widget.ui, tmp_path / "data"
+    folder.mkdir()
+    (folder / "dataset.json").write_text('{"format": "axon-dataset", "version": 1, "cases": []}')
     log = tmp_path / "data.log"
 
-    def end(code, words, stop=False):
-        log.write_text(words)
-        box._job.begin(process := subprocess.Popen([sys.executable, "-c", f"exit({code})"]), log)
-        box._output, box._job.stopped = output, stop
+    def end(code, output, stop=False):
+        log.write_text(output)
+        box._job.follow(process := subprocess.Popen([sys.executable, "-c", f"exit({code})"]), log)
+        box._output, box._job.stopped = folder, stop
         process.wait(30)
         ui.prepareLabel.text = ""
         box.poll()
@@ -232,8 +248,8 @@ def test_an_older_data_set_does_not_make_a_stopped_preparation_a_success(trainin
     assert end(0, "3 cases in data\n").startswith("Done.")
 
 
-def test_a_training_that_is_launching_hears_a_stop_and_an_end(training, tmp_path):
-    """It says nothing while Python imports, but both can be asked for."""
+def test_a_run_that_is_starting_can_be_stopped_and_killed(training, tmp_path):
+    """There is no output during imports, but both requests must take effect."""
     import subprocess
     import sys
 
@@ -241,19 +257,19 @@ def test_a_training_that_is_launching_hears_a_stop_and_an_end(training, tmp_path
     path.mkdir()
     folder = logic._folder(path)
     logic.stop(path)
-    assert not folder.stop_file.exists()  # nobody there
+    assert not folder.stop_file.exists()  # no process
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     logic._processes[folder.path] = process, time.time()
     logic.stop(path)
     assert folder.stop_file.exists()
-    with pytest.raises(Exception, match="A training is running in"):
+    with pytest.raises(Exception, match="A run is active in"):
         logic._checkFree(path)
     logic.terminate(path)
     assert process.wait(30) != 0
     logic._checkFree(path)
 
 
-def test_another_slicer_finds_the_run_among_the_recent_ones(host, training, run):
+def test_recent_runs_are_listed_after_the_scene_was_closed(host, training, run):
     widget = training[1]
     folder = str(run("stopped", START, step(10, 0.5)))
     widget.panel.parameterNode.runPath = folder
@@ -268,7 +284,7 @@ def test_another_slicer_finds_the_run_among_the_recent_ones(host, training, run)
     assert widget.ui.statusLabel.text.startswith("Stopped.")
 
 
-def test_a_data_set_is_described_and_its_faults_are_told(host, training, tmp_path):
+def test_a_data_set_is_summarised_and_its_problems_are_reported(host, training, tmp_path):
     widget = training[1]
     panel, ui = widget.panel, widget.ui
     for name in "abc":
@@ -287,13 +303,13 @@ def test_a_data_set_is_described_and_its_faults_are_told(host, training, tmp_pat
     assert "does not exist" in ui.messageLabel.text and ui.dataLabel.text == ""
 
 
-def test_settings_are_kept_in_the_scene(host, training, tmp_path):
+def test_settings_are_saved_with_the_scene(host, training, tmp_path):
     widget = training[1]
     ui = widget.ui
     ui.stageCombo.currentIndex = 3
     ui.amountSpin.value = 7
     ui.unitCombo.currentIndex = 1
-    ui.extraEdit.plainText = "optimiser.rate=0.001"
+    ui.extraEdit.plainText = "optimiser.lr=0.001"
     path = str(tmp_path / "scene.mrb")
     host.save_scene(path)
     host.close_scene()
@@ -304,49 +320,49 @@ def test_settings_are_kept_in_the_scene(host, training, tmp_path):
     node = widget.panel.parameterNode
     assert (node.stage, node.amount, node.unit) == ("controlnet", 7, "steps")
     assert (ui.stageCombo.currentIndex, ui.amountSpin.value) == (3, 7)
-    assert ui.extraEdit.plainText == "optimiser.rate=0.001"
+    assert ui.extraEdit.plainText == "optimiser.lr=0.001"
 
 
-def test_what_is_missing_is_named_before_a_start(host, training):
+def test_missing_packages_are_listed_and_disable_start(host, training):
     widget = training[1]
     with host.without("lightning_fabric"):
-        widget.panel.boxes["settings"].lookForPackages()
+        widget.panel.boxes["settings"].checkPackages()
         assert "lightning-fabric" in widget.ui.missingLabel.text
         assert widget.ui.installButton.visible and not widget.ui.startButton.enabled
-    widget.panel.boxes["settings"].lookForPackages()
+    widget.panel.boxes["settings"].checkPackages()
     assert not widget.ui.installButton.visible and widget.ui.startButton.enabled
 
 
-def test_start_does_not_hang_on_what_is_visible(host, training, run):
+def test_start_does_not_depend_on_widget_visibility(host, training, run):
     widget = training[1]
     panel, ui = widget.panel, widget.ui
     folder = run("finished", START, step(40, 0.1))
-    # Another module is shown while the run is looked at: no control of this one is visible.
+    # Another module is shown while the run is monitored: no widget of this one is visible.
     widget.exit()
     with host.without("lightning_fabric"):
-        panel.boxes["settings"].lookForPackages()
+        panel.boxes["settings"].checkPackages()
         widget.parent.hide()
         panel.parameterNode.runPath = str(folder)
         panel.poll()
         assert not ui.installButton.visible and not ui.startButton.enabled
-    # Installed meanwhile, by the other module: opening this one again is enough.
+    # Installed by the other module in the meantime: reopening this one is sufficient.
     widget.parent.show()
     widget.enter()
     assert not ui.installButton.visible and ui.startButton.enabled
 
 
-def test_every_control_explains_itself(training):
+def test_every_widget_has_a_tooltip(training):
     ui = training[1].ui
-    silent = [
+    withoutTooltip = [
         name
         for name, widget in sorted(vars(ui).items())
         if name.endswith(("Button", "Combo", "Spin", "Edit", "Slider", "Check", "Section", "Box"))
         and not widget.toolTip
     ]
-    assert not silent
+    assert not withoutTooltip
 
 
-def test_nothing_heavy_is_imported_when_the_module_loads():
+def test_loading_the_module_imports_no_heavy_packages():
     import subprocess
     import sys
 

@@ -1,4 +1,4 @@
-"""The worker thread of the Slicer module: needs neither Slicer nor Qt."""
+"""The worker thread of the Slicer module; requires neither Slicer nor Qt."""
 
 import importlib.util
 import threading
@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-FILE = Path(__file__).resolve().parents[2] / "AXONReconstruction/AXONReconstructionLib/worker.py"
+FILE = (
+    Path(__file__).resolve().parents[2] / "AXONReconstruction/AXONReconstructionLib/jobs/worker.py"
+)
 
 
 def _load():
-    """The file alone: its package would be imported from wherever a test host put it first."""
+    """Load the file on its own, because its package may be imported from another location."""
     spec = importlib.util.spec_from_file_location("axon_worker_under_test", FILE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -30,7 +32,7 @@ def worker():
 
 @pytest.fixture
 def gate(worker):
-    """A running job that ends when the event is set: what comes after it waits."""
+    """A running job that ends when the event is set; later jobs are queued."""
     event, begun = threading.Event(), threading.Event()
 
     def work(job):
@@ -47,12 +49,12 @@ def gate(worker):
     event.set()
 
 
-def test_it_imports_nothing_of_slicer():
+def test_the_worker_does_not_import_slicer():
     source = FILE.read_text(encoding="utf-8")
     assert not [w for w in ("slicer", "qt", "ctk", "vtk") if f"import {w}" in source]
 
 
-def test_work_runs_elsewhere_and_callbacks_run_where_pump_is_called(worker):
+def test_work_runs_on_its_thread_and_callbacks_on_the_pumping_thread(worker):
     seen = {}
 
     def work(job):
@@ -74,7 +76,7 @@ def test_work_runs_elsewhere_and_callbacks_run_where_pump_is_called(worker):
     assert job.done and not worker.busy
 
 
-def test_one_thread_does_all_jobs_in_order(worker):
+def test_one_thread_runs_all_jobs_in_order(worker):
     threads, order = set(), []
 
     def work(number):
@@ -119,7 +121,7 @@ def test_an_exception_reaches_the_callback_with_its_traceback_but_without_its_va
     assert Large.alive == 0
 
 
-def test_a_running_job_stops_when_it_looks(worker, gate):
+def test_a_running_job_can_be_cancelled(worker, gate):
     heard = []
     gate.job._callbacks["cancelled"] = heard.append
     gate.job.cancel()
@@ -128,7 +130,7 @@ def test_a_running_job_stops_when_it_looks(worker, gate):
     assert heard == [gate.job.error]
 
 
-def test_a_waiting_job_is_cancelled_at_once_though_another_runs(worker, gate):
+def test_a_queued_job_is_cancelled_immediately(worker, gate):
     heard = []
     job = worker.submit(lambda job: heard.append("ran"), onCancelled=heard.append)
     job.cancel()
@@ -139,7 +141,7 @@ def test_a_waiting_job_is_cancelled_at_once_though_another_runs(worker, gate):
     assert gate.job.wait() == "gate" and heard == [None]
 
 
-def test_the_latest_waiting_job_of_a_key_wins(worker, gate):
+def test_a_new_job_replaces_queued_jobs_with_its_key(worker, gate):
     ran, cancelled = [], []
     jobs = [
         worker.submit(
@@ -156,14 +158,14 @@ def test_the_latest_waiting_job_of_a_key_wins(worker, gate):
     assert ran == [4, "other"] and cancelled == [0, 1, 2, 3]
 
 
-def test_a_running_job_of_the_key_is_left_to_end(worker, gate):
+def test_a_running_job_is_not_replaced(worker, gate):
     gate.job.key = "drr"
     later = worker.submit(lambda job: "later", key="drr")
     gate.set()
     assert gate.job.wait() == "gate" and later.wait() == "later"
 
 
-def test_a_bad_callback_does_not_silence_the_others(worker):
+def test_a_failing_callback_does_not_affect_the_others(worker):
     heard = []
 
     def bad(result):
@@ -186,28 +188,27 @@ def test_a_callback_may_submit_and_wait(worker):
     assert heard == [2]
 
 
-def test_waiting_pumps_events_and_lets_the_worker_run(worker):
+def test_waiting_pumps_events_and_releases_the_gil(worker):
     ticks = []
 
-    def work(job):  # pure Python: it needs the GIL that the wait must let go of
-        until = time.monotonic() + 0.3
+    def work(job):  # pure Python, without a pause, until the wait has pumped five times
+        limit = time.monotonic() + 30
         count = 0
-        while time.monotonic() < until:
+        while len(ticks) < 5 and time.monotonic() < limit:
             count += 1
-        return count
+        return count, len(ticks)
 
-    assert worker.submit(work).wait(lambda: ticks.append(time.monotonic())) > 1000
-    assert len(ticks) >= 4
-    assert max(b - a for a, b in zip(ticks, ticks[1:], strict=False)) < 0.1
+    count, seen = worker.submit(work).wait(lambda: ticks.append(None))
+    assert count > 0 and seen >= 5
 
 
-def test_a_wait_can_give_up(worker, gate):
+def test_a_wait_can_time_out(worker, gate):
     with pytest.raises(TimeoutError):
         gate.job.wait(timeout=0.1)
     assert not gate.job.done
 
 
-def test_shutdown_cancels_everything_and_work_starts_again_later(worker, gate):
+def test_shutdown_cancels_all_jobs_and_the_worker_can_restart(worker, gate):
     waiting = worker.submit(lambda job: "never")
     thread = worker._thread
     assert worker.shutdown(5)
@@ -218,14 +219,14 @@ def test_shutdown_cancels_everything_and_work_starts_again_later(worker, gate):
     assert worker.submit(lambda job: "again").wait() == "again"
 
 
-def test_shutdown_does_not_wait_for_a_job_that_is_stuck(worker):
+def test_shutdown_does_not_wait_for_a_blocked_job(worker):
     stuck, begun = threading.Event(), threading.Event()
     worker.submit(lambda job: (begun.set(), stuck.wait(20)))
     assert begun.wait(5)
-    began = time.monotonic()
+    old = worker._thread
     assert not worker.shutdown(0.1)
-    assert time.monotonic() - began < 1
-    # A new thread takes new work; the old one, once free, takes none of it.
+    assert old.is_alive()
+    # A new thread runs new jobs; the old one, once free, must not run any of them.
     new = worker.submit(lambda job: threading.current_thread())
     assert new.wait(timeout=5) is worker._thread
     stuck.set()

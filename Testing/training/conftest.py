@@ -47,8 +47,8 @@ def data(tmp_path_factory) -> Path:
 @pytest.fixture
 def train(data, tmp_path):
     """Train in this process: train(config, name, **options) -> RunFolder."""
-    from axon_backend.training.run import train as run
-    from axon_backend.training.run_folder import RunFolder
+    from axon_backend.training.launch import train as run
+    from axon_backend.training.run.run_folder import RunFolder
 
     def call(config, name="run", **options):
         run(config, options.pop("data", data), tmp_path / name, device="cpu", **options)

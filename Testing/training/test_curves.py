@@ -4,8 +4,8 @@ import csv
 import subprocess
 import sys
 
-from axon_backend.training.curves import COLUMNS, Curves
-from axon_backend.training.environment import environment, git_commit
+from axon_backend.training.run.curves import COLUMNS, Curves
+from axon_backend.training.run.provenance import environment, git_commit
 
 
 def rows(file):
@@ -16,7 +16,7 @@ def rows(file):
 def test_rows_come_back_and_new_figures_get_columns(tmp_path):
     file = tmp_path / "metrics.csv"
     curves = Curves(file, tmp_path / "tb", 0)
-    curves.add(1, {"loss": 0.1 + 0.2, "rate": 1e-3})
+    curves.add(1, {"loss": 0.1 + 0.2, "lr": 1e-3})
     curves.add(2, {"loss": float("nan")})
     curves.add(2, {"v2_psnr": 20.5})
     curves.add(3, {"loss": 0.25})

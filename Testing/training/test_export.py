@@ -9,18 +9,23 @@ from pathlib import Path
 
 import pytest
 import torch
+import training_tiny
 from training_tiny import tiny
 
+import axon_backend
 from axon_backend.bundle import load_bundle
-from axon_backend.cli import main
+from axon_backend.cli.main import main
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow
-from axon_backend.methods.axon import Axon
-from axon_backend.model import load_model
-from axon_backend.training.checkpoint import load_checkpoint, save_atomically, weights_hash
+from axon_backend.inference.model_loading import load_model
+from axon_backend.inference.reconstruct import reconstruct
+from axon_backend.methods.axon.method import AXON
+from axon_backend.training.checkpoint import load_checkpoint, weights_hash
 from axon_backend.training.export import export_bundle
-from axon_backend.training.run_folder import RunFolder
+from axon_backend.training.plan import resolve
+from axon_backend.training.run.run_folder import RunFolder
 from axon_backend.training.settings import as_plain
+from axon_backend.training.torch_file import save_atomically
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +33,14 @@ def runs(tmp_path_factory):
     """Run folders as the trainer leaves them, with random networks."""
     root = tmp_path_factory.mktemp("runs")
     torch.manual_seed(0)
-    model = Axon(tiny().model)
-    hashes = {p: weights_hash(getattr(model, p).state_dict()) for p in Axon.PARTS}
+    model = AXON.build(tiny().model)
+    hashes = {p: weights_hash(model.network(p).state_dict()) for p in model.config.networks}
     mean = torch.linspace(-1, 1, 32).expand(1, 1, 32, 32, 32).clone()
     for number, stage in enumerate(("coarse", "prior", "controlnet", "sr")):
         config = tiny(stage)
         folder = RunFolder(root / stage)
         folder.last.parent.mkdir(parents=True)
-        parts = {p: getattr(model, p).state_dict() for p in config.parts}
+        parts = {p: model.network(p).state_dict() for p in config.trains}
         save_atomically(
             {
                 "format": "axon-checkpoint", "version": 1, "stage": stage, "step": 7 + number,
@@ -48,7 +53,7 @@ def runs(tmp_path_factory):
             {"mean": mean, "size_mm": torch.tensor([300.0, 230.0, 270.0])},
             folder.last.parent / "mean.pt",
         )
-        networks = {p: {"from": "x", "sha256": hashes[p]} for p in (*config.needs, *config.parts)}
+        networks = {p: {"from": "x", "sha256": hashes[p]} for p in (*config.needs, *config.trains)}
         state = {
             "stage": stage, "status": "finished", "networks": networks, "git": "abc123def",
             "data_sha256": "f" * 64, "cases": {"train": 2, "validation": 1},
@@ -66,9 +71,9 @@ def test_the_bundle_holds_the_weights_the_atlas_and_a_card(runs, tmp_path):
     bundle = load_bundle(tmp_path / "bundle")  # which verifies it
     loaded = load_model(bundle)
     assert loaded.config == tiny().model
-    for part in Axon.PARTS:
-        for name, value in getattr(model, part).state_dict().items():
-            stored = getattr(loaded, part).state_dict()[name]
+    for part in model.config.networks:
+        for name, value in model.network(part).state_dict().items():
+            stored = loaded.network(part).state_dict()[name]
             assert torch.allclose(stored, value, rtol=1e-3, atol=1e-6), name
     atlas, size_mm = bundle.atlas()
     assert size_mm == (300.0, 230.0, 270.0)
@@ -76,7 +81,7 @@ def test_the_bundle_holds_the_weights_the_atlas_and_a_card(runs, tmp_path):
     assert abs(atlas[3, 4] - expected).max() <= 4.0  # kept in steps of 8 HU
     card = (tmp_path / "bundle" / "docs" / "README.md").read_text()
     for words in (
-        "Research use only", "Stage coarse: best at step 7 after 12 minutes", "muon at 0.0015",
+        "Research use only", "Training coarse: best at step 7 after 12 minutes", "muon at 0.0015",
         "code abc123def", "data ffffffffffff", "| coarse | v2_1_psnr | 20.5 |",
         "1 validation case,", "seen 2 training cases", "Licence",
     ):  # fmt: skip
@@ -87,9 +92,6 @@ def test_the_bundle_holds_the_weights_the_atlas_and_a_card(runs, tmp_path):
 
 
 def test_the_bundle_reconstructs(runs, tmp_path):
-    import axon_backend
-    from axon_backend.reconstruct import reconstruct
-
     export_bundle(runs[0], tmp_path / "bundle")
     drr = Path(axon_backend.__file__).parent / "demo_data" / "drr_lidc0306_pa.nrrd"
     result = reconstruct(drr, bundle=tmp_path / "bundle", device="cpu", register=False)
@@ -133,6 +135,27 @@ def test_a_stage_trained_on_other_weights_is_warned_about(runs, tmp_path):
     warnings = export_bundle(root, tmp_path / "bundle").warnings
     assert len(warnings) == 2  # the ControlNet and SR-Net were trained with the old prior
     assert "controlnet was trained with another 'prior'" in " ".join(warnings)
+
+
+def test_the_mean_chest_is_trained_and_exported_as_its_own_atlas(train, tmp_path):
+    """It starts as the mean of the training volumes; a rate of next to nothing leaves it there."""
+    pairs = (
+        "model.grid=16", "model.view_size=32", "optimiser.lr=1e-12", "precision=32", "threads=1",
+        "data.workers=0", "validation.cases=1", "validation.samples=0",
+        f"cache_folder={training_tiny.shared['cache']}",
+    )  # fmt: skip
+    config = resolve("mean", method="atlas_mean", steps=1, pairs=pairs)
+    folder = train(config, "runs/mean")
+    assert folder.state()["method"] == "atlas_mean"
+    bundle = export_bundle(folder.path, tmp_path / "bundle").bundle
+    assert bundle.config["method"] == "atlas_mean" and bundle.networks == ("mean",)
+    drr = Path(axon_backend.__file__).parent / "demo_data" / "drr_lidc0306_pa.nrrd"
+    volume = reconstruct(drr, bundle=bundle, device="cpu", register=False).volume
+    atlas, _ = bundle.atlas()
+    factor = atlas.shape[0] // 16
+    pooled = atlas.reshape(16, factor, 16, factor, 16, factor).mean((1, 3, 5))
+    assert volume == pytest.approx(pooled, abs=6.0)  # the atlas is kept in steps of 8 HU
+    assert volume.std() > 100
 
 
 def test_eight_bits_are_half_the_size(runs, tmp_path):

@@ -1,19 +1,25 @@
-"""The look of a picture: augmentation, standardising, batches."""
+"""The look of a image: augmentation, standardising, batches."""
 
 import numpy as np
 import pytest
 import torch
 
 from axon_backend.imaging.standardise import LIMIT, standardise_view
-from axon_backend.physics.drr import render
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry
-from axon_backend.training.appearance import AppearanceAugmentation, alter, gaussian_blur
-from axon_backend.training.batch import blend, collate
-from axon_backend.training.pairs import TrainingPair
-from axon_backend.training.samples import Samples
+from axon_backend.training.data.augmentation import (
+    Probabilities,
+    RadiographAugmentation,
+    augment_radiograph,
+    gaussian_blur,
+)
+from axon_backend.training.data.batch import blend, collate
+from axon_backend.training.data.pairs import TrainingPair
+from axon_backend.training.data.samples import Samples
 
 
-def picture(size: int = 64) -> torch.Tensor:
+def image(size: int = 64) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     noise = torch.rand(1, 1, size, size, generator=generator)
     return gaussian_blur(noise, 3.0) * 8 + torch.linspace(0, 2, size)
@@ -21,10 +27,12 @@ def picture(size: int = 64) -> torch.Tensor:
 
 @pytest.mark.parametrize("size", [64, 128])
 def test_altered_pictures_keep_their_shape_and_stay_finite(size):
-    before = picture(size)
+    before = image(size)
     kept = before.clone()
     for seed in range(40):
-        after = alter(before, np.random.default_rng(seed), AppearanceAugmentation(clean=0.0))
+        after = augment_radiograph(
+            before, np.random.default_rng(seed), RadiographAugmentation(clean=0.0)
+        )
         assert after.shape == before.shape and after.dtype == torch.float32
         assert torch.isfinite(after).all()
         assert not torch.equal(after, before)
@@ -32,26 +40,34 @@ def test_altered_pictures_keep_their_shape_and_stay_finite(size):
 
 
 def test_altered_pictures_come_from_the_seed():
-    look = AppearanceAugmentation(clean=0.0)
-    first, again, other = (alter(picture(), np.random.default_rng(s), look) for s in (1, 1, 2))
+    look = RadiographAugmentation(clean=0.0)
+    first, again, other = (
+        augment_radiograph(image(), np.random.default_rng(s), look) for s in (1, 1, 2)
+    )
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
 def test_clean_is_the_share_left_alone():
-    before = picture()
+    before = image()
     assert torch.equal(
-        alter(before, np.random.default_rng(0), AppearanceAugmentation(clean=1.0)), before
+        augment_radiograph(before, np.random.default_rng(0), RadiographAugmentation(clean=1.0)),
+        before,
     )
     rng = np.random.default_rng(0)
-    share = np.mean([alter(before, rng, AppearanceAugmentation()) is before for _ in range(300)])
-    assert share == pytest.approx(AppearanceAugmentation().clean, abs=0.1)
+    share = np.mean(
+        [augment_radiograph(before, rng, RadiographAugmentation()) is before for _ in range(300)]
+    )
+    assert share == pytest.approx(RadiographAugmentation().clean, abs=0.1)
 
 
 def test_most_altered_pictures_still_look_like_the_original():
-    before, rng = picture(), np.random.default_rng(0)
-    quiet = AppearanceAugmentation(clean=0.0, collimation=0.0, letters=0.0, misregistration=0.0)
+    before, rng = image(), np.random.default_rng(0)
+    p = Probabilities(collimation=0.0, letters=0.0, misregistration=0.0)
+    quiet = RadiographAugmentation(clean=0.0, p=p)
     r = [
-        np.corrcoef(before.numpy().ravel(), alter(before, rng, quiet).numpy().ravel())[0, 1]
+        np.corrcoef(before.numpy().ravel(), augment_radiograph(before, rng, quiet).numpy().ravel())[
+            0, 1
+        ]
         for _ in range(40)
     ]
     assert np.median(r) > 0.85 and min(r) > 0.3
@@ -68,7 +84,7 @@ def test_blur_keeps_the_mean_of_a_constant_and_widens_a_point():
 
 
 def test_standardising_removes_gain_and_offset():
-    view = picture()
+    view = image()
     once = standardise_view(view)
     assert torch.allclose(standardise_view(37.0 * view - 500.0), once, atol=1e-4)
     assert once.dtype == torch.float32 and once.abs().max() <= LIMIT
@@ -77,7 +93,7 @@ def test_standardising_removes_gain_and_offset():
 
 
 def test_standardising_sees_only_the_valid_part():
-    view = picture()
+    view = image()
     valid = torch.ones_like(view, dtype=torch.bool)
     valid[..., :20] = False
     spoiled = torch.where(valid, view, torch.full_like(view, 1e4))
@@ -87,7 +103,7 @@ def test_standardising_sees_only_the_valid_part():
 
 
 def test_each_picture_of_a_batch_is_standardised_by_itself():
-    view = picture()
+    view = image()
     both = standardise_view(torch.cat([view, 5 * view.flip(-1)]))
     assert torch.allclose(both[1], both[0].flip(-1), atol=1e-4)
 
@@ -129,7 +145,8 @@ def test_the_picture_of_a_blend_is_the_blend_of_the_pictures(chest):
 
     def radiograph(grey: np.ndarray) -> np.ndarray:
         mu = torch.as_tensor(grey.astype(np.float32)) * 1e-4
-        return render(mu, chest.origin_mm, chest.spacing_mm, [geometry], 48).numpy()
+        volume = AttenuationVolume(mu, chest.spacing_mm, chest.origin_mm)
+        return render_drr(volume, geometry, 48)[None].numpy()
 
     a, b = (
         TrainingPair(v, radiograph(v).repeat(2, 0), np.array([0.07, -0.09]))
@@ -160,7 +177,7 @@ def test_only_pictures_of_the_same_view_are_blended():
         blended=1.0,
         real=None,
         single_view=0.0,
-        appearance=AppearanceAugmentation(),
+        appearance=RadiographAugmentation(),
     )
     found = [samples.pair(i)[0] for i in range(20)]
     assert {round(float(p.beam[0]), 5) for p in found} == originals

@@ -12,7 +12,7 @@ from axon_backend.training.optimiser import Ema, Optimiser, learning_rate
 
 
 def test_the_cosine_warms_up_peaks_and_falls_to_its_floor():
-    settings = OptimiserSettings(rate=2.0)
+    settings = OptimiserSettings(lr=2.0)
     rates = [learning_rate(p / 1000, settings) for p in range(1001)]
     assert rates[0] < 0.02
     assert rates[10] == pytest.approx(1.0)  # half of the warm-up
@@ -24,10 +24,10 @@ def test_the_cosine_warms_up_peaks_and_falls_to_its_floor():
     assert all(b <= a for a, b in itertools.pairwise(rates[20:]))
 
 
-def test_the_constant_and_the_exponential_rate():
-    constant = OptimiserSettings(rate=2.0, schedule="constant", warm_up=0.0)
+def test_the_constant_and_the_exponential_schedule():
+    constant = OptimiserSettings(lr=2.0, schedule="constant", warm_up=0.0)
     assert {learning_rate(p, constant) for p in (0.0, 0.4, 1.0, 2.0)} == {2.0}
-    exponential = OptimiserSettings(rate=2.0, schedule="exponential", warm_up=0.0, floor=0.01)
+    exponential = OptimiserSettings(lr=2.0, schedule="exponential", warm_up=0.0, floor=0.01)
     rates = [learning_rate(p, exponential) for p in (0.0, 0.5, 1.0)]
     assert rates == pytest.approx([2.0, 0.2, 0.02])
 
@@ -64,7 +64,7 @@ def gradients(net: nn.Module) -> None:
 @pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_adam_is_torchs(name):
     ours, theirs = small(), small()
-    settings = OptimiserSettings(name=name, rate=1e-3, weight_decay=0.1)
+    settings = OptimiserSettings(name=name, lr=1e-3, weight_decay=0.1)
     optimiser = Optimiser(list(ours.parameters()), settings)
     kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
     options = {} if name == "adam" else {"weight_decay": 0.1}
@@ -79,13 +79,13 @@ def test_adam_is_torchs(name):
 
 
 def test_muon_gives_inner_kernels_an_orthogonal_step_of_adams_size():
-    """Updates of a matrix are orthogonal, and with torch's match_rms_adamw their RMS is 0.2 rate;
+    """Updates of a matrix are orthogonal, and with torch's match_rms_adamw their RMS is 0.2 lr;
     in channels-last memory as in any other."""
     for memory in (torch.contiguous_format, torch.channels_last_3d):
         net = small()
         net[1].weight.data = net[1].weight.data.contiguous(memory_format=memory)
         before = net[1].weight.detach().clone()
-        settings = OptimiserSettings(name="muon", rate=1e-2, weight_decay=0.0)
+        settings = OptimiserSettings(name="muon", lr=1e-2, weight_decay=0.0)
         optimiser = Optimiser(list(net.parameters()), settings)
         assert optimiser.kernels == [net[1].weight]
         gradients(net)
@@ -99,7 +99,7 @@ def test_muon_gives_inner_kernels_an_orthogonal_step_of_adams_size():
 
 def test_the_state_of_an_optimiser_comes_back():
     a, b = small(), small()
-    settings = OptimiserSettings(name="muon", rate=1e-2)
+    settings = OptimiserSettings(name="muon", lr=1e-2)
     first, second = (Optimiser(list(n.parameters()), settings) for n in (a, b))
     gradients(a)
     first.step()
@@ -107,7 +107,7 @@ def test_the_state_of_an_optimiser_comes_back():
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     for net, optimiser in ((a, first), (b, second)):
         gradients(net)
-        optimiser.set_rate(1e-3)
+        optimiser.set_lr(1e-3)
         optimiser.step()
         optimiser.zero_grad()
         assert all(p.grad is None for p in net.parameters())

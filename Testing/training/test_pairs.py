@@ -9,28 +9,28 @@ import torch
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow, ThoraxFrame, resample_to_frame
 from axon_backend.imaging.view import View
-from axon_backend.physics.attenuation import hu_to_mu
-from axon_backend.physics.drr import render
+from axon_backend.physics.attenuation import AttenuationVolume, hu_to_mu
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry
-from axon_backend.training.pairs import Chest, PairAugmentation, PairFactory
+from axon_backend.training.data.pairs import DeformableCT, Deformation, PairFactory
 
 N = 48
-STILL = PairAugmentation(
+STILL = Deformation(
     rotation_deg=0.0, anisotropy=0.0, shift=0.0, scale=0.0, elastic=0.0, mirror=0.0,
     bone_gain=(1.0, 1.0),
 )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def bent(chest) -> Chest:
-    return Chest(chest)
+def bent(chest) -> DeformableCT:
+    return DeformableCT(chest)
 
 
 class Factory(PairFactory):
     """A factory of one chest."""
 
-    def __init__(self, bent: Chest, augmentation: PairAugmentation | None = None) -> None:
-        super().__init__(fine_size=N, view_size=N, augmentation=augmentation)
+    def __init__(self, bent: DeformableCT, deformation: Deformation | None = None) -> None:
+        super().__init__(fine_size=N, view_size=N, deformation=deformation)
         self.bent = bent
 
     def draw(self, rng):
@@ -42,12 +42,12 @@ def factory(bent) -> Factory:
     return Factory(bent)
 
 
-def drawn(factory: PairFactory, augmentation: PairAugmentation, seed: int = 0):
-    kept, factory.augmentation = factory.augmentation, augmentation
+def drawn(factory: PairFactory, deformation: Deformation, seed: int = 0):
+    kept, factory.deformation = factory.deformation, deformation
     try:
         return factory.draw(np.random.default_rng(seed))
     finally:
-        factory.augmentation = kept
+        factory.deformation = kept
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -58,21 +58,20 @@ def test_the_volume_projects_to_the_pictures(factory, seed):
     assert pair.views.shape == (2, N, N) and pair.views.dtype == np.float16
     mu = hu_to_mu(HuWindow().to_hu(torch.as_tensor(pair.volume).float() / 127.5 - 1))
     # The beam parameters give the box in units of the SOD; its height does not matter to the
-    # picture, which is as high as the box.
+    # image, which is as high as the box.
     sod = 1600.0
     depth, width = 2 * sod * np.abs(pair.beam.astype(float))
     frame = ThoraxFrame((0.0, 0.0, 0.0), (width, depth, 250.0))
     views = (View.pa if pair.beam[0] > 0 else View.ap, View.lateral_left)
     assert pair.beam[1] < 0
     geometries = [AcquisitionGeometry.of_frame(frame, v, sod_mm=sod) for v in views]
-    pictures = render(mu, frame.origin_mm(N), frame.spacing_mm(N), geometries, N).numpy()
+    volume = AttenuationVolume(mu, frame.spacing_mm(N), frame.origin_mm(N))
+    images = [render_drr(volume, geometry, N).numpy() for geometry in geometries]
     inside = slice(N // 8, -N // 8)  # the picture is wider than the box
-    for ours, theirs in zip(pictures, pair.views.astype(float), strict=True):
+    for ours, theirs in zip(images, pair.views.astype(float), strict=True):
         r = np.corrcoef(ours[inside, inside].ravel(), theirs[inside, inside].ravel())[0, 1]
         assert r > 0.9
-    swapped = np.corrcoef(
-        pictures[0][inside, inside].ravel(), pair.views[1][inside, inside].ravel()
-    )
+    swapped = np.corrcoef(images[0][inside, inside].ravel(), pair.views[1][inside, inside].ravel())
     assert swapped[0, 1] < 0.9
 
 
@@ -119,4 +118,4 @@ def test_a_frame_without_lungs_is_refused(chest):
     """Such as that of a data set whose CT was exchanged."""
     away = ThoraxFrame((5000.0, 0.0, 0.0), (300.0, 200.0, 250.0))
     with pytest.raises(AxonInputError, match="phantom: its thorax frame holds no lungs"):
-        Chest(chest, away)
+        DeformableCT(chest, away)

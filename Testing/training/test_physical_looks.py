@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from axon_backend.physics.randomise import lines_of_paths
-from axon_backend.training.appearance import AppearanceAugmentation, alter
+from axon_backend.physics.randomise import line_integrals_from_paths
+from axon_backend.training.data.augmentation import (
+    Probabilities,
+    RadiographAugmentation,
+    augment_radiograph,
+)
 from axon_backend.training.settings import apply_pairs
 
-PHYSICAL = AppearanceAugmentation(
-    clean=0.0, physical=1.0, misregistration=0.0, letters=0.0, collimation=0.0
-)
+UNCUT = Probabilities(misregistration=0.0, letters=0.0, collimation=0.0)
+PHYSICAL = RadiographAugmentation(clean=0.0, physical=1.0, p=UNCUT)
 
 
 def lines(size: int = 64) -> torch.Tensor:
@@ -22,7 +25,9 @@ def lines(size: int = 64) -> torch.Tensor:
 def test_shapes_seeds_and_the_original_is_left_alone():
     before = lines()
     kept = before.clone()
-    first, again, other = (alter(before, np.random.default_rng(s), PHYSICAL) for s in (1, 1, 2))
+    first, again, other = (
+        augment_radiograph(before, np.random.default_rng(s), PHYSICAL) for s in (1, 1, 2)
+    )
     assert torch.equal(first, again) and not torch.equal(first, other)
     assert first.shape == before.shape and first.dtype == torch.float32
     assert torch.equal(before, kept)
@@ -31,7 +36,8 @@ def test_shapes_seeds_and_the_original_is_left_alone():
 def test_bright_stays_bright():
     rng = np.random.default_rng(0)
     r = [
-        np.corrcoef(lines().ravel(), alter(lines(), rng, PHYSICAL).ravel())[0, 1] for _ in range(30)
+        np.corrcoef(lines().ravel(), augment_radiograph(lines(), rng, PHYSICAL).ravel())[0, 1]
+        for _ in range(30)
     ]
     assert np.median(r) > 0.8 and min(r) > 0.2
 
@@ -40,27 +46,26 @@ def test_path_lengths_are_taken_as_they_are():
     """Four materials: true bone; without a change they give their line integrals."""
     soft = lines()[:, 0] * 4
     paths = torch.stack([0 * soft, 0 * soft, soft, 0.1 * soft], 1)
-    same = alter(paths, np.random.default_rng(0), AppearanceAugmentation(clean=1.0))
-    assert torch.allclose(same[0, 0], lines_of_paths(paths)[0])
-    changed = alter(paths, np.random.default_rng(0), PHYSICAL)
+    same = augment_radiograph(paths, np.random.default_rng(0), RadiographAugmentation(clean=1.0))
+    assert torch.allclose(same[0, 0], line_integrals_from_paths(paths)[0])
+    changed = augment_radiograph(paths, np.random.default_rng(0), PHYSICAL)
     assert changed.shape == (1, 1, 64, 64) and torch.isfinite(changed).all()
 
 
 def test_off_by_default_and_set_by_name():
-    assert AppearanceAugmentation().physical == 0
-    chosen = apply_pairs(AppearanceAugmentation(), ["physical=0.5", "xray.kvp=[100, 120]"])
+    assert RadiographAugmentation().physical == 0
+    chosen = apply_pairs(RadiographAugmentation(), ["physical=0.5", "xray.kvp=[100, 120]"])
     assert chosen.physical == 0.5 and chosen.xray.kvp == (100.0, 120.0)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_the_share_decides_which_kind(share):
     """The quick kind leaves open air at one value; the physics adds quanta to it."""
-    look = AppearanceAugmentation(clean=0, physical=share, noise=0.0, misregistration=0, letters=0,
-                                  collimation=0)  # fmt: skip
+    look = RadiographAugmentation(clean=0, physical=share, noise=0.0, p=UNCUT)
     flat = torch.zeros(1, 1, 64, 64)
     flat[..., 20:44] = 2.0
     noisy = 0
     for seed in range(10):
-        after = alter(flat, np.random.default_rng(seed), look)[0, 0]
+        after = augment_radiograph(flat, np.random.default_rng(seed), look)[0, 0]
         noisy += float(after[10:50, 30:34].diff(dim=0).abs().max()) > 1e-5
     assert noisy == (10 if share else 0)

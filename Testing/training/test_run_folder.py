@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from axon_backend.training.events import RunWriter, in_words, plain
-from axon_backend.training.process import process_started
-from axon_backend.training.run_folder import RunFolder
+from axon_backend.training.run.events import RunWriter, in_words, plain
+from axon_backend.training.run.process_id import process_started
+from axon_backend.training.run.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_reading_a_run_needs_nothing_but_python():
     code = (
-        "import sys, axon_backend.training.run_folder, axon_backend.training.events\n"
+        "import sys, axon_backend.training.run.run_folder, axon_backend.training.run.events\n"
         "heavy = {'torch', 'numpy', 'yaml', 'SimpleITK'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

@@ -9,19 +9,18 @@ import pytest
 import torch
 from training_tiny import make_chest
 
-from axon_backend.cohort.dataset import Dataset, DatasetView
+from axon_backend.dataset.dataset import Dataset, DatasetView
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow, find_thorax_frame
 from axon_backend.imaging.view import View
 from axon_backend.imaging.write import write_volume
-from axon_backend.training.appearance import AppearanceAugmentation
-from axon_backend.training.batch import CROP, DOUBT
-from axon_backend.training.loader import Batches, _Order, micro_batch
-from axon_backend.training.pairs import PairAugmentation
-from axon_backend.training.samples import Samples
-from axon_backend.training.source import PairSettings, PairSource, data_hash, read_view
+from axon_backend.training.data.augmentation import RadiographAugmentation
+from axon_backend.training.data.loader import Batches, _Order, micro_batch
+from axon_backend.training.data.pairs import Deformation
+from axon_backend.training.data.samples import Samples
+from axon_backend.training.data.source import PairSettings, PairSource, data_hash, read_view
 
-SETTINGS = PairSettings(32, 32, HuWindow(), PairAugmentation(), seed=0)
+SETTINGS = PairSettings(32, 32, HuWindow(), Deformation(), seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +36,7 @@ def source(cases, tmp_path_factory):
 def samples(source, **options):
     defaults = {
         "seed": 0, "cache": 4, "blended": 0.5, "real": None, "single_view": 0.4,
-        "appearance": AppearanceAugmentation(),
+        "appearance": RadiographAugmentation(),
     }  # fmt: skip
     return Samples(source, **{**defaults, **options})
 
@@ -47,14 +46,12 @@ def tensors(batch):
     return named | {f.name: getattr(batch.draws, f.name) for f in fields(batch.draws)}
 
 
-def test_samples_come_again_with_other_crops_and_doubts(source):
+def test_samples_come_again_with_other_crops_and_augmentation(source):
     ours = samples(source, repeat_after=4)
     once, again, other = (tensors(ours[i]) for i in (1, 5, 2))
-    assert [k for k in once if not torch.equal(once[k], again[k])] == ["chance"]
-    same = (once["chance"] == again["chance"])[0]
-    assert [i for i, s in enumerate(same) if not s] == [DOUBT, *range(CROP, len(same))]
+    assert [k for k in once if not torch.equal(once[k], again[k])] == ["augmentation", "crop"]
     assert not torch.equal(once["seeds"], other["seeds"])
-    assert torch.equal(tensors(ours[5])["chance"], again["chance"])
+    assert all(torch.equal(tensors(ours[5])[k], again[k]) for k in ("augmentation", "crop"))
 
 
 def test_a_sample_comes_from_the_seed_and_its_number(source, cases):
@@ -78,9 +75,13 @@ def test_a_share_of_the_samples_is_single_and_the_noise_is_normal(source):
     assert share == pytest.approx(0.25, abs=0.1)
     noise = torch.cat([d.noise for d in found])
     assert abs(float(noise.mean())) < 0.01 and float(noise.std()) == pytest.approx(1, abs=0.01)
-    chance = torch.cat([d.chance for d in found])
-    assert float(chance.min()) >= 0 and float(chance.max()) < 1
-    assert float(chance.mean()) == pytest.approx(0.5, abs=0.03)
+    named = [[d.t, d.t_end, d.augmentation, d.kind, *d.crop.T] for d in found]
+    uniform = torch.tensor(named, dtype=torch.float64)
+    assert float(uniform.min()) >= 0 and float(uniform.max()) < 1
+    assert float(uniform.mean()) == pytest.approx(0.5, abs=0.03)
+    # No two of them are the same number.
+    correlation = torch.corrcoef(uniform.T) - torch.eye(7)
+    assert float(correlation.abs().max()) < 0.3
 
 
 def test_every_case_has_the_same_share_of_the_pairs(source, monkeypatch):
@@ -123,7 +124,7 @@ def test_the_hash_is_of_all_that_pairs_depend_on(cases):
         PairSource(cases[:1], SETTINGS),
         PairSource(cases, replace(SETTINGS, seed=1)),
         PairSource(cases, replace(SETTINGS, window=HuWindow(-100, 900))),
-        PairSource(cases, replace(SETTINGS, augmentation=PairAugmentation(ap=0.5))),
+        PairSource(cases, replace(SETTINGS, deformation=Deformation(ap=0.5))),
     ]
     assert len({base, *(o.hash() for o in others)}) == 5
 
@@ -217,7 +218,7 @@ def test_a_real_pair_is_the_ct_as_it_is_with_its_x_ray(paired):
 def test_a_picture_that_is_not_as_prepared_is_refused(paired, tmp_path):
     write_volume(tmp_path / "v.nii.gz", np.zeros((4, 5, 6)), make_chest())
     bad = replace(paired[0].views[0], file=tmp_path / "v.nii.gz")
-    with pytest.raises(AxonInputError, match=r"expected a square picture.*\(4, 5, 6\)"):
+    with pytest.raises(AxonInputError, match=r"expected a square image.*\(4, 5, 6\)"):
         read_view(bad, 32)
 
 

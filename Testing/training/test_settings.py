@@ -6,9 +6,10 @@ import sys
 import pytest
 import yaml
 
+from axon_backend.bundle import load_bundle
 from axon_backend.errors import AxonInputError
-from axon_backend.methods.axon import Axon
-from axon_backend.training.config import STAGES
+from axon_backend.methods.axon import INFO
+from axon_backend.methods.axon.config import AxonConfig
 from axon_backend.training.plan import resolve
 from axon_backend.training.presets import preset
 from axon_backend.training.settings import (
@@ -23,22 +24,22 @@ from axon_backend.training.settings import (
 
 
 @pytest.mark.parametrize("name", ["preview", "paper"])
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", INFO.training_names)
 def test_a_preset_survives_yaml(name, stage):
     config = preset(name, stage).check()
     again = apply(preset("preview", "coarse"), yaml.safe_load(to_yaml(config)))
     assert again == config
-    assert set(config.parts) | set(config.needs) <= set(Axon.PARTS)
+    assert set(config.trains) | set(config.needs) <= set(AxonConfig().networks)
 
 
 def test_the_paper_preset_has_the_papers_settings():
     coarse, sr = preset("paper", "coarse"), preset("paper", "sr")
-    assert (coarse.optimiser.name, coarse.optimiser.rate) == ("adam", 1e-4)
+    assert (coarse.optimiser.name, coarse.optimiser.lr) == ("adam", 1e-4)
     assert coarse.optimiser.schedule == "constant" and coarse.micro_batch == 2
     assert coarse.batch > coarse.micro_batch and coarse.epochs == 90
-    assert coarse.parts == ("encoder", "coarse") and coarse.loss.end_point == 0
+    assert coarse.trains == ("encoder", "coarse") and coarse.loss.end_point == 0
     assert coarse.model.encoder.size == 128 and coarse.model.encoder.view_size == 1024
-    assert (sr.optimiser.rate, sr.optimiser.schedule, sr.epochs) == (2e-4, "exponential", 56)
+    assert (sr.optimiser.lr, sr.optimiser.schedule, sr.epochs) == (2e-4, "exponential", 56)
     assert [preset("paper", s).epochs for s in ("prior", "controlnet")] == [320, 150]
     assert coarse.total_steps(983) == -(-90 * 983 // 8)
 
@@ -46,9 +47,9 @@ def test_the_paper_preset_has_the_papers_settings():
 def test_pairs_set_what_they_say():
     changed = {
         "joint=false": ("loss.joint", False),
-        "rate=1e-4": ("optimiser.rate", 1e-4),
+        "lr=1e-4": ("optimiser.lr", 1e-4),
         "model.encoder.channels=[8,16]": ("model.encoder.channels", (8, 16)),
-        "data.augmentation.sod_mm=1400, 1500": ("data.augmentation.sod_mm", (1400.0, 1500.0)),
+        "data.deformation.sod_mm=1400, 1500": ("data.deformation.sod_mm", (1400.0, 1500.0)),
         "data.real=null": ("data.real", None),
         "data.real=0.25": ("data.real", 0.25),
         "lifting=repeat": ("model.encoder.lifting", "repeat"),
@@ -66,7 +67,7 @@ def test_pairs_set_what_they_say():
     ("pair", "says"),
     [
         ("jont=true", r"'jont'. Did you mean loss\.joint"),
-        ("optimiser.rtae=1", r"Did you mean optimiser\.rate"),
+        ("optimiser.lrr=1", r"Did you mean optimiser\.lr"),
         ("channels=1", "one of several: .*model.coarse.channels"),
         ("zzzz=1", "--show"),
         ("steps=abc", "'steps' is 'abc'; expected a whole number"),
@@ -76,7 +77,7 @@ def test_pairs_set_what_they_say():
         ("joint", "expected key=value"),
         ("optimiser=3", "group of settings"),
         ("model.bridge.objective=foo", "objective must be one of"),
-        ("rate=[", "cannot be read"),
+        ("lr=[", "cannot be read"),
     ],
 )
 def test_what_is_wrong_is_said_with_the_way_out(pair, says):
@@ -91,7 +92,7 @@ def test_what_is_wrong_is_said_with_the_way_out(pair, says):
         ("optimiser.name=sgd", "one of adam, adamw, muon"),
         ("batch=0", "more than 0"),
         ("precision=16", "one of auto, bf16-mixed, 32"),
-        ("repeat_after=5", "only sr trains on the same samples again"),
+        ("repeat_after=5", "the training coarse keeps nothing of samples that come again"),
     ],
 )
 def test_values_without_sense_are_refused(pair, says):
@@ -101,8 +102,8 @@ def test_values_without_sense_are_refused(pair, says):
 
 def test_unknown_keys_of_a_file_are_refused_by_their_full_name(tmp_path):
     file = tmp_path / "a.yaml"
-    file.write_text("optimiser: {rte: 1}\n")
-    with pytest.raises(AxonInputError, match=r"'optimiser\.rte'. Did you mean rate"):
+    file.write_text("optimiser: {warmup: 1}\n")
+    with pytest.raises(AxonInputError, match=r"'optimiser\.warmup'. Did you mean warm_up"):
         resolve("coarse", file=file)
     file.write_text("- 1\n")
     with pytest.raises(AxonInputError, match="expected key: value"):
@@ -126,6 +127,24 @@ def test_the_budget_named_last_counts(tmp_path):
     assert (config.steps, config.minutes, config.epochs) == (None, 2.0, None)
 
 
+def test_another_method_has_its_own_trainings_presets_and_settings(tmp_path):
+    config = resolve("mean", method="atlas_mean", pairs=["model.grid=16"])
+    assert (config.method, config.trains, config.model.grid) == ("atlas_mean", ("mean",), 16)
+    file = tmp_path / "config.yaml"
+    file.write_text(to_yaml(config))
+    assert resolve("mean", file=file) == config  # a run's own file names its method
+    for words, says in (
+        ({"stage": "coarse", "method": "atlas_mean"}, "'coarse' is not known; Mean chest has mean"),
+        ({"stage": "mean"}, "'mean' is not known; AXON has encoder, coarse"),
+        ({"stage": "mean", "method": "atlas_mean", "preset_name": "paper"}, "Mean chest has prev"),
+        ({"stage": "mean", "method": "mean_atlas"}, "no method 'mean_atlas'"),
+        ({"stage": "mean", "method": "atlas_mean", "start": load_bundle()}, "of the method 'axon'"),
+        ({"stage": "coarse", "pairs": ["method=atlas_mean"]}, "chosen by --method"),
+    ):
+        with pytest.raises(AxonInputError, match=says):
+            resolve(words.pop("stage"), **words)
+
+
 def test_every_setting_is_documented():
     """Each name stands in the docstring of its dataclass."""
 
@@ -146,8 +165,8 @@ def test_every_setting_is_documented():
 
 def test_differences_name_what_changed():
     a = as_plain(preset("preview", "coarse"))
-    b = as_plain(apply_pairs(preset("preview", "coarse"), ["rate=0.5", "seed=3"]))
-    assert differences(a, b) == {"optimiser.rate": (1.5e-3, 0.5), "seed": (0, 3)}
+    b = as_plain(apply_pairs(preset("preview", "coarse"), ["lr=0.5", "seed=3"]))
+    assert differences(a, b) == {"optimiser.lr": (1.5e-3, 0.5), "seed": (0, 3)}
     assert full_key(preset("preview", "coarse"), "seed") == "seed"
     assert "loss.joint" in all_keys(preset("preview", "coarse"))
 
@@ -160,4 +179,4 @@ def test_show_prints_what_a_run_would_use():
         text=True,
         check=True,
     )
-    assert yaml.safe_load(run.stdout)["optimiser"]["rate"] == 2e-4
+    assert yaml.safe_load(run.stdout)["optimiser"]["lr"] == 2e-4

@@ -15,19 +15,20 @@ import axon_backend
 from axon_backend.bundle import load_bundle, verify_bundle
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import find_thorax_frame
-from axon_backend.model import load_model
-from axon_backend.training.checkpoint import load_checkpoint, save_atomically
+from axon_backend.inference.model_loading import load_model
+from axon_backend.training.checkpoint import load_checkpoint
 from axon_backend.training.export import export_bundle
+from axon_backend.training.launch import train as run_train
 from axon_backend.training.presets import preset
-from axon_backend.training.run import train as run_train
-from axon_backend.training.run_folder import RunFolder
+from axon_backend.training.run.run_folder import RunFolder
+from axon_backend.training.torch_file import save_atomically
 
-README = Path(axon_backend.__file__).parents[1] / "README.md"
+PAGE = Path(axon_backend.__file__).parents[1] / "Resources" / "Docs" / "ablations.md"
 EDGE = "loss.edge=1"
 ALONE = "model.sampling.coarse_steps=0"  # FineDiff only: its condition is F(x)
 IMAGE, REPEAT = "model.encoder.lifting=reshape", "model.encoder.lifting=repeat"
 CLAMP = ("loss.clamp=true", "model.sampling.fine_clamp=1")
-BBDM, GLOBAL = "model.fine_process=bridge", "model.global_encoder=true"
+BBDM, GLOBAL = "model.fine_diff=bridge", "model.global_encoder=true"
 REAL = "data.real=1"
 
 # Row -> the stages in their order, each with what is set.
@@ -46,7 +47,7 @@ ROWS: dict[str, tuple[tuple[str, ...], ...]] = {
     "L2, w/ DRRs": (("coarse",), ("prior",), ("controlnet",)),
 }
 # Networks of other sizes or with others beside them would differ anyway; sampling is one step.
-ALWAYS = ("validation.samples=0", "model.sampling.fine_draws=1", "model.sampling.coarse_places=1")
+ALWAYS = ("validation.samples=0", "model.sampling.fine_draws=1", "model.sampling.tta_shifts=1")
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +129,8 @@ def test_no_two_rows_train_the_same(chain):
         ends[row] = here
 
 
-def test_the_readme_names_every_setting():
-    words = README.read_text(encoding="utf-8")
+def test_the_documentation_names_every_setting():
+    words = PAGE.read_text(encoding="utf-8")
     for stages in ROWS.values():
         for _, *pairs in stages:
             assert all(pair in words for pair in pairs), pairs
@@ -141,22 +142,22 @@ def test_the_presets_are_the_last_row(name):
     """L2, with DRRs, the prior steered by the ControlNet, no global encoder, no clamping."""
     config = preset(name, "controlnet")
     assert config.loss.edge == 0 and not config.loss.clamp and config.data.real is None
-    assert config.model.fine_process == "diffusion" and not config.model.global_encoder
+    assert config.model.fine_diff == "controlnet" and not config.model.global_encoder
     assert config.model.sampling.coarse_steps > 0 and config.model.sampling.fine_clamp > 1
 
 
 def test_a_bridge_in_stage_two_asks_for_no_prior_and_trains_none():
     assert tiny("controlnet", pairs=(BBDM,)).needs == ("encoder", "coarse")
     assert tiny("sr", pairs=(BBDM,)).needs == ("encoder", "coarse", "controlnet")
-    with pytest.raises(AxonInputError, match="'bridge': there is no prior. Train stage contr"):
+    with pytest.raises(AxonInputError, match="'bridge': there is no prior. Train contr"):
         tiny("prior", pairs=(BBDM,))
-    with pytest.raises(AxonInputError, match="fine_process must be one of"):
-        tiny("controlnet", pairs=("fine_process=bbdm",))
+    with pytest.raises(AxonInputError, match="fine_diff must be one of"):
+        tiny("controlnet", pairs=("fine_diff=bbdm",))
 
 
 @pytest.mark.parametrize("pairs", [(BBDM,), (GLOBAL,), (BBDM, GLOBAL)])
 def test_from_training_to_a_bundle_that_reconstructs(chain, tmp_path, pairs):
-    from axon_backend.reconstruct import reconstruct
+    from axon_backend.inference.reconstruct import reconstruct
 
     prior = () if BBDM in pairs else (("prior",),)
     stages = (("coarse",), *prior, ("controlnet", *pairs), ("sr", *pairs))
@@ -170,11 +171,11 @@ def test_from_training_to_a_bundle_that_reconstructs(chain, tmp_path, pairs):
     assert ("prior" in bundle.networks) == ("prior_data_format" in bundle.metadata)
     assert ("prior" in bundle.networks) == (BBDM not in pairs)
     model = load_model(bundle)
-    assert model.config.parts == tuple(made.origins)
-    assert (model.controlnet.global_encoder is not None) == (GLOBAL in pairs)
+    assert model.config.networks == tuple(made.origins)
+    assert (model.fine_diff.controlnet.global_encoder is not None) == (GLOBAL in pairs)
     card = (tmp_path / "bundle" / "docs" / "README.md").read_text()
     assert ("second Brownian bridge" in card) == (BBDM in pairs)
-    assert ("global encoder" in card) == (GLOBAL in pairs)
+    assert ("global embedding" in card) == (GLOBAL in pairs)
     drr = Path(axon_backend.__file__).parent / "demo_data" / "drr_lidc0306_pa.nrrd"
     result = reconstruct(drr, bundle=tmp_path / "bundle", device="cpu", register=False)
     assert result.volumes["fine"].shape == (16, 16, 16)
@@ -192,7 +193,7 @@ def test_weights_of_another_stage_two_are_told_from_the_configuration(chain, tmp
     values = json.loads(file.read_text())
     for change, words in (
         ({"global_encoder": True}, "'controlnet' of the bundle .* is not the one that its config"),
-        ({"fine_process": "magic"}, "configuration of the bundle .* is not one .*got 'magic'"),
+        ({"fine_diff": "magic"}, "configuration of the bundle .* is not one .*got 'magic'"),
     ):
         file.write_text(json.dumps({**values, **change}))
         seal_bundle(tmp_path / "bundle")
@@ -201,13 +202,13 @@ def test_weights_of_another_stage_two_are_told_from_the_configuration(chain, tmp
 
 
 def test_a_start_bundle_gives_what_it_has(chain, paired, tmp_path):
-    """From a model of the paper's kind: a bridge in stage 2 begins by chance, and a ControlNet
+    """From a model of the paper's kind: a bridge in stage 2 begins at random, and a ControlNet
     that gets a global encoder begins as the bundle's."""
     whole = (("coarse",), ("prior",), ("controlnet",), ("sr",))
     start = export_bundle(chain(whole), tmp_path / "start", name="start").bundle
-    wanted = {"model.fine_process=bridge": "chance", GLOBAL: "bundle start 0.1.0"}
+    wanted = {"model.fine_diff=bridge": "random initialisation", GLOBAL: "bundle start 0.1.0"}
     for number, (pair, origin) in enumerate(wanted.items()):
-        config = tiny("controlnet", steps=1, pairs=(*ALWAYS, pair, "optimiser.rate=1e-9"))
+        config = tiny("controlnet", steps=1, pairs=(*ALWAYS, pair, "optimiser.lr=1e-9"))
         run = tmp_path / f"root{number}" / "controlnet"
         run_train(config, paired, run, device="cpu", start=start)
         folder = RunFolder(run)
@@ -223,7 +224,7 @@ def test_a_run_from_before_these_settings_goes_on(chain, paired, tmp_path):
     root = shutil.copytree(chain((("coarse",),)), tmp_path / "runs")
     folder = RunFolder(root / "coarse")
     values = load_checkpoint(folder.last)
-    for key in ("fine_process", "global_encoder"):
+    for key in ("fine_diff", "global_encoder"):
         del values["config"]["model"][key]
     save_atomically(values, folder.last)
     run_train(tiny(steps=3, pairs=ALWAYS), paired, folder.path, device="cpu", resume=True)

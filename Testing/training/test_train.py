@@ -13,22 +13,22 @@ import torch
 from training_tiny import tiny
 
 from axon_backend.bundle import load_bundle
-from axon_backend.cli import main
+from axon_backend.cli.main import main
 from axon_backend.errors import AxonInputError
-from axon_backend.training.encoder import EncoderStage
-from axon_backend.training.loop import Trainer
-from axon_backend.training.run import train as run_train
-from axon_backend.training.run_folder import RunFolder
-from axon_backend.training.samples import Samples
+from axon_backend.methods.axon.train_encoder import EncoderObjective
+from axon_backend.training.data.samples import Samples
+from axon_backend.training.launch import train as run_train
+from axon_backend.training.run.run_folder import RunFolder
+from axon_backend.training.trainer import Trainer
 
 STAGES = ("encoder", "coarse", "prior", "controlnet", "sr")
 
 
 def curve(folder: RunFolder) -> list[tuple]:
-    """(step, loss, gradient, rate) of the training rows."""
+    """(step, loss, gradient, lr) of the training rows."""
     with open(folder.metrics_file) as stream:
         rows = list(csv.DictReader(stream))
-    return [tuple(r[k] for k in ("step", "loss", "gradient", "rate")) for r in rows if r["loss"]]
+    return [tuple(r[k] for k in ("step", "loss", "gradient", "lr")) for r in rows if r["loss"]]
 
 
 def events(folder: RunFolder, kind: str) -> list[dict]:
@@ -56,7 +56,7 @@ def test_all_stages_train_one_after_the_other_and_write_what_they_say(train, tmp
         assert kinds[0] == "start" and kinds[-1] == "end"
         assert {"step", "validation", "checkpoint"} <= set(kinds)
         last = torch.load(folder.last, weights_only=True)
-        assert last["step"] == 2 and set(last["parts"]) == set(config.parts)
+        assert last["step"] == 2 and set(last["parts"]) == set(config.trains)
         samples = events(folder, "sample")
         assert len(samples) == int(shown)
         for event in samples:
@@ -70,12 +70,12 @@ def test_all_stages_train_one_after_the_other_and_write_what_they_say(train, tmp
     networks = RunFolder(tmp_path / "sr").state()["networks"]
     assert {p: n["from"] for p, n in networks.items()} == {
         "encoder": "coarse", "coarse": "coarse", "prior": "prior", "controlnet": "controlnet",
-        "sr": "chance",
+        "sr": "random initialisation",
     }  # fmt: skip
 
 
 def test_a_stage_changes_its_own_networks_only_and_lowers_its_loss(train):
-    config = tiny("encoder", steps=30, pairs=("batch=1", "rate=0.01", "single_view=0", "cache=1"))
+    config = tiny("encoder", steps=30, pairs=("batch=1", "lr=0.01", "single_view=0", "cache=1"))
     folder = train(config)
     losses = [float(row[1]) for row in curve(folder)]
     assert len(losses) == 30
@@ -139,7 +139,7 @@ def in_two(forked, config, data, folder, **options) -> list[int]:
 def test_two_processes_train_as_one_with_the_same_global_batch(train, data, tmp_path, forked, name):
     """Sample i is the same whoever draws it, and gradients are averaged; a resumed run may change
     the number of processes. (Adam divides by the gradient's size: rounding grows in it.)"""
-    pairs = ("batch=4", "micro_batch=2", f"optimiser.name={name}", "rate=1e-3", "every_steps=4")
+    pairs = ("batch=4", "micro_batch=2", f"optimiser.name={name}", "lr=1e-3", "every_steps=4")
     one = train(tiny(steps=4, pairs=pairs), "one")
     assert in_two(forked, tiny(steps=4, pairs=pairs), data, tmp_path / "two") == [0, 0]
     two = RunFolder(tmp_path / "two")
@@ -227,9 +227,9 @@ def test_a_loss_that_is_not_a_number_keeps_the_last_good_state(train, tmp_path, 
     train(tiny("encoder", steps=2))
     folder = RunFolder(tmp_path / "run")
     good = weights(folder.last)
-    original = EncoderStage.forward
+    original = EncoderObjective.forward
     monkeypatch.setattr(
-        EncoderStage, "forward", lambda self, batch: original(self, batch) * float("nan")
+        EncoderObjective, "forward", lambda self, batch: original(self, batch) * float("nan")
     )
     with pytest.raises(FloatingPointError, match=r"The loss is not a number.*last good state"):
         train(tiny("encoder", steps=4), resume=True)
@@ -266,7 +266,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(train, data, tmp_path, forked):
 
 
 def test_two_runs_do_not_share_a_folder(train, data, tmp_path, forked):
-    from axon_backend.training.lock import RunLock
+    from axon_backend.training.run.lock import RunLock
 
     folder = RunFolder(tmp_path / "run")
     with RunLock(folder), pytest.raises(AxonInputError, match="is being trained by"):
@@ -358,9 +358,9 @@ def test_a_stop_is_heard_from_the_process_start_on_and_an_old_one_is_not(train, 
 
 def test_a_changed_setting_is_told_on_resume(train):
     train(tiny(steps=1))
-    folder = train(tiny(steps=2, pairs=("rate=1e-5",)), resume=True)
+    folder = train(tiny(steps=2, pairs=("lr=1e-5",)), resume=True)
     texts = [e["text"] for e in events(folder, "message") if e["level"] == "warning"]
-    assert any("optimiser.rate: 0.0015 -> 1e-05" in t for t in texts)
+    assert any("optimiser.lr: 0.0015 -> 1e-05" in t for t in texts)
 
 
 def test_wrong_data_is_named_and_said_in_the_run_folder(train, data, tmp_path):
@@ -415,7 +415,7 @@ def test_encoder_first_leaves_the_encoder_as_it_is(train):
 
 
 def test_patience_ends_a_run_that_no_longer_gets_better(train, monkeypatch):
-    monkeypatch.setattr(EncoderStage, "score", lambda self, figures: 1.0)
+    monkeypatch.setattr(EncoderObjective, "score", lambda self, metrics: 1.0)
     folder = train(tiny("encoder", steps=50, pairs=("patience=2", "every_steps=1")))
     assert folder.status() == "finished"
     assert torch.load(folder.last, weights_only=True)["step"] == 3  # best, then two that are not

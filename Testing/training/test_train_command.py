@@ -7,8 +7,8 @@ import pytest
 import yaml
 from training_tiny import TINY
 
-from axon_backend.cli import main
-from axon_backend.training.run_folder import RunFolder
+from axon_backend.cli.main import main
+from axon_backend.training.run.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def config(tmp_path):
 def test_show_prints_what_a_run_would_use(capsys):
     assert main(["train", "sr", "--preset", "paper", "--set", "synthesised=0", "--show"]) == 0
     shown = yaml.safe_load(capsys.readouterr().out)
-    assert shown["optimiser"]["rate"] == 2e-4 and shown["loss"]["synthesised"] == 0
+    assert shown["optimiser"]["lr"] == 2e-4 and shown["loss"]["synthesised"] == 0
     assert shown["stage"] == "sr" and shown["preset"] == "paper"
 
 
@@ -58,7 +58,7 @@ def test_what_the_training_cannot_do_is_one_sentence_and_exit_code_1(
 ):
     words = ["train", "encoder", "--data", str(data), "--run", str(tmp_path / "run")]
     words += ["--config", config, "--device", "cpu", "--quiet", "--steps", "9"]
-    words += ["--set", "optimiser.name=adam", "--set", "rate=1e30", "--set", "clip=0"]
+    words += ["--set", "optimiser.name=adam", "--set", "lr=1e30", "--set", "clip=0"]
     assert main(words) == 1
     said = capsys.readouterr().err
     assert said.startswith("axon: The ") and "is not a number" in said and "--resume" in said

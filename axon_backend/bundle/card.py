@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from axon_backend.bundle.metadata import INTENDED_USE, PAPER
+from axon_backend.bundle.metadata import INTENDED_USE
 
 
 def model_card(
@@ -18,6 +18,7 @@ def model_card(
     figures: Sequence[Mapping[str, str]],
     figures_note: str,
     limits: Sequence[str],
+    method: str,
     licence: str = "Apache-2.0",
 ) -> str:
     """Markdown for docs/README.md.
@@ -45,7 +46,7 @@ def model_card(
         ("Results", [*lines, "", figures_note] if lines else [figures_note]),
         ("Limits", [f"- {limit}" for limit in limits]),
         ("Licence", [f"{licence}, see LICENSE."]),
-        ("Method", [f"AXON, after {PAPER}"]),
+        ("Method", [method]),
     ]
     text = [f"# {name} {version}", "", summary]
     for title, body in sections:

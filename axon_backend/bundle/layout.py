@@ -13,8 +13,11 @@ from typing import Any
 
 from axon_backend.errors import AxonInputError
 
-FORMAT_VERSION = 2  # 2: weights may be packed in eight bits
+FORMAT_VERSION = 3  # 2: weights may be packed in eight bits; 3: the configuration names the method
 """Version of this layout. Raised when an older AXON could no longer read the folder."""
+
+SHIPPED = Path(__file__).resolve().parent.parent / "bundles" / "preview"
+"""The bundle that comes with the package."""
 
 METADATA = "configs/metadata.json"
 CONFIG = "configs/axon.json"
@@ -23,6 +26,9 @@ ATLAS_INFO = "atlas/atlas.json"
 MODEL_CARD = "docs/README.md"
 LICENCE = "LICENSE"
 CHECKSUMS = "SHA256SUMS"
+
+SHIPPED = Path(__file__).resolve().parent.parent / "bundles" / "preview"
+"""The bundle that comes with the package."""
 
 REQUIRED = (METADATA, CONFIG, ATLAS, ATLAS_INFO)
 

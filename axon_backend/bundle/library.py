@@ -16,8 +16,7 @@ from pathlib import Path
 
 from axon_backend.bundle.checksums import bundle_sha256, file_sha256
 from axon_backend.bundle.download import ByteProgress, download, is_url
-from axon_backend.bundle.layout import CHECKSUMS, CONFIG, METADATA, read_json
-from axon_backend.bundle.read import SHIPPED
+from axon_backend.bundle.layout import CHECKSUMS, CONFIG, METADATA, SHIPPED, read_json
 from axon_backend.bundle.unpack import unpack_bundle
 from axon_backend.bundle.verify import verify_bundle
 from axon_backend.errors import AxonInputError, Cancelled, not_written

@@ -9,16 +9,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from axon_backend.bundle.checksums import bundle_sha256
-from axon_backend.bundle.layout import ATLAS, ATLAS_INFO, CONFIG, METADATA, model_path, read_json
+from axon_backend.bundle.layout import (
+    ATLAS,
+    ATLAS_INFO,
+    CONFIG,
+    METADATA,
+    SHIPPED,
+    model_path,
+    read_json,
+)
+from axon_backend.bundle.library import bundle_path
 from axon_backend.bundle.packing import unpack
 from axon_backend.bundle.verify import check_file, verify_bundle
 from axon_backend.errors import AxonInputError
 
 if TYPE_CHECKING:  # torch is heavy: a listing of bundles must not pay for it
     import torch
-
-SHIPPED = Path(__file__).resolve().parent.parent / "bundles" / "preview"
-"""The bundle that comes with the package."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Bundle:
         return tuple(sorted(Path(name).stem for name in models))
 
     def state_dict(self, name: str, dtype: torch.dtype | None = None) -> dict[str, torch.Tensor]:
-        """Weights of one network on the CPU: `module.load_state_dict(bundle.state_dict("coarse"))`.
+        """Weights of one network on the CPU: `module.load_state_dict(bundle.state_dict(name))`.
 
         Args:
             name: one of `networks`.
@@ -114,8 +120,6 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
     Raises:
         AxonInputError: not a bundle, damaged, or made for a newer AXON (see `verify_bundle`).
     """
-    from axon_backend.bundle.library import bundle_path
-
     root = SHIPPED if path is None else bundle_path(path)
     if path is None and not root.is_dir():
         raise AxonInputError(

@@ -51,7 +51,7 @@ def write_bundle(
     Args:
         path: the folder to make; its parent is made when missing.
         config: plain JSON values for configs/axon.json; `format_version` is added.
-        metadata: for configs/metadata.json, see `axon_metadata`.
+        metadata: for configs/metadata.json, see `bundle_metadata`.
         state_dicts: {network: state dictionary}; floating-point tensors are stored as `dtype`,
             others as they are.
         atlas_hu: mean training volume [z, y, x] in HU in the canonical thorax frame.

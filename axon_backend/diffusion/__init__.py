@@ -1,0 +1,1 @@
+"""The equations: Brownian bridge, Gaussian diffusion, samplers."""

@@ -1,9 +1,9 @@
 """The Gaussian diffusion of the prior (DDPM), and samplers that a few steps are enough for.
 
-    y_t = sqrt(a_t) Y + sqrt(1 - a_t) e,   a_t = prod (1 - beta)          (Ho et al. 2020)
+    y_t = sqrt(abar_t) Y + sqrt(1 - abar_t) e,   abar_t = prod (1 - beta)      (Ho et al. 2020)
 
-Every sampler is one loop over a decreasing list of times and asks for the estimate of Y only;
-what the network predicts (``epsilon``, ``v``, ``sample``) is turned into it in one place.
+The samplers ask for x0_hat, the estimate of Y, only; what the network predicts (``epsilon``, ``v``,
+``sample``) is turned into it in one place.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from functools import cached_property
 
 import torch
 
-from axon_backend.diffusion.bridge import Denoiser, OnStep
+from axon_backend.diffusion.sampling import Denoiser, OnStep, sample_loop
 
 PREDICTIONS = ("epsilon", "v", "sample")
-SAMPLERS = ("ddim", "dpm")
+SAMPLERS = ("ddim", "dpmpp_2m")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class GaussianDiffusion:
     Attributes:
         steps: T.
         beta_start, beta_end: MONAI's ``scaled_linear_beta`` schedule.
-        prediction: what the network returns; ``v = sqrt(a) e - sqrt(1 - a) Y``
+        prediction: what the network returns; ``v = sqrt(abar) e - sqrt(1 - abar) Y``
             (Salimans and Ho 2022).
     """
 
@@ -41,8 +41,8 @@ class GaussianDiffusion:
             raise ValueError(f"prediction must be one of {PREDICTIONS}, got {self.prediction!r}")
 
     @cached_property
-    def alphas(self) -> torch.Tensor:
-        """a_t, (T,) float64."""
+    def alphas_cumprod(self) -> torch.Tensor:
+        """abar_t, (T,) float64."""
         from monai.networks.schedulers import DDPMScheduler
 
         scheduler = DDPMScheduler(
@@ -53,16 +53,16 @@ class GaussianDiffusion:
         )
         return torch.cumprod(1.0 - scheduler.betas.double(), 0)
 
-    def roots(self, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """sqrt(a_t), sqrt(1 - a_t) as (B, 1, 1, 1, 1) float32."""
+    def alpha_sigma(self, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """sqrt(abar_t), sqrt(1 - abar_t) as (B, 1, 1, 1, 1) float32."""
         # Looked up on the CPU: Apple GPUs have no float64.
-        a = self.alphas[t.cpu()].reshape(-1, 1, 1, 1, 1)
-        return a.sqrt().float().to(t.device), (1 - a).sqrt().float().to(t.device)
+        abar = self.alphas_cumprod[t.cpu()].reshape(-1, 1, 1, 1, 1)
+        return abar.sqrt().float().to(t.device), (1 - abar).sqrt().float().to(t.device)
 
-    def diffuse(self, y: torch.Tensor, t: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    def q_sample(self, y: torch.Tensor, t: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """y_t for Y and e of shape (B, 1, h, h, h)."""
-        a, s = self.roots(t)
-        return a * y + s * noise
+        alpha, sigma = self.alpha_sigma(t)
+        return alpha * y + sigma * noise
 
     def target(self, y: torch.Tensor, t: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """What the network is trained to return."""
@@ -70,19 +70,19 @@ class GaussianDiffusion:
             return noise
         if self.prediction == "sample":
             return y
-        a, s = self.roots(t)
-        return a * noise - s * y
+        alpha, sigma = self.alpha_sigma(t)
+        return alpha * noise - sigma * y
 
-    def estimate(self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    def predict_x0(self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """The estimate of Y from the network's output at y_t."""
         if self.prediction == "sample":
             return output
-        a, s = self.roots(t)
+        alpha, sigma = self.alpha_sigma(t)
         if self.prediction == "epsilon":
-            return (y_t - s * output) / a
-        return a * y_t - s * output
+            return (y_t - sigma * output) / alpha
+        return alpha * y_t - sigma * output
 
-    def times(self, count: int, start: float = 1.0) -> list[int]:
+    def timesteps(self, count: int, start: float = 1.0) -> list[int]:
         """``count`` evenly spaced times from ``start * (T - 1)`` towards 0, which is not one of
         them; no time twice, so fewer where there are not that many."""
         if count < 1:
@@ -95,35 +95,34 @@ def ddim(
     diffusion: GaussianDiffusion,
     denoise: Denoiser,
     x: torch.Tensor,
-    times: list[int],
+    timesteps: list[int],
     *,
     eta: float = 0.0,
     generator: torch.Generator | None = None,
     on_step: OnStep | None = None,
 ) -> torch.Tensor:
     """DDIM (Song et al. 2021, eq. 12); eta = 1 is ancestral sampling over the given times."""
-    for i, now in enumerate(times):
-        t = torch.full((x.shape[0],), now, device=x.device)
-        guess = denoise(x, t)
-        if on_step is not None:
-            on_step(i + 1, len(times), guess)
-        if i + 1 == len(times):
-            return guess
-        a, s = diffusion.roots(t)
-        a_n, s_n = diffusion.roots(torch.full_like(t, times[i + 1]))
-        noise = (x - a * guess) / s
-        sigma = eta * (s_n / s) * (1 - (a / a_n) ** 2).clamp_min(0).sqrt()
-        x = a_n * guess + (s_n**2 - sigma**2).clamp_min(0).sqrt() * noise
+
+    def step(
+        x_t: torch.Tensor, x0_hat: torch.Tensor, t: torch.Tensor, n: torch.Tensor
+    ) -> torch.Tensor:
+        alpha, sigma = diffusion.alpha_sigma(t)
+        alpha_n, sigma_n = diffusion.alpha_sigma(n)
+        noise = (x_t - alpha * x0_hat) / sigma
+        added = eta * (sigma_n / sigma) * (1 - (alpha / alpha_n) ** 2).clamp_min(0).sqrt()
+        x_n = alpha_n * x0_hat + (sigma_n**2 - added**2).clamp_min(0).sqrt() * noise
         if eta > 0:
-            x = x + sigma * torch.randn(x.shape, generator=generator).to(x)
-    raise AssertionError("unreachable: the last step returns")
+            x_n = x_n + added * torch.randn(x_t.shape, generator=generator).to(x_t)
+        return x_n
+
+    return sample_loop(denoise, x, timesteps, step, on_step)
 
 
-def dpm(
+def dpmpp_2m(
     diffusion: GaussianDiffusion,
     denoise: Denoiser,
     x: torch.Tensor,
-    times: list[int],
+    timesteps: list[int],
     *,
     eta: float = 0.0,
     generator: torch.Generator | None = None,
@@ -131,34 +130,33 @@ def dpm(
 ) -> torch.Tensor:
     """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2): second order, deterministic.
 
-    With l = log(a / s) and h = l_n - l_t, the estimate is extrapolated from the last two:
-    D = (1 + 1 / 2r) Y_t - (1 / 2r) Y_(t-1), r = h_previous / h, then
-    x_n = (s_n / s) x + a_n (1 - exp(-h)) D.
+    With l = log(alpha / sigma) and h = l_n - l_t, the estimate is extrapolated from the last two:
+    D = (1 + 1 / 2r) x0_hat - (1 / 2r) x0_hat_previous, r = h_previous / h, then
+    x_n = (sigma_n / sigma) x_t + alpha_n (1 - exp(-h)) D.
     """
     if eta:
-        raise ValueError("dpm is deterministic: eta must be 0; use ddim for stochastic sampling")
-    previous: tuple[torch.Tensor, torch.Tensor] | None = None  # (estimate, h)
-    for i, now in enumerate(times):
-        t = torch.full((x.shape[0],), now, device=x.device)
-        guess = denoise(x, t)
-        if on_step is not None:
-            on_step(i + 1, len(times), guess)
-        if i + 1 == len(times):
-            return guess
-        a, s = diffusion.roots(t)
-        a_n, s_n = diffusion.roots(torch.full_like(t, times[i + 1]))
-        h = (a_n / s_n).log() - (a / s).log()
-        blend = guess
+        raise ValueError("dpmpp_2m is deterministic: eta must be 0; ddim samples stochastically")
+    previous: tuple[torch.Tensor, torch.Tensor] | None = None  # (x0_hat, h)
+
+    def step(
+        x_t: torch.Tensor, x0_hat: torch.Tensor, t: torch.Tensor, n: torch.Tensor
+    ) -> torch.Tensor:
+        nonlocal previous
+        alpha, sigma = diffusion.alpha_sigma(t)
+        alpha_n, sigma_n = diffusion.alpha_sigma(n)
+        h = (alpha_n / sigma_n).log() - (alpha / sigma).log()
+        extrapolated = x0_hat
         if previous is not None:
             r = previous[1] / h
-            blend = guess + (guess - previous[0]) / (2 * r)
-        x = (s_n / s) * x - a_n * torch.expm1(-h) * blend
-        previous = (guess, h)
-    raise AssertionError("unreachable: the last step returns")
+            extrapolated = x0_hat + (x0_hat - previous[0]) / (2 * r)
+        previous = (x0_hat, h)
+        return (sigma_n / sigma) * x_t - alpha_n * torch.expm1(-h) * extrapolated
+
+    return sample_loop(denoise, x, timesteps, step, on_step)
 
 
 def sampler(name: str) -> Callable[..., torch.Tensor]:
     """The sampler called ``name``, one of :data:`SAMPLERS`."""
     if name not in SAMPLERS:
         raise ValueError(f"the sampler must be one of {SAMPLERS}, got {name!r}")
-    return {"ddim": ddim, "dpm": dpm}[name]
+    return {"ddim": ddim, "dpmpp_2m": dpmpp_2m}[name]

@@ -1,4 +1,4 @@
-"""`overview.png`: one case on one page, as a radiologist reads it.
+"""`overview.png`: one case on one page, in radiological convention.
 
 Slices follow the radiological convention: the patient's right at the viewer's left, anterior up
 in axial slices, superior up in the others, anterior at the viewer's left in the sagittal one.
@@ -21,7 +21,7 @@ from matplotlib.patheffects import withStroke
 
 from axon_backend import DISCLAIMER
 from axon_backend.evaluation.render3d import Rendering
-from axon_backend.evaluation.report import steps_in_words
+from axon_backend.evaluation.report import steps_text
 from axon_backend.imaging.write import write_png
 
 COLUMNS = 4
@@ -48,11 +48,11 @@ SOFT = Window("soft-tissue", -160, 240)
 
 
 @dataclass(frozen=True)
-class FlatPicture:
+class FlatImage:
     """An X-ray, a DRR or an overlay, in display orientation (row 0 superior).
 
     Attributes:
-        title: in plain words.
+        title: shown above it.
         pixels: `[row, col]` grey of any range, or `[row, col, 3]` RGB (uint8, or float 0 to 1).
         frontal: True: column 0 is the patient's right; False (lateral): column 0 is anterior.
         pixel_mm: size of a pixel (row, col); only its ratio is used.
@@ -67,7 +67,7 @@ class FlatPicture:
 @dataclass(frozen=True)
 class VolumeRow:
     """A CT volume to show: `hu` `[z, y, x]` (z Superior, y Posterior, x Left), spacing (x, y, z)
-    in mm, and its 3-D pictures, one for each window of the overview."""
+    in mm, and its 3-D images, one for each window of the overview."""
 
     title: str
     hu: np.ndarray
@@ -89,8 +89,8 @@ class Slice:
 
 
 def mid_slices(hu: np.ndarray, spacing_mm: tuple[float, float, float]) -> tuple[Slice, ...]:
-    """The axial, coronal and sagittal planes through the middle of a volume, as a radiologist
-    looks at them; arguments as in `VolumeRow`."""
+    """The axial, coronal and sagittal planes through the middle of a volume, in radiological
+    convention; arguments as in `VolumeRow`."""
     x_mm, y_mm, z_mm = spacing_mm
     z, y, x = (n // 2 for n in hu.shape)
     return (
@@ -101,7 +101,7 @@ def mid_slices(hu: np.ndarray, spacing_mm: tuple[float, float, float]) -> tuple[
 
 
 def footer_line(record: Mapping[str, Any]) -> str:
-    """How the picture came to be, from the content of `result.json`; missing keys are left out."""
+    """How the image was made, from the content of `result.json`; missing keys are left out."""
     parts = [DISCLAIMER]
     if version := (record.get("software") or {}).get("axon"):
         parts.append(f"AXON {version}")
@@ -116,7 +116,7 @@ def footer_line(record: Mapping[str, Any]) -> str:
             f"seed {record['seed']}" + (f", mean of {samples} samples" if samples > 1 else "")
         )
     steps = [
-        f"{stage.get('name')} {steps_in_words(stage)}"
+        f"{stage.get('name')} {steps_text(stage)}"
         for stage in record.get("stages") or ()
         if stage.get("steps") is not None
     ]
@@ -126,18 +126,18 @@ def footer_line(record: Mapping[str, Any]) -> str:
 
 
 def overview(
-    pictures: Sequence[FlatPicture],
+    images: Sequence[FlatImage],
     volumes: Sequence[VolumeRow],
     footer: str = DISCLAIMER,
     windows: Sequence[Window] = (WIDE,),
 ) -> np.ndarray:
     """One page `[row, col, 3]` uint8: the X-rays and overlays, then for each window one row for
-    each volume (three mid-slices and the 3-D picture), so that truth and result are neighbours.
+    each volume (three mid-slices and the 3-D image), so that truth and result are adjacent.
 
     Slices have their true proportions and a bar of 5 cm. The footer always says that this is for
     research only, whatever `footer` holds.
     """
-    flat_rows = [pictures[i : i + COLUMNS] for i in range(0, len(pictures), COLUMNS)]
+    flat_rows = [images[i : i + COLUMNS] for i in range(0, len(images), COLUMNS)]
     volume_rows = [(window, i, row) for i, window in enumerate(windows) for row in volumes]
     heights = [max(_proportion(p.pixels, p.pixel_mm) for p in row) for row in flat_rows]
     heights += [
@@ -160,8 +160,8 @@ def overview(
         ]
         if number < len(flat_rows):
             heading = "Input"
-            for panel, picture in zip(panels, flat_rows[number], strict=False):
-                _show_flat(panel, picture)
+            for panel, image in zip(panels, flat_rows[number], strict=False):
+                _show_flat(panel, image)
         else:
             window, which, volume = volume_rows[number - len(flat_rows)]
             heading = f"{volume.title}: {window}"
@@ -182,13 +182,13 @@ def overview(
 
 def write_overview(
     path: str | os.PathLike[str],
-    pictures: Sequence[FlatPicture],
+    images: Sequence[FlatImage],
     volumes: Sequence[VolumeRow],
     footer: str = DISCLAIMER,
     windows: Sequence[Window] = (WIDE,),
 ) -> Path:
     """Write `overview` as PNG, whole or not at all. Raises AxonInputError as `write_png`."""
-    return write_png(path, overview(pictures, volumes, footer, windows))
+    return write_png(path, overview(images, volumes, footer, windows))
 
 
 def _proportion(pixels: np.ndarray, pixel_mm: tuple[float, float] | None) -> float:
@@ -201,7 +201,7 @@ def _panel(figure: Figure, corner: tuple[float, float], height: float) -> Axes:
     gap = 0.05 / COLUMNS / 2
     axes = figure.add_axes((corner[0] + gap, corner[1], 1 / COLUMNS - 2 * gap, height))
     axes.set_axis_off()
-    axes.set_anchor("N")  # titles of a row stand on one line
+    axes.set_anchor("N")  # titles of a row align
     return axes
 
 
@@ -227,16 +227,16 @@ def _mark(axes: Axes, **letters: str) -> None:
         )  # fmt: skip
 
 
-def _show_flat(axes: Axes, picture: FlatPicture) -> None:
-    pixels = np.asarray(picture.pixels)
-    row_mm, col_mm = picture.pixel_mm or (1.0, 1.0)
+def _show_flat(axes: Axes, image: FlatImage) -> None:
+    pixels = np.asarray(image.pixels)
+    row_mm, col_mm = image.pixel_mm or (1.0, 1.0)
     low = high = None
     if pixels.ndim == 2:
-        # A few stray pixels (markers, borders) must not darken the chest.
+        # A few outlying pixels (markers, borders) must not darken the chest.
         pixels = np.nan_to_num(pixels.astype(np.float32))
         low, high = (float(v) for v in np.percentile(pixels, (0.5, 99.8)))
-    _draw(axes, picture.title, pixels, row_mm / col_mm, low, high)
-    if picture.frontal:
+    _draw(axes, image.title, pixels, row_mm / col_mm, low, high)
+    if image.frontal:
         _mark(axes, left="R", right="L")
     else:
         _mark(axes, left="A", right="P")

@@ -1,4 +1,4 @@
-"""The list of patients that ``axon evaluate`` measures."""
+"""The manifest of ``axon evaluate``: which cases it reconstructs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from axon_backend.errors import AxonInputError
 
-EXPECTED = 'a JSON list of {"id": text, "frontal": path or null, "lateral": ..., "ct": path}'
+EXPECTED = 'a JSON list of {"id": string, "frontal": path or null, "lateral": ..., "ct": path}'
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class ManifestCase:
 def read_manifest(path: str | Path, split: str | None = None) -> list[ManifestCase]:
     """The cases of a manifest, of one split where ``split`` is given, in the file's order.
 
-    Paths are relative to the manifest. Whether the images exist and can be read is found out case
-    by case, later.
+    Paths are relative to the manifest. Whether the images exist and can be read is checked
+    later, case by case.
 
     Raises:
         AxonInputError: the manifest is missing, malformed, names an id twice, or has no case.
@@ -44,13 +44,13 @@ def read_manifest(path: str | Path, split: str | None = None) -> list[ManifestCa
             f"The manifest {source} is not JSON ({error}). Expected {EXPECTED}."
         ) from error
     if not isinstance(entries, list):
-        raise AxonInputError(f"The manifest {source} is no list. Expected {EXPECTED}.")
+        raise AxonInputError(f"The manifest {source} is not a list. Expected {EXPECTED}.")
     cases = [_case(entry, f"{source}, entry {i}", source.parent) for i, entry in enumerate(entries)]
     seen: set[str] = set()
     for case in cases:
         if case.id in seen:
             raise AxonInputError(
-                f"The manifest {source} names the id {case.id!r} twice. Give every case its own."
+                f"The manifest {source} lists the id {case.id!r} twice. Give every case its own."
             )
         seen.add(case.id)
     chosen = [case for case in cases if split is None or case.split == split]
@@ -66,16 +66,16 @@ def read_manifest(path: str | Path, split: str | None = None) -> list[ManifestCa
 
 def _case(entry: Any, where: str, folder: Path) -> ManifestCase:
     if not isinstance(entry, dict):
-        raise AxonInputError(f"{where} is no {{...}}. Expected {EXPECTED}.")
+        raise AxonInputError(f"{where} is not an object {{...}}. Expected {EXPECTED}.")
     for key in ("id", "ct"):
         if not isinstance(entry.get(key), str) or not entry[key].strip():
             raise AxonInputError(
-                f"{where}: {key!r} is {json.dumps(entry.get(key))}; expected a text."
+                f"{where}: {key!r} is {json.dumps(entry.get(key))}; expected a string."
             )
     for key in ("frontal", "lateral", "split"):
         if entry.get(key) is not None and not isinstance(entry[key], str):
             raise AxonInputError(
-                f"{where}: {key!r} is {json.dumps(entry[key])}; expected a text or null."
+                f"{where}: {key!r} is {json.dumps(entry[key])}; expected a string or null."
             )
 
     def file(key: str) -> Path | None:

@@ -1,9 +1,9 @@
-"""A 3-D picture of a CT volume, seen from the front, for reports.
+"""A 3-D image of a CT volume, seen from the front, for reports.
 
-The picture is a volume rendering by VTK, drawn off-screen in a process of its own: on a machine
-without OpenGL libraries VTK does not raise an error, it crashes, and that must not take the
-reconstruction with it. Where the drawing fails for any reason, `projection` draws a simpler shaded
-picture with NumPy instead, and the result says so.
+The image is a volume rendering by VTK, drawn off-screen in a subprocess: on a machine without
+OpenGL libraries VTK does not raise an error, it crashes, and that must not take the reconstruction
+down with it. Where rendering fails for any reason, `projection` draws a simpler shaded image with
+NumPy instead, and the result says so.
 
 This is the only file of `axon_backend` that imports vtk.
 """
@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-import axon_backend.evaluation.metrics as metrics
 from axon_backend.errors import AxonInputError
+from axon_backend.metrics import body_mask
 
 #: Preset -> (HU, opacity, red, green, blue) knots; linear between them, constant outside.
 PRESETS: dict[str, tuple[tuple[float, float, float, float, float], ...]] = {
@@ -54,13 +54,13 @@ AMBIENT = 0.25
 #: The opacities of `PRESETS` hold for this much matter along the ray.
 OPACITY_UNIT_MM = 2.5
 NO_OPENGL = (
-    "No OpenGL volume rendering on this machine; the 3-D picture is a simple shaded projection."
+    "No OpenGL volume rendering on this machine; the 3-D image is a simple shaded projection."
 )
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """A picture `[row, col, 3]` uint8 (R at the viewer's left, superior on top) and how it came.
+    """A rendered image `[row, col, 3]` uint8 (R at the viewer's left, superior on top).
 
     `note` is empty for a volume rendering, else one sentence saying what was drawn instead.
     """
@@ -76,13 +76,13 @@ def render3d(
     size: tuple[int, int] = (512, 512),
     timeout_s: float = 60.0,
 ) -> Rendering:
-    """Picture of a volume from the front: patient facing the viewer, R at the viewer's left.
+    """Image of a volume from the front: patient facing the viewer, R at the viewer's left.
 
     Args:
         hu: `[z, y, x]` HU; z to Superior, y to Posterior, x to Left.
         spacing_mm: voxel size (x, y, z) in mm.
         preset: `bone`, `lung` or `soft` (transfer functions in `PRESETS`).
-        size: width and height of the picture in pixels.
+        size: width and height of the image in pixels.
         timeout_s: longest wait for VTK before the projection is drawn instead.
 
     Raises:
@@ -117,8 +117,8 @@ def _prepared(hu: np.ndarray, preset: str) -> np.ndarray:
         raise AxonInputError(f"Unknown 3-D preset {preset!r}; choose one of {', '.join(PRESETS)}.")
     hu = np.asarray(hu, dtype=np.float32)
     if hu.ndim != 3:
-        raise AxonInputError(f"A 3-D picture needs a volume [z, y, x], not shape {hu.shape}.")
-    body = metrics.body_mask(np.clip((hu + 1000.0) / 1900.0, 0.0, 1.0))
+        raise AxonInputError(f"A 3-D image needs a volume [z, y, x], not shape {hu.shape}.")
+    body = body_mask(np.clip((hu + 1000.0) / 1900.0, 0.0, 1.0), (-1000.0, 900.0))
     # Air around the patient looks like lung, and the table like soft tissue.
     if preset != "lung":
         return np.where(body, hu, -1000.0).astype(np.float32)
@@ -134,7 +134,7 @@ def _render_in_subprocess(
     size: tuple[int, int],
     timeout_s: float,
 ) -> np.ndarray | None:
-    """The picture by VTK, or None when the other process failed, crashed or hung."""
+    """The image by VTK, or None when the subprocess failed, crashed or hung."""
     package_root = str(Path(__file__).resolve().parents[2])
     known = os.environ.get("PYTHONPATH")
     environment = {
@@ -142,9 +142,9 @@ def _render_in_subprocess(
         "PYTHONPATH": os.pathsep.join([package_root, known] if known else [package_root]),
     }
     with tempfile.TemporaryDirectory(prefix="axon-render-") as folder:
-        job, picture = Path(folder, "job.npz"), Path(folder, "picture.npy")
+        job, image = Path(folder, "job.npz"), Path(folder, "image.npy")
         np.savez(job, hu=hu, spacing_mm=spacing_mm, preset=preset, size=size)
-        command = [sys.executable, "-m", "axon_backend.evaluation.render3d", str(job), str(picture)]
+        command = [sys.executable, "-m", "axon_backend.evaluation.render3d", str(job), str(image)]
         try:
             subprocess.run(
                 command,
@@ -155,7 +155,7 @@ def _render_in_subprocess(
                 timeout=timeout_s,
                 check=True,
             )
-            rgb: np.ndarray = np.load(picture)
+            rgb: np.ndarray = np.load(image)
         except (OSError, ValueError, subprocess.SubprocessError):
             return None
     # A driver that draws nothing leaves one colour everywhere.
@@ -238,7 +238,7 @@ def _render_with_vtk(
 
 
 def _mm_per_pixel(extent_mm: list[float], size: tuple[int, int]) -> float:
-    """The scale at which the front of the box just fills the picture; extent is (x, y, z)."""
+    """The scale at which the front of the box just fills the image; extent is (x, y, z)."""
     return max(extent_mm[0] / size[0], extent_mm[2] / size[1])
 
 
@@ -266,19 +266,19 @@ def _project(
     rows, cols = max(1, round(extent[2] / scale)), max(1, round(extent[0] / scale))
     zoom = (rows / front.shape[0], cols / front.shape[1], 1)
     drawn = ndimage.zoom(front, zoom, order=1, mode="nearest", grid_mode=True)
-    picture = np.zeros((size[1], size[0], 3)) + BACKGROUND
+    image = np.zeros((size[1], size[0], 3)) + BACKGROUND
     top, left = (size[1] - drawn.shape[0]) // 2, (size[0] - drawn.shape[1]) // 2
-    picture[top : top + drawn.shape[0], left : left + drawn.shape[1]] = drawn
-    return (np.clip(picture, 0, 1) * 255).round().astype(np.uint8)
+    image[top : top + drawn.shape[0], left : left + drawn.shape[1]] = drawn
+    return (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
 
 
-def _main(job_path: str, picture_path: str) -> None:
-    """What the other process does: read the job, draw, write the picture."""
+def _main(job_path: str, image_path: str) -> None:
+    """Entry point of the subprocess: read the job, draw, write the image."""
     with np.load(job_path) as job:
         size = (int(job["size"][0]), int(job["size"][1]))
         spacing = tuple(float(s) for s in job["spacing_mm"])
-        picture = _render_with_vtk(job["hu"], spacing, str(job["preset"]), size)  # type: ignore[arg-type]
-    np.save(picture_path, picture)
+        image = _render_with_vtk(job["hu"], spacing, str(job["preset"]), size)  # type: ignore[arg-type]
+    np.save(image_path, image)
 
 
 if __name__ == "__main__":

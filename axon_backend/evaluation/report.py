@@ -1,17 +1,11 @@
-"""`report.html`: one reconstruction in words, numbers and pictures, in a single file.
-
-Nothing is loaded from elsewhere: pictures are inside as base64, and a content security policy
-forbids the rest. All text from files and users is escaped.
-"""
+"""`report.html`: one reconstruction in words, numbers and images, in a single file."""
 
 from __future__ import annotations
 
 import base64
 import io
-import math
 import os
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,266 +13,197 @@ import numpy as np
 
 from axon_backend import DISCLAIMER
 from axon_backend.errors import AxonInputError
-from axon_backend.evaluation.metrics import METRIC_NAMES, METRIC_NOTES
-from axon_backend.evaluation.report_style import page
+from axon_backend.evaluation.html import number, render_page
 from axon_backend.imaging.write import write_text
+from axon_backend.methods import registry
+from axon_backend.metrics import registered_metrics
 
-VIEW_WORDS = {
+VIEW_TEXTS = {
     "pa": "frontal, PA (beam from back to front)",
     "ap": "frontal, AP (beam from front to back)",
     "ll": "left lateral",
     "rl": "right lateral",
 }
-STAGE_WORDS = {
-    "coarse": "coarse volume",
-    "fine": "fine volume",
-    "sr": "super-resolution",
-    "atlas_mean": "atlas (mean of the training volumes)",
-}
+BASELINE = {"atlas_mean": "atlas (mean of the training volumes)"}
 VERDICT_NOTES = {
     "good": "the X-ray and the reference agree",
-    "fair": "usable; look at the overlay",
-    "poor": "do not trust the volume; the X-ray may not be in its place",
-    "rendered in place": "a picture rendered from the CT; nothing to register",
+    "fair": "usable; check the overlay",
+    "poor": "do not trust the volume; the X-ray may be misaligned",
+    "rendered in place": "a DRR rendered from the CT; nothing to register",
 }
 _SIGNATURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
-Picture = bytes | np.ndarray
+Image = bytes | np.ndarray
 
 
 def write_report(
-    path: str | os.PathLike[str], result: Mapping[str, Any], pictures: Mapping[str, Picture]
+    path: str | os.PathLike[str], result: Mapping[str, Any], images: Mapping[str, Image]
 ) -> Path:
     """Write the report of one reconstruction, whole or not at all.
 
     Args:
         path: the `.html` file.
         result: the content of `result.json`; keys that are missing are left out of the report.
-        pictures: caption -> picture: PNG or JPEG bytes, or an array `[row, col]` or
-            `[row, col, 3]` (uint8, or float 0 to 1). `overview` stands first; pictures whose name
-            starts with `registration` or `overlay` stand with the registration; others at the end.
+        images: caption -> image: PNG or JPEG bytes, or an array `[row, col]` or `[row, col, 3]`
+            (uint8, or float 0 to 1). `overview` comes first; images whose name starts with
+            `registration` or `overlay` stand with the registration, others at the end.
 
     Raises:
-        AxonInputError: a picture is not of these kinds, or the file cannot be written.
+        AxonInputError: an image is not of these kinds, or the file cannot be written.
     """
-    return write_text(path, report_html(result, pictures))
+    return write_text(path, report_html(result, images))
 
 
-def report_html(result: Mapping[str, Any], pictures: Mapping[str, Picture]) -> str:
+def report_html(result: Mapping[str, Any], images: Mapping[str, Image]) -> str:
     """The report as HTML5; arguments as for `write_report`."""
-    with_registration = {k: v for k, v in pictures.items() if _of_registration(k)}
-    others = {k: v for k, v in pictures.items() if k != "overview" and k not in with_registration}
-    overview = {k: v for k, v in pictures.items() if k == "overview"}
-    disclaimer = str(result.get("disclaimer") or DISCLAIMER).rstrip(".")
-    sections = (
-        ("Warnings", _list(result.get("warnings"), "warnings")),
-        ("Overview", _figures(overview)),
-        ("Against the true CT", _metrics(result.get("metrics"), result.get("atlas_mean"))),
-        ("Inputs, and what was assumed about them", _inputs(result.get("inputs"))),
-        ("Registration", _registration(result.get("registration")) + _figures(with_registration)),
-        ("Run", _run(result)),
-        ("Pictures", _figures(others)),
-    )
-    return page(
-        "AXON reconstruction report",
-        "CT volume reconstructed from chest X-rays",
-        sections,
-        f"{disclaimer}. The volume is an estimate by a neural network, not a measurement:\n"
-        "structures may be missing, moved or invented.",
-        date=str(result.get("created") or ""),
+    overlays = [name for name in images if name.startswith(("registration", "overlay"))]
+    others = [name for name in images if name != "overview" and name not in overlays]
+    registration = [_registration(entry) for entry in result.get("registration") or ()]
+    stages = [_stage(stage) for stage in result.get("stages") or ()]
+    return render_page(
+        "report.html",
+        result={"warnings": result.get("warnings"), "created": result.get("created")},
+        disclaimer=str(result.get("disclaimer") or DISCLAIMER).rstrip("."),
+        overview=_figures({k: v for k, v in images.items() if k == "overview"}),
+        metrics=_metrics(result.get("metrics"), result.get("atlas_mean")),
+        inputs=[_input(entry) for entry in result.get("inputs") or ()],
+        registration=registration,
+        registration_warnings=[w for entry in registration for w in entry["warnings"]],
+        overlays=_figures({name: images[name] for name in overlays}),
+        facts=_facts(result),
+        stages=stages,
+        more_steps_run=any(stage["more"] for stage in stages),
+        images=_figures({name: images[name] for name in others}),
     )
 
 
-def _of_registration(name: str) -> bool:
-    return name.startswith(("registration", "overlay"))
-
-
-def _inputs(inputs: Sequence[Mapping[str, Any]] | None) -> str:
-    blocks = []
-    for entry in inputs or ():
-        role = str(entry.get("role") or "input")
-        title = "CT (ground truth)" if role == "ct" else role.capitalize()
-        facts = [("File", _code(entry.get("path")))]
-        if entry.get("view"):
-            facts.append(("View", escape(VIEW_WORDS.get(str(entry["view"]), str(entry["view"])))))
-        if "pixel_mm" in entry:
-            facts.append(("Pixel size", _pixel_size(entry["pixel_mm"])))
-        assumed = _list(entry.get("assumptions")) or "<p>Nothing had to be assumed.</p>"
-        blocks.append(f"<h3>{escape(title)}</h3>\n{_facts(facts)}\n{assumed}")
-    return "\n".join(blocks)
+def _input(entry: Mapping[str, Any]) -> dict[str, Any]:
+    role = str(entry.get("role") or "input")
+    view = str(entry.get("view") or "")
+    return {
+        "title": "CT (ground truth)" if role == "ct" else role.capitalize(),
+        "path": entry.get("path"),
+        "view": VIEW_TEXTS.get(view, view),
+        "pixel_size": _pixel_size(entry["pixel_mm"]) if "pixel_mm" in entry else "",
+        "assumptions": entry.get("assumptions"),
+    }
 
 
 def _pixel_size(pixel_mm: Any) -> str:
     if not pixel_mm:
         return "unknown"
     values = pixel_mm if isinstance(pixel_mm, (list, tuple)) else (pixel_mm,)
-    return " × ".join(_number(v) for v in values) + " mm (row × column, in the patient)"
+    return " × ".join(number(v) for v in values) + " mm (row × column, in the patient)"
 
 
-def _registration(entries: Sequence[Mapping[str, Any]] | None) -> str:
-    if not entries:
-        return ""
-    rows, warnings = [], []
-    for entry in entries:
-        view = str(entry.get("view", ""))
-        verdict = str(entry.get("verdict") or "not judged")
-        note = VERDICT_NOTES.get(verdict, "")
-        css = verdict if verdict in ("good", "fair", "poor") else "plain"
-        badge = f'<span class="badge {css}">{escape(verdict)}</span> {escape(note)}'
-        scores = (_number(entry.get(k)) for k in ("ncc", "gradient_ncc", "mutual_information"))
-        rows.append((escape(VIEW_WORDS.get(view, view)), badge, *scores))
-        warnings += [f"{VIEW_WORDS.get(view, view)}: {w}" for w in entry.get("warnings") or ()]
-    headings = ("view", "verdict", "NCC", "gradient NCC", "mutual information (nats)")
-    return (
-        _table(headings, rows, words=2)
-        + "\n<p>NCC: normalised cross-correlation of the X-ray with the reference, 1 = equal.</p>"
-        + _list(warnings, "warnings")
-    )
+def _registration(entry: Mapping[str, Any]) -> dict[str, Any]:
+    view = VIEW_TEXTS.get(str(entry.get("view", "")), str(entry.get("view", "")))
+    verdict = str(entry.get("verdict") or "not judged")
+    return {
+        "view": view,
+        "verdict": verdict,
+        "css": verdict if verdict in ("good", "fair", "poor") else "plain",
+        "note": VERDICT_NOTES.get(verdict, ""),
+        "scores": [entry.get(key) for key in ("ncc", "gradient_ncc", "mutual_information")],
+        "warnings": [f"{view}: {warning}" for warning in entry.get("warnings") or ()],
+    }
 
 
-def _run(result: Mapping[str, Any]) -> str:
-    bundle = result.get("bundle") or {}
-    facts = []
-    if bundle:
+def _facts(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the run was made with: name, value, and whether the value is shown as code."""
+    facts: list[tuple[str, Any, bool]] = []
+    if bundle := result.get("bundle"):
         named = f"{bundle.get('name', 'unnamed')} {bundle.get('version', '')}".strip()
-        facts.append(("Bundle (weights)", escape(named)))
-        facts.append(("SHA-256 of the bundle", _code(bundle.get("sha256"))))
+        facts += [
+            ("Bundle (weights)", named, False),
+            ("SHA-256 of the bundle", bundle.get("sha256"), True),
+        ]
     for label, key in (("Device", "device"), ("Seed", "seed"), ("Samples", "samples")):
         if result.get(key) is not None:
-            facts.append((label, escape(str(result[key]))))
+            facts.append((label, str(result[key]), False))
     if window := result.get("hu_window"):
-        facts.append(("HU window", " to ".join(_number(v) for v in window)))
+        facts.append(("HU window", " to ".join(number(v) for v in window), False))
     for role, agreement in (result.get("reprojection") or {}).items():
-        facts.append(
-            (f"Result re-projected against the {escape(role)} X-ray (NCC)", _number(agreement))
-        )
-    facts += [(escape(str(k)), escape(str(v))) for k, v in (result.get("software") or {}).items()]
-    stages = [
-        (
-            _stage(s.get("name") or "unnamed"),
-            "" if s.get("steps") is None else escape(steps_in_words(s)),
-            _number(s.get("seconds")),
-        )
-        for s in result.get("stages") or ()
-    ]
-    table = _table(("stage", "steps", "seconds"), stages) if stages else ""
-    if any("run)" in steps for _, steps, _ in stages):
-        words = "More steps are run than asked for where a volume is the mean of several runs."
-        table += f"<p>{words}</p>"
-    return (_facts(facts) if facts else "") + table
+        facts.append((f"Result re-projected against the {role} X-ray (NCC)", agreement, False))
+    facts += [(str(k), str(v), False) for k, v in (result.get("software") or {}).items()]
+    return [{"name": name, "value": value, "code": code} for name, value, code in facts]
 
 
-def steps_in_words(stage: Mapping[str, Any]) -> str:
+def _stage(stage: Mapping[str, Any]) -> dict[str, Any]:
+    steps = "" if stage.get("steps") is None else steps_text(stage)
+    return {
+        "name": stage_text(str(stage.get("name") or "unnamed")),
+        "steps": steps,
+        "seconds": stage.get("seconds"),
+        "more": steps.endswith("run)"),
+    }
+
+
+def steps_text(stage: Mapping[str, Any]) -> str:
     """Of a stage of ``result.json``: "10", or "1 (4 run)" where the volume is a mean of runs."""
     run = stage.get("steps_run")
     more = f" ({run} run)" if run not in (None, stage["steps"]) else ""
     return f"{stage['steps']}{more}"
 
 
-def _stage(name: Any) -> str:
-    return escape(STAGE_WORDS.get(str(name), str(name)))
+def stage_text(name: str) -> str:
+    """What comes out of a stage, in words; its name where no method here knows it."""
+    for info in registry.available().values():
+        if name in info.stage_names:
+            return info.stage(name).description or info.stage(name).label
+    return BASELINE.get(name, name)
 
 
 def _metrics(
     metrics: Mapping[str, Mapping[str, Any]] | None, atlas: Mapping[str, Any] | None
-) -> str:
+) -> dict[str, Any] | None:
+    """Columns (the baseline, then the stages) and rows (the metrics) of the table."""
     if not metrics:
-        return ""
+        return None
     if atlas:
         metrics = {"atlas_mean": atlas, **metrics}
+    known = registered_metrics()
     present = {name for values in metrics.values() for name in values}
-    names = [n for n in METRIC_NAMES if n in present]
-    names += sorted(present.difference(METRIC_NAMES))
-    stages = list(metrics)
-    # Metrics run down the page: eleven columns would leave the paper.
-    rows = [
-        (f"<code>{escape(name)}</code>", *(_number(metrics[s].get(name)) for s in stages))
-        for name in names
-    ]
-    notes = "".join(
-        f"<dt><code>{n}</code></dt><dd>{escape(METRIC_NOTES[n])}</dd>"
-        for n in names
-        if n in METRIC_NOTES
-    )
-    headings = ("metric", *(STAGE_WORDS.get(s, s) for s in stages))
-    return (
-        _table(headings, rows)
-        + "\n<p>On [0, 1] after the HU window, data range 1; each stage at its own resolution.</p>"
-        + f'\n<dl class="notes">{notes}</dl>'
-    )
+    names = [name for name in known if name in present] + sorted(present.difference(known))
+    return {
+        "columns": [stage_text(stage) for stage in metrics],
+        "rows": [
+            {
+                "name": name,
+                "cells": [values.get(name) for values in metrics.values()],
+                "note": known[name].note if name in known else "",
+            }
+            for name in names
+        ],
+    }
 
 
-def _facts(facts: Sequence[tuple[str, str]]) -> str:
-    """Label and HTML pairs; both already escaped."""
-    return "<dl>" + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in facts) + "</dl>"
+def _figures(images: Mapping[str, Image]) -> list[dict[str, str]]:
+    """Captions and data URIs."""
+    figures = []
+    for name, image in images.items():
+        kind, data = _encoded(name, image)
+        source = f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+        figures.append({"caption": name.replace("_", " ").capitalize(), "source": source})
+    return figures
 
 
-def _list(sentences: Sequence[Any] | None, css: str = "") -> str:
-    if not sentences:
-        return ""
-    items = "".join(f"<li>{escape(str(s))}</li>" for s in sentences)
-    return f'<ul class="{css}">{items}</ul>' if css else f"<ul>{items}</ul>"
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> str:
-    """Headings are escaped here, cells are HTML already; the first `words` columns are text."""
-
-    def cells(tag: str, row: Sequence[str]) -> str:
-        return "".join(
-            f"<{tag}>{cell}</{tag}>" if i < words else f'<{tag} class="number">{cell}</{tag}>'
-            for i, cell in enumerate(row)
-        )
-
-    body = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    head = cells("th", [escape(h) for h in headings])
-    return (
-        f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{body}\n</tbody></table></div>"
-    )
-
-
-def _code(value: Any) -> str:
-    return f"<code>{escape(str(value))}</code>" if value else "not recorded"
-
-
-def _number(value: Any) -> str:
-    """Four significant digits; a dash for what is missing, null or not a number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-        return "–" if value is None else escape(str(value))
-    if isinstance(value, int):
-        return str(value)
-    return f"{value:.4g}" if math.isfinite(value) else "–"
-
-
-def _figures(pictures: Mapping[str, Picture]) -> str:
-    return "\n".join(_figure(name, picture) for name, picture in pictures.items())
-
-
-def _figure(name: str, picture: Picture) -> str:
-    caption = escape(name.replace("_", " ").capitalize(), quote=True)
-    kind, data = _encoded(name, picture)
-    source = f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
-    return (
-        f'<figure><img src="{source}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
-    )
-
-
-def _encoded(name: str, picture: Picture) -> tuple[str, bytes]:
+def _encoded(name: str, image: Image) -> tuple[str, bytes]:
     """Media type and file content."""
-    if isinstance(picture, (bytes, bytearray)):
+    if isinstance(image, (bytes, bytearray)):
         for signature, kind in _SIGNATURES.items():
-            if picture.startswith(signature):
-                return kind, bytes(picture)
-        raise AxonInputError(f"The picture {name!r} is neither PNG nor JPEG; give one of these.")
-    from PIL import Image
+            if image.startswith(signature):
+                return kind, bytes(image)
+        raise AxonInputError(f"The image {name!r} is neither PNG nor JPEG; give one of these.")
+    from PIL import Image as PillowImage
 
-    pixels = np.asarray(picture)
+    pixels = np.asarray(image)
     if pixels.ndim != 2 and not (pixels.ndim == 3 and pixels.shape[2] in (3, 4)):
         raise AxonInputError(
-            f"The picture {name!r} has shape {pixels.shape}; expected [row, col] or [row, col, 3]."
+            f"The image {name!r} has shape {pixels.shape}; expected [row, col] or [row, col, 3]."
         )
     if pixels.dtype != np.uint8:
         pixels = np.rint(np.clip(np.nan_to_num(pixels.astype(np.float32)), 0, 1) * 255)
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels.astype(np.uint8))).save(file, "PNG")
+    PillowImage.fromarray(np.ascontiguousarray(pixels.astype(np.uint8))).save(file, "PNG")
     return "image/png", file.getvalue()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-_TOLERANCE = 0.02  # of the grey range: two greys this near count as equal
+_TOLERANCE = 0.02  # of the grey range: two greys this close count as equal
 _UNIFORM_SHARE = 0.97  # of a line's pixels; the rest may be a burnt-in letter
 _LABELLED_SHARE = 0.5  # of a line of the border that a burnt-in label runs through
 _KEEP_SHARE = 0.2  # never crop to less than this share of the area
@@ -16,9 +16,9 @@ Box = tuple[int, int, int, int]  # top, bottom, left, right; bottom and right ex
 def crop_border(pixels: np.ndarray) -> tuple[np.ndarray, Box]:
     """Cut uniform black or white lines off the edges of [row, col].
 
-    Returns the picture and the numbers of pixels cut (top, bottom, left, right). Only greys at
+    Returns the image and the numbers of pixels cut (top, bottom, left, right). Only greys at
     an end of the range count as border, and a crop that would leave less than a fifth of the
-    picture is not made. Nested frames (a white page around a black shutter) are all cut, and
+    image is not applied. Nested frames (a white page around a black shutter) are all cut, and
     labels burnt into the border with them, where the border's edge is clean.
     """
     rows, cols = pixels.shape
@@ -39,7 +39,7 @@ def crop_border(pixels: np.ndarray) -> tuple[np.ndarray, Box]:
 
 
 def _without_lines(ends: tuple[np.ndarray, np.ndarray], box: Box) -> Box:
-    """Without the lines at the edges that are all dark or all bright."""
+    """The box without the lines at its edges that are all dark or all bright."""
     top, bottom, left, right = box
 
     def uniform(rows: slice | int, cols: slice | int) -> bool:
@@ -57,8 +57,8 @@ def _without_lines(ends: tuple[np.ndarray, np.ndarray], box: Box) -> Box:
 
 
 def _without_labels(ends: tuple[np.ndarray, np.ndarray], box: Box) -> Box:
-    """Without the lines of a border behind a clean edge, which hold nothing but labels: pieces
-    that the border parts from the picture, its largest piece."""
+    """The box without border lines that lie outside a clean edge and hold only labels: components
+    that the border separates from the image, which is the largest one."""
     rows, cols = ends[0].shape
     for border in ends:
         top, bottom, left, right = box

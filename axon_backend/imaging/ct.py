@@ -1,4 +1,4 @@
-"""Reading a chest CT: from a DICOM folder, NIfTI, NRRD or MetaImage to HU in LPS millimetres."""
+"""Reading a chest CT, from a DICOM folder or a file, to HU in LPS millimetres."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 import SimpleITK as sitk
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.ct_dicom import read_dicom_series
 from axon_backend.imaging.ct_values import to_hounsfield
-from axon_backend.imaging.dicom_file import is_dicom
+from axon_backend.imaging.formats import find_format, list_formats, volume_formats
+from axon_backend.imaging.formats.dicom import read_volume as read_dicom_series
 from axon_backend.imaging.grid import AIR_HU, Triple, to_lps_grid
-from axon_backend.imaging.volume_file import VOLUME_FILES, VolumeFile, load_volume
+from axon_backend.imaging.raw_volume import RawVolume
+from axon_backend.imaging.volume_file import load_volume
 
-PICTURE_FILES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 MIN_VOXELS = 16  # along each axis; fewer cannot show a lung
-MAX_EXTENT_MM = 2500.0  # longer than any scan from head to foot
+MAX_EXTENT_MM = 2500.0  # longer than any whole-body scan
 MIN_EXTENT_MM = 80.0  # the lungs of a small adult are about 200 mm in each direction
 
 
@@ -90,9 +90,9 @@ class CTVolume:
 def read_ct(path: str | os.PathLike[str]) -> CTVolume:
     """Read a chest CT.
 
-    `path` is a NIfTI, NRRD, MHA or MHD file, a folder with DICOM files (searched with its
-    subfolders; the chest series is chosen and named in `assumptions`), or one DICOM slice (its
-    series is then read from the slice's folder).
+    `path` is a file of a registered format that holds volumes (`imaging.formats`), a folder with
+    DICOM files (searched with its subfolders; the chest series is chosen and named in
+    `assumptions`), or one DICOM slice (its series is then read from the slice's folder).
 
     Raises `AxonInputError`, with what was found and the way out, for anything that is not one
     3-D chest CT in HU.
@@ -100,25 +100,8 @@ def read_ct(path: str | os.PathLike[str]) -> CTVolume:
     source = Path(path)
     if not source.exists():
         raise AxonInputError(f"{source} does not exist. Check the path of the CT.")
-    if source.is_dir() or is_dicom(source):
-        try:
-            series = read_dicom_series(source)
-        except AxonInputError:
-            raise
-        except MemoryError:
-            raise
-        except Exception as error:
-            # pydicom finds broken tags only when they are used, and raises many kinds.
-            raise AxonInputError(
-                f"{source.name}: a DICOM header is unreadable ({str(error)[:100]}). "
-                "Export the CT again."
-            ) from error
-        voxels, affine = series.voxels, series.affine
-        label, notes = series.label, series.assumptions
-    else:
-        file = _read_volume_file(source)
-        voxels, affine, notes, label = file.voxels, file.affine, file.notes, source.name
-    return checked_ct(voxels, affine, label, str(source), notes)
+    file = read_dicom_series(source) if source.is_dir() else _read_volume_file(source)
+    return checked_ct(file.voxels, file.affine, file.label or source.name, str(source), file.notes)
 
 
 def checked_ct(
@@ -138,19 +121,18 @@ def checked_ct(
     return CTVolume.from_affine(voxels, affine, source, assumptions + notes)
 
 
-def _read_volume_file(path: Path) -> VolumeFile:
-    """A NIfTI, NRRD or MetaImage file that holds one scalar 3-D image."""
-    name = path.name.lower()
-    if path.stat().st_size > 0 and name.endswith(PICTURE_FILES):
-        raise AxonInputError(
-            f"{path.name} is a flat picture, a CT is a volume. "
-            "Give a DICOM folder, NIfTI, NRRD or MHA; if it is an X-ray, give it as the X-ray."
-        )
-    if path.stat().st_size > 0 and not name.endswith(VOLUME_FILES):
-        raise AxonInputError(
-            f"{path.name} is not a CT in a known format. "
-            f"Give a DICOM folder or one of {', '.join(VOLUME_FILES)}."
-        )
+def _read_volume_file(path: Path) -> RawVolume:
+    """A file that holds one scalar 3-D image, or is one of a DICOM series."""
+    if path.stat().st_size > 0:
+        format = find_format(path)
+        known = f"a folder of DICOM slices, or a file as {list_formats(volume_formats())}"
+        if format is None:
+            raise AxonInputError(f"{path.name} is not a CT in a known format. Give {known}.")
+        if format.read_volume is None:
+            raise AxonInputError(
+                f"{path.name} is a flat image, a CT is a volume. Give {known}; if it is an X-ray, "
+                "give it as the X-ray."
+            )
     file = load_volume(path)
     if file.channels != 1:
         raise AxonInputError(
@@ -167,7 +149,7 @@ def _read_volume_file(path: Path) -> VolumeFile:
         )
     if len(size) < 3:
         raise AxonInputError(
-            f"{path.name} is a flat picture {size}, a CT is a volume. "
+            f"{path.name} is a flat image {size}, a CT is a volume. "
             "If it is an X-ray, give it as the X-ray."
         )
     return replace(file, voxels=file.voxels.reshape(size[::-1]))

@@ -112,7 +112,7 @@ def _read_slice(path: Path) -> np.ndarray:
     slope = float(dataset.get("RescaleSlope") or 1.0)
     values = stored.astype(np.float32) * slope + float(dataset.get("RescaleIntercept") or 0.0)
     padding = dataset.get("PixelPaddingValue")
-    # Some scanners declare a padding that is also a tissue value; believe it only below fat.
+    # Some scanners declare a padding that is also a tissue value; trust it only below fat.
     if padding is not None and isinstance(padding, int):
         mask = stored == padding
         if mask.any() and float(values[mask][0]) < -500:

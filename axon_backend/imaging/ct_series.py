@@ -27,8 +27,8 @@ HEADER_TAGS = [
 
 @dataclass(frozen=True)
 class Slice:
-    """One DICOM file and its header without pixels (or the values of it in another mapping that
-    also answers to attributes)."""
+    """One DICOM file and its header without pixels, or a mapping of its values that has them as
+    attributes too."""
 
     path: Path
     header: Any
@@ -84,8 +84,8 @@ def _refuse_unless_ct(slices: list[Slice], label: str) -> None:
     found = ", ".join(f"{n} {m or 'unnamed'}" for m, n in modalities.most_common())
     if not slices:
         raise AxonInputError(
-            f"{label} holds no DICOM image. Give the folder that holds the CT slices, or a "
-            "NIfTI, NRRD or MHA file."
+            f"{label} holds no DICOM image. Give the folder that holds the CT slices, or one file "
+            "that holds the whole CT."
         )
     if any(m in XRAY_MODALITIES for m in modalities):
         raise AxonInputError(
@@ -95,7 +95,7 @@ def _refuse_unless_ct(slices: list[Slice], label: str) -> None:
 
 
 def stacks_of(slices: list[Slice], label: str) -> list[list[Slice]]:
-    """Usable CT stacks: same series, orientation and size; no localisers; one time each.
+    """Usable CT stacks: same series, orientation and size; no localisers; one time point each.
 
     Raises `AxonInputError` when there is none, saying what there is instead.
     """
@@ -167,7 +167,7 @@ def choose_stack(groups: list[list[Slice]], label: str) -> tuple[list[Slice], tu
         )
 
     def merit(group: list[Slice]) -> tuple[Any, ...]:
-        # The last two only make ties repeatable.
+        # The last two only break ties reproducibly.
         number, uid = (group[0].header.get(tag) for tag in ("SeriesNumber", "SeriesInstanceUID"))
         return *stack_merit(group), -int(number or 0), str(uid)
 
@@ -180,7 +180,7 @@ def choose_stack(groups: list[list[Slice]], label: str) -> tuple[list[Slice], tu
 
 
 def stack_merit(group: list[Slice]) -> tuple[bool, bool, bool, bool, int]:
-    """What makes one stack a better chest CT than another, the weightiest first: not derived,
+    """Sort key of stacks as chest CTs, most important criterion first: not derived,
     axial, named a chest, long enough for both lungs, number of slices."""
     derived = any(str(t).upper() in ("MIP", "MINIP", "PROJECTION IMAGE", "SECONDARY")
                   for t in group[0].header.get("ImageType") or [])  # fmt: skip

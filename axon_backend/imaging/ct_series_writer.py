@@ -1,4 +1,4 @@
-"""A reconstructed volume as a DICOM CT series: one file a slice, marked as derived and as research.
+"""A reconstructed volume as a DICOM CT series: one file per slice, marked as derived and research.
 
 The tags are those that PS3.3 A.3 (CT Image IOD) requires of a single-frame CT: modules Patient,
 General Study, General Series, Frame of Reference, General Equipment, General Image, Image Plane,
@@ -50,7 +50,7 @@ def write_ct_series(
         hu: [k, j, i] in HU; rounded to whole numbers.
         geometry: (4, 4), (i, j, k, 1) to LPS millimetres, of any right-angled orientation; or a
             box (``ThoraxFrame``) or grid (``CTVolume``) as in ``write_volume``.
-        description: what the volume is, for example "fine, seed 0"; stands behind the research
+        description: what the volume is, for example "fine, seed 0"; follows the research
             note in SeriesDescription (cut to 64 characters) and ImageComments.
         derived_from: what the volume was computed from, in words, for DerivationDescription.
         patient_name, patient_id, patient_birth_date, patient_sex: empty unless given; DICOM
@@ -151,7 +151,7 @@ def _affine(geometry: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _shared(description: str, derived_from: Sequence[str]) -> Dataset:
-    """What all slices have in common, without identifiers and geometry."""
+    """The data set that all slices share, without identifiers and geometry."""
     now = datetime.now()
     note = f"{RESEARCH_NOTE}; {description}" if description else RESEARCH_NOTE
     sources = f" from {'; '.join(derived_from)}" if derived_from else ""
@@ -168,7 +168,7 @@ def _shared(description: str, derived_from: Sequence[str]) -> Dataset:
     all_of.Modality = "CT"
     all_of.Manufacturer, all_of.ManufacturerModelName = "AXON", "AXON reconstruction from X-rays"
     all_of.SoftwareVersions = __version__
-    # A backslash would part two values.
+    # A backslash would separate two values.
     all_of.SeriesDescription = note.replace("\\", "/")[:_LO]
     all_of.ImageComments = note
     all_of.BodyPartExamined = "CHEST"

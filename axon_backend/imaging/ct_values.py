@@ -1,4 +1,4 @@
-"""Are these voxel values Hounsfield units? Accept, repair with a note, or refuse with a reason."""
+"""Checking that voxel values are Hounsfield units: accepted, repaired with a note, or refused."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def to_hounsfield(voxels: np.ndarray, label: str) -> tuple[np.ndarray, tuple[str
         )
     if low >= 0 and high <= 255:
         raise AxonInputError(
-            f"{found}: it is an 8-bit picture of a CT, HU reach from -1000 (air) to above 1000 "
+            f"{found}: it is an 8-bit image of a CT, HU reach from -1000 (air) to above 1000 "
             "(bone). Give the original CT."
         )
     notes: tuple[str, ...] = ()

@@ -10,15 +10,14 @@ from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-# Files by these names are taken as DICOM even where the mark "DICM" of part 10 is missing.
-DICOM_ENDINGS = (".dcm", ".ima")
+from axon_backend.imaging.dicom_extensions import DICOM_EXTENSIONS
 
 
 def is_dicom(path: Path) -> bool:
     """Whether a file starts as DICOM part 10 does, or is named as one and not empty."""
     with path.open("rb") as file:
         start = file.read(132)
-    return start[128:] == b"DICM" or (path.suffix.lower() in DICOM_ENDINGS and len(start) > 0)
+    return start[128:] == b"DICM" or (path.suffix.lower() in DICOM_EXTENSIONS and len(start) > 0)
 
 
 def open_dicom(path: Path, **how: Any) -> FileDataset:
@@ -31,7 +30,7 @@ def open_dicom(path: Path, **how: Any) -> FileDataset:
     try:
         return pydicom.dcmread(path, **how)
     except InvalidDicomError:
-        if path.suffix.lower() not in DICOM_ENDINGS:
+        if path.suffix.lower() not in DICOM_EXTENSIONS:
             raise
     dataset = pydicom.dcmread(path, force=True, **how)
     if "SOPClassUID" not in dataset or "Modality" not in dataset:

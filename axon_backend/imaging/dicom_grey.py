@@ -10,7 +10,7 @@ _FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"  # Digital X-Ray Image Storage
 
 
 def log_linear_grey(dataset: Dataset, stored: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Grey float32 [row, col] out of stored values, and notes.
+    """Grey float32 [row, col] from stored values, and notes.
 
     Modality LUT or rescale first. Then:
     - PixelIntensityRelationship LIN: values count photons; Beer-Lambert, -log(I / I_max).
@@ -39,7 +39,7 @@ def log_linear_grey(dataset: Dataset, stored: np.ndarray) -> tuple[np.ndarray, t
         top = _largest_value(dataset)
         exposure = values if larger_is_exposed else max(top, high) - values
         brightest = float(exposure[~padding].max()) if (~padding).any() else float(exposure.max())
-        # One grey level of the detector is the least it can tell from nothing.
+        # One grey level is the least that the detector can distinguish from zero.
         floor = max(brightest / 2.0 ** int(dataset.get("BitsStored") or 16), 1e-12)
         grey = -np.log(np.maximum(exposure, floor) / max(brightest, floor))
         notes = ("linear detector values were turned into -log exposure",)
@@ -59,8 +59,8 @@ def log_linear_grey(dataset: Dataset, stored: np.ndarray) -> tuple[np.ndarray, t
 def is_inverse(dataset: Dataset) -> bool:
     """Whether larger values are shown darker.
 
-    MONOCHROME1 and presentation LUT shape INVERSE say the same thing twice (PS3.3 C.8.11.3), so
-    one of them is enough and both together do not cancel.
+    MONOCHROME1 and presentation LUT shape INVERSE state the same (PS3.3 C.8.11.3): either is
+    enough, and both together do not cancel.
     """
     return (
         dataset.get("PhotometricInterpretation") == "MONOCHROME1"
@@ -81,7 +81,7 @@ def _display_grey(
     if centre is not None and width is not None and width > 0:
         function = str(dataset.get("VOILUTFunction") or "LINEAR").upper()
         grey = window_grey(values, centre, width, function)
-        # A window left over from another image would blank the picture.
+        # A window left over from another image would blank this one.
         inside = (grey > 0.0) & (grey < 1.0)
         if float(inside.mean()) > 0.2:
             return grey, f"window {centre:g}/{width:g}"

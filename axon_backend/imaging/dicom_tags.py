@@ -9,12 +9,12 @@ from pydicom.dataset import Dataset
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.display import orientation_of_cosines
-from axon_backend.imaging.picture import FIELD_MM, NO_PIXEL_SIZE
+from axon_backend.imaging.image_file import FIELD_MM, NO_PIXEL_SIZE
 from axon_backend.imaging.view import View
 
 STANDARD_MAGNIFICATION = 1800.0 / 1600.0  # detector at 1800 mm, patient's middle at 1600 mm
-_MAGNIFICATIONS = (1.0, 2.0)  # what a chest stand can do
-_DISTANCES = (700.0, 4000.0)  # mm; devices that do not know theirs write 0, 1 or 10000
+_MAGNIFICATIONS = (1.0, 2.0)  # plausible for a chest stand
+_DISTANCES = (700.0, 4000.0)  # mm; devices that do not know the distance write 0, 1 or 10000
 
 
 def patient_pixel_mm(
@@ -28,7 +28,7 @@ def patient_pixel_mm(
     patient plane (PS3.3 10.7.1.3).
     """
     pixel, imager = _spacing(dataset, "PixelSpacing"), _spacing(dataset, "ImagerPixelSpacing")
-    film = _spacing(dataset, "NominalScannedPixelSpacing")
+    scanned = _spacing(dataset, "NominalScannedPixelSpacing")
     calibration = str(dataset.get("PixelSpacingCalibrationType") or "").upper()
     size: tuple[float, float] | None
     if pixel and (calibration or (imager and not np.allclose(pixel, imager, rtol=1e-3))):
@@ -37,7 +37,7 @@ def patient_pixel_mm(
             f"PixelSpacing calibrated in the patient plane ({calibration or 'stated'})",
         )
     else:
-        at_detector = imager or pixel or film
+        at_detector = imager or pixel or scanned
         if at_detector is None:
             broken = any(t in dataset for t in ("PixelSpacing", "ImagerPixelSpacing"))
             why = "the pixel size in the file is zero or unreadable: the atlas's size is used"
@@ -48,13 +48,14 @@ def patient_pixel_mm(
     if not all(FIELD_MM[0] <= f <= FIELD_MM[1] for f in field):
         size_text = f"{field[0]:.0f} x {field[1]:.0f} mm"
         return None, (
-            f"by its pixel size the picture is {size_text}, no chest: the atlas's size is used",
+            f"by its pixel size the image measures {size_text}, which cannot be a chest: "
+            "the atlas's size is used",
         )
     return size, (how,)
 
 
 def magnification(dataset: Dataset) -> tuple[float, str]:
-    """Detector size over patient size, and in words where it comes from.
+    """Magnification (detector size / patient size), and a note on where it comes from.
 
     EstimatedRadiographicMagnificationFactor, else DistanceSourceToDetector /
     DistanceSourceToPatient, else 1800 / 1600.
@@ -79,7 +80,7 @@ def magnification(dataset: Dataset) -> tuple[float, str]:
 
 
 def tube_distance(dataset: Dataset) -> float | None:
-    """DistanceSourceToDetector in mm, where it is one that a chest is taken from."""
+    """DistanceSourceToDetector in mm if it is plausible for a chest X-ray, else None."""
     stated = _number(dataset.get("DistanceSourceToDetector"))
     return stated if stated is not None and _DISTANCES[0] <= stated <= _DISTANCES[1] else None
 

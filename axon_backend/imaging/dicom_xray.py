@@ -13,18 +13,18 @@ from axon_backend.imaging.body_parts import is_elsewhere
 from axon_backend.imaging.dicom_file import open_dicom
 from axon_backend.imaging.dicom_grey import log_linear_grey
 from axon_backend.imaging.dicom_tags import orientation_of, patient_pixel_mm, tube_distance, view_of
-from axon_backend.imaging.picture import grey_of_colour
+from axon_backend.imaging.image_file import grey_of_colour
 from axon_backend.imaging.raw_xray import RawXray
 
-# OT, SC, XC and HC are what secondary captures and film scanners call themselves.
+# OT, SC, XC and HC: secondary captures and digitised film.
 _XRAY_MODALITIES = ("CR", "DX", "DR", "DC", "RG", "RF", "XA", "OT", "SC", "HC", "")
-_MIN_SHUTTER_SHARE = 0.3  # collimator edges that leave less of the picture are not believed
+_MIN_SHUTTER_SHARE = 0.3  # collimator edges that leave less of the image are ignored
 
 
 def read_dicom_xray(path: Path, view_given: bool = False) -> RawXray:
-    """Read a single-frame X-ray from DICOM as `RawXray` (polarity known, not yet turned).
+    """Read a single-frame X-ray from DICOM as `RawXray` (polarity known, not yet oriented).
 
-    `view_given`: the user states the view, so an unusable view tag is no reason to refuse.
+    `view_given`: the user states the view, so an unusable view tag is ignored.
     Raises `AxonInputError` for other modalities, body parts, several frames, colour, damage.
     """
     name = path.name
@@ -107,7 +107,7 @@ def _refuse_unless_xray(dataset: Dataset, name: str) -> bool:
         )
     if "PixelData" not in dataset:
         raise AxonInputError(
-            f"{name} holds no picture (a report, a directory or cut short), an X-ray is expected. "
+            f"{name} holds no image (a report, a directory or cut short), an X-ray is expected. "
             "Give the image file itself."
         )
     return scout
@@ -149,7 +149,7 @@ def _positive_spacing(dataset: Dataset) -> bool:
 
 
 def _apply_shutter(dataset: Dataset, grey: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Cut to the rectangular shutter or collimator stated in pixels, if it is believable."""
+    """Cut to the rectangular shutter or collimator stated in pixels, if it is plausible."""
     rows, cols = grey.shape
     for kind in ("Shutter", "Collimator"):
         if "RECTANGULAR" not in str(dataset.get(f"{kind}Shape") or "").upper():
@@ -158,7 +158,7 @@ def _apply_shutter(dataset: Dataset, grey: np.ndarray) -> tuple[np.ndarray, tupl
         edges = [dataset.get(f"{kind}{name}Edge") for name in names]
         if any(edge is None or edge == "" for edge in edges):
             continue
-        # Edges are 1-based and belong to the blades: what lies between them is the picture.
+        # Edges are 1-based and belong to the blades; the image lies between them.
         top, bottom, left, right = (int(edge) for edge in edges)
         whole = 0 <= top < bottom <= rows + 1 and 0 <= left < right <= cols + 1
         area = max(bottom - top - 1, 0) * max(right - left - 1, 0)

@@ -1,4 +1,4 @@
-"""Turning a picture to the display orientation: head up, and by the contract of each view.
+"""The display orientation of a view, head up, and its grey levels.
 
 Frontal: columns grow to the patient's Left. Lateral: columns grow to Posterior. Rows grow to the
 Feet in both.
@@ -48,7 +48,7 @@ def turn_to_display(
         pixels = pixels[::-1]
     if not swap and across == wanted and down == "F":
         return pixels, pixel_mm, None
-    note = f"the picture was turned to the display orientation (PatientOrientation {stated})"
+    note = f"the image was turned to the display orientation (PatientOrientation {stated})"
     return np.ascontiguousarray(pixels), pixel_mm, note
 
 
@@ -60,3 +60,14 @@ def orientation_of_cosines(cosines: np.ndarray) -> tuple[str, str]:
         return ("RAF", "LPH")[int(vector[axis] > 0)][axis]
 
     return letter(np.asarray(cosines)[:3]), letter(np.asarray(cosines)[3:])
+
+
+def grey(pixels: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+    """Log-linear pixels (H, W) as float 0 (black) to 1, outliers clipped, black outside
+    the exposed field."""
+    inside = pixels if valid is None else pixels[valid]
+    if inside.size == 0:
+        return np.zeros(pixels.shape, np.float32)
+    low, high = np.percentile(inside, (0.5, 99.8))
+    shown = np.clip((pixels - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
+    return shown if valid is None else np.where(valid, shown, 0)

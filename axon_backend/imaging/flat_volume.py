@@ -1,4 +1,4 @@
-"""X-rays kept in research formats: NIfTI, NRRD, MetaImage."""
+"""X-rays kept in formats of volumes, such as NIfTI, NRRD and MetaImage."""
 
 from __future__ import annotations
 
@@ -8,23 +8,28 @@ from pathlib import Path
 import numpy as np
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.picture import FIELD_MM, NO_PIXEL_SIZE, grey_of_colour
+from axon_backend.imaging.image_file import (
+    FIELD_MM,
+    LINEAR_GREY,
+    NO_PIXEL_SIZE,
+    grey_of_colour,
+)
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.view import OBLIQUE_DEG, View
 from axon_backend.imaging.volume_file import load_volume
 
-# A plane whose rows or columns climb less than this towards the head lies down.
+# A plane whose rows and columns rise less than this towards the head counts as axial.
 _UPRIGHT = np.sin(np.radians(45.0))
 
 
 def read_flat_volume(path: Path, view: View | None = None) -> RawXray:
-    """Read an X-ray kept as NIfTI, NRRD or MetaImage: 2-D, or 3-D with one voxel along an axis.
+    """Read an X-ray kept as a volume: 2-D, or 3-D with one voxel along an axis.
 
     A plane that stands upright in the patient (coronal, sagittal) is turned by its geometry; one
-    that lies in the axial plane (what converters make of pictures) is taken as rows and columns.
+    that lies in the axial plane (where converters put images) is taken as rows and columns.
 
     `view`: what the user states, which lets an oblique plane pass. Raises `AxonInputError` for
-    what is no flat grey picture, and for an oblique view.
+    anything but one flat grey image, and for an oblique view.
     """
     file = load_volume(path)
     array, size, spacing, notes = file.voxels, file.size, file.spacing, list(file.notes)
@@ -48,13 +53,13 @@ def read_flat_volume(path: Path, view: View | None = None) -> RawXray:
         upright = upright_plane(array, file.affine, path.name, view)
         if upright is not None:
             plane, size_mm, seen = upright
-            turned = _with_size(
-                plane, size_mm, [*notes, "turned as the file's geometry says"], seen
-            )
-            return replace(turned, turned=True)
+            raw = _with_size(plane, size_mm, [*notes, "rotated by the file's geometry"], seen)
+            return replace(raw, oriented=True)
     flat = tuple(n for n in size if n > 1)
     if len(flat) != 2:
-        raise AxonInputError(f"{path.name} is a line of {size} pixels, an X-ray is a picture.")
+        raise AxonInputError(
+            f"{path.name} is a line of {size} pixels, an X-ray has rows and columns."
+        )
     steps = [mm for mm, n in zip(spacing, size, strict=False) if n > 1]
     notes.append("the file states no upright orientation: rows are taken top to bottom as stored")
     return _with_size(array.reshape(flat[::-1]), (steps[1], steps[0]), notes)
@@ -63,7 +68,7 @@ def read_flat_volume(path: Path, view: View | None = None) -> RawXray:
 def upright_plane(
     array: np.ndarray, affine: np.ndarray, name: str, view: View | None
 ) -> tuple[np.ndarray, tuple[float, float], View | None] | None:
-    """A plane that stands in the patient, as it is shown: head up, Right or front on the left.
+    """An upright plane in display orientation: head up, Right or Anterior on the left.
 
     Args:
         array: [k, j, i], one voxel along one axis.
@@ -72,9 +77,9 @@ def upright_plane(
         view: what the user states, or None.
 
     Returns:
-        Pixels [row, column], their size (row, column) in mm, and the view that the plane tells;
-        None for a plane that lies. A coronal plane does not tell from which side the beam came:
-        its view is None, which is read as PA. A sagittal one is a lateral, taken as a left one.
+        Pixels [row, column], their size (row, column) in mm, and the view that the plane implies;
+        None for an axial plane. A coronal plane does not say from which side the beam came: its
+        view is None, which is read as PA. A sagittal one is a lateral, taken as a left one.
 
     Raises:
         AxonInputError: an oblique view, and no view is stated.
@@ -127,5 +132,5 @@ def _with_size(
         np.ascontiguousarray(pixels, dtype=np.float32),
         pixel_mm=size,
         view=view,
-        notes=tuple(notes),
+        notes=(*notes, LINEAR_GREY),
     )

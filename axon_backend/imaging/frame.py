@@ -1,4 +1,4 @@
-"""The canonical thorax frame and the HU window: where the networks live.
+"""The canonical thorax frame and the HU window, in which the networks work.
 
 A volume in the frame is an ``N x N x N`` array ``[z, y, x]`` (z to Superior, y to Posterior, x to
 Left, that is ITK's LPS with identity direction) whose voxels fill exactly an axis-aligned box
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from axon_backend.imaging.ct import CTVolume
 
-# Room left around the lungs' bounding box, in mm, as (towards -axis, towards +axis) for x, y, z:
+# Margin around the lungs' bounding box, in mm, as (towards -axis, towards +axis) for x, y, z:
 # the ribs, the sternum in front, the spine behind, the apices above, the diaphragm below.
 LUNG_MARGIN_MM = ((15.0, 15.0), (20.0, 30.0), (10.0, 15.0))
 AIR_HU = -1000.0
@@ -158,9 +158,9 @@ def find_thorax_frame(ct: CTVolume) -> ThoraxFrame:
 def resample_to_frame(
     ct: CTVolume, frame: ThoraxFrame, n: int, motion: np.ndarray | None = None
 ) -> np.ndarray:
-    """The CT in the frame: float32 HU ``[z, y, x]`` of ``n^3``; outside the CT is air.
+    """The CT in the frame: float32 HU ``[z, y, x]`` of ``n^3``; filled with air outside the CT.
 
-    ``motion`` (4, 4) rigidly moves the CT first: a point of the CT, LPS mm, to its new place.
+    ``motion`` (4, 4) moves the CT rigidly first: from LPS mm of the CT to LPS mm of the frame.
 
     Every voxel is the mean over its volume: samples as dense as the CT's own voxels (at least two
     along each edge, and no more than :data:`SAMPLES_PER_SIDE` along the frame) are averaged.
@@ -174,7 +174,7 @@ def resample_to_frame(
     reference.SetOrigin(frame.origin_mm(fine))
     back = sitk.Transform()
     if motion is not None:
-        # ITK asks where in the CT a point of the frame comes from.
+        # ITK wants the inverse: the point of the CT for a point of the frame.
         inverse = np.linalg.inv(motion)
         back = sitk.AffineTransform(inverse[:3, :3].ravel().tolist(), inverse[:3, 3].tolist())
     resampled = sitk.Resample(

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from scipy import fft, ndimage
 
-from axon_backend.imaging.contrast import local_contrast, shrink_to
+from axon_backend.imaging.matching import box_sum, local_contrast, shrink_to
 from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
 
 MEANS = Path(__file__).with_name("mean_chests.json")
@@ -42,9 +42,9 @@ MIRRORED_DOUBT, MIRRORED_CERTAIN = 0.4, 1.5
 LEAST_AGREEMENT = 0.5  # of what is turned: less is hardly a chest
 _TURNS = (
     "",
-    "turned by 90 degrees to the right",
-    "turned by 180 degrees",
-    "turned by 90 degrees to the left",
+    "rotated by 90 degrees clockwise",
+    "rotated by 180 degrees",
+    "rotated by 90 degrees counter-clockwise",
 )
 # A thumbnail of the chest, without the outer part that its placement may miss.
 _EDGE, _MOST_AWAY = 6, 6
@@ -261,7 +261,7 @@ def _compare(
     small = np.pad(small, [(e // 2, e - e // 2) for e in extra])
     count = side * side
     deviation = np.sqrt(
-        np.clip(_boxes(small**2, side) - _boxes(small, side) ** 2 / count, 1e-3, None)
+        np.clip(box_sum(small**2, side) - box_sum(small, side) ** 2 / count, 1e-3, None)
     )
     rows, columns = deviation.shape
     padded = [fft.next_fast_len(n, real=True) for n in small.shape]
@@ -278,13 +278,6 @@ def _compare(
         place = _Place(float(score[at]), (middle[0], middle[1]), size)
         found[key] = _Match(place, float(-score.min()))
     return found
-
-
-def _boxes(values: np.ndarray, side: int) -> np.ndarray:
-    """Sums over all boxes of ``side`` pixels."""
-    total = np.pad(values.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
-    rows = total[side:] - total[:-side]
-    return rows[:, side:] - rows[:, :-side]
 
 
 def side_difference(picture: np.ndarray) -> np.ndarray:

@@ -1,9 +1,9 @@
-"""Are bones bright? A chest X-ray's layout tells, whatever its grey scale.
+"""Whether bones are bright, by the layout of a chest X-ray, whatever its grey scale.
 
-In both frontal and lateral films the middle (mediastinum, spine, heart) attenuates more than the
-lungs, the abdomen more than the lungs, and the body more than the air in the upper corners.
+In both frontal and lateral radiographs the middle (mediastinum, spine, heart) attenuates more than
+the lungs, the abdomen more than the lungs, and the body more than the air in the upper corners.
 Grey values are replaced by their ranks first, so that only the order of greys counts: a negated
-picture gets the negated score, and window or gamma do not matter.
+image gets the negated score, and window or gamma do not matter.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-_SIDE = 64  # pixels the picture is reduced to
+_SIDE = 64  # pixels; the image is reduced to this
 _OFF_CENTRE = (-0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.15)  # of the width
 UNCLEAR = 0.3  # scores below this size do not decide
 
@@ -19,7 +19,7 @@ UNCLEAR = 0.3  # scores below this size do not decide
 def bone_brightness(pixels: np.ndarray, frontal: bool = True) -> float:
     """Score of a chest X-ray [row, col]: positive when bones are bright, about -3 to 3.
 
-    The picture must be upright and free of uniform borders.
+    The image must be upright and free of uniform borders.
     """
     small = Image.fromarray(np.ascontiguousarray(pixels, dtype=np.float32))
     values = np.asarray(small.resize((_SIDE, _SIDE), Image.Resampling.BOX))
@@ -44,7 +44,7 @@ def bone_brightness(pixels: np.ndarray, frontal: bool = True) -> float:
             left = mean(0.25, 0.65, 0.64 + aside, 0.8 + aside)
             lungs = (right + left) / 2
             scores.append((centre - lungs) + 0.5 * (bottom - lungs) + 0.5 * (centre - corners))
-        # The patient stands where the contrast between spine and lungs is strongest.
+        # The patient is where the contrast between spine and lungs is strongest.
         return max(scores, key=abs)
     body = mean(0.3, 0.9, 0.3, 0.75)
     sides = (mean(0, 1, 0, 0.05) + mean(0, 1, 0.95, 1)) / 2

@@ -1,31 +1,28 @@
-"""Reading a chest X-ray of any kind into one typed picture."""
+"""Reading chest X-rays: a file of any supported format to one typed, upright image."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.borders import crop_border
-from axon_backend.imaging.dicom_file import is_dicom
-from axon_backend.imaging.dicom_xray import read_dicom_xray
 from axon_backend.imaging.display import belongs, turn_to_display
 from axon_backend.imaging.flat_volume import read_flat_volume
+from axon_backend.imaging.formats import find_format, list_formats
 from axon_backend.imaging.layout import Layout, Turn, recognise
-from axon_backend.imaging.picture import read_picture
 from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.view import View
-from axon_backend.imaging.volume_file import VOLUME_FILES
 
 __all__ = ["Radiograph", "View", "read_radiograph"]
 
 MIN_PIXELS = 64  # along each side
 _MIN_LEVELS = 16  # grey levels
-NO_TAG = "no tag states the orientation: the X-ray is the right way round by its picture"
+NO_TAG = "no tag states the orientation: judging by the image, it is right"
 _STRONGLY_INVERTED = -0.6  # a layout score this low casts doubt on the tags
 
 
@@ -37,8 +34,8 @@ class Radiograph:
     is Superior; column 0 is the patient's Right (frontal views) or Anterior (lateral views).
     `pixel_mm`: (row, col) in millimetres in the patient plane, or None when unknown.
     `source`: the file. `assumptions`: what was guessed or changed, in plain sentences.
-    `sid_mm`: from the tube to the detector, where the file says so. `warnings`: those of the
-    assumptions that a person should look at.
+    `sid_mm`: from the tube to the detector, where the file says so. `warnings`: the assumptions
+    that the user should check.
     """
 
     pixels: np.ndarray
@@ -59,14 +56,14 @@ def read_radiograph(
     flip: bool | None = None,
     rotate: int | None = None,
 ) -> Radiograph:
-    """Read a chest X-ray from DICOM, PNG, JPG, TIFF, NIfTI, NRRD or MHA.
+    """Read a chest X-ray from a file of any registered format (`imaging.formats`).
 
     `view` states the projection and wins over tags; unknown views are taken as `assumed`.
-    `invert` = True says that the picture as shown has dark bones; False says that it is right as
-    shown; None lets the tags, or without tags the layout of the picture, decide.
-    `rotate` turns the picture as shown by 0, 90, 180 or 270 degrees clockwise, then `flip` = True
-    exchanges left and right. Stating one of them settles the orientation; with both None the tags
-    decide, and without tags the picture where it is certain (see `layout`).
+    `invert` = True says that the image as shown has dark bones; False says that it is right as
+    shown; None lets the tags, or without tags the layout of the image, decide.
+    `rotate` rotates the image as shown by 0, 90, 180 or 270 degrees clockwise, then `flip` = True
+    mirrors it. Giving either settles the orientation; with both None the tags decide, and without
+    tags the image does where it is certain (see `layout`).
 
     Raises `AxonInputError`, with what was found and the way out, for anything that is not one
     grey chest X-ray.
@@ -102,7 +99,7 @@ def upright(
 ) -> Radiograph:
     """Turn, crop and check an X-ray, and make its bones bright; see `read_radiograph`.
 
-    `name` stands in messages, `source` is kept.
+    `name` is used in messages, `source` is recorded.
     """
     notes = list(raw.notes)
     if view is None:
@@ -114,11 +111,11 @@ def upright(
         notes.append(f"the view {view.value} was given, the file says {raw.view.value}")
 
     _check(raw.pixels, name)
-    pixels, pixel_mm, known = raw.pixels, raw.pixel_mm, raw.turned
+    pixels, pixel_mm, stated = raw.pixels, raw.pixel_mm, raw.oriented
     if raw.orientation is not None:
         pixels, pixel_mm, note = turn_to_display(pixels, pixel_mm, raw.orientation, view.is_frontal)
         notes += [note] if note else []
-        known = belongs(raw.orientation, view.is_frontal)
+        stated = belongs(raw.orientation, view.is_frontal)
     pixels, cut = crop_border(pixels)
     if any(cut):
         sides = zip(("top", "bottom", "left", "right"), cut, strict=True)
@@ -132,14 +129,13 @@ def upright(
         notes += polarity
     warnings: list[str] = []
     if flip is None and rotate is None:
-        layout = recognise(pixels, view.is_frontal, True if invert is not None else None)
-        turn, said, warnings = decide(layout, known)
+        bright = True if invert is not None else None
+        turn, said, warnings = decide(recognise(pixels, view.is_frontal, bright), stated)
     else:
-        turn, said = _stated(flip, rotate)
+        turn, said = _as_asked(flip, rotate)
     notes += said
-    pixels = turn(pixels)
-    pixel_mm = turn.pixel_mm(pixel_mm)
-    if invert is None:
+    pixels, pixel_mm = turn(pixels), turn.pixel_mm(pixel_mm)
+    if invert is None:  # judged by the layout of an upright image
         pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
         notes += polarity
     return Radiograph(
@@ -153,31 +149,32 @@ def upright(
     )
 
 
-def _stated(flip: bool | None, rotate: int | None) -> tuple[Turn, list[str]]:
-    """The turn that the user asks for, and how it is noted."""
+def _as_asked(flip: bool | None, rotate: int | None) -> tuple[Turn, list[str]]:
+    """The user's turn, and the note on it."""
     if rotate not in (None, 0, 90, 180, 270):
         raise AxonInputError(
             f"An X-ray cannot be rotated by {rotate} degrees; give 0, 90, 180 or 270 (clockwise)."
         )
-    turn = Turn(-(rotate or 0) // 90 % 4, bool(flip))
     done = [f"rotated by {rotate} degrees clockwise"] if rotate else []
-    done += ["flipped left to right"] if flip else []
-    return turn, [f"{' and '.join(done) or 'the orientation was left'} as asked"]
+    done += ["flipped left/right"] if flip else []
+    note = f"{' and '.join(done) or 'the orientation was left unchanged'} as requested"
+    return Turn(-(rotate or 0) // 90 % 4, bool(flip)), [note]
 
 
 def decide(layout: Layout, stated: bool) -> tuple[Turn, list[str], list[str]]:
-    """What the picture decides: the turn, the notes, and those of them that are warnings.
+    """What follows from the layout of an image: the turn, the notes, and which of them are
+    warnings.
 
-    `stated`: the file states the orientation. A tag that the picture contradicts for certain is
-    wrong, but for the sides of a frontal X-ray: a heart on the right is rare, and does exist.
+    `stated`: the file states the orientation. A tag that the image contradicts with certainty is
+    wrong, except for the sides of a frontal X-ray: a heart on the right is rare, but real.
     """
     if layout.looks is None:
         return Turn(), [] if stated else [NO_TAG], []
     if layout.certain and not (stated and layout.sides_only):
-        against = ", though the file states otherwise" if stated else ""
+        against = ", although the file states otherwise" if stated else ""
         note = (
-            f"the X-ray looks {layout.looks}{against}: it was turned the right way round; flip or "
-            "rotate it by hand if that is wrong"
+            f"the X-ray looks {layout.looks}{against}: it was reoriented; flip or rotate it if "
+            "this is wrong"
         )
         return layout.turn, [note], [note]
     note = f"the X-ray looks {layout.looks}: check its orientation"
@@ -194,13 +191,23 @@ def _read_raw(source: Path, view: View | None) -> RawXray:
         )
     if source.stat().st_size == 0:
         raise AxonInputError(f"{source.name} is empty (0 bytes). Copy or export the X-ray again.")
-    if is_dicom(source):
-        return read_dicom_xray(source, view is not None)
-    if source.name.lower().endswith(VOLUME_FILES):
-        raw = read_flat_volume(source, view)
-    else:
-        raw = read_picture(source)
-    return replace(raw, notes=(*raw.notes, "grey is taken as linear in attenuation"))
+    format = find_format(source)
+    if format is None:
+        raise AxonInputError(
+            f"{source.name} is in no format that AXON reads, or damaged. Give an X-ray as "
+            f"{list_formats()}."
+        )
+    if format.read_xray is None:
+        return read_flat_volume(source, view)
+    try:
+        return format.read_xray(source, view is not None)
+    except (AxonInputError, MemoryError):
+        raise
+    except Exception as error:  # a reader that AXON does not know may raise anything
+        raise AxonInputError(
+            f"{source.name} could not be read as {format.name}: the file is damaged or cut short. "
+            "Copy or export it again."
+        ) from error
 
 
 def _check(pixels: np.ndarray, name: str) -> None:
@@ -235,7 +242,7 @@ def _bright_bones(
             return pixels, ["the tags say that bones are bright, but they look dark: check it"]
         return pixels, []
     if score <= -UNCLEAR:
-        return inverted, [f"the picture shows dark bones (score {score:.2f}): it was inverted"]
+        return inverted, [f"the image shows dark bones (score {score:.2f}): it was inverted"]
     if score < UNCLEAR:
         return pixels, ["whether bones are bright is unclear: bright is assumed"]
-    return pixels, ["bones are bright by the layout of the picture"]
+    return pixels, ["bones are bright by the layout of the image"]

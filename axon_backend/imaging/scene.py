@@ -1,5 +1,5 @@
-"""Images that a host program holds in memory, with the same checks as files; and corrections by
-hand of what was assumed about an X-ray."""
+"""Images that a host program holds in memory, with the same checks as files; and manual
+corrections of what was assumed about an X-ray."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import CTVolume, checked_ct
+from axon_backend.imaging.image_file import FIELD_MM
 from axon_backend.imaging.layout import recognise
-from axon_backend.imaging.picture import FIELD_MM
 from axon_backend.imaging.radiograph import NO_TAG, Radiograph, decide, known_view, upright
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.view import View
 
-_NO_SIZE = "no believable pixel size is known: the atlas's size is used"
+_NO_SIZE = "no plausible pixel size is known: the atlas's size is used"
 _BY_HAND = "corrected by hand:"
 _VIEW = f"{_BY_HAND} the view is "
 _PIXEL = f"{_BY_HAND} the pixel size is "
@@ -35,27 +35,27 @@ def radiograph_from_pixels(
     assumptions: Sequence[str] = (),
     invert: bool | None = None,
     assumed: View = View.pa,
-    turned: bool = False,
+    oriented: bool = False,
     flip: bool | None = None,
     rotate: int | None = None,
 ) -> Radiograph:
-    """An X-ray from pixels as they are shown, treated as a picture file without tags is.
+    """An X-ray from pixels as displayed, treated like an image file without tags.
 
     Args:
         pixels: [row, col]. Axes of length 1 before them are dropped.
         pixel_mm: (row, col) in millimetres in the patient plane, one number for both, or None. A
-            size that no chest X-ray can have, or of exactly 1 mm, is not believed.
+            size that no chest X-ray can have, or of exactly 1 mm, is ignored.
         view: None is taken as ``assumed``.
         source: a name for messages and records.
         assumptions: what is known about how the pixels came here.
         invert: True: the bones are dark as shown; False: bright; None: the layout decides.
-        assumed: what to take an unknown view as.
-        turned: the pixels were turned by a geometry that says where the patient's head is.
-        flip, rotate: as of `read_radiograph`.
+        assumed: the view where none is given.
+        oriented: the pixels were oriented by a geometry in patient coordinates.
+        flip, rotate: as for `read_radiograph`.
 
     Returns:
-        The X-ray, right way round as `read_radiograph` makes it, with bright bones and without
-        uniform borders, so that it may have fewer pixels.
+        The X-ray in the orientation of `read_radiograph`, with bright bones and without uniform
+        borders, so that it may have fewer pixels.
 
     Raises:
         AxonInputError: it is not one grey chest X-ray, or the pixel size is no length.
@@ -67,15 +67,15 @@ def radiograph_from_pixels(
     if array.ndim != 2 or array.dtype.kind not in "uif":
         raise AxonInputError(
             f"{name} has the shape {' x '.join(map(str, array.shape))} of {array.dtype}, an X-ray "
-            "has rows and columns of grey numbers. Give the grey picture."
+            "has rows and columns of grey values. Give the grey image."
         )
     size = _pixel_size(pixel_mm, name)
-    # Hosts and files give 1 mm where they know nothing.
+    # Host programs and files give 1 mm where the size is unknown.
     unit = size is not None and all(abs(mm - 1.0) < 1e-6 for mm in size)
     if size is not None and (unit or not _plausible(array.shape, size)):
         size = None
     notes = [*assumptions, *([] if size else [_NO_SIZE])]
-    raw = RawXray(array.astype(np.float32), pixel_mm=size, turned=turned, notes=tuple(notes))
+    raw = RawXray(array.astype(np.float32), pixel_mm=size, oriented=oriented, notes=tuple(notes))
     return upright(raw, known_view(view), invert, name, source, assumed, flip=flip, rotate=rotate)
 
 
@@ -118,16 +118,16 @@ def corrected(
     invert: bool | None = None,
     flip_lr: bool | None = None,
 ) -> Radiograph:
-    """The X-ray with what the user knows better; each correction stands in its assumptions.
+    """The X-ray with the user's corrections, each recorded in its assumptions.
 
     Args:
         view: the projection.
-        pixel_mm: (row, col) in millimetres in the patient plane, or one number for both; 0 says
-            that the size is not known.
+        pixel_mm: (row, col) in millimetres in the patient plane, or one number for both; 0 for an
+            unknown size.
         invert: True inverts the grey scale as it is now.
-        flip_lr: True exchanges the picture's left and right as they are now.
+        flip_lr: True exchanges the image's left and right as they are now.
 
-    Doing a correction twice undoes it where it is its own opposite.
+    Inverting or flipping twice restores the X-ray.
 
     Raises:
         AxonInputError: the view is not known, or no chest X-ray has such a pixel size.
@@ -138,7 +138,7 @@ def corrected(
         notes = _noted(notes, _VIEW, f"{_VIEW}{known.value}, not {xray.view.value}")
     size = xray.pixel_mm
     if known.is_frontal is not xray.view.is_frontal:
-        # How it lies was judged by the other view's mean chest.
+        # Its orientation was judged as that of the other view.
         turn, said, warned = decide(recognise(pixels, known.is_frontal), stated=False)
         pixels, warnings = turn(pixels), tuple(warned)
         notes = [n for n in notes if n not in (NO_TAG, *xray.warnings)] + said
@@ -163,7 +163,7 @@ def corrected(
     if flip_lr:
         pixels = pixels[:, ::-1]
         notes = _switched(notes, _FLIPPED)
-        warnings = ()  # of the orientation, which a person has looked at now
+        warnings = ()  # on the orientation, which the user has checked now
     return replace(
         xray,
         pixels=np.ascontiguousarray(pixels),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from enum import Enum
 from typing import TypedDict
 
-# A beam turned further from front, back and side is an oblique view, which is none of them.
+# A beam rotated further than this from front, back and side gives an oblique view.
 OBLIQUE_DEG = 20.0
 
 
 class View(str, Enum):
-    """Projection, by the way the beam runs.
+    """Projection, by the direction of the beam.
 
     ``pa`` back to front, ``ap`` front to back, ``lateral_left`` (LL) with the left side at the
     detector, ``lateral_right`` (RL) with the right side at the detector.

@@ -1,8 +1,8 @@
 """Writing results: every file appears whole or not at all.
 
 A writer fills a temporary file in the destination's own folder, which then takes the
-destination's place (`axon_backend.atomic`), so a crash, a full disk or a cancel never leaves half
-a volume under a good name.
+destination's place (`axon_backend.util.atomic`), so a crash, a full disk or a cancel never leaves
+half a volume under a good name.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import numpy as np
 import SimpleITK as sitk
 from PIL import Image
 
-from axon_backend.atomic import whole_file
 from axon_backend.errors import AxonInputError, not_written
+from axon_backend.util.atomic import whole_file
 
 RESEARCH_NOTE = "AXON: research use only, not for diagnosis"
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
@@ -33,7 +33,7 @@ _NIFTI_HEADER_BYTES = 352
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it is renamed to `path`, else removed.
+    """Yield a temporary path beside `path`; on success it is renamed to `path`, else removed.
 
     The temporary name keeps the suffix, because image libraries choose a format by it.
     Raises `AxonInputError` when the folder is missing, `path` is a folder, or the system
@@ -138,7 +138,7 @@ def write_image(image: sitk.Image, path: Path) -> None:
         size += _NIFTI_HEADER_BYTES
     if name.endswith((".nii.gz", ".nrrd")):
         held, size = end, size % 2**32
-    if not name.endswith(".mha") and held != size:  # the writer of .mha tells
+    if not name.endswith(".mha") and held != size:  # the writer of .mha reports it
         raise OSError(errno.ENOSPC, "the file was cut short, as on a full disk")
 
 
@@ -169,7 +169,7 @@ def spacing_and_origin(
 
 
 def write_png(path: str | os.PathLike[str], array: np.ndarray, bits: int = 8) -> Path:
-    """Write a picture [row, col] (grey) or [row, col, 3 or 4] (colour, 8 bit only) as PNG.
+    """Write an image [row, col] (grey) or [row, col, 3 or 4] (colour, 8 bit only) as PNG.
 
     uint8 and uint16 are written as they are; floats and booleans are taken as 0 (black) to
     1 (white), clipped, and written with `bits` = 8 or 16.
@@ -210,7 +210,7 @@ def write_json(path: str | os.PathLike[str], obj: Any) -> Path:
 
 
 def _plain(obj: Any) -> Any:
-    """`obj` in terms of what JSON knows."""
+    """`obj` as types that JSON has."""
     if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
         return {f.name: _plain(getattr(obj, f.name)) for f in dataclasses.fields(obj)}
     if isinstance(obj, Enum):

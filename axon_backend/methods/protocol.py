@@ -1,16 +1,28 @@
-"""What every reconstruction method offers, so that one harness runs them all."""
+"""What a method is, so that one harness trains, exports, runs, evaluates and shows them all.
+
+A :class:`Method` is described by its ``MethodInfo`` and makes, from a configuration, a
+:class:`Model`: networks on a device that run the method's stages. Its trainings are
+``methods.objective.Objective`` classes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+from torch import nn
 
-# progress(stage, step, total, preview): called after each step with the volume as it stands,
-# (1, 1, h, h, h) in normalised HU, or None. It may raise errors.Cancelled.
-Progress = Callable[[str, int, int, "torch.Tensor | None"], None]
+from axon_backend.imaging.frame import HuWindow
+from axon_backend.methods.info import MethodInfo
+from axon_backend.util.run_context import RunContext
+
+if TYPE_CHECKING:
+    from axon_backend.methods.objective import Objective
 
 
 @dataclass(frozen=True)
@@ -18,19 +30,47 @@ class RegisteredViews:
     """The input of a method.
 
     Attributes:
-        frontal: (1, 1, S, S) standardised registered frontal view.
+        frontal: (B, 1, S, S) standardised registered frontal view.
         lateral: the same, or None.
-        beam: (1, 2) beam parameters (``physics.geometry.beam_parameter``).
+        beam: (B, 2) beam parameters (``physics.geometry.beam_parameter``).
+        has_lateral: (B,) bool, which samples of a batch have a lateral view; None: all of them, if
+            ``lateral`` is there.
     """
 
     frontal: torch.Tensor
     lateral: torch.Tensor | None
     beam: torch.Tensor
+    has_lateral: torch.Tensor | None = None
+
+    @property
+    def both(self) -> list[torch.Tensor]:
+        """The views that there are, the frontal one first."""
+        return [view for view in (self.frontal, self.lateral) if view is not None]
+
+    def split(self) -> list[RegisteredViews]:
+        """Each sample's views, a batch of one."""
+        samples = []
+        for i in range(len(self.frontal)):
+            one = slice(i, i + 1)
+            absent = self.lateral is None or (
+                self.has_lateral is not None and not bool(self.has_lateral[i])
+            )
+            lateral = None if absent or self.lateral is None else self.lateral[one]
+            samples.append(RegisteredViews(self.frontal[one], lateral, self.beam[one]))
+        return samples
 
     def to(self, device: torch.device | str) -> RegisteredViews:
         """The same on another device."""
-        lateral = None if self.lateral is None else self.lateral.to(device)
-        return RegisteredViews(self.frontal.to(device), lateral, self.beam.to(device))
+
+        def moved(tensor: torch.Tensor | None) -> torch.Tensor | None:
+            return None if tensor is None else tensor.to(device)
+
+        return RegisteredViews(
+            self.frontal.to(device),
+            moved(self.lateral),
+            self.beam.to(device),
+            moved(self.has_lateral),
+        )
 
 
 @dataclass(frozen=True)
@@ -41,19 +81,254 @@ class StageVolumes:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-class Reconstructor(Protocol):
-    """A method: registered views in, volumes by stage out."""
+class ModelConfig(Protocol):
+    """Everything that makes a model besides its weights: a frozen dataclass of plain values.
 
-    name: str
+    Attributes:
+        view_size: side of the views in pixels as the networks take them.
+        grid: side h of the first stage's volume in voxels.
+        output_grid: side of the last stage's volume.
+        window: the HU that are mapped to -1 and 1.
+        networks: names of the networks that there are.
+    """
+
+    @property
+    def view_size(self) -> int: ...
+    @property
+    def grid(self) -> int: ...
+    @property
+    def output_grid(self) -> int: ...
+    @property
+    def window(self) -> HuWindow: ...
+    @property
+    def networks(self) -> tuple[str, ...]: ...
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON and YAML."""
+        ...
+
+
+class Model(nn.Module):
+    """The networks of a method, and how they are run.
+
+    A network is a submodule named as in ``config.networks``, or at the place that :attr:`PATHS`
+    gives. A model may hold only some of its networks (:meth:`keep_networks`).
+
+    Args:
+        method: that this is a model of.
+        config: its configuration.
+    """
+
+    PATHS: Mapping[str, str] = {}
+    """{network: dotted name of the submodule}, where it differs from the network's name."""
+
+    def __init__(self, method: Method, config: Any) -> None:
+        super().__init__()
+        self.method, self.config = method, config
+        self.always_bfloat16 = False
+
+    # -- networks ------------------------------------------------------------------------------
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        first = next(self.parameters(), None)
+        return torch.device("cpu") if first is None else first.device
+
+    def network(self, name: str) -> nn.Module:
+        """A network by name; AttributeError where the model does not hold it."""
+        return self.get_submodule(self.PATHS.get(name, name))
+
+    def has_network(self, name: str) -> bool:
+        """Whether the model holds that network."""
+        try:
+            self.network(name)
+        except AttributeError:
+            return False
+        return True
+
+    def keep_networks(self, names: Iterable[str]) -> None:
+        """Let go of all other networks."""
+        for name in set(self.config.networks) - set(names):
+            if self.has_network(name):
+                self._put(name, None)
+
+    def _put(self, name: str, network: nn.Module | None) -> None:
+        owner, _, attribute = self.PATHS.get(name, name).rpartition(".")
+        setattr(self.get_submodule(owner), attribute, network)
+
+    def copy_of_stage(self, stage: str) -> Model:
+        """A model of its own that holds nothing but the networks of one stage."""
+        needed = self.method.networks_of(self.config, stage)
+        with torch.device("meta"):
+            other = self.method.build(self.config)
+        other.keep_networks(needed)
+        for name in needed:
+            other._put(name, copy.deepcopy(self.network(name)))
+        other.compute_in_bfloat16(self.always_bfloat16)
+        return other.eval()
+
+    def compute_in_bfloat16(self, always: bool = True) -> None:
+        """Compute in bfloat16 also where the hardware does not ask for it."""
+        self.always_bfloat16 = always
+
+    def set_mean_volume(self, mean: torch.Tensor) -> None:
+        """Take the mean training volume, (1, 1, n, n, n) in [-1, 1], n a multiple of ``grid``;
+        called once before a training begins. By default nothing is done with it."""
+
+    def initialise(self, network: str) -> str | None:
+        """Initialise a network that has no weights yet from the others, where that is better than
+        at random. Returns what it was initialised from, for the record, or None."""
+        return None
+
+    def complete(
+        self, network: str, state: Mapping[str, torch.Tensor]
+    ) -> Mapping[str, torch.Tensor]:
+        """Weights of a bundle that training starts from, with what this model's network has in
+        addition and they lack."""
+        return state
+
+    # -- running -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def run_stage(
+        self,
+        stage: str,
+        views: RegisteredViews,
+        volume: torch.Tensor | None,
+        *,
+        steps: int | None = None,
+        context: RunContext | None = None,
+        slab: int | None = None,
+    ) -> torch.Tensor:
+        """Run one stage on the volume of the stage before it (None for the first).
+
+        A stage draws from its own generator (:meth:`generator`), so that leaving a later stage
+        out does not change an earlier one.
+
+        Args:
+            steps: sampling steps; None is the configuration's number.
+            context: seed, progress and cancelling.
+            slab: slices at a time, for stages that can (``StageInfo.in_slabs``).
+
+        Returns:
+            (1, 1, n, n, n) in normalised HU, on this model's device.
+        """
+
+    def generator(self, stage: str, seed: int) -> torch.Generator:
+        """The source of a stage's noise, on the CPU so that a seed means the same everywhere."""
+        names = self.method.info.stage_names
+        return torch.Generator().manual_seed(seed * len(names) + names.index(stage))
 
     def reconstruct(
         self,
         views: RegisteredViews,
         *,
-        stages: tuple[str, ...],
-        steps: dict[str, int],
-        seed: int,
-        progress: Progress | None = None,
+        stages: tuple[str, ...] | None = None,
+        steps: dict[str, int] | None = None,
+        context: RunContext | None = None,
     ) -> StageVolumes:
-        """Run the method. The same seed on the same machine gives the same volume."""
-        ...
+        """Run the stages asked for (all by default), each on the volume of the one before.
+
+        Raises:
+            ValueError: there is no such stage, or it needs one that was left out.
+        """
+        names = self.method.info.stage_names
+        stages = names if stages is None else stages
+        unknown = {*stages, *(steps or {})} - set(names)
+        if unknown:
+            raise ValueError(f"the stages are {names}, got {sorted(unknown)}")
+        result = StageVolumes()
+        volume: torch.Tensor | None = None
+        for stage in self.method.info.stages:
+            if stage.name not in stages:
+                continue
+            if stage.needs is not None and stage.needs not in result.volumes:
+                raise ValueError(f"stage {stage.name!r} needs stage {stage.needs!r} before it")
+            began = time.perf_counter()
+            volume = self.run_stage(
+                stage.name,
+                views.to(self.device),
+                volume,
+                steps=(steps or {}).get(stage.name),
+                context=context,
+            )
+            result.volumes[stage.name] = volume
+            result.seconds[stage.name] = time.perf_counter() - began
+        return result
+
+
+class Method(ABC):
+    """A way to make a CT volume out of X-rays.
+
+    Attributes:
+        info: names, stages, trainings.
+        presets: configurations by name, as in ``info.presets``.
+        objectives: the losses by training, as in ``info.trainings``.
+        loss_settings: dataclass of the settings of those losses.
+        references: papers, for the model card.
+        sampling_key: key of the configuration that may change without new training.
+        renamed_settings: {old: new} dotted names of ``model`` and ``loss`` settings that earlier
+            versions wrote into YAML files and checkpoints; {"name=old value": "new value"} of
+            values.
+    """
+
+    info: MethodInfo
+    presets: Mapping[str, Callable[[], Any]]
+    objectives: Mapping[str, type[Objective]]
+    loss_settings: type
+    references: tuple[str, ...] = ()
+    sampling_key: str = "sampling"
+    renamed_settings: Mapping[str, str] = {}
+
+    @abstractmethod
+    def configure(self, values: Mapping[str, Any]) -> Any:
+        """A configuration from the plain values of ``as_dict``; older names still load.
+
+        Raises:
+            TypeError, ValueError: an unknown key, or a value that makes no sense.
+        """
+
+    @abstractmethod
+    def build(self, config: Any) -> Model:
+        """A model with random weights."""
+
+    @abstractmethod
+    def networks_of(self, config: Any, stage: str) -> tuple[str, ...]:
+        """The networks that a stage runs."""
+
+    @abstractmethod
+    def network_formats(self, config: Any) -> dict[str, dict[str, Any]]:
+        """{network: {"inputs": ..., "outputs": ...}} in the words of MONAI's metadata
+        (``methods.formats``)."""
+
+    def default_steps(self, config: Any) -> dict[str, int]:
+        """Sampling steps of each stage where the user does not choose."""
+        return dict.fromkeys(self.info.stage_names, 1)
+
+    def network_settings(self, config: Any, network: str) -> dict[str, Any]:
+        """The part of the configuration that a network is built from and trained with: networks
+        of one bundle must agree in it. By default all but the sampling."""
+        return {k: v for k, v in config.as_dict().items() if k != self.sampling_key}
+
+    def merge(self, config: Any, network: str, trained: Any) -> Any:
+        """The configuration of a bundle, given that of the run that trained one of its networks."""
+        return config
+
+    def can_start_from(self, network: str, config: Any, start: Any) -> bool:
+        """Whether weights of a bundle with the configuration ``start`` can initialise a network
+        that is to be trained."""
+        return True
+
+    def recipe(self, preset: str, training: str) -> dict[str, Any]:
+        """Settings of ``axon train`` that differ from its defaults, nested as in its YAML."""
+        return {}
+
+    def smallest_side(self, config: Any) -> int | None:
+        """Side of the coarsest 3-D feature volume, None where it does not matter (see
+        ``training.run.fabric.resolve_precision``)."""
+        return None
+
+    def describe(self, config: Any) -> str:
+        """One or two sentences on the networks, for the model card."""
+        return f"{self.info.label}: {self.info.summary}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from einops import rearrange
 from torch import nn
 
 
@@ -96,19 +97,16 @@ def space_to_depth(x: torch.Tensor, p: int) -> torch.Tensor:
     """(B, C, pZ, pY, pX) -> (B, C p^3, Z, Y, X): each p^3 block becomes channels."""
     if p == 1:
         return x
-    b, c, z, y, w = x.shape
-    x = x.reshape(b, c, z // p, p, y // p, p, w // p, p)
-    return x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(b, c * p**3, z // p, y // p, w // p)
+    pattern = "b c (z i) (y j) (x k) -> b (c i j k) z y x"
+    return rearrange(x, pattern, i=p, j=p, k=p)
 
 
 def depth_to_space(x: torch.Tensor, p: int) -> torch.Tensor:
     """The inverse of :func:`space_to_depth`."""
     if p == 1:
         return x
-    b, c, z, y, w = x.shape
-    c //= p**3
-    x = x.reshape(b, c, p, p, p, z, y, w)
-    return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(b, c, z * p, y * p, w * p)
+    pattern = "b (c i j k) z y x -> b c (z i) (y j) (x k)"
+    return rearrange(x, pattern, i=p, j=p, k=p)
 
 
 def channels_last(module: nn.Module) -> nn.Module:

@@ -26,7 +26,7 @@ class EncoderConfig:
 
     Attributes:
         size: h, the volume's side.
-        view_size: side of the picture that the first convolution sees; a larger picture is
+        view_size: side of the image that the first convolution sees; a larger image is
             averaged down to it first (1024 for ``paper``: nothing is averaged).
         channels: of the 2-D network, from ``view_size`` down, halving at each step.
         features: C, lifted channels per view (the paper: 1).
@@ -83,6 +83,8 @@ class LiftingEncoder(nn.Module):
         frontal: (B, 1, S, S) standardised registered view, S a multiple of ``view_size``.
         lateral: the same, or None for a single view.
         beam: (B, 2) beam parameters of frontal and lateral (``physics.geometry.beam_parameter``).
+        has_lateral: (B,) bool, the samples of a batch that have a lateral view; None: all, if
+            ``lateral`` is given.
 
     Returns:
         (B, 1, h, h, h): F(x), in the normalised HU of the bundle's window (not clipped).
@@ -100,7 +102,7 @@ class LiftingEncoder(nn.Module):
             reductions += 1
         if config.size << reductions != config.view_size:
             raise ValueError("view_size must be size times a power of two")
-        # 3 channels: the picture and two coordinates, since position means anatomy in the frame.
+        # 3 channels: the image and two coordinates, since position means anatomy in the frame.
         layers: list[nn.Module] = [conv(2, 3, c[0])]
         for i in range(reductions):
             below = c[min(i + 1, len(c) - 1)]
@@ -132,7 +134,7 @@ class LiftingEncoder(nn.Module):
         return F.avg_pool2d(view, view.shape[-1] // side) if view.shape[-1] > side else view
 
     def view_features(self, views: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Views (B, 1, s, s), frontal first -> picture features (B, C D, h, h) of each.
+        """Views (B, 1, s, s), frontal first -> image features (B, C D, h, h) of each.
 
         All views pass the one network as a batch; a bias per view tells it which is which.
         """
@@ -145,18 +147,29 @@ class LiftingEncoder(nn.Module):
         return list(self.unet2d(self.stem(torch.cat([x, place], 1)) + bias).split(b))
 
     def forward(
-        self, frontal: torch.Tensor, lateral: torch.Tensor | None, beam: torch.Tensor
+        self,
+        frontal: torch.Tensor,
+        lateral: torch.Tensor | None,
+        beam: torch.Tensor,
+        has_lateral: torch.Tensor | None = None,
     ) -> torch.Tensor:
         n, how = self.config.size, self.config.lifting
         views = [self.shrink(v) for v in (frontal, lateral) if v is not None]
         features = self.view_features(views)
         lifted = [lift(f, n, i == 0, how, beam[:, i]) for i, f in enumerate(features)]
-        volume = lifted[0] if len(lifted) == 1 else self.fusion(torch.cat(lifted, 1))
+        volume = lifted[0]
+        if len(lifted) == 2:
+            fused = self.fusion(torch.cat(lifted, 1))
+            volume = (
+                fused
+                if has_lateral is None
+                else torch.where(has_lateral.reshape(-1, 1, 1, 1, 1), fused, volume.to(fused))
+            )
         if self.config.trunk:
             p = self.config.patch
-            seen = back_project(views, n, beam)
+            seen = back_project(views, n, beam, has_lateral)
             mean = self.mean.expand(seen.shape[0], -1, -1, -1, -1)
-            wrong = back_project_residuals(mean, views, beam)
+            wrong = back_project_residuals(mean, views, beam, has_lateral)
             inputs = torch.cat([v.to(volume.dtype) for v in (volume, seen, mean, wrong)], 1)
             out = depth_to_space(self.trunk(space_to_depth(inputs, p)), p)
         else:

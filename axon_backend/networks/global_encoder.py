@@ -2,7 +2,7 @@
 
 The paper names an "additional global encoder" of FineDiff, which its final model does without, and
 says nothing of its form. Ours: a small 2-D network with weights shared by the views, pooled over
-the picture, averaged over the views, its vector added to the time embedding of stage 2's network
+the image, averaged over the views, its vector added to the time embedding of stage 2's network
 beside the volume that conditions it. Its last layer starts at zero: at first nothing changes.
 """
 
@@ -21,10 +21,11 @@ class GlobalEncoder(nn.Module):
     """One or two X-rays -> a vector.
 
     Args:
-        side: of the picture that the first convolution sees; a larger one is averaged down to it.
+        side: of the image that the first convolution sees; a larger one is averaged down to it.
         width: of the vector.
 
-    Forward: views (B, 1, S, S), frontal first -> (B, width).
+    Forward: views (B, 1, S, S), frontal first, and (B,) bool which samples have a lateral one
+    (None: all) -> (B, width).
     """
 
     def __init__(self, side: int, width: int) -> None:
@@ -40,7 +41,12 @@ class GlobalEncoder(nn.Module):
             nn.Linear(CHANNELS[-1], width), nn.SiLU(), zero(nn.Linear(width, width))
         )
 
-    def forward(self, views: list[torch.Tensor]) -> torch.Tensor:
+    def forward(
+        self, views: list[torch.Tensor], has_lateral: torch.Tensor | None = None
+    ) -> torch.Tensor:
         pooled = [self.body(F.adaptive_avg_pool2d(v, self.side)).mean((2, 3)) for v in views]
-        told = [v + self.view_bias[i] for i, v in enumerate(pooled)]
-        return self.head(torch.stack(told).mean(0))
+        tokens = [v + self.view_bias[i] for i, v in enumerate(pooled)]
+        mean = torch.stack(tokens).mean(0)
+        if len(tokens) == 2 and has_lateral is not None:
+            mean = torch.where(has_lateral[:, None], mean, tokens[0])
+        return self.head(mean)

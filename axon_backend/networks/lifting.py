@@ -1,4 +1,4 @@
-"""From picture axes to volume axes: putting 2-D features along the rays they were made by.
+"""From image axes to volume axes: putting 2-D features along the rays they were made by.
 
 Four ways behind one function:
 
@@ -22,7 +22,7 @@ LIFTINGS = ("reshape", "repeat", "project", "backproject")
 def lift(
     features: torch.Tensor, depth: int, frontal: bool, lifting: str, beam: torch.Tensor
 ) -> torch.Tensor:
-    """Lift picture features into the canonical frame.
+    """Lift image features into the canonical frame.
 
     Args:
         features: (B, C D, h, w) on the view image's field (1.1 x the box), or (B, C, h, w) for
@@ -49,7 +49,7 @@ def lift(
     if lifting in ("project", "backproject"):
         zoom = 1.0 / (1.0 - beam.float()[:, None] * centre[None])
     zoom = zoom / FIELD_OF_VIEW
-    # Volume rows run along +z, the picture's along -z.
+    # Volume rows run along +z, the image's along -z.
     u = zoom[:, :, None, None] * centre[None, None, None, :]
     v = -zoom[:, :, None, None] * centre[None, None, :, None]
     grid = torch.stack(torch.broadcast_tensors(u, v), -1).reshape(b * depth, depth, depth, 2)
@@ -64,13 +64,19 @@ def lift(
     return volume.permute(0, 2, 3, 1, 4) if frontal else volume.permute(0, 2, 3, 4, 1)
 
 
-def back_project(views: list[torch.Tensor], size: int, beam: torch.Tensor) -> torch.Tensor:
+def back_project(
+    views: list[torch.Tensor],
+    size: int,
+    beam: torch.Tensor,
+    has_lateral: torch.Tensor | None = None,
+) -> torch.Tensor:
     """X-rays spread along their rays.
 
     Args:
         views: the frontal (B, 1, S, S) and, if there is one, the lateral view.
         size: h.
         beam: (B, 2).
+        has_lateral: (B,) bool, the samples whose lateral view counts; None: all.
 
     Returns:
         (B, 2, h, h, h); an absent lateral is zero.
@@ -81,19 +87,21 @@ def back_project(views: list[torch.Tensor], size: int, beam: torch.Tensor) -> to
     ]
     if len(spread) == 1:
         spread.append(torch.zeros_like(spread[0]))
+    elif has_lateral is not None:
+        spread[1] = spread[1] * has_lateral.reshape(-1, 1, 1, 1, 1).to(spread[1])
     return torch.cat(spread, 1)
 
 
 def forward_project(
     volume: torch.Tensor, frontal: bool, beam: torch.Tensor, size: int
 ) -> torch.Tensor:
-    """The picture that a volume of the frame would make: the adjoint geometry of :func:`lift`.
+    """The image that a volume of the frame would make: the adjoint geometry of :func:`lift`.
 
     Args:
         volume: (B, 1, D, D, D) in [-1, 1], -1 being air, which attenuates nothing.
         frontal: sum along y, else along x.
         beam: (B,).
-        size: side of the picture.
+        size: side of the image.
 
     Returns:
         (B, 1, size, size) mean attenuation along each ray, in arbitrary units.
@@ -113,17 +121,21 @@ def forward_project(
 
 
 def back_project_residuals(
-    volume: torch.Tensor, views: list[torch.Tensor], beam: torch.Tensor
+    volume: torch.Tensor,
+    views: list[torch.Tensor],
+    beam: torch.Tensor,
+    has_lateral: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Where a volume disagrees with the X-rays, spread along the rays.
 
-    The volume is projected, its picture is brought to the X-ray's grey scale by the best gain and
-    offset (an X-ray's own are unknown), and the difference is back-projected.
+    The volume is projected, the projection is brought to the X-ray's grey scale by the best gain
+    and offset (an X-ray's own are unknown), and the difference is back-projected.
 
     Args:
         volume: (B, 1, h, h, h).
         views: frontal (B, 1, S, S), and lateral if there is one.
         beam: (B, 2).
+        has_lateral: as in :func:`back_project`.
 
     Returns:
         (B, 2, h, h, h); an absent lateral is zero.
@@ -140,4 +152,4 @@ def back_project_residuals(
         gain = ((a - mean_a) * (b - mean_b)).mean((1, 2, 3), keepdim=True)
         gain = gain / (a - mean_a).square().mean((1, 2, 3), keepdim=True).clamp_min(1e-6)
         residuals.append(seen - (gain * (made - mean_a) + mean_b))
-    return back_project(residuals, size, beam)
+    return back_project(residuals, size, beam, has_lateral)

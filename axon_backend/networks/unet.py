@@ -51,7 +51,7 @@ Residuals = tuple[list[torch.Tensor], torch.Tensor]
 
 
 def _global_encoder(net: nn.Module, config: UNetConfig, side: int) -> GlobalEncoder | None:
-    """A global encoder of pictures of that side, whose vector ``net`` is made to take; none for
+    """A global encoder of images of that side, whose vector ``net`` is made to take; none for
     side 0. MONAI's networks add the embedding of a class to that of the time; the vector goes
     there as it is."""
     if side == 0:
@@ -66,7 +66,7 @@ class DiffusionUNet(nn.Module):
     ``2 ** (levels - 1)``. C counts the noisy volume and its conditions.
 
     With ``view_side`` there is a ``global_encoder`` of pictures of that side, and its vector is
-    the ``summary`` that each call needs.
+    the ``global_embedding`` that each call needs.
     """
 
     def __init__(self, config: UNetConfig, in_channels: int = 1, view_side: int = 0) -> None:
@@ -85,14 +85,14 @@ class DiffusionUNet(nn.Module):
         x: torch.Tensor,
         t: torch.Tensor,
         residuals: Residuals | None = None,
-        summary: torch.Tensor | None = None,
+        global_embedding: torch.Tensor | None = None,
     ) -> torch.Tensor:
         p = self.config.patch
         down, middle = residuals if residuals is not None else (None, None)
         out = self.net(
             space_to_depth(x, p),
             t,
-            class_labels=summary,
+            class_labels=global_embedding,
             down_block_additional_residuals=None if down is None else tuple(down),
             mid_block_additional_residual=middle,
         )
@@ -103,7 +103,7 @@ class ControlBranch(nn.Module):
     """ControlNet (Zhang et al. 2023) on a volume of the prior's own size.
 
     Its residuals are zero before training, so the prior starts undisturbed. ``view_side`` and
-    ``summary`` as in :class:`DiffusionUNet`.
+    ``global_embedding`` as in :class:`DiffusionUNet`.
     """
 
     def __init__(self, config: UNetConfig, condition_channels: int = 1, view_side: int = 0) -> None:
@@ -136,12 +136,12 @@ class ControlBranch(nn.Module):
         x: torch.Tensor,
         t: torch.Tensor,
         condition: torch.Tensor,
-        summary: torch.Tensor | None = None,
+        global_embedding: torch.Tensor | None = None,
     ) -> Residuals:
         p = self.config.patch
         return self.net(
             space_to_depth(x, p),
             t,
             controlnet_cond=space_to_depth(condition, p),
-            class_labels=summary,
+            class_labels=global_embedding,
         )

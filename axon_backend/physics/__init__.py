@@ -1,0 +1,1 @@
+"""Acquisition geometry and radiographs computed from CTs."""

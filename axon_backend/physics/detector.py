@@ -1,7 +1,7 @@
 """The detector: caesium iodide on amorphous silicon, energy-integrating.
 
-A photon of energy E that interacts leaves ``E mu_tr / mu`` in the scintillator, and the signal is
-the sum of these energies. What CsI fluoresces (28 to 35 keV) counts as absorbed nearby.
+A photon of energy E that interacts deposits ``E mu_tr / mu`` in the scintillator, and the signal is
+the sum of these energies. Fluorescence of CsI (28 to 35 keV) counts as absorbed locally.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from axon_backend.physics.materials import mass_attenuation
 
 # Photons per mm^2 and microgray of the beam RQA5 (IEC 62220-1, table 2).
 RQA5_PHOTONS = 30174.0
-# The pixel to which the electronic noise refers.
+# The pixel size that the electronic noise refers to.
 NATIVE_PIXEL_MM = 0.15
 
 
 @dataclass(frozen=True)
 class Detector:
-    """What turns photons into a picture.
+    """Detector parameters.
 
     Attributes:
-        csi_mg_cm2: mass of caesium iodide per area; 500 to 600 um of needles, packed to three
-            quarters, hold 170 to 200.
+        csi_mg_cm2: mass per area of caesium iodide; 500 to 600 um of needles at a packing density
+            of three quarters have 170 to 200.
         mtf50_per_mm: spatial frequency at which the scintillator's MTF is one half; 1.2 to 1.4 per
             mm for CsI (Samei, Flynn, Medical Physics 30 (2003) 608). The curve is
             ``1 / (1 + (f / f50)^2)``.
         electronic_quanta: standard deviation of the read-out noise of a 0.15 mm pixel, in
             detected quanta; about 2 (1500 electrons, 800 electrons a quantum).
-        focal_spot_mm: size of the tube's focal spot; the European guidelines on quality criteria
-            (EUR 16260) ask for 1.3 at most.
+        focal_spot_mm: size of the tube's focal spot; at most 1.3 by the European guidelines on
+            quality criteria (EUR 16260).
     """
 
     csi_mg_cm2: float = 180.0
@@ -42,43 +42,43 @@ class Detector:
     focal_spot_mm: float = 1.0
 
     def efficiency(self, energy_kev: np.ndarray) -> np.ndarray:
-        """Share of the photons of each energy that interact."""
+        """Fraction of the photons of each energy that interact."""
         layer = self.csi_mg_cm2 / 1000
         return 1 - np.exp(-mass_attenuation("csi", energy_kev) * layer)
 
     def deposit_kev(self, energy_kev: np.ndarray) -> np.ndarray:
-        """Energy that a photon which interacts leaves behind."""
+        """Mean energy that an interacting photon deposits."""
         transfer = mass_attenuation("csi", energy_kev, transfer=True)
         return energy_kev * transfer / mass_attenuation("csi", energy_kev)
 
 
 def blurred(
-    picture: torch.Tensor,
+    image: torch.Tensor,
     pixel_mm: tuple[float, float],
     *,
     mtf50_per_mm: float | None = None,
     shadow_mm: float | None = None,
 ) -> torch.Tensor:
-    """(H, W) seen through one or both kinds of blur; the mean is kept, edges are mirrored.
+    """(H, W) after one or both kinds of blur; the mean is preserved, boundaries are mirrored.
 
     Args:
-        picture: any unit.
+        image: any unit.
         pixel_mm: (row, column) at the detector.
-        mtf50_per_mm: of the scintillator, which blurs the quantum noise too. None: without.
-        shadow_mm: side of the focal spot's shadow on the detector, ``spot (M - 1)`` for what
-            stands at the isocentre. With it goes the mean over the pixel's own area, since a
-            rendered picture samples points; neither blurs noise. None: without.
+        mtf50_per_mm: of the scintillator, which also blurs quantum noise. None: no such blur.
+        shadow_mm: side of the focal spot's image on the detector, ``spot (M - 1)`` for an object at
+            the isocentre. It includes the average over the pixel's area, since rendering samples
+            points; neither blurs noise. None: no such blur.
     """
-    height, width = picture.shape
-    # As far as the blur reaches: ten e-folding lengths of the Lorentzian's point spread.
+    height, width = image.shape
+    # Extent of the blur: ten e-folding lengths of the Lorentzian's point spread function.
     far = (shadow_mm or 0.0) if mtf50_per_mm is None else 10 / (2 * np.pi * mtf50_per_mm)
     pad = [
         min(n - 1, int(np.ceil(far / mm)) + 2)
         for n, mm in zip((height, width), pixel_mm, strict=True)
     ]
     sides = (pad[1], pad[1], pad[0], pad[0])
-    wide = F.pad(picture[None, None], sides, mode="reflect")[0, 0]
-    kind = {"dtype": picture.dtype, "device": picture.device}
+    wide = F.pad(image[None, None], sides, mode="reflect")[0, 0]
+    kind = {"dtype": image.dtype, "device": image.device}
     fy = torch.fft.fftfreq(wide.shape[0], pixel_mm[0], **kind)[:, None]
     fx = torch.fft.rfftfreq(wide.shape[1], pixel_mm[1], **kind)[None, :]
     mtf = torch.ones_like(fx)

@@ -1,10 +1,11 @@
-"""From path lengths to what the detector records: the whole chain of an exposure.
+"""From path lengths to the detector signal: the imaging chain of an exposure.
 
-Primary (Beer-Lambert, many energies) times inverse square, heel effect and collimation; scatter, a
-blur of that primary; the grid takes its share of both; quantum noise; the blur of scintillator,
-pixel and focal spot; electronic noise; flat-field correction; ``-ln``.
+Primary radiation (Beer-Lambert, poly-energetic) times inverse square, heel effect and collimation;
+scatter, a blur of that primary; attenuation of both by the grid; quantum noise; blur of
+scintillator, pixel and focal spot; electronic noise; flat-field correction; ``-ln``.
 
-Everything but the random numbers is differentiable in the path lengths, hence in the pose.
+Everything except the random numbers is differentiable with respect to the path lengths, hence to
+the pose.
 """
 
 from __future__ import annotations
@@ -26,42 +27,43 @@ from axon_backend.physics.detector import (
 )
 from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.physics.grid import Grid
-from axon_backend.physics.scatter import scatter_picture
+from axon_backend.physics.scatter import scatter_image
 from axon_backend.physics.spectrum import Tube
 from axon_backend.physics.transmission import Beam, transmission
 
 Side = Literal["top", "bottom", "left", "right"]
 Noise = Literal["none", "gaussian", "poisson"]
-# A chest is about 15 cm of water to the beam: where the mean energy of scatter is taken.
+# A chest attenuates like about 15 cm of water, behind which the mean energy of scatter is taken.
 _TYPICAL_PATH = (("water",), (15.0,))
-# Scattered photons have lost some 8 keV of 65 (followed through 20 cm of water).
+# Scattered photons have lost some 8 of 65 keV (Monte Carlo, 20 cm of water).
 _LOST_KEV = 8.0
-# Edge of the collimator's shadow on the isocentre plane, mm.
+# Penumbra of the collimator on the isocentre plane, mm.
 _PENUMBRA_MM = 3.0
 
 
 @dataclass(frozen=True)
 class XraySettings:
-    """How an X-ray is taken. The defaults are those of a chest stand (EUR 16260: 125 kV, grid of
-    ratio 10 to 12, focal spot up to 1.3 mm, SID 140 to 200 cm).
+    """Exposure settings. The defaults are those of a chest stand (EUR 16260: 125 kV, grid of ratio
+    10 to 12, focal spot up to 1.3 mm, SID 140 to 200 cm).
 
     Attributes:
-        tube, grid, detector: the parts.
-        anode_side: the side of the picture where the anode is; the beam is weaker there.
-        flat_field: share of heel and inverse square that the detector's calibration removes, 0 to 1
-            (film and storage plates: 0).
-        scatter: factor on the calculated scatter; 0 switches it off.
+        tube, grid, detector: the components.
+        anode_side: the side of the image where the anode is; the beam is weaker there.
+        flat_field: fraction of heel effect and inverse square that the detector's calibration
+            removes, 0 to 1 (film and storage plates: 0).
+        scatter: factor on the modelled scatter; 0 switches it off.
         gap_mm: from the patient's exit side to the detector.
-        exposure_index: 100 times the detector's air kerma in microgray behind the body (IEC
-            62494-1), which the automatic exposure control holds. Chest: 150 to 400.
+        exposure_index: 100 times the air kerma in microgray at the detector behind the body (IEC
+            62494-1), which the automatic exposure control maintains. Chest: 150 to 400.
         mas: tube load (DICOM ExposureInuAs / 1000), instead of the exposure index.
         noise: ``gaussian`` keeps gradients (reparameterised), ``poisson`` draws counts.
-        collimation_mm: width and height of the field on the isocentre plane; None: the picture.
-        noise_pixel_mm: side of the detector area whose quanta make a pixel's noise; None: the
-            picture's own pixel. Smaller where a picture was enlarged, or reduced without averaging.
+        collimation_mm: width and height of the field on the isocentre plane; None: the whole
+            image.
+        noise_pixel_mm: side of the detector area whose quanta determine a pixel's noise; None: the
+            pixel itself. Smaller where an image was upsampled, or downsampled without averaging.
 
     Raises:
-        AxonInputError: a value out of its range.
+        AxonInputError: a value is out of range.
     """
 
     tube: Tube = field(default_factory=Tube)
@@ -87,30 +89,32 @@ class XraySettings:
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
                 raise AxonInputError(
-                    f"The X-ray's {name} is {getattr(self, name):g}; it is between {low:g} and "
-                    f"{high:g}."
+                    f"The X-ray's {name} is {getattr(self, name):g}; it must be between "
+                    f"{low:g} and {high:g}."
                 )
         if self.mas is not None and not 0.001 <= self.mas <= 1000:
             raise AxonInputError(
-                f"The tube load is {self.mas:g} mAs; it is between 0.001 and 1000."
+                f"The tube load is {self.mas:g} mAs; it must be between 0.001 and 1000."
             )
         if self.collimation_mm is not None and not all(
             20 <= side <= 5000 for side in self.collimation_mm
         ):
             raise AxonInputError(
                 f"The collimator's field is {' x '.join(f'{s:g}' for s in self.collimation_mm)} "
-                "mm; a side is between 20 and 5000."
+                "mm; each side must be between 20 and 5000."
             )
         if self.noise_pixel_mm is not None and not 0.01 <= self.noise_pixel_mm <= 50:
             raise AxonInputError(
-                f"The noise's pixel is {self.noise_pixel_mm:g} mm; it is between 0.01 and 50."
+                f"The noise pixel is {self.noise_pixel_mm:g} mm; it must be between 0.01 and 50."
             )
         if self.anode_side not in ("top", "bottom", "left", "right"):
             raise AxonInputError(
-                f"The anode's side is {self.anode_side!r}; it is top, bottom, left or right."
+                f"The anode side is {self.anode_side!r}; it must be top, bottom, left or right."
             )
         if self.noise not in ("none", "gaussian", "poisson"):
-            raise AxonInputError(f"The noise is {self.noise!r}; it is none, gaussian or poisson.")
+            raise AxonInputError(
+                f"The noise is {self.noise!r}; it must be none, gaussian or poisson."
+            )
 
 
 @dataclass
@@ -120,11 +124,11 @@ class Exposures:
     Attributes:
         log: ``-ln`` of the recorded signal after flat-field correction: bright = more attenuation,
             about 0 where nothing is in the beam.
-        signal: what the detector recorded, behind the grid, with noise and blur.
-        primary, scatter: what arrived at the grid.
-        field: True where the collimator lets the whole beam through.
-        mas: the tube load of each picture.
-        spr: mean scatter over mean primary behind the body, before the grid, of each picture.
+        signal: detector signal, behind the grid, with noise and blur.
+        primary, scatter: what reaches the grid.
+        field: True where the collimator passes the whole beam.
+        mas: tube load of each image.
+        spr: scatter-to-primary ratio of each image behind the body, before the grid (of means).
     """
 
     log: torch.Tensor
@@ -138,7 +142,7 @@ class Exposures:
 
 @cache
 def _open_signal(tube: Tube, detector: Detector, off_axis_deg: float) -> float:
-    """Deposited energy per mm^2 and mAs of the open beam along a ray, in any unit."""
+    """Deposited energy per mm^2 and mAs of the open beam along a ray, in arbitrary units."""
     spectrum = tube.spectrum(off_axis_deg)
     energy = spectrum.energy_kev
     return float((spectrum.photons * detector.efficiency(energy)) @ detector.deposit_kev(energy))
@@ -151,7 +155,7 @@ def _beam(tube: Tube, detector: Detector) -> Beam:
 
 @cache
 def _counted_per_microgray(detector: Detector) -> float:
-    """Quanta that the detector counts per mm^2 and microgray of the beam RQA5."""
+    """Quanta detected per mm^2 and microgray of the beam quality RQA5."""
     spectrum = Tube(70.0, 23.5, 0.0).spectrum()
     caught = spectrum.photons @ detector.efficiency(spectrum.energy_kev) / spectrum.photons.sum()
     return RQA5_PHOTONS * float(caught)
@@ -160,7 +164,7 @@ def _counted_per_microgray(detector: Detector) -> float:
 def field_map(
     geometry: AcquisitionGeometry, size: tuple[int, int], settings: XraySettings
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The open beam over the picture, 1 on the central ray.
+    """The open beam over the image, 1 on the central ray.
 
     Returns:
         (H, W) inverse square with obliquity (``cos^3``) times heel effect, and (H, W) the
@@ -191,21 +195,21 @@ def expose(
     *,
     seeds: Sequence[int] = (0,),
 ) -> Exposures:
-    """Take a batch of X-rays.
+    """Expose a batch of X-rays.
 
     Args:
         paths: (B, materials, H, W) path lengths in g/cm^2, see ``tissues.tissue_densities``.
         names: of the materials.
-        geometries: one for each picture, or one for all.
-        settings: one for each, or one for all; None is the default chest stand.
-        seeds: of the noise, one for each. A picture depends on its own seed only, so that a batch
-            equals its pictures taken one by one; a single seed s means s, s + 1, ...
+        geometries: one per image, or one for all.
+        settings: one per image, or one for all; None is the default chest stand.
+        seeds: of the noise, one per image. An image depends only on its own seed, so that a batch
+            equals its images exposed one by one; a single seed s means s, s + 1, ...
 
     Returns:
-        All on the device of ``paths``.
+        Tensors on the device of ``paths``.
 
     Raises:
-        ValueError: the lists do not fit the batch.
+        ValueError: the lengths do not match the batch.
     """
     count = len(paths)
     given = [settings or XraySettings()] if not isinstance(settings, Sequence) else list(settings)
@@ -254,7 +258,7 @@ def _expose_one(
     inside_kev = beam.mean_kev(*_TYPICAL_PATH)
     scatter = torch.zeros_like(primary)
     if settings.scatter > 0:
-        scatter = settings.scatter * scatter_picture(
+        scatter = settings.scatter * scatter_image(
             primary, attenuation, pixel_mm, energy_kev=inside_kev, gap_mm=settings.gap_mm
         )
     inside = blades > 0.999
@@ -282,7 +286,7 @@ def _expose_one(
         if settings.noise == "gaussian":
             signal = signal + normal() * variance.clamp_min(1e-20).sqrt()
         else:
-            # Equivalent counts: as many as give this ratio of mean to deviation.
+            # Equivalent counts: those with this ratio of mean to standard deviation.
             counts = (signal**2 / variance.clamp_min(1e-20)).detach()
             drawn = torch.poisson(counts.cpu().float(), generator=generator).to(signal)
             signal = signal * drawn / counts.clamp_min(1e-6)
@@ -290,7 +294,7 @@ def _expose_one(
     if settings.noise != "none" and settings.detector.electronic_quanta > 0:
         read_out = settings.detector.electronic_quanta * np.sqrt(area) / NATIVE_PIXEL_MM
         signal = signal + normal() * (read_out / quanta)
-    # The detector tells nothing below half a quantum.
+    # There is no information below half a quantum.
     flat = tp * flux**settings.flat_field
     log = -torch.log((signal / flat).clamp_min(0.5 / max(quanta, 1.0)))
     return log, signal, primary, scatter, inside, quanta / per_mas, spr

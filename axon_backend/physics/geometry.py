@@ -2,9 +2,9 @@
 
 World coordinates are LPS millimetres. The beam comes from a point source, passes the isocentre
 (the centre of the thorax frame) and falls on a flat detector perpendicular to the central ray.
-Pictures are described on the *isocentre plane*, the plane through the isocentre parallel to the
-detector, because there one pixel has the same size as the anatomy it shows; the detector's own
-pixel is larger by the magnification SID / SOD.
+Images are described on the *isocentre plane*, the plane through the isocentre parallel to the
+detector, where a pixel has the size of the anatomy it shows; the detector's own pixel is larger by
+the magnification SID / SOD.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from axon_backend.imaging.view import View
 
 DEFAULT_SID_MM = 1800.0
 DEFAULT_SOD_MM = 1600.0
-# A view image covers this many times the thorax box: the near side of the chest is magnified and
-# would otherwise fall off the picture.
+# A view image covers this many times the thorax box: the side of the chest nearer the tube is
+# magnified and would otherwise be cropped.
 FIELD_OF_VIEW = 1.1
 
-# Unit vectors in LPS: direction of the central ray (source -> detector), of the picture's columns
+# Unit vectors in LPS: direction of the central ray (source -> detector), of the image's columns
 # (viewer's left to right) and of its rows (top to bottom).
 _AXES = {
     View.pa: ((0, -1, 0), (1, 0, 0), (0, 0, -1)),
@@ -45,12 +45,12 @@ def rotation_matrix(about_lr: float, about_ap: float, about_si: float) -> np.nda
 
 @dataclass(frozen=True)
 class AcquisitionGeometry:
-    """One exposure.
+    """Geometry of one exposure.
 
     Attributes:
-        isocentre_mm: LPS point that projects to the middle of the picture.
-        ray, column, row: unit vectors (LPS) of the central ray and of the picture's axes.
-        extent_mm: width and height of the picture on the isocentre plane.
+        isocentre_mm: LPS point that projects to the centre of the image.
+        ray, column, row: unit vectors (LPS) of the central ray and of the image's axes.
+        extent_mm: width and height of the image on the isocentre plane.
         sid_mm: source to image (detector) distance.
         sod_mm: source to object (isocentre) distance.
     """
@@ -74,12 +74,12 @@ class AcquisitionGeometry:
 
     @property
     def magnification(self) -> float:
-        """SID / SOD: the size on the detector of a unit length at the isocentre."""
+        """SID / SOD: the length on the detector of a unit length at the isocentre."""
         return self.sid_mm / self.sod_mm
 
     @property
     def detector_mm(self) -> tuple[float, float]:
-        """Width and height of the detector that the picture fills."""
+        """Width and height of the detector that the image fills."""
         width, height = self.extent_mm
         return width * self.magnification, height * self.magnification
 
@@ -102,7 +102,7 @@ class AcquisitionGeometry:
         sod_mm: float = DEFAULT_SOD_MM,
         field_of_view: float = FIELD_OF_VIEW,
     ) -> AcquisitionGeometry:
-        """The canonical exposure of a thorax frame (see the module's conventions)."""
+        """The canonical exposure of a thorax frame (see the conventions of the module)."""
         ray, column, row = _AXES[View(view)]
         width = frame.size_mm[0] if View(view).is_frontal else frame.size_mm[1]
         extent = (field_of_view * width, field_of_view * frame.size_mm[2])
@@ -111,7 +111,7 @@ class AcquisitionGeometry:
     def rotated(
         self, about_lr: float = 0.0, about_ap: float = 0.0, about_si: float = 0.0
     ) -> AcquisitionGeometry:
-        """The same exposure with the source and detector turned about the isocentre.
+        """The same exposure with source and detector rotated about the isocentre.
 
         Angles in degrees about the patient's left-right, antero-posterior and superior-inferior
         axes (LPS x, y, z), applied in that order.
@@ -129,12 +129,12 @@ class AcquisitionGeometry:
             matrix: (4, 4) rigid motion in LPS millimetres, applied to source, isocentre and
                 detector.
 
-        An X-ray depends only on where patient and tube are to each other: with ``P`` the motion
-        that carries the CT, ``geometry.moved(inv(P))`` shows the unmoved CT as ``geometry`` shows
-        the moved one.
+        An X-ray depends only on the position of patient and tube relative to each other: with
+        ``P`` the motion of the CT, ``geometry.moved(inv(P))`` shows the unmoved CT as ``geometry``
+        shows the moved one.
 
         Raises:
-            ValueError: ``matrix`` is not a rigid motion (it stretches, shears or mirrors).
+            ValueError: ``matrix`` is not a rigid motion (it scales, shears or mirrors).
         """
         matrix = np.asarray(matrix, dtype=np.float64)
         turn = matrix[:3, :3]
@@ -150,7 +150,7 @@ class AcquisitionGeometry:
         isocentre = turn @ np.asarray(self.isocentre_mm) + matrix[:3, 3]
         return replace(self, isocentre_mm=tuple(isocentre), ray=ray, column=column, row=row)
 
-    def picture_points(self, height: int, width: int) -> np.ndarray:
+    def pixel_centres(self, height: int, width: int) -> np.ndarray:
         """LPS positions (height, width, 3) of the pixel centres on the isocentre plane."""
         u = ((np.arange(width) + 0.5) / width - 0.5) * self.extent_mm[0]
         v = ((np.arange(height) + 0.5) / height - 0.5) * self.extent_mm[1]
@@ -161,7 +161,7 @@ class AcquisitionGeometry:
         )
 
     def project(self, points_mm: np.ndarray) -> np.ndarray:
-        """Picture coordinates in [0, 1] (..., 2 = column, row) of LPS points (..., 3)."""
+        """Image coordinates in [0, 1] (..., 2 = column, row) of LPS points (..., 3)."""
         rel = np.asarray(points_mm) - self.source_mm
         depth = rel @ np.asarray(self.ray)
         scale = self.sod_mm / depth

@@ -1,10 +1,10 @@
-"""The anti-scatter grid: what it lets through.
+"""Transmission of an anti-scatter grid.
 
 Strips of lead of height h and width d stand on edge, focused on the tube, with interspaces of
 width D; the ratio is ``r = h / D``. Primary rays run along the strips and see either lead or
-interspace. Scatter arrives from all sides (Lambertian, flux in proportion to the cosine) and is
-weakened by the lead and the interspace that lie on each straight way. Thin strips that absorb
-everything let ``sqrt(1 + r^2) - r`` through, as an endless slot does (Hottel's crossed strings).
+interspace. Scatter arrives from all directions (Lambertian, flux proportional to the cosine) and is
+attenuated by the lead and the interspace along each straight path. Thin, perfectly absorbing strips
+transmit ``sqrt(1 + r^2) - r``, like an infinite slot (Hottel's crossed-strings method).
 Transmissions and Bucky factor are defined as in IEC 60627.
 """
 
@@ -25,13 +25,13 @@ class Grid:
     """A linear grid, focused on the focal spot.
 
     Attributes:
-        ratio: height of the strips over the width of the interspace; 0 means no grid.
+        ratio: height of the strips over width of the interspace; 0 means no grid.
         strips_per_cm: lines per cm.
         lead_mm: width of a strip.
         interspace: aluminium or fibre.
 
     Raises:
-        AxonInputError: a ratio or density that no grid has, or strips wider than their period.
+        AxonInputError: the ratio is out of range, or strips are wider than their period.
     """
 
     ratio: float = 12.0
@@ -42,17 +42,17 @@ class Grid:
     def __post_init__(self) -> None:
         if not (self.ratio == 0 or 2 <= self.ratio <= 20):
             raise AxonInputError(
-                f"The grid's ratio is {self.ratio:g}; it is between 2 and 20, or 0 for no grid."
+                f"The grid ratio is {self.ratio:g}; it must be between 2 and 20, or 0 for no grid."
             )
         if not 0 < self.lead_mm < 10 / self.strips_per_cm:
             raise AxonInputError(
                 f"The grid's strips are {self.lead_mm:g} mm wide at {self.strips_per_cm:g} per cm; "
-                "they are wider than 0 and narrower than their distance."
+                "their width must be above 0 and below their period."
             )
 
     @property
     def gap_share(self) -> float:
-        """The part of the area that is interspace."""
+        """Fraction of the area that is interspace."""
         return 1 - self.lead_mm * self.strips_per_cm / 10
 
     @property
@@ -61,7 +61,7 @@ class Grid:
         return self.ratio * (10 / self.strips_per_cm - self.lead_mm)
 
     def primary(self, spectrum: Spectrum, weight: np.ndarray | None = None) -> float:
-        """Share of the primary signal that passes; ``weight``: signal of a photon by energy."""
+        """Primary transmission of the signal; ``weight`` is the signal of a photon by energy."""
         if self.ratio == 0:
             return 1.0
         energy = spectrum.energy_kev
@@ -73,14 +73,14 @@ class Grid:
         return float(signal @ passed / signal.sum())
 
     def scatter(self, energy_kev: float) -> float:
-        """Share of the scattered signal of that mean energy that passes."""
+        """Scatter transmission of the signal at that mean energy."""
         if self.ratio == 0:
             return 1.0
         energy = np.array(energy_kev)
         lead = float(attenuation_per_cm("lead", energy)) / 10
         fill = float(attenuation_per_cm(self.interspace, energy)) / 10
-        # Midpoints in sin^2 (each an equal share of a Lambertian source), in azimuth, and in the
-        # place across one period where the ray enters.
+        # Midpoint rule in sin^2 (equal parts of a Lambertian source), in azimuth, and in the
+        # position within one period where the ray enters.
         square = ((np.arange(80) + 0.5) / 80)[:, None, None]
         across = np.cos((np.arange(45) + 0.5) / 45 * np.pi / 2)[:, None]
         period = 10 / self.strips_per_cm
@@ -98,7 +98,7 @@ class Grid:
 
     def bucky_factor(self, spr: float, primary: float, scatter: float) -> float:
         """Incident over transmitted signal, ``(1 + SPR) / (Tp + Ts SPR)``: the factor by which the
-        exposure must rise."""
+        exposure must increase."""
         return (1 + spr) / (primary + scatter * spr)
 
 

@@ -1,4 +1,4 @@
-"""What matter does to photons of each energy: tables of attenuation.
+"""Attenuation of materials as a function of photon energy, from tables.
 
 Sources and licences of the tables: ``tables/README.md``.
 """
@@ -58,12 +58,12 @@ def mass_attenuation(name: str, energy_kev: np.ndarray, *, transfer: bool = Fals
     """Mass attenuation in cm^2/g of a material, the sum over its elements by mass.
 
     Args:
-        name: of the material.
-        energy_kev: any shape, 10 to 150 keV; between the whole keV of the table, log-log.
-        transfer: the mass energy-transfer coefficient instead, for absorbed energy.
+        name: of the material, as in the table.
+        energy_kev: any shape, 10 to 150 keV; log-log interpolation of the table's 1 keV steps.
+        transfer: the mass energy-transfer coefficient instead, for deposited energy.
 
     Raises:
-        ValueError: an energy outside the table.
+        ValueError: an energy is outside the table.
     """
     energy = np.asarray(energy_kev, dtype=np.float64)
     if energy.size and not (energy.min() >= LOWEST_KEV and energy.max() <= HIGHEST_KEV):

@@ -1,12 +1,12 @@
-"""How the patient stands in the beam: six degrees of freedom and the tube's distance.
+"""The patient's pose in the beam: six degrees of freedom and the source-to-image distance.
 
-A pose carries a CT point to where that point is in the canonical beam frame, in which source and
-detector stand still (``AcquisitionGeometry.of_frame``). Both are LPS millimetres. With ``c`` the
+A pose maps a point of the CT to its position in the canonical beam frame, in which source and
+detector are fixed (``AcquisitionGeometry.of_frame``). Both are LPS millimetres. With ``c`` the
 thorax frame's centre, ``x' = R (x - c) + c + t`` and ``R = R_SI R_AP R_LR``. Angles follow the
 right-hand rule about the LPS axes, which means
 
 ===================== ============================== =====================================
-positive              the patient                    the picture
+positive              the patient                    the image
 ===================== ============================== =====================================
 LR rotation (about x) bows: the head tips forwards   lateral: the top turns to the viewer's left
 AP rotation (about y) leans: the head tips to the    frontal: the top turns to the viewer's right
@@ -38,11 +38,11 @@ from axon_backend.physics.geometry import (
     rotation_matrix,
 )
 
-# From the middle of the chest to the detector, whatever the tube's distance.
+# From the centre of the chest to the detector, whatever the SID.
 BEHIND_PATIENT_MM = DEFAULT_SID_MM - DEFAULT_SOD_MM
-# The tube's focal spot must stay well outside the body.
+# The focal spot must be well outside the body.
 LEAST_SID_MM = 600.0
-# Nobody takes a chest from further; a larger number is a slip of the unit.
+# Chests are not taken from further away; a larger number is a mistaken unit.
 MOST_SID_MM = 10000.0
 
 Triple = tuple[float, float, float]
@@ -50,7 +50,7 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the patient is and how far the tube.
+    """Position of the patient and distance of the tube.
 
     Attributes:
         rotation_deg: about the left-right, antero-posterior and superior-inferior axes (LPS x, y,
@@ -59,7 +59,7 @@ class Pose:
         sid_mm: source to image distance; the SOD is 200 mm less.
 
     Raises:
-        AxonInputError: a number is not finite, the tube stands in the patient or further than any.
+        AxonInputError: a number is not finite, or the SID is out of range.
     """
 
     rotation_deg: Triple = (0.0, 0.0, 0.0)
@@ -71,20 +71,21 @@ class Pose:
             values = tuple(float(v) for v in getattr(self, name))
             if len(values) != 3 or not all(map(math.isfinite, values)):
                 raise AxonInputError(
-                    f"The pose's {name} is {values}; it is three finite numbers. Reset the pose."
+                    f"The pose's {name} is {values}; it must be three finite numbers. "
+                    "Reset the pose."
                 )
             object.__setattr__(self, name, values)
         object.__setattr__(self, "sid_mm", float(self.sid_mm))
         if not LEAST_SID_MM <= self.sid_mm <= MOST_SID_MM:
             raise AxonInputError(
-                f"The tube's distance is {self.sid_mm:g} mm; it is {LEAST_SID_MM:g} to "
-                f"{MOST_SID_MM:g} mm, usually {DEFAULT_SID_MM:g} mm."
+                f"The source-to-image distance (SID) is {self.sid_mm:g} mm; it must be between "
+                f"{LEAST_SID_MM:g} and {MOST_SID_MM:g} mm, usually {DEFAULT_SID_MM:g} mm."
             )
 
     def matrix(self, centre_mm: Triple | np.ndarray) -> np.ndarray:
         """(4, 4) float64: a CT point (x, y, z, 1) to the canonical beam frame, LPS mm.
 
-        ``centre_mm`` is the fixed point of the rotation, as a rule the thorax frame's centre.
+        ``centre_mm`` is the centre of rotation, normally that of the thorax frame.
         """
         centre = np.asarray(centre_mm, dtype=np.float64)
         matrix = np.eye(4)
@@ -103,12 +104,12 @@ class Pose:
 
     @property
     def moves_patient(self) -> bool:
-        """True where any rotation or translation is not zero."""
+        """Whether any rotation or translation is not zero."""
         return any(self.rotation_deg) or any(self.translation_mm)
 
     @property
     def is_identity(self) -> bool:
-        """True for the canonical pose at the canonical distance."""
+        """Whether this is the canonical pose at the canonical distance."""
         return not self.moves_patient and self.sid_mm == DEFAULT_SID_MM
 
     def as_dict(self) -> dict[str, Any]:
@@ -117,7 +118,7 @@ class Pose:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Pose:
-        """From :meth:`as_dict`; what is missing takes its default.
+        """From :meth:`as_dict`; missing entries take their defaults.
 
         Raises:
             AxonInputError: a name is unknown or a value is not a number.
@@ -137,6 +138,6 @@ class Pose:
             raise
         except (TypeError, ValueError) as error:
             raise AxonInputError(
-                f"The pose {values!r} cannot be read ({error}); it holds three angles, three "
+                f"The pose {values!r} cannot be read ({error}); it must hold three angles, three "
                 "translations and a distance. Reset the pose."
             ) from None

@@ -1,7 +1,7 @@
-"""X-rays as they differ from hospital to hospital: every setting of the exposure at random.
+"""Domain randomisation of radiographs: every exposure setting drawn at random.
 
-A network that has seen one kind of picture only fails on others. The ranges are what chest stands,
-mobile units and archives have, each with its reason beside it.
+A network trained on one kind of radiograph fails on others. The ranges are those of chest stands,
+mobile units and archives; the reason for each is given beside it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from axon_backend.physics.detector import Detector
 from axon_backend.physics.exposure import Side, XraySettings, expose
 from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.physics.grid import Grid
-from axon_backend.physics.look import Look, clinical_look
 from axon_backend.physics.materials import mass_attenuation
+from axon_backend.physics.postprocess import Postprocessing, postprocess
 from axon_backend.physics.spectrum import Tube
 from axon_backend.physics.tissues import CT_KEV, TISSUES
 
@@ -27,42 +27,43 @@ _SIDES: tuple[Side, ...] = ("top", "bottom", "left", "right")
 
 @dataclass(frozen=True)
 class XrayRanges:
-    """Ranges (uniform between both ends unless said otherwise) and probabilities.
+    """Ranges (uniform unless stated otherwise) and probabilities.
 
     Attributes:
-        kvp: 60 kV is used for infants and some mobile units, 80 to 100 for mobile chests without
+        kvp: 60 kV is used for infants and some mobile units, 80 to 100 for bedside chests without
             a grid, 110 to 150 for chest stands (EUR 16260: 125).
-        al_mm: IEC 60601-1-3 asks for 2.5 mm in all; tubes have up to 4.
-        cu_mm, copper: thickness where copper is added, and how often it is: 0.1 to 0.3 mm are the
-            steps of common collimators; about half of the chest stands use it.
-        anode_deg: 12 is usual, 8 to 16 are sold.
-        anode_top: how often the anode is at the picture's top (the stand's usual mounting); else
-            any side, as with mobile units and turned plates.
+        al_mm: IEC 60601-1-3 requires 2.5 mm in total; tubes have up to 4.
+        cu_mm, copper: thickness of added copper, and the probability that there is any: common
+            collimators offer 0.1 to 0.3 mm; about half of the chest stands use it.
+        anode_deg: 12 is usual, 8 to 16 are on the market.
+        anode_top: probability that the anode is at the top of the image (the usual mounting of a
+            stand); otherwise any side, as with mobile units and rotated plates.
         flat_field: 1 for flat panels at the distance they were calibrated for, 0 for storage
-            plates and film, between for other distances.
-        grid, grid_ratio: how often there is one (chest stands yes, mobile units seldom), and 6 to
-            15 as sold (EUR 16260: 10 to 12).
+            plates and film, in between for other distances.
+        grid, grid_ratio: probability of a grid (chest stands have one, mobile units seldom), and
+            6 to 15 as on the market (EUR 16260: 10 to 12).
         strips_per_cm: 40 is usual, fine grids have up to 70.
-        scatter: factor on the model, whose error against followed photons is 20 %; more for tubes
-            and tables that scatter too.
-        gap_mm: from contact through a grid's cover to the air gap technique.
-        exposure_index: log-uniform. 100 to 800 are the deviations that a clinic sees (AAPM TG 116:
-            a factor of 2 either way is common); from 80 for low dose.
-        noise_pixel_mm: log-uniform. From a view of 1024 pixels that was not averaged to full
-            averaging over a coarse grid.
-        poisson: how often noise is drawn as counts.
-        csi_mg_cm2: 400 to 700 um of needles; low values stand for storage plates too.
+        scatter: factor on the model, whose error against a Monte Carlo simulation is 20 %; larger
+            values for scatter from the tube housing and table.
+        gap_mm: from contact through a grid's cover to the air-gap technique.
+        exposure_index: log-uniform. 100 to 800 covers clinical variation (AAPM TG 116: a factor
+            of 2 either way is common); from 80 for low dose.
+        noise_pixel_mm: log-uniform. From a view of 1024 pixels without averaging to full averaging
+            over a coarse grid.
+        poisson: probability that noise is drawn as counts.
+        csi_mg_cm2: 400 to 700 um of needles; low values represent storage plates too.
         mtf50_per_mm: 1 for thick screens and plates, 2 for structured CsI, Samei and Flynn 2003.
         electronic_quanta: 1 to 5 by generation of panels.
         focal_spot_mm: 0.6 and 1.2 are the two spots of most tubes.
-        collimation, collimated: how often the blades are in the picture, and the share of its
-            sides that the field keeps. Clinical pictures are cropped to the field, mostly.
-        shutter: how often a blade's shadow is blackened; else it is white, as unexposed film is.
-        processed: how often the picture went through a workstation's processing; else only a
-            linear window of the log picture, as raw exports have.
-        low, high: quantiles that became black and white.
-        detail, latitude, local, steepness, middle: see ``look.Look``; from nearly linear to what
-            looks overdone. Vendors' defaults lie between.
+        collimation, collimated: probability that the collimator is visible in the image, and the
+            fraction of each side that is exposed. Most clinical images are cropped to the field.
+        shutter: probability that the collimator's shadow is blackened; otherwise it is white, like
+            unexposed film.
+        processed: probability of a workstation's post-processing; otherwise only a linear window
+            of the log image, as in raw exports.
+        low, high: quantiles that become black and white.
+        detail, latitude, local, steepness, middle: see ``Postprocessing``; from nearly linear to
+            visibly overprocessed. Vendors' defaults lie in between.
     """
 
     kvp: Range = (60.0, 150.0)
@@ -99,12 +100,12 @@ class XrayRanges:
 
 def draw_settings(
     ranges: XrayRanges, rng: np.random.Generator, extent_mm: tuple[float, float]
-) -> tuple[XraySettings, Look | None]:
-    """One exposure and its processing (None: a linear window).
+) -> tuple[XraySettings, Postprocessing | None]:
+    """Draw an exposure and its post-processing (None: a linear window only).
 
-    ``extent_mm``: of the picture on the isocentre plane, for the collimator. All randomness comes
-    from ``rng``, always the same count of numbers, so that one range can be changed without
-    changing what the others draw.
+    ``extent_mm`` is the size of the image on the isocentre plane, which the collimator refers to.
+    All randomness comes from ``rng``, and always the same number of draws, so that changing one
+    range does not change what the others draw.
     """
     r = ranges
 
@@ -122,7 +123,7 @@ def draw_settings(
     tube = Tube(kvp, al_mm, cu_mm if copper else 0.0, uniform(r.anode_deg))
     anode_top, side = chance(r.anode_top), _SIDES[int(4 * rng.random())]
     has_grid, ratio, strips = chance(r.grid), uniform(r.grid_ratio), uniform(r.strips_per_cm)
-    # Finer grids have thinner strips: the interspace keeps its share.
+    # Finer grids have thinner strips: the interspace keeps its fraction of the area.
     grid = Grid(ratio if has_grid else 0.0, strips, 1.44 / strips)
     detector = Detector(
         uniform(r.csi_mg_cm2),
@@ -146,7 +147,7 @@ def draw_settings(
         noise_pixel_mm=log_uniform(r.noise_pixel_mm),
     )
     processed = chance(r.processed)
-    look = Look(
+    processing = Postprocessing(
         low=uniform(r.low),
         high=uniform(r.high),
         detail=uniform(r.detail),
@@ -155,26 +156,27 @@ def draw_settings(
         steepness=uniform(r.steepness),
         middle=uniform(r.middle),
     )
-    return settings, look if processed else None
+    return settings, processing if processed else None
 
 
-def paths_of_lines(lines: torch.Tensor) -> torch.Tensor:
-    """Path lengths (..., 4, H, W) in g/cm^2 of ``TISSUES`` for line integrals (..., H, W) of 70 keV
-    alone: all soft tissue.
+def paths_from_line_integrals(lines: torch.Tensor) -> torch.Tensor:
+    """Path lengths (..., 4, H, W) in g/cm^2 of ``TISSUES`` for line integrals (..., H, W) at
+    70 keV, on the assumption that everything is soft tissue.
 
-    On four patients, both views, the log picture made so differs from that of the four true path
-    lengths by 1.5 to 2.5 % of the picture's standard deviation at 120 kV and by 6 to 11 % at 60;
-    guessing the bone's share, constant or from fine detail, made it no better. Bone is 2 to 5 % of
-    the attenuation of a chest.
+    For four patients in both views, the resulting log image differs from that of the four true path
+    lengths by 1.5 to 2.5 % of the image's standard deviation at 120 kV and by 6 to 11 % at 60 kV;
+    estimating the fraction of bone, constant or from fine detail, did not improve this. Bone is 2
+    to 5 % of the attenuation of a chest.
     """
     soft = lines / float(mass_attenuation("soft", np.array(CT_KEV)))
     empty = torch.zeros_like(soft)
     return torch.stack([soft if name == "soft" else empty for name in TISSUES], -3)
 
 
-def lines_of_paths(paths: torch.Tensor, names: Sequence[str] = TISSUES) -> torch.Tensor:
-    """Line integrals (..., H, W) of 70 keV, those of ``hu_to_mu``, from path lengths (..., M, H, W)
-    in g/cm^2 (up to the rounding of water's attenuation there: 0.0195 against 0.0193 per mm)."""
+def line_integrals_from_paths(paths: torch.Tensor, names: Sequence[str] = TISSUES) -> torch.Tensor:
+    """Line integrals (..., H, W) at 70 keV, equal to those of ``hu_to_mu``, from path lengths
+    (..., M, H, W) in g/cm^2 (up to the rounding of the attenuation of water there: 0.0195 versus
+    0.0193 per mm)."""
     at_ct = [float(mass_attenuation(name, np.array(CT_KEV))) for name in names]
     weights = torch.tensor(at_ct, dtype=paths.dtype, device=paths.device)
     return (paths * weights[:, None, None]).sum(-3)
@@ -188,21 +190,21 @@ def random_xray(
     extent_mm: tuple[float, float] = (330.0, 330.0),
     names: Sequence[str] = TISSUES,
 ) -> torch.Tensor:
-    """(H, W) a random clinical picture, bright = attenuation, any affine scale.
+    """(H, W) a random clinical radiograph, bright = more attenuation, arbitrary affine scale.
 
     Args:
         paths: (materials, H, W) path lengths in g/cm^2.
-        rng: all randomness comes from it.
+        rng: the only source of randomness.
         ranges: of the settings.
-        extent_mm: width and height of the picture at the isocentre; a thorax view's by default.
+        extent_mm: width and height of the image at the isocentre; by default a thorax view's.
         names: of the materials.
     """
-    settings, look = draw_settings(ranges, rng, extent_mm)
-    # Only the sizes count: where the patient lies says nothing on the exposure.
+    settings, processing = draw_settings(ranges, rng, extent_mm)
+    # Only sizes matter: the exposure does not depend on where the patient is.
     geometry = AcquisitionGeometry((0, 0, 0), (0, -1, 0), (1, 0, 0), (0, 0, -1), extent_mm)
     seed = int(rng.integers(2**31))
     taken = expose(paths[None], names, [geometry], settings, seeds=[seed])
-    x = taken.log if look is None else clinical_look(taken.log, look, taken.field)
+    x = taken.log if processing is None else postprocess(taken.log, processing, taken.field)
     seen = x[taken.field]
     shade = seen.min() if rng.random() < ranges.shutter else seen.max()
     return torch.where(taken.field, x, shade)[0]

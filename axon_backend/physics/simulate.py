@@ -1,4 +1,4 @@
-"""X-rays of a CT, with the physics of a real one."""
+"""Poly-energetic radiographs of a CT; ``drr.render_drr`` gives mono-energetic line integrals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from axon_backend.imaging.ct import CTVolume
-from axon_backend.physics.drr import render
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.exposure import Exposures, XraySettings, expose
 from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.physics.tissues import tissue_densities
@@ -20,10 +21,10 @@ class XraySimulator:
     Args:
         ct: in HU.
         device: where to compute.
-        iodine: (Z, Y, X) 0 to 1 where the CT's brightness is contrast medium, see ``tissues``.
+        iodine: (Z, Y, X) in [0, 1], 1 where a high CT value is contrast medium, see ``tissues``.
         metal: whether voxels of 3000 HU and more are metal.
 
-    The densities of the tissues are kept: four times the CT in 32-bit numbers.
+    The densities of the tissues are kept in memory: four float32 volumes of the size of the CT.
     """
 
     def __init__(
@@ -37,15 +38,14 @@ class XraySimulator:
         hu = torch.as_tensor(np.asarray(ct.hu, dtype=np.float32), device=device)
         mask = None if iodine is None else torch.as_tensor(iodine, dtype=hu.dtype, device=device)
         with torch.no_grad():
-            self.names, self.densities = tissue_densities(hu, iodine=mask, metal=metal)
-        self.origin_mm, self.spacing_mm = ct.origin_mm, ct.spacing_mm
+            self.names, densities = tissue_densities(hu, iodine=mask, metal=metal)
+        self.densities = AttenuationVolume(densities, ct.spacing_mm, ct.origin_mm)
 
     def paths(
         self, geometries: Sequence[AcquisitionGeometry], size: int | tuple[int, int]
     ) -> torch.Tensor:
         """(views, materials, height, width) path lengths in g/cm^2."""
-        millimetres = render(self.densities, self.origin_mm, self.spacing_mm, geometries, size)
-        return millimetres / 10
+        return torch.stack([render_drr(self.densities, g, size) for g in geometries]) / 10
 
     def take(
         self,
@@ -55,7 +55,7 @@ class XraySimulator:
         *,
         seeds: Sequence[int] = (0,),
     ) -> Exposures:
-        """Radiographs under some geometries, see :func:`exposure.expose`."""
+        """Expose radiographs under one or several geometries, see :func:`exposure.expose`."""
         with torch.inference_mode():
             return expose(self.paths(geometries, size), self.names, geometries, settings,
                           seeds=seeds)  # fmt: skip

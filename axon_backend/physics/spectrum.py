@@ -2,7 +2,7 @@
 
 Bremsstrahlung: electrons of energy ``E0 = kVp`` slow down in the anode by the law of Thomson and
 Whiddington, ``T^2 = E0^2 - C x`` with the mass depth x, and radiate at every energy T on the way;
-what is radiated at depth x leaves the anode through ``x / tan(a)`` of tungsten, a being the angle
+radiation from depth x leaves the anode through ``x / tan(a)`` of tungsten, a being the angle
 between the ray and the anode's surface. As in Tucker, Barnes, Chakraborty (Medical Physics 18
 (1991) 211)::
 
@@ -38,11 +38,11 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Photons by energy.
+    """Photon fluence by energy.
 
     Attributes:
-        energy_kev: (n,) rising.
-        photons: (n,) per mm^2 in the bin around each energy; per mAs at 1 m when from a tube.
+        energy_kev: (n,) increasing.
+        photons: (n,) per mm^2 in the bin around each energy; of a tube, per mAs at 1 m.
     """
 
     energy_kev: np.ndarray
@@ -55,17 +55,17 @@ class Spectrum:
 
     @property
     def air_kerma(self) -> float:
-        """Microgray: the energy that the photons hand to a thin layer of air."""
+        """Air kerma in microgray."""
         transfer = mass_attenuation("air", self.energy_kev, transfer=True)
         return float((100 * self.photons * self.energy_kev) @ transfer * MICROGRAY_CM2)
 
     def filtered(self, name: str, thickness_mm: float) -> Spectrum:
-        """Behind a layer of a material."""
+        """The spectrum behind a layer of a material."""
         path = attenuation_per_cm(name, self.energy_kev) * thickness_mm / 10
         return replace(self, photons=self.photons * np.exp(-path))
 
     def half_value_layer(self, name: str = "aluminium") -> float:
-        """Millimetres of a material that halve the air kerma (narrow beam)."""
+        """Thickness in mm of a material that halves the air kerma (narrow beam)."""
         low, high = 0.0, 1.0
         while self.filtered(name, high).air_kerma > self.air_kerma / 2:
             low, high = high, 2 * high
@@ -77,22 +77,22 @@ class Spectrum:
 
     @classmethod
     def mono(cls, energy_kev: float) -> Spectrum:
-        """One photon per mm^2 of a single energy."""
+        """One photon per mm^2 at a single energy."""
         return cls(np.array([float(energy_kev)]), np.array([1.0]))
 
 
 @dataclass(frozen=True)
 class Tube:
-    """A tungsten tube and its filters.
+    """A tungsten-anode tube and its filtration.
 
     Attributes:
         kvp: peak voltage, kV (DICOM KVP), 40 to 150.
         al_mm: total filtration, inherent and added, in mm of aluminium.
         cu_mm: added copper, mm.
-        anode_deg: angle of the anode's surface to the central ray.
+        anode_deg: angle between the anode's surface and the central ray.
 
     Raises:
-        AxonInputError: a value outside what tubes have.
+        AxonInputError: a value is out of range.
     """
 
     kvp: float = 120.0
@@ -106,16 +106,16 @@ class Tube:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise AxonInputError(
-                    f"The tube's {name} is {value:g}; it is between {low:g} and {high:g}."
+                    f"The tube's {name} is {value:g}; it must be between {low:g} and {high:g}."
                 )
 
     def spectrum(self, off_axis_deg: float = 0.0, air_mm: float = 1000.0) -> Spectrum:
         """Photons per mm^2 and mAs at 1 m, in bins of 1 keV.
 
         Args:
-            off_axis_deg: between the ray and the central ray, positive towards the cathode: the
-                ray then leaves the anode more steeply.
-            air_mm: of air on the way.
+            off_axis_deg: angle between the ray and the central ray, positive towards the cathode,
+                where the ray leaves the anode more steeply.
+            air_mm: length of air along the way.
         """
         energy = np.arange(LOWEST_KEV, int(np.ceil(self.kvp)), dtype=np.float64)
         photons = np.zeros_like(energy)

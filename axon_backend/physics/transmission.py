@@ -1,14 +1,14 @@
-"""Beer and Lambert for a beam of many energies.
+"""The Beer-Lambert law for a poly-energetic beam.
 
-With the path lengths ``L_m`` in g/cm^2 of each material, a photon of energy E arrives with the
-probability ``T(E) = exp(-sum_m (mu/rho)_m(E) L_m)``. A detector that interacts with the share
-``eta`` and integrates the deposited energy e sees, relative to the open beam::
+With path lengths ``L_m`` in g/cm^2 of each material, a photon of energy E is transmitted with
+probability ``T(E) = exp(-sum_m (mu/rho)_m(E) L_m)``. A detector of quantum efficiency ``eta`` that
+integrates the deposited energy e measures, relative to the open beam::
 
     first moment   M1 = sum_E N eta e T / sum_E N eta e
     second moment  M2 = sum_E N eta e^2 T / (e_mean sum_E N eta e)
 
-where ``e_mean = sum N eta e / sum N eta``. M1 is the picture. M2 / Q is its quantum variance, Q
-being the quanta that the detector counts in a pixel of the open beam (compound Poisson: the
+where ``e_mean = sum N eta e / sum N eta``. M1 is the image. M2 / Q is its quantum variance, where
+Q is the number of quanta detected in a pixel of the open beam (compound Poisson process: the
 variance of a sum of energies is the sum of their squares).
 """
 
@@ -24,17 +24,17 @@ from axon_backend.physics.detector import Detector
 from axon_backend.physics.materials import mass_attenuation
 from axon_backend.physics.spectrum import Spectrum
 
-# Pixels at a time: energies times pixels must stay in the processor's cache.
+# Pixels at a time: energies times pixels must fit in the CPU cache.
 _PIXELS = 8192
 
 
 @dataclass(frozen=True)
 class Beam:
-    """A spectrum as a detector sees it.
+    """A spectrum weighted by a detector's response.
 
     Attributes:
         energy_kev: (n,).
-        signal: (n,) share of each energy in the open beam's signal; sums to 1.
+        signal: (n,) fraction of the open beam's signal at each energy; sums to 1.
         energy_ratio: (n,) deposited energy over its mean ``e_mean``.
         counted: quanta detected per mm^2, in the units of the spectrum.
     """
@@ -46,9 +46,9 @@ class Beam:
 
     @classmethod
     def of(cls, spectrum: Spectrum, detector: Detector | None, *, bin_kev: int = 2) -> Beam:
-        """Weigh a spectrum with a detector; None counts energy without loss.
+        """Weight a spectrum with a detector's response; None is an ideal energy integrator.
 
-        ``bin_kev``: neighbouring energies that are joined into one, at their mean by signal.
+        Energies are merged into bins of ``bin_kev``, at their signal-weighted mean.
         """
         energy = spectrum.energy_kev
         caught = np.ones_like(energy) if detector is None else detector.efficiency(energy)
@@ -66,11 +66,11 @@ class Beam:
 
     @property
     def excess(self) -> float:
-        """M2 of the open beam: 1 for one energy, more for many."""
+        """M2 of the open beam: 1 for a single energy, otherwise larger."""
         return float(self.signal @ self.energy_ratio)
 
     def mean_kev(self, names: Sequence[str] = (), paths: Sequence[float] = ()) -> float:
-        """Mean energy by signal, behind path lengths in g/cm^2 of some materials."""
+        """Signal-weighted mean energy behind path lengths in g/cm^2 of some materials."""
         load = sum(
             mass_attenuation(name, self.energy_kev) * path
             for name, path in zip(names, paths, strict=True)
@@ -82,16 +82,16 @@ class Beam:
 def transmission(
     paths: torch.Tensor, names: Sequence[str], beam: Beam
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """First and second moment of the signal (see the module), each of shape (...).
+    """First and second moments of the signal (see the module), each of shape (...).
 
-    Without matter the first is 1 and the second :attr:`Beam.excess`.
+    Without attenuation the first is 1 and the second :attr:`Beam.excess`.
 
     Args:
         paths: (materials, ...) path lengths in g/cm^2.
         names: of the materials, in this order.
         beam: from :meth:`Beam.of`.
 
-    Differentiable in ``paths``.
+    Differentiable with respect to ``paths``.
     """
     attenuation = np.stack([mass_attenuation(name, beam.energy_kev) for name in names], 1)
     mu = torch.as_tensor(attenuation, dtype=paths.dtype, device=paths.device)  # (E, M)

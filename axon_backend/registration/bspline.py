@@ -1,13 +1,13 @@
-"""A gentle warp of a placed X-ray onto its reference: breathing, arms, the atlas's other shape.
+"""A mild deformation of a registered X-ray onto its reference: breathing, arms, another body shape.
 
-Off by default: a warp that fits better may also hide what is wrong. It is held gentle in two ways:
-few control points (cells of a quarter of the field), none moved by more than 3 % of the field's
+Off by default: a deformation that fits better may also hide errors. It is kept mild in two ways:
+few control points (cells of a quarter of the field), none displaced by more than 3 % of the field's
 width. A uniform cubic B-spline whose control points move by less than 0.48 of a cell does not fold
 (Choi and Lee, "Injectivity conditions of 2D and 3D uniform cubic B-spline functions", Graphical
 Models 62 (2000) 411); 3 % of the width are 0.12 of a cell.
 
-What is compared is local contrast, by correlation: the mutual information of whole pictures bends
-them to make up for scatter and fall-off.
+The metric is the correlation of local contrast: the mutual information of whole images deforms them
+to compensate for scatter and heel effect.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from collections.abc import Callable
 import numpy as np
 import SimpleITK as sitk
 
-from axon_backend.registration.quality import local_contrast
+from axon_backend.imaging.matching import local_contrast
 from axon_backend.registration.stoppable import execute
 
 CELLS = 4
-# Of local contrast, in deviations: letters and wires count no more than bones.
+# Of local contrast, in standard deviations: letters and wires must not count more than bones.
 LIMIT = 2.0
-# Parts of the field's width.
+# Largest displacement of a control point, as a fraction of the field's width.
 MOST = 0.03
 ITERATIONS = 30
 
@@ -36,33 +36,33 @@ def find_warp(
     seed: int = 0,
     cancelled: Callable[[], bool] | None = None,
 ) -> np.ndarray:
-    """Where each point of the field is to be taken from, by correlation of local contrast.
+    """Find the displacement of each point of the field by correlation of local contrast.
 
     Args:
-        moved: (N, N) placed X-ray.
+        moved: (N, N) registered X-ray.
         fixed: (N, N) its reference, on the same grid.
-        valid: (N, N) bool, where the X-ray shows something.
+        valid: (N, N) bool, False outside the X-ray.
         seed: of the metric's sampling.
         cancelled: asked before every step.
 
     Returns:
-        (2, N, N) float32 shift right and down in parts of the field's width: the point ``(x, y)``
-        of the field shows what the placed X-ray has at ``(x, y)`` plus the shift. Zero where the
-        optimiser found nothing.
+        (2, N, N) float32 displacement to the right and down, as a fraction of the field's width:
+        the point ``(x, y)`` of the field shows what the registered X-ray has at ``(x, y)`` plus
+        the displacement. Zero where the optimiser failed.
 
     Raises:
         Cancelled: ``cancelled()`` was true.
     """
     n = fixed.shape[0]
-    images = []
-    for picture, seen in ((fixed, None), (moved, valid)):
-        image = sitk.GetImageFromArray(np.clip(local_contrast(picture, seen), -LIMIT, LIMIT))
-        image.SetSpacing((1 / n, 1 / n))
-        image.SetOrigin((0.5 / n, 0.5 / n))
-        images.append(image)
-    target, film = images
+    itk_images = []
+    for image, seen in ((fixed, None), (moved, valid)):
+        itk_image = sitk.GetImageFromArray(np.clip(local_contrast(image, seen), -LIMIT, LIMIT))
+        itk_image.SetSpacing((1 / n, 1 / n))
+        itk_image.SetOrigin((0.5 / n, 0.5 / n))
+        itk_images.append(itk_image)
+    target, moving = itk_images
     mask = sitk.GetImageFromArray(valid.astype(np.uint8))
-    mask.CopyInformation(film)
+    mask.CopyInformation(moving)
     warp = sitk.BSplineTransformInitializer(target, [CELLS, CELLS], 3)
     method = sitk.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)
@@ -82,7 +82,7 @@ def find_warp(
     method.SetSmoothingSigmasPerLevel([2 / n])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetInitialTransform(warp, inPlace=True)
-    if not execute(method, target, film, cancelled, "the X-ray was warped"):
+    if not execute(method, target, moving, cancelled, "the X-ray was deformed"):
         warp.SetParameters([0.0] * len(warp.GetParameters()))
     field = sitk.TransformToDisplacementField(
         warp, sitk.sitkVectorFloat64, (n, n), target.GetOrigin(), target.GetSpacing()

@@ -1,4 +1,4 @@
-"""A placement from pairs of landmarks that a user has set by hand."""
+"""Registration by pairs of landmarks placed by hand."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import numpy as np
 from axon_backend.errors import AxonInputError
 
 KINDS = ("auto", "similarity", "affine")
-# "auto" takes the affine map where it predicts left-out landmarks this much better; hand-set
-# points are never exact, and two more degrees of freedom always fit them closer.
+# "auto" takes the affine map where its leave-one-out error is this much smaller: points placed by
+# hand are never exact, and two more degrees of freedom always fit them more closely.
 CLEARLY_BETTER = 0.8
 
 
 @dataclass(frozen=True)
 class LandmarkFit:
-    """The placement that landmarks ask for.
+    """The placement determined by landmarks.
 
     Attributes:
         matrix: (3, 3), canonical view in [0, 1]^2 (x to the viewer's right, y down) -> pixels
-            (column, row) of the picture.
+            (column, row) of the image.
         rms_px: root mean square distance of the landmarks after the fit, in pixels.
         kind: ``similarity`` or ``affine``.
-        residuals_px: (n,) distance of each pair; a large one is a pair to look at.
+        residuals_px: (n,) distance of each pair; a large one marks a pair to check.
     """
 
     matrix: np.ndarray
@@ -34,77 +34,75 @@ class LandmarkFit:
 
 def fit_landmarks(
     view_points: np.ndarray,
-    picture_points: np.ndarray,
+    image_points: np.ndarray,
     *,
     aspect: float,
     kind: str = "auto",
 ) -> LandmarkFit:
-    """Least-squares placement of a picture by pairs of points.
+    """Least-squares placement of an X-ray from pairs of points.
 
     Args:
         view_points: (n, 2) points of the canonical view, (x, y) in [0, 1]^2.
-        picture_points: (n, 2) the same points in the X-ray, pixels (column, row).
+        image_points: (n, 2) the same points in the X-ray, pixels (column, row).
         aspect: width over height of the canonical view in millimetres, so that a similarity is
             one in millimetres.
-        kind: ``similarity`` (shift, turn, size; 2 pairs or more), ``affine`` (also proportions
-            and shear; 3 or more), or ``auto``: affine from 4 pairs on where it foretells each
-            left-out pair clearly better, else similarity.
+        kind: ``similarity`` (translation, rotation, scale; 2 pairs or more), ``affine`` (also
+            aspect ratio and shear; 3 or more), or ``auto``: affine from 4 pairs where its
+            leave-one-out error is clearly smaller, otherwise similarity.
 
     Raises:
-        AxonInputError: too few pairs, pairs without number, points that coincide or lie on one
-            line, or pairs that only a mirrored picture could satisfy.
+        AxonInputError: there are too few pairs, a coordinate is not finite, points coincide or lie
+            on one line, or the pairs fit only a mirrored image.
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {KINDS}, got {kind!r}")
     if not (np.isfinite(aspect) and aspect > 0):
         raise ValueError(f"aspect must be positive, got {aspect}")
     view = np.asarray(view_points, dtype=np.float64).reshape(-1, 2)
-    picture = np.asarray(picture_points, dtype=np.float64).reshape(-1, 2)
-    _check(view, picture, 3 if kind == "affine" else 2)
+    image = np.asarray(image_points, dtype=np.float64).reshape(-1, 2)
+    _check(view, image, 3 if kind == "affine" else 2)
     # x in units of the view's height: square, as similarities need it.
     square = view * (aspect, 1.0)
     if kind == "auto":
         better = len(view) > 3 and not _on_a_line(square)
         if better:
-            affine, similar = (_foretold(square, picture, k) for k in ("affine", "similarity"))
+            affine, similar = (_leave_one_out(square, image, k) for k in ("affine", "similarity"))
             better = affine < CLEARLY_BETTER * similar - 1e-3  # pixels: not for rounding's sake
         kind = "affine" if better else "similarity"
     if kind == "affine" and _on_a_line(square):
         raise AxonInputError(
-            "The landmarks lie on one line; an affine placement needs a third direction. Add a "
-            "pair beside the line."
+            "The landmarks lie on one line; an affine placement needs points off that "
+            "line. Add a pair."
         )
-    matrix = _fit(square, picture, kind)
-    mirrored = _rms(square * (-1.0, 1.0), picture, "similarity")
-    if mirrored < 0.5 * _rms(square, picture, "similarity"):
+    matrix = _fit(square, image, kind)
+    mirrored = _rms(square * (-1.0, 1.0), image, "similarity")
+    if mirrored < 0.5 * _rms(square, image, "similarity"):
         raise AxonInputError(
             "The landmarks fit only a mirrored X-ray: check that the pairs are in the same order "
             "and that left and right are not exchanged."
         )
-    away = np.linalg.norm(_apply(matrix, square) - picture, axis=1)
+    away = np.linalg.norm(_apply(matrix, square) - image, axis=1)
     matrix = matrix @ np.diag([aspect, 1.0, 1.0])
     return LandmarkFit(matrix, float(np.sqrt((away**2).mean())), kind, away)
 
 
-def _check(view: np.ndarray, picture: np.ndarray, least: int) -> None:
-    if len(view) != len(picture):
+def _check(view: np.ndarray, image: np.ndarray, least: int) -> None:
+    if len(view) != len(image):
         raise AxonInputError(
-            f"There are {len(view)} landmarks in the reference and {len(picture)} in the X-ray; "
-            "they go in pairs. Add or delete the odd ones."
+            f"There are {len(view)} landmarks in the reference and {len(image)} in the X-ray; "
+            "they must be in pairs. Add the missing points or delete the extra ones."
         )
     if len(view) < least:
         raise AxonInputError(
             f"{len(view)} landmark pair{'s are' if len(view) != 1 else ' is'} set; at least "
-            f"{least} are needed. Set more pairs, far apart."
+            f"{least} are needed. Add more pairs, far apart."
         )
-    if not (np.isfinite(view).all() and np.isfinite(picture).all()):
+    if not (np.isfinite(view).all() and np.isfinite(image).all()):
         raise AxonInputError("A landmark has no position. Place it or delete it.")
-    for points, where in ((view, "reference"), (picture, "X-ray")):
+    for points, where in ((view, "reference"), (image, "X-ray")):
         spread = np.ptp(points, axis=0).max()
         if spread <= 1e-6 * max(1.0, float(np.abs(points).max())):
-            raise AxonInputError(
-                f"All landmarks in the {where} lie at one point. Set them far apart."
-            )
+            raise AxonInputError(f"All landmarks in the {where} lie at one point. Move them apart.")
 
 
 def _on_a_line(points: np.ndarray) -> bool:
@@ -112,35 +110,35 @@ def _on_a_line(points: np.ndarray) -> bool:
     return bool(spread[1] < 1e-3 * spread[0])
 
 
-def _fit(square: np.ndarray, picture: np.ndarray, kind: str) -> np.ndarray:
+def _fit(square: np.ndarray, image: np.ndarray, kind: str) -> np.ndarray:
     """(3, 3) least squares; a similarity is ``u = a x - b y + c``, ``v = b x + a y + d``."""
     x, y = square.T
     one, zero = np.ones_like(x), np.zeros_like(x)
     matrix = np.eye(3)
     if kind == "affine":
-        solution = np.linalg.lstsq(np.stack([x, y, one], 1), picture, rcond=None)[0]
+        solution = np.linalg.lstsq(np.stack([x, y, one], 1), image, rcond=None)[0]
         matrix[:2] = solution.T
         return matrix
     rows = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
-    a, b, c, d = np.linalg.lstsq(rows, picture.T.ravel(), rcond=None)[0]
+    a, b, c, d = np.linalg.lstsq(rows, image.T.ravel(), rcond=None)[0]
     matrix[:2] = [[a, -b, c], [b, a, d]]
     return matrix
 
 
-def _rms(square: np.ndarray, picture: np.ndarray, kind: str) -> float:
-    away = _apply(_fit(square, picture, kind), square) - picture
+def _rms(square: np.ndarray, image: np.ndarray, kind: str) -> float:
+    away = _apply(_fit(square, image, kind), square) - image
     return float(np.sqrt((away**2).sum(1).mean()))
 
 
-def _foretold(square: np.ndarray, picture: np.ndarray, kind: str) -> float:
-    """Root mean square distance, in pixels, of each pair from the fit of all the others."""
+def _leave_one_out(square: np.ndarray, image: np.ndarray, kind: str) -> float:
+    """Leave-one-out error: RMS distance, in pixels, of each pair from the fit of all others."""
     errors = []
     for i in range(len(square)):
         others = np.arange(len(square)) != i
         if kind == "affine" and _on_a_line(square[others]):
             return np.inf
-        matrix = _fit(square[others], picture[others], kind)
-        errors.append(((_apply(matrix, square[i]) - picture[i]) ** 2).sum())
+        matrix = _fit(square[others], image[others], kind)
+        errors.append(((_apply(matrix, square[i]) - image[i]) ** 2).sum())
     return float(np.sqrt(np.mean(errors)))
 
 

@@ -1,4 +1,4 @@
-"""From an X-ray as it was read to the canonical view image that the networks see."""
+"""From an X-ray as read to the canonical view image that the networks see."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from scipy import ndimage
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import ThoraxFrame
+from axon_backend.imaging.matching import shrink_to
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import View
 from axon_backend.physics.geometry import FIELD_OF_VIEW
@@ -19,17 +20,16 @@ from axon_backend.registration.bspline import find_warp
 from axon_backend.registration.planar import (
     WORKING_SIZE,
     PlanarRegistration,
-    check_picture,
-    place_without_registration,
+    check_image,
     register_planar,
+    whole_image_placement,
 )
 from axon_backend.registration.quality import assess
 from axon_backend.registration.reference import Reference
-from axon_backend.registration.resample import resample_picture
-from axon_backend.registration.search import shrink_to
+from axon_backend.registration.resample import resample_image
 from axon_backend.registration.thresholds import OTHER_PATIENT, SAME_PATIENT, Limits
 
-# The DRR that an X-ray is registered to; the search works at 256 and below.
+# Side of the DRR that an X-ray is registered to; the search works at 256 pixels and less.
 REFERENCE_SIZE = 512
 
 
@@ -40,14 +40,14 @@ class PlacedView:
     Attributes:
         pixels: (S, S) float32 log-linear, on the canonical grid (rows Superior to Inferior,
             columns Right to Left or Anterior to Posterior, 1.1 x the frame).
-        valid: (S, S) bool, False where the X-ray shows nothing.
+        valid: (S, S) bool, False outside the X-ray.
         view: the projection.
         reference: (S, S) DRR it was registered to, on the same grid; None for a DRR input.
-        registration: how it was placed, its matrix from the canonical view in [0, 1]^2; None for
-            a DRR input.
+        registration: the placement, its matrix from the canonical view in [0, 1]^2, and its
+            quality; None for a DRR input.
         size_mm: (width, height) of the thorax frame that the X-ray's pixel size implies, or None.
-        warp: (2, S, S) shift right and down in parts of the field, on top of the matrix; None is
-            no warp.
+        warp: (2, S, S) displacement to the right and down as a fraction of the field, on top of
+            the matrix; None: no deformation.
     """
 
     pixels: np.ndarray
@@ -59,17 +59,17 @@ class PlacedView:
     warp: np.ndarray | None = None
 
     @classmethod
-    def of_drr(cls, picture: np.ndarray, view: View) -> PlacedView:
-        """A DRR rendered on the canonical grid is in its place already."""
-        return cls(picture, np.ones(picture.shape, bool), view)
+    def from_drr(cls, image: np.ndarray, view: View) -> PlacedView:
+        """A DRR rendered on the canonical grid needs no registration."""
+        return cls(image, np.ones(image.shape, bool), view)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a user should know about the registration, in plain words."""
+        """What the user should know about the registration, in plain words."""
         return () if self.registration is None else self.registration.quality.warnings
 
     def as_dict(self, role: str) -> dict:
-        """The registration's part of ``result.json``."""
+        """The entry of ``result.json``."""
         if self.registration is None:
             return {"role": role, "view": self.view.value, "verdict": "rendered in place"}
         r, q = self.registration, self.registration.quality
@@ -92,9 +92,9 @@ def _placed(
     xray: Radiograph, reference: Reference, found: PlanarRegistration, size: int
 ) -> PlacedView:
     matrix, quality = found.matrix, found.quality
-    # Whoever looks at the placement should know what was assumed about the picture.
+    # Whoever checks the registration should know what was assumed about the image.
     found = replace(found, quality=replace(quality, warnings=(*xray.warnings, *quality.warnings)))
-    pixels, valid = resample_picture(xray.pixels, matrix, size)
+    pixels, valid = resample_image(xray.pixels, matrix, size)
     size_mm = None
     if xray.pixel_mm is not None:
         columns = np.hypot(matrix[0, 0] * xray.pixel_mm[1], matrix[1, 0] * xray.pixel_mm[0])
@@ -104,8 +104,8 @@ def _placed(
 
 
 def _square_pixels(xray: Radiograph) -> tuple[np.ndarray, np.ndarray]:
-    """The picture with square pixels, since a similarity knows one scale only, and the (3, 3) map
-    from its pixels (column, row) to those of the X-ray."""
+    """The X-ray resampled to square pixels, since a similarity has only one scale, and the (3, 3)
+    map from these pixels (column, row) to those of the X-ray."""
     if xray.pixel_mm is None or abs(xray.pixel_mm[0] / xray.pixel_mm[1] - 1) < 0.005:
         return xray.pixels, np.eye(3)
     shape = [
@@ -113,39 +113,39 @@ def _square_pixels(xray: Radiograph) -> tuple[np.ndarray, np.ndarray]:
         for n, mm in zip(xray.pixels.shape, xray.pixel_mm, strict=True)
     ]
     (h, w), (rows, columns) = xray.pixels.shape, shape
-    picture = ndimage.zoom(
+    image = ndimage.zoom(
         xray.pixels, (rows / h, columns / w), order=1, grid_mode=True, mode="nearest"
     )
     sx, sy = w / columns, h / rows
-    return picture, np.array([[sx, 0, 0.5 * sx - 0.5], [0, sy, 0.5 * sy - 0.5], [0, 0, 1]])
+    return image, np.array([[sx, 0, 0.5 * sx - 0.5], [0, sy, 0.5 * sy - 0.5], [0, 0, 1]])
 
 
-def place_view(
+def place_by_search(
     xray: Radiograph,
     reference: CTVolume,
     frame: ThoraxFrame,
     *,
     size: int = 1024,
-    register: bool = True,
-    stretch: bool = False,
+    search: bool = True,
+    affine: bool = False,
     seed: int = 0,
     pose: Pose | None = None,
     warp: bool = False,
     cancelled: Callable[[], bool] | None = None,
 ) -> PlacedView:
-    """Bring an X-ray onto the canonical view image of a frame by searching for it.
+    """Register an X-ray to the canonical view image of a frame by a search.
 
     Args:
         xray: the X-ray, right way up.
         reference: the patient's CT or the atlas, whose DRR is the target.
         frame: of the reference.
         size: side of the result.
-        register: search; False takes the picture as covering the field of view.
-        stretch: allow width and height to scale differently (affine); for the atlas, whose
-            proportions are not the patient's.
+        search: False takes the image as covering the field of view.
+        affine: let width and height scale differently; for the atlas, whose proportions are not
+            the patient's.
         seed: of the metric's sampling.
-        pose: how the patient stood; the DRR is rendered so. None is the CT as it lies.
-        warp: also bend the X-ray gently onto the reference (B-spline), where that fits better.
+        pose: the patient's pose, in which the DRR is rendered. None is the CT as it lies.
+        warp: also deform the X-ray slightly onto the reference (B-spline), where that fits better.
         cancelled: asked before every step of the search.
 
     Raises:
@@ -153,14 +153,14 @@ def place_view(
             the reference.
         Cancelled: ``cancelled()`` was true.
     """
-    check_picture(xray.pixels, xray.source or "The X-ray")
-    target = Reference.of_ct(reference, frame, xray.view, pose, REFERENCE_SIZE)
-    if register:
-        kind = "affine" if stretch else "similarity"
-        picture, to_xray = _square_pixels(xray)
+    check_image(xray.pixels, xray.source or "The X-ray")
+    target = Reference.from_ct(reference, frame, xray.view, pose, REFERENCE_SIZE)
+    if search:
+        kind = "affine" if affine else "similarity"
+        image, to_xray = _square_pixels(xray)
         found = register_planar(
-            picture,
-            target.picture,
+            image,
+            target.image,
             transform=kind,
             seed=seed,
             limits=_limits(reference),
@@ -168,9 +168,9 @@ def place_view(
         )
         found = replace(found, matrix=to_xray @ found.matrix @ target.to_square)
     else:
-        found = place_without_registration(xray.pixels)
+        found = whole_image_placement(xray.pixels)
     placed = _placed(xray, target, found, size)
-    if not (warp and register):
+    if not (warp and search):
         return placed
     return _warped(xray, placed, target, _limits(reference), seed, cancelled)
 
@@ -183,20 +183,20 @@ def _warped(
     seed: int,
     cancelled: Callable[[], bool] | None,
 ) -> PlacedView:
-    """With a gentle warp, where it fits better."""
+    """With a mild deformation, where that fits better."""
     assert placed.registration is not None
     found, size = placed.registration, placed.pixels.shape[0]
     fixed = reference.shown(WORKING_SIZE)
-    before = resample_picture(xray.pixels, found.matrix, WORKING_SIZE)
+    before = resample_image(xray.pixels, found.matrix, WORKING_SIZE)
     shift = find_warp(before[0], fixed, before[1], seed=seed, cancelled=cancelled)
-    after = resample_picture(xray.pixels, found.matrix, WORKING_SIZE, shift)
+    after = resample_image(xray.pixels, found.matrix, WORKING_SIZE, shift)
     old, new = (assess(p, fixed, valid, limits=limits) for p, valid in (before, after))
     if new.score <= old.score:
         return placed
     quality = replace(new, warnings=(*xray.warnings, *new.warnings))
     factor = size / WORKING_SIZE
     fine = ndimage.zoom(shift, (1, factor, factor), order=1, grid_mode=True, mode="nearest")
-    pixels, valid = resample_picture(xray.pixels, found.matrix, size, fine)
+    pixels, valid = resample_image(xray.pixels, found.matrix, size, fine)
     return replace(
         placed,
         pixels=pixels,
@@ -206,7 +206,7 @@ def _warped(
     )
 
 
-def place_with(
+def place_by_matrix(
     xray: Radiograph,
     reference: CTVolume,
     frame: ThoraxFrame,
@@ -215,7 +215,7 @@ def place_with(
     pose: Pose | None = None,
     size: int = 1024,
 ) -> PlacedView:
-    """Bring an X-ray onto the canonical view image by a placement that is known; no search.
+    """Register an X-ray to the canonical view image by a known placement, without a search.
 
     Args:
         xray: the X-ray, right way up.
@@ -223,21 +223,21 @@ def place_with(
         frame: of the reference.
         matrix: (3, 3), canonical view in [0, 1]^2 (x to the viewer's right, y down) -> pixels
             (column, row) of ``xray.pixels``; what ``PlacedView.registration.matrix`` holds.
-        pose: how the patient stood; None is the CT as it lies.
-        size: side of the result. The quality is assessed at 256 pixels, so 256 is the quick way
-            to a read-out.
+        pose: the patient's pose; None is the CT as it lies.
+        size: side of the result. The quality is assessed at 256 pixels, so 256 is enough where
+            only the scores are needed.
 
     Raises:
         AxonInputError: the X-ray or the matrix cannot be used, or the frame does not meet the
             reference.
     """
-    check_picture(xray.pixels, xray.source or "The X-ray")
+    check_image(xray.pixels, xray.source or "The X-ray")
     matrix = check_placement(matrix)
     side = REFERENCE_SIZE if size > WORKING_SIZE else WORKING_SIZE
-    target = Reference.of_ct(reference, frame, xray.view, pose, side)
-    fixed = shrink_to(target.picture, WORKING_SIZE, WORKING_SIZE)
+    target = Reference.from_ct(reference, frame, xray.view, pose, side)
+    fixed = shrink_to(target.image, WORKING_SIZE, WORKING_SIZE)
     on_square = matrix @ np.linalg.inv(target.to_square)
-    moved, valid = resample_picture(xray.pixels, on_square, WORKING_SIZE)
+    moved, valid = resample_image(xray.pixels, on_square, WORKING_SIZE)
     quality = assess(moved, fixed, valid, limits=_limits(reference))
     return _placed(xray, target, PlanarRegistration(matrix, quality), size)
 
@@ -250,7 +250,7 @@ def check_placement(matrix: np.ndarray) -> np.ndarray:
     """The (3, 3) placement as float64.
 
     Raises:
-        AxonInputError: it is no affine map of the plane that keeps left and right.
+        AxonInputError: it is not an affine map of the plane, or it mirrors.
     """
     matrix = np.asarray(matrix, dtype=np.float64)
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
@@ -260,18 +260,18 @@ def check_placement(matrix: np.ndarray) -> np.ndarray:
         )
     if not np.allclose(matrix[2], (0, 0, 1)):
         raise AxonInputError(
-            f"The placement's last row is {matrix[2].tolist()}; it is 0, 0, 1. Reset the "
+            f"The placement's last row is {matrix[2].tolist()}; it must be 0, 0, 1. Reset the "
             "registration."
         )
     area = np.linalg.det(matrix[:2, :2])
     if area < 0:
         raise AxonInputError(
             "The placement mirrors the X-ray: left and right would be exchanged. Reset the "
-            "registration; if the picture itself is mirrored, correct the picture."
+            "registration; if the X-ray itself is mirrored, correct it."
         )
     if area < 1:
         raise AxonInputError(
-            "The placement shrinks the whole field of view to less than a pixel of the X-ray. "
+            "The placement maps the whole field of view to less than one pixel of the X-ray. "
             "Reset the registration."
         )
     return matrix

@@ -2,8 +2,7 @@
 
 A clinical X-ray and a DRR share the anatomy but not the grey scale, so the refinement maximises
 mutual information (Mattes et al. 2003, SimpleITK) and, against another patient's DRR, also the
-correlation of locally normalised pictures. A result is kept only if the pictures agree better
-than before it.
+correlation of locally normalised images. Each step is kept only if the images then agree better.
 """
 
 from __future__ import annotations
@@ -15,40 +14,36 @@ import numpy as np
 import SimpleITK as sitk
 
 from axon_backend.errors import AxonInputError
+from axon_backend.imaging.matching import local_contrast, shrink_to
 from axon_backend.imaging.radiograph import MIN_PIXELS
 from axon_backend.registration.edges import refine_edges
-from axon_backend.registration.quality import (
-    RegistrationQuality,
-    assess,
-    gradient_ncc,
-    local_contrast,
-    ncc,
-)
-from axon_backend.registration.resample import resample_picture
-from axon_backend.registration.search import find_chest, shrink_to
+from axon_backend.registration.quality import RegistrationQuality, assess
+from axon_backend.registration.resample import resample_image
+from axon_backend.registration.search import find_chest
+from axon_backend.registration.similarity import gradient_ncc, ncc
 from axon_backend.registration.stoppable import execute
 from axon_backend.registration.thresholds import OTHER_PATIENT, Limits
 
-# Sides of the reference and, about, of the X-ray during the search.
-WORKING_SIZE, PICTURE_SIZE = 256, 384
-# What each transform is refined by. Between patients MI drifts, so there the correlation of local
-# contrast competes with it; on the same patient MI is the more exact of the two.
+# Pixels along each side of the reference and, approximately, of the X-ray during the search.
+WORKING_SIZE, IMAGE_SIZE = 256, 384
+# Metrics that refine each transform. Between patients MI drifts, so the correlation of local
+# contrast competes with it; for the same patient MI is the more accurate of the two.
 METRICS = {"similarity": ("mattes",), "affine": ("mattes", "correlation")}
-# A chest is not turned by more, nor stretched more against the reference than this.
+# Largest rotation, aspect ratio and shear of a chest relative to the reference.
 MAX_ROTATION_DEG, MAX_STRETCH, MAX_SHEAR = 20.0, 1.4, 0.12
-# Proportions that the search for another patient's chest tries.
+# Aspect ratios tried in the search for another patient's chest.
 STRETCHES = (0.85, 1.0, 1.18, 1.35)
 
 
 @dataclass(frozen=True)
 class PlanarRegistration:
-    """Where the reference's field of view lies in a picture.
+    """Where the reference's field of view lies in an X-ray.
 
     Attributes:
         matrix: (3, 3), field of view in [0, 1]^2 (x to the viewer's right, y down) -> pixel
-            coordinates (column, row) of the picture.
+            coordinates (column, row) of the X-ray.
         quality: scores and warnings.
-        rotation_deg: of the picture against the reference, positive clockwise as seen.
+        rotation_deg: of the X-ray relative to the reference, positive clockwise as displayed.
     """
 
     matrix: np.ndarray
@@ -61,8 +56,8 @@ class PlanarRegistration:
 
 
 def _score(moving: np.ndarray, fixed: np.ndarray, matrix: np.ndarray) -> float:
-    """Mean of NCC and gradient NCC at a placement; uncovered parts count against it."""
-    moved, valid = resample_picture(moving, matrix, fixed.shape[0])
+    """Mean of NCC and gradient NCC at a placement, reduced where the X-ray covers less."""
+    moved, valid = resample_image(moving, matrix, fixed.shape[0])
     if valid.mean() < 0.4:
         return -1.0
     a, b = local_contrast(moved, valid), local_contrast(fixed, valid)
@@ -94,19 +89,19 @@ def _refine(
     seed: int,
     cancelled: Callable[[], bool] | None,
 ) -> np.ndarray:
-    """Improve a placement by ``mattes`` or ``correlation``, coarse to fine over ``shrink``;
-    returns the new matrix."""
+    """Refine a placement by ``mattes`` or ``correlation``, coarse to fine over ``shrink``; returns
+    the new matrix."""
     n = fixed.shape[0]
     long_side = float(max(moving.shape))
     if metric == "correlation":
         field = float(np.sqrt(abs(np.linalg.det(start[:2, :2]))))
         moving, fixed = local_contrast(moving, sigma=field / 8), local_contrast(fixed)
-    # Both pictures in units of about one field of view, so that one step size fits all.
+    # Both images in units of about one field of view, so that one step size suits all.
     target = sitk.GetImageFromArray(fixed.astype(np.float32))
     target.SetSpacing((1 / n, 1 / n))
     target.SetOrigin((0.5 / n, 0.5 / n))
-    picture = sitk.GetImageFromArray(moving.astype(np.float32))
-    picture.SetSpacing((1 / long_side,) * 2)
+    image = sitk.GetImageFromArray(moving.astype(np.float32))
+    image.SetSpacing((1 / long_side,) * 2)
     first = np.diag([1 / long_side, 1 / long_side, 1.0]) @ start
     transform: sitk.Similarity2DTransform | sitk.AffineTransform
     if kind == "similarity":
@@ -123,7 +118,7 @@ def _refine(
     transform.SetTranslation((first[:2, :2] @ middle + first[:2, 2] - middle).tolist())
 
     method = sitk.ImageRegistrationMethod()
-    # One work unit: sums come out the same each time and on any machine.
+    # One work unit: sums are reproducible, on any machine.
     method.SetNumberOfThreads(1)
     method.SetNumberOfWorkUnits(1)
     if metric == "mattes":
@@ -139,7 +134,7 @@ def _refine(
     method.SetSmoothingSigmasPerLevel([k / n for k in shrink])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetInitialTransform(transform, inPlace=True)
-    if not execute(method, target, picture, cancelled, "the X-ray was registered"):
+    if not execute(method, target, image, cancelled, "the X-ray was being registered"):
         return start
     origin = np.array(transform.TransformPoint((0.0, 0.0)))
     columns = [np.array(transform.TransformPoint(p)) - origin for p in ((1.0, 0.0), (0.0, 1.0))]
@@ -148,26 +143,26 @@ def _refine(
     return np.diag([long_side, long_side, 1.0]) @ matrix
 
 
-def check_picture(picture: np.ndarray, name: str) -> None:
-    """Refuse what no registration can work on.
+def check_image(image: np.ndarray, name: str) -> None:
+    """Refuse an image that cannot be registered.
 
     Raises:
-        AxonInputError: ``picture`` is not (H, W), is too small, blank or not finite.
+        AxonInputError: ``image`` is not (H, W), is too small, blank or not finite.
     """
-    if picture.ndim != 2 or min(picture.shape) < MIN_PIXELS:
+    if image.ndim != 2 or min(image.shape) < MIN_PIXELS:
         raise AxonInputError(
-            f"{name} has the shape {picture.shape}; registration needs a picture of at least "
-            f"{MIN_PIXELS} x {MIN_PIXELS} pixels. Give it in its full size."
+            f"{name} has the shape {image.shape}; registration needs an image of at least "
+            f"{MIN_PIXELS} x {MIN_PIXELS} pixels. Provide it at full size."
         )
-    if not np.isfinite(picture).all():
+    if not np.isfinite(image).all():
         raise AxonInputError(
-            f"{name} holds values that are not numbers (NaN or infinite). Replace them and try "
+            f"{name} contains values that are not finite (NaN or infinity). Replace them and try "
             "again."
         )
-    if np.ptp(picture) <= 1e-6 * max(1e-6, float(np.abs(picture).max())):
+    if np.ptp(image) <= 1e-6 * max(1e-6, float(np.abs(image).max())):
         raise AxonInputError(
-            f"{name} is blank: every pixel is {float(picture.flat[0]):g}. Give a picture that "
-            "shows the chest."
+            f"{name} is blank: every pixel is {float(image.flat[0]):g}. Provide an image "
+            "of the chest."
         )
 
 
@@ -180,7 +175,7 @@ def register_planar(
     limits: Limits = OTHER_PATIENT,
     cancelled: Callable[[], bool] | None = None,
 ) -> PlanarRegistration:
-    """Find the reference's field of view in a picture.
+    """Find the reference's field of view in an X-ray.
 
     Args:
         moving: (H, W) X-ray, log-linear, bright = bone, right way up.
@@ -194,16 +189,16 @@ def register_planar(
         The placement with its quality. A poor one is returned too, with a warning.
 
     Raises:
-        AxonInputError: one of the pictures is blank, too small or not finite.
+        AxonInputError: one of the images is blank, too small or not finite.
         Cancelled: ``cancelled()`` was true.
     """
     if transform not in METRICS:
         raise ValueError(f"transform must be one of {tuple(METRICS)}, got {transform!r}")
     moving, fixed = np.asarray(moving), np.asarray(fixed)
-    check_picture(moving, "The X-ray")
-    check_picture(fixed, "The reference's DRR")
-    # Work at about the reference's working resolution: smaller pictures, same field.
-    factor = max(1, round(max(moving.shape) / PICTURE_SIZE))
+    check_image(moving, "The X-ray")
+    check_image(fixed, "The reference's DRR")
+    # Work at about the reference's working resolution: smaller images, same field.
+    factor = max(1, round(max(moving.shape) / IMAGE_SIZE))
     h, w = (n // factor * factor for n in moving.shape)
     small = moving[:h, :w].reshape(h // factor, factor, w // factor, factor)
     small = small.mean((1, 3), dtype=np.float32)
@@ -227,23 +222,23 @@ def register_planar(
     best = best_of(starts + refined(starts, [4, 2]))
     best = best_of([best, *refined([best], [2, 1])])
     sharper = refine_edges(small, target, best, transform=transform, cancelled=cancelled)
-    # Between patients borders differ, so there the greys have a say in it.
+    # Between patients edges differ, so intensities count as well.
     if transform == "affine":
         best = best_of([best, sharper])
     elif _plausible(sharper):
         best = sharper
-    moved, valid = resample_picture(small, best, WORKING_SIZE)
+    moved, valid = resample_image(small, best, WORKING_SIZE)
     quality = assess(moved, target, valid, limits=limits)
-    # Pixel (i) of the shrunk picture covers pixels factor * i ... of the full one.
+    # Pixel (i) of the shrunk image covers pixels factor * i ... of the full one.
     lift = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1]])
     return PlanarRegistration(lift @ best, quality)
 
 
-def place_without_registration(moving: np.ndarray) -> PlanarRegistration:
-    """The picture as it is: its whole area, stretched, is the field of view."""
+def whole_image_placement(moving: np.ndarray) -> PlanarRegistration:
+    """The image as it is: its whole area, scaled to fit, is the field of view."""
     h, w = moving.shape
     matrix = np.array([[w, 0, -0.5], [0, h, -0.5], [0, 0, 1.0]])
     quality = RegistrationQuality(
-        0.0, 0.0, 0.0, "not registered", ("the X-ray was taken as already in place",)
+        0.0, 0.0, 0.0, "not registered", ("the X-ray was assumed to be in place already",)
     )
     return PlanarRegistration(matrix, quality)

@@ -1,4 +1,4 @@
-"""Sampling a picture on another grid."""
+"""Resampling an image on another grid."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import numpy as np
 from scipy import ndimage
 
 
-def resample_picture(
+def resample_image(
     pixels: np.ndarray, matrix: np.ndarray, size: int, shift: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sample a picture on a unit square's grid.
+    """Sample an image on a unit square's grid.
 
     Args:
-        pixels: (H, W) picture.
-        matrix: (3, 3), maps (x, y, 1) in [0, 1]^2 of the new picture to (column, row, 1) of the
+        pixels: (H, W) image.
+        matrix: (3, 3), maps (x, y, 1) in [0, 1]^2 of the new image to (column, row, 1) of the
             old one; pixel centres are whole numbers there.
-        size: side of the new picture; pixel centres at (i + 0.5) / size.
-        shift: (2, size, size) in [0, 1]^2, added to (x, y) before the map: a warp.
+        size: side of the new image; pixel centres at (i + 0.5) / size.
+        shift: (2, size, size) displacement in [0, 1]^2, added to (x, y) before the map.
 
     Returns:
-        (size, size) float32 values and the bool mask of what lies inside the old picture.
+        (size, size) float32 values and the mask of what lies inside the old image.
     """
     shrink = np.sqrt(abs(np.linalg.det(matrix[:2, :2]))) / size
     source = pixels.astype(np.float32)
-    if shrink > 1.0:  # fewer pixels than before: blur what they cannot carry
+    if shrink > 1.0:  # downsampling: low-pass filter against aliasing
         source = ndimage.gaussian_filter(source, 0.5 * np.sqrt(shrink**2 - 1))
     c = (np.arange(size) + 0.5) / size
     x, y = np.meshgrid(c, c)

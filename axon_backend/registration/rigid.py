@@ -1,23 +1,22 @@
-"""The patient's pose in six degrees of freedom, from one or two placed X-rays and the CT.
+"""The patient's pose in six degrees of freedom, from one or two registered X-rays and the CT.
 
-The CT's radiograph is rendered in a trial pose and compared with each X-ray; the renderer gives
-the gradient of their agreement to the pose (as in DiffDRR, Gopalakrishnan and Golland 2022), and
-Adam climbs it, from several starts, coarse to fine. Both views move together: they were taken
-of one patient.
+DRRs of the CT are rendered in a trial pose and compared with the X-rays; the renderer provides the
+gradient of their similarity with respect to the pose (as in DiffDRR, Gopalakrishnan and Golland
+2022), which Adam follows from several starting points, coarse to fine. Both views share one pose:
+they show one patient in one position.
 
-Where an X-ray lies in the plane was searched for, or set by hand, before the pose was known: the
-lean of a patient then looks like a crooked film, and the two views contradict each other. So a
-placed X-ray may turn, grow and shift in its plane while the pose is sought.
+The in-plane placement of an X-ray was found, or set by hand, before the pose was known: a leaning
+patient then looks like a rotated radiograph, and the two views contradict each other. So a
+registered X-ray may rotate, scale and shift in its plane during the search.
 
-The tube's distance (SID) is known as a rule. Where it is not, it may be sought too: the nearer the
-tube, the more what is near it grows beside what is far. A tenth of the distance moves the edges of
-the chest by 1 mm, no more; so it is sought where the pose is nearly right already, for before
-it would run away.
+The source-to-image distance (SID) is usually known. Where it is not, it can be estimated too: the
+nearer the tube, the more the near side of the patient is magnified relative to the far side. Ten
+per cent of the distance move the boundary of the chest by no more than 1 mm, so the SID is freed
+only when the pose is nearly right; before that it would diverge.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -27,56 +26,59 @@ import torch
 from axon_backend.errors import AxonInputError, Cancelled
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import ThoraxFrame
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import render_drr
 from axon_backend.physics.pose import Pose
-from axon_backend.physics.reduced import AttenuationGrid
-from axon_backend.registration.exposure import Exposure, planar_matrix
+from axon_backend.registration.adam import Adam
 from axon_backend.registration.place import PlacedView
-from axon_backend.registration.planar import WORKING_SIZE, check_picture
+from axon_backend.registration.planar import WORKING_SIZE, check_image
+from axon_backend.registration.pose_similarity import PoseSimilarity, planar_matrix
 from axon_backend.registration.quality import RegistrationQuality, assess
-from axon_backend.registration.resample import resample_picture
+from axon_backend.registration.resample import resample_image
 from axon_backend.registration.thresholds import SAME_PATIENT
 from axon_backend.registration.unknowns import Unknowns
 
-# Random starts, tried at the coarsest level, reach this far from the given one (degrees, mm).
+# Range of the random starting points around the given one, tried at the coarsest level (degrees,
+# mm).
 REACH = (10.0, 10.0, 10.0, 30.0, 30.0, 30.0)
 CANDIDATES = 64
 
 
 @dataclass(frozen=True)
 class Level:
-    """One resolution of the search: picture side, voxels along the volume's longest side, how
-    many of the best poses so far are followed, for how many steps, with what first step (units);
-    whether borders alone are compared; whether the tube's distance may change, where it may."""
+    """One resolution of the search: pixels along each side of the images, voxels along the longest
+    side of the volume, number of best poses that are continued, steps, initial learning rate
+    (units); whether only edges are compared; whether the SID is free, if it is sought at all."""
 
     pixels: int
     voxels: int
     follow: int
     steps: int
-    rate: float
-    borders: bool = False
-    tube: bool = False
+    lr: float
+    edges: bool = False
+    sid: bool = False
 
 
 LEVELS = (
     Level(48, 64, 4, 30, 1.0),
     Level(96, 64, 2, 20, 0.4),
-    Level(160, 96, 1, 15, 0.15, tube=True),
-    Level(192, 128, 1, 15, 0.1, borders=True, tube=True),
+    Level(160, 96, 1, 15, 0.15, sid=True),
+    Level(192, 128, 1, 15, 0.1, edges=True, sid=True),
 )
 
 
 @dataclass(frozen=True)
 class PoseRegistration:
-    """A pose that was searched for.
+    """Result of a pose search.
 
     Attributes:
-        pose: the best pose found; the start where nothing better was found.
-        quality: by role, of the X-ray against the DRR in that pose.
-        history: (step, agreement): the best agreement so far at that step's resolution, in
-            [-1, 1]; it may fall where the resolution changes.
+        pose: the best pose found, or the start where none was better.
+        quality: by role, of the X-ray relative to the DRR in that pose.
+        history: (step, similarity): the best similarity so far at that step's resolution, in
+            [-1, 1]; it may drop where the resolution changes.
         improved: False where the start was kept.
-        matrices: by role, (3, 3) placements that go with the pose, like
-            ``PlacedView.registration.matrix``, for the X-rays that moved in their plane.
+        matrices: by role, (3, 3) placements that belong to the pose, like
+            ``PlacedView.registration.matrix``, of the X-rays that moved in their plane.
     """
 
     pose: Pose
@@ -87,10 +89,10 @@ class PoseRegistration:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a user should know, in plain words."""
+        """What the user should know, in plain words."""
         notes = [f"{role}: {w}" for role, q in self.quality.items() for w in q.warnings]
         if not self.improved:
-            notes.append("no pose was found that agrees better than the one it started from")
+            notes.append("no pose was found that fits better than the initial one")
         return tuple(notes)
 
 
@@ -107,34 +109,36 @@ def register_pose(
     hold: Collection[str] = (),
     find_sid: bool = False,
 ) -> PoseRegistration:
-    """Find how the patient stood.
+    """Find the patient's pose.
 
     Args:
-        placed: one or two views on the canonical grid, by role. Two views at right angles fix
-            all six degrees of freedom; one leaves the depth along its beam loose.
+        placed: one or two views on the canonical grid, by role. Two perpendicular views determine
+            all six degrees of freedom; a single view leaves the depth along the beam
+            unconstrained.
         ct: the patient's CT.
         frame: its thorax frame.
-        start: where to search around; its distance of the tube is kept unless ``find_sid``. None
-            is the CT as it lies.
-        progress: called as ``progress(step, total, agreement)`` after every step.
+        start: centre of the search; its SID is kept unless ``find_sid``. None is the CT as it
+            lies.
+        progress: called as ``progress(step, total, similarity)`` after every step.
         cancelled: asked before every step; True stops with :class:`Cancelled`.
-        seed: of the random starts; the same seed gives the same pose on one machine.
+        seed: of the random starting points; the same seed reproduces the pose on one machine.
         device: where to compute.
-        hold: roles of X-rays whose placement is certain and stays; a DRR's always does.
-        find_sid: the tube's distance is not known and is sought too, within
-            :data:`unknowns.SID_RANGE_MM`. Both views are taken to have the same.
+        hold: roles of X-rays whose placement is certain and must not change; that of a DRR never
+            does.
+        find_sid: estimate the SID too, within :data:`unknowns.SID_RANGE_MM`; both views are assumed
+            to have the same.
 
     Returns:
         The pose with its quality. A poor one is returned too, with a warning.
 
     Raises:
-        AxonInputError: no view was given, one is blank, or the frame does not lie in the CT.
+        AxonInputError: there is no view, one is blank, or the frame is outside the CT.
         Cancelled: ``cancelled()`` was true.
     """
     if not placed:
-        raise AxonInputError("No X-ray was given to find the pose by. Load one and register it.")
+        raise AxonInputError("There is no X-ray to find the pose from. Load one and register it.")
     for role, view in placed.items():
-        check_picture(view.pixels, f"The {role} X-ray")
+        check_image(view.pixels, f"The {role} X-ray")
         if not view.valid.any():
             raise AxonInputError(
                 f"The {role} X-ray lies outside the chest's field of view. Move it back first."
@@ -146,55 +150,55 @@ def register_pose(
     first = torch.zeros(len(units), device=device)
     first[:6] = torch.tensor([*start.rotation_deg, *start.translation_mm], device=device)
     first = first / units
-    full = AttenuationGrid.of_ct(ct, device)
-    grids = {n: full.reduced(n) for n in {level.voxels for level in LEVELS}}
-    check_picture(
-        grids[LEVELS[0].voxels].project(start.geometry(frame, view.view), 64).cpu().numpy(),
+    full = AttenuationVolume.from_ct(ct, device)
+    volumes = {n: full.downsampled(n) for n in {level.voxels for level in LEVELS}}
+    check_image(
+        render_drr(volumes[LEVELS[0].voxels], start.geometry(frame, view.view), 64).cpu().numpy(),
         "The CT's DRR (does the frame lie in the CT, and the CT in the beam?)",
     )
     steps = _Steps(progress, cancelled)
 
-    def agreement_at(level: Level) -> _Agreement:
-        exposures = {
-            role: Exposure(
-                view, grids[level.voxels], frame, start.sid_mm, level.pixels, level.borders
+    def similarity_at(level: Level) -> _Similarity:
+        objectives = {
+            role: PoseSimilarity(
+                view, volumes[level.voxels], frame, start.sid_mm, level.pixels, level.edges
             )
             for role, view in placed.items()
         }
 
         def score_of(x: torch.Tensor) -> torch.Tensor:
-            pose, shifts, farther = search.split(x * units)
-            if not level.tube:
-                farther = farther.detach()
+            pose, shifts, sid_scale = search.split(x * units)
+            if not level.sid:
+                sid_scale = sid_scale.detach()
             return torch.stack(
-                [e.agreement(pose, shifts.get(r), farther) for r, e in exposures.items()]
+                [e.similarity(pose, shifts.get(r), sid_scale) for r, e in objectives.items()]
             ).mean()
 
         return score_of
 
-    score_of = agreement_at(LEVELS[0])
-    # X-rays that lie in their place already say where the patient is.
+    score_of = similarity_at(LEVELS[0])
+    # X-rays that are already in place determine the patient's position.
     reach = REACH if len(free) < len(placed) else (*REACH[:3], 0.0, 0.0, 0.0)
-    tries = []
+    candidates = []
     for offset in np.random.default_rng(seed).uniform(-1, 1, (CANDIDATES, 6)) * reach:
         steps.begin()
         x = first.clone()
         x[:6] += torch.as_tensor(offset, dtype=x.dtype, device=device) / units[:6]
         with torch.no_grad():
-            tries.append((float(score_of(x)), x))
-        steps.end(tries[-1][0])
-    # The given start is always followed, whatever the others promise.
-    starts = [first, *(x for _, x in sorted(tries, key=_by_score))]
+            candidates.append((float(score_of(x)), x))
+        steps.end(candidates[-1][0])
+    # The given start is always continued, however good the others are.
+    starts = [first, *(x for _, x in sorted(candidates, key=_by_score))]
     for level in LEVELS:
-        score_of = agreement_at(level)
+        score_of = similarity_at(level)
         found = [_climb(score_of, x, level, steps) for x in starts[: level.follow]]
         kept = [x for _, x in sorted(found, key=_by_score) if search.plausible(x * units)]
         starts = kept or [first]
-        steps.best = -1.0  # of the next resolution
+        steps.best = -1.0  # similarities of the next resolution are not comparable
     with torch.no_grad():
         improved = bool(score_of(starts[0]) > score_of(first))
-    found_pose, found_shifts, farther = search.split((starts[0] if improved else first) * units)
-    values, sid_mm = found_pose.tolist(), float(farther) * start.sid_mm
+    found_pose, found_shifts, sid_scale = search.split((starts[0] if improved else first) * units)
+    values, sid_mm = found_pose.tolist(), float(sid_scale) * start.sid_mm
     pose = Pose(tuple(values[:3]), tuple(values[3:]), sid_mm) if improved else start
     back = {role: _back(shift, pose, frame, placed[role]) for role, shift in found_shifts.items()}
     matrices = {
@@ -206,11 +210,11 @@ def register_pose(
     return PoseRegistration(pose, quality, steps.history, improved, matrices)
 
 
-_Agreement = Callable[[torch.Tensor], torch.Tensor]
+_Similarity = Callable[[torch.Tensor], torch.Tensor]
 
 
 class _Steps:
-    """Counts the steps, tells of them, and stops between two of them."""
+    """Counts and reports the steps, and stops between two of them where that is asked for."""
 
     def __init__(
         self,
@@ -238,28 +242,19 @@ def _by_score(found: tuple[float, torch.Tensor]) -> float:
 
 
 def _climb(
-    score_of: _Agreement, start: torch.Tensor, level: Level, steps: _Steps
+    score_of: _Similarity, start: torch.Tensor, level: Level, steps: _Steps
 ) -> tuple[float, torch.Tensor]:
-    """The best parameters that Adam passes through; its rate falls along a cosine to a tenth."""
-    x = start.clone().requires_grad_(True)
-    adam = torch.optim.Adam([x], level.rate, betas=(0.8, 0.95))
-    best = (-math.inf, start)
-    for i in range(level.steps):
+    """The best parameters that Adam visits, with their score."""
+    adam = Adam(start, level.lr, level.steps, least=0.1)
+    for _ in range(level.steps):
         steps.begin()
-        cosine = 0.5 * (1 + math.cos(math.pi * i / level.steps))
-        adam.param_groups[0]["lr"] = level.rate * (0.1 + 0.9 * cosine)
-        score = score_of(x)
-        if score.item() > best[0]:
-            best = (score.item(), x.detach().clone())
-        adam.zero_grad()
-        (-score).backward()
-        adam.step()
-        steps.end(score.item())
-    return best
+        score = adam.step(score_of)
+        steps.end(-1.0 if score is None else score)
+    return adam.best
 
 
 def _back(shift: torch.Tensor, pose: Pose, frame: ThoraxFrame, placed: PlacedView) -> np.ndarray:
-    """(3, 3), canonical view in [0, 1]^2 -> where in the placed picture it is, in [0, 1]^2."""
+    """(3, 3), canonical view in [0, 1]^2 -> position in the registered image, in [0, 1]^2."""
     width, height = pose.geometry(frame, placed.view).extent_mm
     to_mm = np.array([[width, 0, -width / 2], [0, height, -height / 2], [0, 0, 1]])
     moved = planar_matrix(shift.double()).cpu().numpy()
@@ -268,17 +263,16 @@ def _back(shift: torch.Tensor, pose: Pose, frame: ThoraxFrame, placed: PlacedVie
 
 def _quality(
     placed: PlacedView,
-    full: AttenuationGrid,
+    full: AttenuationVolume,
     frame: ThoraxFrame,
     pose: Pose,
     back: np.ndarray | None,
 ) -> RegistrationQuality:
-    with torch.inference_mode():
-        drr = full.project(pose.geometry(frame, placed.view), WORKING_SIZE).cpu().numpy()
+    drr = render_drr(full, pose.geometry(frame, placed.view), WORKING_SIZE).cpu().numpy()
     n = placed.pixels.shape[0]
     matrix = np.array([[n, 0, -0.5], [0, n, -0.5], [0, 0, 1.0]])
     if back is not None:
         matrix = matrix @ back
-    pixels, inside = resample_picture(placed.pixels, matrix, WORKING_SIZE)
-    valid = resample_picture(placed.valid.astype(np.float32), matrix, WORKING_SIZE)[0] > 0.99
+    pixels, inside = resample_image(placed.pixels, matrix, WORKING_SIZE)
+    valid = resample_image(placed.valid.astype(np.float32), matrix, WORKING_SIZE)[0] > 0.99
     return assess(pixels, drr, valid & inside, limits=SAME_PATIENT)

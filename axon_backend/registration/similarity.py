@@ -1,83 +1,103 @@
-"""Agreement of two pictures in torch, differentiable: what the pose is found by.
+"""How well two images of one anatomy agree, whatever their grey scales.
 
-The same measures as in ``quality``, which scores the result: correlation of locally normalised
-pictures and of their derivatives.
+One definition serves the search, which needs gradients, and the score of its result:
+:func:`ncc` takes NumPy arrays or torch tensors, which stay differentiable, as ``local_contrast``
+of ``imaging.matching`` does.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from typing import Any, overload
 
+import numpy as np
 import torch
+from scipy import ndimage
 
-# Slopes are held below this many times their root mean square.
-LIMIT = 1.5
+# Gradients are compressed towards this many times their root mean square.
+GRADIENT_LIMIT = 1.5
 
 
-def local_contrast(
-    picture: torch.Tensor, weight: torch.Tensor, sigma: float | None = None
-) -> torch.Tensor:
-    """(H, W) -> zero local mean and unit local deviation where ``weight`` (H, W) is not 0.
+@overload
+def ncc(a: np.ndarray, b: np.ndarray, valid: np.ndarray) -> float: ...
+@overload
+def ncc(a: torch.Tensor, b: torch.Tensor, valid: torch.Tensor) -> torch.Tensor: ...
+def ncc(a: Any, b: Any, valid: Any) -> Any:
+    """Normalised cross-correlation (Pearson's) of two images; 0 where either is constant.
 
-    See ``quality.local_contrast``: the window has the deviation ``sigma`` pixels, by default 1/8
-    of the width.
+    Args:
+        a, b: (H, W).
+        valid: (H, W): the mask of an array, the weight of each pixel of a tensor.
+
+    Returns:
+        [-1, 1]: a float, computed in double precision, for arrays; a scalar tensor for tensors.
     """
-    sigma = picture.shape[1] / 8 if sigma is None else sigma
-    half = round(0.5 * 6**0.5 * sigma)
-    down, across = (_box_twice(n, half).to(picture) for n in picture.shape)
-
-    def smooth(a: torch.Tensor) -> torch.Tensor:
-        return down @ a @ across.T
-
-    total = smooth(weight) + 1e-6
-    mean = smooth(picture * weight) / total
-    variance = (smooth((picture - mean) ** 2 * weight) / total).clamp_min(0)
-    return (picture - mean) / torch.sqrt(variance + 1e-8) * weight
+    arrays = isinstance(a, np.ndarray)
+    if arrays:
+        a, b = (image[valid].astype(np.float64) for image in (a, b))
+        valid = np.ones(a.shape)
+    total = valid.sum().clip(1e-6)
+    a, b = (image - (image * valid).sum() / total for image in (a, b))
+    square = ((a * a * valid).sum() * (b * b * valid).sum()).clip(1e-12)
+    value = (a * b * valid).sum() / square**0.5 if arrays else (a * b * valid).sum() / square.sqrt()
+    return float(value) if arrays else value
 
 
-@lru_cache
-def _box_twice(n: int, half: int) -> torch.Tensor:
-    """(n, n): two box filters of 2 half + 1 pixels in turn, nearly a Gaussian, zero outside. At
-    the sizes compared a product with a full matrix is quicker than any filter."""
-    i = torch.arange(n)
-    box = ((i[:, None] - i[None]).abs() <= half).float() / (2 * half + 1)
-    return box @ box
+def gradient_ncc(a: np.ndarray, b: np.ndarray, valid: np.ndarray) -> float:
+    """Mean NCC of the row and the column derivatives of Gaussians, whose standard deviation is 1/64
+    of the width; all (H, W), ``valid`` a mask."""
+    sigma = a.shape[1] / 64
+    inside = ndimage.binary_erosion(valid, iterations=max(1, int(2 * sigma)), border_value=1)
+    return float(
+        np.mean(
+            [
+                ncc(
+                    ndimage.gaussian_filter(a, sigma, order),
+                    ndimage.gaussian_filter(b, sigma, order),
+                    inside,
+                )
+                for order in ((0, 1), (1, 0))
+            ]
+        )
+    )
 
 
-def ncc(a: torch.Tensor, b: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Pearson's correlation of two pictures, each pixel counted by its weight."""
-    total = weight.sum().clamp_min(1e-6)
-    a = a - (a * weight).sum() / total
-    b = b - (b * weight).sum() / total
-    scale = ((a * a * weight).sum() * (b * b * weight).sum()).clamp_min(1e-12).sqrt()
-    return (a * b * weight).sum() / scale
+def mutual_information(a: np.ndarray, b: np.ndarray, valid: np.ndarray, bins: int = 32) -> float:
+    """``sum p(a,b) log(p(a,b) / (p(a) p(b)))`` over a joint histogram, in nats; 0 if empty."""
+    if valid.sum() < bins:
+        return 0.0
+    joint = np.histogram2d(a[valid].ravel(), b[valid].ravel(), bins)[0]
+    joint /= joint.sum()
+    outer = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    seen = joint > 0
+    return float((joint[seen] * np.log(joint[seen] / outer[seen])).sum())
 
 
-def agreement(moving: torch.Tensor, fixed: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Mean of NCC and gradient NCC of two pictures after :func:`local_contrast`, in [-1, 1]."""
-    grey = ncc(moving, fixed, weight)
+def combined_ncc(moving: torch.Tensor, fixed: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Mean of the intensity NCC and the gradient NCC (finite differences) of two images after
+    :func:`local_contrast`, in [-1, 1]; all (H, W)."""
+    intensity = ncc(moving, fixed, weight)
     down, across = weight[1:] * weight[:-1], weight[:, 1:] * weight[:, :-1]
     rows = ncc(moving.diff(dim=0), fixed.diff(dim=0), down)
     columns = ncc(moving.diff(dim=1), fixed.diff(dim=1), across)
-    return 0.5 * grey + 0.25 * (rows + columns)
+    return 0.5 * intensity + 0.25 * (rows + columns)
 
 
-def border_agreement(
-    moving: torch.Tensor, fixed: torch.Tensor, weight: torch.Tensor
-) -> torch.Tensor:
-    """Correlation of the limited derivatives of two pictures, in [-1, 1].
+def edge_ncc(moving: torch.Tensor, fixed: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Gradient NCC of two images with compressed gradients, in [-1, 1]; all (H, W).
 
-    Unlike the greys, borders stay where they are when scatter, beam hardening or a tone curve
-    change a picture: this has its maximum at the truth, and decides the last millimetres.
+    Edges stay where they are when scatter, beam hardening or a tone curve change the intensities,
+    so this has its maximum at the true alignment; it decides the last millimetres.
     """
     down, across = weight[1:] * weight[:-1], weight[:, 1:] * weight[:, :-1]
-    rows = ncc(_limited(moving.diff(dim=0), down), _limited(fixed.diff(dim=0), down), down)
-    columns = ncc(_limited(moving.diff(dim=1), across), _limited(fixed.diff(dim=1), across), across)
+    rows = ncc(_compressed(moving.diff(dim=0), down), _compressed(fixed.diff(dim=0), down), down)
+    columns = ncc(
+        _compressed(moving.diff(dim=1), across), _compressed(fixed.diff(dim=1), across), across
+    )
     return 0.5 * (rows + columns)
 
 
-def _limited(slope: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Slopes far above the usual count as if they were smaller: letters, wires and the like."""
-    square = (slope * slope * weight).sum() / weight.sum().clamp_min(1)
-    usual = square.clamp_min(1e-12).sqrt()  # in this order: the root's slope at 0 is infinite
-    return torch.tanh(slope / (LIMIT * usual))
+def _compressed(gradient: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Gradients far above the root mean square (letters, wires) are held back by a tanh."""
+    square = (gradient * gradient * weight).sum() / weight.sum().clamp_min(1)
+    rms = square.clamp_min(1e-12).sqrt()  # in this order: the root's derivative at 0 is infinite
+    return torch.tanh(gradient / (GRADIENT_LIMIT * rms))

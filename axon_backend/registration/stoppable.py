@@ -1,4 +1,4 @@
-"""SimpleITK's registration, which can be stopped between two of its steps."""
+"""Running a SimpleITK registration that can be cancelled between two of its iterations."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ def execute(
     cancelled: Callable[[], bool] | None,
     doing: str,
 ) -> bool:
-    """Run a registration that is all set up.
+    """Run a configured registration.
 
     Args:
-        method: its initial transform, which it changes in place.
-        fixed: image.
-        moving: image.
-        cancelled: asked after every step, and at the end.
-        doing: what is cut short, as in "stopped while the X-ray was warped".
+        method: the registration; its initial transform is optimised in place.
+        fixed: the fixed image.
+        moving: the moving image.
+        cancelled: asked after every iteration and at the end.
+        doing: what is interrupted, as in "stopped while the X-ray was deformed".
 
     Returns:
-        False where it found nothing: the images have hardly anything in common, say. The
-        transform may then be anywhere.
+        False where the optimiser failed, for example because the images hardly overlap; the
+        transform is then undefined.
 
     Raises:
         Cancelled: ``cancelled()`` was true.

@@ -1,4 +1,4 @@
-"""What a pose search looks for, as one row of numbers."""
+"""The parameters of a pose search, as one vector."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import torch
 
 from axon_backend.registration.place import PlacedView
 
-# One unit of each parameter: a degree or 1.5 % moves the edge of a chest by about 2 mm too.
+# One unit of each parameter: one degree, or 1.5 %, also moves the boundary of a chest by some 2 mm.
 UNITS = (1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
-# Along a beam that no other view crosses: 16 mm nearer make the chest 1 % larger.
+# Along the beam of a single view: 16 mm change the size of the chest by 1 %.
 DEPTH_UNIT = 16.0
 PLANAR_UNITS = (1.0, 1.5, 2.0, 2.0)
-# Of the logarithm of the tube's distance: half as far moves edges by some millimetres.
+# Of the logarithm of the SID: halving it moves edges by some millimetres.
 SID_UNIT = 0.4
-# No patient stands further from the canonical pose; a search that ends there went astray.
+# A pose beyond these is implausible: the search diverged.
 MOST_TURN_DEG, MOST_SHIFT_MM = 30.0, 100.0
-# Where chests are taken from: a bedside film at little less than 1 m, a wall stand at 2 m or more.
+# Clinical range: a bedside radiograph at little less than 1 m, a wall stand at 2 m or more.
 SID_RANGE_MM = (800.0, 2600.0)
 
 
 @dataclass(frozen=True)
 class Unknowns:
-    """What is sought, in one row of numbers: the pose's six, four for each X-ray that is free to
-    move in its plane, and the logarithm of how much farther the tube stands."""
+    """The parameter vector: six for the pose, four for each X-ray that is free to move in its
+    plane, and the logarithm of the factor on the SID."""
 
     placed: Mapping[str, PlacedView]
     free: tuple[str, ...]
@@ -35,7 +35,7 @@ class Unknowns:
 
     @property
     def units(self) -> list[float]:
-        """One unit of each."""
+        """One unit of each parameter."""
         units = list(UNITS)
         beams = {4 if view.view.is_frontal else 3 for view in self.placed.values()}
         if len(beams) == 1:
@@ -45,15 +45,15 @@ class Unknowns:
     def split(
         self, values: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
-        """The pose (6,), the movement (4,) of each free X-ray, the factor on the distance."""
+        """The pose (6,), the in-plane motion (4,) of each free X-ray, the factor on the SID."""
         shifts = values[6 : 6 + 4 * len(self.free)].split(4) if self.free else ()
-        farther = torch.ones((), device=values.device)
+        sid_scale = torch.ones((), device=values.device)
         if self.find_sid:
             least, most = (math.log(bound / self.sid_mm) for bound in SID_RANGE_MM)
-            farther = values[-1].clamp(least, most).exp()
-        return values[:6], dict(zip(self.free, shifts, strict=True)), farther
+            sid_scale = values[-1].clamp(least, most).exp()
+        return values[:6], dict(zip(self.free, shifts, strict=True)), sid_scale
 
     def plausible(self, values: torch.Tensor) -> bool:
-        """False for a pose that no patient takes."""
+        """False where the search diverged."""
         turn, shift = values[:3].abs().max(), values[3:6].abs().max()
         return bool(turn <= MOST_TURN_DEG and shift <= MOST_SHIFT_MM)

@@ -1,0 +1,1 @@
+"""`axon train`: one loop for the objectives of every method."""

@@ -10,25 +10,24 @@ from typing import Any
 import torch
 
 from axon_backend.bundle import Bundle
-from axon_backend.cohort.dataset import DatasetCase
+from axon_backend.dataset.dataset import DatasetCase
 from axon_backend.errors import Cancelled
-from axon_backend.methods.axon import Axon
-from axon_backend.training import together
-from axon_backend.training.cases import Case, load_case
-from axon_backend.training.checkpoint import save_atomically
+from axon_backend.methods.batch import ValidationCase
 from axon_backend.training.config import TrainConfig
-from axon_backend.training.events import RunWriter, write_text_whole
-from axon_backend.training.loader import Batches, default_workers, micro_batch
-from axon_backend.training.loop import Trainer
-from axon_backend.training.mean import mean_volume, spread
-from axon_backend.training.processes import places
+from axon_backend.training.data.loader import Batches, default_workers, micro_batch
+from axon_backend.training.data.mean import mean_volume, spread
+from axon_backend.training.data.samples import Samples
+from axon_backend.training.data.source import PairSettings, PairSource
+from axon_backend.training.data.validation_cases import load_case
 from axon_backend.training.recompute import recompute_blocks
-from axon_backend.training.samples import Samples
+from axon_backend.training.run import distributed
+from axon_backend.training.run.events import RunWriter, write_text_whole
+from axon_backend.training.run.fabric import world_topology
+from axon_backend.training.run.stop_request import StopRequest
 from axon_backend.training.settings import to_yaml
-from axon_backend.training.source import PairSettings, PairSource
-from axon_backend.training.stage import Stage
+from axon_backend.training.torch_file import save_atomically
+from axon_backend.training.trainer import Trainer
 from axon_backend.training.weights import fill
-from axon_backend.training.wish import Wish
 
 
 class Assembly:
@@ -39,7 +38,7 @@ class Assembly:
         config: of the run.
         cases, validation: of the data set.
         writer: of the run folder.
-        wish: to stop.
+        stop: to stop.
     """
 
     def __init__(
@@ -49,23 +48,23 @@ class Assembly:
         cases: list[DatasetCase],
         validation: list[DatasetCase],
         writer: RunWriter,
-        wish: Wish,
+        stop: StopRequest,
     ) -> None:
-        self.fabric, self.config, self.writer, self.wish = fabric, config, writer, wish
+        self.fabric, self.config, self.writer, self.stop = fabric, config, writer, stop
         self.cases, self.validation, self.folder = cases, validation, writer.folder
         self.first, self.world = fabric.global_rank == 0, fabric.world_size
         self.micro = micro_batch(config.batch, config.micro_batch, self.world)
         workers = config.data.workers
-        self.workers = default_workers(places()[0]) if workers is None else workers
-        self.side = config.gamma * config.model.encoder.size
+        self.workers = default_workers(world_topology()[0]) if workers is None else workers
+        self.side = config.gamma * config.model.grid
         data = config.data
         self.source = PairSource(
             cases,
             PairSettings(
                 self.side,
-                config.model.encoder.view_size,
+                config.model.view_size,
                 config.model.window,
-                data.augmentation,
+                data.deformation,
                 config.seed,
             ),
             memory_gb=data.memory_gb,
@@ -83,7 +82,7 @@ class Assembly:
             write_text_whole(self.folder.config_file, to_yaml(config))
         try:
             mean = self._mean()
-            validation = together.all_or_none(self._validation)
+            validation = distributed.raise_on_any_rank(self._validation)
         except Cancelled:
             return "stopped"
         self._tell_space()
@@ -113,10 +112,10 @@ class Assembly:
             batches.close()
 
     def _tell_space(self) -> None:
-        """Say how much disk the kept pairs will take, and warn where that is not there."""
+        """Say how much disk space the kept pairs will take, and warn where there is not enough."""
         if self.source.folder is None:
             return
-        views = 4 * self.config.model.encoder.view_size**2
+        views = 4 * self.config.model.view_size**2
         whole = self.config.data.cache * (self.side**3 + views) / 1e9
         there = sum(f.stat().st_size for f in self.source.folder.glob("*.npz")) / 1e9
         free = shutil.disk_usage(self.kept).free / 1e9
@@ -129,7 +128,7 @@ class Assembly:
 
     def _alive(self) -> None:
         self.writer.sign()
-        if self.wish():
+        if self.stop():
             raise Cancelled("asked to stop before the first step")
 
     def _mean(self) -> dict[str, torch.Tensor]:
@@ -150,16 +149,16 @@ class Assembly:
                 mean = mean_volume(cases, self.side, window, path, workers=self.workers, tell=tell)
                 save_atomically(mean, self.folder.last.parent / "mean.pt")
 
-        together.all_or_none(make)
+        distributed.raise_on_any_rank(make)
         return mean_volume(cases, self.side, window, path)
 
-    def _validation(self) -> list[Case]:
+    def _validation(self) -> list[ValidationCase]:
         config, loaded = self.config, []
         for case in self.validation:
             loaded.append(
                 load_case(
                     case,
-                    size=config.model.encoder.size,
+                    size=config.model.grid,
                     gamma=config.gamma,
                     window=config.model.window,
                     real=config.validation.real,
@@ -171,24 +170,21 @@ class Assembly:
     def _trainer(
         self,
         mean: dict[str, torch.Tensor],
-        validation: list[Case],
+        validation: list[ValidationCase],
         start: Bundle | None,
         state: dict[str, Any] | None,
     ) -> Trainer:
         config = self.config
         torch.manual_seed(config.seed)
-        model = Axon(config.model)
-        for part in set(config.model.parts) - {*config.parts, *config.needs}:
-            delattr(model, part)
-        if hasattr(model, "encoder"):
-            small = torch.nn.functional.avg_pool3d(mean["mean"], config.gamma)
-            model.encoder.mean.copy_(small)
+        model = config.of_method.build(config.model)
+        model.keep_networks({*config.trains, *config.needs})
+        model.set_mean_volume(mean["mean"])
         before = self.writer.before.get("networks") or {}
         origin = fill(model, config, self.folder.path, start)
-        for part in config.needs if state is not None else ():
-            if before.get(part, {}).get("sha256") not in (None, origin[part].get("sha256")):
+        for name in config.needs if state is not None else ():
+            if before.get(name, {}).get("sha256") not in (None, origin[name].get("sha256")):
                 self.writer.message(
-                    f"The network '{part}', which this run builds on, was trained further since "
+                    f"The network '{name}', which this run builds on, was trained further since "
                     "the run began.",
                     "warning",
                 )
@@ -197,12 +193,17 @@ class Assembly:
             recompute_blocks(model)
         trainer = Trainer(
             self.fabric,
-            stage_of(config, model),
+            config.objective(
+                model,
+                config.loss,
+                single_view=config.data.single_view,
+                repeats=bool(config.data.repeat_after),
+            ),
             config,
             total_steps=config.total_steps(len(self.cases)),
             cases=validation,
             writer=self.writer,
-            stop_asked=self.wish,
+            stop_asked=self.stop,
         )
         if state is not None:
             trainer.resume(state)
@@ -216,10 +217,10 @@ class Assembly:
             cache=data.cache,
             blended=data.blended,
             real=data.real,
-            single_view=config.loss.single_view,
+            single_view=data.single_view,
             appearance=data.appearance,
             gamma=config.gamma,
-            fine=config.stage == "sr",
+            fine=config.objective.NEEDS_FINE,
             repeat_after=config.data.repeat_after,
         )
         return Batches(
@@ -232,20 +233,3 @@ class Assembly:
             workers=self.workers,
             pin=self.fabric.device.type == "cuda",
         )
-
-
-def stage_of(config: TrainConfig, model: Axon) -> Stage:
-    """The trainer of a stage."""
-    from axon_backend.training.coarse import CoarseStage
-    from axon_backend.training.encoder import EncoderStage
-    from axon_backend.training.fine import ControlNetStage, PriorStage
-    from axon_backend.training.sr import SRStage
-
-    kinds: dict[str, type[Stage]] = {
-        "encoder": EncoderStage,
-        "coarse": CoarseStage,
-        "prior": PriorStage,
-        "controlnet": ControlNetStage,
-        "sr": SRStage,
-    }
-    return kinds[config.stage](model, config)

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from axon_backend.bundle.card import model_card
-from axon_backend.methods.axon import AxonConfig
-from axon_backend.training.config import STAGES
-from axon_backend.training.run_folder import RunFolder
+from axon_backend.methods.protocol import Method
+from axon_backend.training.run.run_folder import RunFolder
 from axon_backend.training.weights import Trained
 
 SHOWN = ("psnr", "ssim", "sharp", "noise_loss")
@@ -18,28 +17,26 @@ SHOWN = ("psnr", "ssim", "sharp", "noise_loss")
 def card_of(
     name: str,
     version: str,
-    config: AxonConfig,
+    method: Method,
+    config: Any,
     stages: Mapping[str, Trained],
     origins: Mapping[str, str],
     *,
     data_source: str | None,
     stated: bool,
 ) -> str:
-    """Markdown: networks, training, figures of the best checkpoints, limits."""
-    h, g, s = config.encoder.size, config.sr.gamma, config.encoder.view_size
+    """Markdown: networks, training, metrics of the best checkpoints, limits."""
     cases = {t.stage: RunFolder(t.folder).state().get("cases") or {} for t in stages.values()}
     most = max((int(c.get("train", 0)) for c in cases.values()), default=0)
-    judged = max((int(c.get("validation", 0)) for c in cases.values()), default=0)
+    validated = max((int(c.get("validation", 0)) for c in cases.values()), default=0)
     window = f"{config.window.low:g} and {config.window.high:g}"
-    stages = {stage: stages[stage] for stage in STAGES if stage in stages}
+    stages = {stage: stages[stage] for stage in method.info.training_names if stage in stages}
+    grids = sorted({config.grid, config.output_grid})
     return model_card(
         name=name,
         version=version,
-        summary=(
-            f"The networks of AXON: X-rays of {s} x {s} pixels to {h}^3 voxels (CoarseDiff, "
-            f"FineDiff) and {g * h}^3 (SR-Net). "
-            + _unlike_the_paper(config)
-            + " ".join(f"{part}: {origin}." for part, origin in origins.items())
+        summary=" ".join(
+            [method.describe(config), *(f"{part}: {origin}." for part, origin in origins.items())]
         ),
         inputs=(
             "One frontal chest X-ray (PA or AP), and a lateral one if there is one, registered to "
@@ -47,17 +44,17 @@ def card_of(
             "lungs. Any grey scale in which bones are brighter than lungs."
         ),
         outputs=(
-            f"A CT volume of {h}^3 (coarse, fine) or {g * h}^3 (sr) voxels over the same box, in "
+            f"A CT volume of {' or '.join(f'{n}^3' for n in grids)} voxels over the same box, in "
             f"HU between {window}."
         ),
         training_data=_training(stages, data_source, most),
-        figures=[row for t in stages.values() for row in _figures(t)],
+        figures=[row for t in stages.values() for row in _metrics(t)],
         figures_note=(
-            f"Figures of the best checkpoint of each stage on {counted(judged, 'validation case')},"
-            " which also chose that checkpoint: they flatter. Judge the bundle with `axon "
-            "evaluate` on patients that it has never met. v1 and v2: one view and two; PSNR in dB "
-            "and SSIM (3-D, Gaussian window of 11 voxels) on [0, 1] after the HU window; sharp: "
-            "mean gradient inside the body over the truth's."
+            "Metrics of the best checkpoint of each training on "
+            f"{counted(validated, 'validation case')}, which also chose that checkpoint: they "
+            "flatter. Measure the bundle with `axon evaluate` on patients that it has never seen. "
+            "v1 and v2: one view and two; PSNR in dB and SSIM (3-D, Gaussian window of 11 voxels) "
+            "on [0, 1] after the HU window; sharp: mean gradient inside the body over the CT's."
         ),
         limits=[
             f"It has seen {counted(most, 'training case')}: other anatomy, disease, implants, "
@@ -66,17 +63,8 @@ def card_of(
             "A wrong registration gives a wrong volume that may look right.",
         ],
         licence="Stated by the author" if stated else "Not stated",
+        method=", after ".join([method.info.label, *method.references[:1]]),
     )
-
-
-def _unlike_the_paper(config: AxonConfig) -> str:
-    """Where stage 2 is one of the paper's ablations."""
-    words = ""
-    if config.fine_process == "bridge":
-        words += "FineDiff is a second Brownian bridge, without a prior. "
-    if config.global_encoder:
-        words += "A global encoder of the X-rays conditions FineDiff too. "
-    return words
 
 
 def counted(number: int, noun: str) -> str:
@@ -89,11 +77,12 @@ def _training(stages: Mapping[str, Trained], source: str | None, most: int) -> s
     for run in stages.values():
         state, config = RunFolder(run.folder).state(), run.config
         optimiser = config["optimiser"]
+        lr = optimiser.get("lr", optimiser.get("rate"))  # its name in version 0.1.0
         words.append(
-            f"Stage {run.stage}: best at step {run.step}{_minutes(run)}; preset "
+            f"Training {run.stage}: best at step {run.step}{_minutes(run)}; preset "
             f"{config['preset']}, seed {config['seed']}, batch {config['batch']}, "
-            f"{optimiser['name']} at {optimiser['rate']:g} ({optimiser['schedule']}), EMA "
-            f"{config['ema']:g}, {100 * config['data']['blended']:.0f} % of rendered pairs "
+            f"{optimiser['name']} at {lr:g} ({optimiser['schedule']}), EMA {config['ema']:g}, "
+            f"{100 * config['data']['blended']:.0f} % of rendered pairs "
             f"blended; data {str(state.get('data_sha256', ''))[:12]}, code "
             f"{str(state.get('git') or 'of AXON ' + _axon(state))[:16]}."
         )
@@ -114,9 +103,9 @@ def _minutes(run: Trained) -> str:
         return ""
 
 
-def _figures(run: Trained) -> list[dict[str, str]]:
+def _metrics(run: Trained) -> list[dict[str, str]]:
     return [
-        {"stage": run.stage, "figure": key, "value": f"{float(value):.4g}"}
-        for key, value in run.figures.items()
+        {"training": run.stage, "metric": key, "value": f"{float(value):.4g}"}
+        for key, value in run.metrics.items()
         if key.endswith(SHOWN)
     ]

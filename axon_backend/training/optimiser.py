@@ -14,12 +14,12 @@ from axon_backend.training.config import OptimiserSettings
 
 
 def learning_rate(progress: float, settings: OptimiserSettings) -> float:
-    """The rate at ``progress`` in [0, 1] of the budget.
+    """The learning rate at ``progress`` in [0, 1] of the budget.
 
-    Linear warm-up; then constant, a half cosine to ``floor * rate``, or exponential decay to it
-    (``rate * floor^progress``, progress counted from the end of the warm-up).
+    Linear warm-up; then constant, a half cosine to ``floor * lr``, or exponential decay to it
+    (``lr * floor^progress``, progress counted from the end of the warm-up).
     """
-    peak, warm_up, floor = settings.rate, settings.warm_up, settings.floor
+    peak, warm_up, floor = settings.lr, settings.warm_up, settings.floor
     if progress < warm_up:
         return peak * max(progress, 1e-4) / warm_up
     after = min(1.0, (progress - warm_up) / max(1e-9, 1 - warm_up))
@@ -39,7 +39,7 @@ class Optimiser:
 
     def __init__(self, parameters: list[nn.Parameter], settings: OptimiserSettings) -> None:
         self.parameters = parameters
-        rate, decay = settings.rate, settings.weight_decay
+        lr, decay = settings.lr, settings.weight_decay
         self.kernels = []
         if settings.name == "muon":
             self.kernels = [p for p in parameters if p.ndim >= 4 and min(p.shape[:2]) >= 16]
@@ -49,13 +49,13 @@ class Optimiser:
         self.parts: list[torch.optim.Optimizer] = []
         fused = all(p.is_cuda for p in rest)
         if rest and settings.name == "adam":
-            self.parts.append(torch.optim.Adam(rest, lr=rate, fused=fused))
+            self.parts.append(torch.optim.Adam(rest, lr=lr, fused=fused))
         elif rest:
-            self.parts.append(torch.optim.AdamW(rest, lr=rate, weight_decay=decay, fused=fused))
+            self.parts.append(torch.optim.AdamW(rest, lr=lr, weight_decay=decay, fused=fused))
         if self.kernels:
             self.parts.append(
                 torch.optim.Muon(
-                    self.matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"
+                    self.matrices, lr=lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"
                 )
             )
 
@@ -66,11 +66,11 @@ class Optimiser:
             return kernel.view(kernel.shape[0], -1)
         return kernel.movedim(1, -1).view(kernel.shape[0], -1)
 
-    def set_rate(self, rate: float) -> None:
+    def set_lr(self, lr: float) -> None:
         """Set the learning rate of all groups."""
         for part in self.parts:
             for group in part.param_groups:
-                group["lr"] = rate
+                group["lr"] = lr
 
     def zero_grad(self) -> None:
         """Forget all gradients."""

@@ -1,4 +1,4 @@
-"""What a run is to do: its settings, and the cases that it learns from and is judged on."""
+"""What a run is to do: its settings, and the cases that it is trained and validated on."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from pathlib import Path
 from typing import Any
 
 from axon_backend.bundle import Bundle
-from axon_backend.cohort.dataset import Dataset, DatasetCase
+from axon_backend.dataset.dataset import Dataset, DatasetCase
 from axon_backend.errors import AxonInputError
-from axon_backend.training.config import TrainConfig
-from axon_backend.training.mean import spread
+from axon_backend.methods import registry
+from axon_backend.training.config import BUDGETS, TrainConfig
+from axon_backend.training.data.mean import spread
 from axon_backend.training.presets import preset
-from axon_backend.training.settings import apply, apply_pairs, read_yaml
+from axon_backend.training.settings import apply, apply_pairs, read_yaml, with_new_names
 from axon_backend.training.weights import bundle_model
 
-BUDGETS = ("steps", "minutes", "epochs")
 # They decide on the other settings, so they cannot be one among these.
 CHOSEN = {
     "stage": "the stage is the word behind `axon train`",
     "preset": "the preset is chosen by --preset",
+    "method": "the method is chosen by --method",
 }
 
 
 def resolve(
     stage: str,
     *,
+    method: str | None = None,
     preset_name: str | None = None,
     file: Path | None = None,
     pairs: Sequence[str] = (),
@@ -35,15 +37,25 @@ def resolve(
     start: Bundle | None = None,
 ) -> TrainConfig:
     """The whole configuration: preset, then the networks of ``start``, then the YAML ``file``,
-    then ``key=value`` pairs, then the budget. The budget named last counts. Without a
-    ``preset_name`` it is the file's, else preview.
+    then ``key=value`` pairs, then the budget. The budget named last counts. Without a ``method``
+    or ``preset_name`` it is the file's, else that of ``start``, else AXON and the method's first
+    preset.
 
     Raises:
         AxonInputError: an unknown setting, or one that makes no sense.
     """
     values = {} if file is None else read_yaml(file)
-    preset_name = preset_name or str(values.get("preset") or "preview")
-    config = preset(preset_name, stage)
+    given = None if start is None else registry.method_name(start.config)
+    method = method or str(values.get("method") or given or registry.DEFAULT)
+    if given not in (None, method):
+        raise AxonInputError(
+            f"The bundle {start and start.name} is of the method {given!r}, this training of "
+            f"{method!r}. Start from another bundle, or leave --start out."
+        )
+    preset_name = preset_name or str(values.get("preset") or registry.info(method).presets[0])
+    config = preset(preset_name, stage, method)
+    renamed = config.of_method.renamed_settings
+    values = with_new_names(values, renamed)
     if start is not None:
         config = replace(config, model=bundle_model(start))
     config = apply(_one_budget(config, values), values)
@@ -51,12 +63,12 @@ def resolve(
         key = pair.partition("=")[0].strip()
         if key in CHOSEN:
             raise AxonInputError(f"--set {pair}: {CHOSEN[key]}.")
-        config = apply_pairs(_one_budget(config, {key: pair.partition("=")[2]}), [pair])
+        config = apply_pairs(_one_budget(config, {key: pair.partition("=")[2]}), [pair], renamed)
     if steps is not None:
         config = replace(config, steps=steps, minutes=None, epochs=None)
     elif minutes is not None:
         config = replace(config, steps=None, minutes=minutes, epochs=None)
-    return replace(config, stage=stage, preset=preset_name).check()
+    return replace(config, method=method, stage=stage, preset=preset_name).check()
 
 
 def _one_budget(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:

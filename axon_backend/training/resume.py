@@ -1,16 +1,17 @@
-"""Going on with a run: its last checkpoint, if this configuration can go on from it."""
+"""Resuming a run: its last checkpoint, if this configuration can continue from it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from axon_backend.errors import AxonInputError
-from axon_backend.methods.axon import AxonConfig
+from axon_backend.methods import registry
 from axon_backend.training.checkpoint import load_checkpoint
 from axon_backend.training.config import TrainConfig
 from axon_backend.training.plan import BUDGETS
-from axon_backend.training.run_folder import RunFolder
-from axon_backend.training.settings import as_plain, differences
+from axon_backend.training.run.run_folder import RunFolder
+from axon_backend.training.settings import as_plain, differences, with_new_names
 
 # What may differ between a run and its continuation without a word.
 FREE = {
@@ -26,16 +27,23 @@ FREE = {
 }
 
 
-def check_stage(folder: RunFolder, stage: str, found: Any) -> None:
-    """Raise AxonInputError where a run is of another stage."""
-    if found not in (None, stage):
+def check_stage(folder: RunFolder, config: TrainConfig, found: Mapping[str, Any]) -> None:
+    """Raise AxonInputError where a run (run.json, or a checkpoint's configuration) is another
+    training, or one of another method."""
+    stage, method = found.get("stage"), found.get("method", registry.DEFAULT)
+    if stage not in (None, config.stage):
         raise AxonInputError(
-            f"{folder.path} is a run of stage {found}, not of {stage}. Choose another --run."
+            f"{folder.path} is a run of stage {stage}, not of {config.stage}. Choose another --run."
+        )
+    if stage is not None and method != config.method:
+        raise AxonInputError(
+            f"{folder.path} is a run of the method {method}, not of {config.method}. Choose "
+            "another --run."
         )
 
 
 def last_state(folder: RunFolder, config: TrainConfig) -> tuple[dict[str, Any] | None, list[str]]:
-    """The checkpoint to go on from, None to begin at step 0, and warnings.
+    """The checkpoint to resume from, None to begin at step 0, and warnings.
 
     Nothing in the folder is changed, so that a wrong command costs nothing.
 
@@ -45,11 +53,14 @@ def last_state(folder: RunFolder, config: TrainConfig) -> tuple[dict[str, Any] |
     if not folder.last.exists():
         return None, ["There is no checkpoint yet: the run begins at step 0."]
     state = load_checkpoint(folder.last)
-    check_stage(folder, config.stage, state["stage"])
+    check_stage(folder, config, {**state["config"], "stage": state["stage"]})
     # Settings that came after the run began have had their defaults all along.
-    old_model = as_plain(AxonConfig.from_dict(state["config"]["model"]))
-    changed = differences({**state["config"], "model": old_model}, as_plain(config))
-    other = [k for k in changed if k.startswith("model.") and not k.startswith("model.sampling.")]
+    method, before = config.of_method, state["config"]
+    old_model = as_plain(method.configure(before["model"]))
+    before = with_new_names({**before, "model": {}}, method.renamed_settings)
+    changed = differences({"method": config.method, **before, "model": old_model}, as_plain(config))
+    sampling = f"model.{method.sampling_key}."
+    other = [k for k in changed if k.startswith("model.") and not k.startswith(sampling)]
     if other:
         old, new = changed[other[0]]
         raise AxonInputError(

@@ -10,8 +10,19 @@ from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from axon_backend.errors import AxonInputError
+from axon_backend.methods import typed_config
 
 Settings = TypeVar("Settings")
+# What settings were called before: in YAML files, on command lines, in checkpoints. Methods add
+# those of their own (``Method.renamed_settings``).
+RENAMED = {
+    "loss.single_view": "data.single_view",
+    "optimiser.rate": "optimiser.lr",
+    "data.augmentation": "data.deformation",
+    "data.appearance.misregistration": "data.appearance.p.misregistration",
+    "data.appearance.letters": "data.appearance.p.letters",
+    "data.appearance.collimation": "data.appearance.p.collimation",
+}
 _YAML_MISSING = (
     "Training reads and writes YAML with PyYAML, which is not installed: pip install axon-ct[train]"
 )
@@ -23,6 +34,21 @@ def _yaml() -> Any:
     except ImportError as error:
         raise AxonInputError(_YAML_MISSING) from error
     return yaml
+
+
+def with_new_names(values: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+    """``methods.typed_config.with_new_names`` with :data:`RENAMED` beside ``renamed``."""
+    return typed_config.with_new_names(values, {**RENAMED, **renamed})
+
+
+def new_name(key: str, renamed: Mapping[str, str]) -> str:
+    """Today's name of a setting that may be given by an old one, or by its end."""
+    names = {old: new for old, new in {**RENAMED, **renamed}.items() if "=" not in old}
+    for old, new in names.items():
+        if key == old or key.startswith(old + "."):
+            return new + key[len(old) :]
+    ending = [new for old, new in names.items() if old.endswith("." + key)]
+    return ending[0] if len(ending) == 1 else key
 
 
 def all_keys(settings: Any, before: str = "") -> list[str]:
@@ -128,18 +154,22 @@ def convert(kind: Any, value: Any, where: str) -> Any:
     raise AxonInputError(f"'{where}' is {value!r}; expected {names.get(kind, kind)}.")
 
 
-def apply_pairs(settings: Settings, pairs: Iterable[str]) -> Settings:
-    """The settings with ``key=value`` texts put in, in their order."""
+def apply_pairs(
+    settings: Settings, pairs: Iterable[str], renamed: Mapping[str, str] | None = None
+) -> Settings:
+    """The settings with ``key=value`` texts put in, in their order; ``renamed`` as in
+    :func:`with_new_names`."""
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals:
             raise AxonInputError(f"--set {pair}: expected key=value.")
-        key = full_key(settings, key.strip())
+        renamed = renamed or {}
+        key = full_key(settings, new_name(key.strip(), renamed))
         try:
             value = _yaml().safe_load(text) if text.strip() else None
         except _yaml().YAMLError as error:
             raise AxonInputError(f"--set {pair}: the value cannot be read.") from error
-        nested: Any = value
+        nested: Any = renamed.get(f"{key}={value}", value)
         for part in reversed(key.split(".")):
             nested = {part: nested}
         settings = apply(settings, nested)

@@ -1,4 +1,4 @@
-"""The Register section over the phantom: the X-ray is the very radiograph it is laid over."""
+"""The Register section with the phantom: the X-ray is identical to the DRR of the atlas."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def section(panel):
 
 @pytest.fixture
 def settle(host, section):
-    """settle(): until nothing computes and every move has become a step of undo."""
+    """settle(): wait until nothing is computed and every change is an undo step."""
 
     def quiet():
         return not section.logic.busy and not section.placement.isMoving
@@ -37,7 +37,7 @@ def settle(host, section):
 
 @pytest.fixture
 def place(slicer, section):
-    """place(): (4, 4) where the frontal X-ray lies."""
+    """place(): (4, 4) current placement of the frontal X-ray."""
 
     def matrix():
         transform = section.parameterNode.frontalTransform
@@ -48,13 +48,13 @@ def place(slicer, section):
 
 @pytest.fixture
 def message(ui):
-    """message(): what the message area says; empty when it is hidden."""
+    """message(): text of the message area; empty if hidden."""
     return lambda: ui.messageLabel.text if ui.messageFrame.visible else ""
 
 
 @pytest.fixture
 def computed_xray(panel):
-    """computed_xray(name): an X-ray that is the radiograph of the bundle's atlas."""
+    """computed_xray(name): an X-ray that is a DRR of the bundle's atlas."""
 
     def make(name):
         node = panel.logic.renderDRR(None, "pa", size=256, bundle=panel.parameterNode.bundle)
@@ -78,13 +78,13 @@ def ct(panel, phantom_ct_file):
 
 @pytest.fixture
 def composite(slicer):
-    """What the coronal slice view shows."""
+    """The composite node of the coronal slice view."""
     return slicer.mrmlScene.GetSingletonNode("Green", "vtkMRMLSliceCompositeNode")
 
 
 @pytest.fixture
 def opened(panel, section, frontal, settle):
-    """The section, unfolded."""
+    """The section, expanded."""
     panel.container("registerSection").collapsed = False
     settle()
     return section

@@ -1,23 +1,23 @@
-"""The overlay of X-ray and computed radiograph: blend, checkerboard, flicker, difference."""
+"""The overlay of X-ray and DRR: blend, checkerboard, flicker, difference."""
 
 import numpy as np
 import pytest
 
 
-def test_the_overlays_geometry_is_the_logics(opened, ui, frontal):
-    """Two ways to the same matrix: through the nodes of the scene, and through the frame."""
-    from AXONReconstructionLib.picture_geometry import pictureFromField
+def test_the_overlay_geometry_matches_the_logic(opened, ui, frontal):
+    """Two ways to compute the matrix: from the nodes of the scene, and from the frame."""
+    from AXONReconstructionLib.scene.image_geometry import imageFromField
 
-    ui.turnSlider.value, ui.upSlider.value, ui.sizeSlider.value = 7.0, 12.0, 90.0
+    ui.rotationSlider.value, ui.verticalSlider.value, ui.scaleSlider.value = 7.0, 12.0, 90.0
     expected = opened.logic.matrixOf(frontal, None, opened.parameterNode.bundle)
-    assert np.allclose(pictureFromField(frontal, opened.drr), expected, atol=1e-6)
+    assert np.allclose(imageFromField(frontal, opened.drr), expected, atol=1e-6)
 
 
-def test_the_checkerboard_shows_each_picture_in_its_squares(slicer, opened, ui, frontal, settle):
-    from AXONReconstructionLib.overlay import COMPOSITE_PIXELS, TILES
+def test_the_checkerboard_shows_each_image_in_its_tiles(slicer, opened, ui, frontal, settle):
+    from AXONReconstructionLib.views.overlay import COMPOSITE_PIXELS, TILES
 
     pixels = slicer.util.arrayFromVolume(frontal)
-    slicer.util.updateVolumeFromArray(frontal, pixels.max() - pixels)  # to tell them apart
+    slicer.util.updateVolumeFromArray(frontal, pixels.max() - pixels)  # so that they differ
     ui.overlayModeBox.currentIndex = 1
     settle()
     shown = slicer.util.arrayFromVolume(opened.parameterNode.overlayVolume)[0]
@@ -31,17 +31,17 @@ def test_the_checkerboard_shows_each_picture_in_its_squares(slicer, opened, ui, 
         assert like * expected > 0.9, (row, column)
 
 
-def test_the_difference_of_equal_pictures_is_grey(slicer, opened, ui, settle):
+def test_the_difference_of_equal_images_is_grey(slicer, opened, ui, settle):
     ui.overlayModeBox.currentIndex = 3
     settle()
     same = slicer.util.arrayFromVolume(opened.parameterNode.overlayVolume)[0].copy()
-    ui.acrossSlider.value = 15.0
+    ui.horizontalSlider.value = 15.0
     settle()
     moved = slicer.util.arrayFromVolume(opened.parameterNode.overlayVolume)[0]
     assert same.std() < 0.15 < 0.5 < moved.std()
 
 
-def test_flicker_shows_each_in_turn_and_stops_with_the_section(host, panel, opened, ui, composite):
+def test_flicker_alternates_and_stops_with_the_section(host, panel, opened, ui, composite):
     ui.overlayModeBox.currentIndex = 2
     seen = set()
     for _ in range(14):
@@ -55,13 +55,13 @@ def test_flicker_shows_each_in_turn_and_stops_with_the_section(host, panel, open
         assert composite.GetForegroundOpacity() == still
 
 
-def test_opacity_fades_the_computed_radiograph(host, opened, ui, composite):
+def test_opacity_fades_the_drr(host, opened, ui, composite):
     ui.opacitySlider.value = 80
     host.process_events(0.05)
     assert composite.GetForegroundOpacity() == pytest.approx(0.8)
 
 
-def test_opacity_is_asked_for_only_where_it_does_something(host, opened, ui):
+def test_opacity_is_only_offered_in_blend_mode(host, opened, ui):
     box = ui.overlayModeBox
     seen = {}
     for index in range(box.count):

@@ -1,18 +1,18 @@
-"""The Register section: when it computes, what it shows and says, whose views it takes."""
+"""The Register section: when it computes, what it shows, and when it changes the layout."""
 
 import numpy as np
 
 
 def test_nothing_is_computed_before_the_section_is_opened(panel, section, frontal, settle):
     settle()
-    assert panel.parameterNode.frontalDrr is None and section.fit.quality == {}
+    assert panel.parameterNode.frontalDrr is None and section.quality.scores == {}
 
 
-def test_opening_lays_the_xray_on_the_middle_and_scores_it(opened, ui, frontal, composite):
-    assert opened.drr is not None and ui.acrossSlider.value == ui.turnSlider.value == 0
-    assert ui.sizeSlider.value == 100
-    quality = opened.fit.quality["frontal"]
-    assert quality["verdict"] == "good" and ui.verdictLabel.text == "Good fit."
+def test_opening_centres_the_xray_and_assesses_it(opened, ui, frontal, composite):
+    assert opened.drr is not None and ui.horizontalSlider.value == ui.rotationSlider.value == 0
+    assert ui.scaleSlider.value == 100
+    quality = opened.quality.scores["frontal"]
+    assert quality["verdict"] == "good" and ui.verdictLabel.text == "Good registration."
     assert f"{quality['ncc']:.2f}" in ui.numbersLabel.text
     assert composite.GetBackgroundVolumeID() == frontal.GetID()
     assert composite.GetForegroundVolumeID() == opened.drr.GetID()
@@ -20,36 +20,36 @@ def test_opening_lays_the_xray_on_the_middle_and_scores_it(opened, ui, frontal, 
     assert not opened.parameterNode.frontalAccepted and "Not accepted" in ui.acceptedLabel.text
 
 
-def test_a_poor_fit_warns_in_words_even_when_accepted(host, opened, ui, settle, message):
-    ui.acrossSlider.value, ui.turnSlider.value, ui.upSlider.value = 90.0, 40.0, 70.0
+def test_accepting_a_poor_registration_shows_a_warning(host, opened, ui, settle, message):
+    ui.horizontalSlider.value, ui.rotationSlider.value, ui.verticalSlider.value = 90.0, 40.0, 70.0
     settle()
-    assert opened.fit.quality["frontal"]["verdict"] == "poor"
-    assert ui.verdictLabel.text.startswith("Poor fit") and ui.warningLabel.text
+    assert opened.quality.scores["frontal"]["verdict"] == "poor"
+    assert ui.verdictLabel.text.startswith("Poor registration") and ui.warningLabel.text
     host.click(ui.acceptButton)
-    assert "fits poorly" in message() and opened.parameterNode.frontalAccepted
+    assert "poor registration" in message() and opened.parameterNode.frontalAccepted
 
 
-def test_the_log_and_the_plot_hold_every_score(host, slicer, opened, ui, settle):
-    assert len(opened.fit.log.rows("frontal")) == 1
-    ui.acrossSlider.value = 25.0
+def test_every_assessment_is_logged_and_plotted(host, slicer, opened, ui, settle):
+    assert len(opened.quality.log.rows("frontal")) == 1
+    ui.horizontalSlider.value = 25.0
     settle()
-    rows = opened.fit.log.rows("frontal")
+    rows = opened.quality.log.rows("frontal")
     assert [row[0] for row in rows] == [1.0, 2.0] and rows[1][1] < rows[0][1]
     host.click(ui.plotButton)
     selection = slicer.app.applicationLogic().GetSelectionNode()
     chart = slicer.mrmlScene.GetNodeByID(selection.GetActivePlotChartID())
     series = chart.GetNthPlotSeriesNode(0)
     assert series.GetTableNode() is opened.parameterNode.similarityTable
-    assert (series.GetXColumnName(), series.GetYColumnName()) == ("Step", "Fit")
+    assert (series.GetXColumnName(), series.GetYColumnName()) == ("Step", "Similarity")
 
 
-def test_the_pose_needs_a_ct_and_says_so(opened, ui):
-    assert not ui.rotationLRSlider.enabled and "Needs a CT" in ui.rotationLRSlider.toolTip
+def test_the_pose_sliders_require_a_ct(opened, ui):
+    assert not ui.rotationLRSlider.enabled and "Requires a CT" in ui.rotationLRSlider.toolTip
     ui.methodBox.currentIndex = 1
     assert not ui.registerButton.enabled and "CT" in ui.registerButton.toolTip
 
 
-def test_the_radiograph_follows_the_pose_and_undo_turns_back(host, slicer, opened, ui, ct, settle):
+def test_the_drr_follows_the_pose_and_undo_restores_it(host, slicer, opened, ui, ct, settle):
     settle()
     assert ui.rotationSISlider.enabled
     host.click(ui.acceptButton)
@@ -62,7 +62,7 @@ def test_the_radiograph_follows_the_pose_and_undo_turns_back(host, slicer, opene
         host.process_events(0.15)
     assert not opened.parameterNode.frontalAccepted
     settle()
-    assert True in arrivals and arrivals[-1] is False  # coarse in motion, full at rest
+    assert True in arrivals and arrivals[-1] is False  # low resolution in motion, full at rest
     turned = slicer.util.arrayFromVolume(opened.drr)
     assert turned.shape == first.shape and np.abs(turned - first).max() > 0.1 * first.max()
     host.click(ui.undoButton)
@@ -72,7 +72,7 @@ def test_the_radiograph_follows_the_pose_and_undo_turns_back(host, slicer, opene
     assert opened.parameterNode.frontalAccepted
 
 
-def test_missing_packages_are_told_and_nothing_is_tried(host, panel, section, ui, frontal):
+def test_missing_packages_are_reported_and_nothing_is_computed(host, panel, section, ui, frontal):
     with host.without("torch"):
         panel.container("registerSection").collapsed = False
         host.process_events(0.1)
@@ -88,8 +88,8 @@ def test_the_section_fits_400_pixels(host, axon, opened, ui, tmp_path):
     assert opened.widget.minimumSizeHint.width() <= 380
 
 
-def test_the_views_are_not_taken_from_another_step(slicer, opened, ui, ct, settle):
-    """Results that arrive late leave the layout alone; what the user does here brings it back."""
+def test_the_layout_of_another_step_is_not_changed(slicer, opened, ui, ct, settle):
+    """Late results do not change the layout; user actions in this section do."""
     settle()
     manager = slicer.app.layoutManager()
     other = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUp3DView
@@ -102,16 +102,14 @@ def test_the_views_are_not_taken_from_another_step(slicer, opened, ui, ct, settl
     assert manager.layout != other
 
 
-def test_a_ct_under_a_bending_transform_is_refused_in_words(
-    host, slicer, opened, ct, settle, message
-):
+def test_a_ct_with_a_nonlinear_transform_is_refused(host, slicer, opened, ct, settle, message):
     bent = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLBSplineTransformNode", "bent")
     opened.parameterNode.groundTruth = None
     settle()
     ct.SetAndObserveTransformNodeID(bent.GetID())
     opened.parameterNode.groundTruth = ct
     settle()
-    assert "bends it" in message() and not host.slot_errors
+    assert "nonlinear transform" in message() and not host.slot_errors
 
 
 def test_nothing_is_shown_while_another_module_is(host, slicer, axon, opened, ct, settle):
@@ -127,7 +125,9 @@ def test_nothing_is_shown_while_another_module_is(host, slicer, axon, opened, ct
     assert opened.isOpen
 
 
-def test_an_xray_deleted_during_its_search_is_named(host, slicer, opened, ui, frontal, message):
+def test_an_xray_deleted_during_its_registration_is_reported(
+    host, slicer, opened, ui, frontal, message
+):
     host.click(ui.registerButton)
     slicer.mrmlScene.RemoveNode(frontal)
     assert host.wait_until(lambda: not opened.logic.busy and not opened.auto.running, 60)

@@ -1,0 +1,1 @@
+"""The panel: one section per step, and the widgets inside the sections."""

@@ -1,0 +1,277 @@
+"""Step 1: the X-rays and, optionally, the CT of the same patient."""
+
+from __future__ import annotations
+
+import os
+
+import qt
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+from AXONReconstructionLib.panel.file_drop import FileDrop
+from AXONReconstructionLib.panel.section import Section
+from AXONReconstructionLib.panel.xray_form import LATERAL_VIEWS, XrayForm
+from AXONReconstructionLib.setup import backend
+from AXONReconstructionLib.views import side_labels, xray_views
+
+MIN_CT_SLICES = 8
+
+
+class InputsSection(Section):
+    """Loads, describes and corrects the X-rays, and shows them immediately.
+
+    Invalid inputs are rejected with a message; the previous selection is kept.
+    """
+
+    uiFile = "Inputs.ui"
+    container = "inputsSection"
+
+    def __init__(self, panel) -> None:
+        super().__init__(panel)
+        self.forms = {role: XrayForm(self, role) for role in xray_views.VIEWS}
+        self._updating = False
+        self._shownCT: tuple = ()
+        ui = self.ui
+        ui.groundTruthSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._ctChosen)
+        ui.groundTruthFileButton.connect("clicked()", self._browseCT)
+        ui.groundTruthFolderButton.connect("clicked()", self._browseFolder)
+        ui.dicomButton.connect("clicked()", lambda: slicer.util.selectModule("DICOM"))
+        ui.showXraysButton.connect("clicked()", self.show)
+        ui.clearInputsButton.connect("clicked()", self.clear)
+        self._drop = FileDrop(ui.groundTruthBox, self.loadCT)
+        scene = slicer.mrmlScene
+        panel.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._nodeAboutToBeRemoved)
+
+    def parameterNodeChanged(self, node) -> None:
+        """Show the inputs referenced by the parameter node."""
+        if node is None:
+            return
+        for form in self.forms.values():
+            form.refresh()
+        self._refreshCT()
+        given = any(getattr(node, role) is not None for role in self.forms)
+        self.ui.showXraysButton.enabled = given
+        self.ui.clearInputsButton.enabled = given or node.groundTruth is not None
+
+    def cleanup(self) -> None:
+        """Remove the orientation labels from the views."""
+        side_labels.shared().cleanup()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _nodeAboutToBeRemoved(self, _scene, _event, leaving) -> None:
+        """Clear the input; the selector would otherwise select a neighbour of the deleted node."""
+        parameterNode = self.parameterNode
+        if parameterNode is None:
+            return
+        for name in (*self.forms, "groundTruth"):
+            if getattr(parameterNode, name) is leaving:
+                setattr(parameterNode, name, None)
+
+    # X-rays
+
+    def load(self, role: str, path: str) -> None:
+        """Load an X-ray file; it is assigned to the role that matches its view."""
+        form = self.forms[role]
+        self.panel.hideMessage()
+        form.showLoading(os.path.basename(path))
+
+        def finished(xray):
+            form.hideLoading()
+            if self.parameterNode is None:
+                return
+            self._assign(role, xray)
+
+        def failed(error):
+            form.hideLoading()
+            self.panel.reportError(error)
+
+        def cancelled(_nothing=None):  # the scene was closed
+            form.hideLoading()
+
+        try:
+            self.logic.loadRadiograph(
+                path,
+                assumedView="ll" if role == "lateral" else "pa",
+                onFinished=finished,
+                onError=failed,
+                onCancelled=cancelled,
+            )
+        except Exception as error:
+            failed(error)
+
+    def choose(self, role: str, node) -> None:
+        """Select a volume of the scene for a role; None clears it."""
+        self.panel.hideMessage()
+        form = self.forms[role]
+        if node is None:
+            setattr(self.parameterNode, role, None)
+            return
+        try:
+            if not node.GetAttribute("AXON.View"):
+                view = "ll" if role == "lateral" else None
+                node = self.logic.loadRadiograph(node, view=view)
+            self._assign(role, node)
+        except Exception as error:
+            self.panel.reportError(error)
+        form.forceRefresh()
+
+    def corrected(self, role: str) -> None:
+        """Update after a correction: the placement of the uncorrected image is not accepted."""
+        node = self.parameterNode
+        xray = getattr(node, role)
+        setattr(node, f"{role}Accepted", False)
+        if _roleOf(xray) != role:
+            setattr(node, role, None)
+            self._assign(role, xray)
+        else:
+            self.show()
+        # The parameter node only references the corrected X-ray, so it must be notified.
+        node.parameterNode.Modified()
+
+    def show(self) -> None:
+        """Show the frontal X-ray in the coronal and the lateral in the sagittal view."""
+        given = {r: getattr(self.parameterNode, r) for r in self.forms}
+        given = {role: xray for role, xray in given.items() if xray is not None}
+        if not given:
+            return
+        xray_views.showRoles(given)
+        for role, xray in given.items():
+            xray_views.showLayers(role, xray)
+            xray_views.fit(role, xray)
+            side_labels.shared().show(xray_views.VIEWS[role])
+
+    def clear(self) -> None:
+        """Clear all inputs; the volumes remain in the scene."""
+        with slicer.util.NodeModify(self.parameterNode.parameterNode):
+            for name in (*self.forms, "groundTruth"):
+                setattr(self.parameterNode, name, None)
+
+    def canAssign(self, role: str, view: str) -> bool:
+        """Whether a role's X-ray can be changed to a view; reports if that input is in use."""
+        targetRole = "lateral" if view in LATERAL_VIEWS else "frontal"
+        xray = getattr(self.parameterNode, role)
+        if targetRole == role or getattr(self.parameterNode, targetRole) is None:
+            return True
+        self._reportOccupied(xray, targetRole)
+        return False
+
+    def _assign(self, role: str, xray) -> None:
+        """Assign an X-ray to the role that matches its view."""
+        targetRole = _roleOf(xray)
+        if targetRole != role and getattr(self.parameterNode, targetRole) not in (None, xray):
+            self._reportOccupied(xray, targetRole)
+            return
+        setattr(self.parameterNode, targetRole, xray)
+        if targetRole != role:
+            self.panel.showMessage(
+                _("{name} is a {view} view and was assigned accordingly.").format(
+                    name=xray.GetName(), view=_roleName(targetRole)
+                )
+            )
+        self.show()
+
+    def _reportOccupied(self, xray, role: str) -> None:
+        self.panel.showError(
+            _(
+                "{name} is a {view} view, but a {view} X-ray is already selected. Clear that "
+                "selection first, or correct the view."
+            ).format(name=xray.GetName(), view=_roleName(role))
+        )
+
+    # The CT
+
+    def loadCT(self, path: str) -> None:
+        """Load the CT of the same patient from a file or a DICOM folder."""
+        ui = self.ui
+        self.panel.hideMessage()
+        ui.groundTruthAssumed.text = _("Loading {name}...").format(name=os.path.basename(path))
+        ui.groundTruthBox.enabled = False
+
+        def over():
+            ui.groundTruthBox.enabled = True
+            self._shownCT = ()
+            if self.parameterNode is not None:
+                self._refreshCT()
+
+        def finished(ct):
+            if self.parameterNode is not None:
+                self.parameterNode.groundTruth = ct
+            over()
+
+        def failed(error):
+            over()
+            self.panel.reportError(error)
+
+        try:
+            self.logic.loadCT(
+                path, onFinished=finished, onError=failed, onCancelled=lambda _nothing=None: over()
+            )
+        except Exception as error:
+            failed(error)
+
+    def _browseCT(self) -> None:
+        try:
+            formats = backend.load("imaging.formats")
+        except ImportError as error:
+            self.panel.reportError(error)
+            return
+        files = formats.file_patterns(formats.volume_formats())
+        filters = _("CT volumes ({files});;All files (*)").format(files=files)
+        title = _("CT of the same patient")
+        path = qt.QFileDialog.getOpenFileName(self.widget, title, "", filters)
+        if isinstance(path, tuple):
+            path = path[0]
+        if path:
+            self.loadCT(path)
+
+    def _browseFolder(self) -> None:
+        path = qt.QFileDialog.getExistingDirectory(self.widget, _("DICOM folder of the CT"))
+        if path:
+            self.loadCT(path)
+
+    def _ctChosen(self, node) -> None:
+        if self._updating or self.parameterNode is None or node is self.parameterNode.groundTruth:
+            return
+        self.panel.hideMessage()
+        image = None if node is None else node.GetImageData()
+        if node is not None and (image is None or min(image.GetDimensions()) < MIN_CT_SLICES):
+            self.panel.showError(
+                _(
+                    "{name} is not a CT volume: it has too few slices or is empty. Select a chest "
+                    "CT; X-rays are selected above."
+                ).format(name=node.GetName())
+            )
+        else:
+            self.parameterNode.groundTruth = node
+        self._shownCT = ()
+        self._refreshCT()
+
+    def _refreshCT(self) -> None:
+        ct = self.parameterNode.groundTruth
+        image = None if ct is None else ct.GetImageData()
+        shown = (ct, None if image is None else image.GetMTime())
+        if shown == self._shownCT:
+            return
+        self._shownCT = shown
+        self._updating = True
+        self.ui.groundTruthSelector.setCurrentNode(ct)
+        self._updating = False
+        if image is None:
+            text = _(
+                "No CT. It is optional: without one, the X-rays are registered to the atlas, an "
+                "average chest."
+            )
+        else:
+            size = " x ".join(str(n) for n in image.GetDimensions())
+            spacing = " x ".join(f"{mm:.2f}" for mm in ct.GetSpacing())
+            text = _("{size} voxels, spacing {spacing} mm.").format(size=size, spacing=spacing)
+        self.ui.groundTruthAssumed.text = text
+
+
+def _roleOf(xray) -> str:
+    return "lateral" if xray.GetAttribute("AXON.View") in LATERAL_VIEWS else "frontal"
+
+
+def _roleName(role: str) -> str:
+    return _("frontal") if role == "frontal" else _("lateral")

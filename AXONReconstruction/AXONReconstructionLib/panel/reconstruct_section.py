@@ -1,0 +1,241 @@
+"""The Reconstruct section: settings, start button, progress and result."""
+
+from __future__ import annotations
+
+from slicer.i18n import tr as _
+
+from AXONReconstructionLib.panel import result_text, run_plan
+from AXONReconstructionLib.panel.model_and_device import ModelAndDevice
+from AXONReconstructionLib.panel.progress_rows import ProgressRows
+from AXONReconstructionLib.panel.reconstruction_run import ReconstructionRun
+from AXONReconstructionLib.panel.section import Section
+from AXONReconstructionLib.scene.results import ReconstructionResult
+from AXONReconstructionLib.setup import run_times
+from AXONReconstructionLib.views import display
+
+IDLE, RUNNING, STOPPING = "idle", "running", "stopping"
+
+
+class ReconstructSection(Section):
+    """Runs a reconstruction with the parameter node's settings.
+
+    Attributes:
+        state: ``idle``, ``running``, or ``stopping`` after Cancel until the current step ends.
+    """
+
+    uiFile = "Reconstruct.ui"
+    container = "reconstructSection"
+
+    def __init__(self, panel) -> None:
+        Section.__init__(self, panel)
+        self.state = IDLE
+        self._run: ReconstructionRun | None = None
+        self._lastState: tuple = ()
+        self.rows = ProgressRows(self.ui)
+        self.modelAndDevice = ModelAndDevice(self, self._showChoices)
+        ui = self.ui
+        ui.bundleSetupButton.connect("clicked()", self.onSetup)
+        ui.reconstructButton.connect("clicked()", self.onReconstruct)
+        panel.container(self.container).connect("contentsCollapsed(bool)", self.onCollapsed)
+        self.modelAndDevice.refresh()
+
+    # Updates from the panel
+
+    def parameterNodeChanged(self, node) -> None:
+        """Update if a relevant setting changed."""
+        state = _relevantState(node)
+        if state != self._lastState:
+            self._lastState = state
+            self._showChoices()
+
+    def busyChanged(self, busy: bool) -> None:
+        """Update the button when another computation starts or ends."""
+        self.updateButton()
+
+    def entered(self) -> None:
+        """Reload, as packages or models may have been installed."""
+        self.bundlesChanged()
+
+    def bundlesChanged(self) -> None:
+        """Reload the list of models."""
+        self.modelAndDevice.refresh()
+        self._showChoices()
+        self.onCollapsed(self.panel.container(self.container).collapsed)
+
+    def onCollapsed(self, collapsed: bool) -> None:
+        """Detect the hardware when the section is first opened."""
+        if not collapsed:
+            self.modelAndDevice.detectHardware()
+
+    def sceneClosing(self) -> None:
+        """Reset the section; the logic cancels the run."""
+        self._run = None
+        self._setState(IDLE)
+        self.rows.reset()
+        self._showResult("", [])
+
+    def cleanup(self) -> None:
+        """Cancel the run."""
+        if self._run is not None:
+            self._run.cancel()
+            self._run = None
+
+    # User actions
+
+    def onSetup(self) -> None:
+        """Open the Setup section."""
+        self.panel.container("setupSection").collapsed = False
+
+    def onReconstruct(self) -> None:
+        """Start a run, or cancel the current one."""
+        if self.state == IDLE:
+            self.start()
+        elif self.state == RUNNING and self._run is not None:
+            self._setState(STOPPING)
+            self._run.cancel()
+
+    def start(self) -> None:
+        """Start a reconstruction with the parameter node's settings."""
+        node = self.parameterNode
+        self.panel.hideMessage()
+        self._showResult("", [])
+        self.rows.start(run_plan.stagesOf(node))
+        self._setState(RUNNING)
+
+        def mine(callback):
+            # A run whose scene was closed still ends, possibly during the next run.
+            return lambda *a, **k: callback(*a, **k) if self._run is run else None
+
+        run = self._run = ReconstructionRun(
+            self.logic,
+            node,
+            progress=mine(self._progress),
+            stageFinished=mine(self._stageFinished),
+            finished=mine(self._finished),
+            cancelled=mine(self._cancelled),
+            failed=mine(self._failed),
+        )
+        run.start()
+
+    # Callbacks of the run
+
+    def _progress(self, stage, step, total, secondsLeft=None, preview=None) -> None:
+        if self.state == RUNNING:
+            self.rows.report(stage, step, total, secondsLeft)
+
+    def _stageFinished(self, stage, volume) -> None:
+        self.rows.stageFinished(stage)
+        node = self.parameterNode
+        if self.state != RUNNING or node is None or not self.panel.isShown:
+            return
+        # The first stage is shown while the others are still running, and then replaced.
+        preview = ReconstructionResult({stage: volume})
+        if stage == "coarse":
+            display.showComparison(preview, stage, node.preset)
+        else:
+            display.showVolumes(preview, stage, node.preset)
+            display.showSlices(preview, stage)
+
+    def _finished(self, result) -> None:
+        run_times.remember(result.record)
+        self._ended(result)
+
+    def _cancelled(self, result) -> None:
+        self._ended(result)
+        if result is None:
+            self._showResult(_("Cancelled before the first stage finished; nothing was kept."), [])
+
+    def _failed(self, error) -> None:
+        self._ended(None, _("failed"))
+        self.panel.reportError(error)
+
+    def _ended(self, result, word: str = "") -> None:
+        node = self.parameterNode
+        self._run = None
+        self._setState(IDLE)
+        if result is None:
+            self.rows.stop(word or _("cancelled"))
+            return
+        self.rows.finish(result.record)
+        self._showResult(
+            result_text.resultLine(result.record, result.volume),
+            result_text.warnings(result.record),
+        )
+        if node is not None and self.panel.isShown:  # do not change the views of another module
+            display.showComparison(result, node.shownStage, node.preset, node.linkCameras)
+
+    # Display
+
+    def updateButton(self) -> None:
+        """Update the button's text, tooltip and enabled state, and the plan above it."""
+        ui, node = self.ui, self.parameterNode
+        button = ui.reconstructButton
+        button.text = {
+            IDLE: _("Reconstruct"),
+            RUNNING: _("Cancel"),
+            STOPPING: _("Cancelling..."),
+        }[self.state]
+        if self.state != IDLE:
+            button.enabled = self.state == RUNNING
+            button.toolTip = _("Cancels after the current step; finished stages are kept.")
+            return
+        reason = run_plan.blockingReason(node) or self.modelAndDevice.blockingReason(node)
+        if not reason and self.panel.isBusy:
+            reason = _("Another computation is running. Wait for it to finish, or cancel it.")
+        button.enabled = not reason
+        button.toolTip = reason or _("Reconstruct the CT volume from the X-rays.")
+        ui.planLabel.text = reason or run_plan.planText(
+            node, self.modelAndDevice.device(node), self.modelAndDevice.bundleName(node)
+        )
+
+    def _setState(self, state: str) -> None:
+        wasIdle, self.state = self.state == IDLE, state
+        idle = state == IDLE
+        if wasIdle != idle:
+            for name in _LOCKED:
+                getattr(self.ui, name).enabled = idle
+            self.panel.setBusy(not idle)
+        self.updateButton()
+
+    def _showChoices(self) -> None:
+        self.modelAndDevice.show(self.parameterNode)
+        self.updateButton()
+
+    def _showResult(self, line: str, warnings: list[str]) -> None:
+        ui = self.ui
+        ui.resultLabel.text = line
+        ui.resultLabel.visible = bool(line)
+        ui.warningsLabel.text = "\n".join(warnings)
+        ui.warningsLabel.visible = bool(warnings)
+
+
+def _relevantState(node) -> tuple:
+    """The parameters that this section depends on."""
+    if node is None:
+        return ()
+    inputs = [getattr(node, name) for name in _INPUTS]
+    settings = [getattr(node, name) for name in _SETTINGS]
+    return (*(None if n is None else n.GetID() for n in inputs), *settings)
+
+
+_LOCKED = (
+    "bundleCombo",
+    "deviceCombo",
+    "runFine",
+    "runSR",
+    "registerAutomatically",
+    "moreSettings",
+)
+_INPUTS = ("frontal", "lateral", "groundTruth")
+_SETTINGS = (
+    "frontalAccepted",
+    "lateralAccepted",
+    "bundle",
+    "device",
+    "runFine",
+    "runSR",
+    "registerAutomatically",
+    "coarseSteps",
+    "fineSteps",
+    "samples",
+)

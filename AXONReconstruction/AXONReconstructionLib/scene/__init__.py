@@ -1,0 +1,1 @@
+"""The MRML scene: conversion to and from nodes, parameter node, placements; no Qt widgets."""

@@ -1,0 +1,106 @@
+"""The parameter node: all user settings, saved and restored with the scene."""
+
+import json
+from typing import Annotated, get_args, get_type_hints
+
+from slicer import (
+    vtkMRMLLinearTransformNode,
+    vtkMRMLMarkupsFiducialNode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLTableNode,
+)
+from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
+from slicer.util import NodeModify
+
+MAX_SEED = 2**31 - 1  # range of a spin box
+
+
+@parameterNodeWrapper
+class AXONReconstructionParameterNode:
+    """The settings and results of one case.
+
+    frontal, lateral, groundTruth - the inputs; each is optional.
+    bundle - folder of the model; empty is the model that ships with AXON.
+    pose... - pose of the CT relative to the beam: degrees about the patient's axes, millimetres
+    towards the patient's left, posterior and superior, and the source-to-image distance (mm).
+    frontalAccepted, lateralAccepted - the current placement is used without registration.
+    coarseSteps, fineSteps - denoising steps; 0 = model default.
+    deviationVolume - standard deviation over the samples, HU.
+    record - provenance of the result (JSON).
+    """
+
+    frontal: vtkMRMLScalarVolumeNode
+    lateral: vtkMRMLScalarVolumeNode
+    groundTruth: vtkMRMLScalarVolumeNode
+    bundle: str = ""
+
+    overlayMode: Annotated[str, Choice(["blend", "checkerboard", "flicker", "difference"])] = (
+        "blend"
+    )
+    overlayOpacity: Annotated[float, WithinRange(0, 100)] = 50
+    registerRole: Annotated[str, Choice(["frontal", "lateral"])] = "frontal"
+    poseRotationLR: Annotated[float, WithinRange(-30, 30)] = 0
+    poseRotationAP: Annotated[float, WithinRange(-30, 30)] = 0
+    poseRotationSI: Annotated[float, WithinRange(-30, 30)] = 0
+    poseTranslationX: Annotated[float, WithinRange(-100, 100)] = 0
+    poseTranslationY: Annotated[float, WithinRange(-100, 100)] = 0
+    poseTranslationZ: Annotated[float, WithinRange(-100, 100)] = 0
+    poseSID: Annotated[float, WithinRange(800, 4000)] = 1800
+    frontalTransform: vtkMRMLLinearTransformNode
+    lateralTransform: vtkMRMLLinearTransformNode
+    frontalAccepted: bool = False
+    lateralAccepted: bool = False
+    frontalDrr: vtkMRMLScalarVolumeNode
+    lateralDrr: vtkMRMLScalarVolumeNode
+    overlayVolume: vtkMRMLScalarVolumeNode
+    xrayLandmarks: vtkMRMLMarkupsFiducialNode
+    drrLandmarks: vtkMRMLMarkupsFiducialNode
+
+    device: Annotated[str, Choice(["auto", "cuda", "cpu"])] = "auto"
+    runFine: bool = True
+    runSR: bool = True
+    coarseSteps: Annotated[int, WithinRange(0, 1000)] = 0
+    fineSteps: Annotated[int, WithinRange(0, 1000)] = 0
+    seed: Annotated[int, WithinRange(0, MAX_SEED)] = 0
+    samples: Annotated[int, WithinRange(1, 32)] = 1
+    registerAutomatically: bool = True
+    coarseVolume: vtkMRMLScalarVolumeNode
+    fineVolume: vtkMRMLScalarVolumeNode
+    srVolume: vtkMRMLScalarVolumeNode
+    deviationVolume: vtkMRMLScalarVolumeNode
+    truthVolume: vtkMRMLScalarVolumeNode
+    differenceVolume: vtkMRMLScalarVolumeNode
+    metricsTable: vtkMRMLTableNode
+    similarityTable: vtkMRMLTableNode
+
+    shownStage: Annotated[str, Choice(["coarse", "fine", "sr"])] = "sr"
+    preset: Annotated[str, Choice(["bone", "lung", "soft", "xray"])] = "lung"
+    linkCameras: bool = True
+    record: str = ""
+
+
+def settingsOf(parameterNode) -> AXONReconstructionParameterNode:
+    """The settings in a scene's parameter node. Invalid values, from another version or edited by
+    hand, are replaced by their defaults."""
+    kinds = get_type_hints(AXONReconstructionParameterNode, include_extras=True)
+    with NodeModify(parameterNode):
+        for name, kind in kinds.items():
+            # Before the wrapper reads it, which would raise on an invalid number.
+            if not _isUsable(parameterNode.GetParameter(name), name, kind):
+                parameterNode.UnsetParameter(name)
+    # The wrapper adds the constructor, which mypy does not know.
+    return AXONReconstructionParameterNode(parameterNode)  # type: ignore[call-arg]
+
+
+def _isUsable(text: str, name: str, kind) -> bool:
+    """Whether the text of a parameter in the scene is valid; an absent one is empty."""
+    plain, *rules = get_args(kind) or (kind,)
+    if not text or plain not in (int, float, str):
+        return True
+    try:
+        for rule in rules:
+            rule.validate(plain(text))
+        plain(text)
+        return name != "record" or isinstance(json.loads(text), dict)
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""The environment: access to axon_backend, dependencies, hardware, installation."""

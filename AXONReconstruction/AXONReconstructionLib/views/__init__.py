@@ -1,0 +1,1 @@
+"""The views: layouts, slice and 3D display, overlays and plots."""

@@ -1,0 +1,198 @@
+"""What each ``axon`` command does: read its arguments, make the public call, write, summarise.
+
+Imports stand inside the functions: each command pays only for what it uses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from axon_backend.cli import xray_options
+from axon_backend.cli.bundle import (
+    bundle_delete,
+    bundle_export,
+    bundle_import,
+    bundle_list,
+    bundle_show,
+    bundle_verify,
+)
+from axon_backend.cli.drr import run as drr
+from axon_backend.cli.prepare import prepare
+from axon_backend.cli.register import register
+from axon_backend.cli.train import train
+from axon_backend.errors import AxonInputError, Cancelled, PoorRegistration
+
+__all__ = [
+    "bundle_delete",
+    "bundle_export",
+    "bundle_import",
+    "bundle_list",
+    "bundle_show",
+    "bundle_verify",
+    "demo",
+    "drr",
+    "evaluate",
+    "prepare",
+    "reconstruct",
+    "register",
+    "selfcheck",
+    "train",
+]
+
+
+def reconstruct(chosen: argparse.Namespace) -> int:
+    """``axon reconstruct``; 1 where a registration is refused, whose images are written
+    nevertheless, so that they can be checked."""
+    steps, stages = parse_steps(chosen.steps), parse_stages(chosen.stages)
+    if chosen.frontal is None:
+        alone = " A lateral X-ray alone is not enough." if chosen.lateral is not None else ""
+        raise AxonInputError(f"--frontal is missing: give a frontal (PA or AP) X-ray.{alone}")
+    from axon_backend.cli.console import ProgressBars, stop_on_signal
+    from axon_backend.evaluation.case_output import case_files, summary, write_case, write_refused
+    from axon_backend.imaging.view import parse_view
+    from axon_backend.inference.reconstruct import reconstruct as run
+    from axon_backend.util.output_folder import output_folder
+
+    stated = xray_options.stated(chosen)
+    refused = None
+    bars = ProgressBars(chosen.quiet)
+    with (
+        stop_on_signal() as stop,
+        output_folder(chosen.output, case_files(), chosen.overwrite) as folder,
+    ):
+        try:
+            result = run(
+                chosen.frontal,
+                chosen.lateral,
+                ct=chosen.ct,
+                bundle=chosen.bundle,
+                stages=stages,
+                steps=steps,
+                seed=chosen.seed,
+                samples=chosen.samples,
+                device=chosen.device,
+                register=not chosen.no_register,
+                frontal_view=parse_view(chosen.view),
+                stated=stated,
+                allow_poor=chosen.allow_poor,
+                progress=bars,
+                cancelled=stop.is_set,
+            )
+            if result.cancelled:
+                raise Cancelled(f"stopped in stage {result.cancelled}")
+            write_case(
+                folder,
+                result,
+                keep_stages=chosen.keep_stages,
+                progress=bars,
+                cancelled=stop.is_set,
+            )
+        except PoorRegistration as poor:
+            write_refused(folder, poor)
+            refused = poor
+        finally:
+            bars.close()
+    if refused is not None:
+        print(f"axon: {refused} The images are in {chosen.output}.", file=sys.stderr)
+        return 1
+    print(summary(result, Path(chosen.output)))
+    return 0
+
+
+def evaluate(chosen: argparse.Namespace) -> int:
+    """``axon evaluate``; 1 when a case failed."""
+    steps, stages = parse_steps(chosen.steps), parse_stages(chosen.stages)
+    from axon_backend.evaluation.manifest import read_manifest
+
+    cases = read_manifest(chosen.manifest, chosen.split)
+    from axon_backend.cli.console import ProgressBars, stop_on_signal
+    from axon_backend.evaluation.evaluate import EVALUATION_FILES, evaluate_cases, write_evaluation
+    from axon_backend.util.output_folder import output_folder
+
+    bars = ProgressBars(chosen.quiet)
+    with (
+        stop_on_signal() as stop,
+        output_folder(chosen.output, EVALUATION_FILES, chosen.overwrite) as folder,
+    ):
+        try:
+            result = evaluate_cases(
+                cases,
+                bundle=chosen.bundle,
+                stages=stages,
+                steps=steps,
+                seed=chosen.seed,
+                device=chosen.device,
+                progress=bars,
+                cancelled=stop.is_set,
+            )
+        finally:
+            bars.close()
+        write_evaluation(folder, result)
+    print((Path(chosen.output) / "metrics.md").read_text(encoding="utf-8"))
+    print(f"Written: {chosen.output}")
+    return 1 if result.failures else 0
+
+
+def demo(chosen: argparse.Namespace) -> int:
+    """``axon demo``."""
+    from axon_backend.cli.console import ProgressBars, stop_on_signal
+    from axon_backend.cli.demo import DEMO_FILES, run_demo
+    from axon_backend.util.output_folder import output_folder
+
+    bars = ProgressBars(chosen.quiet)
+    with (
+        stop_on_signal() as stop,
+        output_folder(chosen.output, DEMO_FILES, chosen.overwrite) as folder,
+    ):
+        try:
+            text = run_demo(
+                folder,
+                bundle=chosen.bundle,
+                device=chosen.device,
+                seed=chosen.seed,
+                progress=bars,
+                cancelled=stop.is_set,
+            )
+        finally:
+            bars.close()
+    print(text)
+    print(f"Open {(Path(chosen.output) / 'index.html').resolve()} in a browser.")
+    return 0
+
+
+def selfcheck(chosen: argparse.Namespace) -> int:
+    """``axon selfcheck``; 1 when something is wrong."""
+    from axon_backend.cli.selfcheck import run_selfcheck
+
+    text, sound = run_selfcheck()
+    print(text)
+    return 0 if sound else 1
+
+
+def parse_stages(text: str | None) -> tuple[str, ...] | None:
+    """``coarse,fine`` -> names; which ones exist is for the bundle's method to say."""
+    if text is None:
+        return None
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def parse_steps(text: str | None) -> list[int] | None:
+    """``N`` or ``N,M`` -> steps, in the order of the stages that take steps.
+
+    Raises:
+        AxonInputError: not whole numbers of at least 1.
+    """
+    if text is None:
+        return None
+    try:
+        counts = [int(part) for part in text.split(",")]
+    except ValueError:
+        counts = []
+    if not counts or min(counts) < 1:
+        raise AxonInputError(
+            f"--steps is {text!r}; give whole numbers of at least 1, for example 10 or 10,15: one "
+            "for each stage that takes steps, in their order."
+        )
+    return counts

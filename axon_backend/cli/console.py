@@ -1,0 +1,78 @@
+"""What the terminal adds to a long call: progress bars, and Ctrl-C as a request to stop."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class ProgressBars:
+    """One bar on standard error for each stage: stage, step and the time left.
+
+    An object of this class is a ``util.run_context.Progress``.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self._stage: str | None = None
+        self._bar: Any = None
+        self._last = time.time()
+
+    def __call__(self, stage: str, step: int, total: int, preview: Any = None) -> None:
+        if self.quiet:
+            return
+        if stage != self._stage:
+            self.close()
+            # Reading is quick, and a refused file should leave its one sentence alone on screen.
+            if stage == "read":
+                return
+            from tqdm import tqdm
+
+            self._stage = stage
+            self._bar = tqdm(total=total, desc=stage, file=sys.stderr, unit="step", mininterval=0)
+            # A stage is first heard of when its first step is done: it began when the last word
+            # of the stage before it came.
+            self._bar.start_t = self._bar.last_print_t = self._last
+        self._last = time.time()
+        if self._bar is not None and step > self._bar.n:
+            self._bar.update(step - self._bar.n)
+            if step >= total:  # its clock must not run on into the next stage
+                self._bar.close()
+                self._bar = None
+
+    def close(self) -> None:
+        """Finish the bar that is being drawn."""
+        if self._bar is not None:
+            self._bar.close()
+        self._bar, self._stage = None, None
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C (or SIGTERM) into an event, so that work stops between two steps.
+
+    A second Ctrl-C interrupts at once.
+    """
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # only the main thread may set handlers
+        return
+
+    def on_signal(number: int, _frame: Any) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        print("\nStopping after this step ...", file=sys.stderr)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, on_signal) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,244 @@
+"""The ``axon`` command: arguments in, one public call, an exit code out.
+
+Exit codes: 0 done, 1 failed or stopped, 2 the input or the arguments cannot be used. Nothing
+heavy is imported here, so that ``axon --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from axon_backend import DISCLAIMER, __version__
+from axon_backend.cli import xray_options
+from axon_backend.errors import AxonInputError, Cancelled, OutputError, PoorRegistration
+
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code (argparse itself exits with 2 or, for help, 0)."""
+    chosen = parser().parse_args(arguments)
+    if hasattr(sys.stdout, "reconfigure"):
+        # A terminal or log of another alphabet than a file's name is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        _check_seed(getattr(chosen, "seed", 0))
+        from axon_backend.cli import commands
+
+        return getattr(commands, chosen.run)(chosen)
+    except AxonInputError as error:
+        failed = isinstance(error, (OutputError, PoorRegistration))
+        code = FAILED if failed else BAD_INPUT
+        return _report(chosen, "axon: " + " ".join(str(error).split()), code)
+    except (Cancelled, KeyboardInterrupt):
+        return _report(chosen, "axon: stopped as asked; nothing was written.", FAILED)
+    except Exception as error:
+        text = " ".join(str(error).split()) or "no further explanation"
+        return _report(
+            chosen,
+            f"axon: failed with {type(error).__name__}: {text[:300]}. Run it again with --debug "
+            "for the details, and add `axon selfcheck` to a bug report.",
+            FAILED,
+        )
+
+
+def _check_seed(seed: int | None) -> None:
+    """All generators take these numbers; SimpleITK's no larger ones."""
+    if seed is not None and not 0 <= seed < 2**31:
+        raise AxonInputError(f"--seed is {seed}; it is a whole number from 0 to {2**31 - 1}.")
+
+
+def _report(chosen: argparse.Namespace, sentence: str, code: int) -> int:
+    if chosen.debug:
+        traceback.print_exc()
+    print(sentence, file=sys.stderr)
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = argparse.ArgumentParser(
+        prog="axon", description=f"CT volumes from chest X-rays. {DISCLAIMER}."
+    )
+    top.add_argument("--version", action="version", version=f"axon {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _reconstruct(_command(commands, "reconstruct", "make a CT volume from one or two X-rays"))
+    _drr(_command(commands, "drr", "render an X-ray from a CT"))
+    _register(_command(commands, "register", "bring an X-ray into the frame of a CT or the atlas"))
+    _evaluate(_command(commands, "evaluate", "measure reconstructions of patients with a CT"))
+    _prepare(_command(commands, "prepare", "make a training data set from CTs and X-rays"))
+    _train(_command(commands, "train", "train the networks of a method, or resume a run"))
+    _demo(_command(commands, "demo", "run the two cases that come with AXON"))
+    _command(commands, "selfcheck", "describe this installation and try it, for bug reports")
+    _bundle(
+        commands.add_parser("bundle", help="models: list, show, import, delete, verify, export")
+    )
+    return top
+
+
+def _command(
+    commands: Any, name: str, help: str, run: str | None = None
+) -> argparse.ArgumentParser:
+    one = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
+    one.set_defaults(run=run or name)
+    one.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return one
+
+
+def _reconstruct(one: argparse.ArgumentParser) -> None:
+    from axon_backend.imaging.formats import list_formats, volume_formats
+
+    one.add_argument(
+        "--frontal", metavar="FILE", help=f"PA or AP X-ray, always needed: {list_formats()}"
+    )
+    one.add_argument("--lateral", metavar="FILE", help="lateral X-ray of the same patient")
+    one.add_argument(
+        "--ct",
+        metavar="PATH",
+        help="CT of the same patient, the registration's reference and ground truth: a folder of "
+        f"DICOM slices, or a file as {list_formats(volume_formats())}",
+    )
+    one.add_argument("--view", choices=("pa", "ap"), help="overrules the frontal file's own tags")
+    xray_options.add_arguments(one)
+    one.add_argument(
+        "--no-register", action="store_true", help="take the X-rays as being in the frame already"
+    )
+    one.add_argument(
+        "--allow-poor",
+        action="store_true",
+        help="continue where a registration is poor, instead of refusing it",
+    )
+    one.add_argument(
+        "--keep-stages",
+        action="store_true",
+        help="also write coarse.nii.gz, fine.nii.gz and sr.nii.gz",
+    )
+    one.add_argument(
+        "--samples",
+        type=int,
+        default=1,
+        metavar="K",
+        help="mean of K seeds, with deviation.nii.gz (default 1)",
+    )
+    _model(one)
+    _sampling(one)
+    _output(one)
+
+
+def _drr(one: argparse.ArgumentParser) -> None:
+    from axon_backend.cli.drr import add_arguments
+
+    add_arguments(one)
+    _output(
+        one, "FILE", "16-bit .png, DICOM .dcm, or .nii.gz, .nii, .nrrd, .mha with true millimetres"
+    )
+
+
+def _register(one: argparse.ArgumentParser) -> None:
+    from axon_backend.cli.register import add_arguments
+
+    add_arguments(one)
+    _output(one)
+
+
+def _evaluate(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "--manifest",
+        required=True,
+        metavar="FILE",
+        help='JSON list of {"id", "frontal", "lateral", "ct", "split"}; paths are '
+        "relative to it; null X-rays are rendered from the CT",
+    )
+    one.add_argument("--split", metavar="NAME", help="only the cases of this split, e.g. test")
+    _model(one)
+    _sampling(one)
+    _output(one)
+
+
+def _prepare(one: argparse.ArgumentParser) -> None:
+    from axon_backend.cli.prepare import add_arguments
+
+    add_arguments(one)
+
+
+def _train(one: argparse.ArgumentParser) -> None:
+    from axon_backend.cli.train import add_arguments
+
+    add_arguments(one)
+
+
+def _demo(one: argparse.ArgumentParser) -> None:
+    _model(one)
+    one.add_argument("--seed", type=int, default=0, metavar="S")
+    _output(one)
+
+
+def _bundle(one: argparse.ArgumentParser) -> None:
+    commands = one.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _command(commands, "list", "list the models on this computer", run="bundle_list")
+    show = _command(commands, "show", "describe a model", run="bundle_show")
+    show.add_argument("name", metavar="NAME", help="as `axon bundle list` prints it, or a folder")
+    take = _command(commands, "import", "add a model to this computer", run="bundle_import")
+    take.add_argument(
+        "source", metavar="SOURCE", help="a bundle's folder, its zip file, or the URL of that"
+    )
+    take.add_argument("--sha256", metavar="HEX", help="checksum of the zip file; a URL needs it")
+    take.add_argument("--quiet", action="store_true", help="no progress bar")
+    delete = _command(commands, "delete", "delete an imported model", run="bundle_delete")
+    delete.add_argument("name", metavar="NAME", help="as `axon bundle list` prints it")
+    verify = _command(commands, "verify", "check every file of a model", run="bundle_verify")
+    verify.add_argument("folder", metavar="DIR", help="the bundle's folder, or an installed NAME")
+    _export(_command(commands, "export", "make a model of training runs", run="bundle_export"))
+
+
+def _export(one: argparse.ArgumentParser) -> None:
+    one.add_argument("runs", metavar="RUNS", help="the folder that the runs are in, or one run")
+    one.add_argument("output", metavar="DIR", help="the folder of the new model")
+    one.add_argument("--base", metavar="BUNDLE", help="gives the networks that were not trained")
+    one.add_argument("--name", help="default: the name of RUNS")
+    one.add_argument("--version", default="0.1.0", help="of the weights (default 0.1.0)")
+    one.add_argument("--author", default="not stated", help="for metadata and licence")
+    one.add_argument("--data-source", metavar="TEXT", help="where the training data came from")
+    one.add_argument("--licence", metavar="FILE", help="a text file with the weights' licence")
+    one.add_argument("--packed", action="store_true", help="weights in eight bits, half the size")
+    one.add_argument("--overwrite", action="store_true", help="replace an older model in DIR")
+
+
+def _model(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "--bundle",
+        metavar="DIR",
+        help="the model: a folder, or an installed NAME (default: the one shipped)",
+    )
+    one.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
+
+
+def _sampling(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "--stages",
+        metavar="LIST",
+        help="stages of the model's method to run, separated by commas, for example coarse,fine "
+        "(default: all; `axon bundle show` lists them)",
+    )
+    one.add_argument(
+        "--steps",
+        metavar="N[,M]",
+        help="sampling steps of the stages that take steps, in their order (default: the bundle's)",
+    )
+    one.add_argument("--seed", type=int, default=0, metavar="S", help="of all noise (default 0)")
+
+
+def _output(
+    one: argparse.ArgumentParser, kind: str = "DIR", help: str = "the folder for the results"
+) -> None:
+    one.add_argument("--output", required=True, metavar=kind, help=help)
+    one.add_argument("--overwrite", action="store_true", help="replace an earlier run's files")
+    one.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

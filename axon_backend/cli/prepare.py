@@ -1,0 +1,200 @@
+"""``axon prepare``; see ``commands``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from axon_backend.cli import xray_options
+
+if TYPE_CHECKING:
+    from axon_backend.dataset.prepare import Summary
+
+
+def add_arguments(one: argparse.ArgumentParser) -> None:
+    """The options of ``axon prepare``."""
+    one.add_argument(
+        "source",
+        nargs="?",
+        metavar="SOURCE",
+        help="a folder of DICOM in any layout (LIDC-IDRI as it is downloaded) or of plain files "
+        "(p1_ct.nii.gz, p1_pa.png, p1_lateral.png); or a manifest in CSV or JSON with the columns "
+        "id, patient, ct, frontal, lateral, split",
+    )
+    one.add_argument(
+        "--output", required=True, metavar="DATA", help="the data set's folder; run again to go on"
+    )
+    one.add_argument("--drrs", type=int, default=1, metavar="N", help="of each view and CT (1)")
+    one.add_argument(
+        "--pose",
+        action="store_true",
+        help="find how the patient stood, in six degrees of freedom, and move the CT so",
+    )
+    one.add_argument(
+        "--gate",
+        choices=("fair", "good"),
+        default="fair",
+        help="the least quality of a registration to be accepted without a person (fair)",
+    )
+    one.add_argument(
+        "--max-days", type=int, metavar="D", help="leave out X-rays further from the CT"
+    )
+    one.add_argument(
+        "--window",
+        type=float,
+        nargs=2,
+        default=(-1000.0, 900.0),
+        metavar=("LOW", "HIGH"),
+        help="HU window that is recorded for training (-1000 900; the paper's is -100 900)",
+    )
+    xray_options.add_arguments(one, cases=True)
+    one.add_argument("--voxel", type=float, default=1.0, metavar="MM", help="of the CTs (1)")
+    one.add_argument("--view-size", type=int, default=1024, metavar="N", help="pixels (1024)")
+    one.add_argument("--seed", type=int, default=0, metavar="S", help="of splits and DRRs (0)")
+    one.add_argument(
+        "--anonymise", action="store_true", help="number the patients and write no file names"
+    )
+    one.add_argument(
+        "--accept", metavar="ID", action="append", default=[],
+        help="take a case's X-rays, or one (ID/frontal), whatever the gate says; again for more",
+    )  # fmt: skip
+    one.add_argument(
+        "--reject", metavar="ID", action="append", default=[],
+        help="leave them out; ID/ct leaves out the whole case",
+    )  # fmt: skip
+    one.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes (as many as processors and memory allow)",
+    )
+    one.add_argument("--ray", action="store_true", help="use a Ray cluster instead of processes")
+    one.add_argument("--shard", metavar="I/N", help="make only part I of N, for job arrays")
+    one.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def prepare(chosen: argparse.Namespace) -> int:
+    """``axon prepare``; 1 when it was stopped or a case failed in a way that may heal."""
+    from axon_backend.errors import AxonInputError
+
+    shard = parse_shard(chosen.shard)
+    if chosen.workers is not None and chosen.workers < 1:
+        raise AxonInputError(f"--workers is {chosen.workers}; at least one is needed.")
+    if chosen.source is None and not (chosen.accept or chosen.reject):
+        raise AxonInputError("SOURCE is missing; `axon prepare --help` says what it is.")
+    if chosen.accept or chosen.reject:
+        from axon_backend.dataset.decide import decide
+
+        count = decide(Path(chosen.output), chosen.accept, chosen.reject)
+        print(f"{count} decision{'s' if count != 1 else ''} written to {chosen.output}/review.json")
+        if chosen.source is None:
+            return 0
+    return _run(chosen, shard)
+
+
+def _run(chosen: argparse.Namespace, shard: tuple[int, int] | None) -> int:
+    from axon_backend.cli.console import ProgressBars, stop_on_signal
+    from axon_backend.dataset.pool import default_workers
+    from axon_backend.dataset.prepare import prepare as run
+    from axon_backend.dataset.settings import PrepareSettings
+    from axon_backend.dataset.store import OutputFailed
+    from axon_backend.errors import Cancelled
+
+    settings = PrepareSettings(
+        seed=chosen.seed,
+        drrs=chosen.drrs,
+        voxel_mm=chosen.voxel,
+        view_size=chosen.view_size,
+        hu_low=chosen.window[0],
+        hu_high=chosen.window[1],
+        gate=chosen.gate,
+        pose=chosen.pose,
+        stated=xray_options.stated(chosen, cases=True),
+        max_days=chosen.max_days,
+        anonymise=chosen.anonymise,
+    )
+    bars = ProgressBars(chosen.quiet)
+    with stop_on_signal() as stop:
+        try:
+            summary = run(
+                chosen.source,
+                chosen.output,
+                settings,
+                workers=chosen.workers or default_workers(),
+                ray=chosen.ray,
+                shard=shard,
+                progress=bars,
+                cancelled=stop.is_set,
+            )
+        except (Cancelled, KeyboardInterrupt):
+            bars.close()
+            print(f"axon: {_STOPPED}", file=sys.stderr)
+            return 1
+        except OutputFailed as error:
+            bars.close()
+            print(f"axon: {error} {_GO_ON}", file=sys.stderr)
+            return 1
+        finally:
+            bars.close()
+    print(_words(summary, Path(chosen.output)))
+    if summary.stopped:
+        print(f"axon: {_STOPPED}", file=sys.stderr)
+    return 1 if summary.stopped or summary.failed else 0
+
+
+_GO_ON = "The cases that are done are kept: run the same command again to go on."
+_STOPPED = f"stopped as asked. {_GO_ON}"
+
+
+def _words(summary: Summary, output: Path) -> str:
+    if not summary.whole:
+        return (
+            f"{summary.made} cases made, {summary.kept} were there; the shard that ends last puts "
+            f"{output} together."
+        )
+    fates = summary.fates
+    text = [f"{fates['done']} cases in {output} ({summary.made} made now, {summary.kept} kept)"]
+    for split in ("train", "validation", "test"):
+        groups = [ln.group for ln in summary.lines if ln.split == split and ln.status == "done"]
+        text.append(
+            f"  {split}: {len(groups)} ({groups.count('biplanar')} with two X-rays, "
+            f"{groups.count('paired')} with a frontal one)"
+        )
+    held = {ln.split for ln in summary.lines if ln.status == "done"}
+    empty = [s for s in ("train", "validation") if s not in held]
+    if held and empty and not (fates["waiting"] or summary.failed):
+        text.append(
+            f"  `axon train` needs cases in train and in validation; {' and '.join(empty)} has "
+            "none: add patients, or name the splits in a manifest (column split)."
+        )
+    rest = [ln for ln in summary.lines if ln.status in ("skipped", "failed")]
+    for line in rest[:10]:
+        text.append(f"  {line.status}: {line.id}: {line.reason}")
+    if len(rest) > 10:
+        text.append(f"  and {len(rest) - 10} more: see report.csv")
+    if fates["waiting"]:
+        text.append(f"  not reached yet: {fates['waiting']}")
+    looked = [v for ln in summary.lines for v in ln.real]
+    if looked:
+        taken = sum(v["accepted"] for v in looked)
+        text.append(f"  X-rays: {taken} of {len(looked)} registrations accepted; look at them in")
+    text.append(f"  {output / 'report.html'}")
+    return "\n".join(text)
+
+
+def parse_shard(text: str | None) -> tuple[int, int] | None:
+    """``I/N`` with 1 <= I <= N.
+
+    Raises:
+        AxonInputError: it is not.
+    """
+    from axon_backend.errors import AxonInputError
+
+    if text is None:
+        return None
+    part, _, count = text.partition("/")
+    if part.isdigit() and count.isdigit() and 1 <= int(part) <= int(count) <= 10_000:
+        return int(part), int(count)
+    raise AxonInputError(f"--shard is {text!r}; give I/N with I from 1 to N, for example 3/16.")

@@ -1,0 +1,165 @@
+"""``axon train``; see ``commands``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from axon_backend.methods import registry
+
+
+def trainings_text() -> str:
+    """The methods with their trainings and presets, for the help."""
+    lines = ["methods and their trainings:"]
+    for info in registry.available().values():
+        lines += ["", f"{info.name}: {info.summary}", f"  presets: {', '.join(info.presets)}"]
+        lines += [f"  {t.name:<12} {t.description or t.label}" for t in info.trainings]
+    return "\n".join(lines)
+
+
+def add_arguments(one: argparse.ArgumentParser) -> None:
+    """The options of ``axon train``."""
+    one.formatter_class = argparse.RawDescriptionHelpFormatter
+    one.epilog = trainings_text()
+    one.add_argument(
+        "stage",
+        metavar="TRAINING",
+        help="one of the trainings of the method, listed below; one that needs others builds on "
+        "the runs beside RUN, or on the bundle of --start",
+    )
+    one.add_argument(
+        "--method",
+        metavar="NAME",
+        help="whose networks to train (default: that of --start or --config, else axon)",
+    )
+    one.add_argument(
+        "--data",
+        metavar="PATH",
+        help="what `axon prepare` wrote, or a JSON file of CTs: "
+        '{"train": [...], "validation": [...]}',
+    )
+    one.add_argument("--run", metavar="DIR", dest="folder", help="the run's folder")
+    one.add_argument(
+        "--preset",
+        metavar="NAME",
+        help="of the method, listed below (default: the first, unless --config names one)",
+    )
+    one.add_argument("--config", metavar="FILE", help="settings in YAML, such as a RUN/config.yaml")
+    one.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change one setting, again for more; --show lists all",
+    )
+    one.add_argument("--start", metavar="BUNDLE", help="initialise from the weights of a bundle")
+    budget = one.add_mutually_exclusive_group()
+    budget.add_argument("--steps", type=int, metavar="N", help="train that many steps")
+    budget.add_argument("--minutes", type=float, metavar="M", help="train that long")
+    one.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
+    one.add_argument("--threads", type=int, metavar="N", help="of the CPU")
+    one.add_argument("--resume", action="store_true", help="resume the run in DIR")
+    one.add_argument("--json", action="store_true", help="print events as JSON, one a line")
+    one.add_argument("--quiet", action="store_true", help="print nothing")
+    one.add_argument(
+        "--detach",
+        action="store_true",
+        help="train in a session of its own, with its output in DIR/train.log",
+    )
+    one.add_argument("--show", action="store_true", help="print all settings and end")
+
+
+def train(chosen: argparse.Namespace) -> int:
+    """``axon train``."""
+    from axon_backend.bundle import load_bundle
+    from axon_backend.bundle.library import find_bundle
+    from axon_backend.cli import STARTED
+    from axon_backend.errors import AxonInputError
+    from axon_backend.training.plan import resolve
+    from axon_backend.training.settings import to_yaml
+
+    start = None
+    if chosen.start is not None:
+        is_folder = Path(chosen.start).is_dir()
+        start = load_bundle(chosen.start if is_folder else find_bundle(chosen.start).path)
+    config = resolve(
+        chosen.stage,
+        method=chosen.method,
+        preset_name=chosen.preset,
+        file=None if chosen.config is None else Path(chosen.config),
+        pairs=[*chosen.set, *([] if chosen.threads is None else [f"threads={chosen.threads}"])],
+        steps=chosen.steps,
+        minutes=chosen.minutes,
+        start=start,
+    )
+    if chosen.show:
+        print(to_yaml(config), end="")
+        return 0
+    for name, value in (("--data", chosen.data), ("--run", chosen.folder)):
+        if value is None:
+            raise AxonInputError(f"{name} is missing; `axon train --help` says what it is.")
+    from axon_backend.training.launch import ready
+    from axon_backend.training.launch import train as run
+
+    if chosen.detach:
+        ready(config, Path(chosen.data), Path(chosen.folder), chosen.resume)
+        return _detach(Path(chosen.folder))
+
+    from axon_backend.training.run.error_text import explain, has_words
+
+    try:
+        status = run(
+            config,
+            Path(chosen.data),
+            Path(chosen.folder),
+            start=start,
+            device=chosen.device,
+            resume=chosen.resume,
+            output=None if chosen.quiet else "json" if chosen.json else "words",
+            command=own_command(),
+            since=STARTED,
+        )
+    except BaseException as error:
+        if chosen.debug or not has_words(error):
+            raise
+        print(f"axon: {explain(error)}", file=sys.stderr)
+        return 1
+    if not (chosen.quiet or chosen.json) and int(os.environ.get("RANK", 0)) == 0:
+        _say(f"{status}: {chosen.folder}")
+    return 0
+
+
+def own_command() -> list[str]:
+    """How to start this command again, by the same Python."""
+    return [sys.executable, "-m", "axon_backend", *sys.argv[1:]]
+
+
+def _detach(folder: Path) -> int:
+    """Start the same command in a session of its own: it lives on when the terminal closes."""
+    command = [word for word in own_command() if word != "--detach"]
+    folder.mkdir(parents=True, exist_ok=True)
+    options: dict[str, object] = {"start_new_session": True}
+    if sys.platform == "win32":
+        # DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP
+        options = {"creationflags": 0x00000008 | 0x00000200}
+    with open(folder / "train.log", "ab") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            **options,  # type: ignore[call-overload]
+        )
+    print(f"Process {process.pid} trains in {folder}; its output is in {folder / 'train.log'}.")
+    print(f"To stop it after its step: create the file {folder / 'stop'}.")
+    return 0
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - nobody listens any more

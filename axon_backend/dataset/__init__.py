@@ -1,0 +1,1 @@
+"""`axon prepare`: training data sets made and read."""

@@ -1,0 +1,236 @@
+"""Selects, among all images of a patient, the chest CT and the X-rays closest to it in time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from axon_backend.dataset.tags import Tags
+from axon_backend.errors import AxonInputError
+from axon_backend.imaging.ct_series import (
+    Slice,
+    choose_stack,
+    describe_stack,
+    stack_merit,
+    stacks_of,
+)
+from axon_backend.imaging.view import View
+
+_NO_DATE = 10**6  # days, behind every X-ray that has a date
+
+
+@dataclass(frozen=True)
+class ChosenCt:
+    """`files` in the order of the stack; `words`: which series, and why."""
+
+    files: tuple[str, ...]
+    words: str
+    study: str = ""
+    taken: date | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Xray:
+    """One X-ray of a patient.
+
+    Attributes:
+        file: its path.
+        role: "frontal", "lateral", or None if only the image can tell.
+        view: as the tags or the name say, or None.
+        words: for reports.
+        taken, study: of a DICOM file.
+        days: from the CT, or None where a date is missing.
+        rank: breaks ties of equal days.
+        oriented: whether the file states its orientation.
+    """
+
+    file: str
+    role: str | None
+    view: str | None
+    words: str
+    taken: date | None = None
+    study: str = ""
+    days: int | None = None
+    rank: tuple[Any, ...] = field(default=(), compare=False)
+    oriented: bool = False
+
+
+def choose_ct(files: list[tuple[str, dict[str, Any]]], xray_dates: list[date]) -> ChosenCt:
+    """The chest CT among the DICOM slices of one patient.
+
+    Each series is examined by itself, so that a broken one does no harm. Among studies with a
+    series that could be a chest, the one nearest to an X-ray is taken; within it
+    ``imaging.ct_series.choose_stack`` decides.
+
+    Raises:
+        AxonInputError: there is none; the message says what is wrong with each series.
+    """
+    series: dict[str, list[Slice]] = defaultdict(list)
+    seen: set[str] = set()
+    for path, tags in files:
+        uid = tags["SOPInstanceUID"]
+        if uid not in seen:  # a duplicate file counts once
+            seen.add(uid)
+            series[str(tags.get("SeriesInstanceUID"))].append(Slice(Path(path), Tags(tags)))
+    if not series:
+        raise AxonInputError("there is no CT of this patient")
+    stacks, problems = [], []
+    for slices in series.values():
+        label = _label(slices)
+        try:
+            for stack in stacks_of(slices, label):
+                _refuse_mixed(stack)
+                stacks.append(stack)
+        except AxonInputError as error:
+            problems.append(str(error))
+        except (ValueError, TypeError, AttributeError) as error:
+            problems.append(f"{label}: a tag is unreadable ({str(error)[:80]})")
+    if not stacks:
+        raise AxonInputError("no CT series can be used: " + " ".join(sorted(problems)))
+    near = _nearest_study(stacks, xray_dates)
+    chosen, _ = choose_stack(near, "the CT")
+    first = chosen[0].header
+    taken = read_date(first.get("StudyDate"))
+    words = describe_stack(chosen)
+    if len(stacks) > 1:
+        words += f", the best of {len(stacks)} CT series ({_reasons(chosen, near, stacks)})"
+    notes = [
+        f"another CT series is as good: {describe_stack(other)}; {describe_stack(chosen)} was "
+        "taken because its series number is lower. A manifest can name the other"
+        for other in near
+        if {s.path for s in other} != {s.path for s in chosen}
+        and stack_merit(other) == stack_merit(chosen)
+    ]
+    paths = tuple(str(s.path) for s in chosen)
+    return ChosenCt(paths, words, str(first.get("StudyInstanceUID")), taken, tuple(notes))
+
+
+def choose_xrays(
+    xrays: list[Xray], ct: ChosenCt | None, max_days: int | None
+) -> tuple[list[Xray], list[str]]:
+    """At most one frontal and one lateral X-ray, and notes on what was excluded.
+
+    The nearest in time is taken; of the same day, one of the CT's study, and one made for
+    presentation. Where a view is missing, up to two X-rays that do not state theirs are kept: the
+    image will tell.
+    """
+    dated = [_with_days(x, None if ct is None else ct.taken) for x in xrays]
+    notes = []
+    if max_days is not None:
+        far = [x for x in dated if x.days is not None and abs(x.days) > max_days]
+        dated = [x for x in dated if x not in far]
+        notes += [
+            f"{x.words} was taken {abs(x.days or 0)} days from the CT, more than the {max_days} "
+            "that are allowed: excluded"
+            for x in far
+        ]
+
+    def nearness(x: Xray) -> tuple[Any, ...]:
+        days = _NO_DATE if x.days is None else abs(x.days)
+        return days, ct is None or x.study != ct.study, x.rank, x.file
+
+    dated.sort(key=nearness)
+    taken = []
+    for role in ("frontal", "lateral"):
+        of_role = [x for x in dated if x.role == role]
+        taken += of_role[:1]
+        if len(of_role) > 1:
+            notes.append(
+                f"of {len(of_role)} {role} X-rays the nearest in time was taken: {of_role[0].words}"
+            )
+    if len(taken) < 2:
+        unknown = [x for x in dated if x.role is None]
+        taken += unknown[:2]
+    return taken, notes
+
+
+def xray_of_tags(path: str, tags: dict[str, Any]) -> Xray:
+    """A DICOM X-ray whose header was not refused."""
+    view = None if tags.get("view") is None else View(tags["view"])
+    processing = "PROCESSING" in str(tags.get("PresentationIntentType") or "").upper()
+    numbers = tuple(_number(tags.get(k)) for k in ("SeriesNumber", "InstanceNumber"))
+    return Xray(
+        path,
+        None if view is None else "frontal" if view.is_frontal else "lateral",
+        None if view is None else view.value,
+        f"{tags['Modality']} of series {tags.get('SeriesNumber', '?')}",
+        read_date(tags.get("StudyDate")),
+        str(tags.get("StudyInstanceUID")),
+        rank=(processing, *numbers),
+        oriented=bool(tags.get("oriented")),
+    )
+
+
+def read_date(text: Any) -> date | None:
+    """A DICOM date."""
+    try:
+        return datetime.strptime(str(text).replace(".", "")[:8], "%Y%m%d").date()
+    except ValueError:
+        return None
+
+
+def _with_days(x: Xray, taken: date | None) -> Xray:
+    days = None if x.taken is None or taken is None else (x.taken - taken).days
+    return Xray(x.file, x.role, x.view, x.words, x.taken, x.study, days, x.rank, x.oriented)
+
+
+def _nearest_study(stacks: list[list[Slice]], xray_dates: list[date]) -> list[list[Slice]]:
+    """The stacks of the study to choose from: nearest to an X-ray, if it has a likely chest."""
+    best = max(stack_merit(s)[:4] for s in stacks)
+    likely = [s for s in stacks if stack_merit(s)[:4] == best]
+
+    def distance(stack: list[Slice]) -> int:
+        taken = read_date(stack[0].header.get("StudyDate"))
+        if taken is None or not xray_dates:
+            return _NO_DATE
+        return min(abs((d - taken).days) for d in xray_dates)
+
+    least = min(distance(s) for s in likely)
+    return [s for s in likely if distance(s) == least]
+
+
+def _reasons(chosen: list[Slice], near: list[list[Slice]], stacks: list[list[Slice]]) -> str:
+    here = {s.path for s in chosen}
+    others = [s for s in stacks if {i.path for i in s} != here]
+    names = ("original", "axial", "named a chest", "long enough for both lungs", "most slices")
+    mine = stack_merit(chosen)
+    why = [
+        name
+        for name, value, theirs in zip(
+            names, mine, zip(*(stack_merit(o) for o in others), strict=True), strict=True
+        )
+        if all(value > t for t in theirs)
+    ]
+    if len(near) < len([s for s in stacks if stack_merit(s)[:4] == mine[:4]]):
+        why.append("its study is the nearest to the X-rays")
+    if not why:
+        why.append("by the order: original, axial, a chest, long enough, most slices")
+    return ", ".join(why)
+
+
+def _refuse_mixed(stack: list[Slice]) -> None:
+    spacings = {
+        tuple(round(float(v), 4) for v in s.header.get("PixelSpacing") or ()) for s in stack
+    }
+    if len(spacings) > 1:
+        shown = " and ".join(" x ".join(f"{v:g}" for v in s) or "none" for s in sorted(spacings))
+        raise AxonInputError(
+            f"{describe_stack(stack)} mixes pixel spacings ({shown} mm), a CT has one. Export the "
+            "series again."
+        )
+
+
+def _label(slices: list[Slice]) -> str:
+    header = slices[0].header
+    return f"series {header.get('SeriesNumber', '?')} '{header.get('SeriesDescription') or ''}'"
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return float("inf")

@@ -1,0 +1,62 @@
+"""Detects whether the input of a case has changed: by size and time first, then by content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from axon_backend.dataset.plan import CasePlan
+from axon_backend.dataset.settings import CASE_VERSION, PrepareSettings, digest
+
+_BLOCK = 1 << 20
+
+
+def fingerprint(plan: CasePlan, root: Path) -> str:
+    """A hash of the names, sizes and times of a case's files; cheap, and notices whatever an
+    ordinary program writes."""
+    rows = []
+    for path in _files(plan):
+        try:
+            stat = os.stat(path)
+            rows.append([os.path.relpath(path, root), stat.st_size, stat.st_mtime_ns])
+        except OSError:
+            rows.append([os.path.relpath(path, root), -1, -1])
+    return digest(rows)
+
+
+def case_key(plan: CasePlan, settings: PrepareSettings) -> str:
+    """A hash of all that a case's files depend on: contents of its input, settings, version."""
+    xrays = [[x.role, x.view, x.days, x.oriented, _content(Path(x.file))] for x in plan.xrays]
+    ct = [_content(Path(path)) for path in plan.ct]
+    named = [plan.id, plan.sliced, plan.ct_words]
+    return digest([CASE_VERSION, named, ct, xrays, settings.of_case(plan.id)])
+
+
+def plan_key(plan: CasePlan, settings: PrepareSettings) -> str:
+    """The part of the key that can be computed without reading files."""
+    xrays = [[x.role, x.view, x.days, x.oriented] for x in plan.xrays]
+    return digest(
+        [CASE_VERSION, plan.id, plan.sliced, plan.ct_words, xrays, settings.of_case(plan.id)]
+    )
+
+
+def _files(plan: CasePlan) -> Iterator[Path]:
+    for name in (*plan.ct, *(x.file for x in plan.xrays)):
+        path = Path(name)
+        if path.is_dir():
+            yield from sorted(p for p in path.rglob("*") if p.is_file())
+        else:
+            yield path
+
+
+def _content(path: Path) -> Any:
+    if path.is_dir():
+        return [[p.name, _content(p)] for p in sorted(path.rglob("*")) if p.is_file()]
+    total = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(_BLOCK):
+            total.update(block)
+    return total.hexdigest()

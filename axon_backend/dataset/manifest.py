@@ -1,0 +1,120 @@
+"""A list of cases in CSV or JSON: id, patient, ct, frontal, lateral, split."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from axon_backend.dataset.dataset import SPLITS
+from axon_backend.errors import AxonInputError
+
+COLUMNS = ("id", "patient", "ct", "frontal", "lateral", "split")
+_SPLIT_WORDS = {"val": "validation", "valid": "validation", "training": "train", "testing": "test"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One case; paths are absolute. ``problem`` says why it cannot be used."""
+
+    id: str
+    patient: str
+    ct: str = ""
+    frontal: str = ""
+    lateral: str = ""
+    split: str | None = None
+    problem: str = ""
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The cases of a manifest in its order; paths in it are relative to it.
+
+    A row that cannot be used says why in its ``problem``; the others are still processed.
+
+    Raises:
+        AxonInputError: the file is missing, malformed or empty, or a patient has two splits.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise AxonInputError(f"The manifest {path} cannot be read: {why}.") from error
+    entries = _json(text, path) if path.suffix.lower() == ".json" else _csv(text, path)
+    rows, ids = [], set()
+    for number, entry in enumerate(entries, 1):
+        row = _row(entry, number, path)
+        if row.id in ids:
+            again = f"the id {row.id} appears twice in the manifest; give every case its own"
+            row = Row(f"{row.id}-row{number}", row.patient, split=row.split, problem=again)
+        ids.add(row.id)
+        rows.append(row)
+    if not rows:
+        raise AxonInputError(f"The manifest {path} has no case. Nothing to prepare.")
+    _check_splits(rows, path)
+    return rows
+
+
+def _json(text: str, path: Path) -> list[dict[str, Any]]:
+    try:
+        entries = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise AxonInputError(f"The manifest {path} is not JSON ({error}).") from error
+    if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+        raise AxonInputError(
+            f"The manifest {path} is not a list of cases; expected "
+            f"[{{{', '.join(f'{chr(34)}{c}{chr(34)}: ...' for c in COLUMNS)}}}, ...]."
+        )
+    return entries
+
+
+def _csv(text: str, path: Path) -> list[dict[str, Any]]:
+    first = text.split("\n", 1)[0]
+    separator = max(",;\t", key=first.count)
+    reader = csv.DictReader(text.splitlines(), delimiter=separator)
+    names = {str(n).strip().lower(): n for n in reader.fieldnames or () if n}
+    if "id" not in names or "ct" not in names:
+        raise AxonInputError(
+            f"The manifest {path} has the columns {', '.join(names) or 'none'}; expected at least "
+            f"id and ct of {', '.join(COLUMNS)}."
+        )
+    return [{k: line.get(n) for k, n in names.items()} for line in reader]
+
+
+def _row(entry: dict[str, Any], number: int, path: Path) -> Row:
+    values = {c: "" if entry.get(c) is None else str(entry[c]).strip() for c in COLUMNS}
+    name = values["id"] or f"row{number}"
+    patient = values["patient"] or name
+    split = values["split"].lower()
+    split = _SPLIT_WORDS.get(split, split)
+    problem = ""
+    if not values["id"]:
+        problem = f"row {number} has no id"
+    elif not values["ct"]:
+        problem = "it has no CT"
+    elif split and split not in SPLITS:
+        problem = f"its split is {split!r}; expected one of {', '.join(SPLITS)}"
+    for column in ("ct", "frontal", "lateral"):
+        if values[column]:
+            values[column] = str(path.parent.absolute() / values[column])
+            if not problem and not Path(values[column]).exists():
+                problem = f"its {column} {values[column]} does not exist"
+    return Row(
+        name, patient, values["ct"], values["frontal"], values["lateral"],
+        split if split in SPLITS else None, problem,
+    )  # fmt: skip
+
+
+def _check_splits(rows: list[Row], path: Path) -> None:
+    of_patient: dict[str, tuple[str, str]] = {}
+    for row in rows:
+        if row.split is None:
+            continue
+        split, name = of_patient.setdefault(row.patient, (row.split, row.id))
+        if split != row.split:
+            raise AxonInputError(
+                f"The manifest {path} puts the patient {row.patient} into {split} (case {name}) "
+                f"and into {row.split} (case {row.id}). A patient belongs to one split: correct "
+                "the column split."
+            )

@@ -1,0 +1,284 @@
+"""From a source to a data set: scan, plan, split, make missing cases, assemble."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from axon_backend.dataset import store
+from axon_backend.dataset.assemble import assemble, outline, remember
+from axon_backend.dataset.case import CaseTask, prepare_case
+from axon_backend.dataset.inputs import fingerprint, plan_key
+from axon_backend.dataset.lock import OutputLock
+from axon_backend.dataset.manifest import read_rows
+from axon_backend.dataset.plan import CasePlan, numbered, plan_folder, plan_rows
+from axon_backend.dataset.pool import Pool, import_ray
+from axon_backend.dataset.report import Line
+from axon_backend.dataset.review import read_review
+from axon_backend.dataset.scan import scan
+from axon_backend.dataset.settings import PrepareSettings
+from axon_backend.dataset.split_file import SPLITS_FILE, draw_splits, settle_splits
+from axon_backend.errors import AxonInputError
+from axon_backend.imaging.write import write_json
+
+PRIVATE = "private"
+_MANIFESTS = (".csv", ".json")
+Progress = Callable[[str, int, int, Any], None]
+
+
+@dataclass
+class Summary:
+    """What a run did.
+
+    Attributes:
+        lines: every case with its status.
+        made: cases whose files were made by this run.
+        kept: cases that were up to date.
+        stopped: whether it was asked to stop before the end.
+        whole: False for a shard that ended before others; the data set is not assembled.
+        failed: by id, what failed in a way that another run may fix.
+    """
+
+    lines: list[Line]
+    made: int = 0
+    kept: int = 0
+    stopped: bool = False
+    whole: bool = True
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def fates(self) -> Counter[str]:
+        """Cases by status."""
+        return Counter(line.status for line in self.lines)
+
+
+def prepare(
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    settings: PrepareSettings | None = None,
+    *,
+    workers: int = 1,
+    ray: bool = False,
+    shard: tuple[int, int] | None = None,
+    progress: Progress = lambda stage, step, total, preview: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Summary:
+    """Prepare a data set, or bring one up to date.
+
+    Args:
+        source: a folder (DICOM in any layout, or plain files, see ``names``), or a manifest (CSV
+            or JSON, see ``manifest``).
+        output: the data set's folder; created if missing.
+        settings: see there.
+        workers: processes; 0 uses this process.
+        ray: use a Ray cluster instead of processes.
+        shard: (i, n), i from 1: make only the i-th of n parts of the cases. Shards may run
+            concurrently; the last one to end assembles the data set.
+        progress: called with (stage, step, total, None).
+        cancelled: polled between cases; True stops the run, and finished cases are kept.
+
+    Raises:
+        AxonInputError: the source or output cannot be used, or another run has the output.
+        Cancelled: cancelled before any case was finished.
+        store.OutputFailed: the output can no longer be written; finished cases are kept.
+    """
+    settings = settings or PrepareSettings()
+    root, out = _check_source(source), _make_output(output, source)
+    if ray:
+        import_ray()
+    number = None if shard is None else shard[0] - 1
+    tag = store.ALL if shard is None else f"{shard[0]}of{shard[1]}"
+    with OutputLock(out, number):
+        _check_names(out, settings)
+        read_review(out)  # an invalid one is refused before the work, not after it
+        store.clean(out, tag)
+        pool = Pool(workers, ray, cancelled)
+        plans, remarks = _plan(Path(source), root, out, settings, pool, progress, cancelled)
+        _check_stated(settings, plans)
+        splits = draw_splits(out, plans, settings.seed)
+        mine = [p for p in plans if not p.problem]
+        if shard is not None:
+            mine = mine[shard[0] - 1 :: shard[1]]
+        summary = Summary([])
+        tasks = _missing(mine, settings, root, out, tag)
+        summary.kept = len(mine) - len(tasks)
+        stale = {task.plan.id for task in tasks}
+        for task, result in _make(tasks, pool, progress):
+            if isinstance(result, BaseException):
+                summary.failed[task.plan.id] = _reason(result, settings.anonymise)
+            else:
+                stale.discard(task.plan.id)
+                summary.made += 1
+        summary.stopped = summary.made + len(summary.failed) < len(tasks)
+        current = {p.id for p in mine} - stale
+        for plan in plans:
+            if shard is not None and plan not in mine:  # another shard's
+                record = store.read_record(out, plan.id)
+                if record is not None and record.get("plan_key") == plan_key(plan, settings):
+                    current.add(plan.id)
+        summary.whole = shard is None or all(p.problem or p.id in current for p in plans)
+        if summary.whole and not (summary.stopped or summary.failed):
+            splits = settle_splits(out, plans, splits, settings.seed)
+        if summary.whole or summary.failed:
+            remarks += store.left_over(out, {p.id for p in plans})
+            rows = outline(plans, current, summary.failed, splits, settings)
+            try:
+                remember(out, rows, remarks, settings.as_dict())
+                summary.lines = assemble(out, rows, settings, remarks)
+            except AxonInputError as error:  # of a writer
+                raise store.OutputFailed(str(error)) from error
+    return summary
+
+
+def _check_source(source: str | os.PathLike[str]) -> Path:
+    """The folder to which paths are relative."""
+    path = Path(os.path.abspath(source))
+    if path.is_dir():
+        return path
+    if not path.exists():
+        raise AxonInputError(f"{path} does not exist. Give a folder of images, or a manifest.")
+    if path.suffix.lower() not in _MANIFESTS:
+        raise AxonInputError(
+            f"{path} is neither a folder nor a manifest ({', '.join(_MANIFESTS)}). Give a folder "
+            "of images, or a manifest."
+        )
+    return path.parent
+
+
+def _make_output(output: str | os.PathLike[str], source: str | os.PathLike[str]) -> Path:
+    out = Path(os.path.abspath(output))
+    if os.path.realpath(out) == os.path.realpath(source):
+        raise AxonInputError(
+            f"{out} is both source and output. Choose another --output; the source is never "
+            "modified."
+        )
+    if os.path.lexists(out) and not out.is_dir():
+        raise AxonInputError(f"{out} is a file, --output is a folder. Choose another name.")
+    ours = (store.CASES, PRIVATE, SPLITS_FILE, "dataset.json", "prepare.lock", "review.json")
+    if out.is_dir() and os.listdir(out) and not any((out / n).exists() for n in ours):
+        raise AxonInputError(
+            f"{out} contains files that are not a data set. Choose an empty or new --output."
+        )
+    try:
+        (out / store.CASES).mkdir(parents=True, exist_ok=True)
+        (out / PRIVATE).mkdir(exist_ok=True)
+    except OSError as error:
+        raise AxonInputError(
+            f"Cannot write to {out}: {error.strerror or error}. Choose another --output."
+        ) from error
+    return out
+
+
+def _plan(
+    source: Path,
+    root: Path,
+    out: Path,
+    settings: PrepareSettings,
+    pool: Pool,
+    progress: Progress,
+    cancelled: Callable[[], bool],
+) -> tuple[list[CasePlan], list[str]]:
+    remarks = []
+    if source.is_dir():
+        found = scan(
+            root, out, out / PRIVATE / "scan.jsonl.gz", pool,
+            lambda done, total: progress("headers", done, total, None), cancelled,
+        )  # fmt: skip
+        plans = plan_folder(found, settings.max_days)
+        if not plans:
+            others = ", ".join(f"{n} {m}" for m, n in sorted(found.others.items()))
+            raise AxonInputError(
+                f"{source} contains no CT and no X-ray{f' (but {others})' if others else ''}. Give "
+                "the folder of the patients, or a manifest."
+            )
+        for name, why in found.damaged[:100]:
+            shown = "a file" if settings.anonymise else name
+            remarks.append(f"damaged: {shown}: {why}")
+        if len(found.damaged) > 100:
+            remarks.append(f"and {len(found.damaged) - 100} more damaged files")
+    else:
+        plans = plan_rows(read_rows(source))
+    if settings.anonymise:
+        plans = _anonymous(plans, out, settings)
+    return plans, remarks
+
+
+def _anonymous(plans: list[CasePlan], out: Path, settings: PrepareSettings) -> list[CasePlan]:
+    """Numbered cases; a patient keeps the number of an earlier run."""
+    path = out / PRIVATE / "numbers.json"
+    numbers = _read_json(path).get("numbers", {})
+    count = len(numbers)
+    plans = numbered(plans, numbers, settings.seed)
+    if len(numbers) > count:
+        note = "which patient has which number; remove this folder before sharing the data"
+        write_json(path, {"note": note, "numbers": numbers})
+    return plans
+
+
+def _missing(
+    plans: list[CasePlan], settings: PrepareSettings, root: Path, out: Path, tag: str
+) -> list[CaseTask]:
+    tasks = []
+    for plan in plans:
+        inputs, key = fingerprint(plan, root), plan_key(plan, settings)
+        record = store.read_record(out, plan.id)
+        same = record is not None and (record.get("inputs"), record.get("plan_key")) == (
+            inputs,
+            key,
+        )
+        if not same:
+            tasks.append(CaseTask(plan, settings, str(root), str(out), tag, inputs, key))
+    return tasks
+
+
+def _make(
+    tasks: list[CaseTask], pool: Pool, progress: Progress
+) -> Iterator[tuple[CaseTask, dict[str, Any] | BaseException]]:
+    if tasks:
+        progress("cases", 0, len(tasks), None)
+    for done, (task, result) in enumerate(pool.map(prepare_case, tasks), 1):
+        if isinstance(result, store.OutputFailed):
+            raise result
+        yield task, result
+        progress("cases", done, len(tasks), None)
+
+
+def _reason(error: BaseException, anonymise: bool) -> str:
+    text = " ".join(str(error).split())[:300]
+    if isinstance(error, AxonInputError | RuntimeError) and text:
+        return "its input cannot be used" if anonymise else text
+    kind = type(error).__name__
+    return kind if anonymise or not text else f"{kind}: {text}"
+
+
+def _check_stated(settings: PrepareSettings, plans: list[CasePlan]) -> None:
+    ids = {plan.id for plan in plans}
+    for name in settings.stated:
+        case, _, role = name.rpartition("/")
+        if case and case not in ids:
+            raise AxonInputError(
+                f"{name} names an X-ray of the case {case}, which does not exist. The cases are "
+                "listed in report.csv."
+            )
+
+
+def _check_names(out: Path, settings: PrepareSettings) -> None:
+    before = _read_json(out / "dataset.json").get("settings")
+    if isinstance(before, dict) and before.get("anonymise") != settings.anonymise:
+        raise AxonInputError(
+            f"{out} was prepared {'with' if settings.anonymise is False else 'without'} "
+            "--anonymise, and names and numbers must not be mixed. Choose another --output."
+        )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}

@@ -1,0 +1,111 @@
+"""What a person decided on looking at the registrations: DATA/review.json.
+
+    {"format": "axon-review", "version": 1,
+     "decisions": {"ID/frontal": {"decision": "reject", "picture": "3f2a..."}}}
+
+A decision is about one image: where the registration has changed since, it no longer counts.
+"ID/ct": "reject" leaves a whole case out.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from axon_backend.errors import AxonInputError
+from axon_backend.imaging.write import write_json
+
+FILE = "review.json"
+FORMAT, VERSION = "axon-review", 1
+PARTS = ("frontal", "lateral", "ct")
+DECISIONS = ("accept", "reject")
+
+
+def read_review(root: Path) -> dict[str, dict[str, str]]:
+    """Decisions by "ID/part"; none where there is no file.
+
+    Raises:
+        AxonInputError: the file is not as expected.
+    """
+    path = root / FILE
+    if not path.exists():
+        return {}
+    expected = (
+        f'{{"format": "{FORMAT}", "version": {VERSION}, "decisions": {{"ID/frontal": '
+        '{"decision": "accept" or "reject"}}}'
+    )
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AxonInputError(
+            f"{path} cannot be read as JSON ({error}). Save it again from report.html, or delete "
+            "it."
+        ) from error
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise AxonInputError(f"{path} is no review; expected {expected}.")
+    if values.get("version") != VERSION:
+        raise AxonInputError(
+            f"{path} is of version {values.get('version')!r}, this AXON reads version {VERSION}. "
+            "Update AXON, or save it again from report.html."
+        )
+    decisions = {}
+    given = values.get("decisions")
+    for name, entry in (given if isinstance(given, dict) else {}).items():
+        entry = {"decision": entry} if isinstance(entry, str) else entry
+        sound = isinstance(entry, dict) and entry.get("decision") in DECISIONS
+        if not sound or name.rpartition("/")[2] not in PARTS:
+            raise AxonInputError(f"{path}: the entry {name!r} is {entry!r}; expected {expected}.")
+        decisions[name] = {k: str(v) for k, v in entry.items()}
+    return decisions
+
+
+def decided(decisions: dict[str, dict[str, str]], name: str, image: str) -> str | None:
+    """ "accept" or "reject", or None where nobody has decided on this image."""
+    entry = decisions.get(name)
+    if entry is None or entry.get("picture", image) != image:
+        return None
+    return entry["decision"]
+
+
+def add_decisions(
+    root: Path, cases: list[dict[str, Any]], accept: list[str], reject: list[str]
+) -> int:
+    """Write decisions given as ID (both X-rays of a case) or ID/part; returns how many.
+
+    Args:
+        root: the data set's folder.
+        cases: all cases with their views, as in dataset.json, also those that are left out.
+        accept, reject: names.
+
+    Raises:
+        AxonInputError: a name is not known or is given twice over.
+    """
+    decisions = read_review(root)
+    images = {
+        f"{c['id']}/{v['role']}": v.get("sha256", "")[:16]
+        for c in cases
+        for v in c["views"]
+        if v["kind"] == "real"
+    }
+    images.update({f"{c['id']}/ct": c["sha256"][:16] for c in cases})
+    added: dict[str, dict[str, str]] = {}
+    for decision, names in (("accept", accept), ("reject", reject)):
+        for name in names:
+            whole = [f"{name}/{role}" for role in PARTS[:2] if f"{name}/{role}" in images]
+            for one in whole or [name]:
+                if one not in images:
+                    raise AxonInputError(
+                        f"--{decision} {name}: there is no such X-ray in {root}. Give a case's id "
+                        "for its X-rays, or ID/frontal, ID/lateral, or ID/ct for the whole case, "
+                        "as report.html names them."
+                    )
+                if one in added and added[one]["decision"] != decision:
+                    raise AxonInputError(f"{one} is both accepted and rejected. Choose one.")
+                added[one] = {"decision": decision, "picture": images[one]}
+    decisions.update(added)
+    write_json(
+        root / FILE,
+        {"format": FORMAT, "version": VERSION, "decisions": dict(sorted(decisions.items()))},
+    )
+    return len(added)

@@ -1,0 +1,98 @@
+"""The folders of cases: each appears whole or not at all, and says what it was made from.
+
+cases/ID/case.json     the record: what the case is, or why there is none, and its key
+cases/ID/...           CT, views, small images; none where the case was skipped
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from axon_backend.errors import AxonInputError
+from axon_backend.imaging.write import write_json
+
+CASES, RECORD = "cases", "case.json"
+_PART, _OLD = ".part", ".old"
+ALL = "all"  # the tag of a run that is no shard
+
+
+class OutputFailed(RuntimeError):
+    """The output cannot be written: no case can be, so the run stops."""
+
+
+def read_record(root: Path, case: str) -> dict[str, Any] | None:
+    """The record of a case whose files are all there in their size; None otherwise."""
+    folder = root / CASES / case
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        whole = all((folder / n).stat().st_size == size for n, size in record["files"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return record if whole else None
+
+
+@contextmanager
+def new_case(root: Path, case: str, tag: str) -> Iterator[Path]:
+    """A folder to fill; when the block ends well it takes the place of the case's folder.
+
+    ``tag`` names the run, so that runs on different shards clean up only after themselves.
+
+    Raises:
+        OutputFailed: it cannot be written, for example because the disk is full.
+    """
+    home = root / CASES
+    part, old = home / f"{_PART}-{tag}-{case}", home / f"{_OLD}-{tag}-{case}"
+    try:
+        try:
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+            yield part
+            target = home / case
+            if target.exists():
+                os.rename(target, old)
+            os.rename(part, target)
+        except OSError as error:
+            raise OutputFailed(
+                f"Cannot write {home / case}: {error.strerror or error}. Check the free space and "
+                "the rights of the folder."
+            ) from error
+        except AxonInputError as error:  # of a writer
+            raise OutputFailed(str(error)) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def write_record(folder: Path, record: dict[str, Any]) -> None:
+    """Write case.json with the sizes of the files beside it."""
+    files = {p.name: p.stat().st_size for p in sorted(folder.iterdir()) if p.name != RECORD}
+    write_json(folder / RECORD, {**record, "files": files})
+
+
+def clean(root: Path, tag: str) -> None:
+    """Remove what killed runs left half-done: of all runs, or of one shard."""
+    home = root / CASES
+    whole = tag == ALL
+    for folder in home.iterdir() if home.is_dir() else ():
+        for mark in (_PART, _OLD):
+            if folder.name.startswith(f"{mark}-" if whole else f"{mark}-{tag}-"):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def left_over(root: Path, wanted: set[str]) -> list[str]:
+    """A remark on folders of cases that the source no longer has: not in the data set, but not
+    deleted, since a wrong source must not cost hours of work."""
+    names = [f.name for f in sorted((root / CASES).iterdir()) if f.name not in wanted]
+    names = [name for name in names if not name.startswith(".")]
+    if not names:
+        return []
+    return [
+        f"{len(names)} folders in {CASES}/ are of cases that the source no longer has: they are "
+        f"not in the data set and may be deleted ({names[0]}{', ...' if names[1:] else ''})"
+    ]

@@ -1,0 +1,195 @@
+"""The views of a case: DRRs of its CT, and its X-rays registered to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from axon_backend.dataset.choose import Xray
+from axon_backend.dataset.settings import PrepareSettings
+from axon_backend.dataset.tags import read_tags
+from axon_backend.errors import AxonInputError
+from axon_backend.imaging.ct import CTVolume
+from axon_backend.imaging.frame import ThoraxFrame
+from axon_backend.imaging.radiograph import Radiograph, read_radiograph
+from axon_backend.imaging.view import Stated, View
+from axon_backend.imaging.write import RESEARCH_NOTE, atomic_path, write_image
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import render_drr
+from axon_backend.physics.geometry import FIELD_OF_VIEW
+from axon_backend.physics.pose import Pose
+from axon_backend.registration import register
+from axon_backend.registration.place import PlacedView
+from axon_backend.registration.quality import RegistrationQuality
+
+VIEWS = {"frontal": View.pa, "lateral": View.lateral_left}
+# The view that an image shows is decided by how well it fits the DRRs: by at least this much of the
+# score better than the other view, or than its mirror image.
+MARGIN = 0.06
+
+
+@dataclass(frozen=True)
+class PlacedXray:
+    """An X-ray on the canonical view.
+
+    `image`: as it was read (or its mirror image), which the placement belongs to; `notes`: in
+    plain words.
+    """
+
+    xray: Xray
+    role: str
+    image: Radiograph
+    placed: PlacedView
+    notes: tuple[str, ...]
+
+    @property
+    def quality(self) -> RegistrationQuality:
+        """Of its registration."""
+        assert self.placed.registration is not None
+        return self.placed.registration.quality
+
+
+def poses(settings: PrepareSettings, seed: int) -> list[Pose]:
+    """One for each DRR: the canonical one, then small variations by the seed."""
+    rng = np.random.default_rng([settings.seed, seed])
+    made = [Pose()]
+    for _ in range(settings.drrs - 1):
+        turn = rng.normal(0, settings.turn_deg, 3).round(3).tolist()
+        shift = rng.normal(0, settings.shift_mm, 3).round(3).tolist()
+        made.append(Pose(tuple(turn), tuple(shift), round(float(rng.uniform(*settings.sid_mm)), 1)))
+    return made
+
+
+def render(
+    attenuation: AttenuationVolume, frame: ThoraxFrame, view: View, pose: Pose, n: int
+) -> np.ndarray:
+    """(n, n) DRR, float32 line integrals."""
+    return render_drr(attenuation, pose.geometry(frame, view), n).numpy()
+
+
+def place_xray(
+    xray: Xray,
+    ct: CTVolume,
+    frame: ThoraxFrame,
+    settings: PrepareSettings,
+    taken: set[str],
+    case: str = "",
+) -> PlacedXray:
+    """Register an X-ray to its view; a view that is not stated is decided from the image.
+
+    Args:
+        case: its id, by which the settings may state the orientation.
+        taken: roles that are filled already; only the others are tried.
+
+    Raises:
+        AxonInputError: it cannot be read, is no X-ray of a chest, or fits no view.
+    """
+    size, seed = settings.view_size, settings.seed
+
+    def placed(image: Radiograph) -> PlacedView:
+        role = "frontal" if image.view.is_frontal else "lateral"
+        return register({role: image}, ct, frame, size=size, seed=seed).views[role]
+
+    if xray.role is None:
+        stated = {role: settings.stated_for(case, role) for role in VIEWS}
+        return _of_unknown_view(xray, taken, placed, stated)
+    if xray.role in taken:
+        raise AxonInputError(f"there is a {xray.role} X-ray already")
+    view = None if xray.view is None else View(xray.view)
+    if view is None and xray.role == "lateral" and not _states_view(xray.file):
+        view = View.lateral_left
+    known = settings.stated_for(case, xray.role)
+    image = read_radiograph(xray.file, view=view, **known)
+    if image.view.is_frontal != (xray.role == "frontal"):
+        raise AxonInputError(
+            f"it was given as the {xray.role} X-ray, its tags say {image.view.value.upper()}"
+        )
+    found, notes = placed(image), image.assumptions
+    if xray.role == "lateral" and not (_oriented(xray) or _settles_orientation(known)):
+        mirrored = placed(_mirrored(image))
+        if _score(mirrored) > _score(found) + MARGIN:
+            found, image = mirrored, _mirrored(image)
+            notes += ("the patient faces the other way in the image: it was mirrored",)
+    return PlacedXray(xray, xray.role, image, found, notes)
+
+
+def _of_unknown_view(
+    xray: Xray, taken: set[str], placed: object, stated: dict[str, Stated]
+) -> PlacedXray:
+    assert callable(placed)
+    tried: list[tuple[float, str, PlacedView, Radiograph]] = []
+    for role, view in VIEWS.items():
+        image = read_radiograph(xray.file, view=view, **stated[role])
+        images = [image]
+        if role == "lateral" and not (xray.oriented or _settles_orientation(stated[role])):
+            images.append(_mirrored(image))
+        for one in images:
+            found: PlacedView = placed(one)
+            tried.append((_score(found), role, found, one))
+    tried.sort(key=lambda t: -t[0])
+    score, role, found, image = tried[0]
+    other = max(s for s, r, _, _ in tried if r != role)
+    assert found.registration is not None
+    if score < other + MARGIN or found.registration.quality.verdict == "poor":
+        raise AxonInputError(
+            f"no tag states its view, and the image does not show it clearly ({role} fits by "
+            f"{score:.2f}, the other view by {other:.2f}). Name it as frontal or lateral in a "
+            "manifest"
+        )
+    if role in taken:
+        raise AxonInputError(
+            f"judging by the image it is a {role} view, of which there is one already"
+        )
+    note = f"no tag states the view: the image fits the {role} DRR best ({score:.2f}, else "
+    notes = (*image.assumptions, f"{note}{other:.2f})")
+    return PlacedXray(xray, role, image, found, notes)
+
+
+def _score(placed: PlacedView) -> float:
+    assert placed.registration is not None
+    quality = placed.registration.quality
+    return 0.5 * (quality.ncc + quality.gradient_ncc)
+
+
+def _mirrored(image: Radiograph) -> Radiograph:
+    return replace(image, pixels=np.ascontiguousarray(image.pixels[:, ::-1]), warnings=())
+
+
+def _settles_orientation(stated: Stated) -> bool:
+    return "flip" in stated or "rotate" in stated
+
+
+def _tags(file: str) -> dict[str, object]:
+    try:
+        return read_tags(Path(file)) or {}
+    except AxonInputError:
+        return {}
+
+
+def _states_view(file: str) -> bool:
+    return bool(_tags(file).get("view"))
+
+
+def _oriented(xray: Xray) -> bool:
+    return xray.oriented or bool(_tags(xray.file).get("oriented"))
+
+
+def with_air(placed: PlacedView) -> np.ndarray:
+    """The registered pixels; what the X-ray does not show gets its darkest grey, that of air."""
+    inside = placed.pixels[placed.valid]
+    dark = float(np.quantile(inside, 0.01)) if inside.size else 0.0
+    return np.where(placed.valid, placed.pixels, np.float32(dark)).astype(np.float32)
+
+
+def write_view(path: Path, pixels: np.ndarray, frame: ThoraxFrame, view: View) -> None:
+    """A view as 2-D NIfTI, float32, with the millimetres of the frame's middle plane."""
+    width = frame.size_mm[0] if view.is_frontal else frame.size_mm[1]
+    image = sitk.GetImageFromArray(np.ascontiguousarray(pixels, np.float32))
+    n = pixels.shape[0]
+    image.SetSpacing((FIELD_OF_VIEW * width / n, FIELD_OF_VIEW * frame.size_mm[2] / n))
+    image.SetMetaData("ITK_FileNotes", RESEARCH_NOTE)
+    with atomic_path(path) as temporary:
+        write_image(image, temporary)

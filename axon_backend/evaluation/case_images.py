@@ -1,0 +1,83 @@
+"""The images of one reconstruction: the X-rays before and after registration, and the volumes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from axon_backend.evaluation.figures import WIDE, FlatImage, VolumeRow, footer_line, overview
+from axon_backend.evaluation.render3d import render3d
+from axon_backend.imaging.display import grey
+from axon_backend.registration.overlay import contrast_grey, red_cyan
+
+if TYPE_CHECKING:
+    from axon_backend.imaging.frame import ThoraxFrame
+    from axon_backend.inference.reconstruct import Reconstruction
+    from axon_backend.registration.place import PlacedView
+
+OVERLAY_SIZE = 512
+
+
+def overlay(placed: PlacedView) -> np.ndarray:
+    """The registered X-ray (cyan) over its reference (red), uint8 RGB; grey where they agree.
+
+    Both are shown by their local contrast, because their grey scales are not comparable.
+    """
+    if placed.reference is None:
+        shown = grey(placed.pixels, placed.valid)
+        return np.repeat(np.rint(255 * shown).astype(np.uint8)[..., None], 3, axis=2)
+    step = max(1, placed.pixels.shape[0] // OVERLAY_SIZE)
+    valid = placed.valid[::step, ::step]
+    xray = contrast_grey(placed.pixels[::step, ::step], valid)
+    rgb = red_cyan(xray, contrast_grey(placed.reference[::step, ::step]))
+    return np.rint(255 * rgb).astype(np.uint8)
+
+
+def view_pixel_mm(placed: PlacedView, frame: ThoraxFrame) -> tuple[float, float]:
+    """Pixel size (row, col) of a registered view, up to the common field of view."""
+    width = frame.size_mm[0] if placed.view.is_frontal else frame.size_mm[1]
+    rows, columns = placed.pixels.shape
+    return frame.size_mm[2] / rows, width / columns
+
+
+def flat_images(result: Reconstruction) -> list[FlatImage]:
+    """Each X-ray as read, registered, its reference and the overlay of both; or the DRR."""
+    shown = []
+    for role, placed in result.views.items():
+        frontal, pixel = placed.view.is_frontal, view_pixel_mm(placed, result.frame)
+        name = f"{role.capitalize()} {placed.view.value.upper()}"
+        xray = result.xrays.get(role)
+        if xray is None or placed.reference is None:
+            shown.append(FlatImage(f"{name}: DRR of the CT", placed.pixels, frontal, pixel))
+            continue
+        shown += [
+            FlatImage(f"{name} X-ray", xray.pixels, frontal, xray.pixel_mm),
+            FlatImage("Registered", grey(placed.pixels, placed.valid), frontal, pixel),
+            FlatImage("Reference (DRR)", placed.reference, frontal, pixel),
+            FlatImage("X-ray cyan, reference red", overlay(placed), frontal, pixel),
+        ]  # fmt: skip
+    return shown
+
+
+def case_images(result: Reconstruction, record: dict) -> tuple[dict[str, np.ndarray], str]:
+    """The overview page and the overlays by caption (``overview``, ``overlay_frontal``, ...), and
+    a note where the 3-D image is not a volume rendering.
+    """
+    stage = result.final_stage
+    volumes = [("Reconstruction", result.volumes[stage])]
+    if stage in result.truth:
+        volumes.append(("Ground truth (CT)", result.truth[stage]))
+    rows, note = [], ""
+    for title, hu in volumes:
+        spacing = result.frame.spacing_mm(hu.shape[0])
+        drawn = render3d(hu, spacing, "lung")
+        note = note or drawn.note
+        rows.append(VolumeRow(title, hu, spacing, [drawn]))
+    page = overview(flat_images(result), rows, footer_line(record), (WIDE,))
+    overlays = {
+        f"overlay_{role}": overlay(placed)
+        for role, placed in result.views.items()
+        if placed.reference is not None
+    }
+    return {"overview": page, **overlays}, note

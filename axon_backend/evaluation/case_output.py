@@ -1,0 +1,122 @@
+"""The files of one reconstruction: volumes, images, report and the record of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from axon_backend import DISCLAIMER
+from axon_backend.errors import Cancelled, PoorRegistration
+from axon_backend.imaging.write import write_json, write_png, write_volume
+from axon_backend.inference.reconstruct import Reconstruction
+from axon_backend.methods import registry
+from axon_backend.registration.overlay import VIEW_FILES, write_view
+from axon_backend.util.run_context import Progress
+
+
+def case_files() -> tuple[str, ...]:
+    """Every file that :func:`write_case` or :func:`write_refused` may write, whatever the
+    method."""
+    stages = {name for info in registry.available().values() for name in info.stage_names}
+    return (
+        "reconstruction.nii.gz",
+        *(f"{stage}.nii.gz" for stage in sorted(stages)),
+        "deviation.nii.gz",
+        "overview.png",
+        "report.html",
+        "result.json",
+        *VIEW_FILES,
+    )
+
+
+def write_case(
+    folder: Path,
+    result: Reconstruction,
+    *,
+    keep_stages: bool = False,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> dict[str, Any]:
+    """Write a reconstruction into an existing, empty folder.
+
+    Always: ``reconstruction.nii.gz`` (the last stage, int16 HU, LPS millimetres of the thorax
+    frame), ``overview.png``, ``report.html``, ``result.json``. With several samples also
+    ``deviation.nii.gz`` (their standard deviation in HU), and with ``keep_stages`` one volume per
+    stage. Returns what ``result.json`` holds.
+
+    ``progress`` is called with the stage ``write``.
+
+    Raises:
+        AxonInputError: a file cannot be written.
+        Cancelled: ``cancelled()`` was true between two files.
+    """
+    from axon_backend.evaluation.case_images import case_images
+    from axon_backend.evaluation.report import write_report
+
+    def tell(step: int) -> None:
+        if cancelled is not None and cancelled():
+            raise Cancelled("stopped while the results were written")
+        if progress is not None:
+            progress("write", step, len(volumes) + 2, None)
+
+    record = dict(result.record)
+    record["created"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    note = f"seed {record['seed']}, bundle {record['bundle']['sha256'][:12]}"
+    volumes = {"reconstruction": result.volume}
+    if keep_stages:
+        volumes |= result.volumes
+    if result.deviation:
+        volumes["deviation"] = result.deviation[result.final_stage]
+    for number, (name, volume) in enumerate(volumes.items()):
+        tell(number)
+        write_volume(folder / f"{name}.nii.gz", volume, result.frame, note)
+    tell(len(volumes))
+    names = [*(f"{name}.nii.gz" for name in volumes), "overview.png", "report.html", "result.json"]
+    record["files"] = names
+    images, note = case_images(result, record)
+    record["rendering"] = note or "volume rendering"
+    tell(len(volumes) + 1)
+    write_png(folder / "overview.png", images["overview"])
+    write_report(folder / "report.html", record, images)
+    write_json(folder / "result.json", record)
+    tell(len(volumes) + 2)
+    return record
+
+
+def write_refused(folder: Path, poor: PoorRegistration) -> None:
+    """Write the registered X-rays, their overlays and ``result.json`` of a case whose registration
+    was refused."""
+    placed = poor.placed
+    shown = {role: view for role, view in placed.views.items() if view.registration is not None}
+    record = {
+        "refused": str(poor),
+        "inputs": placed.case.describe(placed.views),
+        "registration": [write_view(folder, role, view) for role, view in shown.items()],
+        "warnings": list(placed.warnings),
+        "frame": placed.frame.as_dict(),
+        "disclaimer": DISCLAIMER,
+    }
+    write_json(folder / "result.json", record)
+
+
+def summary(result: Reconstruction, folder: Path) -> str:
+    """A short summary for the terminal."""
+    record = result.record
+    n = result.volume.shape[0]
+    spacing = " x ".join(f"{s:.2f}" for s in result.frame.spacing_mm(n))
+    lines = [
+        f"{folder / 'reconstruction.nii.gz'} ({n} x {n} x {n} voxels of {spacing} mm)",
+        f"  report: {folder / 'report.html'}",
+        f"  stages: {', '.join(s['name'] for s in record['stages'])}; "
+        f"{sum(record['seconds'].values()):.0f} s on {record['device']}; seed {record['seed']}",
+    ]
+    if record["metrics"]:
+        last = record["metrics"][result.final_stage]
+        lines.append(
+            f"  against the CT: PSNR {last['psnr']:.2f} dB, SSIM {last['ssim3d_gauss11']:.3f}"
+        )
+    lines += [f"  Warning: {warning}" for warning in record["warnings"]]
+    lines.append(f"  {DISCLAIMER}.")
+    return "\n".join(lines)

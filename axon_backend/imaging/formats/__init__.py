@@ -1,0 +1,30 @@
+"""The file formats of X-rays and CTs, by one registry.
+
+A format is one file with its extensions and readers; file dialogs, messages and help texts are made
+from the registry. To add one of your own, see :func:`register_format`. Readers import their
+libraries only when they are called, so that the registry costs nothing to ask.
+"""
+
+from axon_backend.imaging.formats.format import ImageFormat
+from axon_backend.imaging.formats.registry import (
+    extensions,
+    file_patterns,
+    find_format,
+    list_formats,
+    register_format,
+    registered_formats,
+    volume_formats,
+    without_extension,
+)
+
+__all__ = [
+    "ImageFormat",
+    "extensions",
+    "file_patterns",
+    "find_format",
+    "list_formats",
+    "register_format",
+    "registered_formats",
+    "volume_formats",
+    "without_extension",
+]

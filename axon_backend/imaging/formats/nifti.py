@@ -1,0 +1,87 @@
+"""NIfTI, by nibabel.
+
+ITK's reader turns NaN into 0 HU (soft tissue), accepts files that were cut short, and refuses
+sheared axes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from axon_backend.imaging.formats.format import ImageFormat
+
+if TYPE_CHECKING:
+    from axon_backend.imaging.raw_volume import RawVolume
+
+_GZIP = b"\x1f\x8b"
+# The magic of a single file in NIfTI-1 and NIfTI-2: where it stands, and what it is.
+_MAGIC_1, _MAGIC_2 = (344, b"n+1\0"), (4, b"n+2\0")
+
+
+def recognise(path: Path) -> bool:
+    """Whether the header, compressed or not, has the magic of NIfTI-1 or NIfTI-2."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(348)
+        if start.startswith(_GZIP):
+            with gzip.open(path) as file:
+                start = file.read(348)
+    except (OSError, EOFError, zlib.error):  # of gzip, for a damaged file
+        return False
+    return any(start[offset : offset + 4] == magic for offset, magic in (_MAGIC_1, _MAGIC_2))
+
+
+def read_volume(path: Path) -> RawVolume:
+    """Voxels as float32, several values a voxel (RGB) as channels."""
+    import numpy as np
+
+    from axon_backend.imaging.raw_volume import RawVolume
+
+    image = _open(path)
+    channels = len(image.dataobj.dtype.names or "x")
+    if channels > 1:
+        fields = np.asanyarray(image.dataobj)
+        data = np.stack([fields[name] for name in fields.dtype.names])
+    else:
+        data = np.asarray(image.dataobj, dtype=np.float32)
+    header = image.header
+    if int(header["qform_code"]) == 0 and int(header["sform_code"]) == 0:
+        zooms = [float(z) for z in header.get_zooms()[:3]]
+        affine = np.diag([*zooms, *[1.0] * (4 - len(zooms))])
+        notes: tuple[str, ...] = (
+            "the file states no orientation: its axes are taken as Left, Posterior, Superior",
+        )
+    else:
+        ras_to_lps = np.diag([-1.0, -1.0, 1.0, 1.0])
+        affine, notes = ras_to_lps @ image.affine, ()
+    return RawVolume(data.T, affine, channels, notes)
+
+
+def read_size(path: Path) -> tuple[int, ...]:
+    """Voxels along each axis, by the header."""
+    return tuple(int(n) for n in _open(path).shape)
+
+
+def _open(path: Path) -> Any:
+    """By extension where it is one of NIfTI's, else by content, which nibabel does not look at."""
+    import nibabel
+
+    if path.name.lower().endswith(NIFTI.extensions):
+        return nibabel.load(path)
+    with path.open("rb") as file:
+        compressed = file.read(2) == _GZIP
+    data = (gzip.open if compressed else open)(path, "rb").read()
+    kind = nibabel.Nifti2Image if data[4:8] == _MAGIC_2[1] else nibabel.Nifti1Image
+    return kind.from_bytes(data)
+
+
+NIFTI = ImageFormat(
+    "NIfTI",
+    (".nii", ".nii.gz"),
+    read_volume=read_volume,
+    recognise=recognise,
+    read_size=read_size,
+)

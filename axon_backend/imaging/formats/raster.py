@@ -1,0 +1,39 @@
+"""PNG, JPEG, TIFF, BMP and what else Pillow knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from axon_backend.imaging.formats.format import ImageFormat, starts_with
+
+if TYPE_CHECKING:
+    from axon_backend.imaging.raw_xray import RawXray
+
+
+def read_xray(path: Path, view_given: bool) -> RawXray:
+    """See :func:`axon_backend.imaging.image_file.read_image`."""
+    from axon_backend.imaging.image_file import read_image
+
+    return read_image(path)
+
+
+def is_image(path: Path) -> bool:
+    """Whether Pillow recognises the file."""
+    from PIL import Image
+
+    try:
+        with Image.open(path):
+            return True
+    except Exception:  # Pillow's decoders raise many kinds
+        return False
+
+
+FORMATS = (
+    ImageFormat("PNG", (".png",), read_xray, recognise=starts_with(b"\x89PNG\r\n\x1a\n")),
+    ImageFormat("JPEG", (".jpg", ".jpeg"), read_xray, recognise=starts_with(b"\xff\xd8\xff")),
+    ImageFormat("TIFF", (".tif", ".tiff"), read_xray, recognise=starts_with(b"II*\0", b"MM\0*")),
+    ImageFormat("BMP", (".bmp",), read_xray),
+)
+#: Anything else that Pillow reads. It has no extension of its own and stands in no list.
+OTHER = ImageFormat("image", (), read_xray)

@@ -1,0 +1,1 @@
+"""From X-ray files to a volume: cases, sessions, memory, results."""

@@ -1,0 +1,231 @@
+"""Running a model's stages within the memory that is available.
+
+Where memory runs out, the stage is tried again on the next rung of a ladder, from all networks on
+the GPU down to the CPU. Rungs that return the same voxels come before the one that does not
+(bfloat16). Stages that are finished stay as they are.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from axon_backend.bundle import Bundle
+from axon_backend.errors import AxonInputError
+from axon_backend.inference.model_loading import bundle_method, bundle_model, load_model
+from axon_backend.methods.protocol import Model, RegisteredViews
+from axon_backend.networks.precision import keep_in_bfloat16
+from axon_backend.util.run_context import RunContext
+
+SLAB = 8  # slices that a stage which can work in slabs takes at a time
+# What drivers and allocators say in errors that have no type of their own.
+_SAYS_OUT_OF_MEMORY = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "ALLOC_FAILED",
+)
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One way of running the stages.
+
+    Attributes:
+        device: where the networks compute.
+        message: what the user reads when this rung is reached; ``{stage}`` is the stage's label.
+        whole: all networks stay on the device; False keeps only those of the running stage there.
+        slab: slices at a time, for stages that can work in slabs; None for all.
+        bfloat16: weights and activations in bfloat16.
+        only_in_slabs: the rung helps only stages that can work in slabs.
+    """
+
+    device: torch.device
+    message: str = ""
+    whole: bool = True
+    slab: int | None = None
+    bfloat16: bool = False
+    only_in_slabs: bool = False
+
+
+def ladder(device: torch.device) -> tuple[Rung, ...]:
+    """The rungs from a device on: the first is taken where memory suffices."""
+    cpu = torch.device("cpu")
+    slabs = "{stage} works in slabs (same result, a little slower)"
+    rungs: list[Rung] = []
+    if device.type != "cpu":
+        rungs = [
+            Rung(device),
+            Rung(
+                device,
+                "only the networks of the running stage are kept on it from here on "
+                "(same result, a little slower)",
+                whole=False,
+            ),
+            Rung(device, slabs, whole=False, slab=SLAB, only_in_slabs=True),
+            Rung(
+                device,
+                "the networks compute in bfloat16 from here on (HU may differ slightly)",
+                whole=False,
+                slab=SLAB,
+                bfloat16=True,
+            ),
+        ]
+    return (
+        *rungs,
+        Rung(cpu, "the remaining stages run on the CPU, which takes much longer"),
+        Rung(cpu, slabs, slab=SLAB, only_in_slabs=True),
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the GPU's or the computer's memory ran out."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(s in str(error) for s in _SAYS_OUT_OF_MEMORY)
+
+
+class StageRunner:
+    """A bundle's model, run stage by stage; steps down the ladder where memory runs out.
+
+    It owns the model: dropping the runner frees its memory.
+
+    Args:
+        bundle: the model's weights and configuration.
+        device: where to begin.
+
+    Attributes:
+        method, config: of the bundle.
+    """
+
+    def __init__(self, bundle: Bundle, device: torch.device) -> None:
+        self.bundle = bundle
+        self.method, self.config = bundle_method(bundle), bundle_model(bundle)
+        self._begin, self._rungs, self._at = device, ladder(device), 0
+        self._whole: Model | None = None
+        self._part: tuple[str, int, Model] | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the last stage ran."""
+        return self._rungs[self._at].device
+
+    def load(self, context: RunContext) -> list[str]:
+        """Put the model on the device ahead of the first stage; warnings as in :meth:`run`."""
+        first = self.method.info.stage_names[0]
+        return self._with_memory(first, context, lambda model, rung: None)[1]
+
+    def run(
+        self,
+        stage: str,
+        views: RegisteredViews,
+        volume: torch.Tensor | None,
+        *,
+        steps: int | None = None,
+        context: RunContext,
+    ) -> tuple[torch.Tensor, list[str]]:
+        """Run one stage; see :meth:`methods.protocol.Model.run_stage`.
+
+        Returns:
+            The volume, (1, 1, n, n, n) in normalised HU on the CPU, and what had to be done to
+            save memory, in plain words.
+
+        Raises:
+            AxonInputError: even the last rung ran out of memory.
+            Cancelled: ``context.cancelled()`` was true, or ``context.progress`` raised it.
+        """
+
+        def work(model: Model, rung: Rung) -> torch.Tensor:
+            with _stopping(model, stage, context):
+                out = model.run_stage(
+                    stage, views, volume, steps=steps, context=context, slab=rung.slab
+                )
+            return out.float().cpu()
+
+        return self._with_memory(stage, context, work)
+
+    def release(self) -> None:
+        """Let go of the model, and of the GPU memory it holds; the next run loads it again, on the
+        device that the runner was made for."""
+        self._whole, self._part, self._at = None, None, 0
+        _empty_cache()
+
+    def _with_memory(
+        self, stage: str, context: RunContext, work: Callable[[Model, Rung], Any]
+    ) -> tuple[Any, list[str]]:
+        warnings: list[str] = []
+        while True:
+            rung = self._rungs[self._at]
+            try:
+                return work(self._model(stage), rung), warnings
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Outside of the except block: the error's traceback would keep the tensors alive.
+            warnings.append(self._step_down(stage))
+            context.report(warnings[-1], 0, 1)
+
+    def _model(self, stage: str) -> Model:
+        rung = self._rungs[self._at]
+        where = rung.device if rung.whole else torch.device("cpu")
+        if self._whole is None:
+            self._whole = load_model(self.bundle, where)
+        elif self._whole.device != where:
+            self._whole.to(where)
+        if rung.whole:
+            return self._whole
+        if self._part is None or self._part[:2] != (stage, self._at):
+            self._part = None
+            part = self._whole.copy_of_stage(stage)
+            if rung.bfloat16:
+                part.compute_in_bfloat16()
+                keep_in_bfloat16(part)
+            self._part = (stage, self._at, part.to(rung.device))
+        return self._part[2]
+
+    def _step_down(self, stage: str) -> str:
+        info = self.method.info.stage(stage)
+        where = "the computer" if self.device.type == "cpu" else "the GPU"
+        below = [
+            i
+            for i in range(self._at + 1, len(self._rungs))
+            if info.in_slabs or not self._rungs[i].only_in_slabs
+        ]
+        if not below:
+            raise AxonInputError(
+                f"Out of memory in stage {stage} even after every fallback. Close other programs, "
+                "leave this stage out, or use a bundle with smaller volumes."
+            )
+        self._part, self._at = None, below[0]
+        _empty_cache()
+        message = self._rungs[self._at].message.format(stage=info.label)
+        return f"{where} ran out of memory: {message}"
+
+
+def _empty_cache() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+@contextmanager
+def _stopping(model: Model, stage: str, context: RunContext) -> Iterator[None]:
+    """Let the caller stop the model between any two layers: a step can take a minute."""
+    if context.cancelled is None:
+        yield
+        return
+
+    def check(*_: Any) -> None:
+        context.check(f"stage {stage}")
+
+    hooks = [part.register_forward_pre_hook(check) for part in model.modules()]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

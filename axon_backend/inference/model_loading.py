@@ -1,0 +1,130 @@
+"""From a bundle to its model: the method's networks on a device; and the bundle's atlas as a CT."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from axon_backend.bundle import Bundle
+from axon_backend.errors import AxonInputError
+from axon_backend.imaging.ct import CTVolume
+from axon_backend.imaging.frame import ThoraxFrame
+from axon_backend.methods import registry
+from axon_backend.methods.protocol import Method, Model
+
+# What a bundle's configuration holds besides the values of the method's own.
+_OURS = ("method", "format_version")
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """``auto`` is the GPU where there is one, else the CPU.
+
+    Raises:
+        AxonInputError: a device that is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise AxonInputError(
+            "Device 'cuda' was asked for, but PyTorch sees no NVIDIA GPU here. Use --device auto "
+            "or cpu, or install a CUDA build of PyTorch."
+        )
+    if name not in ("cpu", "cuda"):
+        raise AxonInputError(f"The device {name!r} is not known; it is one of auto, cpu, cuda.")
+    return torch.device(name)
+
+
+def bundle_method(bundle: Bundle) -> Method:
+    """The method of a bundle.
+
+    Raises:
+        AxonInputError: this installation does not have it.
+    """
+    return registry.load(registry.method_name(bundle.config))
+
+
+def bundle_model(bundle: Bundle) -> Any:
+    """The method's configuration of a bundle.
+
+    Raises:
+        AxonInputError: it is not one that the method knows.
+    """
+    values = {k: v for k, v in bundle.config.items() if k not in _OURS}
+    try:
+        return bundle_method(bundle).configure(values)
+    except (TypeError, ValueError) as error:
+        raise AxonInputError(
+            f"The configuration of the bundle {bundle.path} is not one that this AXON knows "
+            f"({error}). Update AXON (pip install --upgrade axon-ct), or get the bundle again."
+        ) from error
+
+
+def bundle_config(method: Method, config: Any) -> dict[str, Any]:
+    """The inverse of :func:`bundle_model`: what a bundle's configuration holds."""
+    return {"method": method.info.name, **config.as_dict()}
+
+
+def load_model(bundle: Bundle, device: torch.device | str = "cpu") -> Model:
+    """The networks of a bundle on a device, ready to run.
+
+    Raises:
+        AxonInputError: configuration and weights do not belong together, or are not known.
+    """
+    config = _meta_model(bundle).config
+    model = bundle_method(bundle).build(config)
+    for name in config.networks:
+        network = model.network(name)
+        network.load_state_dict(_weights_for(network, bundle, name))
+    return model.eval().requires_grad_(False).to(device)
+
+
+def check_model(bundle: Bundle) -> None:
+    """Compare the weights of a bundle with the networks that its configuration describes.
+
+    Raises:
+        AxonInputError: they do not belong together, or are not known.
+    """
+    model = _meta_model(bundle)
+    for name in model.config.networks:
+        _weights_for(model.network(name), bundle, name)
+
+
+def atlas_ct(bundle: Bundle) -> CTVolume:
+    """The bundle's atlas (mean of the training volumes) as a CT whose frame is centred at 0."""
+    hu, size_mm = bundle.atlas()
+    n = hu.shape[0]
+    frame = ThoraxFrame((0.0, 0.0, 0.0), size_mm)
+    return CTVolume(
+        hu=hu, spacing_mm=frame.spacing_mm(n), origin_mm=frame.origin_mm(n), source="atlas"
+    )
+
+
+def _meta_model(bundle: Bundle) -> Model:
+    """The networks without memory for their weights: no configuration can ask for too much."""
+    config = bundle_model(bundle)
+    try:
+        with torch.device("meta"):
+            return bundle_method(bundle).build(config)
+    except Exception as error:  # whatever a method's layers say to numbers that make no sense
+        raise AxonInputError(
+            f"No networks can be built from the configuration of the bundle {bundle.path} "
+            f"({' '.join(str(error).split())}). Get the bundle again."
+        ) from error
+
+
+def _weights_for(network: torch.nn.Module, bundle: Bundle, name: str) -> dict[str, torch.Tensor]:
+    """The weights of a network, after their names and shapes were compared."""
+    state, own = bundle.state_dict(name), network.state_dict()
+    other = sorted(k for k in own.keys() | state.keys() if _shape(own, k) != _shape(state, k))
+    if other:
+        raise AxonInputError(
+            f"The network '{name}' of the bundle {bundle.path} is not the one that its "
+            f"configuration describes ({other[0]} differs). Get the bundle again."
+        )
+    return state
+
+
+def _shape(state: Mapping[str, torch.Tensor], name: str) -> torch.Size | None:
+    return state[name].shape if name in state else None

@@ -1,0 +1,209 @@
+"""What a reconstruction returns, put together stage by stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from axon_backend import DISCLAIMER, __version__
+from axon_backend.bundle import Bundle
+from axon_backend.imaging.ct import CTVolume
+from axon_backend.imaging.frame import HuWindow, ThoraxFrame, resample_to_frame
+from axon_backend.imaging.matching import local_contrast
+from axon_backend.imaging.radiograph import Radiograph
+from axon_backend.inference.case import PlacedCase
+from axon_backend.inference.model_loading import atlas_ct
+from axon_backend.methods.protocol import Method
+from axon_backend.metrics import compute_metrics
+from axon_backend.physics.attenuation import AttenuationVolume
+from axon_backend.physics.drr import render_drr
+from axon_backend.registration.place import PlacedView
+from axon_backend.registration.similarity import ncc
+
+REPROJECTION_SIZE = 256
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What :func:`axon_backend.inference.reconstruct.reconstruct` returns.
+
+    Attributes:
+        volumes: float32 HU ``[z, y, x]`` in the thorax frame by stage, in the order of the
+            method's stages; the mean over the samples when there are several.
+        deviation: standard deviation in HU by stage; empty for one sample.
+        frame: the box that the volumes fill, LPS millimetres.
+        views: the registered views as the network saw them, by role (``frontal``, ``lateral``).
+        truth: float32 HU in the frame by stage, when a CT was given; moved by the pose if any.
+        xrays: the X-rays as they were read, by role; a view rendered from the CT has none.
+        record: everything that ``result.json`` holds.
+    """
+
+    volumes: dict[str, np.ndarray]
+    deviation: dict[str, np.ndarray]
+    frame: ThoraxFrame
+    views: dict[str, PlacedView]
+    truth: dict[str, np.ndarray]
+    xrays: dict[str, Radiograph]
+    record: dict = field(repr=False)
+
+    @property
+    def final_stage(self) -> str:
+        """The last stage that ran."""
+        return list(self.volumes)[-1]
+
+    @property
+    def cancelled(self) -> str | None:
+        """The stage in which the run was cancelled, None for a complete one."""
+        return self.record["cancelled"]
+
+    @property
+    def volume(self) -> np.ndarray:
+        """The last stage's volume, HU ``[z, y, x]``."""
+        return self.volumes[self.final_stage]
+
+
+class ResultBuilder:
+    """Collects the finished stages, and makes a :class:`Reconstruction` of them at any time.
+
+    Args:
+        placed: the case whose stages these are.
+        window: HU of the networks' -1 and 1.
+        bundle: whose atlas is measured beside the stages.
+    """
+
+    def __init__(self, placed: PlacedCase, window: HuWindow, bundle: Bundle) -> None:
+        self._placed, self._window, self._bundle = placed, window, bundle
+        self.volumes: dict[str, np.ndarray] = {}
+        self._deviation: dict[str, np.ndarray] = {}
+        self._truth: dict[str, np.ndarray] = {}
+        self._metrics: dict[str, dict[str, float]] = {}
+        self._atlas: dict[str, float] | None = None
+
+    def add(self, stage: str, samples: list[torch.Tensor]) -> np.ndarray:
+        """Take a stage's samples, each (1, 1, n, n, n) in normalised HU on the CPU, and measure
+        their mean against the CT if there is one.
+
+        Returns:
+            The mean in HU ``[z, y, x]``.
+        """
+        window, ct = self._window, self._placed.case.ct
+        stack = torch.stack([s[0, 0] for s in samples])
+        volume = window.to_hu(stack.mean(0)).numpy().astype(np.float32)
+        if len(samples) > 1:
+            half = 0.5 * (window.high - window.low)
+            self._deviation[stage] = (stack.std(0) * half).numpy().astype(np.float32)
+        if ct is not None:
+            truth = next((t for t in self._truth.values() if t.shape == volume.shape), None)
+            if truth is None:
+                truth = resample_to_frame(
+                    ct, self._placed.frame, volume.shape[0], self._placed.ct_motion
+                )
+            self._truth[stage] = truth
+            self._metrics[stage] = _metrics(volume, truth, window)
+            if self._atlas is None:  # on the grid of the first stage
+                atlas = _atlas_on_grid(atlas_ct(self._bundle), volume.shape[0])
+                self._atlas = _metrics(atlas, truth, window)
+        self.volumes[stage] = volume
+        return volume
+
+    def build(self, **about: Any) -> Reconstruction:
+        """Everything so far; ``about`` is what :func:`run_record` knows about the run."""
+        placed, case = self._placed, self._placed.case
+        warnings = [*placed.warnings, *about.pop("warnings", ())]
+        record = {
+            "software": {"axon": __version__, "torch": torch.__version__},
+            "disclaimer": DISCLAIMER,
+            "inputs": case.describe(placed.views),
+            "registration": [
+                {**view.as_dict(role), "accepted_by_user": role in placed.accepted}
+                for role, view in placed.views.items()
+            ],
+            "pose": None if placed.pose is None else placed.pose.as_dict(),
+            **about,
+            "frame": placed.frame.as_dict(),
+            "hu_window": [self._window.low, self._window.high],
+            "reprojection": _reprojection(list(self.volumes.values())[-1], placed),
+            "metrics": dict(self._metrics) if self._metrics else None,
+            # The floor that a reconstruction must beat: the mean training volume.
+            "atlas_mean": self._atlas,
+            "warnings": warnings,
+        }
+        xrays = {role: xray for role, xray in case.xrays.items() if xray is not None}
+        return Reconstruction(
+            dict(self.volumes),
+            dict(self._deviation),
+            placed.frame,
+            placed.views,
+            dict(self._truth),
+            xrays,
+            record,
+        )
+
+
+def run_record(
+    bundle: Bundle,
+    method: Method,
+    config: Any,
+    device: torch.device,
+    *,
+    seed: int,
+    samples: int,
+    steps: dict[str, int] | None,
+    stages: list[str],
+    steps_run: dict[str, int],
+    seconds: dict[str, float],
+    cancelled: str | None,
+) -> dict[str, Any]:
+    """The part of ``result.json`` that says how the stages were run; ``steps_run`` counts
+    the steps of each sample, ``cancelled`` is the stage in which the user stopped."""
+    counts = method.default_steps(config) | (steps or {})
+    return {
+        "method": method.info.name,
+        "bundle": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
+        "device": str(device),
+        "seed": seed,
+        "samples": samples,
+        "stages": [
+            {
+                "name": s,
+                "steps": counts[s],
+                # More than "steps" where the volume is the mean of several runs.
+                "steps_run": steps_run[s],
+                "seconds": round(seconds[s], 2),
+            }
+            for s in stages
+        ],
+        "seconds": {k: round(v, 2) for k, v in seconds.items()},
+        "cancelled": cancelled,
+    }
+
+
+def _reprojection(volume: np.ndarray, placed: PlacedCase) -> dict[str, float]:
+    """NCC of each input view with the DRR of the result, after local contrast normalisation."""
+    size, attenuation = REPROJECTION_SIZE, AttenuationVolume.in_frame(volume, placed.frame)
+    out = {}
+    for role, view in placed.views.items():
+        made = render_drr(attenuation, placed.exposure(role), size).numpy()
+        shrink = view.pixels.shape[0] // size
+        seen = view.pixels.reshape(size, shrink, size, shrink).mean((1, 3))
+        # Only where the ray runs through the volume, and where the X-ray shows something.
+        valid = view.valid[::shrink, ::shrink] & (made > 0)
+        out[role] = round(ncc(local_contrast(made, valid), local_contrast(seen, valid), valid), 4)
+    return out
+
+
+def _atlas_on_grid(atlas: CTVolume, n: int) -> np.ndarray:
+    """The atlas, which fills its frame, as ``n^3`` HU; unchanged where it has that size."""
+    if atlas.hu.shape == (n, n, n):
+        return atlas.hu
+    return resample_to_frame(atlas, ThoraxFrame((0.0, 0.0, 0.0), atlas.size_mm), n)
+
+
+def _metrics(volume: np.ndarray, truth: np.ndarray, window: HuWindow) -> dict[str, float]:
+    def unit(hu: np.ndarray) -> np.ndarray:
+        return (window.normalise(hu) + 1) / 2
+
+    return compute_metrics(unit(volume), unit(truth), (window.low, window.high))

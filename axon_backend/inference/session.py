@@ -1,0 +1,270 @@
+"""A model ready to reconstruct, and everything between X-ray files and a volume."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from axon_backend.bundle import Bundle, load_bundle
+from axon_backend.errors import AxonInputError, Cancelled, PoorRegistration
+from axon_backend.imaging.ct import CTVolume
+from axon_backend.imaging.frame import HuWindow, ThoraxFrame
+from axon_backend.imaging.radiograph import Radiograph
+from axon_backend.imaging.view import Stated, View
+from axon_backend.inference.case import PathLike, network_views, place_case, read_case
+from axon_backend.inference.memory_fallback import StageRunner
+from axon_backend.inference.model_loading import choose_device
+from axon_backend.inference.result import Reconstruction, ResultBuilder, run_record
+from axon_backend.methods.info import MethodInfo
+from axon_backend.physics.pose import Pose
+from axon_backend.util.run_context import RunContext
+
+# stage_done(stage, HU [z, y, x], frame): called once for each stage, when all its samples are done.
+StageDone = Callable[[str, np.ndarray, ThoraxFrame], None]
+
+
+class InferenceSession:
+    """Owns the model of one bundle on one device; runs one reconstruction at a time.
+
+    The networks are loaded with the first run and kept for the next. Dropping the session, or
+    :meth:`release`, frees their memory.
+
+    Args:
+        bundle: its folder or name, or a loaded one; None is the one that ships with AXON.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        AxonInputError: the bundle or the device cannot be used.
+
+    Example::
+
+        session = InferenceSession()
+        result = session.reconstruct("pa.dcm", "lateral.dcm", context=RunContext(seed=1))
+    """
+
+    def __init__(self, bundle: PathLike | Bundle | None = None, device: str = "auto") -> None:
+        self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
+        self._device = choose_device(device)
+        self._runner = StageRunner(self.bundle, self._device)
+        self._busy = threading.Lock()
+
+    @property
+    def info(self) -> MethodInfo:
+        """The bundle's method."""
+        return self._runner.method.info
+
+    @property
+    def window(self) -> HuWindow:
+        """The HU of the networks' -1 and 1."""
+        return self._runner.config.window
+
+    def release(self) -> None:
+        """Free the memory of the networks; the next run loads them again."""
+        self._runner.release()
+
+    def stages(self, asked: tuple[str, ...] | str | None) -> tuple[str, ...]:
+        """The stages to run, in their order; None and empty are all of them.
+
+        Raises:
+            AxonInputError: there is no such stage, or it needs one that was left out.
+        """
+        names = self.info.stage_names
+        if isinstance(asked, str):
+            asked = tuple(part.strip() for part in asked.split(",") if part.strip())
+        if not asked:
+            return names
+        unknown = [s for s in asked if s not in names]
+        missing = [
+            s.needs for s in self.info.stages if s.name in asked and s.needs not in (None, *asked)
+        ]
+        if unknown or missing:
+            first = self.info.stages[0].name
+            others = " and ".join(names[1:])
+            raise AxonInputError(
+                f"The stages {','.join(asked)} cannot be run: give {first}"
+                + (f", then optionally {others}, separated by commas." if others else ".")
+            )
+        return tuple(s for s in names if s in asked)
+
+    def steps(self, asked: Mapping[str, int] | Sequence[int] | None) -> dict[str, int]:
+        """Sampling steps by stage.
+
+        Args:
+            asked: by stage, or in the order of the stages that take steps; None: the bundle's.
+
+        Raises:
+            AxonInputError: there is no such stage, or a count below 1.
+        """
+        if asked is None:
+            return {}
+        names = [stage.name for stage in self.info.stages if stage.takes_steps]
+        if isinstance(asked, Mapping):
+            counts = dict(asked)
+        elif isinstance(asked, str | bytes) or not isinstance(asked, Sequence):
+            raise TypeError(f"steps are counts by stage, as {{'coarse': 10}}, got {asked!r}")
+        else:
+            if len(asked) > len(names):
+                raise AxonInputError(
+                    f"{len(asked)} numbers of steps were given; {self.info.label} takes "
+                    f"{len(names)}: {', '.join(names) or 'none'}."
+                )
+            counts = dict(zip(names, asked, strict=False))
+        unknown = sorted(set(counts) - set(self.info.stage_names))
+        if unknown:
+            raise AxonInputError(
+                f"steps names the stage {unknown[0]!r}; the stages of {self.info.label} are "
+                f"{', '.join(self.info.stage_names)}."
+            )
+        if any(count < 1 for count in counts.values()):
+            raise AxonInputError(f"Every stage needs at least one step, got {counts}.")
+        return counts
+
+    def reconstruct(
+        self,
+        frontal: PathLike | Radiograph | None,
+        lateral: PathLike | Radiograph | None = None,
+        *,
+        ct: PathLike | CTVolume | None = None,
+        stages: tuple[str, ...] | str | None = None,
+        steps: Mapping[str, int] | Sequence[int] | None = None,
+        samples: int = 1,
+        register: bool = True,
+        frontal_view: View | None = None,
+        stated: Mapping[str, Stated] | None = None,
+        allow_poor: bool = False,
+        render_lateral: bool = False,
+        placements: Mapping[str, np.ndarray] | None = None,
+        pose: Pose | None = None,
+        stage_done: StageDone | None = None,
+        context: RunContext | None = None,
+    ) -> Reconstruction:
+        """Reconstruct a chest CT; the arguments are those of ``inference.reconstruct``, and
+        ``context`` holds seed, progress and cancelling (its device is not looked at)."""
+        context = context or RunContext()
+        chosen = self.stages(stages)
+        counts = self.steps(steps)
+        if samples < 1:
+            raise AxonInputError(f"At least one sample is needed, {samples} were asked for.")
+        if not self._busy.acquire(blocking=False):
+            raise RuntimeError("this session is reconstructing already; use another one")
+        try:
+            return self._run(
+                frontal, lateral, ct, chosen, counts, samples, register, frontal_view, stated,
+                allow_poor, render_lateral, placements, pose, stage_done, context,
+            )  # fmt: skip
+        finally:
+            self._busy.release()
+
+    def _run(
+        self,
+        frontal: PathLike | Radiograph | None,
+        lateral: PathLike | Radiograph | None,
+        ct: PathLike | CTVolume | None,
+        stages: tuple[str, ...],
+        steps: dict[str, int],
+        samples: int,
+        register: bool,
+        frontal_view: View | None,
+        stated: Mapping[str, Stated] | None,
+        allow_poor: bool,
+        render_lateral: bool,
+        placements: Mapping[str, np.ndarray] | None,
+        pose: Pose | None,
+        stage_done: StageDone | None,
+        context: RunContext,
+    ) -> Reconstruction:
+        runner = self._runner
+        seconds: dict[str, float] = {}
+        if pose is not None and pose.is_identity:
+            pose = None
+        began = time.perf_counter()
+        context.report("read", 0, 2)
+        warnings = runner.load(context)
+        case = read_case(
+            frontal,
+            lateral,
+            ct,
+            frontal_view=frontal_view,
+            render_lateral=render_lateral,
+            stated=stated,
+        )
+        seconds["read"] = time.perf_counter() - began
+        context.report("read", 2, 2)
+
+        began = time.perf_counter()
+        placed = place_case(
+            case,
+            self.bundle,
+            context,
+            device=self._device,
+            register=register,
+            placements=placements,
+            pose=pose,
+        )
+        seconds["register"] = time.perf_counter() - began
+        if placed.refused and not allow_poor:
+            roles = " and the ".join(placed.refused)
+            raise PoorRegistration(
+                f"The registration of the {roles} X-ray is poor, so nothing was reconstructed. "
+                "Check that it is a chest X-ray in the right orientation; correct it, or register "
+                "it by hand in step 2 of the Slicer module. --allow-poor continues nevertheless.",
+                placed,
+            )
+
+        inputs = network_views(placed)
+        result = ResultBuilder(placed, runner.config.window, self.bundle)
+        steps_run: dict[str, int] = {}
+
+        def finish(cancelled_in: str | None = None) -> Reconstruction:
+            record = run_record(
+                self.bundle,
+                runner.method,
+                runner.config,
+                runner.device,
+                seed=context.seed,
+                samples=samples,
+                steps=steps,
+                stages=list(result.volumes),
+                steps_run=steps_run,
+                seconds=seconds,
+                cancelled=cancelled_in,
+            )
+            return result.build(warnings=warnings, **record)
+
+        # All samples of a stage before the next stage: what is finished can be shown and kept.
+        found: list[torch.Tensor | None] = [None] * samples
+        for stage in stages:
+            began = time.perf_counter()
+            try:
+                for k in range(samples):
+                    label = f" ({k + 1} of {samples})" if samples > 1 else ""
+
+                    def progress(
+                        name: str, step: int, total: int, preview: Any, label: str = label
+                    ) -> None:
+                        if name in self.info.stage_names:
+                            steps_run[name] = total
+                        context.report(name + label, step, total, preview)
+
+                    found[k], told = runner.run(
+                        stage,
+                        inputs,
+                        found[k],
+                        steps=steps.get(stage),
+                        context=context.with_seed(context.seed + k).with_progress(progress),
+                    )
+                    warnings += told
+            except Cancelled:
+                if not result.volumes:
+                    raise
+                return finish(cancelled_in=stage)
+            seconds[stage] = time.perf_counter() - began
+            volume = result.add(stage, [f for f in found if f is not None])
+            if stage_done is not None:
+                stage_done(stage, volume, placed.frame)
+        return finish()

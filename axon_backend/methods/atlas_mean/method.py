@@ -1,0 +1,145 @@
+"""The mean chest as a method: one volume as the only parameter, and L2 finds the mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from axon_backend.imaging.frame import HuWindow
+from axon_backend.methods.atlas_mean import INFO
+from axon_backend.methods.batch import Batch, ValidationCase
+from axon_backend.methods.formats import views_format, volume_format
+from axon_backend.methods.objective import Measurement, Objective
+from axon_backend.methods.protocol import Method, Model, RegisteredViews
+from axon_backend.methods.typed_config import from_plain
+from axon_backend.util.run_context import RunContext
+
+
+@dataclass(frozen=True)
+class AtlasMeanConfig:
+    """Sizes and window.
+
+    Attributes:
+        grid: side of the volume in voxels.
+        view_size: of the X-rays, which nothing looks at.
+        window: the HU of -1 and 1.
+    """
+
+    grid: int = 64
+    view_size: int = 128
+    window: HuWindow = field(default_factory=HuWindow)
+
+    @property
+    def output_grid(self) -> int:
+        """The only stage's side."""
+        return self.grid
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The volume."""
+        return ("mean",)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class AtlasMeanLoss:
+    """L2 has no settings."""
+
+
+class MeanVolume(nn.Module):
+    """(B, ...) -> the same volume B times, (B, 1, h, h, h)."""
+
+    def __init__(self, grid: int) -> None:
+        super().__init__()
+        self.volume = nn.Parameter(torch.zeros(1, 1, grid, grid, grid))
+
+    def forward(self, views: torch.Tensor) -> torch.Tensor:
+        return self.volume.expand(len(views), -1, -1, -1, -1)
+
+
+class AtlasMeanModel(Model):
+    """One volume."""
+
+    config: AtlasMeanConfig
+
+    def __init__(self, method: Method, config: AtlasMeanConfig) -> None:
+        super().__init__(method, config)
+        self.mean = MeanVolume(config.grid)
+
+    def set_mean_volume(self, mean: torch.Tensor) -> None:
+        if self.has_network("mean"):
+            with torch.no_grad():
+                factor = mean.shape[-1] // self.config.grid
+                self.mean.volume.copy_(F.avg_pool3d(mean, factor))
+
+    @torch.inference_mode()
+    def run_stage(
+        self,
+        stage: str,
+        views: RegisteredViews,
+        volume: torch.Tensor | None,
+        *,
+        steps: int | None = None,
+        context: RunContext | None = None,
+        slab: int | None = None,
+    ) -> torch.Tensor:
+        out = self.mean(views.frontal.to(self.device)).clamp(-1, 1)
+        (context or RunContext()).report(stage, 1, 1, out)
+        return out
+
+
+class MeanObjective(Objective):
+    """L2, whose minimum is the mean of the training volumes."""
+
+    model: AtlasMeanModel
+
+    @classmethod
+    def trains(cls, config: Any, loss: Any) -> tuple[str, ...]:
+        return ("mean",)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        return (self.model.mean(batch.frontal) - batch.volume).square().mean()
+
+    def measure(self, case: ValidationCase) -> Measurement:
+        out = self.model.mean(case.batch.frontal)
+        return Measurement(self.compare("mean", out, case.batch.volume), out[0, 0])
+
+    def score(self, metrics: dict[str, float]) -> float:
+        return -metrics["mean_psnr"]
+
+
+class AtlasMeanMethod(Method):
+    """See the package's docstring."""
+
+    info = INFO
+    presets = {"preview": AtlasMeanConfig}
+    objectives = {"mean": MeanObjective}
+    loss_settings = AtlasMeanLoss
+
+    def configure(self, values: Mapping[str, Any]) -> AtlasMeanConfig:
+        return from_plain(AtlasMeanConfig, values)
+
+    def build(self, config: AtlasMeanConfig) -> AtlasMeanModel:
+        return AtlasMeanModel(self, config)
+
+    def networks_of(self, config: AtlasMeanConfig, stage: str) -> tuple[str, ...]:
+        return config.networks
+
+    def network_formats(self, config: AtlasMeanConfig) -> dict[str, dict[str, Any]]:
+        return {
+            "mean": {
+                "inputs": views_format(config.view_size),
+                "outputs": {"volume": volume_format(config.grid)},
+            }
+        }
+
+
+ATLAS_MEAN = AtlasMeanMethod()

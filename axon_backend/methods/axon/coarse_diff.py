@@ -1,0 +1,87 @@
+"""Stage 1, CoarseDiff: a Brownian bridge from F(x) to the CT (paper, section 3.1)."""
+
+from __future__ import annotations
+
+import torch
+
+from axon_backend.diffusion.sampling import OnStep
+from axon_backend.methods.axon.config import AxonConfig
+from axon_backend.methods.axon.stage import StageModule, condition, count_steps
+from axon_backend.methods.axon.test_time_augmentation import SHIFTS, ShiftedBackMean, shifted_views
+from axon_backend.methods.protocol import RegisteredViews
+from axon_backend.networks.encoder import LiftingEncoder
+from axon_backend.networks.unet import DiffusionUNet
+
+
+class CoarseDiff(StageModule):
+    """The lifting encoder F and the bridge's U-Net.
+
+    Args:
+        config: of the model.
+    """
+
+    def __init__(self, config: AxonConfig) -> None:
+        super().__init__(config)
+        self.encoder = LiftingEncoder(config.encoder)
+        self.unet = DiffusionUNet(config.coarse, in_channels=1 + config.condition_channels)
+
+    def x_T(self, views: RegisteredViews) -> torch.Tensor:
+        """F(x), the bridge's end point, (B, 1, h, h, h)."""
+        with self.autocast():
+            return self.encoder(views.frontal, views.lateral, views.beam, views.has_lateral)
+
+    def predict_x0(
+        self, x_t: torch.Tensor, t: torch.Tensor, x_T: torch.Tensor, condition: torch.Tensor
+    ) -> torch.Tensor:
+        """The bridge network's estimate of Y at x_t."""
+        with self.autocast():
+            output = self.unet(torch.cat([x_t, condition], 1), t)
+        return self.config.bridge.predict_x0(output, x_t, x_T, t)
+
+    def run(
+        self,
+        views: RegisteredViews,
+        steps: int,
+        generator: torch.Generator,
+        on_step: OnStep | None = None,
+        tta_shifts: int | None = None,
+    ) -> torch.Tensor:
+        """X^, (B, 1, h, h, h) clipped to [-1, 1]; no steps return F(x) itself.
+
+        Args:
+            tta_shifts: as ``Sampling.tta_shifts``, which is the default for one step or none.
+        """
+        if tta_shifts is None:
+            # Several steps draw a sample; the mean of four draws would hide how much they differ.
+            tta_shifts = self.config.sampling.tta_shifts if steps <= 1 else 1
+        shifts = SHIFTS[tta_shifts]
+        total = max(1, steps) * len(shifts)
+        mean = ShiftedBackMean()
+        for i, shift in enumerate(shifts):
+            shown = shifted_views(views, shift, self.config.grid) if any(shift) else views
+            counted = count_steps(on_step, i * max(1, steps), total)
+            mean.add(self._run_bridge(shown, steps, generator, counted), shift)
+        return mean.mean()
+
+    def _run_bridge(
+        self,
+        views: RegisteredViews,
+        steps: int,
+        generator: torch.Generator,
+        on_step: OnStep | None,
+    ) -> torch.Tensor:
+        x_T = self.x_T(views)
+        if steps == 0:
+            if on_step is not None:
+                on_step(1, 1, x_T)
+            return x_T.clamp(-1, 1)
+        seen = condition(self.config, views, x_T)
+        sample = self.config.bridge.sample(
+            lambda x_t, t: self.predict_x0(x_t, t, x_T, seen),
+            x_T,
+            steps,
+            eta=self.config.sampling.coarse_eta,
+            generator=generator,
+            on_step=on_step,
+        )
+        return sample.clamp(-1, 1)

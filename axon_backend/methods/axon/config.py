@@ -1,0 +1,240 @@
+"""Everything that makes an AXON model besides its weights, its losses, and the two presets."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+
+from axon_backend.diffusion.bridge import BrownianBridge
+from axon_backend.diffusion.gaussian import SAMPLERS, GaussianDiffusion
+from axon_backend.imaging.frame import HuWindow
+from axon_backend.methods.typed_config import from_plain, with_new_names
+from axon_backend.networks.encoder import EncoderConfig
+from axon_backend.networks.srnet import SRConfig
+from axon_backend.networks.unet import UNetConfig
+
+FINE_DIFF = ("controlnet", "bridge")
+# What settings and values were called before bundle format 3 (``typed_config.with_new_names``).
+RENAMED = {
+    "see_views": "condition_on_views",
+    "fine_process": "fine_diff",
+    "fine_diff=diffusion": "controlnet",
+    "sampling.coarse_places": "sampling.tta_shifts",
+    "sampling.fine_sampler=dpm": "dpmpp_2m",
+}
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the two diffusion stages are sampled; the defaults travel with a bundle.
+
+    Attributes:
+        coarse_steps, coarse_eta: of the bridge; 0 steps leave it out, and stage 2 starts from F(x).
+        tta_shifts: test-time augmentation: 4 makes stage 1 the mean over four small shifts of the
+            X-rays (``methods.axon.test_time_augmentation``); 1 takes them as they are, as do
+            ``coarse_steps`` above 1, which draw samples.
+        fine_steps, fine_eta: of stage 2, whichever its class.
+        fine_sampler: of the prior, one of ``diffusion.gaussian.SAMPLERS``.
+        fine_start: where on the prior's time axis stage 2 starts, in (0, 1]. 1 starts from pure
+            noise (the paper); less starts from the coarse volume with that much noise on it.
+        fine_draws: stage 2 is the mean over that many draws of its noise: what the draws agree on
+            stays, what is noise goes.
+        fine_scale: factor on the ControlNet's residuals. (A bridge in stage 2 always starts from
+            the coarse volume and has no residuals: fine_start, fine_sampler and fine_scale say
+            nothing to it.)
+        fine_clamp: largest absolute value of stage 2's estimates; 1 is the paper's "+ clamping".
+        fine_detail: how much of what stage 2 changed is kept: ``X + detail (Y - X)``.
+        sr_scale: side of a cell in output voxels, a divisor of the output's side: of what SR-Net
+            adds to a trilinear enlargement, local means over such cells are left out, since grey
+            levels and positions of organs are for the stages before to say. 0 keeps all.
+    """
+
+    coarse_steps: int = 10
+    coarse_eta: float = 1.0
+    tta_shifts: int = 1
+    fine_steps: int = 15
+    fine_sampler: str = "ddim"
+    fine_eta: float = 0.0
+    fine_start: float = 1.0
+    fine_draws: int = 1
+    fine_scale: float = 1.0
+    fine_detail: float = 1.0
+    fine_clamp: float = 1.2
+    sr_scale: int = 0
+
+
+@dataclass(frozen=True)
+class AxonConfig:
+    """Everything that makes an AXON model besides its weights.
+
+    Attributes:
+        condition_on_views: beside F(x) and X^, the bridge and the ControlNet see the back-projected
+            X-rays and the back-projected difference between the X-rays and the projections of F(x)
+            or X^.
+        fine_diff: one of :data:`FINE_DIFF`, the class of stage 2. ``controlnet``: prior and
+            ControlNet (the paper). ``bridge``: the process of ``bridge`` again, from X^ to the CT
+            (Table 4, "BBDM"); there is no prior, and the network "controlnet" is a U-Net built as
+            ``prior`` says, which sees x_t and the condition.
+        global_encoder: a global embedding of the X-rays conditions stage 2 beside the volume
+            (Table 4, "+ global enc."); see ``networks.global_encoder``.
+    """
+
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    coarse: UNetConfig = field(default_factory=UNetConfig)
+    bridge: BrownianBridge = field(default_factory=BrownianBridge)
+    prior: UNetConfig = field(default_factory=UNetConfig)
+    diffusion: GaussianDiffusion = field(default_factory=GaussianDiffusion)
+    sr: SRConfig = field(default_factory=SRConfig)
+    sampling: Sampling = field(default_factory=Sampling)
+    window: HuWindow = field(default_factory=HuWindow)
+    condition_on_views: bool = True
+    fine_diff: str = "controlnet"
+    global_encoder: bool = False
+
+    def __post_init__(self) -> None:
+        if self.fine_diff not in FINE_DIFF:
+            raise ValueError(
+                f"fine_diff must be one of {', '.join(FINE_DIFF)}, got {self.fine_diff!r}"
+            )
+        if self.sampling.fine_sampler not in SAMPLERS:
+            raise ValueError(
+                f"fine_sampler must be one of {', '.join(SAMPLERS)}, got "
+                f"{self.sampling.fine_sampler!r}"
+            )
+        if self.sampling.tta_shifts not in (1, 4):
+            raise ValueError(f"tta_shifts must be 1 or 4, got {self.sampling.tta_shifts}")
+        scale, side = self.sampling.sr_scale, self.encoder.size * self.sr.gamma
+        if scale < 0 or (scale and side % scale):
+            raise ValueError(f"sr_scale must be 0 or a divisor of {side}, got {scale}")
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The networks that there are."""
+        prior = ("prior",) if self.fine_diff == "controlnet" else ()
+        return "encoder", "coarse", *prior, "controlnet", "sr"
+
+    @property
+    def view_size(self) -> int:
+        """Side of the views in pixels as the encoder takes them."""
+        return self.encoder.view_size
+
+    @property
+    def grid(self) -> int:
+        """Side h of the coarse and the fine volume in voxels."""
+        return self.encoder.size
+
+    @property
+    def output_grid(self) -> int:
+        """Side of the volume after super-resolution."""
+        return self.encoder.size * self.sr.gamma
+
+    @property
+    def condition_channels(self) -> int:
+        """Channels of what conditions a stage: the volume, and with ``condition_on_views`` two
+        back-projected views and two back-projected residuals."""
+        return 5 if self.condition_on_views else 1
+
+    def as_dict(self) -> dict:
+        """Plain types, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> AxonConfig:
+        """The inverse of :meth:`as_dict`; names of earlier versions still load.
+
+        Raises:
+            TypeError, ValueError: an unknown key, or a value that makes no sense.
+        """
+        return from_plain(cls, with_new_names(values, RENAMED))
+
+
+@dataclass(frozen=True)
+class AxonLoss:
+    """What is asked of the networks, and the paper's ablations.
+
+    Attributes:
+        joint: training ``coarse`` trains the encoder with the bridge; false takes a trained encoder
+            and leaves it as it is.
+        end_point: weight of F(x)'s own loss while it is trained jointly (the paper: 0).
+        t_power, p_t_end: a bridge's times are ``(T - 1) u^(1 / t_power)``, and exactly T - 1 with
+            probability ``p_t_end``; 1 and 0 are uniform. Near t = 0 the answer is in x_t already
+            and there is nothing to learn with few patients.
+        prior_t_power: the prior's times are ``T u^prior_t_power``; 1 is uniform.
+        conditioning_augmentation: largest strength of the errors added to an earlier stage's output
+            (Ho et al. 2022; ``methods.axon.losses.corrupt_condition``).
+        edge: weight of the edge loss of training ``coarse`` (Table 4, "L2 + Ledge").
+        bone: what bone and its surroundings weigh in trainings ``encoder`` and ``coarse`` on top of
+            the 1 of every voxel (Testing/benchmarks/README.md).
+        clamp: limit stage 2's estimate to [-1, 1] in the loss (Table 4, "+ clamping").
+        synthesised: share of SR-Net's inputs that are reconstructions (0: SR "w/o Syn").
+        crop: side of the low-resolution crops that SR-Net is trained on; it is local.
+    """
+
+    joint: bool = True
+    end_point: float = 1.0
+    t_power: float = 2.0
+    p_t_end: float = 0.5
+    prior_t_power: float = 2.0
+    conditioning_augmentation: float = 0.3
+    edge: float = 0.0
+    bone: float = 0.0
+    clamp: bool = False
+    synthesised: float = 0.75
+    crop: int = 32
+
+    def __post_init__(self) -> None:
+        for name in ("p_t_end", "synthesised"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} is {getattr(self, name):g}; it is a share, from 0 to 1")
+        for name in ("crop", "t_power"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name):g}; it must be more than 0")
+
+
+def preview() -> AxonConfig:
+    """The shipped model: 64^3 -> 128^3, made for CPUs."""
+    # ysubx: an untrained bridge returns F(x) from any number of steps, so that a short training can
+    # only add to it; grad has to learn to remove the bridge's own noise first.
+    return AxonConfig(
+        bridge=BrownianBridge(variance=0.1, objective="ysubx"),
+        sampling=Sampling(
+            coarse_steps=1,
+            tta_shifts=4,
+            fine_steps=1,
+            fine_start=0.03,
+            fine_draws=3,
+            sr_scale=2,
+        ),
+    )
+
+
+def paper() -> AxonConfig:
+    """The paper's model: 1024^2 -> 128^3 -> 256^3, 64 base channels, attention at 16^3 and 8^3."""
+    unet = UNetConfig(
+        channels=(64, 128, 192, 256, 256),
+        attention=(False, False, False, True, True),
+        blocks=1,
+        patch=1,
+        groups=32,
+        head_channels=64,
+    )
+    return AxonConfig(
+        encoder=EncoderConfig(
+            size=128,
+            view_size=1024,
+            channels=(16, 32, 64, 128, 192, 256),
+            features=1,
+            lifting="reshape",
+            trunk=(),
+        ),
+        coarse=unet,
+        bridge=BrownianBridge(variance=1.0),
+        prior=unet,
+        diffusion=GaussianDiffusion(prediction="epsilon"),
+        sr=SRConfig(gamma=2),
+        sampling=Sampling(fine_steps=50),
+        window=HuWindow(-100.0, 900.0),
+        condition_on_views=False,
+    )
+
+
+PRESETS = {"preview": preview, "paper": paper}

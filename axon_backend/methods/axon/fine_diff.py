@@ -1,0 +1,223 @@
+"""Stage 2, FineDiff: from X^ to the CT (paper, section 3.2).
+
+Two classes with one interface: the prior steered by a ControlNet, and a second Brownian bridge
+(Table 4, "BBDM"). Both take a global embedding of the X-rays where ``AxonConfig.global_encoder``
+asks for one.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+
+from axon_backend.diffusion.gaussian import sampler
+from axon_backend.diffusion.sampling import Denoiser, OnStep
+from axon_backend.methods.axon.config import AxonConfig
+from axon_backend.methods.axon.stage import StageModule, condition, count_steps
+from axon_backend.methods.protocol import RegisteredViews
+from axon_backend.networks.unet import ControlBranch, DiffusionUNet
+
+
+class FineDiff(StageModule):
+    """Stage 2: the network "controlnet" and how it is run.
+
+    Attributes:
+        controlnet: sees y_t, the condition and, if there is one, the global embedding.
+    """
+
+    controlnet: ControlBranch | DiffusionUNet
+
+    def global_embedding(self, views: RegisteredViews) -> torch.Tensor | None:
+        """The global encoder's embedding of the X-rays, (B, width); None without one."""
+        if self.controlnet.global_encoder is None:
+            return None
+        return self.controlnet.global_encoder(views.both, views.has_lateral)
+
+    @abstractmethod
+    def output(
+        self,
+        y_t: torch.Tensor,
+        t: torch.Tensor,
+        condition: torch.Tensor,
+        embedding: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """What the network returns at y_t, (B, 1, h, h, h)."""
+
+    @abstractmethod
+    def x0_of(
+        self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: torch.Tensor
+    ) -> torch.Tensor:
+        """The estimate of Y that an output at y_t means."""
+
+    @abstractmethod
+    def sample(
+        self,
+        denoise: Denoiser,
+        coarse: torch.Tensor,
+        steps: int,
+        generator: torch.Generator,
+        on_step: OnStep | None,
+    ) -> torch.Tensor:
+        """One draw of Y^ from X^."""
+
+    @abstractmethod
+    def evaluations(self, steps: int) -> int:
+        """How often one draw of ``steps`` steps evaluates the network."""
+
+    def predict_x0(
+        self,
+        y_t: torch.Tensor,
+        t: torch.Tensor,
+        condition: torch.Tensor,
+        embedding: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The estimate of Y at y_t."""
+        with self.autocast():
+            output = self.output(y_t, t, condition, embedding)
+        return self.x0_of(output, y_t, t, condition)
+
+    def run(
+        self,
+        views: RegisteredViews,
+        coarse: torch.Tensor,
+        steps: int,
+        generator: torch.Generator,
+        on_step: OnStep | None = None,
+    ) -> torch.Tensor:
+        """Y^, (B, 1, h, h, h) clipped to [-1, 1]: the mean over ``fine_draws`` draws."""
+        s = self.config.sampling
+        seen = condition(self.config, views, coarse)
+        with self.autocast():
+            embedding = self.global_embedding(views)
+
+        def denoise(y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+            return self.predict_x0(y_t, t, seen, embedding).clamp(-s.fine_clamp, s.fine_clamp)
+
+        each = self.evaluations(steps)
+        mean = torch.zeros_like(coarse)
+        for draw in range(s.fine_draws):
+            counted = count_steps(on_step, draw * each, each * s.fine_draws)
+            mean += self.sample(denoise, coarse, steps, generator, counted)
+        sample = mean / s.fine_draws
+        return (coarse + s.fine_detail * (sample - coarse)).clamp(-1, 1)
+
+
+class ControlNetFineDiff(FineDiff):
+    """The frozen unconditional prior, steered by a ControlNet on X^ (the paper).
+
+    Args:
+        config: of the model.
+    """
+
+    controlnet: ControlBranch
+
+    def __init__(self, config: AxonConfig) -> None:
+        super().__init__(config)
+        side = config.view_size if config.global_encoder else 0
+        self.prior = DiffusionUNet(config.prior, in_channels=1)
+        self.controlnet = ControlBranch(config.prior, config.condition_channels, view_side=side)
+
+    def output(
+        self,
+        y_t: torch.Tensor,
+        t: torch.Tensor,
+        condition: torch.Tensor,
+        embedding: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        down, middle = self.controlnet(y_t, t, condition, embedding)
+        scale = self.config.sampling.fine_scale
+        if scale != 1.0:
+            down, middle = [scale * d for d in down], scale * middle
+        return self.prior(y_t, t, (down, middle))
+
+    def x0_of(
+        self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: torch.Tensor
+    ) -> torch.Tensor:
+        return self.config.diffusion.predict_x0(output, y_t, t)
+
+    def _timesteps(self, steps: int) -> list[int]:
+        return self.config.diffusion.timesteps(steps, self.config.sampling.fine_start)
+
+    def evaluations(self, steps: int) -> int:
+        return len(self._timesteps(steps))
+
+    def sample(
+        self,
+        denoise: Denoiser,
+        coarse: torch.Tensor,
+        steps: int,
+        generator: torch.Generator,
+        on_step: OnStep | None,
+    ) -> torch.Tensor:
+        s, diffusion, timesteps = (
+            self.config.sampling,
+            self.config.diffusion,
+            self._timesteps(steps),
+        )
+        y_t = torch.randn(coarse.shape, generator=generator).to(coarse)
+        if s.fine_start < 1.0:
+            t = torch.full((coarse.shape[0],), timesteps[0], device=coarse.device)
+            y_t = diffusion.q_sample(coarse, t, y_t)
+        return sampler(s.fine_sampler)(
+            diffusion,
+            denoise,
+            y_t,
+            timesteps,
+            eta=s.fine_eta,
+            generator=generator,
+            on_step=on_step,
+        )
+
+
+class BridgeFineDiff(FineDiff):
+    """A second Brownian bridge, from X^ to the CT (Table 4, "BBDM"); there is no prior.
+
+    Args:
+        config: of the model.
+    """
+
+    controlnet: DiffusionUNet
+
+    def __init__(self, config: AxonConfig) -> None:
+        super().__init__(config)
+        side = config.view_size if config.global_encoder else 0
+        channels = 1 + config.condition_channels
+        self.controlnet = DiffusionUNet(config.prior, channels, view_side=side)
+
+    def output(
+        self,
+        y_t: torch.Tensor,
+        t: torch.Tensor,
+        condition: torch.Tensor,
+        embedding: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        return self.controlnet(torch.cat([y_t, condition], 1), t, None, embedding)
+
+    def x0_of(
+        self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: torch.Tensor
+    ) -> torch.Tensor:
+        # The condition's first channel is X^, where this bridge starts.
+        return self.config.bridge.predict_x0(output, y_t, condition[:, :1], t)
+
+    def evaluations(self, steps: int) -> int:
+        return len(self.config.bridge.timesteps(steps))
+
+    def sample(
+        self,
+        denoise: Denoiser,
+        coarse: torch.Tensor,
+        steps: int,
+        generator: torch.Generator,
+        on_step: OnStep | None,
+    ) -> torch.Tensor:
+        eta = self.config.sampling.fine_eta
+        return self.config.bridge.sample(
+            denoise, coarse, steps, eta=eta, generator=generator, on_step=on_step
+        )
+
+
+def fine_diff(config: AxonConfig) -> FineDiff:
+    """Stage 2 as ``config.fine_diff`` names it."""
+    kinds = {"controlnet": ControlNetFineDiff, "bridge": BridgeFineDiff}
+    return kinds[config.fine_diff](config)

@@ -1,0 +1,106 @@
+"""The three stages of AXON behind one object (paper, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from axon_backend.methods.axon.coarse_diff import CoarseDiff
+from axon_backend.methods.axon.config import AxonConfig
+from axon_backend.methods.axon.fine_diff import ControlNetFineDiff, fine_diff
+from axon_backend.methods.axon.stage import StageModule
+from axon_backend.methods.axon.super_resolution import SuperResolution
+from axon_backend.methods.protocol import Model, RegisteredViews
+from axon_backend.networks.blocks import channels_last
+from axon_backend.util.run_context import RunContext
+
+if TYPE_CHECKING:
+    from axon_backend.methods.protocol import Method
+
+
+class AxonModel(Model):
+    """CoarseDiff, FineDiff and SR-Net.
+
+    Args:
+        method: AXON.
+        config: architecture, schedules and sampling defaults.
+    """
+
+    PATHS = {
+        "encoder": "coarse_diff.encoder",
+        "coarse": "coarse_diff.unet",
+        "prior": "fine_diff.prior",
+        "controlnet": "fine_diff.controlnet",
+        "sr": "super_resolution.network",
+    }
+    config: AxonConfig
+
+    def __init__(self, method: Method, config: AxonConfig) -> None:
+        super().__init__(method, config)
+        self.coarse_diff = CoarseDiff(config)
+        self.fine_diff = fine_diff(config)
+        self.super_resolution = SuperResolution(config)
+        channels_last(self)
+
+    @torch.inference_mode()
+    def run_stage(
+        self,
+        stage: str,
+        views: RegisteredViews,
+        volume: torch.Tensor | None,
+        *,
+        steps: int | None = None,
+        context: RunContext | None = None,
+        slab: int | None = None,
+    ) -> torch.Tensor:
+        context = context or RunContext()
+        generator = self.generator(stage, context.seed)
+        on_step = partial(context.report, stage)
+        if steps is None:
+            steps = self.method.default_steps(self.config)[stage]
+        if stage == "coarse":
+            return self.coarse_diff.run(views.to(self.device), steps, generator, on_step)
+        if volume is None:
+            raise ValueError(f"stage {stage!r} needs stage 'coarse' before it")
+        volume = volume.to(self.device)
+        if stage == "fine":
+            return self.fine_diff.run(views.to(self.device), volume, steps, generator, on_step)
+        volume = self.super_resolution.run(volume, slab)
+        on_step(1, 1, volume)
+        return volume
+
+    def compute_in_bfloat16(self, always: bool = True) -> None:
+        super().compute_in_bfloat16(always)
+        for module in self.modules():
+            if isinstance(module, StageModule):
+                module.always_bfloat16 = always
+
+    def set_mean_volume(self, mean: torch.Tensor) -> None:
+        if self.has_network("encoder"):
+            factor = mean.shape[-1] // self.config.grid
+            self.coarse_diff.encoder.mean.copy_(torch.nn.functional.avg_pool3d(mean, factor))
+
+    def initialise(self, network: str) -> str | None:
+        """The ControlNet starts as a copy of the prior's encoder and middle (Zhang et al. 2023)."""
+        if network != "controlnet" or not isinstance(self.fine_diff, ControlNetFineDiff):
+            return None
+        self.fine_diff.controlnet.copy_from(self.fine_diff.prior)
+        return "prior"
+
+    def complete(
+        self, network: str, state: Mapping[str, torch.Tensor]
+    ) -> Mapping[str, torch.Tensor]:
+        """A global encoder that the weights lack starts at zero, so that the rest is as before."""
+        own = self.network(network).state_dict()
+        return {**{k: v for k, v in own.items() if k.startswith("global_encoder.")}, **state}
+
+    def with_sampling(self, **changes: Any) -> AxonModel:
+        """The same weights with other sampling settings (this object is changed and returned)."""
+        self.config = replace(self.config, sampling=replace(self.config.sampling, **changes))
+        for stage in (self.coarse_diff, self.fine_diff, self.super_resolution):
+            stage.config = self.config
+        return self

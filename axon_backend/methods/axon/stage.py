@@ -1,0 +1,62 @@
+"""What AXON's stages share: precision, and the condition that X-rays and a volume make."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from axon_backend.diffusion.sampling import OnStep
+from axon_backend.methods.axon.config import AxonConfig
+from axon_backend.methods.protocol import RegisteredViews
+from axon_backend.networks.lifting import back_project, back_project_residuals
+from axon_backend.networks.precision import autocast
+
+
+class StageModule(nn.Module):
+    """The networks of one stage.
+
+    Attributes:
+        config: of the model.
+        always_bfloat16: compute in bfloat16 also where the hardware does not ask for it.
+    """
+
+    def __init__(self, config: AxonConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.always_bfloat16 = False
+
+    def autocast(self) -> torch.autocast:
+        """The precision that networks compute in."""
+        first = next(self.parameters(), None)
+        return autocast("cpu" if first is None else first.device, self.always_bfloat16)
+
+
+def condition(config: AxonConfig, views: RegisteredViews, volume: torch.Tensor) -> torch.Tensor:
+    """The volume that conditions a stage, with the X-rays and what the volume's projections miss of
+    them if ``condition_on_views``.
+
+    Args:
+        config: of the model.
+        views: of the batch.
+        volume: (B, 1, h, h, h) F(x) or X^.
+
+    Returns:
+        (B, ``config.condition_channels``, h, h, h).
+    """
+    if not config.condition_on_views:
+        return volume
+    both, size = views.both, volume.shape[-1]
+    spread = back_project(both, size, views.beam, views.has_lateral)
+    residuals = back_project_residuals(volume, both, views.beam, views.has_lateral)
+    return torch.cat([volume, spread, residuals], 1)
+
+
+def count_steps(on_step: OnStep | None, before: int, total: int) -> OnStep | None:
+    """``on_step`` for one of several runs: its steps are counted among those of all."""
+    if on_step is None:
+        return None
+
+    def counted(i: int, n: int, x: torch.Tensor) -> None:
+        on_step(before + i, total, x)
+
+    return counted

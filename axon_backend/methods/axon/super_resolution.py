@@ -1,0 +1,45 @@
+"""Stage 3: SR-Net on the last volume (paper, section 3.3)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+
+from axon_backend.methods.axon.config import AxonConfig
+from axon_backend.methods.axon.stage import StageModule
+from axon_backend.networks.srnet import SRNet
+
+
+class SuperResolution(StageModule):
+    """SR-Net and how it is run.
+
+    Args:
+        config: of the model.
+    """
+
+    def __init__(self, config: AxonConfig) -> None:
+        super().__init__(config)
+        self.network = SRNet(config.sr)
+
+    def run(self, volume: torch.Tensor, slab: int | None = None) -> torch.Tensor:
+        """Enlarge a volume.
+
+        Args:
+            volume: (B, 1, h, h, h) in normalised HU.
+            slab: slices at a time, where memory is short.
+
+        Returns:
+            (B, 1, g h, g h, g h), clipped to [-1, 1]; without the local means that
+            ``Sampling.sr_scale`` leaves out.
+        """
+        scale = self.config.sampling.sr_scale
+        with self.autocast():
+            fine = self.network(volume, slab)
+        if scale:
+            enlarge = partial(
+                F.interpolate, size=fine.shape[2:], mode="trilinear", align_corners=False
+            )
+            fine = fine - enlarge(F.avg_pool3d(fine - enlarge(volume).to(fine), scale))
+        return fine.clamp(-1, 1)

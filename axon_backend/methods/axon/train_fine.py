@@ -1,0 +1,165 @@
+"""Trainings "prior" and "controlnet": the unconditional prior, then the branch that steers it.
+
+With ``model.fine_diff=bridge`` there is no prior, and "controlnet" trains the bridge.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from axon_backend.diffusion.gaussian import sampler
+from axon_backend.errors import AxonInputError
+from axon_backend.methods.axon.fine_diff import BridgeFineDiff
+from axon_backend.methods.axon.losses import (
+    augmentation_strengths,
+    bridge_times,
+    corrupt_condition,
+)
+from axon_backend.methods.axon.model import AxonModel
+from axon_backend.methods.axon.stage import condition
+from axon_backend.methods.batch import Batch, ValidationCase
+from axon_backend.methods.objective import Measurement, Objective
+
+# Denoising steps of the prior's own sample, which is for looking at only.
+PRIOR_SAMPLE_STEPS = 15
+
+
+def stage_1_networks(config: Any) -> tuple[str, ...]:
+    """The networks that stage 1 runs: the bridge only where it takes a step."""
+    return ("encoder", "coarse") if config.sampling.coarse_steps else ("encoder",)
+
+
+class PriorObjective(Objective):
+    """An unconditional DDPM (Ho et al. 2020) on CT volumes: eq. 4 without its condition."""
+
+    model: AxonModel
+
+    @classmethod
+    def trains(cls, config: Any, loss: Any) -> tuple[str, ...]:
+        return ("prior",)
+
+    @classmethod
+    def check(cls, config: Any, loss: Any) -> None:
+        if "prior" not in config.networks:
+            raise AxonInputError(
+                "model.fine_diff is 'bridge': there is no prior. Train controlnet instead."
+            )
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        draws, diffusion = batch.drawn(), self.model.config.diffusion
+        t = (diffusion.steps * draws.t**self.loss.prior_t_power).long().to(batch.volume.device)
+        return self._loss_at(batch.volume, t, draws.noise)
+
+    @property
+    def prior(self) -> nn.Module:
+        """The network."""
+        return self.model.network("prior")
+
+    def _loss_at(self, volume: torch.Tensor, t: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        diffusion = self.model.config.diffusion
+        output = self.prior(diffusion.q_sample(volume, t, noise), t)
+        return (output - diffusion.target(volume, t, noise)).square().mean()
+
+    def measure(self, case: ValidationCase) -> Measurement:
+        """The loss at fixed times and noise, and a sample from pure noise."""
+        volume, diffusion = case.batch.volume, self.model.config.diffusion
+        fixed = torch.Generator().manual_seed(0)
+        losses = []
+        for time in range(50, diffusion.steps, 150):
+            noise = torch.randn(volume.shape, generator=fixed).to(volume)
+            t = torch.tensor([time], device=volume.device)
+            losses.append(self._loss_at(volume, t, noise).item())
+        start = torch.randn(volume.shape, generator=fixed).to(volume)
+
+        def denoise(y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+            output = self.prior(y_t, t)
+            return diffusion.predict_x0(output, y_t, t).clamp(-1, 1)
+
+        timesteps = diffusion.timesteps(PRIOR_SAMPLE_STEPS)
+        sample = sampler("ddim")(diffusion, denoise, start, timesteps)
+        note = "drawn from pure noise; it shows no patient"
+        return Measurement({"noise_loss": sum(losses) / len(losses)}, sample[0, 0], note)
+
+    def score(self, metrics: dict[str, float]) -> float:
+        return metrics["noise_loss"]
+
+
+class ControlNetObjective(Objective):
+    """The ControlNet on X^, with the prior, the encoder and stage 1's bridge as they are; or stage
+    2's own bridge from X^.
+
+    X^ is stage 1's one-step estimate with conditioning augmentation; L2 on the prior's target, or
+    on the bridge's. Times are drawn over the range that sampling visits, a bridge's as in stage 1.
+    A global encoder is trained along.
+    """
+
+    model: AxonModel
+
+    @classmethod
+    def trains(cls, config: Any, loss: Any) -> tuple[str, ...]:
+        return ("controlnet",)
+
+    @classmethod
+    def needs(cls, config: Any, loss: Any) -> tuple[str, ...]:
+        return *stage_1_networks(config), *(("prior",) if "prior" in config.networks else ())
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        model, settings, draws = self.model, self.loss, batch.drawn()
+        views = batch.training_views()
+        with torch.no_grad():
+            steps, generators = min(1, model.config.sampling.coarse_steps), draws.generators()
+            x = torch.cat(
+                [
+                    model.coarse_diff.run(v, steps, g, tta_shifts=1)
+                    for v, g in zip(views.split(), generators, strict=True)
+                ]
+            )
+            strengths = augmentation_strengths(draws, settings.conditioning_augmentation)
+            x = corrupt_condition(x, generators, strengths).clamp(-1, 1)
+            seen = condition(model.config, views, x)
+        embedding = model.fine_diff.global_embedding(views)
+        t, y_t, target = self._noised(batch, x)
+        output = model.fine_diff.output(y_t, t, seen, embedding)
+        if settings.clamp:
+            # Table 4, "+ clamping": the estimate is limited, and what lies beyond is not asked for.
+            x0_hat = model.fine_diff.x0_of(output, y_t, t, seen).clamp(-1, 1)
+            return (x0_hat - batch.volume).square().mean()
+        return (output - target).square().mean()
+
+    def _noised(
+        self, batch: Batch, x: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Times, the noisy volumes there, and what the network is to return for them."""
+        config, settings, draws = self.model.config, self.loss, batch.drawn()
+        if isinstance(self.model.fine_diff, BridgeFineDiff):
+            bridge = config.bridge
+            t = bridge_times(draws, bridge.steps, settings.t_power, settings.p_t_end).to(x.device)
+            y_t = bridge.q_sample(batch.volume, x, t, draws.noise)
+            return t, y_t, bridge.target(batch.volume, x, t, draws.noise)
+        diffusion = config.diffusion
+        last = max(1, round(config.sampling.fine_start * (diffusion.steps - 1)))
+        t = ((last + 1) * draws.t).long().to(x.device)
+        y_t = diffusion.q_sample(batch.volume, t, draws.noise)
+        return t, y_t, diffusion.target(batch.volume, t, draws.noise)
+
+    def measure(self, case: ValidationCase) -> Measurement:
+        """Stage 2 beside stage 1."""
+        model, sampling = self.model, self.model.config.sampling
+        row: dict[str, float] = {}
+        shown = {}
+        for name, single in (("v2", False), ("v1", True)):
+            views = case.batch.views(single)
+            generator = torch.Generator().manual_seed(0)
+            x = model.coarse_diff.run(views, sampling.coarse_steps, generator)
+            generator = torch.Generator().manual_seed(0)
+            fine = model.fine_diff.run(views, x, sampling.fine_steps, generator)
+            row |= self.compare(f"{name}_coarse", x, case.batch.volume)
+            row |= self.compare(f"{name}_fine", fine, case.batch.volume)
+            shown[single] = fine[0, 0]
+        return Measurement(row, shown[self.single_view >= 1])
+
+    def score(self, metrics: dict[str, float]) -> float:
+        return -self.weigh(metrics["v2_fine_psnr"], metrics["v1_fine_psnr"])

@@ -1,0 +1,90 @@
+"""What can be said about a method without loading it: names, labels, stages.
+
+Listings, dialogs and command-line help are made from these; nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from axon_backend.methods.protocol import Method
+
+
+@dataclass(frozen=True)
+class StageInfo:
+    """One stage of a reconstruction.
+
+    Attributes:
+        name: in commands, file names and records, for example ``coarse``.
+        label: for people, for example "CoarseDiff".
+        description: what comes out of it, a noun phrase.
+        needs: the stage that must have run before, or None.
+        takes_steps: the number of its sampling steps can be chosen.
+        in_slabs: it can work on a few slices at a time where memory is short.
+    """
+
+    name: str
+    label: str
+    description: str = ""
+    needs: str | None = None
+    takes_steps: bool = True
+    in_slabs: bool = False
+
+
+@dataclass(frozen=True)
+class TrainingInfo:
+    """One training of a method (``axon train NAME``).
+
+    Attributes:
+        name: in commands and run folders.
+        label, description: for people.
+        takes_minutes: a sensible budget for the preview size on two CPU cores.
+    """
+
+    name: str
+    label: str
+    description: str = ""
+    takes_minutes: int = 60
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """A method's name, its stages and its trainings, in the order in which they run.
+
+    Attributes:
+        name: in bundles, tables and commands.
+        label: for people.
+        summary: one sentence.
+        presets: names of its configurations; the first is the default.
+        implementation: "module:object", the :class:`Method` itself, imported by :meth:`load`.
+    """
+
+    name: str
+    label: str
+    summary: str
+    stages: tuple[StageInfo, ...]
+    trainings: tuple[TrainingInfo, ...]
+    implementation: str
+    presets: tuple[str, ...] = ("preview",)
+
+    @property
+    def stage_names(self) -> tuple[str, ...]:
+        """The names of the stages."""
+        return tuple(stage.name for stage in self.stages)
+
+    @property
+    def training_names(self) -> tuple[str, ...]:
+        """The names of the trainings."""
+        return tuple(training.name for training in self.trainings)
+
+    def stage(self, name: str) -> StageInfo:
+        """The stage of that name; KeyError for another."""
+        return {stage.name: stage for stage in self.stages}[name]
+
+    def load(self) -> Method:
+        """The method itself; imports torch."""
+        module, _, name = self.implementation.partition(":")
+        return getattr(importlib.import_module(module), name)

@@ -1,0 +1,112 @@
+"""What the trainings of all methods have in common: a loss, validation, a score."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from axon_backend.imaging.frame import HuWindow
+from axon_backend.methods.batch import Batch, ValidationCase
+from axon_backend.methods.protocol import Model
+from axon_backend.metrics import compute_metrics
+
+
+@dataclass
+class Measurement:
+    """A validation case: its metrics, and the volume (n, n, n) in [-1, 1] to be shown."""
+
+    metrics: dict[str, float]
+    sample: torch.Tensor
+    note: str = ""
+
+
+class Objective(nn.Module):
+    """One training of a method: its loss as a module, so that the gradients of several processes
+    can be averaged.
+
+    Args:
+        model: holds the networks that the training trains and needs, and may lack the others.
+        loss: the method's loss settings.
+        single_view: share of samples with the frontal view only.
+        repeats: samples come again (``data.repeat_after``); the same seed is then the same sample.
+    """
+
+    NEEDS_FINE = False
+    """Whether the loss looks at ``Batch.fine``; otherwise ``volume`` stands in for it."""
+    CAN_REPEAT = False
+    """Whether the training keeps what it computed of a sample that comes again."""
+
+    def __init__(
+        self, model: Model, loss: Any, *, single_view: float, repeats: bool = False
+    ) -> None:
+        super().__init__()
+        self.model, self.loss = model, loss
+        self.single_view, self.repeats = single_view, repeats
+
+    @classmethod
+    @abstractmethod
+    def trains(cls, config: Any, loss: Any) -> tuple[str, ...]:
+        """The networks that are trained."""
+
+    @classmethod
+    def needs(cls, config: Any, loss: Any) -> tuple[str, ...]:
+        """The networks that are run as they are."""
+        return ()
+
+    @classmethod
+    def check(cls, config: Any, loss: Any) -> None:
+        """Raise AxonInputError where configuration and loss leave nothing to train."""
+
+    @property
+    def window(self) -> HuWindow:
+        """The HU of -1 and 1."""
+        return self.model.config.window
+
+    def networks(self) -> dict[str, nn.Module]:
+        """The networks that are trained, by name."""
+        names = self.trains(self.model.config, self.loss)
+        return {name: self.model.network(name) for name in names}
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """The loss of a batch, a mean over its samples."""
+
+    @abstractmethod
+    def measure(self, case: ValidationCase) -> Measurement:
+        """Metrics of one validation case, by real sampling with a fixed seed."""
+
+    @abstractmethod
+    def score(self, metrics: dict[str, float]) -> float:
+        """What the best checkpoint has smallest, from metrics averaged over the cases."""
+
+    def compare(self, prefix: str, output: torch.Tensor, target: torch.Tensor) -> dict[str, float]:
+        """PSNR, SSIM and sharpness of (1, 1, h, h, h) volumes in [-1, 1]."""
+        a, b = ((v[0, 0].detach().float().cpu().clamp(-1, 1) + 1) / 2 for v in (output, target))
+        names = {"psnr": "psnr", "ssim": "ssim3d_gauss11", "sharp": "gradient_ratio"}
+        window = (self.window.low, self.window.high)
+        values = compute_metrics(a, b, window, names.values())
+        return {f"{prefix}_{short}": values[name] for short, name in names.items()}
+
+    def weigh(self, two: float, one: float) -> float:
+        """One metric out of that with two views and that with one: both when both are trained."""
+        if self.single_view >= 1:
+            return one
+        return two if self.single_view <= 0 else two + 0.5 * one
+
+
+def regression_loss(
+    output: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | float = 1.0
+) -> torch.Tensor:
+    """L2 + 0.1 L1 of two tensors of one shape in [-1, 1], the mean over voxels that count
+    ``weights``."""
+    error = output - target
+    return (weights * error.square()).mean() + 0.1 * (weights * error.abs()).mean()
+
+
+def mean_metrics(rows: list[dict[str, float]]) -> dict[str, float]:
+    """The mean over cases, key by key."""
+    return {k: sum(r[k] for r in rows) / len(rows) for k in rows[0]}

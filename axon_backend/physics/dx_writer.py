@@ -1,0 +1,199 @@
+"""Writing a DRR as a DICOM Digital X-Ray image (DX), marked as derived and for research.
+
+The attributes are those that PS3.3 A.26 requires: modules Patient, General Study, General Series,
+DX Series, General Equipment, General Image, Image Pixel, DX Anatomy Imaged, DX Image, DX Detector,
+Acquisition Context and SOP Common; plus DX Positioning, X-Ray Acquisition Dose, X-Ray Generation,
+X-Ray Filtration and X-Ray Grid where known.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import (
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+    ExplicitVRLittleEndian,
+    generate_uid,
+)
+from pydicom.valuerep import format_number_as_ds
+
+from axon_backend import __version__
+from axon_backend.imaging.view import OBLIQUE_DEG, View
+from axon_backend.imaging.write import RESEARCH_NOTE, atomic_path
+from axon_backend.physics.exposure import XraySettings
+from axon_backend.physics.geometry import AcquisitionGeometry
+
+# Stored values of a log image: 4000 grey levels per factor of e, open beam at 2000.
+LOG_SCALE, LOG_OFFSET = 4000.0, 2000.0
+
+
+def write_dx(
+    target: Path,
+    image: np.ndarray,
+    geometry: AcquisitionGeometry,
+    view: View,
+    *,
+    shown: bool,
+    settings: XraySettings | None = None,
+    mas: float | None = None,
+    source: str = "",
+) -> None:
+    """Write one DX file atomically.
+
+    Args:
+        target: the file.
+        image: (H, W), bright = attenuation: grey 0 to 1 when ``shown`` (for presentation), else
+            ``-ln`` of the relative exposure (for processing).
+        geometry: of the exposure.
+        view: the standard projection that the geometry was rotated from.
+        shown: whether the image is post-processed for presentation.
+        settings: of a poly-energetic exposure; None for mono-energetic line integrals.
+        mas: tube load.
+        source: description of the volume it was rendered from.
+    """
+    if shown:
+        stored = np.rint(np.clip(image, 0, 1) * 65535)
+    else:
+        stored = np.clip(np.rint(image * LOG_SCALE + LOG_OFFSET), 0, 65535)
+    ds = _about(source, settings, geometry)
+    ds.SOPClassUID = (
+        DigitalXRayImageStorageForPresentation if shown else DigitalXRayImageStorageForProcessing
+    )
+    ds.PresentationIntentType = "FOR PRESENTATION" if shown else "FOR PROCESSING"
+    if shown:
+        ds.WindowCenter, ds.WindowWidth = "32768", "65536"
+    _set_place(ds, geometry, view, image.shape)
+    if settings is not None:
+        _set_technique(ds, settings, mas)
+    ds.Rows, ds.Columns = image.shape
+    ds.PixelData = np.ascontiguousarray(stored.astype("<u2")).tobytes()
+    ds["PixelData"].VR = "OW"
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
+    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    with atomic_path(target) as temporary:
+        ds.save_as(temporary, enforce_file_format=True)
+
+
+def view_position(geometry: AcquisitionGeometry, view: View) -> str:
+    """DICOM's ViewPosition: PA, AP, LL, RL; RAO, LAO, RPO, LPO (the side nearest the detector) when
+    the beam is more than 20 degrees away from these; OBLIQUE when it is angled that far cranially
+    or caudally."""
+    base = {
+        View.pa: (0, -1),
+        View.ap: (0, 1),
+        View.lateral_left: (1, 0),
+        View.lateral_right: (-1, 0),
+    }
+    across, along = geometry.ray[0], geometry.ray[1]
+    if abs(geometry.ray[2]) > np.sin(np.radians(OBLIQUE_DEG)):
+        return "OBLIQUE"
+    length = float(np.hypot(across, along))
+    for one, (x, y) in base.items():
+        if (across * x + along * y) / length >= np.cos(np.radians(OBLIQUE_DEG)):
+            return one.value.upper()
+    return ("L" if across > 0 else "R") + ("P" if along > 0 else "A") + "O"
+
+
+def _direction(geometry: AcquisitionGeometry) -> str:
+    """The detector's angulation in angiographic terms; ViewPosition has no degrees."""
+    x, y, z = geometry.ray
+    round_, up = np.degrees(np.arctan2(x, -y)), np.degrees(np.arcsin(np.clip(z, -1, 1)))
+    return (
+        f"detector {abs(round_):.1f} degrees {'LAO' if round_ >= 0 else 'RAO'} (0 is PA, 180 AP), "
+        f"{abs(up):.1f} degrees {'cranial' if up >= 0 else 'caudal'}"
+    )
+
+
+def _about(source: str, settings: XraySettings | None, geometry: AcquisitionGeometry) -> Dataset:
+    """Attributes that do not depend on the pixels."""
+    now = datetime.now()
+    ds = Dataset()
+    ds.SpecificCharacterSet = "ISO_IR 192"
+    ds.SOPInstanceUID, ds.StudyInstanceUID = generate_uid(), generate_uid()
+    ds.SeriesInstanceUID = generate_uid()
+    ds.StudyDate = ds.SeriesDate = ds.ContentDate = ds.AcquisitionDate = now.strftime("%Y%m%d")
+    ds.StudyTime = ds.SeriesTime = ds.ContentTime = ds.AcquisitionTime = now.strftime("%H%M%S")
+    ds.AccessionNumber = ds.StudyID = ds.ReferringPhysicianName = ""
+    ds.PatientName = ds.PatientID = ds.PatientBirthDate = ds.PatientSex = ""
+    ds.Modality, ds.SeriesNumber, ds.InstanceNumber = "DX", 1, 1
+    ds.Manufacturer, ds.ManufacturerModelName = "AXON", "AXON digitally reconstructed radiograph"
+    ds.DeviceSerialNumber, ds.SoftwareVersions = "0", __version__
+    ds.SeriesDescription = RESEARCH_NOTE
+    ds.ImageComments = f"{RESEARCH_NOTE}. Computed from a CT, not acquired with X-rays."
+    ds.ImageType = ["DERIVED", "SECONDARY"]
+    physics = "mono-energetic line integrals" if settings is None else "poly-energetic simulation"
+    if settings is not None:
+        ratio = settings.grid.ratio
+        physics += f", grid {ratio:g}:1" if ratio else ", no grid"
+    # A backslash would separate two values.
+    origin = f" from {source}".replace("\\", "/") if source else ""
+    ds.DerivationDescription = (
+        f"Digitally reconstructed radiograph by AXON {__version__}{origin}; {physics}; "
+        f"{_direction(geometry)}. {RESEARCH_NOTE}."
+    )[:1024]
+    ds.BurnedInAnnotation, ds.LossyImageCompression = "NO", "00"
+    ds.BodyPartExamined, ds.ImageLaterality = "CHEST", "U"
+    region = Dataset()
+    region.CodeValue, region.CodingSchemeDesignator = "51185008", "SCT"
+    region.CodeMeaning = "Chest"
+    ds.AnatomicRegionSequence = [region]
+    ds.AcquisitionContextSequence = []
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 16, 15, 0
+    ds.PixelIntensityRelationship, ds.PixelIntensityRelationshipSign = "LOG", -1
+    ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = "0", "1", "US"
+    ds.PresentationLUTShape = "IDENTITY"
+    ds.DetectorType = "SCINTILLATOR"
+    return ds
+
+
+def _set_place(
+    ds: Dataset, geometry: AcquisitionGeometry, view: View, shape: tuple[int, ...]
+) -> None:
+    """Distances, pixel size, view and orientation."""
+    ds.ImagerPixelSpacing = _decimals(geometry.imager_pixel_mm(shape[0], shape[1]))
+    ds.DistanceSourceToDetector, ds.DistanceSourceToPatient = _decimals(
+        (geometry.sid_mm, geometry.sod_mm)
+    )
+    ds.EstimatedRadiographicMagnificationFactor = _decimals([geometry.magnification])[0]
+    ds.ViewPosition = view_position(geometry, view)
+    ds.PatientOrientation = [_letters(geometry.column), _letters(geometry.row)]
+    ds.PositionerType = "NONE"
+    ds.FieldOfViewShape = "RECTANGLE"
+    # Vertical, then horizontal, whole millimetres.
+    ds.FieldOfViewDimensions = [str(round(mm)) for mm in geometry.detector_mm[::-1]]
+
+
+def _set_technique(ds: Dataset, settings: XraySettings, mas: float | None) -> None:
+    ds.KVP = _decimals([settings.tube.kvp])[0]
+    if mas is not None:
+        ds.Exposure, ds.ExposureInuAs = str(max(0, round(mas))), str(round(1000 * mas))
+    if settings.mas is None:
+        ds.ExposureIndex = _decimals([settings.exposure_index])[0]
+    ds.AnodeTargetMaterial = "TUNGSTEN"
+    ds.FocalSpots = _decimals([settings.detector.focal_spot_mm])[0]
+    layers = [("ALUMINUM", settings.tube.al_mm), ("COPPER", settings.tube.cu_mm)]
+    layers = [layer for layer in layers if layer[1] > 0]
+    ds.FilterType = "FLAT"
+    ds.FilterMaterial = [name for name, _ in layers]
+    ds.FilterThicknessMinimum = ds.FilterThicknessMaximum = _decimals([mm for _, mm in layers])
+    ds.Grid = ["FOCUSED"] if settings.grid.ratio else ["NONE"]
+
+
+def _letters(vector: tuple[float, float, float]) -> str:
+    """PatientOrientation's letters of an LPS direction, largest part first (15 degrees count)."""
+    parts = sorted(zip(map(abs, vector), range(3), strict=True), reverse=True)
+    return "".join(
+        ("RAF", "LPH")[int(vector[axis] > 0)][axis] for size, axis in parts if size > 0.26
+    )
+
+
+def _decimals(values: Any) -> list[str]:
+    return [format_number_as_ds(float(v)) for v in values]

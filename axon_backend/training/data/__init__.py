@@ -1,0 +1,1 @@
+"""Training data: pairs, augmentation, samples, batches, validation cases."""

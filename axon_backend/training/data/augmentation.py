@@ -1,0 +1,241 @@
+"""Random clinical appearance of a clean projection, as a configured list of transforms.
+
+A DRR is a line integral; an archived radiograph went through scatter, noise, a tone curve, local
+contrast processing, collimation and lead letters, and its registration is slightly off. Networks
+trained on unprocessed DRRs alone work on DRRs only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from axon_backend.physics.randomise import (
+    XrayRanges,
+    line_integrals_from_paths,
+    paths_from_line_integrals,
+    random_xray,
+)
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """How often each transform is applied to an image that is augmented at all."""
+
+    scatter: float = 0.5
+    local_contrast: float = 0.5
+    gamma: float = 1.0
+    sigmoid: float = 0.4
+    blur: float = 0.4
+    noise: float = 1.0
+    misregistration: float = 0.2
+    letters: float = 0.3
+    collimation: float = 0.25
+
+    def __post_init__(self) -> None:
+        for name, p in vars(self).items():
+            if not 0.0 <= p <= 1.0:
+                raise ValueError(f"{name} is {p:g}; it is a probability, from 0 to 1")
+
+
+@dataclass(frozen=True)
+class RadiographAugmentation:
+    """The one place where the appearance of training images is set.
+
+    Attributes:
+        clean: probability of no change at all.
+        physical: share of the augmented images that are exposed by the physics of ``xray`` instead
+            of the quick transforms (scatter to noise). Misregistration, letters and collimation
+            follow for both.
+        xray: ranges of tube, grid, detector, dose and processing, each with its reason.
+        p: probability of each transform.
+        scatter: largest share of the image replaced by its blur.
+        scatter_width, local_contrast_width: ranges of the blurs' standard deviations, in image
+            sides.
+        local_contrast: range of the unsharp-mask gain.
+        gamma: standard deviation of the log of the tone exponent.
+        sigmoid_slope, sigmoid_centre: ranges of the S-shaped tone curve.
+        blur: range of the standard deviation in pixels.
+        noise: largest standard deviation of additive noise (the image's range is 1).
+        misregistration_deg, misregistration_scale, misregistration_shift: standard deviations of
+            the rotation, of the log of the scale, and of the shift in half image sides.
+        letter_size: range of a letter's side in image sides.
+        collimation_cut: largest share that is cut off at each side.
+    """
+
+    clean: float = 0.7
+    physical: float = 0.0
+    xray: XrayRanges = field(default_factory=XrayRanges)
+    p: Probabilities = field(default_factory=Probabilities)
+    scatter: float = 0.5
+    scatter_width: tuple[float, float] = (0.05, 0.15)
+    local_contrast: tuple[float, float] = (-0.2, 1.2)
+    local_contrast_width: tuple[float, float] = (0.02, 0.12)
+    gamma: float = 0.3
+    sigmoid_slope: tuple[float, float] = (2.0, 6.0)
+    sigmoid_centre: tuple[float, float] = (0.35, 0.65)
+    blur: tuple[float, float] = (0.3, 1.2)
+    noise: float = 0.04
+    misregistration_deg: float = 1.5
+    misregistration_scale: float = 0.02
+    misregistration_shift: float = 0.02
+    letter_size: tuple[float, float] = (1 / 32, 1 / 12)
+    collimation_cut: float = 0.12
+
+
+# A transform: (1, 1, S, S) image of about [0, 1], random generator, settings -> image.
+Transform = Callable[[torch.Tensor, np.random.Generator, RadiographAugmentation], torch.Tensor]
+
+
+def augment_radiograph(
+    image: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation
+) -> torch.Tensor:
+    """One projection with a random clinical appearance.
+
+    Args:
+        image: (1, 1, S, S) line integrals of 70 keV, or (1, 4, S, S) path lengths in g/cm^2 of
+            ``physics.tissues.TISSUES``, which hold true bone.
+        rng: source of all randomness.
+        a: what may happen.
+
+    Returns:
+        (1, 1, S, S) float32, bright = attenuation, any affine scale.
+    """
+    lines = image if image.shape[1] == 1 else line_integrals_from_paths(image)[:, None]
+    if rng.random() < a.clean:
+        return lines
+    # No number is drawn for what is switched off: settings without physics give the same images
+    # as before there was any.
+    if a.physical > 0 and rng.random() < a.physical:
+        paths = paths_from_line_integrals(image[0, 0]) if image.shape[1] == 1 else image[0]
+        x = _unit(random_xray(paths, rng, a.xray)[None, None])
+    else:
+        x = _apply(QUICK, _unit(lines), rng, a)
+    return _apply(EXPOSED, x, rng, a)
+
+
+def _apply(
+    transforms: tuple[tuple[str, Transform], ...],
+    x: torch.Tensor,
+    rng: np.random.Generator,
+    a: RadiographAugmentation,
+) -> torch.Tensor:
+    for name, transform in transforms:
+        p = getattr(a.p, name)
+        if p >= 1 or (p > 0 and rng.random() < p):
+            x = transform(x, rng, a)
+    return x
+
+
+def _unit(x: torch.Tensor) -> torch.Tensor:
+    """Stretched to [0, 1]."""
+    low, high = x.amin(), x.amax()
+    return (x - low) / (high - low).clamp_min(1e-6)
+
+
+def gaussian_blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
+    """(B, 1, H, W) blurred, the border replicated; sigma in pixels."""
+    radius = max(1, min(int(3 * sigma + 0.5), min(image.shape[-2:]) - 1))
+    t = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
+    kernel = torch.exp(-0.5 * (t / sigma) ** 2)
+    kernel = (kernel / kernel.sum())[None, None]
+    image = F.pad(image, (radius, radius, 0, 0), mode="replicate")
+    image = F.conv2d(image, kernel[:, :, None])
+    image = F.pad(image, (0, 0, radius, radius), mode="replicate")
+    return F.conv2d(image, kernel[..., None])
+
+
+def scatter(x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation) -> torch.Tensor:
+    """A share of the image is replaced by its blur."""
+    share = float(rng.uniform(0, a.scatter))
+    width = float(rng.uniform(*a.scatter_width)) * x.shape[-1]
+    return (1 - share) * x + share * gaussian_blur(x, width)
+
+
+def local_contrast(
+    x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation
+) -> torch.Tensor:
+    """A workstation's unsharp mask."""
+    gain = float(rng.uniform(*a.local_contrast))
+    width = float(rng.uniform(*a.local_contrast_width)) * x.shape[-1]
+    return _unit(x + gain * (x - gaussian_blur(x, width)))
+
+
+def gamma(x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation) -> torch.Tensor:
+    """A tone exponent."""
+    return x.clamp(0, 1) ** float(np.exp(rng.normal(0, a.gamma)))
+
+
+def sigmoid(x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation) -> torch.Tensor:
+    """The S-shaped curve of film."""
+    slope, centre = float(rng.uniform(*a.sigmoid_slope)), float(rng.uniform(*a.sigmoid_centre))
+    return torch.sigmoid(slope * (x - centre))
+
+
+def blur(x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation) -> torch.Tensor:
+    """Focal spot and detector."""
+    return gaussian_blur(x, float(rng.uniform(*a.blur)))
+
+
+def noise(x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation) -> torch.Tensor:
+    """White noise."""
+    values = torch.as_tensor(rng.standard_normal(x.shape), dtype=x.dtype)
+    return x + float(rng.uniform(0, a.noise)) * values
+
+
+def misregistration(
+    x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation
+) -> torch.Tensor:
+    """A small similarity transform of the image against the volume."""
+    angle = np.deg2rad(rng.normal(0, a.misregistration_deg))
+    scale = float(np.exp(rng.normal(0, a.misregistration_scale)))
+    c, s = scale * np.cos(angle), scale * np.sin(angle)
+    shift = a.misregistration_shift
+    theta = torch.tensor(
+        [[c, -s, rng.normal(0, shift)], [s, c, rng.normal(0, shift)]], dtype=x.dtype
+    )
+    grid = F.affine_grid(theta[None], list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, align_corners=False, padding_mode="border")
+
+
+def letters(x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation) -> torch.Tensor:
+    """A lead letter, or a stamp, as a square of one grey level."""
+    size = x.shape[-1]
+    low, high = (int(size * part + 1e-9) for part in a.letter_size)
+    side = int(rng.integers(low, high))
+    row, column = int(rng.integers(0, size - side)), int(rng.integers(0, size - side))
+    x[..., row : row + side, column : column + side] = float(rng.choice([0.0, 1.0, 1.1]))
+    return x
+
+
+def collimation(
+    x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation
+) -> torch.Tensor:
+    """Blades at the four sides."""
+    size = x.shape[-1]
+    cut = (rng.uniform(0, a.collimation_cut, 4) * size).astype(int)
+    keep = torch.zeros_like(x, dtype=torch.bool)
+    keep[..., cut[0] : size - cut[1], cut[2] : size - cut[3]] = True
+    return torch.where(keep, x, x.amin())
+
+
+QUICK: tuple[tuple[str, Transform], ...] = (
+    ("scatter", scatter),
+    ("local_contrast", local_contrast),
+    ("gamma", gamma),
+    ("sigmoid", sigmoid),
+    ("blur", blur),
+    ("noise", noise),
+)
+"""Tone, contrast and noise of a radiograph by simple operations, in this order."""
+
+EXPOSED: tuple[tuple[str, Transform], ...] = (
+    ("misregistration", misregistration),
+    ("letters", letters),
+    ("collimation", collimation),
+)
+"""What happens to any image, in this order."""

@@ -1,0 +1,74 @@
+"""From pairs to batches: the views get a random clinical appearance and are standardised."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from axon_backend.imaging.standardise import standardise_view
+from axon_backend.methods.batch import Batch, Draws
+from axon_backend.training.data.augmentation import RadiographAugmentation, augment_radiograph
+from axon_backend.training.data.pairs import TrainingPair
+
+
+def collate(
+    pairs: list[TrainingPair],
+    rng: np.random.Generator | None = None,
+    appearance: RadiographAugmentation | None = None,
+    *,
+    gamma: int = 2,
+) -> Batch:
+    """Stack pairs of volumes with side ``gamma h``; with ``rng`` their views get a random clinical
+    look."""
+    fine = torch.stack([torch.as_tensor(p.volume) for p in pairs])[:, None].float() / 127.5 - 1
+    views = torch.stack([torch.as_tensor(p.views.astype(np.float32)) for p in pairs])
+    if rng is not None:
+        look = appearance or RadiographAugmentation()
+        views = torch.stack(
+            [
+                torch.stack(
+                    [augment_radiograph(v[None, None].clone(), rng, look)[0, 0] for v in pair]
+                )
+                for pair in views
+            ]
+        )
+    return Batch(
+        volume=F.avg_pool3d(fine, gamma),
+        fine=fine,
+        frontal=standardise_view(views[:, :1]),
+        lateral=standardise_view(views[:, 1:]),
+        beam=torch.stack([torch.as_tensor(p.beam) for p in pairs]),
+    )
+
+
+def stack(samples: list[Batch]) -> Batch:
+    """Batches of one, together."""
+    parts = {f.name: torch.cat([getattr(s, f.name) for s in samples]) for f in fields(Batch)[:5]}
+    draws = [s.draws for s in samples if s.draws is not None]
+    both = None
+    if len(draws) == len(samples):
+        both = Draws(
+            **{f.name: torch.cat([getattr(d, f.name) for d in draws]) for f in fields(Draws)}
+        )
+    return Batch(draws=both, **parts)
+
+
+def blend(a: TrainingPair, b: TrainingPair, share: float) -> TrainingPair:
+    """A chest between two chests: ``share`` of ``a`` and the rest of ``b``.
+
+    A radiograph is linear in the attenuation, so the blend of the images is the image of the
+    blend (up to the HU window's clipping and the beams' small difference). Few patients become
+    many pairs of patients.
+    """
+
+    def mix(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return share * x.astype(np.float32) + (1 - share) * y.astype(np.float32)
+
+    return TrainingPair(
+        volume=np.rint(mix(a.volume, b.volume)).astype(np.uint8),
+        views=mix(a.views, b.views).astype(np.float16),
+        beam=mix(a.beam, b.beam).astype(np.float32),
+    )

@@ -1,0 +1,115 @@
+"""Sample ``i`` of a run, as a function of the seed and ``i`` alone.
+
+Which pair, whether blended and with what, its look, the noise and the times of its training step:
+all come from generators seeded with (seed, i, purpose). So the data order of a run is its step
+number, any process can make any sample, and a run on two processes sees what a run on one sees.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from axon_backend.methods.batch import Batch, Draws
+from axon_backend.training.data.augmentation import RadiographAugmentation
+from axon_backend.training.data.batch import blend, collate
+from axon_backend.training.data.pairs import TrainingPair
+from axon_backend.training.data.source import PairSource
+
+CHOICE, LOOK, STEP, AGAIN = 0, 1, 2, 3
+# Uniform numbers that a sample brings along for its training step.
+UNIFORM = 8
+# Blends need two images of the same view; that many tries find one unless there is none.
+TRIES = 20
+
+
+class Samples:
+    """Samples by global index.
+
+    Args:
+        source: the pairs.
+        seed: of the run.
+        cache: rendered pairs that exist, 0 for endless ones.
+        blended, real, single_view: shares, see ``training.config``.
+        appearance: the look of rendered views.
+        gamma: side of a pair's volume over that of the coarse one.
+        fine: whether the large volumes are needed; otherwise the coarse ones stand in for them.
+        repeat_after: samples that far apart are the same, seeds included, but for their
+            conditioning augmentation and their crop; 0: none is.
+    """
+
+    def __init__(
+        self,
+        source: PairSource,
+        *,
+        seed: int,
+        cache: int,
+        blended: float,
+        real: float | None,
+        single_view: float,
+        appearance: RadiographAugmentation,
+        gamma: int = 2,
+        fine: bool = True,
+        repeat_after: int = 0,
+    ) -> None:
+        self.source, self.seed, self.cache = source, seed, cache
+        self.blended, self.real, self.single_view = blended, real, single_view
+        self.appearance, self.gamma, self.fine = appearance, gamma, fine
+        self.repeat_after = repeat_after
+
+    def _rng(self, index: int, purpose: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, purpose, index])
+
+    def pair(self, index: int) -> tuple[TrainingPair, bool]:
+        """The pair of sample ``index``, and whether its views are real."""
+        rng, source = self._rng(index, CHOICE), self.source
+
+        def number() -> int:
+            # Without a cache every sample has pairs of its own, and blending partners too.
+            return int(rng.integers(self.cache)) if self.cache else index
+
+        chosen = number()
+        if source.with_real and self.real != 0.0:
+            case = chosen % len(source.cases)
+            if self.real is None:
+                if case in source.with_real:
+                    return source.real(case), True
+            elif rng.random() < self.real:
+                return source.real(source.with_real[int(rng.integers(len(source.with_real)))]), True
+        pair = source.rendered(chosen)
+        if rng.random() >= self.blended:
+            return pair, False
+        for _ in range(TRIES):
+            partner = number() if self.cache else int(rng.integers(1 << 40))
+            other = source.rendered(partner)
+            if np.sign(other.beam[0]) == np.sign(pair.beam[0]):
+                return blend(pair, other, float(rng.uniform(0.2, 0.8))), False
+        return pair, False
+
+    def __getitem__(self, index: int) -> Batch:
+        """The batch of one of sample ``index``, with its draws."""
+        again = self._rng(index, AGAIN)
+        if self.repeat_after:
+            index %= self.repeat_after
+        pair, real = self.pair(index)
+        look = None if real else self._rng(index, LOOK)
+        batch = collate([pair], look, self.appearance, gamma=self.gamma)
+        if not self.fine:
+            batch.fine = batch.volume
+        rng = self._rng(index, STEP)
+        single = rng.random() < self.single_view
+        u = torch.as_tensor(rng.random((1, UNIFORM)))
+        fresh = torch.as_tensor(again.random((1, UNIFORM))) if self.repeat_after else u
+        seeds = [int(s) for s in rng.integers(1 << 62, size=2)]
+        noise = torch.randn(batch.volume.shape, generator=torch.Generator().manual_seed(seeds[0]))
+        batch.draws = Draws(
+            single=torch.tensor([single]),
+            t=u[:, 0],
+            t_end=u[:, 1],
+            augmentation=fresh[:, 2],
+            kind=u[:, 3],
+            crop=fresh[:, 4:7],
+            noise=noise,
+            seeds=torch.tensor([seeds[1]]),
+        )
+        return batch

@@ -1,0 +1,224 @@
+"""Training pairs of a data set by number: rendered ones from deformed CTs, real ones as they are.
+
+A pair is a function of the data set, the settings and its number alone. Drawing one costs about
+as much as a training step, and all stages learn from the same kind of pairs; so pairs are kept on
+disk, in a folder named after all that they depend on, and shared between stages and runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from axon_backend.dataset.dataset import DatasetCase, DatasetView
+from axon_backend.errors import AxonInputError
+from axon_backend.imaging.ct import CTVolume, read_ct
+from axon_backend.imaging.frame import HuWindow, ThoraxFrame, resample_to_frame
+from axon_backend.imaging.view import View
+from axon_backend.imaging.volume_file import load_volume
+from axon_backend.physics.drr import render_drr
+from axon_backend.physics.geometry import DEFAULT_SOD_MM, AcquisitionGeometry, beam_parameter
+from axon_backend.training.data.pairs import DeformableCT, Deformation, PairFactory, TrainingPair
+from axon_backend.util.atomic import whole_file
+
+# Part of the hash: raised when pairs of the same settings would come out differently.
+PAIR_VERSION = 1
+VIEWS = {"frontal": View.pa, "lateral": View.lateral_left}
+
+
+@dataclass(frozen=True)
+class PairSettings:
+    """What a pair depends on besides its case and number."""
+
+    fine_size: int
+    view_size: int
+    window: HuWindow
+    deformation: Deformation
+    seed: int
+
+
+def read_view(view: DatasetView, size: int) -> np.ndarray:
+    """An image of a data set, (size, size) float32 in [0, 1]."""
+    pixels = np.asarray(load_volume(view.file).voxels, np.float32).squeeze()
+    if pixels.ndim != 2 or pixels.shape[0] != pixels.shape[1] or not np.isfinite(pixels).all():
+        raise AxonInputError(
+            f"{view.file}: expected a square image of finite pixels; found the shape "
+            f"{pixels.shape}. Prepare this case again."
+        )
+    image = F.adaptive_avg_pool2d(torch.as_tensor(pixels)[None, None], size)[0, 0]
+    low, high = image.min(), image.max()
+    return ((image - low) / (high - low).clamp_min(1e-6)).numpy()
+
+
+def case_views(
+    case: DatasetCase, frame: ThoraxFrame, ct: CTVolume, size: int, *, real: bool = True
+) -> tuple[list[np.ndarray], list[float], tuple[str, ...]]:
+    """The views of a case: real ones where there are and ``real``, else rendered.
+
+    Returns:
+        images, each (size, size) float32: real ones in [0, 1], rendered ones line integrals; the
+        beam parameter of each; the roles of those that are real. All in the order of ``VIEWS``.
+    """
+    images, beam, shown = [], [], []
+    for role, default in VIEWS.items():
+        found = case.real(role) if real else None
+        view = default if found is None else found.view
+        if found is None:
+            geometry = AcquisitionGeometry.of_frame(frame, view)
+            images.append(render_drr(ct, geometry, size).numpy())
+        else:
+            images.append(read_view(found, size))
+            shown.append(role)
+        depth = frame.size_mm[1 if view.is_frontal else 0]
+        beam.append(beam_parameter(depth, DEFAULT_SOD_MM, view))
+    return images, beam, tuple(shown)
+
+
+def real_pair(
+    case: DatasetCase, frame: ThoraxFrame, ct: CTVolume, settings: PairSettings
+) -> TrainingPair:
+    """The CT as it is with its real X-rays; a view that has none is rendered."""
+    fine = resample_to_frame(ct, frame, settings.fine_size)
+    images, beam, _ = case_views(case, frame, ct, settings.view_size)
+    unit = (settings.window.normalise(fine) + 1) * 127.5
+    return TrainingPair(
+        volume=np.rint(unit).astype(np.uint8),
+        views=np.stack(images).astype(np.float16),
+        beam=np.asarray(beam, np.float32),
+    )
+
+
+def data_hash(cases: Sequence[DatasetCase]) -> str:
+    """SHA-256 over what the training sees of the cases: the CTs' and images' contents where the
+    data set states the CT's hash, else their names and sizes, and the contents of small files."""
+    total = hashlib.sha256()
+    for case in cases:
+        parts = [case.id, case.split, case.sha256 or _fingerprint(case.ct), repr(case.frame)]
+        for view in case.views:
+            if view.kind == "real":
+                parts += [view.role, view.view.value, str(view.accepted), _fingerprint(view.file)]
+        total.update(json.dumps(parts).encode())
+    return total.hexdigest()
+
+
+def _fingerprint(path: Path) -> str:
+    """Size and both ends of a file; reading gigabytes before each run would be too slow."""
+    if path.is_dir():
+        return "|".join(f"{p.name}:{p.stat().st_size}" for p in sorted(path.iterdir()))
+    try:
+        with open(path, "rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(0)
+            head = stream.read(1 << 20)
+            stream.seek(max(0, size - (1 << 20)))
+            return f"{size}:{hashlib.sha256(head + stream.read()).hexdigest()}"
+    except OSError as error:
+        raise AxonInputError(
+            f"{path} could not be read: {error.strerror or error}. Check the data set's folder, "
+            "or prepare the data again."
+        ) from error
+
+
+class PairSource:
+    """Pairs by number.
+
+    Args:
+        cases: training cases.
+        settings: of the pairs.
+        folder: where drawn pairs are kept; None keeps none.
+        memory_gb: chests kept in memory.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[DatasetCase],
+        settings: PairSettings,
+        *,
+        folder: Path | None = None,
+        memory_gb: float = 2.0,
+    ) -> None:
+        self.cases, self.settings, self.folder = list(cases), settings, folder
+        self.memory_gb = memory_gb
+        self.with_real = [
+            i for i, c in enumerate(self.cases) if c.real("frontal") or c.real("lateral")
+        ]
+        self._chests: OrderedDict[int, DeformableCT] = OrderedDict()
+        self._factory = PairFactory(
+            fine_size=settings.fine_size,
+            view_size=settings.view_size,
+            window=settings.window,
+            deformation=settings.deformation,
+        )
+
+    def hash(self) -> str:
+        """Of all that the pairs depend on."""
+        text = json.dumps(
+            [PAIR_VERSION, data_hash(self.cases), asdict(self.settings)], sort_keys=True
+        )
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def chest(self, index: int) -> DeformableCT:
+        """A case ready to be bent; the ones used last are kept."""
+        if index in self._chests:
+            self._chests.move_to_end(index)
+            return self._chests[index]
+        case = self.cases[index]
+        try:
+            chest = DeformableCT(read_ct(case.ct), case.frame)
+        except AxonInputError as error:
+            raise AxonInputError(f"Case {case.id}: {error}") from error
+        self._chests[index] = chest
+        while sum(c.megabytes for c in self._chests.values()) > 1000 * self.memory_gb:
+            if len(self._chests) == 1:
+                break
+            self._chests.popitem(last=False)
+        return chest
+
+    def rendered(self, number: int) -> TrainingPair:
+        """DRRs and volume of a bent chest; every case gets the same share of the numbers."""
+        index = number % len(self.cases)
+
+        def draw() -> TrainingPair:
+            rng = np.random.default_rng([self.settings.seed, number])
+            return self._factory.draw(self.chest(index), rng)
+
+        return self._kept(f"pair_{number:08d}.npz", draw)
+
+    def real(self, index: int) -> TrainingPair:
+        """Case ``index`` with its real X-rays."""
+
+        def make() -> TrainingPair:
+            chest = self.chest(index)
+            return real_pair(self.cases[index], chest.frame, chest.ct, self.settings)
+
+        return self._kept(f"real_{index:06d}.npz", make)
+
+    def _kept(self, name: str, make: Any) -> TrainingPair:
+        if self.folder is None:
+            return make()
+        path = self.folder / name
+        try:
+            with np.load(path) as data:
+                return TrainingPair(data["volume"], data["views"], data["beam"])
+        except OSError:
+            pass  # not there, or not to be read
+        except Exception:  # damaged by the disk: zip and numpy raise many kinds
+            pass  # it is replaced below
+        pair = make()
+        # The disk may be full: the pair is then drawn again the next time.
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(path) as temporary, open(temporary, "wb") as stream:
+                np.savez(stream, volume=pair.volume, views=pair.views, beam=pair.beam)
+        return pair

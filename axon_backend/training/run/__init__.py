@@ -1,0 +1,1 @@
+"""A run: its folder, events, processes, and what it may be asked."""

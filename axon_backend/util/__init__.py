@@ -1,0 +1,1 @@
+"""Files written whole, locks, output folders, the context of a run; only Python."""

@@ -1,0 +1,49 @@
+"""What travels with every run: seed, device, progress and cancelling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from axon_backend.errors import Cancelled
+
+# progress(stage, step, total, preview): called after each step. The preview is the volume so far,
+# (1, 1, h, h, h) in normalised HU, or None. It may raise errors.Cancelled.
+Progress = Callable[[str, int, int, Any], None]
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """How a run is seeded, where it computes, and how it talks to its caller.
+
+    Attributes:
+        seed: of all noise; the same seed gives the same volume on one machine.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        progress: called as ``progress(stage, step, total, preview)``.
+        cancelled: asked before every step and while networks compute; True stops the run.
+    """
+
+    seed: int = 0
+    device: str = "auto"
+    progress: Progress | None = None
+    cancelled: Callable[[], bool] | None = None
+
+    def check(self, where: str) -> None:
+        """Raise :class:`Cancelled` if the caller asked to stop."""
+        if self.cancelled is not None and self.cancelled():
+            raise Cancelled(f"stopped in {where}")
+
+    def report(self, stage: str, step: int, total: int, preview: Any = None) -> None:
+        """Report a step; raises :class:`Cancelled` if the caller asked to stop."""
+        self.check(f"stage {stage} before step {step} of {total}")
+        if self.progress is not None:
+            self.progress(stage, step, total, preview)
+
+    def with_seed(self, seed: int) -> RunContext:
+        """The same run with another seed."""
+        return replace(self, seed=seed)
+
+    def with_progress(self, progress: Progress) -> RunContext:
+        """The same run with its progress passed on by ``progress``."""
+        return replace(self, progress=progress)
