@@ -5,8 +5,8 @@
         --out results/orientation.json
 
 ``fit`` takes the projections of the train split only, and starts from the means that are there.
-``measure`` turns and mirrors the projections of a split, in both polarities, and real frontal
-X-rays (all upright and not mirrored), and counts what ``recognise`` makes of them.
+``measure`` rotates and mirrors real frontal X-rays (all upright and not mirrored) and the
+projections of a split, laterals in both polarities, and counts what ``recognise`` makes of them.
 """
 
 from __future__ import annotations
@@ -104,8 +104,9 @@ def discriminant(rows: np.ndarray) -> np.ndarray:
 
 
 def measure(data: Path, split: str, out: Path) -> None:
-    """What is done and said, by case: ``right`` (turned back, or left as it was where it was
-    right), ``named`` (said in words only), ``kept`` (nothing was done or said), ``wrong``."""
+    """What is done, by case: ``right`` (reoriented, or left as it was where it was right),
+    ``named`` (a correct warning), ``named wrongly``, ``kept`` (no warning), ``wrong`` (reoriented
+    wrongly)."""
     counts: dict[str, Counter] = {}
 
     def count(case: str, picture: Picture, frontal: bool, turn: Turn, dark: bool) -> None:
@@ -137,7 +138,7 @@ def measure(data: Path, split: str, out: Path) -> None:
     ]
     for title, frontal, pictures in sets:
         for turn in TURNS:
-            for dark in (False, True):
+            for dark in (False,) if frontal else (False, True):
                 words = turn.words(frontal) or "as it is"
                 case = f"{title}, {words}{', inverted' if dark else ''}"
                 for picture in pictures:
