@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         _check_seed(getattr(chosen, "seed", 0))
+        _check_not_empty(chosen)
         from axon_backend.cli import commands
 
         return getattr(commands, chosen.run)(chosen)
@@ -48,6 +49,14 @@ def _check_seed(seed: int | None) -> None:
     """All generators take these numbers; SimpleITK's no larger ones."""
     if seed is not None and not 0 <= seed < 2**31:
         raise AxonInputError(f"--seed is {seed}; it is a whole number from 0 to {2**31 - 1}.")
+
+
+def _check_not_empty(chosen: argparse.Namespace) -> None:
+    """An empty path would be the current folder; it comes of a shell's unset variable."""
+    for name, value in vars(chosen).items():
+        if isinstance(value, str) and not value.strip():
+            shown = name.replace("_", "-")
+            raise AxonInputError(f"{shown} is empty. Give a value for it, or leave it out.")
 
 
 def _report(chosen: argparse.Namespace, sentence: str, code: int) -> int:

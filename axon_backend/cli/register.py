@@ -106,9 +106,10 @@ def register(chosen: argparse.Namespace) -> int:
             "--sid auto was given without --pose; the source-to-image distance is only estimated "
             "together with the pose. Add --pose, or give the distance in mm."
         )
+    inputs = (chosen.xray, chosen.lateral, chosen.ct, chosen.bundle)
     with (
         stop_on_signal() as stop,
-        output_folder(chosen.output, REGISTER_FILES, chosen.overwrite) as folder,
+        output_folder(chosen.output, REGISTER_FILES, chosen.overwrite, inputs) as folder,
     ):
         xrays = [read_radiograph(chosen.xray, view=parse_view(chosen.view))]
         if chosen.lateral:

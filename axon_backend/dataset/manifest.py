@@ -27,6 +27,11 @@ class Row:
     split: str | None = None
     problem: str = ""
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What is read."""
+        return tuple(file for file in (self.ct, self.frontal, self.lateral) if file)
+
 
 def read_rows(path: Path) -> list[Row]:
     """The cases of a manifest in its order; paths in it are relative to it.

@@ -22,6 +22,11 @@ class ManifestCase:
     lateral: Path | None = None
     split: str | None = None
 
+    @property
+    def files(self) -> tuple[Path | None, ...]:
+        """What is read."""
+        return self.ct, self.frontal, self.lateral
+
 
 def read_manifest(path: str | Path, split: str | None = None) -> list[ManifestCase]:
     """The cases of a manifest, of one split where ``split`` is given, in the file's order.

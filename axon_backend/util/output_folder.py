@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from axon_backend.errors import AxonInputError, not_written
+from axon_backend.util.apart import check_apart
 
 
 @contextmanager
 def output_folder(
-    path: str | os.PathLike[str], owned: tuple[str, ...], overwrite: bool = False
+    path: str | os.PathLike[str],
+    owned: tuple[str, ...],
+    overwrite: bool = False,
+    inputs: Iterable[str | os.PathLike[str] | None] = (),
 ) -> Iterator[Path]:
     """Give a temporary folder; when the block ends well its contents are moved to ``path``.
 
@@ -28,10 +32,14 @@ def output_folder(
         owned: names that this kind of run may write. With ``overwrite`` those of an earlier run
             are removed, so that no stale file stays beside new ones; others are left alone.
         overwrite: accept a folder that holds files already.
+        inputs: what the run reads; see ``check_apart``.
 
     Raises:
-        AxonInputError: the folder holds files, or cannot be made or written.
+        AxonInputError: the folder holds files or an input, or cannot be made or written.
     """
+    if not str(path).strip():
+        raise AxonInputError("--output is empty. Give the name of a folder.")
+    check_apart(path, *inputs)
     target = Path(os.path.abspath(path))
     made = _make_parents(target, overwrite)
     home = target if target.is_dir() else target.parent
