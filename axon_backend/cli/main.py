@@ -10,9 +10,11 @@ import argparse
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from axon_backend import DISCLAIMER, __version__
+from axon_backend.cli.console import interrupt_on_signal
 from axon_backend.errors import AxonInputError, Cancelled, OutputError
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
@@ -24,6 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         # A terminal or log of another alphabet than a file's name is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")
+    with interrupt_on_signal():
+        return _run(chosen)
+
+
+def _run(chosen: argparse.Namespace) -> int:
     try:
         _check_seed(getattr(chosen, "seed", 0))
         _check_not_empty(chosen)
@@ -62,7 +69,8 @@ def _check_not_empty(chosen: argparse.Namespace) -> None:
 def _report(chosen: argparse.Namespace, sentence: str, code: int) -> int:
     if chosen.debug:
         traceback.print_exc()
-    print(sentence, file=sys.stderr)
+    with suppress(OSError):  # the terminal is gone
+        print(sentence, file=sys.stderr)
     return code
 
 
