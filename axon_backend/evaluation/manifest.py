@@ -11,6 +11,8 @@ from axon_backend.errors import AxonInputError
 
 EXPECTED = 'a JSON list of {"id": string, "frontal": path or null, "lateral": ..., "ct": path}'
 
+KEYS = ("id", "patient", "ct", "frontal", "lateral", "split")  # patient is for `axon prepare`
+
 
 @dataclass(frozen=True)
 class ManifestCase:
@@ -72,6 +74,10 @@ def read_manifest(path: str | Path, split: str | None = None) -> list[ManifestCa
 def _case(entry: Any, where: str, folder: Path) -> ManifestCase:
     if not isinstance(entry, dict):
         raise AxonInputError(f"{where} is not an object {{...}}. Expected {EXPECTED}.")
+    if unknown := [key for key in entry if key not in KEYS]:
+        raise AxonInputError(
+            f"{where} has the key {unknown[0]!r}, which is not known. Expected {', '.join(KEYS)}."
+        )
     for key in ("id", "ct"):
         if not isinstance(entry.get(key), str) or not entry[key].strip():
             raise AxonInputError(
