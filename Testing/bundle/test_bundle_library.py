@@ -228,6 +228,13 @@ def test_what_is_no_sound_bundle_is_refused(bundle, library, tmp_path, damage, m
     assert imported(library) == []
 
 
+def test_what_a_killed_import_left_goes_with_the_next(bundle, library):
+    (library / ".import-0123456789ab").mkdir(parents=True)
+    (library / ".import-0123456789ab" / "download.zip").write_bytes(b"half")
+    info = import_bundle(bundle.path)
+    assert list(library.iterdir()) == [info.path]
+
+
 def test_a_zip_file_larger_than_the_disk_is_refused(bundle, library, tmp_path, monkeypatch):
     from axon_backend.bundle import unpack
 

@@ -21,8 +21,14 @@ def done(phantom_ct_file, phantom_xray_file, tiny_bundle, tmp_path_factory):
     (folder / "broken.nii.gz").write_text("no volume")
     cases = [
         {"id": "drr", "frontal": None, "lateral": None, "ct": ct, "split": "test"},
-        {"id": "gone", "frontal": None, "lateral": None, "ct": "gone.nii.gz", "split": "test"},
-        {"id": "broken", "frontal": None, "lateral": None, "ct": "broken.nii.gz", "split": "test"},
+        {"id": "=gone", "frontal": None, "lateral": None, "ct": "gone.nii.gz", "split": "test"},
+        {
+            "id": "<b>broken",
+            "frontal": None,
+            "lateral": None,
+            "ct": "broken.nii.gz",
+            "split": "test",
+        },
         {"id": "film", "frontal": str(phantom_xray_file), "ct": ct, "split": "test"},
         {"id": "other", "frontal": None, "lateral": None, "ct": "never-read", "split": "train"},
     ]
@@ -84,10 +90,10 @@ def test_bad_cases_are_listed_with_their_reason_and_the_exit_code_says_so(done):
     assert code == 1
     with (out / "failures.csv").open(newline="") as stream:
         failed = {r["id"]: r["reason"] for r in csv.DictReader(stream)}
-    assert set(failed) == {"gone", "broken"}
-    assert "does not exist" in failed["gone"]
+    assert set(failed) == {"'=gone", "<b>broken"}  # no formula for a spreadsheet
+    assert "does not exist" in failed["'=gone"]
     report = (out / "metrics.md").read_text()
-    assert "2 measured, 2 failed" in report
+    assert "2 measured, 2 failed" in report and "<b>" not in report
     for reason in failed.values():
         assert reason in report and "Traceback" not in reason
 

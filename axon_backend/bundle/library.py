@@ -20,6 +20,7 @@ from axon_backend.bundle.layout import CHECKSUMS, CONFIG, METADATA, SHIPPED, rea
 from axon_backend.bundle.unpack import unpack_bundle
 from axon_backend.bundle.verify import verify_bundle
 from axon_backend.errors import AxonInputError, Cancelled, not_written
+from axon_backend.util.work_folder import sweep, take
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -114,13 +115,15 @@ def import_bundle(
     """
     wanted = _checked_sha256(sha256)
     library = library_folder()
-    work = library / f".import-{uuid.uuid4().hex[:12]}"
     try:
-        work.mkdir(parents=True)
+        library.mkdir(parents=True, exist_ok=True)
+        sweep(library, ".import-*")
+        work = take(library / f".import-{uuid.uuid4().hex[:12]}")
     except OSError as error:
         raise _unwritable(library, error) from error
+    assert work is not None  # nobody else has that name
     try:
-        root, sums = _fetched(source, work, wanted, progress, cancelled)
+        root, sums = _fetched(source, work.path, wanted, progress, cancelled)
         metadata = read_json(root / METADATA)
         target = library / _folder_name(metadata["name"], metadata["version"])
         _check_new(metadata["name"], metadata["version"], sums, target)
@@ -128,7 +131,7 @@ def import_bundle(
     except OSError as error:
         raise _unwritable(library, error) from error
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        work.remove()
     info = _info(target, False)
     assert info is not None  # verified above
     return info

@@ -1,11 +1,9 @@
-"""Write a bundle: in a folder beside the target first, then by one rename, so that no reader ever
+"""Write a bundle: in a hidden folder first, then as a whole in its place, so that no reader ever
 meets half a bundle."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +26,7 @@ from axon_backend.bundle.packing import pack
 from axon_backend.bundle.read import Bundle, load_bundle
 from axon_backend.bundle.verify import verify_bundle
 from axon_backend.errors import AxonInputError, not_written
+from axon_backend.util.output_folder import whole_folder
 
 if TYPE_CHECKING:
     import torch
@@ -69,32 +68,30 @@ def write_bundle(
     """
     target = Path(path)
     _check_target(target, replace)
-    new = _beside(target, "new")
     try:
-        new.mkdir(parents=True)
-        for relative in (METADATA, ATLAS, MODEL_CARD, "models/x"):
-            (new / relative).parent.mkdir()
-        try:
-            write_json(new / CONFIG, {**config, "format_version": FORMAT_VERSION})
-            write_json(new / METADATA, dict(metadata))
-        except (TypeError, ValueError) as error:
-            raise AxonInputError(f"config and metadata must be plain JSON: {error}.") from error
-        for name, tensors in state_dicts.items():
-            _write_network(new / model_path(name), name, tensors, dtype)
-        _write_atlas(new, atlas_hu, atlas_size_mm)
-        (new / MODEL_CARD).write_bytes(model_card.encode())
-        (new / LICENCE).write_bytes(licence_text.encode())
-        write_checksums(new)
-        verify_bundle(new)
-        _put_in_place(new, target)
+        with whole_folder(target, overwrite=replace) as new:
+            for relative in (METADATA, ATLAS, MODEL_CARD, "models/x"):
+                (new / relative).parent.mkdir()
+            try:
+                write_json(new / CONFIG, {**config, "format_version": FORMAT_VERSION})
+                write_json(new / METADATA, dict(metadata))
+            except (TypeError, ValueError) as error:
+                raise AxonInputError(f"config and metadata must be plain JSON: {error}.") from error
+            for name, tensors in state_dicts.items():
+                _write_network(new / model_path(name), name, tensors, dtype)
+            _write_atlas(new, atlas_hu, atlas_size_mm)
+            (new / MODEL_CARD).write_bytes(model_card.encode())
+            (new / LICENCE).write_bytes(licence_text.encode())
+            write_checksums(new)
+            verify_bundle(new)
+            if replace:
+                _check_target(target, replace)  # it may have appeared meanwhile
     except OSError as error:
         raise not_written(
             f"Cannot write the bundle {target}: {error.strerror or error}. Check the free space "
             "and the rights of the folder; what was there before is as it was.",
             error,
         ) from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
     return load_bundle(target)
 
 
@@ -177,23 +174,3 @@ def _write_atlas(root: Path, hu: np.ndarray, size_mm: tuple[float, float, float]
         root / ATLAS_INFO,
         {"size_mm": [float(value) for value in size_mm], "axes": "x Left, y Posterior, z Superior"},
     )
-
-
-def _beside(target: Path, purpose: str) -> Path:
-    """A free hidden name in the same folder, so that a rename stays on one disk."""
-    return target.parent / f".{target.name}.{purpose}-{uuid.uuid4().hex[:8]}"
-
-
-def _put_in_place(new: Path, target: Path) -> None:
-    if not os.path.lexists(target):
-        new.rename(target)
-        return
-    _check_target(target, replace=True)
-    old = _beside(target, "old")
-    target.rename(old)
-    try:
-        new.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -108,7 +108,9 @@ def bundle_export(chosen: argparse.Namespace) -> int:
     """``axon bundle export``."""
     from axon_backend.errors import AxonInputError
     from axon_backend.training.export import base_bundle, export_bundle
+    from axon_backend.util.apart import check_apart
 
+    check_apart(chosen.output, chosen.licence)
     licence = None
     if chosen.licence is not None:
         try:

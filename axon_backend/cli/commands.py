@@ -58,9 +58,10 @@ def reconstruct(chosen: argparse.Namespace) -> int:
     stated = xray_options.stated(chosen)
     refused = None
     bars = ProgressBars(chosen.quiet)
+    inputs = (chosen.frontal, chosen.lateral, chosen.ct, chosen.bundle)
     with (
         stop_on_signal() as stop,
-        output_folder(chosen.output, case_files(), chosen.overwrite) as folder,
+        output_folder(chosen.output, case_files(), chosen.overwrite, inputs) as folder,
     ):
         try:
             result = run(
@@ -112,9 +113,10 @@ def evaluate(chosen: argparse.Namespace) -> int:
     from axon_backend.util.output_folder import output_folder
 
     bars = ProgressBars(chosen.quiet)
+    inputs = (chosen.manifest, chosen.bundle, *(f for c in cases for f in c.files))
     with (
         stop_on_signal() as stop,
-        output_folder(chosen.output, EVALUATION_FILES, chosen.overwrite) as folder,
+        output_folder(chosen.output, EVALUATION_FILES, chosen.overwrite, inputs) as folder,
     ):
         try:
             result = evaluate_cases(
@@ -144,7 +146,7 @@ def demo(chosen: argparse.Namespace) -> int:
     bars = ProgressBars(chosen.quiet)
     with (
         stop_on_signal() as stop,
-        output_folder(chosen.output, DEMO_FILES, chosen.overwrite) as folder,
+        output_folder(chosen.output, DEMO_FILES, chosen.overwrite, (chosen.bundle,)) as folder,
     ):
         try:
             text = run_demo(

@@ -6,8 +6,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 
@@ -54,9 +54,10 @@ class ProgressBars:
 
 @contextmanager
 def stop_on_signal() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C (or SIGTERM) into an event, so that work stops between two steps.
+    """Turn the first Ctrl-C, SIGTERM or closed terminal (SIGHUP) into an event, so that work stops
+    between two steps.
 
-    A second Ctrl-C interrupts at once.
+    A second one interrupts at once.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -67,12 +68,43 @@ def stop_on_signal() -> Iterator[threading.Event]:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        print("\nStopping after this step ...", file=sys.stderr)
+        with suppress(OSError):  # the terminal is gone
+            print("\nStopping after this step ...", file=sys.stderr)
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, on_signal) for number in numbers}
-    try:
+    with _handled((signal.SIGINT, *_endings()), on_signal):
         yield stop
+
+
+@contextmanager
+def interrupt_on_signal() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal end a command as Ctrl-C does: with everything cleaned up,
+    where Python would end at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_signal(number: int, _frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    with _handled(_endings(), on_signal):
+        yield
+
+
+def _endings() -> tuple[signal.Signals, ...]:
+    """SIGTERM and, where there is one that is not ignored (nohup), SIGHUP."""
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is None or signal.getsignal(hangup) == signal.SIG_IGN:
+        return (signal.SIGTERM,)
+    return (signal.SIGTERM, hangup)
+
+
+@contextmanager
+def _handled(
+    numbers: tuple[signal.Signals, ...], handler: Callable[[int, Any], None]
+) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from axon_backend import DISCLAIMER
@@ -119,11 +120,17 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Run ``axon drr``: render, write the file and print a summary in one line."""
     from axon_backend.cli.drr_options import check_numbers, geometry_of, settings_of, size_of
+    from axon_backend.imaging.dicom_file import is_dicom
     from axon_backend.physics.drr_writer import SIZES, check_drr_target, check_size
+    from axon_backend.util.apart import check_apart
 
     if bool(chosen.ct) == bool(chosen.ct_path):
         raise AxonInputError("Give exactly one CT, as in `axon drr chest.nii.gz --output drr.png`.")
     target = check_drr_target(chosen.output, chosen.overwrite)
+    source = Path(chosen.ct or chosen.ct_path)
+    check_apart(target, source, chosen.iodine)
+    if target.exists() and source.is_file() and is_dicom(source):
+        check_apart(target, source.parent)  # a slice stands for the series in its folder
     check_numbers(chosen)
     settings = settings_of(chosen)
     from axon_backend.imaging.ct import read_ct
@@ -138,7 +145,7 @@ def run(chosen: argparse.Namespace) -> int:
             f"--size is {chosen.size} pixels; it must be {SIZES[0]} to {SIZES[1]}, usually 1024."
         )
     device = choose_device(chosen.device)
-    ct = read_ct(chosen.ct or chosen.ct_path)
+    ct = read_ct(source)
     geometry = geometry_of(chosen, ct, find_thorax_frame(ct), view)
     size = size_of(chosen, geometry)
     check_size(*size)
@@ -146,6 +153,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     from axon_backend.physics.dx_writer import view_position, write_dx
 
+    check_drr_target(target, chosen.overwrite)  # it may have appeared meanwhile
     name = target.name.lower()
     if name.endswith(".png"):
         from axon_backend.physics.drr_writer import write_drr_png

@@ -10,10 +10,12 @@ import argparse
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from axon_backend import DISCLAIMER, __version__
 from axon_backend.cli import xray_options
+from axon_backend.cli.console import interrupt_on_signal
 from axon_backend.errors import AxonInputError, Cancelled, OutputError, PoorRegistration
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
@@ -25,8 +27,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         # A terminal or log of another alphabet than a file's name is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")
+    with interrupt_on_signal():
+        return _run(chosen)
+
+
+def _run(chosen: argparse.Namespace) -> int:
     try:
         _check_seed(getattr(chosen, "seed", 0))
+        _check_not_empty(chosen)
         from axon_backend.cli import commands
 
         return getattr(commands, chosen.run)(chosen)
@@ -52,10 +60,19 @@ def _check_seed(seed: int | None) -> None:
         raise AxonInputError(f"--seed is {seed}; it is a whole number from 0 to {2**31 - 1}.")
 
 
+def _check_not_empty(chosen: argparse.Namespace) -> None:
+    """An empty path would be the current folder; it comes of a shell's unset variable."""
+    for name, value in vars(chosen).items():
+        if isinstance(value, str) and not value.strip():
+            shown = name.replace("_", "-")
+            raise AxonInputError(f"{shown} is empty. Give a value for it, or leave it out.")
+
+
 def _report(chosen: argparse.Namespace, sentence: str, code: int) -> int:
     if chosen.debug:
         traceback.print_exc()
-    print(sentence, file=sys.stderr)
+    with suppress(OSError):  # the terminal is gone
+        print(sentence, file=sys.stderr)
     return code
 
 

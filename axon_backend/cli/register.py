@@ -83,7 +83,7 @@ def register(chosen: argparse.Namespace) -> int:
     from axon_backend.imaging.write import write_json
     from axon_backend.physics.pose import Pose
     from axon_backend.registration import register as run
-    from axon_backend.registration.overlay import VIEW_FILES, write_view
+    from axon_backend.registration.overlay import write_view
     from axon_backend.util.output_folder import output_folder
 
     if (chosen.pose or chosen.lateral) and chosen.ct is None:
@@ -102,9 +102,12 @@ def register(chosen: argparse.Namespace) -> int:
             "--sid auto was given without --pose; the source-to-image distance is only estimated "
             "together with the pose. Add --pose, or give the distance in mm."
         )
+    inputs = (chosen.xray, chosen.lateral, chosen.ct, chosen.bundle)
     with (
         stop_on_signal() as stop,
-        output_folder(chosen.output, (*VIEW_FILES, "result.json"), chosen.overwrite) as folder,
+        output_folder(
+            chosen.output, (*VIEW_FILES, "result.json"), chosen.overwrite, inputs
+        ) as folder,
     ):
         view = parse_view(chosen.view)
         role = "lateral" if view is not None and not view.is_frontal else "frontal"

@@ -19,6 +19,7 @@ from axon_backend.dataset.settings import GATES, PrepareSettings
 from axon_backend.dataset.store import read_record
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.write import write_json, write_text
+from axon_backend.util.plain_text import no_formula
 
 PRIVACY = (
     "Of the source's DICOM tags this data set keeps: PatientID as the case's name, series numbers "
@@ -198,13 +199,8 @@ def _csv(lines: list[Line]) -> str:
         days = {v["quality"].get("days_from_ct") for v in line.real} - {None}
         row = [line.id, line.patient, line.split, line.group, line.status, line.reason, line.ct,
                *shown, " ".join(map(str, sorted(days))), "; ".join(line.notes)]  # fmt: skip
-        writer.writerow(_no_formula(str(cell)) for cell in row)
+        writer.writerow(no_formula(cell) for cell in row)
     return out.getvalue()
-
-
-def _no_formula(text: str) -> str:
-    """Spreadsheets evaluate what begins like a formula; ids and descriptions come from outside."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") and not text[1:2].isdigit() else text
 
 
 def _write_if_new(path: Path, text: str) -> None:

@@ -27,6 +27,11 @@ class Row:
     split: str | None = None
     problem: str = ""
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What is read."""
+        return tuple(file for file in (self.ct, self.frontal, self.lateral) if file)
+
 
 def read_rows(path: Path) -> list[Row]:
     """The cases of a manifest in its order; paths in it are relative to it.
@@ -42,6 +47,13 @@ def read_rows(path: Path) -> list[Row]:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise AxonInputError(f"The manifest {path} cannot be read: {why}.") from error
     entries = _json(text, path) if path.suffix.lower() == ".json" else _csv(text, path)
+    unknown = [key for entry in entries for key in entry if key not in COLUMNS]
+    if unknown:
+        what = "key" if path.suffix.lower() == ".json" else "column"
+        raise AxonInputError(
+            f"The manifest {path} has the {what} {unknown[0]!r}, which is not known. Expected "
+            f"{', '.join(COLUMNS)}."
+        )
     rows, ids = [], set()
     for number, entry in enumerate(entries, 1):
         row = _row(entry, number, path)
@@ -73,6 +85,13 @@ def _csv(text: str, path: Path) -> list[dict[str, Any]]:
     first = text.split("\n", 1)[0]
     separator = max(",;\t", key=first.count)
     reader = csv.DictReader(text.splitlines(), delimiter=separator)
+    try:
+        return _lines(reader, path)
+    except csv.Error as error:  # a cell longer than any id or path
+        raise AxonInputError(f"The manifest {path} is not CSV ({error}).") from error
+
+
+def _lines(reader: csv.DictReader[str], path: Path) -> list[dict[str, Any]]:
     names = {str(n).strip().lower(): n for n in reader.fieldnames or () if n}
     if "id" not in names or "ct" not in names:
         raise AxonInputError(

@@ -25,6 +25,7 @@ from axon_backend.dataset.settings import PrepareSettings
 from axon_backend.dataset.split_file import SPLITS_FILE, draw_splits, settle_splits
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.write import write_json
+from axon_backend.util.apart import check_apart
 
 PRIVATE = "private"
 _MANIFESTS = (".csv", ".json")
@@ -152,11 +153,7 @@ def _check_source(source: str | os.PathLike[str]) -> Path:
 
 def _make_output(output: str | os.PathLike[str], source: str | os.PathLike[str]) -> Path:
     out = Path(os.path.abspath(output))
-    if os.path.realpath(out) == os.path.realpath(source):
-        raise AxonInputError(
-            f"{out} is both source and output. Choose another --output; the source is never "
-            "modified."
-        )
+    check_apart(out, source, below=True)  # the scan leaves the output out
     if os.path.lexists(out) and not out.is_dir():
         raise AxonInputError(f"{out} is a file, --output is a folder. Choose another name.")
     ours = (store.CASES, PRIVATE, SPLITS_FILE, "dataset.json", "prepare.lock", "review.json")
@@ -202,7 +199,9 @@ def _plan(
         if len(found.damaged) > 100:
             remarks.append(f"and {len(found.damaged) - 100} more damaged files")
     else:
-        plans = plan_rows(read_rows(source))
+        rows = read_rows(source)
+        check_apart(out, *(f for row in rows for f in row.files), below=True)
+        plans = plan_rows(rows)
     if settings.anonymise:
         plans = _anonymous(plans, out, settings)
     return plans, remarks

@@ -17,6 +17,7 @@ from axon_backend.evaluation.tables import write_metrics_csv, write_metrics_mark
 from axon_backend.imaging.ct import read_ct
 from axon_backend.imaging.write import write_text
 from axon_backend.inference.session import InferenceSession
+from axon_backend.util.plain_text import no_formula, no_markdown
 from axon_backend.util.run_context import Progress, RunContext
 
 EVALUATION_FILES = ("metrics.csv", "metrics.md", "failures.csv")
@@ -141,11 +142,14 @@ def write_evaluation(folder: Path, result: EvaluationResult) -> None:
     ]
     if result.failures:
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([("id", "reason"), *result.failures])
+        rows = [("id", "reason"), *result.failures]
+        csv.writer(text, lineterminator="\n").writerows([map(no_formula, row) for row in rows])
         write_text(folder / "failures.csv", text.getvalue())
         notes.append(_section("Failed", result.failures))
     write_metrics_markdown(folder / "metrics.md", result.rows, notes)
 
 
 def _section(title: str, lines: Iterable[tuple[str, str]]) -> str:
-    return "\n".join([f"## {title}", "", *(f"- {key}: {value}" for key, value in lines)])
+    return "\n".join(
+        [f"## {title}", "", *(f"- {no_markdown(k)}: {no_markdown(v)}" for k, v in lines)]
+    )

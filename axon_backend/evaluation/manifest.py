@@ -11,6 +11,8 @@ from axon_backend.errors import AxonInputError
 
 EXPECTED = 'a JSON list of {"id": string, "frontal": path or null, "lateral": ..., "ct": path}'
 
+KEYS = ("id", "patient", "ct", "frontal", "lateral", "split")  # patient is for `axon prepare`
+
 
 @dataclass(frozen=True)
 class ManifestCase:
@@ -21,6 +23,11 @@ class ManifestCase:
     frontal: Path | None = None
     lateral: Path | None = None
     split: str | None = None
+
+    @property
+    def files(self) -> tuple[Path | None, ...]:
+        """What is read."""
+        return self.ct, self.frontal, self.lateral
 
 
 def read_manifest(path: str | Path, split: str | None = None) -> list[ManifestCase]:
@@ -67,6 +74,10 @@ def read_manifest(path: str | Path, split: str | None = None) -> list[ManifestCa
 def _case(entry: Any, where: str, folder: Path) -> ManifestCase:
     if not isinstance(entry, dict):
         raise AxonInputError(f"{where} is not an object {{...}}. Expected {EXPECTED}.")
+    if unknown := [key for key in entry if key not in KEYS]:
+        raise AxonInputError(
+            f"{where} has the key {unknown[0]!r}, which is not known. Expected {', '.join(KEYS)}."
+        )
     for key in ("id", "ct"):
         if not isinstance(entry.get(key), str) or not entry[key].strip():
             raise AxonInputError(

@@ -14,6 +14,7 @@ from typing import Any
 from axon_backend import DISCLAIMER
 from axon_backend.imaging.write import write_text
 from axon_backend.metrics import registered_metrics
+from axon_backend.util.plain_text import no_formula, no_markdown
 
 BASELINE = "atlas_mean"  # measured beside every method
 KEYS = ("id", "method", "stage", "views")
@@ -37,7 +38,9 @@ def write_metrics_csv(path: str | os.PathLike[str], rows: Iterable[Row]) -> Path
     writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for row in checked:
-        writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
+        writer.writerow(
+            {k: f"{v:.6g}" if isinstance(v, float) else no_formula(v) for k, v in row.items()}
+        )
     return write_text(path, text.getvalue())
 
 
@@ -88,7 +91,8 @@ def _table(groups: Mapping[tuple[int, str, str], Sequence[Row]], names: Sequence
     ]
     for (views, method, stage), rows in groups.items():
         cells = [_mean_and_std([row.get(name) for row in rows]) for name in names]
-        lines.append(f"| {views} | {method} | {stage or '-'} | {len(rows)} | {' | '.join(cells)} |")
+        run = f"{no_markdown(method)} | {no_markdown(stage) or '-'}"
+        lines.append(f"| {views} | {run} | {len(rows)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

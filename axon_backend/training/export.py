@@ -29,6 +29,7 @@ from axon_backend.training.weights import (
     load_into,
     trained_by,
 )
+from axon_backend.util.apart import check_apart
 
 UNSTATED = (
     "Whoever trained these weights has not stated a licence. Ask them before you pass the weights "
@@ -71,6 +72,8 @@ def export_bundle(
     Raises:
         AxonInputError: no runs, a network is missing, or networks do not fit together.
     """
+    check_apart(target, root, below=True)
+    check_apart(target, None if base is None else base.path)
     stages = last_of_each_stage(root)
     if not stages:
         raise AxonInputError(

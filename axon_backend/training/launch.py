@@ -30,6 +30,7 @@ from axon_backend.training.run.provenance import environment, git_commit
 from axon_backend.training.run.run_folder import ACTIVE, RunFolder
 from axon_backend.training.run.stop_request import StopRequest, clear_stop_request
 from axon_backend.training.weights import check_sources
+from axon_backend.util.apart import check_apart
 
 
 def ready(
@@ -45,6 +46,7 @@ def ready(
         raise AxonInputError(f"{run} is a file, --run is a folder. Choose another name.")
     if (folder.path / DATASET_FILE).exists():
         raise AxonInputError(f"{run} is a data set. Choose another --run: a folder for the run.")
+    check_apart(run, data, below=True)
     cases = cases_of(Dataset.read(data), config)
     if resume:
         check_stage(folder, config, folder.state())

@@ -31,12 +31,13 @@ def whole_file(path: Path, *, same_ending: bool = False) -> Iterator[Path]:
     temporary = path.with_name(name)
     try:
         yield temporary
-        _replace(temporary, path)
+        replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _replace(new: Path, old: Path) -> None:
+def replace(new: Path, old: Path) -> None:
+    """``os.replace``, asked again where Windows refuses it for a moment."""
     for attempt in range(ATTEMPTS):
         try:
             return os.replace(new, old)

@@ -1,0 +1,131 @@
+"""A hidden folder for unfinished work, owned by one living process.
+
+The owner holds a lock of the system on a file in it, which is gone however the process ends. So a
+folder without a lock is what a killed process left, and may be removed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from axon_backend.util.file_lock import try_lock
+
+LOCK = "lock"
+_ATTEMPTS = 100
+
+# The system's locks are per process; owners within one process are told apart here.
+_owned: set[str] = set()
+_guard = threading.Lock()
+
+
+class WorkFolder:
+    """A folder that this process owns until ``remove`` or ``release``; see ``take``."""
+
+    def __init__(self, path: Path, key: str, stream: IO[Any]) -> None:
+        self.path = path
+        self._key = key
+        self._stream = stream
+
+    def remove(self) -> None:
+        """Delete the folder, as far as the system allows; what is left has no owner any more."""
+        for entry in list(self.path.iterdir()) if self.path.is_dir() else ():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.name != LOCK:
+                with suppress(OSError):
+                    entry.unlink()
+        if os.name == "posix":  # while it is held, so that it is not the next owner's
+            with suppress(OSError):
+                (self.path / LOCK).unlink()
+            self.release()
+        else:
+            # Windows deletes no open file, so neither this one nor the next owner's.
+            self.release()
+            with suppress(OSError):
+                (self.path / LOCK).unlink()
+        with suppress(OSError):
+            self.path.rmdir()
+
+    def release(self) -> None:
+        """Leave the folder to the next that takes it."""
+        self._stream.close()
+        with _guard:
+            _owned.discard(self._key)
+
+
+def take(path: Path) -> WorkFolder | None:
+    """Make the folder, or take over one whose owner is gone; None while a living process has it.
+
+    Raises:
+        OSError: of the system.
+    """
+    key = os.path.realpath(path)
+    with _guard:
+        if key in _owned:
+            return None
+        _owned.add(key)
+    try:
+        stream = _locked(path)
+    except BaseException:
+        with _guard:
+            _owned.discard(key)
+        raise
+    if stream is None:
+        with _guard:
+            _owned.discard(key)
+        return None
+    return WorkFolder(path, key, stream)
+
+
+def _locked(path: Path) -> IO[Any] | None:
+    lock = path / LOCK
+    for attempt in range(_ATTEMPTS):
+        stream = None
+        try:
+            path.mkdir(exist_ok=True)
+            stream = open(lock, "a+b")  # noqa: SIM115 - open while the lock is held
+            if not try_lock(stream):
+                stream.close()
+                return None
+            if os.path.samestat(os.fstat(stream.fileno()), os.stat(lock)):
+                return stream
+            stream.close()
+        except FileNotFoundError:  # its owner was removing it
+            if stream is not None:
+                stream.close()
+            if attempt == _ATTEMPTS - 1 or not path.parent.is_dir():
+                raise
+    return None
+
+
+def sweep(home: Path, pattern: str, settle: Callable[[Path], None] = lambda path: None) -> None:
+    """Remove the work folders in ``home`` whose owners are gone.
+
+    Args:
+        home: a folder; it need not exist.
+        pattern: of their names.
+        settle: called with each before it is removed; one where it raises OSError stays.
+    """
+    found: list[Path] = []
+    with suppress(OSError):
+        found = sorted(home.glob(pattern))
+    for path in found:
+        # Those of other users, and what the system does not let go of, are left alone.
+        with suppress(OSError):
+            if path.is_symlink() or not path.is_dir():
+                continue
+            work = take(path)
+            if work is None:
+                continue
+            try:
+                settle(path)
+            except BaseException:
+                work.release()
+                raise
+            work.remove()
