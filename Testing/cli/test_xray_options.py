@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from axon_backend.cli import main, xray_options
+from axon_backend.cli import xray_options
 from axon_backend.cli.demo import DATA
+from axon_backend.cli.main import main
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.radiograph import read_radiograph
 from axon_backend.imaging.write import write_png
