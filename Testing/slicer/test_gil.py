@@ -221,7 +221,7 @@ def test_a_case_is_reconstructed_by_a_click(host, panel, inputs):
 def test_the_environment_is_checked(host, panel, monkeypatch):
     from AXONReconstructionLib.setup import environment
 
-    monkeypatch.setattr(environment, "computerReport", lambda: "a report")
+    monkeypatch.setattr(environment, "systemReport", lambda: "a report")
     panel.container("setupSection").collapsed = False
     with host.gil_held():
         host.click(panel.ui.setupCheckButton)

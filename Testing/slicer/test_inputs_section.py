@@ -97,7 +97,7 @@ def test_a_damaged_file_is_refused_and_the_selection_is_kept(host, panel, ui, fr
     damaged = tmp_path / "bad.png"
     damaged.write_bytes(b"nonsense")
     assert open_file(host, panel, damaged) is frontal
-    assert "bad.png" in message(panel) and "Give an X-ray" in message(panel)
+    assert "bad.png" in message(panel) and "export the X-ray again" in message(panel)
     assert ui.frontalBox.enabled and ui.frontalAssumed.text.startswith("PA view")
 
 
