@@ -120,7 +120,7 @@ def _checkSteps(parameterNode) -> None:
 
 def _takeOldVolumes(parameterNode) -> None:
     """The results of a scene from before `volumes`, when each stage had a parameter of its own."""
-    if parameterNode.HasParameter("volumes.len") or not parameterNode.HasParameter("record"):
+    if parameterNode.GetParameter("volumes.len") not in ("", "0"):
         return
     record = json.loads(parameterNode.GetParameter("record") or "{}")
     stages = [stage["name"] for stage in record.get("stages", ())]
