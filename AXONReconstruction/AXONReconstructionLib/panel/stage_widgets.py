@@ -19,7 +19,8 @@ class StageRow:
     """The widgets of one stage.
 
     Attributes:
-        check: whether to run it; the first stage always runs.
+        check: whether to run it; disabled for the first stage, which always runs, and where the
+            stage that it needs is skipped.
         steps: number of denoising steps, or None if the stage takes none.
         state, bar: its progress.
     """
@@ -73,8 +74,10 @@ class StageWidgets:
         """
         self._showing = True
         try:
-            for name, row in self.rows.items():
+            for number, (name, row) in enumerate(self.rows.items()):
                 row.check.checked = name in run
+                needs = self._method.stages[number].needs
+                row.check.enabled = number > 0 and (needs is None or needs in run)
                 if row.steps is None:
                     continue
                 text = _("model default")
@@ -88,18 +91,17 @@ class StageWidgets:
 
     def _row(self, number: int, stage) -> StageRow:
         ui = self._ui
-        told = _("Stage {n}: {description}.").format(
+        stageTip = _("Stage {n}: {description}.").format(
             n=number + 1, description=stage.description or stage.label
         )
-        check = self._add(qt.QCheckBox(stage.label), told)
-        check.enabled = number > 0
+        check = self._add(qt.QCheckBox(stage.label), stageTip)
         check.connect("toggled(bool)", lambda on: self._entered(self._checked, stage.name, on))
         ui.stagesBox.layout().addWidget(check)
         spin = None
         if stage.takes_steps:
-            about = _("Number of denoising steps; more take longer. 0 = model default.")
-            label = self._add(qt.QLabel(_("Steps, {stage}:").format(stage=stage.label)), about)
-            spin = self._add(qt.QSpinBox(), about)
+            stepsTip = _("Number of denoising steps; more take longer. 0 = model default.")
+            label = self._add(qt.QLabel(_("Steps, {stage}:").format(stage=stage.label)), stepsTip)
+            spin = self._add(qt.QSpinBox(), stepsTip)
             spin.setRange(0, MAX_STEPS)
             spin.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Fixed)
             spin.connect(
@@ -108,12 +110,12 @@ class StageWidgets:
             )
             ui.stepsBox.layout().addRow(label, spin)
         grid = ui.progressRows.layout()
-        grid.addWidget(self._add(qt.QLabel(stage.label), told), 2 * number, 0)
-        state = self._add(qt.QLabel(), told)
+        grid.addWidget(self._add(qt.QLabel(stage.label), stageTip), 2 * number, 0)
+        state = self._add(qt.QLabel(), stageTip)
         state.setAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
         state.wordWrap = True
         grid.addWidget(state, 2 * number, 1)
-        bar = self._add(qt.QProgressBar(), told)
+        bar = self._add(qt.QProgressBar(), stageTip)
         bar.maximum = BAR_MAXIMUM
         bar.textVisible = False
         bar.setMaximumHeight(12)
