@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from axon_backend import DISCLAIMER, __version__
-from axon_backend.errors import AxonInputError, Cancelled, OutputError
+from axon_backend.cli import xray_options
+from axon_backend.errors import AxonInputError, Cancelled, OutputError, PoorRegistration
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 
@@ -30,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return getattr(commands, chosen.run)(chosen)
     except AxonInputError as error:
-        code = FAILED if isinstance(error, OutputError) else BAD_INPUT
+        failed = isinstance(error, (OutputError, PoorRegistration))
+        code = FAILED if failed else BAD_INPUT
         return _report(chosen, "axon: " + " ".join(str(error).split()), code)
     except (Cancelled, KeyboardInterrupt):
         return _report(chosen, "axon: stopped as asked; nothing was written.", FAILED)
@@ -101,8 +103,14 @@ def _reconstruct(one: argparse.ArgumentParser) -> None:
         f"DICOM slices, or a file as {list_formats(volume_formats())}",
     )
     one.add_argument("--view", choices=("pa", "ap"), help="overrules the frontal file's own tags")
+    xray_options.add_arguments(one)
     one.add_argument(
         "--no-register", action="store_true", help="take the X-rays as being in the frame already"
+    )
+    one.add_argument(
+        "--allow-poor",
+        action="store_true",
+        help="continue where a registration is poor, instead of refusing it",
     )
     one.add_argument(
         "--keep-stages",

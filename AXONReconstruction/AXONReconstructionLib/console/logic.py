@@ -61,6 +61,7 @@ class AXONReconstructionLogic(CaseLogic):
         device: str = "auto",
         register: bool = True,
         accepted: dict | None = None,
+        allowPoor: bool = False,
         pose: Pose | None = None,
         parameterNode: AXONReconstructionParameterNode | None = None,
         **callbacks,
@@ -77,6 +78,8 @@ class AXONReconstructionLogic(CaseLogic):
             register: register the X-rays that are not in `accepted`; False assumes that each
                 image fills the field of view.
             accepted: matrices by role, from `register` or `matrixOf`; used without registration.
+            allowPoor: continue if a registration is poor and not in `accepted`, instead of raising
+                the backend's `PoorRegistration`.
             parameterNode: receives the results; its nodes from the same inputs are updated.
             onProgress: called with stage, step, total, secondsLeft (of the stage, or None) and
                 preview (HU [z, y, x], or None); the stages are ``read``, ``register`` and those
@@ -102,6 +105,7 @@ class AXONReconstructionLogic(CaseLogic):
             device=device,
             register=register,
             placements=accepted or None,
+            allow_poor=allowPoor,
             **callbacks,
         )
 

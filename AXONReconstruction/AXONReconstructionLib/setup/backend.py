@@ -67,7 +67,7 @@ def explain(error: BaseException) -> tuple[str, str]:
     details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     text = str(error).strip()
     name = type(error).__name__
-    if name in ("AxonInputError", "Cancelled", "JobCancelled") or (
+    if name in ("AxonInputError", "PoorRegistration", "Cancelled", "JobCancelled") or (
         isinstance(error, ImportError) and text and not isinstance(error, ModuleNotFoundError)
     ):
         return text, details
