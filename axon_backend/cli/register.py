@@ -83,7 +83,7 @@ def register(chosen: argparse.Namespace) -> int:
     from axon_backend.imaging.write import write_json
     from axon_backend.physics.pose import Pose
     from axon_backend.registration import register as run
-    from axon_backend.registration.overlay import write_view
+    from axon_backend.registration.overlay import VIEW_FILES, write_view
     from axon_backend.util.output_folder import output_folder
 
     if (chosen.pose or chosen.lateral) and chosen.ct is None:
