@@ -132,7 +132,7 @@ def _reconstruct(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--keep-stages",
         action="store_true",
-        help="also write coarse.nii.gz, fine.nii.gz and sr.nii.gz",
+        help="also write the volume of every stage, STAGE.nii.gz",
     )
     one.add_argument(
         "--samples",

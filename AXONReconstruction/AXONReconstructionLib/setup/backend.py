@@ -31,6 +31,17 @@ def load(name: str = "") -> ModuleType:
     return importlib.import_module(f"axon_backend.{name}" if name else "axon_backend")
 
 
+def loadLight(name: str) -> ModuleType:
+    """Import a module of `axon_backend` that needs none of the packages that Setup installs, for
+    example ``loadLight("methods.registry")``.
+
+    Raises:
+        ImportError: `axon_backend` itself was not found.
+    """
+    _findPackage()
+    return importlib.import_module(f"axon_backend.{name}")
+
+
 def available() -> str | None:
     """None if all dependencies are installed, otherwise a message that names the missing ones.
 
