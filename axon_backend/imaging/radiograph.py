@@ -16,6 +16,7 @@ from axon_backend.imaging.formats import find_format, list_formats
 from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.view import View
+from axon_backend.util.input_file import check_input
 
 __all__ = ["Radiograph", "View", "read_radiograph"]
 
@@ -126,6 +127,7 @@ def upright(
 def _read_raw(source: Path, view: View | None) -> RawXray:
     if not source.exists():
         raise AxonInputError(f"{source} does not exist. Check the path of the X-ray.")
+    check_input(source)
     if source.is_dir():
         raise AxonInputError(
             f"{source} is a folder, an X-ray is one file. Give the X-ray's file; a folder of "

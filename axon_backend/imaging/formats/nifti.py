@@ -35,7 +35,7 @@ def recognise(path: Path) -> bool:
 
 
 def read_volume(path: Path) -> RawVolume:
-    """Voxels as float32, several values a voxel (RGB) as channels."""
+    """Voxels as float32 (complex ones as complex64), several values a voxel (RGB) as channels."""
     import numpy as np
 
     from axon_backend.imaging.raw_volume import RawVolume
@@ -46,7 +46,8 @@ def read_volume(path: Path) -> RawVolume:
         fields = np.asanyarray(image.dataobj)
         data = np.stack([fields[name] for name in fields.dtype.names])
     else:
-        data = np.asarray(image.dataobj, dtype=np.float32)
+        kind = np.float32 if image.dataobj.dtype.kind != "c" else np.complex64
+        data = np.asarray(image.dataobj, dtype=kind)
     header = image.header
     if int(header["qform_code"]) == 0 and int(header["sform_code"]) == 0:
         zooms = [float(z) for z in header.get_zooms()[:3]]
