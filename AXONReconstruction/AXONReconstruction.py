@@ -133,10 +133,9 @@ class AXONReconstructionTest(ScriptedLoadableModuleTest):
                 frontal,
                 lateral,
                 ct,
-                steps={"coarse": 2, "fine": 2},
                 accepted={role: found.matrix for role, found in placed.items()},
             )
-            assert list(result.volumes) == ["coarse", "fine", "sr"]
+            assert list(result.volumes) == [stage["name"] for stage in result.record["stages"]]
             for stage, values in logic.metrics(result).items():
                 assert values["ssim3d_gauss11"] > 0.2, stage
             assert "not for diagnosis" in result.volume.GetAttribute("AXON.ResearchUseOnly")

@@ -119,9 +119,7 @@ class AXONTrainingTest(ScriptedLoadableModuleTest):
             data.write_text(json.dumps({"train": [str(shipped)], "validation": ["twin.nii.gz"]}))
             assert logic.checkDataset(data).cases["train"] == 1
             self.delayDisplay(_("Training"))
-            run = logic.start(
-                data, Path(folder) / "run", stage="encoder", minutes=30, extra=["data.cache=4"]
-            )
+            run = logic.start(data, Path(folder) / "run", minutes=30, extra=["data.cache=4"])
             watch, until = logic.watch(run), time.monotonic() + 300
             while watch.step < 1 and watch.status in watch.ACTIVE and time.monotonic() < until:
                 slicer.app.processEvents()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from axon_backend.inference.case import PlacedCase
 
 
 class AxonInputError(ValueError):
@@ -12,6 +16,18 @@ class AxonInputError(ValueError):
 class OutputError(AxonInputError):
     """The system failed while results were written (a full disk, a broken one): nothing is wrong
     with the input. The command line ends with 1 instead of 2."""
+
+
+class PoorRegistration(AxonInputError):
+    """An X-ray does not fit its reference, and this was not allowed. The command line ends with 1.
+
+    Attributes:
+        placed: the case with its views, for the user to check.
+    """
+
+    def __init__(self, sentence: str, placed: PlacedCase) -> None:
+        super().__init__(sentence)
+        self.placed = placed
 
 
 # What the user's choice of a place causes, not the state of the disk.

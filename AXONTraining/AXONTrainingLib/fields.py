@@ -34,14 +34,26 @@ class Fields:
         )  # fmt: skip
 
     def bindChoice(self, control: str, name: str, labels: dict[str, str]) -> None:
-        """Fill a QComboBox with labels by value, and bind it."""
-        widget, values = getattr(self._panel.ui, control), list(labels)
-        for value, label in labels.items():
-            widget.addItem(label, value)
+        """Fill a QComboBox with labels by value, and bind it; it shows the first label where the
+        parameter has a value that is not listed."""
+        widget = getattr(self._panel.ui, control)
+        self.setChoices(control, labels)
         self._bind(
-            widget, "currentIndexChanged(int)", name, lambda: values[max(0, widget.currentIndex)],
-            lambda value: setattr(widget, "currentIndex", values.index(value)),
+            widget, "currentIndexChanged(int)", name,
+            lambda: widget.itemData(max(0, widget.currentIndex)),
+            lambda value: setattr(widget, "currentIndex", max(0, widget.findData(value))),
         )  # fmt: skip
+
+    def setChoices(self, control: str, labels: dict[str, str]) -> None:
+        """Replace the labels of a QComboBox; the parameter stays as it is."""
+        widget = getattr(self._panel.ui, control)
+        before, self._updating = self._updating, True
+        try:
+            widget.clear()
+            for value, label in labels.items():
+                widget.addItem(label, value)
+        finally:
+            self._updating = before
 
     def refresh(self) -> None:
         """Update the widgets from the parameter node."""

@@ -12,7 +12,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from AXONTrainingLib import processes
 from AXONTrainingLib.dataset_description import DatasetDescription, describe
-from AXONTrainingLib.parameters import STAGES, AXONTrainingParameterNode
+from AXONTrainingLib.parameters import AXONTrainingParameterNode
 from AXONTrainingLib.watching import RunWatch
 
 # Additional requirements of training: names on PyPI, and import names.
@@ -62,6 +62,15 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
             names=", ".join(name.split(">")[0] for name in names)
         )
 
+    @staticmethod
+    def methodOf(node: AXONTrainingParameterNode):
+        """`MethodInfo` of the method in a parameter node, the default one if it is not installed;
+        None if `axon_backend` is not available."""
+        from AXONReconstructionLib.setup import methods
+
+        found = methods.available()
+        return found.get(node.method) or next(iter(found.values()), None)
+
     # Data
 
     def checkDataset(self, path: str | os.PathLike[str]) -> DatasetDescription:
@@ -101,8 +110,9 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
         data: str | os.PathLike[str],
         run: str | os.PathLike[str],
         *,
-        stage: str = "coarse",
-        preset: str = "preview",
+        method: str | None = None,
+        stage: str | None = None,
+        preset: str | None = None,
         minutes: float | None = None,
         steps: int | None = None,
         batch: int | None = None,
@@ -118,9 +128,10 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
         Args:
             data: see `checkDataset`.
             run: run folder, new or empty. Keep the runs of all stages in one parent folder, where
-                controlnet and sr look for the stages they depend on.
-            stage: coarse (encoder and CoarseDiff jointly), encoder, prior, controlnet or sr.
-            preset: preview (for CPUs) or paper (for GPUs).
+                those that need others look for them.
+            method: name of the method; None is AXON.
+            stage: name of one of its trainings; None is the first.
+            preset: name of one of its presets; None is the first, which suits CPUs.
             minutes, steps: duration; the preset's default if neither is given.
             realShare: fraction of real X-rays among the training pairs, 0 to 1.
             startBundle: model whose weights initialise the networks.
@@ -135,15 +146,27 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
         missing = self.missing()
         if missing is not None:
             raise inputError(missing)
-        if stage not in STAGES:
-            raise inputError(_("Unknown stage {stage}; choose one of {all}.").format(
-                stage=stage, all=", ".join(STAGES)))  # fmt: skip
+        registry = _backend().load("methods.registry")
+        info = registry.info(method or registry.DEFAULT)
+        stage, preset = stage or info.training_names[0], preset or info.presets[0]
+        for what, name, known in (
+            (_("training"), stage, info.training_names),
+            (_("preset"), preset, info.presets),
+        ):
+            if name not in known:
+                raise inputError(
+                    _("{method} has no {what} {name}; choose one of {all}.").format(
+                        method=info.label, what=what, name=name, all=", ".join(known)
+                    )
+                )
         described = self.checkDataset(data)
         if described.problems:
             raise inputError(described.problems[0])
         run = Path(run).absolute()
         self._checkFree(run)
         arguments = ["train", stage, "--data", str(data), "--run", str(run), "--preset", preset]
+        if info.name != registry.DEFAULT:
+            arguments += ["--method", info.name]
         if minutes is not None:
             arguments += ["--minutes", f"{minutes:g}"]
         elif steps is not None:

@@ -5,7 +5,6 @@ from typing import Annotated
 from slicer import vtkMRMLScalarVolumeNode, vtkMRMLTableNode
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 
-STAGES = ("coarse", "encoder", "prior", "controlnet", "sr")
 MAX_INT = 2**31 - 1
 
 
@@ -13,6 +12,8 @@ MAX_INT = 2**31 - 1
 class AXONTrainingParameterNode:
     """Settings of data, training, run and export.
 
+    method, stage, preset - the method, and which of its trainings with which of its presets; empty,
+    or a name that the method does not have, is the first.
     dataPath - prepared data set folder, or a JSON list of CTs.
     sourcePath, preparedPath - source and output of the data preparation.
     amount, unit - duration of the training.
@@ -25,8 +26,9 @@ class AXONTrainingParameterNode:
     dataPath: str = ""
     sourcePath: str = ""
     preparedPath: str = ""
-    stage: Annotated[str, Choice(list(STAGES))] = "coarse"
-    preset: Annotated[str, Choice(["preview", "paper"])] = "preview"
+    method: str = ""
+    stage: str = ""
+    preset: str = ""
     amount: Annotated[int, WithinRange(1, 10_000_000)] = 60
     unit: Annotated[str, Choice(["minutes", "steps"])] = "minutes"
     batch: Annotated[int, WithinRange(0, 256)] = 0

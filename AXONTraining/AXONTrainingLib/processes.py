@@ -35,7 +35,7 @@ def launch(
     """Start ``python -m axon_backend ARGUMENTS`` with its output redirected to a file.
 
     Args:
-        arguments: the command, for example ``["train", "coarse", ...]``.
+        arguments: the command, for example ``["train", TRAINING, ...]``.
         backendFolder: see `environment`.
         log: appended to; its folder is created.
         survive: the process continues when Slicer is closed.

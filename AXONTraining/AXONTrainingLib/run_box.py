@@ -93,8 +93,7 @@ class RunBox:
             lambda: self._panel.logic.start(
                 node.dataPath,
                 node.runPath,
-                stage=node.stage,
-                preset=node.preset,
+                **self._panel.boxes["settings"].chosen(),
                 minutes=node.amount if node.unit == "minutes" else None,
                 steps=node.amount if node.unit == "steps" else None,
                 batch=node.batch or None,

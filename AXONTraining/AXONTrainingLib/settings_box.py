@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import slicer
 from slicer.i18n import tr as _
 
+from AXONReconstructionLib.setup import methods
 from AXONTrainingLib.fields import Fields
 from AXONTrainingLib.logic import PACKAGES
 
 
-def stageLabels() -> dict[str, str]:
-    """Labels of the stages."""
-    return {
-        "coarse": _("Encoder and CoarseDiff"),
-        "encoder": _("Encoder only"),
-        "prior": _("CT prior (DDPM)"),
-        "controlnet": _("FineDiff (ControlNet)"),
-        "sr": _("SR-Net"),
-    }
-
-
-def stageNotes() -> dict[str, str]:
-    """Description and prerequisites of each stage."""
-    return {
-        "coarse": _("Stage 1: predicts the coarse volume from the X-rays. No prerequisites."),
-        "encoder": _(
-            "Part of stage 1 that lifts the X-rays to 3D; useful pretraining with little data."
-        ),
-        "prior": _("Learns the distribution of chest CTs, without X-rays. No prerequisites."),
-        "controlnet": _(
-            "Stage 2: conditions the prior on the coarse volume. Requires the coarse and prior "
-            "runs in the same parent folder, or a model to initialise from."
-        ),
-        "sr": _(
-            "Stage 3: doubles the resolution. Requires the runs of the other stages in the same "
-            "parent folder, or a model to initialise from."
-        ),
-    }
+def presetLabel(name: str) -> str:
+    """Label of a preset."""
+    known = {"preview": _("Preview (any computer)"), "paper": _("Paper (large GPU)")}
+    return known.get(name, name)
 
 
 class SettingsBox:
@@ -49,15 +28,11 @@ class SettingsBox:
     def __init__(self, panel) -> None:
         self._panel, self._ui = panel, panel.ui
         fields = self._fields = Fields(panel)
-        fields.bindChoice("stageCombo", "stage", stageLabels())
-        fields.bindChoice(
-            "presetCombo",
-            "preset",
-            {
-                "preview": _("Preview (64 voxels, any computer)"),
-                "paper": _("Paper (128 voxels, large GPU)"),
-            },
-        )
+        labels = {name: method.label for name, method in methods.available().items()}
+        fields.bindChoice("methodCombo", "method", labels)
+        fields.bindChoice("stageCombo", "stage", {})
+        fields.bindChoice("presetCombo", "preset", {})
+        self._method: Any = None  # whose trainings and presets the combo boxes list
         fields.bind("number", "amountSpin", "amount")
         fields.bindChoice("unitCombo", "unit", {"minutes": _("minutes"), "steps": _("steps")})
         fields.bindChoice(
@@ -84,8 +59,21 @@ class SettingsBox:
 
     def refresh(self) -> None:
         """Update the widgets from the parameter node."""
+        method = self._panel.logic.methodOf(self._panel.parameterNode)
+        if method is not None and method is not self._method:
+            self._method = method
+            trainings = {training.name: training.label for training in method.trainings}
+            self._fields.setChoices("stageCombo", trainings)
+            self._fields.setChoices("presetCombo", {p: presetLabel(p) for p in method.presets})
         self._fields.refresh()
-        self._ui.stageNote.text = stageNotes()[self._panel.parameterNode.stage]
+        training = None if method is None else method.trainings[self._ui.stageCombo.currentIndex]
+        self._ui.stageNote.text = "" if training is None else training.description
+
+    def chosen(self) -> dict[str, str]:
+        """The method, training and preset shown, as arguments of the logic's `start`."""
+        ui = self._ui
+        combos = {"method": ui.methodCombo, "stage": ui.stageCombo, "preset": ui.presetCombo}
+        return {name: combo.itemData(combo.currentIndex) for name, combo in combos.items()}
 
     def poll(self) -> None:
         """Nothing to poll."""

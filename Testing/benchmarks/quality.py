@@ -14,6 +14,7 @@ import torch
 import xray_cases as cases
 from planar import make
 
+from axon_backend.imaging.matching import shrink_to
 from axon_backend.imaging.view import View
 from axon_backend.physics.pose import Pose
 from axon_backend.registration.edges import displacement
@@ -21,7 +22,6 @@ from axon_backend.registration.planar import WORKING_SIZE, register_planar
 from axon_backend.registration.quality import assess
 from axon_backend.registration.reference import Reference
 from axon_backend.registration.resample import resample_image
-from axon_backend.registration.search import shrink_to
 
 SHIFTS_MM = (2.0, 4.0, 6.0, 8.0, 12.0)
 OTHER_VIEW = {View.pa: View.lateral_left, View.lateral_left: View.pa}

@@ -173,7 +173,7 @@ def test_png_says_what_it_is(phantom_ct_file, tmp_path):
         (["--sid", "1000", "--sod", "1200"], "SOD"),
         (["--detector", "5"], "--detector"),
         (["--pixel", "4"], "--size"),
-        (["--ct", "other.nii.gz"], "once"),
+        (["--ct", "other.nii.gz"], "exactly one CT"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options, words, phantom_ct_file, tmp_path, capsys):

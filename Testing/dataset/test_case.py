@@ -104,6 +104,29 @@ def as_taken(ct, frame, view, pose) -> np.ndarray:
     return picture / picture.max()
 
 
+def test_what_is_stated_of_a_case_wins_over_what_is_stated_of_all():
+    settings = PrepareSettings(stated={"lateral": {"flip": True}, "b/lateral": {"flip": False}})
+    assert settings.stated_for("a", "lateral") == {"flip": True}
+    assert settings.stated_for("b", "lateral") == {"flip": False}
+    assert settings.stated_for("a", "frontal") == {}
+    # A case is made again only where something is stated of it.
+    other = replace(settings, stated={"lateral": {"flip": True}})
+    assert settings.of_case("a") == other.of_case("a")
+    assert settings.of_case("b") != other.of_case("b")
+    assert PrepareSettings.from_dict(settings.as_dict()) == settings
+
+
+def test_what_is_stated_is_done_before_an_xray_is_placed(coarse_chest, tmp_path):
+    chest = coarse_chest()
+    frame = find_thorax_frame(chest)
+    shown = as_taken(chest, frame, View.pa, Pose())
+    file = write_png(tmp_path / "x.png", np.rot90(shown))
+    settings = PrepareSettings(view_size=128, stated={"p/frontal": {"rotate": 90}})
+    found = place_xray(Xray(str(file), "frontal", "pa", "x"), chest, frame, settings, set(), "p")
+    assert found.quality.ncc > 0.95
+    assert "rotated by 90 degrees clockwise as requested" in found.notes
+
+
 @pytest.mark.slow
 def test_the_picture_tells_the_view(coarse_chest, tmp_path):
     """A lateral of a patient who looks to the right, in a file that states nothing."""

@@ -2,7 +2,8 @@
 
 The form on disk is Slicer's, so that scenes can be exchanged: numbers and strings as text, bool as
 "True" or "False", a node as a reference and an empty parameter, ``Optional[X]`` under ``name.0``
-(the value) or ``name.1`` (None).
+(the value) or ``name.1`` (None), a list under ``name.0``, ``name.1``, ... and ``name.len``, a
+dictionary as a list of pairs.
 """
 
 import types
@@ -165,6 +166,88 @@ class _Optional:
         node.UnsetParameter(name + ".1")
 
 
+class _List:
+    """``list[X]``: the length under ``name.len``, the items under ``name.0``, ``name.1``, ...
+
+    What is read is a copy: changes to it, which Slicer would write back, have to be assigned.
+    """
+
+    default = ()
+
+    def __init__(self, item):
+        self.item = item
+
+    def check(self, value):
+        for item in value:
+            self.item.check(item)
+
+    def is_in(self, node, name):
+        return node.HasParameter(name + ".len")
+
+    def _length(self, node, name):
+        return int(node.GetParameter(name + ".len")) if self.is_in(node, name) else 0
+
+    def write(self, node, name, value):
+        items = list(value)
+        with slicer.util.NodeModify(node):
+            before = self._length(node, name)
+            for index, item in enumerate(items):
+                self.item.write(node, f"{name}.{index}", item)
+            node.SetParameter(name + ".len", str(len(items)))
+            for index in range(len(items), before):
+                self.item.remove(node, f"{name}.{index}")
+
+    def read(self, node, name):
+        return [self.item.read(node, f"{name}.{i}") for i in range(self._length(node, name))]
+
+    def remove(self, node, name):
+        self.write(node, name, ())
+        node.UnsetParameter(name + ".len")
+
+
+class _Pair:
+    """Two values under ``name.0`` and ``name.1``, as dictionaries have them."""
+
+    default = None
+
+    def __init__(self, *parts):
+        self.parts = parts
+
+    def check(self, value):
+        for part, one in zip(self.parts, value, strict=True):
+            part.check(one)
+
+    def is_in(self, node, name):
+        return self.parts[0].is_in(node, name + ".0")
+
+    def write(self, node, name, value):
+        for index, (part, one) in enumerate(zip(self.parts, value, strict=True)):
+            part.write(node, f"{name}.{index}", one)
+
+    def read(self, node, name):
+        return tuple(part.read(node, f"{name}.{i}") for i, part in enumerate(self.parts))
+
+    def remove(self, node, name):
+        for index, part in enumerate(self.parts):
+            part.remove(node, f"{name}.{index}")
+
+
+class _Dict(_List):
+    """``dict[K, V]``: the list of its pairs."""
+
+    def __init__(self, key, value):
+        super().__init__(_Pair(key, value))
+
+    def check(self, value):
+        super().check(dict(value).items())
+
+    def write(self, node, name, value):
+        super().write(node, name, dict(value).items())
+
+    def read(self, node, name):
+        return dict(super().read(node, name))
+
+
 class _Checked:
     """A parameter type with the validators of its annotations, which run after its own."""
 
@@ -200,6 +283,9 @@ def serialiser(plain, annotations):
         if len(arguments) != 2 or arguments[1] is not type(None):
             raise TypeError(f"The test host has parameters of Optional[X] only, not {plain}")
         kind = _Optional(serialiser(*split_annotations(arguments[0])))
+    elif typing.get_origin(plain) in (list, dict):
+        inner = [serialiser(*split_annotations(a)) for a in typing.get_args(plain)]
+        kind = (_List if typing.get_origin(plain) is list else _Dict)(*inner)
     else:
         raise TypeError(f"The test host has no parameters of type {plain}")
     return _Checked(kind, validators)

@@ -150,7 +150,7 @@ def test_a_format_outside_the_package_is_registered_and_reconstructed(
     done = axon(
         outside, "reconstruct", "--frontal", tmp_path / "pa.toy", "--ct", tmp_path / "ct.toy",
         "--bundle", tiny_bundle.path, "--stages", "coarse", "--steps", 1, "--quiet",
-        "--output", tmp_path / "out",
+        "--no-register", "--output", tmp_path / "out",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import toy_package
 
 import axon_backend
 
@@ -20,14 +21,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
-    """A folder as pip would fill it: the module, and the package's metadata beside it."""
-    folder = tmp_path_factory.mktemp("site")
-    shutil.copy(Path(__file__).with_name("toy_method.py"), folder)
-    info = folder / "toy_method-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-method\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[axon_backend.methods]\ntoy = toy_method:INFO\n")
-    return folder
+    """A folder with the toy method."""
+    return toy_package.install(tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from axon_backend.networks.blocks import channels_last
 from axon_backend.networks.srnet import SRConfig, SRNet
 
 
@@ -69,3 +70,16 @@ def test_slabs_join_to_the_whole(gamma, slab):
         # The neighbours matter: without them the seam differs by far more than that.
         alone = net(volume()[:, :, :slab])
         assert (alone[:, :, -1] - whole[:, :, gamma * slab - 1]).abs().max() > 1e-3
+
+
+def test_features_stay_channels_last_from_the_first_layer_on():
+    """Otherwise each of some hundred convolutions copies its input first (half of the time)."""
+    network = channels_last(SRNet(SRConfig(features=16, blocks=1, growth=8)).eval())
+    seen = []
+    for layer in network.trunk.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    with torch.inference_mode():
+        network(torch.rand(1, 1, 8, 8, 8))
+    assert len(seen) > 10
+    assert all(x.is_contiguous(memory_format=torch.channels_last) for x in seen)

@@ -4,14 +4,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from axon_backend.imaging.matching import local_contrast
 from axon_backend.registration.planar import register_planar
 from axon_backend.registration.quality import assess
-from axon_backend.registration.similarity import (
-    gradient_ncc,
-    local_contrast,
-    mutual_information,
-    ncc,
-)
+from axon_backend.registration.similarity import gradient_ncc, mutual_information, ncc
 from axon_backend.registration.thresholds import SAME_PATIENT
 
 ALL = np.ones((256, 256), bool)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import ndimage, signal
 
+from axon_backend.imaging.matching import box_sum, correlate, shrink_to
 from axon_backend.registration.adam import Adam
-from axon_backend.registration.search import _box_sum, _correlate, shrink_to
 
 
 def test_adam_takes_the_steps_of_torch():
@@ -53,6 +53,6 @@ def test_sums_over_windows_are_those_of_a_convolution():
     rng = np.random.default_rng(0)
     image, template = rng.normal(size=(90, 77)), rng.normal(size=(51, 51))
     expected = signal.fftconvolve(image, template[::-1, ::-1], mode="valid")
-    np.testing.assert_allclose(_correlate(image, template), expected, atol=1e-9)
+    np.testing.assert_allclose(correlate(image, template), expected, atol=1e-9)
     expected = signal.fftconvolve(image, np.ones((51, 51)), mode="valid")
-    np.testing.assert_allclose(_box_sum(image, 51), expected, atol=1e-9)
+    np.testing.assert_allclose(box_sum(image, 51), expected, atol=1e-9)

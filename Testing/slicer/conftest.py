@@ -104,8 +104,6 @@ def compared(axon):
     frame = ThoraxFrame(tuple(COMPARED_FRAME["center_mm"]), tuple(COMPARED_FRAME["size_mm"]))
     truth = compared_hu()
     made = {
-        "coarseVolume": truth[::2, ::2, ::2].copy(),
-        "srVolume": truth - 100,
         "truthVolume": truth,
         "differenceVolume": np.full_like(truth, -100),
         "deviationVolume": np.abs(truth) / 20,
@@ -129,6 +127,8 @@ def compared(axon):
     panel = axon[1].panel
     panel.container("compareSection").collapsed = False
     node = panel.parameterNode
+    stages = {"coarse": truth[::2, ::2, ::2].copy(), "sr": truth - 100}
+    node.volumes = {s: nodes.volumeNode(hu, frame, s) for s, hu in stages.items()}
     for name, hu in made.items():
         setattr(node, name, nodes.volumeNode(hu, frame, name))
     node.record = json.dumps(record)

@@ -50,7 +50,7 @@ def test_the_slider_fades_to_the_ground_truth(host, slicer, ui, node):
         assert found.GetForegroundOpacity() == pytest.approx(0.4)
     windows = {
         (d.GetWindow(), d.GetLevel())
-        for d in (v.GetScalarVolumeDisplayNode() for v in (node.srVolume, node.truthVolume))
+        for d in (v.GetScalarVolumeDisplayNode() for v in (node.volumes["sr"], node.truthVolume))
     }
     assert len(windows) == 1
 
@@ -96,7 +96,7 @@ def test_the_metrics_table_shows_all_stages_and_the_atlas(ui, node):
         return [table.item(row, c).text() for c in range(table.columnCount)]
 
     titles = [table.horizontalHeaderItem(c).text() for c in range(3)]
-    assert titles == ["Coarse", "High res.", "Atlas"]
+    assert titles == ["CoarseDiff", "SR-Net", "Atlas"]
     assert cells(0) == ["190", "95", "380"]  # 0.1, 0.05 and 0.2 of a window of 1900 HU
     assert cells(1) == ["0.0200", "0.0300", "0.0400"]
     assert cells(2) == ["17.0", "15.2", "14.0"] and cells(3) == ["0.500", "0.750", "0.800"]
@@ -123,7 +123,7 @@ def test_a_metric_of_a_plugin_has_a_row(ui, node, compared, monkeypatch):
 
 def test_the_check_of_the_ground_truth_with_itself_is_perfect(host, slicer, ui, node, compared):
     """The frontal view is a DRR of the CT, so using the CT as the result gives full agreement."""
-    node.srVolume = node.truthVolume
+    node.volumes = {**node.volumes, "sr": node.truthVolume}
     host.click(ui.showButton)
     choose(host, ui.slicesCombo, "xray")
     assert host.wait_until(lambda: "frontal 1.00" in ui.legendLabel.text, 30)
@@ -166,7 +166,7 @@ def test_the_check_uses_the_recorded_placement(host, slicer, ui, node, compared)
         {"role": "frontal", "view": "pa", "verdict": "good", "matrix": matrix}
     ]
     node.record = json.dumps(record)
-    node.srVolume = node.truthVolume
+    node.volumes = {**node.volumes, "sr": node.truthVolume}
     host.click(ui.showButton)
     choose(host, ui.slicesCombo, "xray")
     assert host.wait_until(lambda: "frontal 1.00" in ui.legendLabel.text, 30), ui.legendLabel.text
@@ -194,10 +194,10 @@ def test_a_saved_scene_is_restored(host, slicer, ui, node, compared, tmp_path):
     host.close_scene()
     host.load_scene(tmp_path / "case.mrb")
     again = compared.panel.parameterNode
-    assert again.preset == "lung" and again.srVolume is not None
+    assert again.preset == "lung" and again.volumes["sr"] is not None
     assert ui.compareBox.visible and ui.metricsTable.item(0, 0).text() == "190"
     host.click(ui.showButton)
-    display = rendering(slicer, again.srVolume)
+    display = rendering(slicer, again.volumes["sr"])
     assert display.GetVisibility() and display.GetNumberOfViewNodeIDs() == 1
     presets = [
         n
@@ -224,7 +224,7 @@ def test_a_stage_deleted_during_its_check_is_not_shown(host, slicer, ui, node, c
     combo = ui.slicesCombo
     combo.setCurrentIndex(combo.findData("xray"))
     combo.activated.emit(combo.currentIndex)
-    slicer.mrmlScene.RemoveNode(node.srVolume)
+    slicer.mrmlScene.RemoveNode(node.volumes["sr"])
     assert host.wait_until(lambda: not compared.panel.logic.busy, 30)
     host.process_events(0.1)
     assert ui.stageCombo.count == 1 and not host.slot_errors

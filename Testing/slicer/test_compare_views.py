@@ -54,13 +54,13 @@ def test_each_volume_has_its_own_view_and_both_share_a_preset(host, slicer, ui, 
     host.click(ui.showButton)
     assert slicer.app.layoutManager().layout == -5731
     views = {}
-    for name in ("srVolume", "truthVolume"):
-        display = rendering(slicer, getattr(node, name))
+    for name, volume in (("sr", node.volumes["sr"]), ("truth", node.truthVolume)):
+        display = rendering(slicer, volume)
         assert display.GetVisibility() and display.GetNumberOfViewNodeIDs() == 1
         views[name] = slicer.mrmlScene.GetNodeByID(display.GetNthViewNodeID(0)).GetLayoutName()
-    assert views == {"srVolume": "AXONRecon", "truthVolume": "AXONTruth"}
-    assert rendering(slicer, node.coarseVolume) is None
-    shared = rendering(slicer, node.srVolume).GetVolumePropertyNode()
+    assert views == {"sr": "AXONRecon", "truth": "AXONTruth"}
+    assert rendering(slicer, node.volumes["coarse"]) is None
+    shared = rendering(slicer, node.volumes["sr"]).GetVolumePropertyNode()
     assert shared is rendering(slicer, node.truthVolume).GetVolumePropertyNode()
     for preset in ("bone", "lung", "soft", "xray"):
         before = (
@@ -143,7 +143,7 @@ def test_slices_follow_the_radiological_convention(host, slicer, ui, node, tmp_p
 
     host.click(ui.showButton)
     ijkToRas = vtk.vtkMatrix4x4()
-    node.srVolume.GetIJKToRASMatrix(ijkToRas)
+    node.volumes["sr"].GetIJKToRASMatrix(ijkToRas)
     place = ijkToRas.MultiplyPoint((11.0, 10.0, 22.5, 1.0))[:3]  # the middle of the block
     for tag, row, column in (
         ("Red", 0.35, 0.36),  # axial: anterior up, the patient's right on the left
@@ -170,9 +170,9 @@ def test_another_stage_replaces_the_one_shown(host, slicer, ui, node):
     assert [ui.stageCombo.itemData(i) for i in range(ui.stageCombo.count)] == ["coarse", "sr"]
     choose(host, ui.stageCombo, "coarse")
     assert node.shownStage == "coarse"
-    assert rendering(slicer, node.coarseVolume).GetVisibility()
-    assert not rendering(slicer, node.srVolume).GetVisibility()
-    assert composite(slicer, "Green").GetBackgroundVolumeID() == node.coarseVolume.GetID()
+    assert rendering(slicer, node.volumes["coarse"]).GetVisibility()
+    assert not rendering(slicer, node.volumes["sr"]).GetVisibility()
+    assert composite(slicer, "Green").GetBackgroundVolumeID() == node.volumes["coarse"].GetID()
 
 
 def test_the_previous_layout_is_restored(host, slicer, ui, node):
@@ -188,7 +188,7 @@ def test_slices_side_by_side(host, slicer, ui, node):
     choose(host, ui.viewsCombo, "slices")
     assert slicer.app.layoutManager().layout == -5733
     for tag in ("Red", "Green", "Yellow"):
-        assert composite(slicer, tag).GetBackgroundVolumeID() == node.srVolume.GetID()
+        assert composite(slicer, tag).GetBackgroundVolumeID() == node.volumes["sr"].GetID()
         assert composite(slicer, f"AXON{tag}").GetBackgroundVolumeID() == node.truthVolume.GetID()
 
 

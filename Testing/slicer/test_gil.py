@@ -215,13 +215,13 @@ def test_a_case_is_reconstructed_by_a_click(host, panel, inputs):
     with host.gil_held():
         host.click(ui.reconstructButton)
         assert host.wait_until(lambda: section.state == "idle", ENOUGH)
-    assert ui.resultLabel.text.startswith("Done") and node.srVolume is not None
+    assert ui.resultLabel.text.startswith("Done") and node.volumes["sr"] is not None
 
 
 def test_the_environment_is_checked(host, panel, monkeypatch):
     from AXONReconstructionLib.setup import environment
 
-    monkeypatch.setattr(environment, "computerReport", lambda: "a report")
+    monkeypatch.setattr(environment, "systemReport", lambda: "a report")
     panel.container("setupSection").collapsed = False
     with host.gil_held():
         host.click(panel.ui.setupCheckButton)

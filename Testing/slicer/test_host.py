@@ -142,6 +142,9 @@ def wrapper_class(slicer):
         linked: bool = True
         name: str = ""
         limit: int | None = None
+        skipped: list[str]
+        steps: dict[str, int]
+        volumes: dict[str, slicer.vtkMRMLScalarVolumeNode]
 
     return Settings
 
@@ -164,6 +167,25 @@ def test_parameters_have_types_defaults_and_limits(slicer, wrapper_class):
     assert (settings.opacity, settings.mode, settings.seed) == (50, "blend", 3)
 
 
+def test_lists_and_dictionaries_are_stored_by_index(slicer, wrapper_class):
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
+    settings = wrapper_class(node)
+    assert list(settings.skipped) == [] and dict(settings.steps) == dict(settings.volumes) == {}
+    settings.skipped, settings.steps = ["a", "b"], {"second": 2, "first": 1}
+    stored = {
+        "skipped.len": "2", "skipped.0": "a", "skipped.1": "b",
+        "steps.len": "2", "steps.0.0": "second", "steps.0.1": "2", "steps.1.0": "first",
+    }  # fmt: skip
+    assert {name: node.GetParameter(name) for name in stored} == stored
+    assert list(settings.steps.items()) == [("second", 2), ("first", 1)]
+    settings.skipped, settings.steps = ["b"], {}
+    assert list(settings.skipped) == ["b"] and not node.HasParameter("skipped.1")
+    assert not node.HasParameter("steps.0.0")
+    with pytest.raises(TypeError):
+        settings.steps = {"first": 1.5}
+    assert dict(settings.steps) == {}
+
+
 def test_parameters_survive_an_mrb_file(host, slicer, wrapper_class, tmp_path):
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "Settings")
     settings = wrapper_class(node)
@@ -171,6 +193,7 @@ def test_parameters_survive_an_mrb_file(host, slicer, wrapper_class, tmp_path):
     settings.volume = slicer.util.addVolumeFromArray(voxels, name="CT")
     settings.opacity, settings.mode, settings.seed = 12.5, "flicker", 7
     settings.linked, settings.name, settings.limit = False, 'a "name" <&> é', 4
+    settings.volumes, settings.steps = {"first": settings.volume}, {"first": 5}
     host.save_scene(tmp_path / "case.mrb")
     host.close_scene()
     host.load_scene(tmp_path / "case.mrb")
@@ -178,6 +201,7 @@ def test_parameters_survive_an_mrb_file(host, slicer, wrapper_class, tmp_path):
     assert (again.opacity, again.mode, again.seed, again.linked) == (12.5, "flicker", 7, False)
     assert again.name == 'a "name" <&> é' and again.limit == 4
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(again.volume), voxels)
+    assert dict(again.volumes) == {"first": again.volume} and dict(again.steps) == {"first": 5}
 
 
 def test_widgets_and_parameters_are_synchronised(slicer, ctk, qt, wrapper_class):

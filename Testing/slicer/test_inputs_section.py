@@ -93,11 +93,40 @@ def test_a_lateral_xray_without_a_stated_view_is_a_left_lateral(
     assert (texts["left"], texts["right"], texts["top"]) == ("A", "P", "S")
 
 
+def test_a_lateral_that_faces_the_other_way_is_turned_and_flip_overrules_it(
+    host, slicer, panel, ui, tmp_path
+):
+    from axon_backend.cli.demo import DATA
+    from axon_backend.imaging.radiograph import read_radiograph
+    from axon_backend.imaging.write import write_png
+    from AXONReconstructionLib.scene.nodes import radiographOf
+
+    side = read_radiograph(DATA / "drr_lidc0306_lateral.nrrd", flip=False).pixels[::2, ::2]
+    side = (side - side.min()) / np.ptp(side)
+    file = write_png(tmp_path / "side.png", side[:, ::-1], bits=16)
+    lateral = open_file(host, panel, file, "lateral")
+    assert np.allclose(slicer.util.arrayFromVolume(lateral)[0], side, atol=1e-4)
+    assert "front and back exchanged" in ui.lateralAssumed.text
+    warned = radiographOf(lateral).warnings
+    assert len(warned) == 1 and "reoriented" in warned[0]
+    host.click(ui.lateralFlipButton)
+    assert np.allclose(slicer.util.arrayFromVolume(lateral)[0], side[:, ::-1], atol=1e-4)
+    assert radiographOf(lateral).warnings == ()
+    assert "left and right were exchanged" in ui.lateralAssumed.text
+    # As Slicer loads a picture: one axial slice that nothing is known of.
+    plain = slicer.util.addVolumeFromArray(side[None, :, ::-1].copy(), name="from the database")
+    ui.lateralSelector.setCurrentNode(plain)
+    settle(host, panel)
+    made = panel.parameterNode.lateral
+    assert made is not plain
+    assert np.allclose(slicer.util.arrayFromVolume(made)[0], side, atol=1e-4)
+
+
 def test_a_damaged_file_is_refused_and_the_selection_is_kept(host, panel, ui, frontal, tmp_path):
     damaged = tmp_path / "bad.png"
     damaged.write_bytes(b"nonsense")
     assert open_file(host, panel, damaged) is frontal
-    assert "bad.png" in message(panel) and "Give an X-ray" in message(panel)
+    assert "bad.png" in message(panel) and "export the X-ray again" in message(panel)
     assert ui.frontalBox.enabled and ui.frontalAssumed.text.startswith("PA view")
 
 

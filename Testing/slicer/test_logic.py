@@ -331,7 +331,7 @@ def test_an_argument_of_the_wrong_type_is_reported(logic, frontal, call):
         ({"seed": -1}, "seed must be an integer from 0"),
         ({"seed": 2**64}, "seed must be an integer from 0"),
         ({"samples": 0}, "samples must be an integer from 1"),
-        ({"steps": {"final": 3}}, "the stages are coarse, fine, sr"),
+        ({"steps": {"final": 3}}, "the stages of AXON are coarse, fine, sr"),
         ({"stages": "sr"}, "stages sr cannot be run"),
     ],
 )

@@ -72,15 +72,15 @@ def test_cancelling_before_the_accepted_placement_is_read(host, case, section, u
 def test_a_result_of_other_inputs_gets_its_own_name(host, slicer, case, section, ui):
     host.click(ui.reconstructButton)
     assert ended(host, section)
-    first, case.groundTruth = case.srVolume, None
+    first, case.groundTruth = case.volumes["sr"], None
     host.click(ui.reconstructButton)
     assert ended(host, section)
     assert first.GetName() == "AXON sr (phantom PA)"
-    assert case.srVolume.GetName() == "AXON sr (phantom PA)_1"
-    case.srVolume.SetName("mine")
+    assert case.volumes["sr"].GetName() == "AXON sr (phantom PA)_1"
+    case.volumes["sr"].SetName("mine")
     host.click(ui.reconstructButton)
     assert ended(host, section)
-    assert case.srVolume.GetName() == "mine"
+    assert case.volumes["sr"].GetName() == "mine"
 
 
 def test_leaving_the_comparison_restores_the_users_layout(host, slicer, case, section, ui, panel):
@@ -106,7 +106,7 @@ def test_changes_after_the_start_do_not_affect_the_run(
     slicer.mrmlScene.RemoveNode(accepted)
     assert ended(host, section)
     assert not panel.ui.messageFrame.visible
-    assert case.srVolume.GetName() == "AXON sr (phantom PA)"
+    assert case.volumes["sr"].GetName() == "AXON sr (phantom PA)"
     assert json.loads(case.record)["registration"][0]["accepted_by_user"]
 
 

@@ -1,5 +1,6 @@
 """The panel: parameter node, messages, scene and module events."""
 
+import json
 import sys
 import threading
 
@@ -143,7 +144,6 @@ def test_invalid_settings_are_replaced_by_defaults(host, axon, panel, tmp_path):
     wrong = {
         "overlayMode": "stereo",
         "registerRole": "oblique",
-        "shownStage": "finest",
         "samples": "77",
         "poseSID": "12",
         "record": "{broken",
@@ -157,7 +157,7 @@ def test_invalid_settings_are_replaced_by_defaults(host, axon, panel, tmp_path):
     axon[1].parent.enter()
     host.load_scene(tmp_path / "other.mrb")
     node = panel.parameterNode
-    assert (node.overlayMode, node.registerRole, node.shownStage) == ("blend", "frontal", "sr")
+    assert (node.overlayMode, node.registerRole) == ("blend", "frontal")
     assert (node.samples, node.poseSID, node.record) == (1, 1800, "")
     assert node.seed == 5 and panel.ui.seed.value == 5
 
@@ -166,11 +166,30 @@ def test_an_invalid_number_is_replaced_by_the_default(slicer, axon):
     from AXONReconstructionLib.scene.parameters import settingsOf
 
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
-    node.SetParameter("coarseSteps", "many")
-    node.SetParameter("fineSteps", "9")
+    node.SetParameter("steps.len", "1")
+    node.SetParameter("steps.0.0", "coarse")
+    node.SetParameter("steps.0.1", "many")
+    node.SetParameter("samples", "9")
     node.SetParameter("seed", str(2**40))
     settings = settingsOf(node)
-    assert (settings.coarseSteps, settings.fineSteps, settings.seed) == (0, 9, 0)
+    assert (settings.steps, settings.samples, settings.seed) == ({}, 9, 0)
+
+
+def test_the_volumes_of_an_earlier_version_are_found(slicer, axon):
+    """Each stage had a parameter of its own, which referred to its volume."""
+    from AXONReconstructionLib.scene.parameters import settingsOf
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
+    volumes = {}
+    for stage in ("fine", "coarse"):
+        volumes[stage] = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", stage)
+        node.SetParameter(f"{stage}Volume", "")
+        node.SetNodeReferenceID(f"{stage}Volume", volumes[stage].GetID())
+    stages = [{"name": "coarse"}, {"name": "fine"}, {"name": "sr"}]
+    node.SetParameter("record", json.dumps({"stages": stages}))
+    node.SetParameter("volumes.len", "0")  # written by the module if it was open already
+    found = settingsOf(node).volumes
+    assert list(found) == ["coarse", "fine"] and dict(found) == volumes
 
 
 def test_an_error_of_a_closed_scene_is_not_reported(host, panel):

@@ -91,19 +91,26 @@ def test_the_plan_follows_the_settings(case, ui):
     assert "a frontal DRR of the CT" in ui.planLabel.text
 
 
-def test_widgets_and_parameter_node_are_synchronised(host, case, ui, tiny_bundle):
+def test_widgets_and_parameter_node_are_synchronised(host, case, section, ui, tiny_bundle):
     choose(ui.deviceCombo, "auto")
     assert case.device == "auto"
     case.device = "cpu"
     assert ui.deviceCombo.itemData(ui.deviceCombo.currentIndex) == "cpu"
-    assert ui.bundleCombo.currentText == tiny_bundle.path.name
+    assert ui.bundleCombo.currentText == f"{tiny_bundle.name} {tiny_bundle.version} (AXON)"
     ui.bundleCombo.setCurrentIndex(0)
     ui.bundleCombo.activated.emit(0)
     assert case.bundle == "" and ui.bundleCombo.currentText.startswith("axon-preview")
     ui.samples.value = 3
     assert case.samples == 3
-    ui.runFine.checked = False
-    assert case.runFine is False and not ui.fineSteps.enabled
+    ui.moreSettings.collapsed = False
+    fine = section.stages.rows["fine"]
+    fine.steps.value = 7
+    assert case.steps == {"fine": 7}
+    fine.check.checked = False
+    assert case.skippedStages == ["fine"] and not fine.steps.enabled
+    case.skippedStages, case.steps = [], {}
+    assert fine.check.checked and fine.steps.enabled and fine.steps.value == 0
+    assert not section.stages.rows["coarse"].check.enabled  # the first stage always runs
 
 
 def test_the_gpu_is_detected_when_the_section_opens(host, case, section, ui, monkeypatch):
@@ -117,7 +124,8 @@ def test_the_gpu_is_detected_when_the_section_opens(host, case, section, ui, mon
     case.device = "cuda"
     assert host.wait_until(lambda: not ui.reconstructButton.enabled, 30)
     assert "No GPU" in ui.reconstructButton.toolTip
-    assert "default (1)" in ui.coarseSteps.specialValueText or case.bundle
+    case.bundle = ""
+    assert section.stages.rows["coarse"].steps.specialValueText == "model default (1)"
 
 
 def test_a_missing_model_is_reported(case, ui, tmp_path):
@@ -129,13 +137,13 @@ def test_a_missing_model_is_reported(case, ui, tmp_path):
 def test_a_run_from_click_to_result(host, slicer, case, section, ui, panel):
     host.click(ui.reconstructButton)
     assert section.state == "running" and panel.isBusy
-    assert ui.reconstructButton.text == "Cancel" and not ui.runFine.enabled
+    assert ui.reconstructButton.text == "Cancel" and not ui.stagesBox.enabled
     assert ended(host, section) and not panel.isBusy
-    assert ui.reconstructButton.text == "Reconstruct" and ui.runFine.enabled
+    assert ui.reconstructButton.text == "Reconstruct" and ui.stagesBox.enabled
     for stage in ("coarse", "fine", "sr"):
-        bar = getattr(ui, f"{stage}Bar")
-        assert bar.value == bar.maximum
-        assert getattr(ui, f"{stage}State").text.startswith("done in")
+        row = section.stages.rows[stage]
+        assert row.bar.value == row.bar.maximum
+        assert row.state.text.startswith("done in")
     record = json.loads(case.record)
     assert (
         ui.resultLabel.text.startswith("Done in") and "32 x 32 x 32 voxels" in ui.resultLabel.text
@@ -191,13 +199,12 @@ def test_cancel_keeps_the_finished_stages(host, case, section, ui, stage, kept):
 
     section.rows.report = report
     # Enough steps that the stage is still running when the click arrives, also under load.
-    case.coarseSteps = case.fineSteps = 60
+    case.steps = {"coarse": 60, "fine": 60}
     host.click(ui.reconstructButton)
     assert ended(host, section)
-    found = [s for s in ("coarse", "fine", "sr") if getattr(case, f"{s}Volume") is not None]
-    assert found == kept
+    assert list(case.volumes) == kept
     for name in ("coarse", "fine", "sr"):
-        status = getattr(ui, f"{name}State").text
+        status = section.stages.rows[name].state.text
         assert status.startswith("done in") if name in kept else status == "cancelled"
     if kept and stage != "sr":
         assert "finished stages were kept" in ui.resultLabel.text
@@ -206,7 +213,7 @@ def test_cancel_keeps_the_finished_stages(host, case, section, ui, stage, kept):
         assert "nothing was kept" in ui.resultLabel.text
     section.rows.report = original
     host.click(ui.reconstructButton)  # and it can be started again
-    assert ended(host, section) and case.srVolume is not None
+    assert ended(host, section) and case.volumes["sr"] is not None
 
 
 def test_an_error_is_one_sentence(host, slicer, case, section, ui, panel):
@@ -217,7 +224,7 @@ def test_an_error_is_one_sentence(host, slicer, case, section, ui, panel):
     assert ended(host, section)
     assert panel.ui.messageFrame.visible and panel.ui.messageLabel.text
     assert "Traceback" not in panel.ui.messageLabel.text
-    assert ui.coarseState.text == "failed" and ui.reconstructButton.enabled
+    assert section.stages.rows["coarse"].state.text == "failed" and ui.reconstructButton.enabled
 
 
 def test_an_accepted_placement_is_used_unchanged(host, case, section, ui, panel):
@@ -236,11 +243,12 @@ def test_an_accepted_placement_is_used_unchanged(host, case, section, ui, panel)
 
 
 def test_the_scene_can_be_closed_during_a_run(host, slicer, case, section, ui, panel):
-    case.coarseSteps = 200
+    case.steps = {"coarse": 200}
     host.click(ui.reconstructButton)
-    assert host.wait_until(lambda: ui.coarseBar.value > 0, 30)
+    bar = section.stages.rows["coarse"].bar
+    assert host.wait_until(lambda: bar.value > 0, 30)
     host.close_scene()
-    assert section.state == "idle" and not panel.isBusy and ui.coarseBar.value == 0
+    assert section.state == "idle" and not panel.isBusy and bar.value == 0
     assert host.wait_until(lambda: not panel.logic.busy, 30)
     host.process_events(0.1)
     assert not slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
@@ -253,7 +261,7 @@ def test_another_module_can_be_opened_during_a_run(host, slicer, case, section, 
     assert ended(host, section)
     assert slicer.app.layoutManager().layout == layout  # its views are not changed
     panel.enter()
-    assert panel.parameterNode.srVolume is not None
+    assert panel.parameterNode.volumes["sr"] is not None
 
 
 def test_every_widget_has_a_tooltip(ui):

@@ -19,27 +19,28 @@ class Bar(SimpleNamespace):
 
 @pytest.fixture
 def rows(lib):
-    from AXONReconstructionLib.panel.progress_rows import STAGES, ProgressRows
+    from AXONReconstructionLib.panel.progress_rows import ProgressRows
 
-    names = {f"{s}Bar": Bar() for s in STAGES} | {f"{s}State": SimpleNamespace() for s in STAGES}
-    ui = SimpleNamespace(prepareState=SimpleNamespace(), **names)
-    return ProgressRows(ui), ui
+    stages = ("coarse", "fine", "sr")
+    made = {stage: SimpleNamespace(bar=Bar(), state=SimpleNamespace()) for stage in stages}
+    label = SimpleNamespace()
+    return ProgressRows(label, SimpleNamespace(rows=made)), made, label
 
 
 def test_rows_show_samples_steps_and_time(rows):
-    rows, ui = rows
+    rows, made, label = rows
     rows.start(("coarse", "sr"))
-    assert ui.fineState.text == "disabled" and ui.srState.text == "waiting"
+    assert made["fine"].state.text == "disabled" and made["sr"].state.text == "waiting"
     rows.report("register", 0, 2)
-    assert ui.prepareState.text == "Registering the X-rays"
+    assert label.text == "Registering the X-rays"
     rows.report("coarse (2 of 4)", 5, 10, 12.4)
-    assert ui.coarseState.text == "sample 2 of 4, step 6 of 10, 12 seconds left"
-    assert ui.coarseBar.value == 375 and ui.prepareState.text == ""
+    assert made["coarse"].state.text == "sample 2 of 4, step 6 of 10, 12 seconds left"
+    assert made["coarse"].bar.value == 375 and label.text == ""
     rows.report("the GPU's memory is full: trying with less", 0, 1)
-    assert ui.prepareState.text == "The GPU's memory is full: trying with less"
+    assert label.text == "The GPU's memory is full: trying with less"
     rows.stageFinished("coarse")
     rows.stop("failed")
-    assert ui.coarseState.text == "done" and ui.srState.text == "failed"
+    assert made["coarse"].state.text == "done" and made["sr"].state.text == "failed"
 
 
 def test_durations_of_the_last_run_predict_the_next(lib):

@@ -69,8 +69,8 @@ def test_volumes_round_trip_voxel_for_voxel(slicer, lib, result, ijk_to_lps, tmp
 
     files = lib[0].save(result, tmp_path / "case", ending)
     names = {f.name for f in files}
-    assert {f"1-coarse.{ending}", f"3-high-resolution.{ending}", f"ground-truth.{ending}"} <= names
-    image = sitk.ReadImage(str(tmp_path / "case" / f"3-high-resolution.{ending}"))
+    assert {f"1-coarse.{ending}", f"3-sr.{ending}", f"ground-truth.{ending}"} <= names
+    image = sitk.ReadImage(str(tmp_path / "case" / f"3-sr.{ending}"))
     assert np.array_equal(sitk.GetArrayFromImage(image), voxels(slicer, result.volumes["sr"]))
     for index in ((0, 0, 0), (6, 5, 4), (3, 0, 2)):
         place = (ijk_to_lps @ [*index, 1.0])[:3]
@@ -85,7 +85,7 @@ def test_a_dicom_series_is_marked_derived_and_research_only(
     import pydicom
 
     lib[0].save(result, tmp_path / "case", "dicom")
-    series = tmp_path / "case" / "3-high-resolution"
+    series = tmp_path / "case" / "3-sr"
     slices = [pydicom.dcmread(f) for f in sorted(series.iterdir())]
     assert len(slices) == 5
     for found in slices:
@@ -165,7 +165,7 @@ def test_saving_by_clicks(host, slicer, axon, result, tmp_path):
     panel.container("compareSection").collapsed = False
     ui = panel.sections["compareSection"].ui
     node = panel.parameterNode
-    node.coarseVolume, node.srVolume = result.volumes["coarse"], result.volumes["sr"]
+    node.volumes = result.volumes
     node.truthVolume, node.record = result.truth, json.dumps(RECORD)
     ui.folderEdit.currentPath = ""
     assert not ui.saveButton.enabled and ui.saveButton.toolTip == "Choose a folder first."
@@ -176,9 +176,7 @@ def test_saving_by_clicks(host, slicer, axon, result, tmp_path):
     assert host.wait_until(lambda: len(list(tmp_path.glob("AXON-*"))) == 2, 30)
     assert host.wait_until(lambda: ui.saveButton.text == "Save", 30)
     for folder in tmp_path.glob("AXON-*"):
-        assert (folder / "result.json").is_file() and (
-            folder / "3-high-resolution.nii.gz"
-        ).is_file()
+        assert (folder / "result.json").is_file() and (folder / "3-sr.nii.gz").is_file()
     ui.folderEdit.currentPath = str(tmp_path / "gone")
     host.click(ui.saveButton)
     assert host.wait_until(lambda: panel.ui.messageFrame.visible, 30)

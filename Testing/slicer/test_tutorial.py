@@ -181,9 +181,10 @@ def reconstruct(reader, screenshots):
     assert "both X-rays (placement accepted in step 2)" in ui.planLabel.text
     reader.click(ui.reconstructButton, 600)
     assert ui.resultLabel.text.startswith("Done in")
+    rows = reader.panel.sections["reconstructSection"].stages.rows
     for stage in ("coarse", "fine", "sr"):
-        assert getattr(ui, f"{stage}State").text.startswith("done in")
-        assert getattr(node, f"{stage}Volume") is not None
+        assert rows[stage].state.text.startswith("done in")
+        assert node.volumes[stage] is not None
     assert reader.threeD("AXONRecon") is not None and reader.threeD("AXONTruth") is not None
     assert all(view["accepted_by_user"] for view in json.loads(node.record)["registration"])
     if screenshots:
@@ -195,7 +196,7 @@ def compare(reader, screenshots):
     ui, node = reader.ui, reader.node
     reader.open("compareSection")
     reader.click(ui.showButton)
-    assert reader.shown("Red")[:2] == (node.srVolume, node.truthVolume)
+    assert reader.shown("Red")[:2] == (node.volumes["sr"], node.truthVolume)
     metrics = json.loads(node.record)["metrics"]
     assert metrics["coarse"]["psnr"] > LEAST_PSNR_DB, metrics
     assert ui.metricsBox.visible and ui.metricsTable.columnCount == 4

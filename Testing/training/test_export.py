@@ -9,16 +9,20 @@ from pathlib import Path
 
 import pytest
 import torch
+import training_tiny
 from training_tiny import tiny
 
+import axon_backend
 from axon_backend.bundle import load_bundle
 from axon_backend.cli.main import main
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.inference.model_loading import load_model
+from axon_backend.inference.reconstruct import reconstruct
 from axon_backend.methods.axon.method import AXON
 from axon_backend.training.checkpoint import load_checkpoint, weights_hash
 from axon_backend.training.export import export_bundle
+from axon_backend.training.plan import resolve
 from axon_backend.training.run.run_folder import RunFolder
 from axon_backend.training.settings import as_plain
 from axon_backend.training.torch_file import save_atomically
@@ -88,9 +92,6 @@ def test_the_bundle_holds_the_weights_the_atlas_and_a_card(runs, tmp_path):
 
 
 def test_the_bundle_reconstructs(runs, tmp_path):
-    import axon_backend
-    from axon_backend.inference.reconstruct import reconstruct
-
     export_bundle(runs[0], tmp_path / "bundle")
     drr = Path(axon_backend.__file__).parent / "demo_data" / "drr_lidc0306_pa.nrrd"
     result = reconstruct(drr, bundle=tmp_path / "bundle", device="cpu", register=False)
@@ -134,6 +135,27 @@ def test_a_stage_trained_on_other_weights_is_warned_about(runs, tmp_path):
     warnings = export_bundle(root, tmp_path / "bundle").warnings
     assert len(warnings) == 2  # the ControlNet and SR-Net were trained with the old prior
     assert "controlnet was trained with another 'prior'" in " ".join(warnings)
+
+
+def test_the_mean_chest_is_trained_and_exported_as_its_own_atlas(train, tmp_path):
+    """It starts as the mean of the training volumes; a rate of next to nothing leaves it there."""
+    pairs = (
+        "model.grid=16", "model.view_size=32", "optimiser.lr=1e-12", "precision=32", "threads=1",
+        "data.workers=0", "validation.cases=1", "validation.samples=0",
+        f"cache_folder={training_tiny.shared['cache']}",
+    )  # fmt: skip
+    config = resolve("mean", method="atlas_mean", steps=1, pairs=pairs)
+    folder = train(config, "runs/mean")
+    assert folder.state()["method"] == "atlas_mean"
+    bundle = export_bundle(folder.path, tmp_path / "bundle").bundle
+    assert bundle.config["method"] == "atlas_mean" and bundle.networks == ("mean",)
+    drr = Path(axon_backend.__file__).parent / "demo_data" / "drr_lidc0306_pa.nrrd"
+    volume = reconstruct(drr, bundle=bundle, device="cpu", register=False).volume
+    atlas, _ = bundle.atlas()
+    factor = atlas.shape[0] // 16
+    pooled = atlas.reshape(16, factor, 16, factor, 16, factor).mean((1, 3, 5))
+    assert volume == pytest.approx(pooled, abs=6.0)  # the atlas is kept in steps of 8 HU
+    assert volume.std() > 100
 
 
 def test_eight_bits_are_half_the_size(runs, tmp_path):

@@ -6,6 +6,7 @@ import sys
 import pytest
 import yaml
 
+from axon_backend.bundle import load_bundle
 from axon_backend.errors import AxonInputError
 from axon_backend.methods.axon import INFO
 from axon_backend.methods.axon.config import AxonConfig
@@ -124,6 +125,24 @@ def test_the_budget_named_last_counts(tmp_path):
     assert (config.steps, config.minutes, config.epochs) == (7, None, None)
     config = resolve("coarse", file=file, pairs=["steps=7"], minutes=2.0)
     assert (config.steps, config.minutes, config.epochs) == (None, 2.0, None)
+
+
+def test_another_method_has_its_own_trainings_presets_and_settings(tmp_path):
+    config = resolve("mean", method="atlas_mean", pairs=["model.grid=16"])
+    assert (config.method, config.trains, config.model.grid) == ("atlas_mean", ("mean",), 16)
+    file = tmp_path / "config.yaml"
+    file.write_text(to_yaml(config))
+    assert resolve("mean", file=file) == config  # a run's own file names its method
+    for words, says in (
+        ({"stage": "coarse", "method": "atlas_mean"}, "'coarse' is not known; Mean chest has mean"),
+        ({"stage": "mean"}, "'mean' is not known; AXON has encoder, coarse"),
+        ({"stage": "mean", "method": "atlas_mean", "preset_name": "paper"}, "Mean chest has prev"),
+        ({"stage": "mean", "method": "mean_atlas"}, "no method 'mean_atlas'"),
+        ({"stage": "mean", "method": "atlas_mean", "start": load_bundle()}, "of the method 'axon'"),
+        ({"stage": "coarse", "pairs": ["method=atlas_mean"]}, "chosen by --method"),
+    ):
+        with pytest.raises(AxonInputError, match=says):
+            resolve(words.pop("stage"), **words)
 
 
 def test_every_setting_is_documented():

@@ -40,11 +40,11 @@ _EXPRESSION_KEYS = frozenset({"_target_", "_requires_", "_mode_"})
 
 
 def model_path(network: str) -> str:
-    """`coarse` -> `models/coarse.safetensors`; raises AxonInputError for any other spelling."""
+    """`unet` -> `models/unet.safetensors`; raises AxonInputError for any other spelling."""
     if not _NETWORK_NAME.fullmatch(network):
         raise AxonInputError(
             f"'{network}' is no name for a network: use small letters, digits and underscores, "
-            "for example 'coarse'."
+            "for example 'unet'."
         )
     return f"models/{network}.safetensors"
 

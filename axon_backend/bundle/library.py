@@ -34,6 +34,8 @@ class BundleInfo:
         path: its folder; what ``load_bundle`` and ``--bundle`` take.
         shipped: it came with AXON and cannot be deleted.
         megabytes: of all its files, in 10^6 bytes.
+        method: name of its method, which need not be installed; empty if the bundle does not say
+            (format 2 and before).
     """
 
     name: str
@@ -42,6 +44,7 @@ class BundleInfo:
     shipped: bool
     megabytes: float
     description: str
+    method: str = ""
 
 
 def library_folder() -> Path:
@@ -59,7 +62,8 @@ def installed_bundles() -> list[BundleInfo]:
     shipped = [SHIPPED] if SHIPPED.is_dir() else []
     library = library_folder()
     imported = sorted(library.iterdir()) if library.is_dir() else []
-    found = [_info(p, p is SHIPPED) for p in [*shipped, *imported] if not p.name.startswith(".")]
+    paths = [p for p in [*shipped, *imported] if not p.name.startswith(".")]
+    found = [bundle_info(p, shipped=p is SHIPPED) for p in paths]
     return [info for info in found if info is not None]
 
 
@@ -132,7 +136,7 @@ def import_bundle(
         raise _unwritable(library, error) from error
     finally:
         work.remove()
-    info = _info(target, False)
+    info = bundle_info(target)
     assert info is not None  # verified above
     return info
 
@@ -229,16 +233,21 @@ def _check_new(name: str, version: str, sums: dict[str, str], target: Path) -> N
         raise AxonInputError(f"The bundle {label} is installed already: it comes with AXON.")
 
 
-def _info(path: Path, shipped: bool) -> BundleInfo | None:
+def bundle_info(path: Path, *, shipped: bool = False) -> BundleInfo | None:
+    """What a bundle's folder says about itself; None for a folder that is no bundle.
+
+    Quick: nothing is hashed.
+    """
     try:
         if not (path / CONFIG).is_file():
             return None
         metadata = read_json(path / METADATA)
+        method = str(read_json(path / CONFIG).get("method", ""))
         size = sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
     except (AxonInputError, OSError):
         return None
     name, version, about = (str(metadata.get(k, "")) for k in ("name", "version", "description"))
-    return BundleInfo(name or path.name, version, path, shipped, size / 1e6, about)
+    return BundleInfo(name or path.name, version, path, shipped, size / 1e6, about, method)
 
 
 def _names(info: BundleInfo) -> tuple[str, ...]:

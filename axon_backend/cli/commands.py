@@ -6,8 +6,10 @@ Imports stand inside the functions: each command pays only for what it uses.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
+from axon_backend.cli import xray_options
 from axon_backend.cli.bundle import (
     bundle_delete,
     bundle_export,
@@ -20,7 +22,7 @@ from axon_backend.cli.drr import run as drr
 from axon_backend.cli.prepare import prepare
 from axon_backend.cli.register import register
 from axon_backend.cli.train import train
-from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.errors import AxonInputError, Cancelled, PoorRegistration
 
 __all__ = [
     "bundle_delete",
@@ -41,17 +43,20 @@ __all__ = [
 
 
 def reconstruct(chosen: argparse.Namespace) -> int:
-    """``axon reconstruct``."""
+    """``axon reconstruct``; 1 where a registration is refused, whose images are written
+    nevertheless, so that they can be checked."""
     steps, stages = parse_steps(chosen.steps), parse_stages(chosen.stages)
     if chosen.frontal is None:
         alone = " A lateral X-ray alone is not enough." if chosen.lateral is not None else ""
         raise AxonInputError(f"--frontal is missing: give a frontal (PA or AP) X-ray.{alone}")
     from axon_backend.cli.console import ProgressBars, stop_on_signal
-    from axon_backend.evaluation.case_output import case_files, summary, write_case
+    from axon_backend.evaluation.case_output import case_files, summary, write_case, write_refused
     from axon_backend.imaging.view import parse_view
     from axon_backend.inference.reconstruct import reconstruct as run
     from axon_backend.util.output_folder import output_folder
 
+    stated = xray_options.stated(chosen)
+    refused = None
     bars = ProgressBars(chosen.quiet)
     inputs = (chosen.frontal, chosen.lateral, chosen.ct, chosen.bundle)
     with (
@@ -71,6 +76,8 @@ def reconstruct(chosen: argparse.Namespace) -> int:
                 device=chosen.device,
                 register=not chosen.no_register,
                 frontal_view=parse_view(chosen.view),
+                stated=stated,
+                allow_poor=chosen.allow_poor,
                 progress=bars,
                 cancelled=stop.is_set,
             )
@@ -83,8 +90,14 @@ def reconstruct(chosen: argparse.Namespace) -> int:
                 progress=bars,
                 cancelled=stop.is_set,
             )
+        except PoorRegistration as poor:
+            write_refused(folder, poor)
+            refused = poor
         finally:
             bars.close()
+    if refused is not None:
+        print(f"axon: {refused} The images are in {chosen.output}.", file=sys.stderr)
+        return 1
     print(summary(result, Path(chosen.output)))
     return 0
 

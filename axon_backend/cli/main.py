@@ -16,8 +16,9 @@ from contextlib import suppress
 from typing import Any
 
 from axon_backend import DISCLAIMER, __version__
+from axon_backend.cli import xray_options
 from axon_backend.cli.console import interrupt_on_signal
-from axon_backend.errors import AxonInputError, Cancelled, OutputError
+from axon_backend.errors import AxonInputError, Cancelled, OutputError, PoorRegistration
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 
@@ -41,7 +42,8 @@ def _run(chosen: argparse.Namespace) -> int:
 
         return getattr(commands, chosen.run)(chosen)
     except AxonInputError as error:
-        code = FAILED if isinstance(error, OutputError) else BAD_INPUT
+        failed = isinstance(error, (OutputError, PoorRegistration))
+        code = FAILED if failed else BAD_INPUT
         return _report(chosen, "axon: " + " ".join(str(error).split()), code)
     except (Cancelled, KeyboardInterrupt):
         return _report(chosen, "axon: stopped as asked; nothing was written.", FAILED)
@@ -148,13 +150,19 @@ def _reconstruct(one: argparse.ArgumentParser) -> None:
         f"DICOM slices, or a file as {list_formats(volume_formats())}",
     )
     one.add_argument("--view", choices=("pa", "ap"), help="overrules the frontal file's own tags")
+    xray_options.add_arguments(one)
     one.add_argument(
         "--no-register", action="store_true", help="take the X-rays as being in the frame already"
     )
     one.add_argument(
+        "--allow-poor",
+        action="store_true",
+        help="continue where a registration is poor, instead of refusing it",
+    )
+    one.add_argument(
         "--keep-stages",
         action="store_true",
-        help="also write coarse.nii.gz, fine.nii.gz and sr.nii.gz",
+        help="also write the volume of every stage, STAGE.nii.gz",
     )
     one.add_argument(
         "--samples",

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from axon_backend.cli import xray_options
+
 if TYPE_CHECKING:
     from axon_backend.dataset.prepare import Summary
 
@@ -47,6 +49,7 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         metavar=("LOW", "HIGH"),
         help="HU window that is recorded for training (-1000 900; the paper's is -100 900)",
     )
+    xray_options.add_arguments(one, cases=True)
     one.add_argument("--voxel", type=float, default=1.0, metavar="MM", help="of the CTs (1)")
     one.add_argument("--view-size", type=int, default=1024, metavar="N", help="pixels (1024)")
     one.add_argument("--seed", type=int, default=0, metavar="S", help="of splits and DRRs (0)")
@@ -109,6 +112,7 @@ def _run(chosen: argparse.Namespace, shard: tuple[int, int] | None) -> int:
         hu_high=chosen.window[1],
         gate=chosen.gate,
         pose=chosen.pose,
+        stated=xray_options.stated(chosen, cases=True),
         max_days=chosen.max_days,
         anonymise=chosen.anonymise,
     )

@@ -6,21 +6,14 @@ import argparse
 from typing import TYPE_CHECKING, Any, Literal
 
 from axon_backend import DISCLAIMER
+from axon_backend.cli import xray_options
 from axon_backend.errors import AxonInputError, Cancelled
 
 if TYPE_CHECKING:
     from axon_backend.imaging.ct import CTVolume
     from axon_backend.imaging.frame import ThoraxFrame
     from axon_backend.registration import Registration
-    from axon_backend.registration.place import PlacedView
 
-REGISTER_FILES = (
-    "registered.png",
-    "overlay.png",
-    "registered_lateral.png",
-    "overlay_lateral.png",
-    "result.json",
-)
 DONE, REFUSED = 0, 1
 
 
@@ -46,6 +39,7 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         choices=("pa", "ap", "lateral", "ll", "rl"),
         help="projection; overrides the tags of the file",
     )
+    xray_options.add_arguments(one)
     one.add_argument(
         "--warp",
         action="store_true",
@@ -89,6 +83,7 @@ def register(chosen: argparse.Namespace) -> int:
     from axon_backend.imaging.write import write_json
     from axon_backend.physics.pose import Pose
     from axon_backend.registration import register as run
+    from axon_backend.registration.overlay import VIEW_FILES, write_view
     from axon_backend.util.output_folder import output_folder
 
     if (chosen.pose or chosen.lateral) and chosen.ct is None:
@@ -100,6 +95,7 @@ def register(chosen: argparse.Namespace) -> int:
             "--lateral was given without --pose; two X-rays are registered together only to find "
             "the pose. Add --pose, or register the lateral X-ray on its own with --xray."
         )
+    stated = xray_options.stated(chosen)
     find_sid = chosen.sid == "auto"
     if find_sid and not chosen.pose:
         raise AxonInputError(
@@ -109,11 +105,18 @@ def register(chosen: argparse.Namespace) -> int:
     inputs = (chosen.xray, chosen.lateral, chosen.ct, chosen.bundle)
     with (
         stop_on_signal() as stop,
-        output_folder(chosen.output, REGISTER_FILES, chosen.overwrite, inputs) as folder,
+        output_folder(
+            chosen.output, (*VIEW_FILES, "result.json"), chosen.overwrite, inputs
+        ) as folder,
     ):
-        xrays = [read_radiograph(chosen.xray, view=parse_view(chosen.view))]
+        view = parse_view(chosen.view)
+        role = "lateral" if view is not None and not view.is_frontal else "frontal"
+        xrays = [read_radiograph(chosen.xray, view=view, **stated.get(role, {}))]
+        if stated and role == "frontal" and not xrays[0].view.is_frontal:  # by its tags
+            xrays = [read_radiograph(chosen.xray, **stated.get("lateral", {}))]
         if chosen.lateral:
-            xrays.append(read_radiograph(chosen.lateral, assumed=View.lateral_left))
+            more = stated.get("lateral", {})
+            xrays.append(read_radiograph(chosen.lateral, assumed=View.lateral_left, **more))
             if xrays[0].view.is_frontal == xrays[1].view.is_frontal:
                 seen = "frontal" if xrays[0].view.is_frontal else "lateral"
                 raise AxonInputError(
@@ -135,7 +138,7 @@ def register(chosen: argparse.Namespace) -> int:
         )
         if stop.is_set():
             raise Cancelled("stopped after the registration")
-        records = [_write_view(folder, role, view) for role, view in found.views.items()]
+        records = [write_view(folder, role, view) for role, view in found.views.items()]
         write_json(
             folder / "result.json",
             {
@@ -176,18 +179,6 @@ def _reference(chosen: argparse.Namespace) -> tuple[CTVolume, ThoraxFrame, dict[
     bundle = load_bundle(chosen.bundle)
     frame = ThoraxFrame((0.0, 0.0, 0.0), bundle.atlas()[1])
     return atlas_ct(bundle), frame, {"atlas": bundle.name, "bundle_sha256": bundle.sha256}
-
-
-def _write_view(folder: Any, role: str, placed: PlacedView) -> dict[str, Any]:
-    from axon_backend.imaging.display import grey
-    from axon_backend.imaging.write import write_png
-    from axon_backend.registration.overlay import overlay_image
-
-    first = not (folder / "registered.png").exists()
-    end = "" if first else f"_{role}"
-    write_png(folder / f"registered{end}.png", grey(placed.pixels, placed.valid), bits=16)
-    write_png(folder / f"overlay{end}.png", overlay_image(placed))
-    return placed.as_dict(role)
 
 
 def _tell(chosen: argparse.Namespace, found: Registration) -> int:

@@ -169,7 +169,7 @@ def _view(
     quality = view["quality"]
     passed = verdicts.index(quality["verdict"]) >= verdicts.index(settings.gate)
     # An X-ray that may be rotated or mirrored waits for the review.
-    turned = any(w.startswith("the X-ray looks") for w in quality["warnings"])
+    turned = any(w.endswith("check its orientation") for w in quality["warnings"])
     return {**view, "accepted": passed and not turned, "decided": "the quality gate"}
 
 

@@ -162,7 +162,7 @@ def _make(plan: CasePlan, settings: PrepareSettings) -> _Made:
     # X-rays with a stated view go first; the others fill the remaining roles.
     for xray in sorted(plan.xrays, key=lambda x: x.role is None):
         try:
-            found.append(place_xray(xray, ct, frame, settings, {f.role for f in found}))
+            found.append(place_xray(xray, ct, frame, settings, {f.role for f in found}, plan.id))
         except AxonInputError as error:
             problems.append((xray.words, str(error)))
     pose = None

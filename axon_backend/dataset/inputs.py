@@ -32,13 +32,15 @@ def case_key(plan: CasePlan, settings: PrepareSettings) -> str:
     xrays = [[x.role, x.view, x.days, x.oriented, _content(Path(x.file))] for x in plan.xrays]
     ct = [_content(Path(path)) for path in plan.ct]
     named = [plan.id, plan.sliced, plan.ct_words]
-    return digest([CASE_VERSION, named, ct, xrays, settings.of_case()])
+    return digest([CASE_VERSION, named, ct, xrays, settings.of_case(plan.id)])
 
 
 def plan_key(plan: CasePlan, settings: PrepareSettings) -> str:
     """The part of the key that can be computed without reading files."""
     xrays = [[x.role, x.view, x.days, x.oriented] for x in plan.xrays]
-    return digest([CASE_VERSION, plan.id, plan.sliced, plan.ct_words, xrays, settings.of_case()])
+    return digest(
+        [CASE_VERSION, plan.id, plan.sliced, plan.ct_words, xrays, settings.of_case(plan.id)]
+    )
 
 
 def _files(plan: CasePlan) -> Iterator[Path]:

@@ -124,6 +124,7 @@ def _prepare(
         store.clean(out, tag)
         pool = Pool(workers, ray, cancelled)
         plans, remarks = _plan(Path(source), root, out, settings, pool, progress, cancelled)
+        _check_stated(settings, plans)
         splits = draw_splits(out, plans, settings.seed)
         mine = [p for p in plans if not p.problem]
         if shard is not None:
@@ -299,6 +300,17 @@ def _reason(error: BaseException, anonymise: bool) -> str:
         return "its input cannot be used" if anonymise else text
     kind = type(error).__name__
     return kind if anonymise or not text else f"{kind}: {text}"
+
+
+def _check_stated(settings: PrepareSettings, plans: list[CasePlan]) -> None:
+    ids = {plan.id for plan in plans}
+    for name in settings.stated:
+        case, _, role = name.rpartition("/")
+        if case and case not in ids:
+            raise AxonInputError(
+                f"{name} names an X-ray of the case {case}, which does not exist. The cases are "
+                "listed in report.csv."
+            )
 
 
 def _check_names(out: Path, settings: PrepareSettings) -> None:

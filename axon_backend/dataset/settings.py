@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow
+from axon_backend.imaging.view import Stated
 
 # Part of every case's key: raised when the same input would come out differently.
-CASE_VERSION = 1
+CASE_VERSION = 2
 GATES = ("fair", "good")
 
 
@@ -30,6 +31,8 @@ class PrepareSettings:
         gate: the least verdict of a registration that is accepted without a person.
         pose: find the patient's pose in six degrees of freedom and move the CT into it.
         max_days: X-rays further from the CT are left out; None takes the nearest.
+        stated: polarity and orientation of X-rays by ``role`` or ``case/role``, which overrule the
+            tags and the image.
         anonymise: number the patients, and write no name of a file or series.
     """
 
@@ -44,6 +47,7 @@ class PrepareSettings:
     hu_high: float = 900.0
     gate: str = "fair"
     pose: bool = False
+    stated: dict[str, Stated] = field(default_factory=dict)
     max_days: int | None = None
     anonymise: bool = False
 
@@ -82,10 +86,15 @@ class PrepareSettings:
         }
         return cls(**given)
 
-    def of_case(self) -> dict[str, Any]:
+    def stated_for(self, case: str, role: str) -> Stated:
+        """What is stated about an X-ray; an entry for the case overrides one for all cases."""
+        return {**self.stated.get(role, {}), **self.stated.get(f"{case}/{role}", {})}
+
+    def of_case(self, case: str) -> dict[str, Any]:
         """The settings that a case's files depend on: without the window, which is only noted,
         and the gate, which is applied when the data set is put together."""
         values = self.as_dict()
+        values["stated"] = {role: self.stated_for(case, role) for role in ("frontal", "lateral")}
         for name in ("hu_low", "hu_high", "gate", "max_days"):
             del values[name]
         return values

@@ -15,7 +15,7 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.radiograph import Radiograph, read_radiograph
-from axon_backend.imaging.view import View
+from axon_backend.imaging.view import Stated, View
 from axon_backend.imaging.write import RESEARCH_NOTE, atomic_path, write_image
 from axon_backend.physics.attenuation import AttenuationVolume
 from axon_backend.physics.drr import render_drr
@@ -71,11 +71,17 @@ def render(
 
 
 def place_xray(
-    xray: Xray, ct: CTVolume, frame: ThoraxFrame, settings: PrepareSettings, taken: set[str]
+    xray: Xray,
+    ct: CTVolume,
+    frame: ThoraxFrame,
+    settings: PrepareSettings,
+    taken: set[str],
+    case: str = "",
 ) -> PlacedXray:
     """Register an X-ray to its view; a view that is not stated is decided from the image.
 
     Args:
+        case: its id, by which the settings may state the orientation.
         taken: roles that are filled already; only the others are tried.
 
     Raises:
@@ -88,19 +94,21 @@ def place_xray(
         return register({role: image}, ct, frame, size=size, seed=seed).views[role]
 
     if xray.role is None:
-        return _of_unknown_view(xray, taken, placed)
+        stated = {role: settings.stated_for(case, role) for role in VIEWS}
+        return _of_unknown_view(xray, taken, placed, stated)
     if xray.role in taken:
         raise AxonInputError(f"there is a {xray.role} X-ray already")
     view = None if xray.view is None else View(xray.view)
     if view is None and xray.role == "lateral" and not _states_view(xray.file):
         view = View.lateral_left
-    image = read_radiograph(xray.file, view=view)
+    known = settings.stated_for(case, xray.role)
+    image = read_radiograph(xray.file, view=view, **known)
     if image.view.is_frontal != (xray.role == "frontal"):
         raise AxonInputError(
             f"it was given as the {xray.role} X-ray, its tags say {image.view.value.upper()}"
         )
     found, notes = placed(image), image.assumptions
-    if xray.role == "lateral" and not _oriented(xray):
+    if xray.role == "lateral" and not (_oriented(xray) or _settles_orientation(known)):
         mirrored = placed(_mirrored(image))
         if _score(mirrored) > _score(found) + MARGIN:
             found, image = mirrored, _mirrored(image)
@@ -108,13 +116,15 @@ def place_xray(
     return PlacedXray(xray, xray.role, image, found, notes)
 
 
-def _of_unknown_view(xray: Xray, taken: set[str], placed: object) -> PlacedXray:
+def _of_unknown_view(
+    xray: Xray, taken: set[str], placed: object, stated: dict[str, Stated]
+) -> PlacedXray:
     assert callable(placed)
     tried: list[tuple[float, str, PlacedView, Radiograph]] = []
     for role, view in VIEWS.items():
-        image = read_radiograph(xray.file, view=view)
+        image = read_radiograph(xray.file, view=view, **stated[role])
         images = [image]
-        if role == "lateral" and not xray.oriented:
+        if role == "lateral" and not (xray.oriented or _settles_orientation(stated[role])):
             images.append(_mirrored(image))
         for one in images:
             found: PlacedView = placed(one)
@@ -145,7 +155,11 @@ def _score(placed: PlacedView) -> float:
 
 
 def _mirrored(image: Radiograph) -> Radiograph:
-    return replace(image, pixels=np.ascontiguousarray(image.pixels[:, ::-1]))
+    return replace(image, pixels=np.ascontiguousarray(image.pixels[:, ::-1]), warnings=())
+
+
+def _settles_orientation(stated: Stated) -> bool:
+    return "flip" in stated or "rotate" in stated
 
 
 def _tags(file: str) -> dict[str, object]:

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from axon_backend import DISCLAIMER
-from axon_backend.errors import Cancelled
+from axon_backend.errors import Cancelled, PoorRegistration
 from axon_backend.imaging.write import write_json, write_png, write_volume
 from axon_backend.inference.reconstruct import Reconstruction
 from axon_backend.methods import registry
+from axon_backend.registration.overlay import VIEW_FILES, write_view
 from axon_backend.util.run_context import Progress
 
 
 def case_files() -> tuple[str, ...]:
-    """Every file that :func:`write_case` may write, whatever the method."""
+    """Every file that :func:`write_case` or :func:`write_refused` may write, whatever the
+    method."""
     stages = {name for info in registry.available().values() for name in info.stage_names}
     return (
         "reconstruction.nii.gz",
@@ -25,6 +27,7 @@ def case_files() -> tuple[str, ...]:
         "overview.png",
         "report.html",
         "result.json",
+        *VIEW_FILES,
     )
 
 
@@ -80,6 +83,22 @@ def write_case(
     write_json(folder / "result.json", record)
     tell(len(volumes) + 2)
     return record
+
+
+def write_refused(folder: Path, poor: PoorRegistration) -> None:
+    """Write the registered X-rays, their overlays and ``result.json`` of a case whose registration
+    was refused."""
+    placed = poor.placed
+    shown = {role: view for role, view in placed.views.items() if view.registration is not None}
+    record = {
+        "refused": str(poor),
+        "inputs": placed.case.describe(placed.views),
+        "registration": [write_view(folder, role, view) for role, view in shown.items()],
+        "warnings": list(placed.warnings),
+        "frame": placed.frame.as_dict(),
+        "disclaimer": DISCLAIMER,
+    }
+    write_json(folder / "result.json", record)
 
 
 def summary(result: Reconstruction, folder: Path) -> str:

@@ -11,6 +11,13 @@ import numpy as np
 _AXIS = {"L": "x", "R": "x", "A": "y", "P": "y", "H": "z", "F": "z"}
 
 
+def belongs(orientation: tuple[str, str], frontal: bool) -> bool:
+    """Whether a PatientOrientation can be that of such a view: one axis up and down, the other
+    across it."""
+    axes = {_AXIS.get(code.strip().upper()[:1]) for code in orientation}
+    return axes == {"z", "x" if frontal else "y"}
+
+
 def turn_to_display(
     pixels: np.ndarray,
     pixel_mm: tuple[float, float] | None,
@@ -30,7 +37,7 @@ def turn_to_display(
     swap = _AXIS.get(across) == "z"
     if swap:
         across, down = down, across
-    if _AXIS.get(down) != "z" or _AXIS.get(across) != _AXIS[wanted]:
+    if not belongs(orientation, frontal):
         return pixels, pixel_mm, f"PatientOrientation {stated} does not fit the view: ignored"
     if swap:
         pixels = pixels.T

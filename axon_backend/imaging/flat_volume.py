@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,8 @@ def read_flat_volume(path: Path, view: View | None = None) -> RawXray:
         upright = upright_plane(array, file.affine, path.name, view)
         if upright is not None:
             plane, size_mm, seen = upright
-            return _with_size(plane, size_mm, [*notes, "rotated by the file's geometry"], seen)
+            raw = _with_size(plane, size_mm, [*notes, "rotated by the file's geometry"], seen)
+            return replace(raw, oriented=True)
     flat = tuple(n for n in size if n > 1)
     if len(flat) != 2:
         raise AxonInputError(

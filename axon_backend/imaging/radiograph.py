@@ -10,9 +10,10 @@ import numpy as np
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.borders import crop_border
-from axon_backend.imaging.display import turn_to_display
+from axon_backend.imaging.display import belongs, turn_to_display
 from axon_backend.imaging.flat_volume import read_flat_volume
 from axon_backend.imaging.formats import find_format, list_formats
+from axon_backend.imaging.layout import Layout, Turn, recognise
 from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.view import View
@@ -22,6 +23,7 @@ __all__ = ["Radiograph", "View", "read_radiograph"]
 
 MIN_PIXELS = 64  # along each side
 _MIN_LEVELS = 16  # grey levels
+NO_TAG = "no tag states the orientation: judging by the image, it is right"
 _STRONGLY_INVERTED = -0.6  # a layout score this low casts doubt on the tags
 
 
@@ -33,7 +35,8 @@ class Radiograph:
     is Superior; column 0 is the patient's Right (frontal views) or Anterior (lateral views).
     `pixel_mm`: (row, col) in millimetres in the patient plane, or None when unknown.
     `source`: the file. `assumptions`: what was guessed or changed, in plain sentences.
-    `sid_mm`: from the tube to the detector, where the file says so.
+    `sid_mm`: from the tube to the detector, where the file says so. `warnings`: the assumptions
+    that the user should check.
     """
 
     pixels: np.ndarray
@@ -42,6 +45,7 @@ class Radiograph:
     source: str = ""
     assumptions: tuple[str, ...] = ()
     sid_mm: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def read_radiograph(
@@ -50,12 +54,17 @@ def read_radiograph(
     invert: bool | None = None,
     *,
     assumed: View = View.pa,
+    flip: bool | None = None,
+    rotate: int | None = None,
 ) -> Radiograph:
     """Read a chest X-ray from a file of any registered format (`imaging.formats`).
 
     `view` states the projection and wins over tags; unknown views are taken as `assumed`.
     `invert` = True says that the image as shown has dark bones; False says that it is right as
     shown; None lets the tags, or without tags the layout of the image, decide.
+    `rotate` rotates the image as shown by 0, 90, 180 or 270 degrees clockwise, then `flip` = True
+    mirrors it. Giving either settles the orientation; with both None the tags decide, and without
+    tags the image does where it is certain (see `layout`).
 
     Raises `AxonInputError`, with what was found and the way out, for anything that is not one
     grey chest X-ray.
@@ -63,7 +72,7 @@ def read_radiograph(
     source = Path(path)
     view = known_view(view)
     raw = _read_raw(source, view)
-    return upright(raw, view, invert, source.name, str(source), assumed)
+    return upright(raw, view, invert, source.name, str(source), assumed, flip=flip, rotate=rotate)
 
 
 def known_view(view: View | str | None) -> View | None:
@@ -85,6 +94,9 @@ def upright(
     name: str,
     source: str,
     assumed: View = View.pa,
+    *,
+    flip: bool | None = None,
+    rotate: int | None = None,
 ) -> Radiograph:
     """Turn, crop and check an X-ray, and make its bones bright; see `read_radiograph`.
 
@@ -100,10 +112,11 @@ def upright(
         notes.append(f"the view {view.value} was given, the file says {raw.view.value}")
 
     _check(raw.pixels, name)
-    pixels, pixel_mm = raw.pixels, raw.pixel_mm
+    pixels, pixel_mm, stated = raw.pixels, raw.pixel_mm, raw.oriented
     if raw.orientation is not None:
         pixels, pixel_mm, note = turn_to_display(pixels, pixel_mm, raw.orientation, view.is_frontal)
         notes += [note] if note else []
+        stated = belongs(raw.orientation, view.is_frontal)
     pixels, cut = crop_border(pixels)
     if any(cut):
         sides = zip(("top", "bottom", "left", "right"), cut, strict=True)
@@ -112,8 +125,20 @@ def upright(
         )
         notes.append(f"a uniform border was cropped: {counts}")
     _check(pixels, name)
-    pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
-    notes += polarity
+    if invert is not None:
+        pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
+        notes += polarity
+    warnings: list[str] = []
+    if flip is None and rotate is None:
+        bright = True if invert is not None else None
+        turn, said, warnings = decide(recognise(pixels, view.is_frontal, bright), stated)
+    else:
+        turn, said = _as_asked(flip, rotate)
+    notes += said
+    pixels, pixel_mm = turn(pixels), turn.pixel_mm(pixel_mm)
+    if invert is None:  # judged by the layout of an upright image
+        pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
+        notes += polarity
     return Radiograph(
         np.ascontiguousarray(pixels, dtype=np.float32),
         pixel_mm,
@@ -121,7 +146,40 @@ def upright(
         source,
         tuple(notes),
         raw.sid_mm,
+        tuple(warnings),
     )
+
+
+def _as_asked(flip: bool | None, rotate: int | None) -> tuple[Turn, list[str]]:
+    """The user's turn, and the note on it."""
+    if rotate not in (None, 0, 90, 180, 270):
+        raise AxonInputError(
+            f"An X-ray cannot be rotated by {rotate} degrees; give 0, 90, 180 or 270 (clockwise)."
+        )
+    done = [f"rotated by {rotate} degrees clockwise"] if rotate else []
+    done += ["flipped left/right"] if flip else []
+    note = f"{' and '.join(done) or 'the orientation was left unchanged'} as requested"
+    return Turn(-(rotate or 0) // 90 % 4, bool(flip)), [note]
+
+
+def decide(layout: Layout, stated: bool) -> tuple[Turn, list[str], list[str]]:
+    """What follows from the layout of an image: the turn, the notes, and which of them are
+    warnings.
+
+    `stated`: the file states the orientation. A tag that the image contradicts with certainty is
+    wrong, except for the sides of a frontal X-ray: a heart on the right is rare, but real.
+    """
+    if layout.looks is None:
+        return Turn(), [] if stated else [NO_TAG], []
+    if layout.certain and not (stated and layout.sides_only):
+        against = ", although the file states otherwise" if stated else ""
+        note = (
+            f"the X-ray looks {layout.looks}{against}: it was reoriented; flip or rotate it if "
+            "this is wrong"
+        )
+        return layout.turn, [note], [note]
+    note = f"the X-ray looks {layout.looks}: check its orientation"
+    return Turn(), [note], [note]
 
 
 def _read_raw(source: Path, view: View | None) -> RawXray:

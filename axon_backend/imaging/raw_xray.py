@@ -16,8 +16,9 @@ class RawXray:
     `pixels`: float32 [row, col]; larger = brighter as displayed (or, for raw detector data, more
     attenuation). `polarity_known`: the file says what bright means. `pixel_mm`: (row, col) in the
     patient plane, or None. `view`: from tags, or None. `orientation`: DICOM PatientOrientation
-    (direction in which columns grow, direction in which rows grow), or None. `notes`: assumptions.
-    `sid_mm`: source-to-image distance by the tags, or None.
+    (direction in which columns grow, direction in which rows grow), or None. `oriented`: the pixels
+    were oriented by the file's geometry already. `notes`: assumptions. `sid_mm`: source-to-image
+    distance by the tags, or None.
     """
 
     pixels: np.ndarray
@@ -25,5 +26,6 @@ class RawXray:
     pixel_mm: tuple[float, float] | None = None
     view: View | None = None
     orientation: tuple[str, str] | None = None
+    oriented: bool = False
     notes: tuple[str, ...] = ()
     sid_mm: float | None = None

@@ -11,7 +11,8 @@ import numpy as np
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import CTVolume, checked_ct
 from axon_backend.imaging.image_file import FIELD_MM
-from axon_backend.imaging.radiograph import Radiograph, known_view, upright
+from axon_backend.imaging.layout import recognise
+from axon_backend.imaging.radiograph import NO_TAG, Radiograph, decide, known_view, upright
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.view import View
 
@@ -33,21 +34,28 @@ def radiograph_from_pixels(
     source: str = "",
     assumptions: Sequence[str] = (),
     invert: bool | None = None,
+    assumed: View = View.pa,
+    oriented: bool = False,
+    flip: bool | None = None,
+    rotate: int | None = None,
 ) -> Radiograph:
     """An X-ray from pixels as displayed, treated like an image file without tags.
 
     Args:
-        pixels: [row, col], right way up: row 0 Superior, column 0 the patient's Right (frontal) or
-            Anterior (lateral). Axes of length 1 before them are dropped.
+        pixels: [row, col]. Axes of length 1 before them are dropped.
         pixel_mm: (row, col) in millimetres in the patient plane, one number for both, or None. A
             size that no chest X-ray can have, or of exactly 1 mm, is ignored.
-        view: None is taken as PA.
+        view: None is taken as ``assumed``.
         source: a name for messages and records.
         assumptions: what is known about how the pixels came here.
         invert: True: the bones are dark as shown; False: bright; None: the layout decides.
+        assumed: the view where none is given.
+        oriented: the pixels were oriented by a geometry in patient coordinates.
+        flip, rotate: as for `read_radiograph`.
 
     Returns:
-        The X-ray with bright bones and without uniform borders, so that it may have fewer pixels.
+        The X-ray in the orientation of `read_radiograph`, with bright bones and without uniform
+        borders, so that it may have fewer pixels.
 
     Raises:
         AxonInputError: it is not one grey chest X-ray, or the pixel size is no length.
@@ -67,8 +75,8 @@ def radiograph_from_pixels(
     if size is not None and (unit or not _plausible(array.shape, size)):
         size = None
     notes = [*assumptions, *([] if size else [_NO_SIZE])]
-    raw = RawXray(array.astype(np.float32), pixel_mm=size, notes=tuple(notes))
-    return upright(raw, known_view(view), invert, name, source)
+    raw = RawXray(array.astype(np.float32), pixel_mm=size, oriented=oriented, notes=tuple(notes))
+    return upright(raw, known_view(view), invert, name, source, assumed, flip=flip, rotate=rotate)
 
 
 def ct_from_array(
@@ -124,11 +132,17 @@ def corrected(
     Raises:
         AxonInputError: the view is not known, or no chest X-ray has such a pixel size.
     """
-    pixels, notes = xray.pixels, list(xray.assumptions)
+    pixels, notes, warnings = xray.pixels, list(xray.assumptions), xray.warnings
     known = known_view(view) or xray.view
     if known is not xray.view:
         notes = _noted(notes, _VIEW, f"{_VIEW}{known.value}, not {xray.view.value}")
     size = xray.pixel_mm
+    if known.is_frontal is not xray.view.is_frontal:
+        # Its orientation was judged as that of the other view.
+        turn, said, warned = decide(recognise(pixels, known.is_frontal), stated=False)
+        pixels, warnings = turn(pixels), tuple(warned)
+        notes = [n for n in notes if n not in (NO_TAG, *xray.warnings)] + said
+        size = turn.pixel_mm(size)
     if isinstance(pixel_mm, int | float) and pixel_mm == 0:
         size = None
         notes = _noted(notes, _PIXEL, f"{_PIXEL}unknown")
@@ -149,12 +163,14 @@ def corrected(
     if flip_lr:
         pixels = pixels[:, ::-1]
         notes = _switched(notes, _FLIPPED)
+        warnings = ()  # on the orientation, which the user has checked now
     return replace(
         xray,
         pixels=np.ascontiguousarray(pixels),
         pixel_mm=size,
         view=known,
         assumptions=tuple(notes),
+        warnings=warnings,
     )
 
 

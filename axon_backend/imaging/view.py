@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import TypedDict
 
 # A beam rotated further than this from front, back and side gives an oblique view.
 OBLIQUE_DEG = 20.0
@@ -24,6 +25,14 @@ class View(str, Enum):
     def is_frontal(self) -> bool:
         """True for PA and AP."""
         return self in (View.pa, View.ap)
+
+
+class Stated(TypedDict, total=False):
+    """What a user states about how an X-ray lies; see ``read_radiograph``."""
+
+    invert: bool
+    flip: bool
+    rotate: int
 
 
 def parse_view(text: str | None) -> View | None:

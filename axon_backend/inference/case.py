@@ -15,7 +15,7 @@ from axon_backend.imaging.ct import CTVolume, read_ct
 from axon_backend.imaging.frame import ThoraxFrame, find_thorax_frame
 from axon_backend.imaging.radiograph import Radiograph, read_radiograph
 from axon_backend.imaging.standardise import standardise_view
-from axon_backend.imaging.view import View
+from axon_backend.imaging.view import Stated, View
 from axon_backend.inference.memory_fallback import is_out_of_memory
 from axon_backend.inference.model_loading import atlas_ct
 from axon_backend.methods.protocol import RegisteredViews
@@ -67,6 +67,7 @@ def read_case(
     *,
     frontal_view: View | None = None,
     render_lateral: bool = False,
+    stated: Mapping[str, Stated] | None = None,
 ) -> CaseInputs:
     """Read what ``reconstruct`` was given; see there for the arguments.
 
@@ -74,8 +75,9 @@ def read_case(
         AxonInputError: a file cannot be used, or nothing to start from was given.
     """
     volume = read_ct(ct) if isinstance(ct, str | Path) else ct
-    front = _as_radiograph(frontal, frontal_view)
-    side = _as_radiograph(lateral, None, View.lateral_left)
+    stated = stated or {}
+    front = _as_radiograph(frontal, frontal_view, View.pa, stated.get("frontal", {}))
+    side = _as_radiograph(lateral, None, View.lateral_left, stated.get("lateral", {}))
     if front is None and volume is None:
         raise AxonInputError("Neither a frontal X-ray nor a CT was given; one of them is needed.")
     _check_roles(front, side)
@@ -104,6 +106,18 @@ class PlacedCase:
     pose: Pose | None = None
     accepted: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def refused(self) -> list[str]:
+        """The roles whose registration is poor and was not accepted by the user."""
+        found = {role: view.registration for role, view in self.views.items()}
+        return [
+            role
+            for role, registration in found.items()
+            if registration is not None
+            and registration.quality.refused
+            and role not in self.accepted
+        ]
 
     @property
     def ct_motion(self) -> np.ndarray | None:
@@ -268,11 +282,11 @@ def _frame_from_views(
 
 
 def _as_radiograph(
-    value: PathLike | Radiograph | None, view: View | None, assumed: View = View.pa
+    value: PathLike | Radiograph | None, view: View | None, assumed: View, stated: Stated
 ) -> Radiograph | None:
     if value is None or isinstance(value, Radiograph):
         return value
-    return read_radiograph(value, view=view, assumed=assumed)
+    return read_radiograph(value, view=view, assumed=assumed, **stated)
 
 
 def _check_roles(frontal: Radiograph | None, lateral: Radiograph | None) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from axon_backend.bundle import Bundle
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.radiograph import Radiograph
-from axon_backend.imaging.view import View
+from axon_backend.imaging.view import Stated, View
 from axon_backend.inference.case import PathLike
 from axon_backend.inference.result import Reconstruction
 from axon_backend.inference.session import InferenceSession, StageDone
@@ -32,6 +32,8 @@ def reconstruct(
     device: str = "auto",
     register: bool = True,
     frontal_view: View | None = None,
+    stated: Mapping[str, Stated] | None = None,
+    allow_poor: bool = False,
     render_lateral: bool = False,
     placements: Mapping[str, np.ndarray] | None = None,
     pose: Pose | None = None,
@@ -48,7 +50,7 @@ def reconstruct(
         bundle: the model; None is the shipped one.
         stages: those of the bundle's method to run, by name; None for all. Text with commas will
             do.
-        steps: sampling steps by stage, for example ``{"coarse": 10, "fine": 15}``, or in the order
+        steps: sampling steps by stage, for example ``{stage: 10}``, or in the order
             of the stages that take steps; None: as the bundle says.
         seed: of all noise; the same seed gives the same volume on one machine.
         samples: K; the volumes are means over seeds ``seed .. seed + K - 1``, with their standard
@@ -57,6 +59,10 @@ def reconstruct(
         register: align the X-rays to the DRR of the CT or of the atlas; False takes the image as
             already being in the frame.
         frontal_view: overrules the file's own statement (PA or AP).
+        stated: ``invert``, ``flip`` and ``rotate`` of ``read_radiograph`` by role, which overrule
+            the tags and the image.
+        allow_poor: continue where a registration is poor. One accepted in ``placements`` is never
+            refused.
         render_lateral: without a lateral X-ray, use the lateral DRR of ``ct`` (evaluation).
         placements: accepted registrations by role (``frontal``, ``lateral``), each (3, 3) from
             the canonical view in [0, 1]^2 to pixels (column, row) of the X-ray; nothing is
@@ -76,6 +82,7 @@ def reconstruct(
     Raises:
         AxonInputError: the input cannot be used, or memory ran out even after every fallback; the
             message says why.
+        PoorRegistration: a registration is poor; its ``placed`` holds the views.
         Cancelled: ``cancelled()`` was true before a stage was finished. Afterwards the stages
             that are done are returned, and ``Reconstruction.cancelled`` names the one that is not.
     """
@@ -88,6 +95,8 @@ def reconstruct(
         samples=samples,
         register=register,
         frontal_view=frontal_view,
+        stated=stated,
+        allow_poor=allow_poor,
         render_lateral=render_lateral,
         placements=placements,
         pose=pose,

@@ -12,6 +12,7 @@ from axon_backend import DISCLAIMER, __version__
 from axon_backend.bundle import Bundle
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import HuWindow, ThoraxFrame, resample_to_frame
+from axon_backend.imaging.matching import local_contrast
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.inference.case import PlacedCase
 from axon_backend.inference.model_loading import atlas_ct
@@ -20,7 +21,7 @@ from axon_backend.metrics import compute_metrics
 from axon_backend.physics.attenuation import AttenuationVolume
 from axon_backend.physics.drr import render_drr
 from axon_backend.registration.place import PlacedView
-from axon_backend.registration.similarity import local_contrast, ncc
+from axon_backend.registration.similarity import ncc
 
 REPROJECTION_SIZE = 256
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from axon_backend.bundle import Bundle, load_bundle
-from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.errors import AxonInputError, Cancelled, PoorRegistration
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import HuWindow, ThoraxFrame
 from axon_backend.imaging.radiograph import Radiograph
-from axon_backend.imaging.view import View
+from axon_backend.imaging.view import Stated, View
 from axon_backend.inference.case import PathLike, network_views, place_case, read_case
 from axon_backend.inference.memory_fallback import StageRunner
 from axon_backend.inference.model_loading import choose_device
@@ -106,7 +106,7 @@ class InferenceSession:
         if isinstance(asked, Mapping):
             counts = dict(asked)
         elif isinstance(asked, str | bytes) or not isinstance(asked, Sequence):
-            raise TypeError(f"steps are counts by stage, as {{'coarse': 10}}, got {asked!r}")
+            raise TypeError(f"steps are counts by stage, as {{stage: 10}}, got {asked!r}")
         else:
             if len(asked) > len(names):
                 raise AxonInputError(
@@ -135,6 +135,8 @@ class InferenceSession:
         samples: int = 1,
         register: bool = True,
         frontal_view: View | None = None,
+        stated: Mapping[str, Stated] | None = None,
+        allow_poor: bool = False,
         render_lateral: bool = False,
         placements: Mapping[str, np.ndarray] | None = None,
         pose: Pose | None = None,
@@ -152,8 +154,8 @@ class InferenceSession:
             raise RuntimeError("this session is reconstructing already; use another one")
         try:
             return self._run(
-                frontal, lateral, ct, chosen, counts, samples, register, frontal_view,
-                render_lateral, placements, pose, stage_done, context,
+                frontal, lateral, ct, chosen, counts, samples, register, frontal_view, stated,
+                allow_poor, render_lateral, placements, pose, stage_done, context,
             )  # fmt: skip
         finally:
             self._busy.release()
@@ -168,6 +170,8 @@ class InferenceSession:
         samples: int,
         register: bool,
         frontal_view: View | None,
+        stated: Mapping[str, Stated] | None,
+        allow_poor: bool,
         render_lateral: bool,
         placements: Mapping[str, np.ndarray] | None,
         pose: Pose | None,
@@ -182,7 +186,12 @@ class InferenceSession:
         context.report("read", 0, 2)
         warnings = runner.load(context)
         case = read_case(
-            frontal, lateral, ct, frontal_view=frontal_view, render_lateral=render_lateral
+            frontal,
+            lateral,
+            ct,
+            frontal_view=frontal_view,
+            render_lateral=render_lateral,
+            stated=stated,
         )
         seconds["read"] = time.perf_counter() - began
         context.report("read", 2, 2)
@@ -198,6 +207,14 @@ class InferenceSession:
             pose=pose,
         )
         seconds["register"] = time.perf_counter() - began
+        if placed.refused and not allow_poor:
+            roles = " and the ".join(placed.refused)
+            raise PoorRegistration(
+                f"The registration of the {roles} X-ray is poor, so nothing was reconstructed. "
+                "Check that it is a chest X-ray in the right orientation; correct it, or register "
+                "it by hand in step 2 of the Slicer module. --allow-poor continues nevertheless.",
+                placed,
+            )
 
         inputs = network_views(placed)
         result = ResultBuilder(placed, runner.config.window, self.bundle)

@@ -18,8 +18,8 @@ class StageInfo:
     """One stage of a reconstruction.
 
     Attributes:
-        name: in commands, file names and records, for example ``coarse``.
-        label: for people, for example "CoarseDiff".
+        name: in commands, file names and records.
+        label: for people.
         description: what comes out of it, a noun phrase.
         needs: the stage that must have run before, or None.
         takes_steps: the number of its sampling steps can be chosen.

@@ -1,6 +1,6 @@
 """The global encoder: one vector that sums up the X-rays (Table 4, "+ global enc.").
 
-The paper names an "additional global encoder" of FineDiff, which its final model does without, and
+The paper names an "additional global encoder" of stage 2, which its final model does without, and
 says nothing of its form. Ours: a small 2-D network with weights shared by the views, pooled over
 the image, averaged over the views, its vector added to the time embedding of stage 2's network
 beside the volume that conditions it. Its last layer starts at zero: at first nothing changes.

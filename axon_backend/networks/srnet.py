@@ -92,7 +92,9 @@ class SRNet(nn.Module):
 
     def _slices(self, x: torch.Tensor) -> torch.Tensor:
         """(N, 1, h, h) slices -> (N, f, g h, g h) features."""
-        x = self.first(x)
+        # One channel is both formats at once, and a convolution of it hands on the slower one, of
+        # which every layer behind would make a copy of its own.
+        x = self.first(x).contiguous(memory_format=torch.channels_last)
         x = x + self.last(self.trunk(x))
         for conv in self.enlarge:
             x = F.leaky_relu(conv(F.interpolate(x, scale_factor=2, mode="nearest")), 0.2)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 import SimpleITK as sitk
 
-from axon_backend.registration.similarity import local_contrast
+from axon_backend.imaging.matching import local_contrast
 from axon_backend.registration.stoppable import execute
 
 CELLS = 4

@@ -17,8 +17,9 @@ import torch.nn.functional as F
 from scipy import ndimage
 
 from axon_backend.errors import Cancelled
+from axon_backend.imaging.matching import local_contrast
 from axon_backend.registration.adam import Adam
-from axon_backend.registration.similarity import edge_ncc, local_contrast
+from axon_backend.registration.similarity import edge_ncc
 
 # One unit of each parameter moves the boundary of the field by about half a per cent of its width:
 # rotation (radians), log scale, shift right, shift down; then aspect ratio, and shear.

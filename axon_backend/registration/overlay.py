@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 from scipy import ndimage
 
+from axon_backend.imaging.display import grey
+from axon_backend.imaging.matching import local_contrast
+from axon_backend.imaging.write import write_png
 from axon_backend.registration.place import PlacedView
-from axon_backend.registration.similarity import local_contrast
 
 SIZE = 512
 SQUARES = 8
@@ -14,6 +19,22 @@ SQUARES = 8
 OUTLINE_LEVEL = 0.5
 YELLOW = (1.0, 0.85, 0.1)
 STYLES = ("red-cyan", "checkerboard", "outlines")
+# What `write_view` may write.
+VIEW_FILES = (
+    "registered.png",
+    "overlay.png",
+    "registered_lateral.png",
+    "overlay_lateral.png",
+)
+
+
+def write_view(folder: Path, role: str, placed: PlacedView) -> dict[str, Any]:
+    """Write a registered X-ray (16 bit) and its overlays as PNG; returns its entry in
+    ``result.json``. Only the second X-ray of a folder has its role in the names."""
+    end = f"_{role}" if (folder / "registered.png").exists() else ""
+    write_png(folder / f"registered{end}.png", grey(placed.pixels, placed.valid), bits=16)
+    write_png(folder / f"overlay{end}.png", overlay_image(placed))
+    return placed.as_dict(role)
 
 
 def overlay_image(placed: PlacedView, style: str | None = None) -> np.ndarray:

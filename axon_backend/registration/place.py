@@ -11,6 +11,7 @@ from scipy import ndimage
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import ThoraxFrame
+from axon_backend.imaging.matching import shrink_to
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import View
 from axon_backend.physics.geometry import FIELD_OF_VIEW
@@ -26,7 +27,6 @@ from axon_backend.registration.planar import (
 from axon_backend.registration.quality import assess
 from axon_backend.registration.reference import Reference
 from axon_backend.registration.resample import resample_image
-from axon_backend.registration.search import shrink_to
 from axon_backend.registration.thresholds import OTHER_PATIENT, SAME_PATIENT, Limits
 
 # Side of the DRR that an X-ray is registered to; the search works at 256 pixels and less.
@@ -91,7 +91,9 @@ class PlacedView:
 def _placed(
     xray: Radiograph, reference: Reference, found: PlanarRegistration, size: int
 ) -> PlacedView:
-    matrix = found.matrix
+    matrix, quality = found.matrix, found.quality
+    # Whoever checks the registration should know what was assumed about the image.
+    found = replace(found, quality=replace(quality, warnings=(*xray.warnings, *quality.warnings)))
     pixels, valid = resample_image(xray.pixels, matrix, size)
     size_mm = None
     if xray.pixel_mm is not None:
@@ -161,7 +163,6 @@ def place_by_search(
             target.image,
             transform=kind,
             seed=seed,
-            frontal=xray.view.is_frontal,
             limits=_limits(reference),
             cancelled=cancelled,
         )
@@ -192,8 +193,7 @@ def _warped(
     old, new = (assess(p, fixed, valid, limits=limits) for p, valid in (before, after))
     if new.score <= old.score:
         return placed
-    kept = [w for w in found.quality.warnings if "orientation" in w]
-    quality = replace(new, warnings=(*kept, *new.warnings))
+    quality = replace(new, warnings=(*xray.warnings, *new.warnings))
     factor = size / WORKING_SIZE
     fine = ndimage.zoom(shift, (1, factor, factor), order=1, grid_mode=True, mode="nearest")
     pixels, valid = resample_image(xray.pixels, found.matrix, size, fine)

@@ -14,13 +14,13 @@ import numpy as np
 import SimpleITK as sitk
 
 from axon_backend.errors import AxonInputError
+from axon_backend.imaging.matching import local_contrast, shrink_to
 from axon_backend.imaging.radiograph import MIN_PIXELS
 from axon_backend.registration.edges import refine_edges
-from axon_backend.registration.orientation import orientation_warnings
 from axon_backend.registration.quality import RegistrationQuality, assess
 from axon_backend.registration.resample import resample_image
-from axon_backend.registration.search import find_chest, shrink_to
-from axon_backend.registration.similarity import gradient_ncc, local_contrast, ncc
+from axon_backend.registration.search import find_chest
+from axon_backend.registration.similarity import gradient_ncc, ncc
 from axon_backend.registration.stoppable import execute
 from axon_backend.registration.thresholds import OTHER_PATIENT, Limits
 
@@ -172,7 +172,6 @@ def register_planar(
     *,
     transform: str = "similarity",
     seed: int = 0,
-    frontal: bool | None = None,
     limits: Limits = OTHER_PATIENT,
     cancelled: Callable[[], bool] | None = None,
 ) -> PlanarRegistration:
@@ -183,7 +182,6 @@ def register_planar(
         fixed: (N, N) DRR of the CT or of the atlas with square pixels.
         transform: ``similarity`` (same patient) or ``affine`` (proportions may differ).
         seed: of the metric's sampling; the same seed gives the same result.
-        frontal: the view, for the orientation check; None compares with the reference only.
         limits: of the verdict.
         cancelled: asked before every step of the search.
 
@@ -230,8 +228,7 @@ def register_planar(
     elif _plausible(sharper):
         best = sharper
     moved, valid = resample_image(small, best, WORKING_SIZE)
-    notes = orientation_warnings(small, target, frontal, cancelled)
-    quality = assess(moved, target, valid, notes, limits)
+    quality = assess(moved, target, valid, limits=limits)
     # Pixel (i) of the shrunk image covers pixels factor * i ... of the full one.
     lift = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1]])
     return PlanarRegistration(lift @ best, quality)

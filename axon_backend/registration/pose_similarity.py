@@ -7,11 +7,12 @@ import torch
 import torch.nn.functional as F
 
 from axon_backend.imaging.frame import ThoraxFrame
+from axon_backend.imaging.matching import local_contrast
 from axon_backend.physics.attenuation import AttenuationVolume
 from axon_backend.physics.drr import Rays, render_drr
 from axon_backend.physics.pose import BEHIND_PATIENT_MM, Pose
 from axon_backend.registration.place import PlacedView
-from axon_backend.registration.similarity import combined_ncc, edge_ncc, local_contrast
+from axon_backend.registration.similarity import combined_ncc, edge_ncc
 
 # The weight falls to zero over this many mm at the upper and lower ends of the CT, because the
 # X-ray shows more of the patient there.

@@ -6,13 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from axon_backend.imaging.matching import local_contrast
 from axon_backend.registration.edges import displacement
-from axon_backend.registration.similarity import (
-    gradient_ncc,
-    local_contrast,
-    mutual_information,
-    ncc,
-)
+from axon_backend.registration.similarity import gradient_ncc, mutual_information, ncc
 from axon_backend.registration.thresholds import OTHER_PATIENT, Limits
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-from scipy import fft
 
 from axon_backend.errors import Cancelled
-from axon_backend.registration.similarity import local_contrast
+from axon_backend.imaging.matching import box_sum, correlate, local_contrast, shrink_to
 
 GRID = 64  # side of the reference during the search
 # Sides of the field of view, as fractions of the image's longer side.
@@ -48,31 +46,6 @@ class Start:
             and abs(np.log(self.width / other.width)) < 0.1
             and abs(np.log(self.height / other.height)) < 0.1
         )
-
-
-def shrink_to(image: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """(H, W) low-pass filtered and resampled to (rows, columns), float32."""
-    down, across = (_shrink(n, m) for n, m in zip(image.shape, (rows, columns), strict=True))
-    return down @ image.astype(np.float32) @ across.T
-
-
-@lru_cache(maxsize=256)
-def _shrink(n: int, m: int) -> np.ndarray:
-    """(m, n) Gaussian filter (reflected at the ends) and linear interpolation, as one matrix: a
-    search shrinks the same image to many sizes, and only the samples needed are computed."""
-    sigma = max(0.0, 0.5 * n / m - 0.5)
-    reach = int(4 * sigma + 0.5)
-    offsets = np.arange(-reach, reach + 1)
-    kernel = np.exp(-0.5 * (offsets / max(sigma, 1e-9)) ** 2)
-    at = np.clip((np.arange(m) + 0.5) * n / m - 0.5, 0, n - 1)
-    below = np.floor(at).astype(int)
-    matrix = np.zeros((m, n))
-    sample = np.arange(m)[:, None]
-    for start, weight in ((below, 1 - (at - below)), (np.minimum(below + 1, n - 1), at - below)):
-        column = (start[:, None] + offsets) % (2 * n)
-        column = np.where(column < n, column, 2 * n - 1 - column)
-        np.add.at(matrix, (sample, column), weight[:, None] * kernel / kernel.sum())
-    return matrix.astype(np.float32)
 
 
 def find_chest(
@@ -116,8 +89,8 @@ def find_chest(
             small = local_contrast(np.pad(small, pad, mode="edge"), sigma=GRID / 8)
             extra = [max(0, side - n) for n in small.shape]
             small = np.pad(small, [(e // 2, e - e // 2) for e in extra])
-            product = _correlate(small, template)
-            total, square = (_box_sum(a, side) for a in (small, small**2))
+            product = correlate(small, template)
+            total, square = (box_sum(a, side) for a in (small, small**2))
             score = product / np.sqrt(np.clip(square - total**2 / side**2, 1e-3, None))
             r, c = np.unravel_index(np.argmax(score), score.shape)
             row = (r + side / 2 - pad - extra[0] // 2) / rows * moving.shape[0] - 0.5
@@ -128,17 +101,3 @@ def find_chest(
         if not any(start.near(other) for other in best):
             best.append(start)
     return best[:count]
-
-
-def _correlate(image: np.ndarray, template: np.ndarray) -> np.ndarray:
-    """Sums of products of a template with every part of an image that it fits in."""
-    shape = [fft.next_fast_len(n, real=True) for n in image.shape]
-    spectrum = fft.rfft2(image, shape) * np.conj(fft.rfft2(template, shape))
-    rows, columns = (n - m + 1 for n, m in zip(image.shape, template.shape, strict=True))
-    return fft.irfft2(spectrum, shape)[:rows, :columns]
-
-
-def _box_sum(image: np.ndarray, side: int) -> np.ndarray:
-    """Sums over every square of ``side`` pixels that fits in an image, by an integral image."""
-    c = np.pad(image.cumsum(0, dtype=np.float64).cumsum(1), ((1, 0), (1, 0)))
-    return c[side:, side:] - c[:-side, side:] - c[side:, :-side] + c[:-side, :-side]

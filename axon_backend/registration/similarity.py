@@ -1,14 +1,12 @@
 """How well two images of one anatomy agree, whatever their grey scales.
 
 One definition serves the search, which needs gradients, and the score of its result:
-:func:`local_contrast` and :func:`ncc` take NumPy arrays or torch tensors, which stay
-differentiable.
+:func:`ncc` takes NumPy arrays or torch tensors, which stay differentiable, as ``local_contrast``
+of ``imaging.matching`` does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, overload
 
 import numpy as np
@@ -17,60 +15,6 @@ from scipy import ndimage
 
 # Gradients are compressed towards this many times their root mean square.
 GRADIENT_LIMIT = 1.5
-
-
-@overload
-def local_contrast(
-    image: np.ndarray, valid: np.ndarray | None = None, sigma: float | None = None
-) -> np.ndarray: ...
-@overload
-def local_contrast(
-    image: torch.Tensor, valid: torch.Tensor | None = None, sigma: float | None = None
-) -> torch.Tensor: ...
-def local_contrast(image: Any, valid: Any = None, sigma: float | None = None) -> Any:
-    """Normalise an image to zero local mean and unit local standard deviation.
-
-    This takes the grey scale, the exposure and slow variations out of a comparison.
-
-    Args:
-        image: (H, W).
-        valid: (H, W) mask or weight; pixels of weight 0 are ignored and become 0. None: all count.
-        sigma: standard deviation of the window in pixels; None is 1/8 of the width.
-
-    Returns:
-        (H, W): float32 for an array, the image's own type for a tensor.
-    """
-    # Two box filters, nearly a Gaussian: their cost does not grow with the width.
-    half = round(0.5 * 6**0.5 * (image.shape[1] / 8 if sigma is None else sigma))
-    root: Callable[[Any], Any] = torch.sqrt
-    if isinstance(image, np.ndarray):
-        root = np.sqrt
-        weight = np.ones(image.shape, np.float32) if valid is None else valid.astype(np.float32)
-
-        def smooth(a: Any) -> Any:
-            once = ndimage.uniform_filter(a, 2 * half + 1, mode="constant")
-            return ndimage.uniform_filter(once, 2 * half + 1, mode="constant")
-    else:
-        weight = torch.ones_like(image) if valid is None else valid
-        down, across = (_box_filter_twice(n, half).to(image) for n in image.shape)
-
-        def smooth(a: Any) -> Any:
-            return down @ a @ across.T
-
-    total = smooth(weight) + 1e-6
-    mean = smooth(image * weight) / total
-    variance = (smooth((image - mean) ** 2 * weight) / total).clip(0)
-    normalised = (image - mean) / root(variance + 1e-8) * weight
-    return normalised.astype(np.float32) if isinstance(image, np.ndarray) else normalised
-
-
-@lru_cache
-def _box_filter_twice(n: int, half: int) -> torch.Tensor:
-    """(n, n) two box filters of ``2 half + 1`` pixels as one matrix, zero outside: at the sizes
-    that a search compares, a product with a full matrix is faster than any filter."""
-    i = torch.arange(n)
-    box = ((i[:, None] - i[None]).abs() <= half).float() / (2 * half + 1)
-    return box @ box
 
 
 @overload

@@ -1,7 +1,8 @@
 """The limits of good, fair and poor registrations, and how they were determined.
 
-A poor registration is refused: ``axon register`` fails, and the preparation of training data leaves
-the X-ray out (its ``gate``); a reconstruction continues with a warning. The score is the mean of
+A poor registration is refused: ``axon register`` and ``axon reconstruct`` fail (the latter unless
+the placement was accepted by hand, or with ``--allow-poor``), and the preparation of training data
+leaves the X-ray out (its ``gate``). The score is the mean of
 NCC and gradient NCC after ``local_contrast``; the offset is how far a short local search on edges
 moves the registered image, as a fraction of the field's width.
 

@@ -9,7 +9,6 @@ import slicer
 
 from AXONReconstructionLib.setup import backend
 
-STAGES = ("coarse", "fine", "sr")
 MAX_INT = 2**63 - 1
 
 
@@ -42,8 +41,10 @@ def integer(value: Any, name: str, minimum: int) -> int:
     return int(value)
 
 
-def stageNames(stages: str | Iterable[str]) -> tuple[str, ...]:
-    """Stage names as a tuple; a single name is accepted as well."""
+def stageNames(stages: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """Stage names as a tuple; a single name is accepted as well, and None is all stages."""
+    if stages is None:
+        return None
     return (stages,) if isinstance(stages, str) else tuple(stages)
 
 
@@ -52,16 +53,12 @@ def stepCounts(steps: Any) -> dict[str, int] | None:
 
     Raises:
         TypeError: it is not a dictionary of integers.
-        AxonInputError: a stage is unknown.
+        AxonInputError: a number is negative. The model's method checks the names of the stages.
     """
     if steps is None:
         return None
     if not isinstance(steps, dict):
-        raise TypeError(f"steps must be a dictionary such as {{'coarse': 10}}, got {steps!r}")
+        raise TypeError(f"steps must be a dictionary from stage to number of steps, got {steps!r}")
     for stage, count in steps.items():
-        if stage not in STAGES:
-            raise backend.load("errors").AxonInputError(
-                f"Unknown stage {stage!r} in steps; the stages are {', '.join(STAGES)}."
-            )
         integer(count, f"steps[{stage!r}]", 0)
     return {stage: count for stage, count in steps.items() if count} or None

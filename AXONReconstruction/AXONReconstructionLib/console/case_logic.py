@@ -66,9 +66,13 @@ class CaseLogic(ScriptedLoadableModuleLogic):
         pixelSizeMm: float | tuple[float, float] | None = None,
         invert: bool | None = None,
         name: str | None = None,
+        assumedView: str | None = None,
         **callbacks,
     ) -> VolumeNode:
         """Load an X-ray as an upright volume in the coronal or sagittal plane.
+
+        If no tag states the orientation, the image decides it where it is certain. The assumptions
+        record that, and `correctRadiograph` overrules it.
 
         Args:
             source: a file path, or a single-slice volume of the scene (a new node is created).
@@ -76,9 +80,10 @@ class CaseLogic(ScriptedLoadableModuleLogic):
             pixelSizeMm: one number or (row, column), in the plane of the patient.
             invert: True if bones are dark as displayed, False if they are bright; None detects it.
             name: node name.
+            assumedView: used if neither `view` nor the file states the view; None is ``pa``.
         """
         return reading.loadRadiograph(
-            self.files, source, view, pixelSizeMm, invert, name, **callbacks
+            self.files, source, view, pixelSizeMm, invert, name, assumedView, **callbacks
         )
 
     def describeRadiograph(self, node: VolumeNode) -> RadiographDescription:

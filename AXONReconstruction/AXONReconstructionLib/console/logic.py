@@ -54,13 +54,14 @@ class AXONReconstructionLogic(CaseLogic):
         lateralNode: VolumeNode | None = None,
         ctNode: VolumeNode | None = None,
         bundle: str | None = None,
-        stages: tuple[str, ...] = ("coarse", "fine", "sr"),
+        stages: tuple[str, ...] | None = None,
         steps: dict[str, int] | None = None,
         seed: int = 0,
         samples: int = 1,
         device: str = "auto",
         register: bool = True,
         accepted: dict | None = None,
+        allowPoor: bool = False,
         pose: Pose | None = None,
         parameterNode: AXONReconstructionParameterNode | None = None,
         **callbacks,
@@ -70,17 +71,20 @@ class AXONReconstructionLogic(CaseLogic):
         Args:
             frontalNode: X-ray; None uses a DRR of the CT.
             lateralNode: X-ray or None.
-            steps: denoising steps by stage, for example ``{"coarse": 10}``.
+            stages: names of the stages to run; None is all stages of the model's method.
+            steps: denoising steps by stage, where they differ from the model's default.
             seed, samples: the result is the mean over the seeds ``seed .. seed + samples - 1``,
                 with the standard deviation for two or more samples.
             register: register the X-rays that are not in `accepted`; False assumes that each
                 image fills the field of view.
             accepted: matrices by role, from `register` or `matrixOf`; used without registration.
+            allowPoor: continue if a registration is poor and not in `accepted`, instead of raising
+                the backend's `PoorRegistration`.
             parameterNode: receives the results; its nodes from the same inputs are updated.
             onProgress: called with stage, step, total, secondsLeft (of the stage, or None) and
-                preview (HU [z, y, x], or None); the stages are ``read``, ``register``, ``coarse``,
-                ``fine``, ``sr``, with " (2 of 4)" for several samples, or a message if memory
-                runs low.
+                preview (HU [z, y, x], or None); the stages are ``read``, ``register`` and those
+                of the method, with " (2 of 4)" for several samples, or a message if memory runs
+                low.
             onStage: onStage(stage, node), called when a stage has finished.
 
         A blocking call that is cancelled raises the backend's `Cancelled`, whose `result` is the
@@ -101,6 +105,7 @@ class AXONReconstructionLogic(CaseLogic):
             device=device,
             register=register,
             placements=accepted or None,
+            allow_poor=allowPoor,
             **callbacks,
         )
 

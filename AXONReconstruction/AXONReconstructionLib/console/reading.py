@@ -31,20 +31,20 @@ _POSE = (
 )
 
 
-def loadRadiograph(tasks, source, view, pixelSizeMm, invert, name, **callbacks):
+def loadRadiograph(tasks, source, view, pixelSizeMm, invert, name, assumedView, **callbacks):
     """See `AXONReconstructionLogic.loadRadiograph`."""
     isPath = isinstance(source, (str, os.PathLike))
     if not isPath and not isinstance(source, slicer.vtkMRMLVolumeNode):
         raise TypeError(f"source must be a path or a volume node, got {type(source).__name__}")
-    view = viewName(view)
+    view, assumed = viewName(view), viewName(assumedView or "pa")
     size = _pixelSize(pixelSizeMm)
     own = not isPath and bool(source.GetAttribute("AXON.View"))
-    inScene = None if isPath else nodes.radiographOf(source, view, invert)
+    inScene = None if isPath else nodes.radiographOf(source, view, invert, assumed)
 
     def work(job):
         if isPath:
             read = backend.load("imaging.radiograph").read_radiograph
-            radiograph = read(source, view=view, invert=invert)
+            radiograph = read(source, view=view, invert=invert, assumed=assumed)
         else:
             radiograph = inScene
         if own:

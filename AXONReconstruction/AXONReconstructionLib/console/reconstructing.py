@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+from AXONReconstructionLib.console.reading import viewName
 from AXONReconstructionLib.scene import nodes
 from AXONReconstructionLib.scene.outputs import Outputs
 from AXONReconstructionLib.scene.results import ReconstructionResult
@@ -132,14 +133,12 @@ def _xray(node, role):
     """The `Radiograph` of a node; a lateral without a stated view is assumed a left lateral."""
     if node is None:
         return None
-    if role == "frontal" or node.GetAttribute("AXON.View"):
-        return nodes.radiographOf(node)
     try:
-        found = nodes.radiographOf(node)
-    except backend.load("errors").AxonInputError:  # possibly because the view is not stated
-        return nodes.radiographOf(node, "ll")
-    stated = not any("view is not stated" in note for note in found.assumptions)
-    return found if stated else nodes.radiographOf(node, "ll")
+        return nodes.radiographOf(node, assumed=viewName("ll" if role == "lateral" else "pa"))
+    except backend.load("errors").AxonInputError:
+        if role == "frontal" or node.GetAttribute("AXON.View"):
+            raise
+        return nodes.radiographOf(node, viewName("ll"))  # possibly because the view is not stated
 
 
 def _inversePose(pose, frame, hasCt):

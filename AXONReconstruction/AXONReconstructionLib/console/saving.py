@@ -17,9 +17,9 @@ from slicer.i18n import tr as _
 from AXONReconstructionLib.scene.results import metricsByStage, resultOf
 from AXONReconstructionLib.scene.volumes import LPS_TO_RAS, ijkToWorld
 from AXONReconstructionLib.setup import backend
+from AXONReconstructionLib.setup.methods import ofRecord
 
 FORMATS = ("nii.gz", "nrrd", "dicom")
-_FILE_NAMES = {"coarse": "1-coarse", "fine": "2-fine", "sr": "3-high-resolution"}
 RECORD_FILE, METRICS_FILE, NOTICE_FILE = "result.json", "metrics.csv", "READ ME FIRST.txt"
 
 
@@ -70,7 +70,7 @@ def copyOf(result) -> ResultCopy:
     result = resultOf(result)
     if not result.volumes:
         raise _error(_("There is no reconstruction to save. Run step 3 first."))
-    found = [(_FILE_NAMES[stage], node) for stage, node in result.volumes.items()]
+    found = [(_fileName(result, stage), node) for stage, node in result.volumes.items()]
     found += [
         ("ground-truth", result.truth),
         ("difference", result.difference),
@@ -193,6 +193,13 @@ class _Study:
             frame_of_reference_uid=self._uids[1],
             series_number=number,
         )
+
+
+def _fileName(result, stage: str) -> str:
+    """Number of the stage in its method, and its name."""
+    method = ofRecord(result.record)
+    names = list(result.volumes) if method is None else [*method.stage_names, stage]
+    return f"{names.index(stage) + 1}-{stage}"
 
 
 def _writeRecord(folder: Path, record: dict) -> None:

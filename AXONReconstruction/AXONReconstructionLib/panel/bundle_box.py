@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from pathlib import Path
 
@@ -209,8 +208,7 @@ class BundleBox:
 
 def _library():
     """`axon_backend.bundle.library`, which requires none of the packages installed by Setup."""
-    backend.available()  # adds the package to the path if it is next to the module
-    return importlib.import_module("axon_backend.bundle.library")
+    return backend.loadLight("bundle.library")
 
 
 def _size(megabytes: float) -> str:

@@ -10,7 +10,7 @@ from AXONReconstructionLib.console import reprojection
 from AXONReconstructionLib.panel import metrics_table
 from AXONReconstructionLib.panel.save_box import SaveBox
 from AXONReconstructionLib.panel.section import Section
-from AXONReconstructionLib.scene.results import STAGES
+from AXONReconstructionLib.setup.methods import stageLabel
 from AXONReconstructionLib.views import display, layout, own_layouts, slices
 
 COMPARISON, SLICES_ONLY = "usual", "slices"
@@ -152,7 +152,7 @@ class CompareSection(Section):
             self._content = "reconstruction"
             ui.viewsCombo.currentIndex = 0
             ui.fadeSlider.value = 0
-        _fill(ui.stageCombo, [(display.stageName(s), s) for s in result.volumes])
+        _fill(ui.stageCombo, [(stageLabel(result.record, s), s) for s in result.volumes])
         _choose(ui.stageCombo, node.shownStage, last=True)
         _choose(ui.presetCombo, node.preset)
         choices = [(_("Reconstruction"), "reconstruction")]
@@ -243,10 +243,10 @@ class CompareSection(Section):
 
 
 def _relevantState(node) -> tuple:
-    names = [f"{stage}Volume" for stage in STAGES]
-    names += ["deviationVolume", "truthVolume", "differenceVolume", "metricsTable"]
-    nodes = [getattr(node, name) for name in names]
+    names = ("deviationVolume", "truthVolume", "differenceVolume", "metricsTable")
+    nodes = [*node.volumes.values(), *(getattr(node, name) for name in names)]
     return (
+        *node.volumes,
         *(None if n is None else n.GetID() for n in nodes),
         node.record,
         node.shownStage,

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from AXONReconstructionLib.panel.file_drop import FileDrop
 from AXONReconstructionLib.panel.section import Section
-from AXONReconstructionLib.panel.xray_form import FRONTAL_VIEWS, LATERAL_VIEWS, XrayForm
+from AXONReconstructionLib.panel.xray_form import LATERAL_VIEWS, XrayForm
 from AXONReconstructionLib.setup import backend
 from AXONReconstructionLib.views import side_labels, xray_views
 
@@ -80,8 +80,6 @@ class InputsSection(Section):
             form.hideLoading()
             if self.parameterNode is None:
                 return
-            if role == "lateral" and _viewIsAssumed(xray):
-                self.logic.correctRadiograph(xray, view="ll")
             self._assign(role, xray)
 
         def failed(error):
@@ -93,7 +91,11 @@ class InputsSection(Section):
 
         try:
             self.logic.loadRadiograph(
-                path, onFinished=finished, onError=failed, onCancelled=cancelled
+                path,
+                assumedView="ll" if role == "lateral" else "pa",
+                onFinished=finished,
+                onError=failed,
+                onCancelled=cancelled,
             )
         except Exception as error:
             failed(error)
@@ -273,9 +275,3 @@ def _roleOf(xray) -> str:
 
 def _roleName(role: str) -> str:
     return _("frontal") if role == "frontal" else _("lateral")
-
-
-def _viewIsAssumed(xray) -> bool:
-    """Whether the file does not state the view and a frontal view was assumed."""
-    assumed = xray.GetAttribute("AXON.Assumptions") or ""
-    return xray.GetAttribute("AXON.View") in FRONTAL_VIEWS and "view is not stated" in assumed

@@ -7,7 +7,7 @@ from slicer.i18n import tr as _
 
 from AXONReconstructionLib.scene.results import metricsByStage
 from AXONReconstructionLib.setup import backend
-from AXONReconstructionLib.views import display
+from AXONReconstructionLib.setup.methods import stageLabel
 
 
 def prepare(table) -> None:
@@ -32,7 +32,7 @@ def fill(table, note, record: dict) -> None:
     rows = _rows(metrics)
     table.clear()
     table.rowCount, table.columnCount = len(rows), len(metrics)
-    table.setHorizontalHeaderLabels([_column(name) for name in metrics])
+    table.setHorizontalHeaderLabels([_column(record, name) for name in metrics])
     table.setVerticalHeaderLabels([_(metric.heading) for metric in rows])
     for r, metric in enumerate(rows):
         values = [found.get(metric.name) for found in metrics.values()]
@@ -70,6 +70,5 @@ def _rows(metrics: dict) -> list:
     return [metric for name, metric in known.items() if name in present]
 
 
-def _column(name: str) -> str:
-    short = {"sr": _("High res."), "atlas_mean": _("Atlas")}
-    return short.get(name) or display.stageName(name)
+def _column(record: dict, name: str) -> str:
+    return _("Atlas") if name == "atlas_mean" else stageLabel(record, name)

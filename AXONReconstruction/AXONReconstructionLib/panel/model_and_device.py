@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 from slicer.i18n import tr as _
 
-from AXONReconstructionLib.setup import backend, hardware
+from AXONReconstructionLib.setup import backend, hardware, methods
 
 
 class ModelAndDevice:
@@ -43,7 +42,7 @@ class ModelAndDevice:
         combo = self._ui.bundleCombo
         combo.clear()
         for info in self._bundles:
-            combo.addItem(_("{name} {version}").format(name=info.name, version=info.version))
+            combo.addItem(_entry(info))
 
     def detectHardware(self) -> None:
         """Detect the GPU on the worker, once, because that imports PyTorch."""
@@ -86,22 +85,29 @@ class ModelAndDevice:
         ui.bundleCombo.currentIndex = -1 if info is None else self._bundles.index(info)
         ui.bundleAbout.text = "" if info is None else info.description
         ui.bundleAbout.visible = bool(ui.bundleAbout.text)
-        defaults: dict[str, int] = {}
-        if self._hardware is not None and info is not None:
-            defaults = self._hardware.steps.get(str(info.path), {})
-        for stage, spin in (("coarse", ui.coarseSteps), ("fine", ui.fineSteps)):
-            text = _("model default")
-            if stage in defaults:
-                text = _("model default ({n})").format(n=defaults[stage])
-            spin.specialValueText = text
-        ui.fineSteps.enabled = ui.fineStepsLabel.enabled = node.runFine
+
+    def method(self, node):
+        """`MethodInfo` of the selected model; None if there is no model, or not its method."""
+        info = self._chosen(node)
+        return None if info is None else methods.find(info.method)[0]
+
+    def defaultSteps(self, node) -> dict[str, int]:
+        """Denoising steps of the selected model by stage, once the hardware has been detected."""
+        info = self._chosen(node)
+        if self._hardware is None or info is None:
+            return {}
+        return self._hardware.steps.get(str(info.path), {})
 
     def blockingReason(self, node) -> str:
         """Why a run is not possible with this selection; empty if it is."""
         if self.missing:
             return self.missing
-        if self._chosen(node) is None:
+        info = self._chosen(node)
+        if info is None:
             return _("The selected model is no longer on this computer. Select another one.")
+        problem = methods.find(info.method)[1]
+        if problem:
+            return problem
         found = self._hardware
         if node.device == "cuda" and found is not None and found.detected and not found.gpu:
             return _("No GPU is available to PyTorch. Select Automatic or CPU.")
@@ -121,17 +127,23 @@ class ModelAndDevice:
     def _chosen(self, node):
         """Description of the selected model; a folder outside the library is added to the list."""
         for info in self._bundles:
-            if info.shipped if not node.bundle else str(info.path) == node.bundle:
+            if info.shipped if not node.bundle else info.path == Path(node.bundle):
                 return info
-        if not node.bundle or not Path(node.bundle).is_dir():
-            return None
-        path = Path(node.bundle)
-        self._bundles.append(
-            SimpleNamespace(name=path.name, path=path, shipped=False, description=str(path))
-        )
-        self._ui.bundleCombo.addItem(path.name)
-        return self._bundles[-1]
+        info = hardware.bundleAt(node.bundle) if node.bundle else None
+        if info is not None:
+            self._bundles.append(info)
+            self._ui.bundleCombo.addItem(_entry(info))
+        return info
 
     def _detected(self, computer) -> None:
         self._hardware = computer
         self._onDetected()
+
+
+def _entry(info) -> str:
+    """Name, version and method of a model."""
+    method, _problem = methods.find(info.method)
+    label = _("{method}, not installed").format(method=info.method)
+    return _("{name} {version} ({method})").format(
+        name=info.name, version=info.version, method=label if method is None else method.label
+    )

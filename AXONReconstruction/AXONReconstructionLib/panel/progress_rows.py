@@ -8,19 +8,19 @@ from slicer.i18n import tr as _
 
 from AXONReconstructionLib.setup.run_times import durationText
 
-STAGES = ("coarse", "fine", "sr")
 _LABEL = re.compile(r"^(\w+)(?: \((\d+) of (\d+)\))?$")
 
 
 class ProgressRows:
-    """Updates the bars `<stage>Bar`, the labels `<stage>State` and the label `prepareState`.
+    """Updates the bars and states of the stages, and the label above them.
 
     Args:
-        ui: widgets of the Reconstruct section.
+        prepareState: the label.
+        widgets: `StageWidgets`, whose `rows` may be rebuilt between two runs.
     """
 
-    def __init__(self, ui) -> None:
-        self._ui = ui
+    def __init__(self, prepareState, widgets) -> None:
+        self._prepareState, self._widgets = prepareState, widgets
         self._stages: tuple[str, ...] = ()
         self._running = ""
         self.reset()
@@ -29,21 +29,21 @@ class ProgressRows:
         """Reset all bars."""
         self._stages, self._running = (), ""
         self._showPreparation("")
-        for stage in STAGES:
+        for stage in self._widgets.rows:
             self._show(stage, 0.0, "")
 
     def start(self, stages) -> None:
         """Start a run of these stages."""
         self._stages, self._running = tuple(stages), ""
         self._showPreparation(_("Starting"))
-        for stage in STAGES:
+        for stage in self._widgets.rows:
             self._show(stage, 0.0, _("waiting") if stage in stages else _("disabled"))
 
     def report(self, stage: str, step: int, total: int, secondsLeft=None) -> None:
         """Show a progress report of the logic."""
         match = _LABEL.match(stage)
         name = match.group(1) if match else stage
-        if match is None or name not in STAGES:
+        if match is None or name not in self._widgets.rows:
             self._showPreparation(_preparationText(name, step, total))
             return
         self._showPreparation("")
@@ -68,7 +68,7 @@ class ProgressRows:
         """Finish a run; `record` contains the duration of each stage."""
         self._showPreparation("")
         done = {stage["name"]: stage["seconds"] for stage in record.get("stages", ())}
-        for stage in STAGES:
+        for stage in self._widgets.rows:
             if stage in done:
                 time = durationText(float(done[stage]))
                 self._show(stage, 1.0, _("done in {time}").format(time=time))
@@ -79,20 +79,19 @@ class ProgressRows:
         """End a run early; unfinished stages show `text`."""
         self._showPreparation("")
         for stage in self._stages:
-            state = getattr(self._ui, f"{stage}State")
-            bar = getattr(self._ui, f"{stage}Bar")
-            if bar.value < bar.maximum:
-                state.text = text
+            row = self._widgets.rows[stage]
+            if row.bar.value < row.bar.maximum:
+                row.state.text = text
         self._running = ""
 
     def _show(self, stage: str, fraction: float, text: str) -> None:
-        bar = getattr(self._ui, f"{stage}Bar")
-        bar.value = round(max(0.0, min(1.0, fraction)) * bar.maximum)
-        getattr(self._ui, f"{stage}State").text = text
+        row = self._widgets.rows[stage]
+        row.bar.value = round(max(0.0, min(1.0, fraction)) * row.bar.maximum)
+        row.state.text = text
 
     def _showPreparation(self, text: str) -> None:
-        self._ui.prepareState.text = text
-        self._ui.prepareState.visible = bool(text)
+        self._prepareState.text = text
+        self._prepareState.visible = bool(text)
 
 
 def _preparationText(name: str, step: int, total: int) -> str:

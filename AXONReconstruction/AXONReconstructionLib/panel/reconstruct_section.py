@@ -9,6 +9,7 @@ from AXONReconstructionLib.panel.model_and_device import ModelAndDevice
 from AXONReconstructionLib.panel.progress_rows import ProgressRows
 from AXONReconstructionLib.panel.reconstruction_run import ReconstructionRun
 from AXONReconstructionLib.panel.section import Section
+from AXONReconstructionLib.panel.stage_widgets import StageWidgets
 from AXONReconstructionLib.scene.results import ReconstructionResult
 from AXONReconstructionLib.setup import run_times
 from AXONReconstructionLib.views import display
@@ -31,9 +32,11 @@ class ReconstructSection(Section):
         self.state = IDLE
         self._run: ReconstructionRun | None = None
         self._lastState: tuple = ()
-        self.rows = ProgressRows(self.ui)
-        self.modelAndDevice = ModelAndDevice(self, self._showChoices)
+        self._viewsArePrepared = False  # for the first volume of a run
         ui = self.ui
+        self.stages = StageWidgets(ui, self.onStage, self.onSteps)
+        self.rows = ProgressRows(ui.prepareState, self.stages)
+        self.modelAndDevice = ModelAndDevice(self, self._showChoices)
         ui.bundleSetupButton.connect("clicked()", self.onSetup)
         ui.reconstructButton.connect("clicked()", self.onReconstruct)
         panel.container(self.container).connect("contentsCollapsed(bool)", self.onCollapsed)
@@ -86,6 +89,20 @@ class ReconstructSection(Section):
         """Open the Setup section."""
         self.panel.container("setupSection").collapsed = False
 
+    def onStage(self, stage: str, run: bool) -> None:
+        """Run or skip a stage."""
+        node = self.parameterNode
+        if node is not None:
+            others = [name for name in node.skippedStages if name != stage]
+            node.skippedStages = others if run else [*others, stage]
+
+    def onSteps(self, stage: str, count: int) -> None:
+        """Store the number of steps of a stage; 0 is the model default."""
+        node = self.parameterNode
+        if node is not None:
+            others = {name: n for name, n in node.steps.items() if name != stage}
+            node.steps = {**others, stage: count} if count else others
+
     def onReconstruct(self) -> None:
         """Start a run, or cancel the current one."""
         if self.state == IDLE:
@@ -97,9 +114,11 @@ class ReconstructSection(Section):
     def start(self) -> None:
         """Start a reconstruction with the parameter node's settings."""
         node = self.parameterNode
+        method = self.modelAndDevice.method(node)
         self.panel.hideMessage()
         self._showResult("", [])
-        self.rows.start(run_plan.stagesOf(node))
+        self._viewsArePrepared = False
+        self.rows.start(run_plan.stagesOf(node, method))
         self._setState(RUNNING)
 
         def mine(callback):
@@ -109,6 +128,7 @@ class ReconstructSection(Section):
         run = self._run = ReconstructionRun(
             self.logic,
             node,
+            method,
             progress=mine(self._progress),
             stageFinished=mine(self._stageFinished),
             finished=mine(self._finished),
@@ -128,9 +148,10 @@ class ReconstructSection(Section):
         node = self.parameterNode
         if self.state != RUNNING or node is None or not self.panel.isShown:
             return
-        # The first stage is shown while the others are still running, and then replaced.
+        # A stage's volume is shown while the others are still running, and then replaced.
         preview = ReconstructionResult({stage: volume})
-        if stage == "coarse":
+        if not self._viewsArePrepared:
+            self._viewsArePrepared = True
             display.showComparison(preview, stage, node.preset)
         else:
             display.showVolumes(preview, stage, node.preset)
@@ -184,8 +205,9 @@ class ReconstructSection(Section):
             reason = _("Another computation is running. Wait for it to finish, or cancel it.")
         button.enabled = not reason
         button.toolTip = reason or _("Reconstruct the CT volume from the X-rays.")
+        chosen = self.modelAndDevice
         ui.planLabel.text = reason or run_plan.planText(
-            node, self.modelAndDevice.device(node), self.modelAndDevice.bundleName(node)
+            node, chosen.device(node), chosen.bundleName(node), chosen.method(node)
         )
 
     def _setState(self, state: str) -> None:
@@ -198,7 +220,14 @@ class ReconstructSection(Section):
         self.updateButton()
 
     def _showChoices(self) -> None:
-        self.modelAndDevice.show(self.parameterNode)
+        node = self.parameterNode
+        self.modelAndDevice.show(node)
+        if node is not None and self.state == IDLE:  # a run keeps the rows that it began with
+            method = self.modelAndDevice.method(node)
+            self.stages.build(method)
+            if method is not None:
+                defaults = self.modelAndDevice.defaultSteps(node)
+                self.stages.show(run_plan.stagesOf(node, method), node.steps, defaults)
         self.updateButton()
 
     def _showResult(self, line: str, warnings: list[str]) -> None:
@@ -215,14 +244,14 @@ def _relevantState(node) -> tuple:
         return ()
     inputs = [getattr(node, name) for name in _INPUTS]
     settings = [getattr(node, name) for name in _SETTINGS]
-    return (*(None if n is None else n.GetID() for n in inputs), *settings)
+    stages = (tuple(node.skippedStages), dict(node.steps))
+    return (*(None if n is None else n.GetID() for n in inputs), *settings, *stages)
 
 
 _LOCKED = (
     "bundleCombo",
     "deviceCombo",
-    "runFine",
-    "runSR",
+    "stagesBox",
     "registerAutomatically",
     "moreSettings",
 )
@@ -232,10 +261,6 @@ _SETTINGS = (
     "lateralAccepted",
     "bundle",
     "device",
-    "runFine",
-    "runSR",
     "registerAutomatically",
-    "coarseSteps",
-    "fineSteps",
     "samples",
 )

@@ -17,6 +17,7 @@ class ReconstructionRun:
     Args:
         logic: the module's logic.
         node: the parameter node.
+        method: `MethodInfo` of the model.
         progress: see the logic's `onProgress`.
         stageFinished: called with a stage's name and its volume node.
         finished: called with the `ReconstructionResult`.
@@ -28,13 +29,14 @@ class ReconstructionRun:
         self,
         logic,
         node,
+        method,
         progress: Callable,
         stageFinished: Callable,
         finished: Callable,
         cancelled: Callable,
         failed: Callable,
     ) -> None:
-        self._logic, self._node = logic, node
+        self._logic, self._node, self._method = logic, node, method
         self._progress, self._stageFinished = progress, stageFinished
         self._finished, self._cancelled, self._failed = finished, cancelled, failed
         self._job: Any = None
@@ -51,8 +53,8 @@ class ReconstructionRun:
             "lateralNode": node.lateral,
             "ctNode": node.groundTruth,
             "bundle": node.bundle or None,
-            "stages": run_plan.stagesOf(node),
-            "steps": run_plan.stepsOf(node) or None,
+            "stages": run_plan.stagesOf(node, self._method),
+            "steps": run_plan.stepsOf(node, self._method) or None,
             "seed": node.seed,
             "samples": node.samples,
             "device": node.device,

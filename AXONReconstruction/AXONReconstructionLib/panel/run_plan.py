@@ -7,15 +7,21 @@ from slicer.i18n import tr as _
 from AXONReconstructionLib.setup import run_times
 
 
-def stagesOf(node) -> tuple[str, ...]:
-    """The stages enabled in a parameter node."""
-    return ("coarse", *(["fine"] if node.runFine else []), *(["sr"] if node.runSR else []))
+def stagesOf(node, method) -> tuple[str, ...]:
+    """The stages of a method (`MethodInfo`) to run: all but those skipped in a parameter node, and
+    those that need a skipped one. The first stage always runs."""
+    run: list[str] = []
+    for stage in method.stages:
+        skipped = bool(run) and stage.name in node.skippedStages
+        if not skipped and stage.needs in (None, *run):
+            run.append(stage.name)
+    return tuple(run)
 
 
-def stepsOf(node) -> dict[str, int]:
-    """Numbers of steps that differ from the model default."""
-    steps = {"coarse": node.coarseSteps, "fine": node.fineSteps}
-    return {stage: count for stage, count in steps.items() if count}
+def stepsOf(node, method) -> dict[str, int]:
+    """Numbers of steps that differ from the model default, by stage of the method."""
+    taking = [stage.name for stage in method.stages if stage.takes_steps]
+    return {stage: count for stage, count in node.steps.items() if count and stage in taking}
 
 
 def acceptedRoles(node) -> tuple[str, ...]:
@@ -38,12 +44,13 @@ def blockingReason(node) -> str:
     return ""
 
 
-def planText(node, device: str, bundle: str) -> str:
+def planText(node, device: str, bundle: str, method) -> str:
     """Which views are used, how they are registered, and the expected duration.
 
     Args:
         device: ``cuda`` or ``cpu``.
         bundle: name of the model.
+        method: `MethodInfo` of the model.
     """
     if blockingReason(node):
         return blockingReason(node)
@@ -57,7 +64,8 @@ def planText(node, device: str, bundle: str) -> str:
         if node.frontal is None:
             parts.insert(0, _("a frontal DRR of the CT"))
         used = _(" and ").join(parts)
-    seconds = run_times.expected(device, bundle, stagesOf(node), node.samples, stepsOf(node))
+    stages, steps = stagesOf(node, method), stepsOf(node, method)
+    seconds = run_times.expected(device, bundle, stages, node.samples, steps)
     time = (
         _("Duration unknown until the first run.")
         if seconds is None

@@ -58,11 +58,12 @@ def radiographNode(radiograph, name, node=None, frame=None, centreRas=(0.0, 0.0,
         PixelMm=json.dumps([rowMm, columnMm]),
         Source=radiograph.source,
         Assumptions=json.dumps(list(radiograph.assumptions)),
+        Warnings=json.dumps(list(radiograph.warnings)),
     )
     return node
 
 
-def radiographOf(node, view=None, invert=None):
+def radiographOf(node, view=None, invert=None, assumed=None):
     """The backend's `Radiograph` of a node.
 
     A node created by AXON yields the pixels as they were read. Any other single-slice volume is
@@ -70,7 +71,7 @@ def radiographOf(node, view=None, invert=None):
     or the volume was modified, its pixels are used as displayed.
 
     Args:
-        view, invert: as in `loadRadiograph`, for a node not created by AXON.
+        view, invert, assumed: as in `loadRadiograph`, for a node not created by AXON.
 
     Raises:
         AxonInputError: the volume has several slices, or is not an X-ray.
@@ -83,7 +84,9 @@ def radiographOf(node, view=None, invert=None):
             backend.load("imaging.view").View(node.GetAttribute("AXON.View")),
             node.GetAttribute("AXON.Source") or node.GetName(),
             tuple(json.loads(node.GetAttribute("AXON.Assumptions") or "[]")),
+            warnings=tuple(json.loads(node.GetAttribute("AXON.Warnings") or "[]")),
         )
+    assumed = assumed or backend.load("imaging.view").View.pa
     pixels = None if node.GetImageData() is None else slicer.util.arrayFromVolume(node)
     # A single slice, in any orientation; a line of pixels is not an image either.
     if pixels is None or sum(n > 1 for n in pixels.shape[:3]) != 2:
@@ -96,8 +99,9 @@ def radiographOf(node, view=None, invert=None):
         )
     file = unchangedFile(node)
     if file:
-        return backend.load("imaging.radiograph").read_radiograph(file, view=view, invert=invert)
-    image, pixelMm, seen, note = _imageAsShown(node, pixels, view)
+        read = backend.load("imaging.radiograph").read_radiograph
+        return read(file, view=view, invert=invert, assumed=assumed)
+    image, pixelMm, seen, oriented, note = _imageAsShown(node, pixels, view)
     return backend.load("imaging.scene").radiograph_from_pixels(
         image,
         pixelMm,
@@ -105,6 +109,8 @@ def radiographOf(node, view=None, invert=None):
         source=node.GetName(),
         assumptions=(note,),
         invert=invert,
+        assumed=assumed,
+        oriented=oriented,
     )
 
 
@@ -245,8 +251,8 @@ def viewToRas(frame, view):
 
 
 def _imageAsShown(node, pixels, view):
-    """Image [row, column], pixel size (row, column), view if known, and a note on the orientation,
-    of a single-slice volume.
+    """Image [row, column], pixel size (row, column), view if known, whether its geometry states the
+    orientation, and a note on that, of a single-slice volume.
 
     Like the backend for single-slice files: coronal and sagittal slices are oriented by their
     geometry, others are used as rows and columns.
@@ -261,8 +267,8 @@ def _imageAsShown(node, pixels, view):
     if upright is not None:
         image, pixelMm, seen = upright
         note = _("oriented by the geometry of the volume in the scene")
-        return image, pixelMm, known or seen, note
+        return image, pixelMm, known or seen, True, note
     steps = [mm for mm, n in zip(node.GetSpacing(), pixels.shape[::-1], strict=False) if n > 1]
     image = pixels.reshape([n for n in pixels.shape if n > 1])
     note = _("the volume is axial in the scene: rows are used from top to bottom as stored")
-    return image, (steps[1], steps[0]), known, note
+    return image, (steps[1], steps[0]), known, False, note

@@ -13,8 +13,6 @@ from AXONReconstructionLib.scene.results import ReconstructionResult, metricsByS
 from AXONReconstructionLib.scene.volumes import setAttributes
 from AXONReconstructionLib.setup import backend
 
-_PARAMETERS = {"coarse": "coarseVolume", "fine": "fineVolume", "sr": "srVolume"}
-
 
 class Outputs:
     """Creates the output nodes and stores them in the parameter node.
@@ -35,7 +33,7 @@ class Outputs:
 
     def stage(self, stage, hu, frame, inversePose):
         """The node of a finished stage's volume."""
-        return self._volume(_PARAMETERS[stage], f"AXON {stage}", stage, hu, frame, inversePose)
+        return self._volume("volumes", f"AXON {stage}", stage, hu, frame, inversePose)
 
     def all(self, found, inversePose) -> ReconstructionResult:
         """All nodes of the backend's `Reconstruction`."""
@@ -69,7 +67,7 @@ class Outputs:
                 Seed=record["seed"],
                 Version=record["software"]["axon"],
             )
-        self._handOver({**{_PARAMETERS[s]: n for s, n in volumes.items()}, **more}, table, record)
+        self._handOver(volumes, more, table, record)
         return ReconstructionResult(
             volumes,
             more["deviationVolume"],
@@ -81,7 +79,8 @@ class Outputs:
 
     def _volume(self, parameter, title, stage, hu, frame, inversePose):
         name = f"{title} ({self._case})" if self._case else title
-        node = self._reusable(parameter)
+        key = (parameter, stage) if parameter == "volumes" else (parameter,)
+        node = self._reusable(*key)
         if node is not None:
             name = node.GetName()  # it may be numbered, or renamed by the user
         node = nodes.volumeNode(hu, frame, name, inversePose, node)
@@ -91,7 +90,7 @@ class Outputs:
             ResearchUseOnly=backend.load().DISCLAIMER,
             Inputs=self._key,
         )
-        self._made[parameter] = node
+        self._made[key] = node
         return node
 
     def _table(self, metrics):
@@ -117,31 +116,29 @@ class Outputs:
             table.AddColumn(column)
         node.SetAndObserveTable(table)
         setAttributes(node, ResearchUseOnly=backend.load().DISCLAIMER, Inputs=self._key)
-        self._made["metricsTable"] = node
+        self._made["metricsTable",] = node
         return node
 
-    def _reusable(self, parameter):
+    def _reusable(self, parameter, *stage):
         """The node of this run, or the parameter node's from the same inputs, or None."""
-        node = self._made.get(parameter)
+        node = self._made.get((parameter, *stage))
         if node is None and self._parameterNode is not None:
             node = self._parameterNode.getValue(parameter)
+            if stage:
+                node = node.get(*stage)
             if node is not None and node.GetAttribute("AXON.Inputs") != self._key:
                 node = None
         alive = node is not None and slicer.mrmlScene.IsNodePresent(node)
         return node if alive else None
 
-    def _handOver(self, volumes, table, record) -> None:
+    def _handOver(self, volumes, more, table, record) -> None:
         parameterNode = self._parameterNode
         if parameterNode is None:
             return
         with slicer.util.NodeModify(parameterNode):
             # Volumes this run did not produce are from another run: they only stay in the scene.
-            for parameter in (
-                *_PARAMETERS.values(),
-                "deviationVolume",
-                "truthVolume",
-                "differenceVolume",
-            ):
-                parameterNode.setValue(parameter, volumes.get(parameter))
+            parameterNode.volumes = dict(volumes)
+            for parameter, node in more.items():
+                parameterNode.setValue(parameter, node)
             parameterNode.metricsTable = table
             parameterNode.record = json.dumps(record, default=str)

@@ -13,6 +13,7 @@ from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrappe
 from slicer.util import NodeModify
 
 MAX_SEED = 2**31 - 1  # range of a spin box
+MAX_STEPS = 1000
 
 
 @parameterNodeWrapper
@@ -24,7 +25,9 @@ class AXONReconstructionParameterNode:
     pose... - pose of the CT relative to the beam: degrees about the patient's axes, millimetres
     towards the patient's left, posterior and superior, and the source-to-image distance (mm).
     frontalAccepted, lateralAccepted - the current placement is used without registration.
-    coarseSteps, fineSteps - denoising steps; 0 = model default.
+    skippedStages - stages that are not run; steps - denoising steps by stage, where they differ
+    from the model default.
+    volumes - the results by stage; shownStage - the one in the views, or empty for the last.
     deviationVolume - standard deviation over the samples, HU.
     record - provenance of the result (JSON).
     """
@@ -57,23 +60,19 @@ class AXONReconstructionParameterNode:
     drrLandmarks: vtkMRMLMarkupsFiducialNode
 
     device: Annotated[str, Choice(["auto", "cuda", "cpu"])] = "auto"
-    runFine: bool = True
-    runSR: bool = True
-    coarseSteps: Annotated[int, WithinRange(0, 1000)] = 0
-    fineSteps: Annotated[int, WithinRange(0, 1000)] = 0
+    skippedStages: list[str]
+    steps: dict[str, int]
     seed: Annotated[int, WithinRange(0, MAX_SEED)] = 0
     samples: Annotated[int, WithinRange(1, 32)] = 1
     registerAutomatically: bool = True
-    coarseVolume: vtkMRMLScalarVolumeNode
-    fineVolume: vtkMRMLScalarVolumeNode
-    srVolume: vtkMRMLScalarVolumeNode
+    volumes: dict[str, vtkMRMLScalarVolumeNode]
     deviationVolume: vtkMRMLScalarVolumeNode
     truthVolume: vtkMRMLScalarVolumeNode
     differenceVolume: vtkMRMLScalarVolumeNode
     metricsTable: vtkMRMLTableNode
     similarityTable: vtkMRMLTableNode
 
-    shownStage: Annotated[str, Choice(["coarse", "fine", "sr"])] = "sr"
+    shownStage: str = ""
     preset: Annotated[str, Choice(["bone", "lung", "soft", "xray"])] = "lung"
     linkCameras: bool = True
     record: str = ""
@@ -88,6 +87,8 @@ def settingsOf(parameterNode) -> AXONReconstructionParameterNode:
             # Before the wrapper reads it, which would raise on an invalid number.
             if not _isUsable(parameterNode.GetParameter(name), name, kind):
                 parameterNode.UnsetParameter(name)
+        _checkSteps(parameterNode)
+        _takeOldVolumes(parameterNode)
     # The wrapper adds the constructor, which mypy does not know.
     return AXONReconstructionParameterNode(parameterNode)  # type: ignore[call-arg]
 
@@ -104,3 +105,32 @@ def _isUsable(text: str, name: str, kind) -> bool:
         return name != "record" or isinstance(json.loads(text), dict)
     except ValueError:
         return False
+
+
+def _checkSteps(parameterNode) -> None:
+    """Remove the numbers of steps if one of them is invalid, as the wrapper would raise on it."""
+    try:
+        count = int(parameterNode.GetParameter("steps.len") or 0)
+        values = [int(parameterNode.GetParameter(f"steps.{i}.1")) for i in range(count)]
+    except ValueError:
+        values = [-1]
+    if any(not 1 <= value <= MAX_STEPS for value in values):
+        parameterNode.UnsetParameter("steps.len")
+
+
+def _takeOldVolumes(parameterNode) -> None:
+    """The results of a scene from before `volumes`, when each stage had a parameter of its own."""
+    if parameterNode.GetParameter("volumes.len") not in ("", "0"):
+        return
+    record = json.loads(parameterNode.GetParameter("record") or "{}")
+    stages = [stage["name"] for stage in record.get("stages", ())]
+    found = {stage: parameterNode.GetNodeReference(f"{stage}Volume") for stage in stages}
+    volumes = {stage: node for stage, node in found.items() if node is not None}
+    if not volumes:
+        return
+    # As the wrapper stores a dictionary.
+    for index, (stage, node) in enumerate(volumes.items()):
+        parameterNode.SetParameter(f"volumes.{index}.0", stage)
+        parameterNode.SetParameter(f"volumes.{index}.1", "")
+        parameterNode.SetNodeReferenceID(f"volumes.{index}.1", node.GetID())
+    parameterNode.SetParameter("volumes.len", str(len(volumes)))

@@ -6,8 +6,6 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-STAGES = ("coarse", "fine", "sr")
-
 
 @dataclass
 class RadiographDescription:
@@ -80,7 +78,7 @@ class ReconstructionResult:
     """The volumes of one run as nodes of the scene, and its record.
 
     Attributes:
-        volumes: scalar volume nodes in HU by stage (``coarse``, ``fine``, ``sr``).
+        volumes: scalar volume nodes in HU by stage in the order in which they ran.
         deviation: standard deviation over the samples of the last stage, or None.
         truth: the ground truth CT in the thorax frame, on the grid of the last stage, or None.
         difference: last stage minus ground truth, or None.
@@ -116,12 +114,12 @@ def resultOf(result: Any) -> ReconstructionResult:
     """
     if isinstance(result, ReconstructionResult):
         return result
-    if not hasattr(result, "srVolume"):
+    if not hasattr(result, "volumes"):
         kind = type(result).__name__
         raise TypeError(f"expected a ReconstructionResult or a parameter node, got {kind}")
-    volumes = {stage: getattr(result, f"{stage}Volume") for stage in STAGES}
     return ReconstructionResult(
-        volumes={stage: node for stage, node in volumes.items() if node is not None},
+        # A node deleted by the user is None.
+        volumes={stage: node for stage, node in result.volumes.items() if node is not None},
         deviation=result.deviationVolume,
         truth=result.truthVolume,
         difference=result.differenceVolume,

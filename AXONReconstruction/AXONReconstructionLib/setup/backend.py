@@ -31,6 +31,17 @@ def load(name: str = "") -> ModuleType:
     return importlib.import_module(f"axon_backend.{name}" if name else "axon_backend")
 
 
+def loadLight(name: str) -> ModuleType:
+    """Import a module of `axon_backend` that needs none of the packages that Setup installs, for
+    example ``loadLight("methods.registry")``.
+
+    Raises:
+        ImportError: `axon_backend` itself was not found.
+    """
+    _findPackage()
+    return importlib.import_module(f"axon_backend.{name}")
+
+
 def available() -> str | None:
     """None if all dependencies are installed, otherwise a message that names the missing ones.
 
@@ -56,7 +67,7 @@ def explain(error: BaseException) -> tuple[str, str]:
     details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     text = str(error).strip()
     name = type(error).__name__
-    if name in ("AxonInputError", "Cancelled", "JobCancelled") or (
+    if name in ("AxonInputError", "PoorRegistration", "Cancelled", "JobCancelled") or (
         isinstance(error, ImportError) and text and not isinstance(error, ModuleNotFoundError)
     ):
         return text, details

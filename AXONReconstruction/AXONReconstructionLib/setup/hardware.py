@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from AXONReconstructionLib.setup import backend
 
@@ -25,11 +26,18 @@ class Hardware:
 
 def bundles() -> list:
     """`BundleInfo` of all installed models; empty if `axon_backend` is not available."""
-    backend.available()  # adds the package to the path if it is next to the module
     try:
-        return list(importlib.import_module("axon_backend.bundle.library").installed_bundles())
+        return list(backend.loadLight("bundle.library").installed_bundles())
     except ImportError:
         return []
+
+
+def bundleAt(path: str):
+    """`BundleInfo` of a model's folder outside of the library; None if it is no model."""
+    try:
+        return backend.loadLight("bundle.library").bundle_info(Path(path))
+    except ImportError:
+        return None
 
 
 def detect(paths) -> Hardware:
@@ -45,10 +53,12 @@ def detect(paths) -> Hardware:
     torch = importlib.import_module("torch")
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else ""
     steps = {}
+    loading = backend.load("inference.model_loading")
     for path in paths:
         try:
-            sampling = backend.load("bundle").load_bundle(path).config["sampling"]
-            steps[str(path)] = {s: int(sampling[f"{s}_steps"]) for s in ("coarse", "fine")}
+            bundle = backend.load("bundle").load_bundle(path)
+            config = loading.bundle_model(bundle)
+            steps[str(path)] = loading.bundle_method(bundle).default_steps(config)
         except Exception:  # a damaged model is reported when it is used
             continue
     return Hardware(True, gpu, steps)

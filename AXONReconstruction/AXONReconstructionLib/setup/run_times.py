@@ -18,8 +18,7 @@ def remember(record: dict) -> None:
         run = max(1, int(stage["steps_run"]))
         settings.setValue(f"{where}/{name}", round(float(stage["seconds"]) / samples / run, 4))
         settings.setValue(f"{where}/{name}Steps", run)
-        if name != "coarse" or steps == 1:
-            settings.setValue(f"{where}/{name}Passes", run / steps)
+        settings.setValue(f"{where}/{name}{_passesKey(steps)}", run / steps)
     seconds = record["seconds"]
     before = float(seconds.get("read", 0)) + float(seconds.get("register", 0))
     settings.setValue(f"{where}/{_PREPARE}", round(before, 2))
@@ -57,11 +56,14 @@ def durationText(seconds: float) -> str:
 
 
 def _passes(where: str, stage: str, steps: int) -> float:
-    """Number of network passes per step, for averaging over several draws or test-time
-    augmentation of the X-rays; several steps of stage 1 are run without augmentation."""
-    if stage == "coarse" and steps > 1:
-        return 1
-    return _number(slicer.app.userSettings().value(f"{where}/{stage}Passes")) or 1
+    """Number of network passes per step: several for averaging over draws, or for test-time
+    augmentation, which a method may use for a single step only. One if unknown."""
+    stored = slicer.app.userSettings().value(f"{where}/{stage}{_passesKey(steps)}")
+    return _number(stored) or 1
+
+
+def _passesKey(steps: int) -> str:
+    return "PassesOfOneStep" if steps == 1 else "PassesOfSeveralSteps"
 
 
 def _where(device: str, bundle: str) -> str:

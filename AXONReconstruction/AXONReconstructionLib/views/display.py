@@ -5,12 +5,8 @@ from __future__ import annotations
 from slicer.i18n import tr as _
 
 from AXONReconstructionLib.scene.results import ReconstructionResult, resultOf
+from AXONReconstructionLib.setup.methods import stageLabel
 from AXONReconstructionLib.views import layout, rendering, side_labels, slices
-
-
-def stageName(stage: str) -> str:
-    """Display name of a stage."""
-    return {"coarse": _("Coarse"), "fine": _("Fine"), "sr": _("High resolution")}[stage]
 
 
 def showComparison(result, stage=None, preset: str = "lung", linkCameras: bool = True) -> None:
@@ -18,7 +14,7 @@ def showComparison(result, stage=None, preset: str = "lung", linkCameras: bool =
 
     Args:
         result: `ReconstructionResult` or parameter node.
-        stage: ``coarse``, ``fine`` or ``sr``; the last one if None or if it did not run.
+        stage: name of a stage; the last one if None or if it did not run.
         preset: ``bone``, ``lung``, ``soft`` or ``xray``; used for both volumes.
         linkCameras: rotate both 3D views together.
     """
@@ -50,7 +46,7 @@ def showVolumes(result, stage=None, preset: str = "lung") -> None:
     shown = next(name for name, node in result.volumes.items() if node is volume)
     layout.titleView(
         layout.RECONSTRUCTION_VIEW,
-        _("Reconstruction: {stage}").format(stage=stageName(shown).lower()),
+        _("Reconstruction: {stage}").format(stage=stageLabel(result.record, shown)),
     )
     if result.truth is not None:
         layout.titleView(layout.TRUTH_VIEW, _("Ground truth CT"))

@@ -21,6 +21,20 @@ from axon_backend.physics.randomise import (
     random_xray,
 )
 
+# Ranges of the blurs' standard deviations, in image sides.
+SCATTER_WIDTH = (0.05, 0.15)
+LOCAL_CONTRAST_WIDTH = (0.02, 0.12)
+# Ranges of the S-shaped tone curve.
+SIGMOID_SLOPE, SIGMOID_CENTRE = (2.0, 6.0), (0.35, 0.65)
+# Range of the standard deviation of focal spot and detector.
+BLUR_PIXELS = (0.3, 1.2)
+# Standard deviations of rotation, log of the scale, and shift in half image sides.
+MISREGISTRATION_DEG, MISREGISTRATION_SCALE, MISREGISTRATION_SHIFT = 1.5, 0.02, 0.02
+# Range of a letter's side in image sides.
+LETTER_SIZE = (1 / 32, 1 / 12)
+# Largest share that is cut off at each side.
+COLLIMATION_CUT = 0.12
+
 
 @dataclass(frozen=True)
 class Probabilities:
@@ -48,23 +62,15 @@ class RadiographAugmentation:
 
     Attributes:
         clean: probability of no change at all.
-        physical: share of the augmented images that are exposed by the physics of ``xray`` instead
-            of the quick transforms (scatter to noise). Misregistration, letters and collimation
-            follow for both.
+        physical: share of the augmented images that are exposed by the physics of ``xray``
+            instead of the quick transforms (scatter to noise). Misregistration, letters and
+            collimation follow for both.
         xray: ranges of tube, grid, detector, dose and processing, each with its reason.
         p: probability of each transform.
         scatter: largest share of the image replaced by its blur.
-        scatter_width, local_contrast_width: ranges of the blurs' standard deviations, in image
-            sides.
         local_contrast: range of the unsharp-mask gain.
         gamma: standard deviation of the log of the tone exponent.
-        sigmoid_slope, sigmoid_centre: ranges of the S-shaped tone curve.
-        blur: range of the standard deviation in pixels.
         noise: largest standard deviation of additive noise (the image's range is 1).
-        misregistration_deg, misregistration_scale, misregistration_shift: standard deviations of
-            the rotation, of the log of the scale, and of the shift in half image sides.
-        letter_size: range of a letter's side in image sides.
-        collimation_cut: largest share that is cut off at each side.
     """
 
     clean: float = 0.7
@@ -72,19 +78,9 @@ class RadiographAugmentation:
     xray: XrayRanges = field(default_factory=XrayRanges)
     p: Probabilities = field(default_factory=Probabilities)
     scatter: float = 0.5
-    scatter_width: tuple[float, float] = (0.05, 0.15)
     local_contrast: tuple[float, float] = (-0.2, 1.2)
-    local_contrast_width: tuple[float, float] = (0.02, 0.12)
     gamma: float = 0.3
-    sigmoid_slope: tuple[float, float] = (2.0, 6.0)
-    sigmoid_centre: tuple[float, float] = (0.35, 0.65)
-    blur: tuple[float, float] = (0.3, 1.2)
     noise: float = 0.04
-    misregistration_deg: float = 1.5
-    misregistration_scale: float = 0.02
-    misregistration_shift: float = 0.02
-    letter_size: tuple[float, float] = (1 / 32, 1 / 12)
-    collimation_cut: float = 0.12
 
 
 # A transform: (1, 1, S, S) image of about [0, 1], random generator, settings -> image.
@@ -152,7 +148,7 @@ def gaussian_blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
 def scatter(x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation) -> torch.Tensor:
     """A share of the image is replaced by its blur."""
     share = float(rng.uniform(0, a.scatter))
-    width = float(rng.uniform(*a.scatter_width)) * x.shape[-1]
+    width = float(rng.uniform(*SCATTER_WIDTH)) * x.shape[-1]
     return (1 - share) * x + share * gaussian_blur(x, width)
 
 
@@ -161,7 +157,7 @@ def local_contrast(
 ) -> torch.Tensor:
     """A workstation's unsharp mask."""
     gain = float(rng.uniform(*a.local_contrast))
-    width = float(rng.uniform(*a.local_contrast_width)) * x.shape[-1]
+    width = float(rng.uniform(*LOCAL_CONTRAST_WIDTH)) * x.shape[-1]
     return _unit(x + gain * (x - gaussian_blur(x, width)))
 
 
@@ -172,13 +168,13 @@ def gamma(x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation) 
 
 def sigmoid(x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation) -> torch.Tensor:
     """The S-shaped curve of film."""
-    slope, centre = float(rng.uniform(*a.sigmoid_slope)), float(rng.uniform(*a.sigmoid_centre))
+    slope, centre = float(rng.uniform(*SIGMOID_SLOPE)), float(rng.uniform(*SIGMOID_CENTRE))
     return torch.sigmoid(slope * (x - centre))
 
 
 def blur(x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation) -> torch.Tensor:
     """Focal spot and detector."""
-    return gaussian_blur(x, float(rng.uniform(*a.blur)))
+    return gaussian_blur(x, float(rng.uniform(*BLUR_PIXELS)))
 
 
 def noise(x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation) -> torch.Tensor:
@@ -191,10 +187,10 @@ def misregistration(
     x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation
 ) -> torch.Tensor:
     """A small similarity transform of the image against the volume."""
-    angle = np.deg2rad(rng.normal(0, a.misregistration_deg))
-    scale = float(np.exp(rng.normal(0, a.misregistration_scale)))
+    angle = np.deg2rad(rng.normal(0, MISREGISTRATION_DEG))
+    scale = float(np.exp(rng.normal(0, MISREGISTRATION_SCALE)))
     c, s = scale * np.cos(angle), scale * np.sin(angle)
-    shift = a.misregistration_shift
+    shift = MISREGISTRATION_SHIFT
     theta = torch.tensor(
         [[c, -s, rng.normal(0, shift)], [s, c, rng.normal(0, shift)]], dtype=x.dtype
     )
@@ -205,7 +201,7 @@ def misregistration(
 def letters(x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation) -> torch.Tensor:
     """A lead letter, or a stamp, as a square of one grey level."""
     size = x.shape[-1]
-    low, high = (int(size * part + 1e-9) for part in a.letter_size)
+    low, high = (int(size * part + 1e-9) for part in LETTER_SIZE)
     side = int(rng.integers(low, high))
     row, column = int(rng.integers(0, size - side)), int(rng.integers(0, size - side))
     x[..., row : row + side, column : column + side] = float(rng.choice([0.0, 1.0, 1.1]))
@@ -217,7 +213,7 @@ def collimation(
 ) -> torch.Tensor:
     """Blades at the four sides."""
     size = x.shape[-1]
-    cut = (rng.uniform(0, a.collimation_cut, 4) * size).astype(int)
+    cut = (rng.uniform(0, COLLIMATION_CUT, 4) * size).astype(int)
     keep = torch.zeros_like(x, dtype=torch.bool)
     keep[..., cut[0] : size - cut[1], cut[2] : size - cut[3]] = True
     return torch.where(keep, x, x.amin())

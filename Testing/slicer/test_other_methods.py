@@ -1,0 +1,151 @@
+"""A method of somebody else's package in the Slicer modules, with no edit to AXON."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+TOY = Path(__file__).resolve().parents[1] / "methods"
+
+
+@pytest.fixture
+def installed(monkeypatch, tmp_path):
+    """The toy method, found by its entry point."""
+    monkeypatch.syspath_prepend(str(TOY))
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(importlib.import_module("toy_package").install(site)))
+    sys.modules.pop("toy_method", None)
+    yield
+    sys.modules.pop("toy_method", None)
+
+
+@pytest.fixture
+def bundle(installed, tiny_bundle, monkeypatch, tmp_path) -> Path:
+    """A bundle of the toy method in the library of models: offsets rise with the depth."""
+    import torch
+
+    from axon_backend.bundle import write_bundle
+    from axon_backend.bundle.metadata import bundle_metadata
+    from axon_backend.inference.model_loading import bundle_config
+    from axon_backend.methods import registry
+    from axon_backend.methods.formats import views_format
+
+    toy = registry.load("toy")
+    config = toy.configure({})
+    model = toy.build(config)
+    depths = model.network("depths")
+    depths.gain.data.fill_(0.5)
+    depths.offset.data.copy_(torch.linspace(-0.5, 0.5, config.grid)[:, None])
+    atlas, size_mm = tiny_bundle.atlas()
+    monkeypatch.setenv("AXON_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "home" / "bundles" / "toys-1.0"
+    write_bundle(
+        folder,
+        config=bundle_config(toy, config),
+        metadata=bundle_metadata(
+            name="toys",
+            version="1.0",
+            description="For tests.",
+            inputs=views_format(config.view_size),
+            output_grid=config.grid,
+            hu_window=(config.window.low, config.window.high),
+            networks=toy.network_formats(config),
+        ),
+        state_dicts={"depths": depths.state_dict()},
+        atlas_hu=atlas,
+        atlas_size_mm=size_mm,
+        model_card="# toys\n",
+        licence_text="Apache-2.0\n",
+        dtype=torch.float32,
+    )
+    return folder
+
+
+def reconstruct_section(axon):
+    panel = axon[1].panel
+    panel.container("reconstructSection").collapsed = False
+    section = panel.sections["reconstructSection"]
+    section.bundlesChanged()
+    return section
+
+
+def choose(combo, text):
+    index = combo.findText(text)
+    assert index >= 0, [combo.itemText(i) for i in range(combo.count)]
+    combo.setCurrentIndex(index)
+    combo.activated.emit(index)
+
+
+def test_its_stages_are_those_of_the_panel(host, slicer, bundle, axon, phantom_xray_file):
+    section = reconstruct_section(axon)
+    ui, node = section.ui, section.parameterNode
+    assert list(section.stages.rows)[0] != "spread"
+    choose(ui.bundleCombo, "toys 1.0 (Toy method)")
+    assert node.bundle == str(bundle)
+    rows = section.stages.rows
+    assert list(rows) == ["spread", "smooth"]
+    assert [row.check.text for row in rows.values()] == ["Spreading", "Smoothing"]
+    assert rows["spread"].steps is None and not rows["spread"].check.enabled
+    spin = rows["smooth"].steps
+    assert host.wait_until(lambda: spin.specialValueText == "model default (2)", 60)
+    spin.value = 3
+    node.device, node.registerAutomatically = "cpu", False
+    node.frontal = section.logic.loadRadiograph(phantom_xray_file, view="pa")
+    host.click(ui.reconstructButton)
+    assert host.wait_until(lambda: section.state == "idle", 60)
+    record = json.loads(node.record)
+    assert record["method"] == "toy"
+    assert [(s["name"], s["steps_run"]) for s in record["stages"]] == [("spread", 1), ("smooth", 3)]
+    assert all(row.state.text.startswith("done in") for row in rows.values())
+    assert list(node.volumes) == ["spread", "smooth"]
+    stageCombo = section.panel.sections["compareSection"].ui.stageCombo
+    assert [stageCombo.itemText(i) for i in range(2)] == ["Spreading", "Smoothing"]
+    ui.bundleCombo.setCurrentIndex(0)
+    ui.bundleCombo.activated.emit(0)
+    assert "spread" not in section.stages.rows
+
+
+def test_the_logic_runs_it(slicer, bundle, axon, phantom_xray_file):
+    from axon_backend.inference.reconstruct import reconstruct
+
+    logic = axon[1].panel.logic
+    xray = logic.loadRadiograph(phantom_xray_file, view="pa")
+    settings = {"bundle": str(bundle), "register": False, "device": "cpu", "steps": {"smooth": 1}}
+    found = logic.reconstruct(xray, **settings)
+    direct = reconstruct(phantom_xray_file, frontal_view="pa", **settings)
+    assert list(found.volumes) == ["spread", "smooth"]
+    for stage, node in found.volumes.items():
+        assert np.array_equal(slicer.util.arrayFromVolume(node), direct.volumes[stage])
+
+
+def test_without_its_package_the_model_is_listed_and_cannot_be_run(
+    bundle, axon, phantom_xray_file, monkeypatch
+):
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if not p.endswith("site")])
+    importlib.invalidate_caches()
+    section = reconstruct_section(axon)
+    section.parameterNode.frontal = section.logic.loadRadiograph(phantom_xray_file, view="pa")
+    choose(section.ui.bundleCombo, "toys 1.0 (toy, not installed)")
+    assert not section.ui.reconstructButton.enabled
+    assert "There is no method 'toy'" in section.ui.planLabel.text
+    assert not section.stages.rows
+
+
+def test_its_trainings_are_offered(host, installed):
+    module = Path(__file__).resolve().parents[2] / "AXONTraining" / "AXONTraining.py"
+    widget = host.load_module(module)[1]
+    try:
+        ui = widget.ui
+        first = ui.stageCombo.count
+        choose(ui.methodCombo, "Toy method")
+        assert widget.panel.parameterNode.method == "toy"
+        assert ui.stageCombo.count == 1 != first and ui.stageCombo.currentText == "Depths"
+        assert ui.stageNote.text == "Gains and offsets. Needs nothing before it."
+        chosen = widget.panel.boxes["settings"].chosen()
+        assert chosen == {"method": "toy", "stage": "depths", "preset": "small"}
+    finally:
+        host.unload_module(module.stem)
