@@ -47,7 +47,7 @@ def check_volume(path: Path, size: Sequence[int], values: int = 1, whole: bool =
     if whole and count > _DEFLATE * path.stat().st_size:
         raise AxonInputError(
             f"{path.name} declares {shown} voxels, more than its {path.stat().st_size} bytes can "
-            "hold. The file is damaged or cut short; copy or export it again."
+            "hold. The file is damaged, cut short or changed; copy or export it again."
         )
 
 
@@ -85,6 +85,6 @@ def check_text_header(path: Path) -> None:
         check_volume(path, shape, max(channels, default=1), whole=not files)
     if not files and max(packed, default=0) > path.stat().st_size:
         raise AxonInputError(
-            f"{path.name} is cut short: its header declares {max(packed)} bytes of compressed "
-            "voxels. Copy or export it again."
+            f"{path.name} is damaged, cut short or changed: its header declares {max(packed)} "
+            "bytes of compressed voxels, more than the file has. Copy or export it again."
         )
