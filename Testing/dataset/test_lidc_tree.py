@@ -20,7 +20,7 @@ BAD = {
     "LIDC-IDRI-0006": "No lungs",
     "LIDC-IDRI-0007": "there is no CT",
     "LIDC-IDRI-0008": "whole chest",
-    "LIDC-IDRI-0009": "used for 2 persons",
+    "LIDC-IDRI-0009": "used for 2 people",
 }
 
 

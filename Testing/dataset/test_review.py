@@ -43,7 +43,7 @@ def test_a_rejected_ct_leaves_the_case_out_until_it_is_accepted(lidc_data, copy_
     data = copy_of(lidc_data[0])
     decide(data, [], [f"{TWO}/ct"])
     assert case_of(data) is None
-    assert "left out by a person" in (data / "report.csv").read_text()
+    assert "excluded in the review" in (data / "report.csv").read_text()
     decide(data, [f"{TWO}/ct"], [])
     assert case_of(data).group == "biplanar"
 
