@@ -70,11 +70,11 @@ def test_a_hundred_axes_do_not_abort_the_process(tmp_path, form):
 @pytest.mark.parametrize(
     ("header", "words"),
     [
-        ("ObjectType = Image\nNDims = 100\nDimSize = 8 8 8\n", "does not state its NDims"),
+        ("ObjectType = Image\nNDims = 100\nDimSize = 8 8 8\n", "does not state NDims"),
         ("ObjectType = Image\nNDims = 3\nNDims = 100\nDimSize = 8 8 8\n", "does not state"),
         ("ObjectType = Image\nNDims = 3\n", "does not state"),
         ("ObjectType = Image\nNDims = x\nDimSize = 8 8 8\n", "does not state"),
-        ("NRRD0004\ndimension: 3\nsizes: 8 8\n\n", "does not state its dimension"),
+        ("NRRD0004\ndimension: 3\nsizes: 8 8\n\n", "does not state dimension"),
         (
             "ObjectType = Image\nNDims = 3\nDimSize = 8 8 8\nCompressedDataSize = 99999\n"
             "ElementDataFile = LOCAL\n",

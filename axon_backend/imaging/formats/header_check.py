@@ -78,8 +78,9 @@ def check_text_header(path: Path) -> None:
         counts, shapes, channels, packed = [], [], [], []
     if not counts or not shapes or any(len(shape) != n for shape in shapes for n in counts):
         raise AxonInputError(
-            f"{path.name} does not state its {axes.decode()} and {sizes.decode()} as its format "
-            "wants them. The file is damaged; export it again."
+            f"{path.name} could not be read: the file is damaged, cut short or not what its name "
+            f"says; its header does not state {axes.decode()} and {sizes.decode()} as its format "
+            "requires. Copy or export it again."
         )
     for shape in shapes:
         check_volume(path, shape, max(channels, default=1), whole=not files)
