@@ -1,4 +1,4 @@
-"""Which way round is the chest in a image? Compared with mean chests.
+"""Which way round is the chest in an image? Compared with mean chests.
 
 Two means stand for all chests: the frontal one, made symmetric so that it does not care about
 sides, and the lateral one. Both are looked for in the image by normalised cross-correlation of
@@ -52,7 +52,7 @@ _EDGE, _MOST_AWAY = 6, 6
 
 @dataclass(frozen=True)
 class Turn:
-    """What brings a image the right way round: ``quarters`` turns by 90 degrees to the left (as
+    """What brings an image the right way round: ``quarters`` turns by 90 degrees to the left (as
     ``np.rot90``), then the exchange of left and right where it is ``mirrored``."""
 
     quarters: int = 0
@@ -68,7 +68,7 @@ class Turn:
         return size if size is None or self.quarters % 2 == 0 else (size[1], size[0])
 
     def words(self, frontal: bool) -> str:
-        """What a image that needs this turn is, as ``upside down``."""
+        """What an image that needs this turn is, as ``upside down``."""
         if not self.mirrored:
             return _TURNS[self.quarters]
         if self.quarters == 2:  # a mirror image turned by half; the others have no usual name
@@ -81,7 +81,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Layout:
-    """How a image lies.
+    """How an image lies.
 
     Attributes:
         turn: what brings it the right way round.
@@ -243,7 +243,7 @@ def _matches(image: np.ndarray, only: _Key | None = None) -> dict[_Key, _Match]:
 
 
 def _tried(key: _Key, stretch: float) -> bool:
-    """A image that lies on its side has width and height exchanged."""
+    """An image that lies on its side has width and height exchanged."""
     upright = stretch if key[1] % 2 == 0 else 1 / stretch
     return any(abs(upright - s) < 1e-6 for s in _STRETCHES[key[0]])
 
