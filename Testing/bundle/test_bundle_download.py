@@ -1,6 +1,7 @@
 """Bundles from a URL, against a web server on this machine."""
 
 import threading
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,6 +26,12 @@ class Handler(SimpleHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", f"/{rest}")
             self.end_headers()
+        elif kind == "endless":
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):  # until nobody listens any more
+                while True:
+                    self.wfile.write(bytes(1 << 16))
         elif kind in ("cut", "silent"):
             content = (Path(self.directory) / rest).read_bytes()
             self.send_response(200)
@@ -151,3 +158,21 @@ def test_a_download_of_what_is_installed_is_refused(offer, library):
     with pytest.raises(AxonInputError, match="installed already"):
         import_bundle(f"{address}/b.zip", sha256=digest)
     assert imported(library) == ["axon-test-0.1.0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "value", "words"),
+    [
+        ("endless-x.zip", "AXON_MAX_DOWNLOAD_MB", "3", "more than 3 MB"),
+        ("x.zip", "AXON_MAX_DOWNLOAD_MB", "0.001", "more than 0.001 MB"),
+        ("endless-x.zip", "AXON_MAX_DOWNLOAD_MINUTES", "1e-9", "minutes only"),
+        ("x.zip", "AXON_MAX_DOWNLOAD_MB", "much", "give a positive number"),
+    ],
+)
+def test_downloads_have_limits(site, library, monkeypatch, name, variable, value, words):
+    folder, address = site
+    (folder / "x.zip").write_bytes(bytes(5000))
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(AxonInputError, match=words):
+        import_bundle(f"{address}/{name}", sha256="0" * 64)
+    assert list(library.iterdir()) == []

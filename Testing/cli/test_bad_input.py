@@ -221,3 +221,18 @@ def test_debug_shows_the_traceback(tmp_path, capsys):
     code = main(["bundle", "verify", str(tmp_path / "nothing"), "--debug"])
     assert code == 2
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_refused_source_leaves_nothing(exists, tmp_path, capsys):
+    (tmp_path / "source").mkdir()
+    out = tmp_path / "a" / "data"
+    if exists:
+        out.mkdir(parents=True)
+    code = main(
+        ["prepare", str(tmp_path / "source"), "--output", str(out), "--quiet", "--workers", "1"]
+    )
+    assert code == 2
+    assert_one_plain_sentence(capsys.readouterr().err, ["no CT and no X-ray"])
+    left = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")}
+    assert left == ({"source", "a", "a/data"} if exists else {"source"})

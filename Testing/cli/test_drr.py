@@ -1,5 +1,6 @@
 """`axon drr`: bright bones, the right size in millimetres, readable as an X-ray."""
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -63,3 +64,22 @@ def test_an_existing_file_is_kept_unless_asked(phantom_ct_file, tmp_path, capsys
     assert target.read_text() == "mine"
     assert drr(phantom_ct_file, "ap", target, "--overwrite") == 0
     assert Image.open(target).size == (96, 96)
+
+
+def test_assumptions_are_printed_and_kept_in_the_sidecar(phantom_ct_file, tmp_path, capsys):
+    """A CT without orientation, as some converters write it."""
+    import json
+
+    image = nibabel.load(phantom_ct_file)
+    image.set_qform(None, code=0)
+    image.set_sform(None, code=0)
+    nibabel.save(image, tmp_path / "ct.nii.gz")
+    assert drr(tmp_path / "ct.nii.gz", "pa", tmp_path / "pa.nii.gz") == 0
+    words = "the file states no orientation"
+    assert f"Assumed: {words}" in capsys.readouterr().out
+    kept = json.loads((tmp_path / "pa.nii.gz.json").read_text())
+    assert kept["assumptions"][0].startswith(words)
+    assert (kept["drr"], kept["ct"], kept["columns"]) == ("pa.nii.gz", "ct.nii.gz", 96)
+    assert str(tmp_path) not in (tmp_path / "pa.nii.gz.json").read_text()
+    (tmp_path / "pa.nii.gz").unlink()
+    assert drr(tmp_path / "ct.nii.gz", "pa", tmp_path / "pa.nii.gz") == 2  # the sidecar is kept

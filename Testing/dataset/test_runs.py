@@ -290,10 +290,10 @@ def test_a_settled_case_is_not_read_again(source, undisturbed, small, copy_of):
 
 
 def test_output_must_not_be_the_source_or_somebody_elses(source, small, tmp_path):
-    with pytest.raises(AxonInputError, match="the source is never modified"):
+    with pytest.raises(AxonInputError, match="inputs are never overwritten"):
         prepare(source, source, small, workers=0)
     (tmp_path / "thesis.txt").write_text("x")
-    with pytest.raises(AxonInputError, match="no data set"):
+    with pytest.raises(AxonInputError, match="not a data set"):
         prepare(source, tmp_path, small, workers=0)
     with pytest.raises(AxonInputError, match="does not exist"):
         prepare(tmp_path / "nowhere", tmp_path / "data", small, workers=0)

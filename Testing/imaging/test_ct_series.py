@@ -238,6 +238,12 @@ def test_refusals(tmp_path):
     refused(
         write_series(tmp_path / "flat", ct_slices(HU, PixelSpacing=None)), "has no PixelSpacing"
     )
+    # Two negative steps would turn the patient by 180 degrees.
+    for n, spacing in enumerate(([-4, -4], [0, 4], [4, -4])):
+        refused(
+            write_series(tmp_path / f"steps{n}", ct_slices(HU, PixelSpacing=spacing)),
+            "PixelSpacing .*two positive numbers",
+        )
 
 
 def test_an_xray_as_a_ct(tmp_path):

@@ -239,3 +239,10 @@ def test_missing_empty_and_truncated_files(tmp_path):
         path.write_bytes(data[: len(data) // 2])
         with pytest.raises(AxonInputError, match="damaged, cut short"):
             read_ct(path)
+
+
+def test_complex_values_are_refused(tmp_path):
+    voxels = HU.astype(np.complex64) + 1j
+    nibabel.save(nibabel.Nifti1Image(voxels.T, RAS @ lps_affine()), tmp_path / "ct.nii.gz")
+    with pytest.raises(AxonInputError, match="complex values"):
+        read_ct(tmp_path / "ct.nii.gz")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -11,9 +12,12 @@ from pathlib import Path
 from axon_backend import __version__
 from axon_backend.bundle.checksums import file_sha256
 from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.util.limits import limit
 
 _TIMEOUT_S = 30.0  # without a byte
 _PIECE = 1 << 18
+# Settable by environment variables of these names. Time without a byte has the limit above.
+_MAX_MB, _MAX_MINUTES = ("AXON_MAX_DOWNLOAD_MB", 1000.0), ("AXON_MAX_DOWNLOAD_MINUTES", 60.0)
 
 # progress(done, total) in bytes; total is 0 when the server does not say.
 ByteProgress = Callable[[int, int], None]
@@ -35,8 +39,9 @@ def download(
     """Fetch ``url`` into the new file ``target``; on any failure the file is removed.
 
     Raises:
-        AxonInputError: the server does not answer or refuses, the file is cut short, or it has
-            another SHA-256.
+        AxonInputError: the server does not answer or refuses, the file is cut short, larger or
+            slower than the limits allow (AXON_MAX_DOWNLOAD_MB, AXON_MAX_DOWNLOAD_MINUTES), or it
+            has another SHA-256.
         Cancelled: ``cancelled()`` was true.
     """
     try:
@@ -59,11 +64,14 @@ def _fetch(
     cancelled: Callable[[], bool] | None,
 ) -> None:
     again = "Check the address and the connection, and try again."
+    max_mb, max_minutes = limit(*_MAX_MB), limit(*_MAX_MINUTES)
+    start = time.monotonic()
     try:
         # Without a named agent some servers refuse Python's.
         request = urllib.request.Request(url, headers={"User-Agent": f"axon/{__version__}"})
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
             total, done = answer.length or 0, 0
+            _check_size(url, total, max_mb)
             with target.open("wb") as file:
                 while True:
                     if cancelled is not None and cancelled():
@@ -73,8 +81,14 @@ def _fetch(
                     piece = answer.read(_PIECE)
                     if not piece:
                         break
-                    file.write(piece)
                     done += len(piece)
+                    _check_size(url, done, max_mb)
+                    if time.monotonic() - start > 60 * max_minutes:
+                        raise AxonInputError(
+                            f"{url}: after {max_minutes:g} minutes only {done / 1e6:.0f} MB had "
+                            f"come. Try a faster connection, or set {_MAX_MINUTES[0]} higher."
+                        )
+                    file.write(piece)
     except (AxonInputError, Cancelled):
         raise
     except urllib.error.HTTPError as error:
@@ -96,4 +110,12 @@ def _fetch(
     if total and done != total:
         raise AxonInputError(
             f"{url}: the download broke off after {done} of {total} bytes. {again}"
+        )
+
+
+def _check_size(url: str, size: int, max_mb: float) -> None:
+    if size > 1e6 * max_mb:
+        raise AxonInputError(
+            f"{url} has more than {max_mb:g} MB, the limit of a download. If that is right, set "
+            f"{_MAX_MB[0]} to more."
         )

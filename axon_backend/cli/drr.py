@@ -121,14 +121,16 @@ def run(chosen: argparse.Namespace) -> int:
     """Run ``axon drr``: render, write the file and print a summary in one line."""
     from axon_backend.cli.drr_options import check_numbers, geometry_of, settings_of, size_of
     from axon_backend.imaging.dicom_file import is_dicom
-    from axon_backend.physics.drr_writer import SIZES, check_drr_target, check_size
+    from axon_backend.physics.drr_writer import SIZES, check_drr_target, check_size, sidecar_of
     from axon_backend.util.apart import check_apart
 
     if bool(chosen.ct) == bool(chosen.ct_path):
         raise AxonInputError("Give exactly one CT, as in `axon drr chest.nii.gz --output drr.png`.")
     target = check_drr_target(chosen.output, chosen.overwrite)
     source = Path(chosen.ct or chosen.ct_path)
-    check_apart(target, source, chosen.iodine)
+    sidecar = sidecar_of(target)
+    for output in (target, sidecar):
+        check_apart(output, source, chosen.iodine)
     if target.exists() and source.is_file() and is_dicom(source):
         check_apart(target, source.parent)  # a slice stands for the series in its folder
     check_numbers(chosen)
@@ -151,6 +153,7 @@ def run(chosen: argparse.Namespace) -> int:
     check_size(*size)
     image, shown, mas = _render(chosen, ct, geometry, size, settings, device)
 
+    from axon_backend.imaging.write import write_json
     from axon_backend.physics.dx_writer import view_position, write_dx
 
     check_drr_target(target, chosen.overwrite)  # it may have appeared meanwhile
@@ -165,6 +168,24 @@ def run(chosen: argparse.Namespace) -> int:
         from axon_backend.physics.drr_writer import write_drr_volume
 
         write_drr_volume(target, image, geometry, view)
+    write_json(
+        sidecar,
+        {
+            "drr": target.name,
+            "ct": source.name,  # no folders: they often name the user or the patient
+            "assumptions": ct.assumptions,
+            "view": view,
+            "geometry": geometry,
+            "rows": size[0],
+            "columns": size[1],
+            "physics": chosen.physics,
+            "settings": settings,
+            "tube_load_mas": mas,
+            "postprocessed": shown,
+            "seed": chosen.seed,
+            "disclaimer": DISCLAIMER,
+        },
+    )
     what = "grey 0 to 1" if shown else f"highest line integral {float(image.max()):.3f}"
     row, column = geometry.extent_mm[1] / size[0], geometry.extent_mm[0] / size[1]
     technique = f", {settings.tube.kvp:g} kV, {mas:.2f} mAs" if settings and mas else ""
@@ -174,6 +195,8 @@ def run(chosen: argparse.Namespace) -> int:
         f"{target}: {view.value} DRR{rotated}, {size[0]} x {size[1]} pixels of {row:.4f} x "
         f"{column:.4f} mm (row, column) in the patient plane{technique}, {what}"
     )
+    for assumption in ct.assumptions:
+        print(f"Assumed: {assumption}")
     print(DISCLAIMER)
     return 0
 

@@ -7,6 +7,8 @@ heavy is imported here, so that ``axon --help`` answers at once.
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -28,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A terminal or log of another alphabet than a file's name is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")
     with interrupt_on_signal():
-        return _run(chosen)
+        code = _run(chosen)
+        return code if _flushed() else FAILED
 
 
 def _run(chosen: argparse.Namespace) -> int:
@@ -45,6 +48,8 @@ def _run(chosen: argparse.Namespace) -> int:
     except (Cancelled, KeyboardInterrupt):
         return _report(chosen, "axon: stopped as asked; nothing was written.", FAILED)
     except Exception as error:
+        if isinstance(error, OSError) and not _flushed(error):
+            return FAILED
         text = " ".join(str(error).split()) or "no further explanation"
         return _report(
             chosen,
@@ -52,6 +57,31 @@ def _run(chosen: argparse.Namespace) -> int:
             "for the details, and add `axon selfcheck` to a bug report.",
             FAILED,
         )
+
+
+def _flushed(failure: OSError | None = None) -> bool:
+    """Whether what was printed has arrived. A reader that has gone (``axon ... | head``) had what
+    it wanted and needs no word; a full disk does. ``failure`` may be of an unbuffered output."""
+    try:
+        sys.stdout.flush()
+        if failure is not None and failure.filename is None and _printing(failure):
+            raise failure
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.EINVAL):  # EINVAL: a closed pipe on Windows
+            with suppress(OSError):
+                why = error.strerror or error
+                print(f"axon: standard output cannot be written: {why}.", file=sys.stderr)
+        # Nothing more can be printed; at its end Python would try again, with a traceback.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
+
+
+def _printing(error: OSError) -> bool:
+    """Whether an error came out of ``print`` in a command."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return (frame.line or "").startswith("print(")
 
 
 def _check_seed(seed: int | None) -> None:

@@ -76,7 +76,8 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
 
 
 def prepare(chosen: argparse.Namespace) -> int:
-    """``axon prepare``; 1 when it was stopped or a case failed in a way that may heal."""
+    """``axon prepare``; 1 when it was stopped, a case failed in a way that may heal, or there is no
+    case at all."""
     from axon_backend.errors import AxonInputError
 
     shard = parse_shard(chosen.shard)
@@ -141,7 +142,11 @@ def _run(chosen: argparse.Namespace, shard: tuple[int, int] | None) -> int:
     print(_words(summary, Path(chosen.output)))
     if summary.stopped:
         print(f"axon: {_STOPPED}", file=sys.stderr)
-    return 1 if summary.stopped or summary.failed else 0
+    # Cases that a person rejected were made.
+    none = summary.whole and not (summary.fates["done"] or summary.fates["rejected"])
+    if none and not summary.stopped:
+        print("axon: no case could be made; the reasons are above.", file=sys.stderr)
+    return 1 if summary.stopped or summary.failed or none else 0
 
 
 _GO_ON = "The cases that are done are kept: run the same command again to go on."

@@ -10,6 +10,7 @@ from typing import Any
 
 from axon_backend.dataset.dataset import SPLITS
 from axon_backend.errors import AxonInputError
+from axon_backend.util.input_file import check_input
 
 COLUMNS = ("id", "patient", "ct", "frontal", "lateral", "split")
 _SPLIT_WORDS = {"val": "validation", "valid": "validation", "training": "train", "testing": "test"}
@@ -41,6 +42,7 @@ def read_rows(path: Path) -> list[Row]:
     Raises:
         AxonInputError: the file is missing, malformed or empty, or a patient has two splits.
     """
+    check_input(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from axon_backend.dataset import store
 from axon_backend.dataset.assemble import assemble, outline, remember
 from axon_backend.dataset.case import CaseTask, prepare_case
 from axon_backend.dataset.inputs import fingerprint, plan_key
+from axon_backend.dataset.lock import FILE as LOCK_FILE
 from axon_backend.dataset.lock import OutputLock
 from axon_backend.dataset.manifest import read_rows
 from axon_backend.dataset.plan import CasePlan, numbered, plan_folder, plan_rows
@@ -89,9 +92,30 @@ def prepare(
         store.OutputFailed: the output can no longer be written; finished cases are kept.
     """
     settings = settings or PrepareSettings()
-    root, out = _check_source(source), _make_output(output, source)
+    root = _check_source(source)
     if ray:
         import_ray()
+    fresh = _new_folders(output)
+    out = _make_output(output, source)
+    try:
+        return _prepare(source, root, out, settings, workers, ray, shard, progress, cancelled)
+    except AxonInputError:
+        if fresh is not None and shard is None:
+            _remove_empty(out, fresh)
+        raise
+
+
+def _prepare(
+    source: str | os.PathLike[str],
+    root: Path,
+    out: Path,
+    settings: PrepareSettings,
+    workers: int,
+    ray: bool,
+    shard: tuple[int, int] | None,
+    progress: Progress,
+    cancelled: Callable[[], bool],
+) -> Summary:
     number = None if shard is None else shard[0] - 1
     tag = store.ALL if shard is None else f"{shard[0]}of{shard[1]}"
     with OutputLock(out, number):
@@ -149,6 +173,29 @@ def _check_source(source: str | os.PathLike[str]) -> Path:
             "of images, or a manifest."
         )
     return path.parent
+
+
+def _new_folders(output: str | os.PathLike[str]) -> list[Path] | None:
+    """The folders that have to be made for an output, innermost first; None where it holds
+    something already."""
+    folder = Path(os.path.abspath(output))
+    if folder.is_dir():
+        return None if os.listdir(folder) else []
+    missing = []
+    while not os.path.lexists(folder):
+        missing.append(folder)
+        folder = folder.parent
+    return missing
+
+
+def _remove_empty(out: Path, new: list[Path]) -> None:
+    """Undo what was made for a source that was refused, unless there are cases."""
+    with suppress(OSError):
+        (out / store.CASES).rmdir()
+        shutil.rmtree(out / PRIVATE)
+        (out / LOCK_FILE).unlink(missing_ok=True)
+        for folder in new:
+            folder.rmdir()
 
 
 def _make_output(output: str | os.PathLike[str], source: str | os.PathLike[str]) -> Path:

@@ -28,7 +28,7 @@ def resampled(ct: CTVolume, voxel_mm: float, motion: np.ndarray | None = None) -
     stays.
     """
     hu = np.asarray(ct.hu, np.float32)
-    # The deviation that makes up for what a block mean of the new voxel would have blurred.
+    # The standard deviation that makes up for the blur of a block mean over the new voxel.
     sigma = [
         0.5 * np.sqrt(max(0.0, (voxel_mm / s) ** 2 - 1)) if voxel_mm > 1.05 * s else 0.0
         for s in ct.spacing_mm[::-1]

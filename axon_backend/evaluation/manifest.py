@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from axon_backend.errors import AxonInputError
+from axon_backend.util.input_file import check_input
 
 EXPECTED = 'a JSON list of {"id": string, "frontal": path or null, "lateral": ..., "ct": path}'
 
@@ -40,6 +41,7 @@ def read_manifest(path: str | Path, split: str | None = None) -> list[ManifestCa
         AxonInputError: the manifest is missing, malformed, names an id twice, or has no case.
     """
     source = Path(path)
+    check_input(source)
     try:
         entries = json.loads(source.read_text(encoding="utf-8"))
     except OSError as error:

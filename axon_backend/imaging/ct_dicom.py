@@ -41,6 +41,12 @@ def stack_series(group: list[Slice], label: str, notes: tuple[str, ...] = ()) ->
     header = group[0].header
     if not header.get("PixelSpacing"):
         raise AxonInputError(f"{label} has no PixelSpacing, a CT needs it. Export the CT again.")
+    pixel = np.array(header.PixelSpacing, float)
+    if pixel.shape != (2,) or not np.isfinite(pixel).all() or pixel.min() <= 0:
+        raise AxonInputError(
+            f"{label} has the PixelSpacing {header.PixelSpacing}; a CT has two positive numbers. "
+            "Export the CT again."
+        )
     planes = np.stack([_read_slice(item.path) for item in group])
     positions = np.array([np.array(s.header.ImagePositionPatient, float) for s in group])
     row_cosines, column_cosines = np.array(header.ImageOrientationPatient, float).reshape(2, 3)
@@ -62,8 +68,8 @@ def stack_series(group: list[Slice], label: str, notes: tuple[str, ...] = ()) ->
         notes += (f"the slices are tilted by {tilt:.1f} degrees: the shear was undone",)
     affine = np.eye(4)
     # PixelSpacing is (between rows, between columns); i runs along a row.
-    affine[:3, 0] = row_cosines * float(header.PixelSpacing[1])
-    affine[:3, 1] = column_cosines * float(header.PixelSpacing[0])
+    affine[:3, 0] = row_cosines * pixel[1]
+    affine[:3, 1] = column_cosines * pixel[0]
     affine[:3, 2] = run
     affine[:3, 3] = positions[0]
     return DicomSeries(planes, affine, label, notes)

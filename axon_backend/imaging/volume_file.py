@@ -23,7 +23,7 @@ def load_volume(path: Path) -> RawVolume:
             f"{path.name} is not a volume in a known format. Give {list_formats(volume_formats())}."
         )
     try:
-        return format.read_volume(path)
+        file = format.read_volume(path)
     except (AxonInputError, MemoryError):
         raise
     except Exception as error:  # the libraries and zlib raise many kinds
@@ -31,3 +31,9 @@ def load_volume(path: Path) -> RawVolume:
             f"{path.name} could not be read: the file is damaged, cut short or not what its "
             "name says. Copy or export it again."
         ) from error
+    if file.voxels.dtype.kind == "c":
+        raise AxonInputError(
+            f"{path.name} has complex values, as of an MR scan in k-space; HU or greys are real "
+            "numbers. Give the magnitude or the CT itself."
+        )
+    return file

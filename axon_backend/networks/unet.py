@@ -65,7 +65,7 @@ class DiffusionUNet(nn.Module):
     """(B, C, h, h, h) and times (B,) -> (B, 1, h, h, h); h / patch divisible by
     ``2 ** (levels - 1)``. C counts the noisy volume and its conditions.
 
-    With ``view_side`` there is a ``global_encoder`` of pictures of that side, and its vector is
+    With ``view_side`` there is a ``global_encoder`` of images of that side, and its vector is
     the ``global_embedding`` that each call needs.
     """
 

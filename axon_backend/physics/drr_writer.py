@@ -27,7 +27,8 @@ def check_drr_target(path: str | Path, overwrite: bool) -> Path:
     """The output path, checked before anything is computed.
 
     Raises:
-        AxonInputError: the format is unknown, the folder is missing or the file exists already.
+        AxonInputError: the format is unknown, the folder is missing, or the file or its sidecar
+            exists already.
     """
     target = Path(path)
     if not target.name.lower().endswith((".png", *DICOM_SUFFIXES, *VOLUME_SUFFIXES)):
@@ -37,11 +38,17 @@ def check_drr_target(path: str | Path, overwrite: bool) -> Path:
         )
     if not target.parent.is_dir():
         raise AxonInputError(f"The folder {target.parent} does not exist. Create it first.")
-    if target.exists() and (target.is_dir() or not overwrite):
-        raise AxonInputError(
-            f"{target} already exists. Choose another --output, or add --overwrite."
-        )
+    for file in (target, sidecar_of(target)):
+        if file.exists() and (file.is_dir() or not overwrite):
+            raise AxonInputError(
+                f"{file} already exists. Choose another --output, or add --overwrite."
+            )
     return target
+
+
+def sidecar_of(target: Path) -> Path:
+    """The JSON file beside a DRR: pa.dcm has pa.dcm.json, since there may be a pa.png too."""
+    return target.with_name(f"{target.name}.json")
 
 
 def check_size(height: int, width: int) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from axon_backend.imaging.formats.format import ImageFormat, starts_with
+from axon_backend.imaging.formats.header_check import check_text_header
 
 if TYPE_CHECKING:
     from SimpleITK import ImageFileReader
@@ -48,6 +49,7 @@ class ItkFormat:
     def _reader(self, path: Path) -> ImageFileReader:
         import SimpleITK as sitk
 
+        check_text_header(path)  # ITK allocates what a header says, and aborts on some
         reader = sitk.ImageFileReader()
         reader.SetImageIO(self._io)
         reader.SetFileName(str(path))

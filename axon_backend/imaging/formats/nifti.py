@@ -7,11 +7,13 @@ sheared axes.
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from axon_backend.imaging.formats.format import ImageFormat
+from axon_backend.imaging.formats.header_check import check_volume
 
 if TYPE_CHECKING:
     from axon_backend.imaging.raw_volume import RawVolume
@@ -35,7 +37,7 @@ def recognise(path: Path) -> bool:
 
 
 def read_volume(path: Path) -> RawVolume:
-    """Voxels as float32, several values a voxel (RGB) as channels."""
+    """Voxels as float32 (complex ones as complex64), several values a voxel (RGB) as channels."""
     import numpy as np
 
     from axon_backend.imaging.raw_volume import RawVolume
@@ -46,7 +48,8 @@ def read_volume(path: Path) -> RawVolume:
         fields = np.asanyarray(image.dataobj)
         data = np.stack([fields[name] for name in fields.dtype.names])
     else:
-        data = np.asarray(image.dataobj, dtype=np.float32)
+        kind = np.float32 if image.dataobj.dtype.kind != "c" else np.complex64
+        data = np.asarray(image.dataobj, dtype=kind)
     header = image.header
     if int(header["qform_code"]) == 0 and int(header["sform_code"]) == 0:
         zooms = [float(z) for z in header.get_zooms()[:3]]
@@ -62,20 +65,45 @@ def read_volume(path: Path) -> RawVolume:
 
 def read_size(path: Path) -> tuple[int, ...]:
     """Voxels along each axis, by the header."""
-    return tuple(int(n) for n in _open(path).shape)
+    return tuple(int(n) for n in _header(path).get_data_shape())
 
 
 def _open(path: Path) -> Any:
     """By extension where it is one of NIfTI's, else by content, which nibabel does not look at."""
     import nibabel
 
+    header = _header(path)
     if path.name.lower().endswith(NIFTI.extensions):
         return nibabel.load(path)
+    voxels = math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
+    with _opened(path) as file:  # no more than it says: the file may unpack to any length
+        data = file.read(int(header["vox_offset"]) + voxels)
+    kind = nibabel.Nifti2Image if _is_second(data) else nibabel.Nifti1Image
+    return kind.from_bytes(data)
+
+
+def _header(path: Path) -> Any:
+    """The header, after ``check_volume``."""
+    import nibabel
+
+    with _opened(path) as file:
+        start = file.read(540)
+    kind = nibabel.Nifti2Header if _is_second(start) else nibabel.Nifti1Header
+    header = kind(start[: kind.template_dtype.itemsize], check=False)
+    size = header.get_data_shape()
+    check_volume(path, size, len(header.get_data_dtype().names or "x"))
+    return header
+
+
+def _opened(path: Path) -> IO[bytes]:
     with path.open("rb") as file:
         compressed = file.read(2) == _GZIP
-    data = (gzip.open if compressed else open)(path, "rb").read()
-    kind = nibabel.Nifti2Image if data[4:8] == _MAGIC_2[1] else nibabel.Nifti1Image
-    return kind.from_bytes(data)
+    return cast("IO[bytes]", gzip.open(path) if compressed else path.open("rb"))
+
+
+def _is_second(data: bytes) -> bool:
+    """Whether it is NIfTI-2."""
+    return data[_MAGIC_2[0] :][:4] == _MAGIC_2[1]
 
 
 NIFTI = ImageFormat(

@@ -13,7 +13,7 @@ EVENT_SECONDS = 1.0
 
 
 class Meter:
-    """Sums over steps; reading them starts anew. The sums travel with a checkpoint."""
+    """Sums over steps; reading them starts over. The sums travel with a checkpoint."""
 
     def __init__(self) -> None:
         self.first = self.count = 0
