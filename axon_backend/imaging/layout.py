@@ -1,11 +1,11 @@
-"""Which way round is the chest in an image? Compared with mean chests.
+"""The orientation of the chest in an image, by comparison with mean chests.
 
-Two means stand for all chests: the frontal one, made symmetric so that it does not care about
-sides, and the lateral one. Both are looked for in the image by normalised cross-correlation of
-local contrast, over sizes and proportions, in all eight orientations: the means are turned, not the
+Two means represent all chests: the frontal one, made symmetric so that it ignores the sides, and
+the lateral one. Both are searched for in the image by normalised cross-correlation of local
+contrast, over scales and aspect ratios, in all eight orientations. The means are rotated, not the
 image, which is shrunk and filtered once for each size. Left and right of a frontal image are
-told by a linear discriminant of the difference of a chest to its mirror image (heart, aortic arch,
-stomach, diaphragm).
+decided by a linear discriminant of the difference between a chest and its mirror image (heart,
+aortic arch, stomach, diaphragm).
 
 Measured by ``Testing/benchmarks/orientation.py``; counts are in ``Testing/benchmarks/README.md``.
 """
@@ -25,53 +25,53 @@ from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
 
 MEANS = Path(__file__).with_name("mean_chests.json")
 GRID = 64  # side of the means
-# Pixels of the image's long side, about: no size below needs more.
+# Pixels along the image's longer side, about: no scale below needs more.
 THUMBNAIL = 256
-# Sides of the field of view as parts of the image's long side, and width over height of it by
-# view: chests are wider than the mean, or deeper.
+# Sides of the field of view as fractions of the image's longer side, and its aspect ratios (width
+# over height) by view: chests are wider than the mean, or deeper.
 _SCALES = tuple(np.exp(np.linspace(np.log(0.62), np.log(1.45), 6)))
 _STRETCHES = {True: (1.0, 1.18), False: (0.85, 1.0)}
-# The middle of a mean is the template: lungs, heart and spine, not arms and corners.
+# The centre of a mean is the template: lungs, heart and spine, not arms and corners.
 _MIDDLE = slice(round(0.1 * GRID), round(0.9 * GRID))
-# Another orientation must fit better by this much of NCC before the user is told, and by this much
-# before the image is turned; another view by this much before the user is told. Laterals that
-# face the other way are common (nine of 23 real ones), so less is asked of them. For the sides of a
-# frontal image the same in standard deviations, see `sidedness`.
+# NCC by which another orientation must fit better before the user is warned, and before the image
+# is reoriented, and by which the other view must fit better before the user is warned. Laterals
+# that face the other way are common (nine of 23 clinical ones), so the margin for them is smaller.
+# For the sides of a frontal image the same in standard deviations, see `sidedness`.
 TURN_DOUBT, TURN_CERTAIN, FACING_CERTAIN, VIEW_DOUBT = 0.03, 0.08, 0.04, 0.03
 MIRRORED_DOUBT, MIRRORED_CERTAIN = 0.4, 1.5
-LEAST_AGREEMENT = 0.5  # of what is turned: less is hardly a chest
+LEAST_AGREEMENT = 0.5  # of an image that is reoriented: less is hardly a chest
 _TURNS = (
     "",
     "rotated by 90 degrees clockwise",
     "rotated by 180 degrees",
     "rotated by 90 degrees counter-clockwise",
 )
-# A thumbnail of the chest, without the outer part that its placement may miss.
+# Margin of the chest that its placement may miss, and how far its axis of symmetry may be off.
 _EDGE, _MOST_AWAY = 6, 6
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What brings an image the right way round: ``quarters`` turns by 90 degrees to the left (as
-    ``np.rot90``), then the exchange of left and right where it is ``mirrored``."""
+    """What makes an image upright: ``quarters`` rotations by 90 degrees counter-clockwise (as
+    ``np.rot90``), then mirroring left/right if ``mirrored``."""
 
     quarters: int = 0
     mirrored: bool = False
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        """(H, W) turned."""
+        """The reoriented image, (H, W)."""
         turned = np.rot90(pixels, self.quarters)
         return np.ascontiguousarray(turned[:, ::-1] if self.mirrored else turned)
 
     def pixel_mm(self, size: tuple[float, float] | None) -> tuple[float, float] | None:
-        """(row, column) pixel size of the turned image."""
+        """(row, column) pixel size of the reoriented image."""
         return size if size is None or self.quarters % 2 == 0 else (size[1], size[0])
 
     def words(self, frontal: bool) -> str:
-        """What an image that needs this turn is, as ``upside down``."""
+        """Names the orientation of an image that needs this turn, as ``upside down``."""
         if not self.mirrored:
             return _TURNS[self.quarters]
-        if self.quarters == 2:  # a mirror image turned by half; the others have no usual name
+        if self.quarters == 2:  # mirrored and rotated by 180 degrees; the others have no usual name
             return "upside down"
         if self.quarters:
             return f"mirrored and {_TURNS[self.quarters]}"
@@ -81,13 +81,13 @@ class Turn:
 
 @dataclass(frozen=True)
 class Layout:
-    """How an image lies.
+    """The orientation found in an image.
 
     Attributes:
-        turn: what brings it the right way round.
+        turn: what makes it upright.
         score, given: agreement with the mean chest (NCC) after that turn, and as it was given;
             of a frontal image that is only mirrored, by its sides (`sidedness`).
-        certain: the turn is sure enough to be made.
+        certain: the turn is certain enough to be applied.
         frontal: the view it was given as.
         other: agreement as the other view, where that is clearly better; else None.
     """
@@ -101,12 +101,12 @@ class Layout:
 
     @property
     def sides_only(self) -> bool:
-        """A frontal image that is only mirrored, which nothing but its sides tell."""
+        """Whether it is a frontal image that is only mirrored, which nothing but its sides show."""
         return self.frontal and self.turn == Turn(0, True)
 
     @property
     def looks(self) -> str | None:
-        """In words, what the image looks like instead of what it was given as, and how much."""
+        """What the image looks like instead of what it was given as, with the scores; or None."""
         given = f"as given {self.given:.2f}"
         if self.other is not None:
             name = "lateral" if self.frontal else "frontal"
@@ -115,12 +115,12 @@ class Layout:
             return None
         words = self.turn.words(self.frontal)
         if self.sides_only:
-            return f"{words} (by {self.score:.1f} standard deviations of what tells the sides)"
+            return f"{words} (heart and diaphragm, by {self.score:.1f} standard deviations)"
         return f"{words} (agreement {self.score:.2f}, {given})"
 
 
 def recognise(pixels: np.ndarray, frontal: bool, bright: bool | None = True) -> Layout:
-    """How a chest X-ray lies.
+    """Find the orientation of a chest X-ray.
 
     Args:
         pixels: (H, W), not inverted unless ``bright`` is None.
@@ -135,7 +135,7 @@ def recognise(pixels: np.ndarray, frontal: bool, bright: bool | None = True) -> 
         return bright is None and bone_brightness(turn(small), frontal) < -UNCLEAR
 
     def agreement(turn: Turn, frontal: bool) -> float:
-        # The frontal mean is symmetric: what is mirrored is seen by the sides only.
+        # The frontal mean is symmetric: mirroring is decided by the sides only.
         match = found[frontal, turn.quarters, turn.mirrored and not frontal]
         return match.dark if is_dark(turn, frontal) else match.bright.score
 
@@ -151,18 +151,17 @@ def recognise(pixels: np.ndarray, frontal: bool, bright: bool | None = True) -> 
     score = scores[best]
     margin = TURN_CERTAIN if best.quarters else FACING_CERTAIN
     certain = score >= max(given + margin, LEAST_AGREEMENT)
-    if frontal:
+    if frontal and score >= LEAST_AGREEMENT:
         upright = best(small)
         sides = sidedness(-upright if is_dark(best, True) else upright)
         mirrored = sides < -MIRRORED_DOUBT
         if mirrored and best == as_it_is:
-            certain = sides < -MIRRORED_CERTAIN and score >= LEAST_AGREEMENT
-            return Layout(Turn(0, True), -sides, sides, certain, True)
+            return Layout(Turn(0, True), -sides, sides, sides < -MIRRORED_CERTAIN, True)
         best = Turn(best.quarters, mirrored)
     return Layout(best, score, given, certain and best != as_it_is, frontal)
 
 
-# The turns that the means tell apart.
+# The turns that the means distinguish.
 _TURNS_OF = {
     True: tuple(Turn(quarters) for quarters in range(4)),
     False: tuple(Turn(quarters, mirrored) for quarters in range(4) for mirrored in (False, True)),
@@ -196,7 +195,7 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Match:
-    """The best place of a mean, and the best score of the negative of the image."""
+    """The best place of a mean, and the best score of the inverted image."""
 
     bright: _Place
     dark: float
@@ -207,7 +206,7 @@ _Key = tuple[bool, int, bool]  # frontal, quarters, mirrored
 
 @cache
 def _templates() -> dict[_Key, np.ndarray]:
-    """The means as they lie in images that need such a turn; zero mean, unit norm."""
+    """The means as they appear in images that need such a turn; zero mean, unit norm."""
     made: dict[_Key, np.ndarray] = {}
     for frontal, name in ((True, "frontal"), (False, "lateral")):
         middle = local_contrast(means()[name])[_MIDDLE, _MIDDLE]
@@ -243,7 +242,7 @@ def _matches(image: np.ndarray, only: _Key | None = None) -> dict[_Key, _Match]:
 
 
 def _tried(key: _Key, stretch: float) -> bool:
-    """An image that lies on its side has width and height exchanged."""
+    """Whether an aspect ratio belongs to an orientation: on its side, width and height swap."""
     upright = stretch if key[1] % 2 == 0 else 1 / stretch
     return any(abs(upright - s) < 1e-6 for s in _STRETCHES[key[0]])
 
@@ -251,11 +250,11 @@ def _tried(key: _Key, stretch: float) -> bool:
 def _compare(
     image: np.ndarray, size: tuple[float, float], templates: dict[_Key, np.ndarray]
 ) -> dict[_Key, _Match]:
-    """The best places in the image of a field of view of one ``size`` (rows, columns)."""
+    """The best places of a field of view of one ``size`` (rows, columns)."""
     side = _MIDDLE.stop - _MIDDLE.start
     shape = [max(8, round(n * GRID / s)) for n, s in zip(image.shape, size, strict=True)]
     small = shrink_to(image, *shape)
-    pad = GRID // 5  # room for a chest that is cut by the image's edge
+    pad = GRID // 5  # room for a chest that the image cuts off
     small = local_contrast(np.pad(small, pad, mode="edge"), sigma=GRID / 8)
     extra = [max(0, side - n) for n in small.shape]
     small = np.pad(small, [(e // 2, e - e // 2) for e in extra])
