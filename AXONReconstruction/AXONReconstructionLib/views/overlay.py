@@ -93,7 +93,7 @@ class Overlay:
         if self._mode == "checkerboard":
             image, window = checkerboard(moved, drr, valid), (0.0, 1.0)
         else:
-            local = backend.load("registration.similarity").local_contrast
+            local = backend.load("imaging.matching").local_contrast
             image = np.where(valid, local(moved, valid) - local(drr, valid), 0.0)
             window = (-DIFFERENCE_RANGE, DIFFERENCE_RANGE)
         composite = self._composite()
