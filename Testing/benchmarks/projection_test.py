@@ -6,12 +6,12 @@ FOLDER holds `index.csv` (with the columns `patient` and `split`) and for each p
 a lateral projection of one CT with the same rows, `PATIENT_ap.png` and `PATIENT_lat.png`: bright
 bones, square pixels of --pixel-mm, the patient's right, or front, on the left. Every bundle
 reconstructs stage "coarse" from the frontal image alone, which is registered once, to the first
-bundle's atlas. The volume is projected along x and compared with the patient's own lateral image and
-with those of all other patients: the correlation of local contrast (the images' grey scales are
+bundle's atlas. The volume is projected along x and compared with the patient's own lateral image
+and with those of all other patients: the correlation of local contrast (the images' grey scales are
 windowed), the best over a grid of depths and shifts, since a frontal image does not show where the
 frame ends along its beam. The heights are those of each patient's own frontal placement. For each
-bundle: the mean agreement with the own lateral and with the others, and the rank of the own one, the
-share of the others that agree better (50 % is chance).
+bundle: the mean agreement with the own lateral and with the others, and the rank of the own one,
+the share of the others that agree better (50 % is chance).
 """
 
 from __future__ import annotations
