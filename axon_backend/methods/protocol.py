@@ -279,7 +279,7 @@ class Method(ABC):
     loss_settings: type
     references: tuple[str, ...] = ()
     sampling_key: str = "sampling"
-    renamed_settings: Mapping[str, str] = {}
+    renamed_settings: Mapping[str, str | None] = {}
 
     @abstractmethod
     def configure(self, values: Mapping[str, Any]) -> Any:

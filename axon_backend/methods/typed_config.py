@@ -35,13 +35,14 @@ def from_plain(kind: type[Config], values: Mapping[str, Any], where: str = "") -
     )
 
 
-def with_new_names(values: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+def with_new_names(values: Mapping[str, Any], renamed: Mapping[str, str | None]) -> dict[str, Any]:
     """Nested values of an older version under today's names.
 
     Args:
         values: as JSON, YAML or a checkpoint gives them.
         renamed: {old dotted name: new one}; of a value that has another name today,
-            {"name=old value": "new value"}.
+            {"name=old value": "new value"}; of a setting that no longer exists,
+            {"name=value": None} for the value that all code has now.
 
     Raises:
         TypeError: a group of settings is something else.
@@ -49,10 +50,13 @@ def with_new_names(values: Mapping[str, Any], renamed: Mapping[str, str]) -> dic
     new: dict[str, Any] = {}
 
     def put(key: str, value: Any) -> None:
-        key = renamed.get(key, key)
+        key = renamed.get(key) or key
         if isinstance(value, Mapping) and value:
             for name, inner in value.items():
                 put(f"{key}.{name}", inner)
+            return
+        stated = f"{key}={value}"
+        if stated in renamed and renamed[stated] is None:
             return
         at = new
         *groups, last = key.split(".")
@@ -60,7 +64,7 @@ def with_new_names(values: Mapping[str, Any], renamed: Mapping[str, str]) -> dic
             at = at.setdefault(group, {})
             if not isinstance(at, dict):
                 raise TypeError(f"{group} is {at!r}; expected a group of settings")
-        at[last] = renamed.get(f"{key}={value}", value)
+        at[last] = renamed.get(stated, value)
 
     for key, value in values.items():
         put(str(key), value)

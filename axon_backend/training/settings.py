@@ -36,14 +36,15 @@ def _yaml() -> Any:
     return yaml
 
 
-def with_new_names(values: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+def with_new_names(values: Mapping[str, Any], renamed: Mapping[str, str | None]) -> dict[str, Any]:
     """``methods.typed_config.with_new_names`` with :data:`RENAMED` beside ``renamed``."""
     return typed_config.with_new_names(values, {**RENAMED, **renamed})
 
 
-def new_name(key: str, renamed: Mapping[str, str]) -> str:
+def new_name(key: str, renamed: Mapping[str, str | None]) -> str:
     """Today's name of a setting that may be given by an old one, or by its end."""
-    names = {old: new for old, new in {**RENAMED, **renamed}.items() if "=" not in old}
+    every = {**RENAMED, **renamed}
+    names = {old: new for old, new in every.items() if "=" not in old and new is not None}
     for old, new in names.items():
         if key == old or key.startswith(old + "."):
             return new + key[len(old) :]
@@ -155,7 +156,7 @@ def convert(kind: Any, value: Any, where: str) -> Any:
 
 
 def apply_pairs(
-    settings: Settings, pairs: Iterable[str], renamed: Mapping[str, str] | None = None
+    settings: Settings, pairs: Iterable[str], renamed: Mapping[str, str | None] | None = None
 ) -> Settings:
     """The settings with ``key=value`` texts put in, in their order; ``renamed`` as in
     :func:`with_new_names`."""

@@ -110,7 +110,8 @@ def sweep(home: Path, pattern: str, settle: Callable[[Path], None] = lambda path
     Args:
         home: a folder; it need not exist.
         pattern: of their names.
-        settle: called with each before it is removed; one where it raises OSError stays.
+        settle: called with each before it is removed; one where it raises OSError stays for the
+            next time.
     """
     found: list[Path] = []
     with suppress(OSError):

@@ -80,7 +80,6 @@ class CoarseDiff(StageModule):
             lambda x_t, t: self.predict_x0(x_t, t, x_T, seen),
             x_T,
             steps,
-            eta=self.config.sampling.coarse_eta,
             generator=generator,
             on_step=on_step,
         )

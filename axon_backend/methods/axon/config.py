@@ -14,12 +14,15 @@ from axon_backend.networks.unet import UNetConfig
 
 FINE_DIFF = ("controlnet", "bridge")
 # What settings and values were called before bundle format 3 (``typed_config.with_new_names``).
-RENAMED = {
+RENAMED: dict[str, str | None] = {
     "see_views": "condition_on_views",
     "fine_process": "fine_diff",
     "fine_diff=diffusion": "controlnet",
     "sampling.coarse_places": "sampling.tta_shifts",
     "sampling.fine_sampler=dpm": "dpmpp_2m",
+    # They had this value in every preset and every bundle, and are gone.
+    "sampling.coarse_eta=1.0": None,
+    "sampling.fine_scale=1.0": None,
 }
 
 
@@ -28,20 +31,17 @@ class Sampling:
     """How the two diffusion stages are sampled; the defaults travel with a bundle.
 
     Attributes:
-        coarse_steps, coarse_eta: of the bridge; 0 steps leave it out, and stage 2 starts from F(x).
+        coarse_steps: of the bridge; 0 steps leave it out, and stage 2 starts from F(x).
         tta_shifts: test-time augmentation: 4 makes stage 1 the mean over four small shifts of the
             X-rays (``methods.axon.test_time_augmentation``); 1 takes them as they are, as do
             ``coarse_steps`` above 1, which draw samples.
         fine_steps, fine_eta: of stage 2, whichever its class.
-        fine_sampler: of the prior, one of ``diffusion.gaussian.SAMPLERS``.
+        fine_sampler: of the prior, one of ``diffusion.gaussian.SAMPLERS``. (A bridge in stage 2
+            always starts from the coarse volume; fine_sampler and fine_start do not apply to it.)
         fine_start: where on the prior's time axis stage 2 starts, in (0, 1]. 1 starts from pure
             noise (the paper); less starts from the coarse volume with that much noise on it.
         fine_draws: stage 2 is the mean over that many draws of its noise: what the draws agree on
             stays, what is noise goes.
-        fine_scale: factor on the ControlNet's residuals. (A bridge in stage 2 always starts from
-            the coarse volume and has no residuals: fine_start, fine_sampler and fine_scale say
-            nothing to it.)
-        fine_clamp: largest absolute value of stage 2's estimates; 1 is the paper's "+ clamping".
         fine_detail: how much of what stage 2 changed is kept: ``X + detail (Y - X)``.
         sr_scale: side of a cell in output voxels, a divisor of the output's side: of what SR-Net
             adds to a trilinear enlargement, local means over such cells are left out, since grey
@@ -49,14 +49,12 @@ class Sampling:
     """
 
     coarse_steps: int = 10
-    coarse_eta: float = 1.0
     tta_shifts: int = 1
     fine_steps: int = 15
     fine_sampler: str = "ddim"
     fine_eta: float = 0.0
     fine_start: float = 1.0
     fine_draws: int = 1
-    fine_scale: float = 1.0
     fine_detail: float = 1.0
     fine_clamp: float = 1.2
     sr_scale: int = 0

@@ -126,9 +126,6 @@ class ControlNetFineDiff(FineDiff):
         embedding: torch.Tensor | None = None,
     ) -> torch.Tensor:
         down, middle = self.controlnet(y_t, t, condition, embedding)
-        scale = self.config.sampling.fine_scale
-        if scale != 1.0:
-            down, middle = [scale * d for d in down], scale * middle
         return self.prior(y_t, t, (down, middle))
 
     def x0_of(

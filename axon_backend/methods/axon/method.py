@@ -50,7 +50,10 @@ class AxonMethod(Method):
     renamed_settings = {
         "loss.at_the_end": "loss.p_t_end",
         "loss.doubt": "loss.conditioning_augmentation",
-        **{f"model.{old}": new if "=" in old else f"model.{new}" for old, new in RENAMED.items()},
+        **{
+            f"model.{old}": new if "=" in old or new is None else f"model.{new}"
+            for old, new in RENAMED.items()
+        },
     }
 
     def configure(self, values: Mapping[str, Any]) -> AxonConfig:
