@@ -109,8 +109,9 @@ def _pair(beams, view, xray, hu, truth):
         if valid.any():
             seen[~valid] = seen[valid].min()  # background outside the image
     similarity = backend.load("registration.similarity")
+    local = backend.load("imaging.matching").local_contrast
     valid = valid & (made > 0)
-    a, b = (similarity.local_contrast(image, valid) for image in (made, seen))
+    a, b = (local(image, valid) for image in (made, seen))
     return seen, made, float(similarity.ncc(a, b, valid))
 
 
