@@ -26,11 +26,11 @@ import torch
 import torch.nn.functional as F
 
 from axon_backend.bundle import load_bundle
+from axon_backend.imaging.matching import local_contrast
 from axon_backend.imaging.radiograph import Radiograph, read_radiograph
 from axon_backend.imaging.view import View
 from axon_backend.inference.reconstruct import reconstruct
 from axon_backend.physics.geometry import FIELD_OF_VIEW
-from axon_backend.registration.similarity import local_contrast
 
 SIDE = 64
 DEPTHS_MM = np.linspace(170.0, 290.0, 9)
