@@ -1,4 +1,4 @@
-"""What the Slicer modules take from the backend by name, lazily, exists: no type checker sees it."""
+"""What the Slicer modules take from the backend by name exists: no type checker sees it."""
 
 import ast
 import importlib
