@@ -215,5 +215,5 @@ def test_the_3d_views_have_titles(host, slicer, ui):
         for w in widgets
     }
     note = "Research use only, not for diagnosis"
-    assert said["AXONRecon"] == ["Reconstruction: high resolution", note]
+    assert said["AXONRecon"] == ["Reconstruction: SR-Net", note]
     assert said["AXONTruth"] == ["Ground truth CT", note]

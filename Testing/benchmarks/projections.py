@@ -1,6 +1,6 @@
 """What one frontal X-ray tells about the depth of patients whose CT is not at hand.
 
-    python Testing/benchmarks/projection_test.py --data FOLDER --bundle A --bundle B --out FILE
+    python Testing/benchmarks/projections.py --data FOLDER --bundle A --bundle B --out FILE
 
 FOLDER holds `index.csv` (with the columns `patient` and `split`) and for each patient a frontal and
 a lateral projection of one CT with the same rows, `PATIENT_ap.png` and `PATIENT_lat.png`: bright
