@@ -134,7 +134,7 @@ METRICS = (
         ssim3d_gauss11, "higher",
     ),
     Metric(
-        "ssim3d_uniform7", "SSIM, uniform window",
+        "ssim3d_uniform7", "SSIM, uniform",
         "structural similarity in 3-D, uniform window of 7 voxels, sample covariance, as "
         "scikit-image's defaults",
         ssim3d_uniform7, "higher",

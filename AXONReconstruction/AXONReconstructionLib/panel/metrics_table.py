@@ -12,7 +12,8 @@ from AXONReconstructionLib.setup.methods import stageLabel
 
 def prepare(table) -> None:
     """Set up the table widget."""
-    table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.Stretch)
+    table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+    table.horizontalHeader().stretchLastSection = True
     table.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
     table.setWordWrap(False)
 
@@ -47,7 +48,10 @@ def fill(table, note, record: dict) -> None:
                 font.setBold(True)
                 item.setFont(font)
             table.setItem(r, c, item)
-    height = table.horizontalHeader().sizeHint.height() + 4
+    # With room for the scroll bar of a panel that is narrower than the table.
+    height = (
+        table.horizontalHeader().sizeHint.height() + table.horizontalScrollBar().sizeHint.height()
+    )
     for r in range(len(rows)):
         height += table.rowHeight(r)
     table.setFixedHeight(height)
