@@ -6,6 +6,7 @@ The form on disk is Slicer's, so that scenes can be exchanged: numbers and strin
 dictionary as a list of pairs.
 """
 
+import collections.abc
 import types
 import typing
 
@@ -245,7 +246,47 @@ class _Dict(_List):
         super().write(node, name, dict(value).items())
 
     def read(self, node, name):
-        return dict(super().read(node, name))
+        return _ObservedDict(self, node, name, dict(super().read(node, name)))
+
+
+class _ObservedDict(collections.abc.MutableMapping):
+    """A dictionary of a parameter node, with the methods of Slicer's: no ``get`` with a default."""
+
+    def __init__(self, kind, node, name, values):
+        self._kind, self._node, self._name, self._values = kind, node, name, values
+
+    def __repr__(self):
+        return f"ObservedDict({self._values})"
+
+    def __eq__(self, other):
+        return self._values == (other._values if isinstance(other, _ObservedDict) else other)
+
+    __hash__ = None
+
+    def __len__(self):
+        return len(self._values)
+
+    def __iter__(self):
+        return iter(self._values)
+
+    def __getitem__(self, key):
+        return self._values[key]
+
+    def __setitem__(self, key, value):
+        self._values[key] = value
+        self._kind.write(self._node, self._name, self._values)
+
+    def __delitem__(self, key):
+        del self._values[key]
+        self._kind.write(self._node, self._name, self._values)
+
+    def get(self, key):
+        return self._values.get(key)
+
+    def pop(self, key):
+        value = self[key]
+        del self[key]
+        return value
 
 
 class _Checked:

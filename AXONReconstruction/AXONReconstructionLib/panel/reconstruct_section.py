@@ -227,7 +227,7 @@ class ReconstructSection(Section):
             self.stages.build(method)
             if method is not None:
                 defaults = self.modelAndDevice.defaultSteps(node)
-                self.stages.show(run_plan.stagesOf(node, method), node.steps, defaults)
+                self.stages.show(run_plan.stagesOf(node, method), dict(node.steps), defaults)
         self.updateButton()
 
     def _showResult(self, line: str, warnings: list[str]) -> None:
