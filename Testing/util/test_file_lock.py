@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from axon_backend.util.file_lock import try_lock
+from axon_backend.util.file_lock import FileLock, try_lock
 
 ELSEWHERE = """
 import sys
@@ -45,3 +45,23 @@ def test_a_file_system_without_locks_refuses_nothing(tmp_path, monkeypatch, numb
     monkeypatch.setattr(fcntl, "lockf", refuse)
     with open(tmp_path / "lock", "a+b") as stream:
         assert try_lock(stream) is free
+
+
+def test_one_holder_in_a_process_too(tmp_path):
+    lock, other = FileLock(tmp_path / "lock", 100, 2), FileLock(tmp_path / "lock", 101, 5)
+    assert lock.acquire() and not other.acquire() and other.stream is None
+    assert not elsewhere(tmp_path / "lock", 100, 1)  # the refused one did not free it
+    lock.release()
+    lock.release()
+    assert other.acquire()
+    other.release()
+    assert elsewhere(tmp_path / "lock", 100, 6)
+
+
+def test_a_file_that_cannot_be_opened_is_not_held(tmp_path):
+    lock = FileLock(tmp_path / "folder" / "lock")
+    with pytest.raises(FileNotFoundError):
+        lock.acquire()
+    lock.path.parent.mkdir()
+    assert lock.acquire()
+    lock.release()

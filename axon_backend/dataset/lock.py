@@ -10,18 +10,14 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
 
 from axon_backend.errors import AxonInputError
-from axon_backend.util.file_lock import try_lock
+from axon_backend.util.file_lock import FileLock
 
 FILE = "prepare.lock"
 # The locked bytes follow the text that names the holder of the lock: one for each shard, so that
 # different shards can run concurrently and a whole run excludes them all.
 _FIRST, SHARDS = 1 << 20, 10_000
-
-# The system's locks are per process; two runs of one process are distinguished here.
-_held: set[tuple[str, int]] = set()
 
 
 class OutputLock:
@@ -37,32 +33,26 @@ class OutputLock:
 
     def __init__(self, folder: Path, shard: int | None = None) -> None:
         self.path = folder / FILE
-        self.start, self.count = (_FIRST, SHARDS) if shard is None else (_FIRST + shard, 1)
-        self._stream: IO[Any] | None = None
-        self._names: set[tuple[str, int]] = set()
+        self.whole = shard is None
+        start, count = (_FIRST, SHARDS) if shard is None else (_FIRST + shard, 1)
+        self._lock = FileLock(self.path, start, count)
 
     def __enter__(self) -> OutputLock:
-        real = str(self.path.resolve())
-        names = {(real, self.start + i) for i in range(self.count)}
-        if names & _held:
-            raise self._taken()
         try:
-            stream = open(self.path, "a+b")
+            taken = not self._lock.acquire()
         except OSError as error:
             raise AxonInputError(
                 f"Cannot write into {self.path.parent}: {error.strerror or error}. Choose another "
                 "--output."
             ) from error
-        if not try_lock(stream, self.start, self.count):
-            stream.close()
+        if taken:
             raise self._taken()
-        self._stream, self._names = stream, names
-        _held.update(names)
         who = {"pid": os.getpid(), "host": socket.gethostname(), "started": time.time()}
         with suppress(OSError):  # only for the message of a second run
-            stream.truncate(0)
-            stream.write(json.dumps(who).encode())
-            stream.flush()
+            assert self._lock.stream is not None
+            self._lock.stream.truncate(0)
+            self._lock.stream.write(json.dumps(who).encode())
+            self._lock.stream.flush()
         return self
 
     def __exit__(
@@ -71,15 +61,13 @@ class OutputLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._stream is not None:
-            _held.difference_update(self._names)
-            # Another shard may hold its part of the file, so the file stays if there are shards.
-            if self.count > 1 and sys.platform != "win32":
+        # Another shard may hold its part of the file, so the file stays if there are shards.
+        if self.whole and sys.platform != "win32":
+            self.path.unlink(missing_ok=True)
+        self._lock.release()
+        if self.whole and sys.platform == "win32":  # which removes no open file
+            with suppress(OSError):
                 self.path.unlink(missing_ok=True)
-            self._stream.close()
-            if self.count > 1 and sys.platform == "win32":
-                with suppress(OSError):
-                    self.path.unlink(missing_ok=True)
 
     def _taken(self) -> AxonInputError:
         who = ""

@@ -8,29 +8,23 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from axon_backend.util.file_lock import try_lock
+from axon_backend.util.file_lock import FileLock
 
 LOCK = "lock"
 _ATTEMPTS = 100
-
-# The system's locks are per process; owners within one process are told apart here.
-_owned: set[str] = set()
-_guard = threading.Lock()
 
 
 class WorkFolder:
     """A folder that this process owns until ``remove`` or ``release``; see ``take``."""
 
-    def __init__(self, path: Path, key: str, stream: IO[Any]) -> None:
+    def __init__(self, path: Path, lock: FileLock) -> None:
         self.path = path
-        self._key = key
-        self._stream = stream
+        self._lock = lock
 
     def remove(self) -> None:
         """Delete the folder, as far as the system allows; what is left has no owner any more."""
@@ -54,9 +48,7 @@ class WorkFolder:
 
     def release(self) -> None:
         """Leave the folder to the next that takes it."""
-        self._stream.close()
-        with _guard:
-            _owned.discard(self._key)
+        self._lock.release()
 
 
 def take(path: Path) -> WorkFolder | None:
@@ -65,43 +57,25 @@ def take(path: Path) -> WorkFolder | None:
     Raises:
         OSError: of the system.
     """
-    key = os.path.realpath(path)
-    with _guard:
-        if key in _owned:
-            return None
-        _owned.add(key)
-    try:
-        stream = _locked(path)
-    except BaseException:
-        with _guard:
-            _owned.discard(key)
-        raise
-    if stream is None:
-        with _guard:
-            _owned.discard(key)
-        return None
-    return WorkFolder(path, key, stream)
-
-
-def _locked(path: Path) -> IO[Any] | None:
-    lock = path / LOCK
+    lock = FileLock(path / LOCK)
     for attempt in range(_ATTEMPTS):
-        stream = None
         try:
             path.mkdir(exist_ok=True)
-            stream = open(lock, "a+b")  # noqa: SIM115 - open while the lock is held
-            if not try_lock(stream):
-                stream.close()
+            if not lock.acquire():
                 return None
-            if os.path.samestat(os.fstat(stream.fileno()), os.stat(lock)):
-                return stream
-            stream.close()
+            if lock.stream is not None and _is_at(lock.stream, lock.path):
+                return WorkFolder(path, lock)
+            lock.release()
         except FileNotFoundError:  # its owner was removing it
-            if stream is not None:
-                stream.close()
+            lock.release()
             if attempt == _ATTEMPTS - 1 or not path.parent.is_dir():
                 raise
     return None
+
+
+def _is_at(stream: IO[Any], path: Path) -> bool:
+    """Whether an open file is still the one at its path."""
+    return os.path.samestat(os.fstat(stream.fileno()), os.stat(path))
 
 
 def sweep(home: Path, pattern: str, settle: Callable[[Path], None] = lambda path: None) -> None:
