@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -144,83 +145,81 @@ class InferenceSession:
         context: RunContext | None = None,
     ) -> Reconstruction:
         """Reconstruct a chest CT; the arguments are those of ``inference.reconstruct``, and
-        ``context`` holds seed, progress and cancelling (its device is not looked at)."""
+        ``context`` holds seed, progress and cancelling (its device is ignored, the session has its
+        own)."""
         context = context or RunContext()
         chosen = self.stages(stages)
         counts = self.steps(steps)
         if samples < 1:
             raise AxonInputError(f"At least one sample is needed, {samples} were asked for.")
-        if not self._busy.acquire(blocking=False):
-            raise RuntimeError("this session is reconstructing already; use another one")
-        try:
-            return self._run(
-                frontal, lateral, ct, chosen, counts, samples, register, frontal_view, stated,
-                allow_poor, render_lateral, placements, pose, stage_done, context,
-            )  # fmt: skip
-        finally:
-            self._busy.release()
-
-    def _run(
-        self,
-        frontal: PathLike | Radiograph | None,
-        lateral: PathLike | Radiograph | None,
-        ct: PathLike | CTVolume | None,
-        stages: tuple[str, ...],
-        steps: dict[str, int],
-        samples: int,
-        register: bool,
-        frontal_view: View | None,
-        stated: Mapping[str, Stated] | None,
-        allow_poor: bool,
-        render_lateral: bool,
-        placements: Mapping[str, np.ndarray] | None,
-        pose: Pose | None,
-        stage_done: StageDone | None,
-        context: RunContext,
-    ) -> Reconstruction:
-        runner = self._runner
-        seconds: dict[str, float] = {}
-        if pose is not None and pose.is_identity:
-            pose = None
-        began = time.perf_counter()
-        context.report("read", 0, 2)
-        warnings = runner.load(context)
-        case = read_case(
-            frontal,
-            lateral,
-            ct,
-            frontal_view=frontal_view,
-            render_lateral=render_lateral,
-            stated=stated,
-        )
-        seconds["read"] = time.perf_counter() - began
-        context.report("read", 2, 2)
-
-        began = time.perf_counter()
-        placed = place_case(
-            case,
-            self.bundle,
-            context,
-            device=self._device,
-            register=register,
-            placements=placements,
-            pose=pose,
-        )
-        seconds["register"] = time.perf_counter() - began
-        if placed.refused and not allow_poor:
-            roles = " and the ".join(placed.refused)
-            raise PoorRegistration(
-                f"The registration of the {roles} X-ray is poor, so nothing was reconstructed. "
-                "Check that it is a chest X-ray in the right orientation; correct it, or register "
-                "it by hand in step 2 of the Slicer module. --allow-poor continues nevertheless.",
-                placed,
+        with self._alone():
+            runner = self._runner
+            seconds: dict[str, float] = {}
+            if pose is not None and pose.is_identity:
+                pose = None
+            began = time.perf_counter()
+            context.report("read", 0, 2)
+            warnings = runner.load(context)
+            case = read_case(
+                frontal,
+                lateral,
+                ct,
+                frontal_view=frontal_view,
+                render_lateral=render_lateral,
+                stated=stated,
             )
+            seconds["read"] = time.perf_counter() - began
+            context.report("read", 2, 2)
 
-        inputs = network_views(placed)
-        result = ResultBuilder(placed, runner.config.window, self.bundle)
-        steps_run: dict[str, int] = {}
+            began = time.perf_counter()
+            placed = place_case(
+                case,
+                self.bundle,
+                context,
+                device=self._device,
+                register=register,
+                placements=placements,
+                pose=pose,
+            )
+            seconds["register"] = time.perf_counter() - began
+            if placed.refused and not allow_poor:
+                roles = " and the ".join(placed.refused)
+                raise PoorRegistration(
+                    f"The registration of the {roles} X-ray is poor, so nothing was reconstructed. "
+                    "Check that it is a chest X-ray in the right orientation; correct it, or "
+                    "register it by hand in step 2 of the Slicer module. --allow-poor continues "
+                    "anyway.",
+                    placed,
+                )
 
-        def finish(cancelled_in: str | None = None) -> Reconstruction:
+            result = ResultBuilder(placed, runner.config.window, self.bundle)
+            inputs = network_views(placed)
+            steps_run: dict[str, int] = {}
+            found: list[torch.Tensor | None] = [None] * samples
+            stopped = None
+            # All samples of a stage before the next stage: what is finished can be shown and kept.
+            for stage in chosen:
+                began = time.perf_counter()
+                try:
+                    for k, before in enumerate(found):
+                        label = f" ({k + 1} of {samples})" if samples > 1 else ""
+                        found[k], told = runner.run(
+                            stage,
+                            inputs,
+                            before,
+                            steps=counts.get(stage),
+                            context=self._sample_context(context, k, label, steps_run),
+                        )
+                        warnings += told
+                except Cancelled:
+                    if not result.volumes:
+                        raise
+                    stopped = stage
+                    break
+                seconds[stage] = time.perf_counter() - began
+                volume = result.add(stage, [f for f in found if f is not None])
+                if stage_done is not None:
+                    stage_done(stage, volume, placed.frame)
             record = run_record(
                 self.bundle,
                 runner.method,
@@ -228,43 +227,31 @@ class InferenceSession:
                 runner.device,
                 seed=context.seed,
                 samples=samples,
-                steps=steps,
+                steps=counts,
                 stages=list(result.volumes),
                 steps_run=steps_run,
                 seconds=seconds,
-                cancelled=cancelled_in,
+                cancelled=stopped,
             )
             return result.build(warnings=warnings, **record)
 
-        # All samples of a stage before the next stage: what is finished can be shown and kept.
-        found: list[torch.Tensor | None] = [None] * samples
-        for stage in stages:
-            began = time.perf_counter()
-            try:
-                for k in range(samples):
-                    label = f" ({k + 1} of {samples})" if samples > 1 else ""
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._busy.acquire(blocking=False):
+            raise RuntimeError("this session is reconstructing already; use another one")
+        try:
+            yield
+        finally:
+            self._busy.release()
 
-                    def progress(
-                        name: str, step: int, total: int, preview: Any, label: str = label
-                    ) -> None:
-                        if name in self.info.stage_names:
-                            steps_run[name] = total
-                        context.report(name + label, step, total, preview)
+    def _sample_context(
+        self, context: RunContext, k: int, label: str, steps_run: dict[str, int]
+    ) -> RunContext:
+        """The context of sample k: its own seed, its label in the progress, its steps counted."""
 
-                    found[k], told = runner.run(
-                        stage,
-                        inputs,
-                        found[k],
-                        steps=steps.get(stage),
-                        context=context.with_seed(context.seed + k).with_progress(progress),
-                    )
-                    warnings += told
-            except Cancelled:
-                if not result.volumes:
-                    raise
-                return finish(cancelled_in=stage)
-            seconds[stage] = time.perf_counter() - began
-            volume = result.add(stage, [f for f in found if f is not None])
-            if stage_done is not None:
-                stage_done(stage, volume, placed.frame)
-        return finish()
+        def progress(name: str, step: int, total: int, preview: Any) -> None:
+            if name in self.info.stage_names:
+                steps_run[name] = total
+            context.report(name + label, step, total, preview)
+
+        return context.with_seed(context.seed + k).with_progress(progress)
