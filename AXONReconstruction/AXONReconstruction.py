@@ -50,7 +50,7 @@ def registerSampleData():
 
 def registerLayouts():
     """Register AXON's layouts, so that a scene saved in one of them can restore it."""
-    # Importing the first two adds their layouts.
+    # Importing `layout` and `xray_views` adds their layouts.
     from AXONReconstructionLib.views import layout, own_layouts, xray_views  # noqa: F401
 
     own_layouts.register()

@@ -101,8 +101,11 @@ def test_what_cannot_be_registered_is_refused(xrays, chest_ct, frame):
     with pytest.raises(AxonInputError, match="lateral X-ray.*are: frontal"):
         register(one, chest_ct, frame, placements={"lateral": true_matrix(frame, View.pa)})
     with pytest.raises(AxonInputError, match="CT of the same patient"):
-        register(one, replace(chest_ct, source="atlas"), frame, method="pose")
+        register(one, replace(chest_ct, is_atlas=True), frame, method="pose")
     with pytest.raises(ValueError, match="'rigid'"):
         register(one, chest_ct, frame, method="rigid")
     with pytest.raises(Cancelled):
         register(one, chest_ct, frame, cancelled=lambda: True)
+    named = replace(chest_ct, source="atlas")  # a patient's CT in a folder of that name
+    with pytest.raises(Cancelled):
+        register(one, named, frame, method="pose", cancelled=lambda: True)

@@ -175,6 +175,18 @@ def test_an_invalid_number_is_replaced_by_the_default(slicer, axon):
     assert (settings.steps, settings.samples, settings.seed) == ({}, 9, 0)
 
 
+@pytest.mark.parametrize("count", ["many", "-1", "1000000"])
+@pytest.mark.parametrize("name", ["skippedStages", "steps", "volumes"])
+def test_an_invalid_count_empties_the_list(slicer, axon, name, count):
+    from AXONReconstructionLib.scene.parameters import settingsOf
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
+    node.SetParameter(f"{name}.len", count)
+    node.SetParameter("samples", "9")
+    settings = settingsOf(node)
+    assert len(getattr(settings, name)) == 0 and settings.samples == 9
+
+
 def test_the_volumes_of_an_earlier_version_are_found(slicer, axon):
     """Each stage had a parameter of its own, which referred to its volume."""
     from AXONReconstructionLib.scene.parameters import settingsOf

@@ -141,3 +141,15 @@ def test_a_run_of_0_1_0_is_exported_and_resumed(train, tmp_path):
     assert load_checkpoint(folder.last)["step"] == 2
     warnings = [e for e in folder.events()[0] if e.get("level") == "warning"]
     assert warnings == []
+
+
+def test_a_checkpoint_with_an_unknown_model_setting_is_refused_in_words(train):
+    folder = train(tiny(steps=1), "runs/coarse")
+    for file in (folder.last, folder.best):
+        values = load_checkpoint(file)
+        values["config"]["model"]["sampling"]["of_tomorrow"] = 2
+        save_atomically(values, file)
+    with pytest.raises(AxonInputError, match="last.pt are not ones that this AXON knows.*tomorrow"):
+        train(tiny(steps=2), "runs/coarse", resume=True)
+    with pytest.raises(AxonInputError, match="not ones that this AXON knows"):
+        export_bundle(folder.path, folder.path.parent / "bundle")

@@ -27,9 +27,6 @@ MODEL_CARD = "docs/README.md"
 LICENCE = "LICENSE"
 CHECKSUMS = "SHA256SUMS"
 
-SHIPPED = Path(__file__).resolve().parent.parent / "bundles" / "preview"
-"""The bundle that comes with the package."""
-
 REQUIRED = (METADATA, CONFIG, ATLAS, ATLAS_INFO)
 
 PICKLES = frozenset({".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin", ".joblib"})

@@ -87,12 +87,15 @@ def find_bundle(name: str) -> BundleInfo:
 
 def bundle_path(path: str | os.PathLike[str]) -> Path:
     """The folder meant by a path, or by the name of an installed bundle where there is no such
-    path."""
+    path.
+
+    Raises:
+        AxonInputError: neither a path nor the name of one installed bundle.
+    """
     folder = Path(path)
     if folder.exists() or folder.name != str(path):
         return folder
-    known = (name for b in installed_bundles() for name in _names(b))
-    return find_bundle(folder.name).path if folder.name in known else folder
+    return find_bundle(folder.name).path
 
 
 def import_bundle(

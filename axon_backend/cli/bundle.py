@@ -25,10 +25,8 @@ def bundle_show(chosen: argparse.Namespace) -> int:
     """``axon bundle show``."""
     from axon_backend.bundle import load_bundle
     from axon_backend.bundle.layout import MODEL_CARD
-    from axon_backend.bundle.library import find_bundle
 
-    is_folder = Path(chosen.name).is_dir()
-    bundle = load_bundle(chosen.name if is_folder else find_bundle(chosen.name).path)
+    bundle = load_bundle(chosen.name)
     megabytes = sum(f.stat().st_size for f in bundle.path.rglob("*") if f.is_file()) / 1e6
     print(f"{bundle.name} {bundle.version}, {megabytes:.1f} MB: {bundle.path}")
     print(bundle.metadata.get("description", ""))
@@ -106,8 +104,9 @@ def _print_method(bundle: Bundle) -> None:
 
 def bundle_export(chosen: argparse.Namespace) -> int:
     """``axon bundle export``."""
+    from axon_backend.bundle import load_bundle
     from axon_backend.errors import AxonInputError
-    from axon_backend.training.export import base_bundle, export_bundle
+    from axon_backend.training.export import export_bundle
     from axon_backend.util.apart import check_apart
 
     check_apart(chosen.output, chosen.licence)
@@ -120,7 +119,7 @@ def bundle_export(chosen: argparse.Namespace) -> int:
     made = export_bundle(
         Path(chosen.runs),
         Path(chosen.output),
-        base=None if chosen.base is None else base_bundle(chosen.base),
+        base=None if chosen.base is None else load_bundle(chosen.base),
         name=chosen.name,
         version=chosen.version,
         author=chosen.author,

@@ -121,7 +121,13 @@ def run(chosen: argparse.Namespace) -> int:
     """Run ``axon drr``: render, write the file and print a summary in one line."""
     from axon_backend.cli.drr_options import check_numbers, geometry_of, settings_of, size_of
     from axon_backend.imaging.dicom_file import is_dicom
-    from axon_backend.physics.drr_writer import SIZES, check_drr_target, check_size, sidecar_of
+    from axon_backend.physics.drr_writer import (
+        DICOM_SUFFIXES,
+        SIZES,
+        check_drr_target,
+        check_size,
+        sidecar_of,
+    )
     from axon_backend.util.apart import check_apart
 
     if bool(chosen.ct) == bool(chosen.ct_path):
@@ -162,7 +168,7 @@ def run(chosen: argparse.Namespace) -> int:
         from axon_backend.physics.drr_writer import write_drr_png
 
         write_drr_png(target, image)
-    elif name.endswith((".dcm", ".dicom")):
+    elif name.endswith(DICOM_SUFFIXES):
         write_dx(target, image, geometry, view, shown=shown, settings=settings, mas=mas)
     else:
         from axon_backend.physics.drr_writer import write_drr_volume
@@ -189,7 +195,7 @@ def run(chosen: argparse.Namespace) -> int:
     what = "grey 0 to 1" if shown else f"highest line integral {float(image.max()):.3f}"
     row, column = geometry.extent_mm[1] / size[0], geometry.extent_mm[0] / size[1]
     technique = f", {settings.tube.kvp:g} kV, {mas:.2f} mAs" if settings and mas else ""
-    position = view_position(geometry, view)
+    position = view_position(geometry)
     rotated = "" if position == view.value.upper() else f" rotated to {position}"
     print(
         f"{target}: {view.value} DRR{rotated}, {size[0]} x {size[1]} pixels of {row:.4f} x "

@@ -115,7 +115,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _reconstruct(_command(commands, "reconstruct", "make a CT volume from one or two X-rays"))
     _drr(_command(commands, "drr", "render an X-ray from a CT"))
-    _register(_command(commands, "register", "bring an X-ray into the frame of a CT or the atlas"))
+    _register(_command(commands, "register", "register an X-ray to a CT or the atlas"))
     _evaluate(_command(commands, "evaluate", "measure reconstructions of patients with a CT"))
     _prepare(_command(commands, "prepare", "make a training data set from CTs and X-rays"))
     _train(_command(commands, "train", "train the networks of a method, or resume a run"))
@@ -152,7 +152,7 @@ def _reconstruct(one: argparse.ArgumentParser) -> None:
     one.add_argument("--view", choices=("pa", "ap"), help="overrules the frontal file's own tags")
     xray_options.add_arguments(one)
     one.add_argument(
-        "--no-register", action="store_true", help="take the X-rays as being in the frame already"
+        "--no-register", action="store_true", help="assume that the X-rays are in the frame already"
     )
     one.add_argument(
         "--allow-poor",

@@ -24,22 +24,25 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         "id, patient, ct, frontal, lateral, split",
     )
     one.add_argument(
-        "--output", required=True, metavar="DATA", help="the data set's folder; run again to go on"
+        "--output",
+        required=True,
+        metavar="DATA",
+        help="the data set's folder; run again to resume",
     )
     one.add_argument("--drrs", type=int, default=1, metavar="N", help="of each view and CT (1)")
     one.add_argument(
         "--pose",
         action="store_true",
-        help="find how the patient stood, in six degrees of freedom, and move the CT so",
+        help="estimate the patient's pose (six degrees of freedom) and move the CT into it",
     )
     one.add_argument(
         "--gate",
         choices=("fair", "good"),
         default="fair",
-        help="the least quality of a registration to be accepted without a person (fair)",
+        help="lowest verdict of a registration that is accepted without review (default fair)",
     )
     one.add_argument(
-        "--max-days", type=int, metavar="D", help="leave out X-rays further from the CT"
+        "--max-days", type=int, metavar="D", help="exclude X-rays taken more days from the CT"
     )
     one.add_argument(
         "--window",
@@ -58,11 +61,11 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
     )
     one.add_argument(
         "--accept", metavar="ID", action="append", default=[],
-        help="take a case's X-rays, or one (ID/frontal), whatever the gate says; again for more",
+        help="accept a case's X-rays, or one (ID/frontal), whatever the gate says; repeat for more",
     )  # fmt: skip
     one.add_argument(
         "--reject", metavar="ID", action="append", default=[],
-        help="leave them out; ID/ct leaves out the whole case",
+        help="exclude them; ID/ct excludes the whole case",
     )  # fmt: skip
     one.add_argument(
         "--workers",
@@ -76,8 +79,8 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
 
 
 def prepare(chosen: argparse.Namespace) -> int:
-    """``axon prepare``; 1 when it was stopped, a case failed in a way that may heal, or there is no
-    case at all."""
+    """``axon prepare``; 1 when it was stopped, a case failed in a way that another run may fix, or
+    there is no case at all."""
     from axon_backend.errors import AxonInputError
 
     shard = parse_shard(chosen.shard)

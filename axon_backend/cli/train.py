@@ -53,38 +53,34 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="change one setting, again for more; --show lists all",
+        help="change one setting; repeat for more; --show lists all",
     )
     one.add_argument("--start", metavar="BUNDLE", help="initialise from the weights of a bundle")
     budget = one.add_mutually_exclusive_group()
     budget.add_argument("--steps", type=int, metavar="N", help="train that many steps")
     budget.add_argument("--minutes", type=float, metavar="M", help="train that long")
     one.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
-    one.add_argument("--threads", type=int, metavar="N", help="of the CPU")
+    one.add_argument("--threads", type=int, metavar="N", help="CPU threads")
     one.add_argument("--resume", action="store_true", help="resume the run in DIR")
-    one.add_argument("--json", action="store_true", help="print events as JSON, one a line")
+    one.add_argument("--json", action="store_true", help="print events as JSON, one per line")
     one.add_argument("--quiet", action="store_true", help="print nothing")
     one.add_argument(
         "--detach",
         action="store_true",
-        help="train in a session of its own, with its output in DIR/train.log",
+        help="train in the background, with its output in DIR/train.log",
     )
-    one.add_argument("--show", action="store_true", help="print all settings and end")
+    one.add_argument("--show", action="store_true", help="print all settings and exit")
 
 
 def train(chosen: argparse.Namespace) -> int:
     """``axon train``."""
     from axon_backend.bundle import load_bundle
-    from axon_backend.bundle.library import find_bundle
     from axon_backend.cli import STARTED
     from axon_backend.errors import AxonInputError
     from axon_backend.training.plan import resolve
     from axon_backend.training.settings import to_yaml
 
-    start = None
-    if chosen.start is not None:
-        is_folder = Path(chosen.start).is_dir()
-        start = load_bundle(chosen.start if is_folder else find_bundle(chosen.start).path)
+    start = None if chosen.start is None else load_bundle(chosen.start)
     config = resolve(
         chosen.stage,
         method=chosen.method,

@@ -230,10 +230,7 @@ def _in_pose(
     matrices |= posed.matrices
     moved = register(images, turned, frame, placements=matrices, size=settings.view_size).views
     again = [replace(f, placed=moved[f.role]) for f in found]
-    before, after = (
-        sum(f.quality.ncc + f.quality.gradient_ncc for f in xs if f.role in usable)
-        for xs in (found, again)
-    )
+    before, after = (sum(f.quality.score for f in xs if f.role in usable) for xs in (found, again))
     return (turned, posed.pose, again) if after > before else None
 
 

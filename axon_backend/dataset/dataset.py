@@ -29,7 +29,7 @@ GROUPS = ("biplanar", "paired", "drr")
 
 @dataclass(frozen=True)
 class DatasetView:
-    """An image on the canonical view of its case's frame, (1024, 1024) float32 log-linear.
+    """An image on the canonical view of its case's frame, (S, S) float32 log-linear.
 
     Attributes:
         role: "frontal" or "lateral".

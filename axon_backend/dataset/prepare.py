@@ -78,7 +78,7 @@ def prepare(
         source: a folder (DICOM in any layout, or plain files, see ``names``), or a manifest (CSV
             or JSON, see ``manifest``).
         output: the data set's folder; created if missing.
-        settings: see there.
+        settings: None is the default, see :class:`PrepareSettings`.
         workers: processes; 0 uses this process.
         ray: use a Ray cluster instead of processes.
         shard: (i, n), i from 1: make only the i-th of n parts of the cases. Shards may run

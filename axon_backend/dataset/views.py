@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -117,9 +118,11 @@ def place_xray(
 
 
 def _of_unknown_view(
-    xray: Xray, taken: set[str], placed: object, stated: dict[str, Stated]
+    xray: Xray,
+    taken: set[str],
+    placed: Callable[[Radiograph], PlacedView],
+    stated: dict[str, Stated],
 ) -> PlacedXray:
-    assert callable(placed)
     tried: list[tuple[float, str, PlacedView, Radiograph]] = []
     for role, view in VIEWS.items():
         image = read_radiograph(xray.file, view=view, **stated[role])
@@ -127,7 +130,7 @@ def _of_unknown_view(
         if role == "lateral" and not (xray.oriented or _settles_orientation(stated[role])):
             images.append(_mirrored(image))
         for one in images:
-            found: PlacedView = placed(one)
+            found = placed(one)
             tried.append((_score(found), role, found, one))
     tried.sort(key=lambda t: -t[0])
     score, role, found, image = tried[0]
@@ -150,8 +153,7 @@ def _of_unknown_view(
 
 def _score(placed: PlacedView) -> float:
     assert placed.registration is not None
-    quality = placed.registration.quality
-    return 0.5 * (quality.ncc + quality.gradient_ncc)
+    return placed.registration.quality.score
 
 
 def _mirrored(image: Radiograph) -> Radiograph:

@@ -11,7 +11,7 @@ from typing import Any
 
 from axon_backend import __version__
 from axon_backend.bundle import Bundle
-from axon_backend.errors import Cancelled
+from axon_backend.errors import AxonInputError, Cancelled
 from axon_backend.evaluation.manifest import ManifestCase
 from axon_backend.evaluation.tables import write_metrics_csv, write_metrics_markdown
 from axon_backend.imaging.ct import read_ct
@@ -49,7 +49,7 @@ def evaluate_cases(
 
     Each stage is compared with the CT at the stage's own resolution, in the frame found in the
     CT. The bundle's atlas (the mean training volume), the floor that a method must beat, is
-    measured too, at the coarse stage's resolution: its rows for one and two views are equal, so
+    measured too, at the first stage's resolution: its rows for one and two views are equal, so
     that tables pair. Metrics are computed on [0, 1] after the bundle's HU window.
 
     A case that fails is listed with the reason; the remaining cases are still processed.
@@ -88,7 +88,7 @@ def evaluate_cases(
             raise
         except Exception as error:
             text = " ".join(str(error).split()) or "no further explanation"
-            kind = "" if type(error).__name__ == "AxonInputError" else f"{type(error).__name__}: "
+            kind = "" if isinstance(error, AxonInputError) else f"{type(error).__name__}: "
             result.failures.append((case.id, kind + text))
             continue
         result.rows += rows

@@ -30,6 +30,7 @@ class CTVolume:
     `hu`: float32 [z, y, x]; z index grows to Superior, y to Posterior, x to Left.
     `spacing_mm`, `origin_mm`: (x, y, z); origin is the LPS point of the centre of voxel (0, 0, 0).
     `source`: the file or folder. `assumptions`: what was guessed, in plain sentences.
+    `is_atlas`: it is a bundle's mean of many patients, not one patient's CT.
     """
 
     hu: np.ndarray
@@ -37,6 +38,7 @@ class CTVolume:
     origin_mm: Triple
     source: str = ""
     assumptions: tuple[str, ...] = ()
+    is_atlas: bool = False
 
     @property
     def size_mm(self) -> Triple:

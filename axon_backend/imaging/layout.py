@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from scipy import fft, ndimage
 
-from axon_backend.imaging.matching import box_sum, local_contrast, shrink_to
+from axon_backend.imaging.matching import box_sum, local_contrast, shrink_by, shrink_to
 from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
 
 MEANS = Path(__file__).with_name("mean_chests.json")
@@ -127,6 +127,10 @@ def recognise(pixels: np.ndarray, frontal: bool, bright: bool | None = True) -> 
         frontal: it was given as a frontal (else a lateral) X-ray.
         bright: bones are bright; None where that is not known: each orientation is then judged by
             the polarity that it would have (see ``polarity``).
+
+    Returns:
+        The turn that makes the image upright, with how well it and the given orientation agree
+        with the mean chest.
     """
     small = thumbnail(pixels)
     found = _matches(small)
@@ -178,10 +182,7 @@ def means() -> dict[str, np.ndarray]:
 
 def thumbnail(image: np.ndarray, side: int = THUMBNAIL) -> np.ndarray:
     """(H, W) shrunk by a whole number to about ``side`` pixels."""
-    factor = max(1, round(max(image.shape) / side))
-    h, w = (n // factor * factor for n in image.shape)
-    small = image[:h, :w].reshape(h // factor, factor, w // factor, factor)
-    return small.mean((1, 3), dtype=np.float32)
+    return shrink_by(image, max(1, round(max(image.shape) / side)))
 
 
 @dataclass(frozen=True)

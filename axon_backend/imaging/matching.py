@@ -71,6 +71,14 @@ def _box_filter_twice(n: int, half: int) -> torch.Tensor:
     return box @ box
 
 
+def shrink_by(image: np.ndarray, factor: int) -> np.ndarray:
+    """(H, W) to (H // factor, W // factor), float32: means of blocks of ``factor`` x ``factor``
+    pixels; rows and columns that fill no block are left out."""
+    h, w = (n // factor for n in image.shape)
+    blocks = image[: h * factor, : w * factor].reshape(h, factor, w, factor)
+    return blocks.mean((1, 3), dtype=np.float32)
+
+
 def shrink_to(image: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """(H, W) low-pass filtered and resampled to (rows, columns), float32."""
     down, across = (_shrink(n, m) for n, m in zip(image.shape, (rows, columns), strict=True))

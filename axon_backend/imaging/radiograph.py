@@ -215,7 +215,7 @@ def _read_raw(source: Path, view: View | None) -> RawXray:
 def _check(pixels: np.ndarray, name: str) -> None:
     if not np.isfinite(pixels).all():
         raise AxonInputError(
-            f"{name} holds pixels that are not numbers (NaN or infinite), greys are finite. "
+            f"{name} contains pixels that are not numbers (NaN or infinite). "
             "Replace them and try again."
         )
     if min(pixels.shape) < MIN_PIXELS:

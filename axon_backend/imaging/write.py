@@ -157,6 +157,11 @@ def volume_suffix(path: str | os.PathLike[str]) -> str:
 def spacing_and_origin(
     geometry: Any, size_xyz: tuple[int, int, int]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Voxel size and the centre of voxel (0, 0, 0), both (x, y, z) in LPS millimetres.
+
+    ``geometry`` is a box or anything with a spacing and an origin, see `write_volume`;
+    ``size_xyz`` counts voxels.
+    """
     if hasattr(geometry, "center_mm") and hasattr(geometry, "size_mm"):
         spacing = tuple(float(s) / n for s, n in zip(geometry.size_mm, size_xyz, strict=True))
         # The first voxel's centre lies half a voxel inside the box.

@@ -292,11 +292,11 @@ def _as_radiograph(
 def _check_roles(frontal: Radiograph | None, lateral: Radiograph | None) -> None:
     if frontal is not None and not frontal.view.is_frontal:
         raise AxonInputError(
-            f"{frontal.source} is a lateral X-ray ({frontal.view.value}), a frontal (PA or AP) one "
+            f"{frontal.source} is a lateral X-ray ({frontal.view.value}); a frontal (PA or AP) one "
             "is needed as --frontal. Give the lateral one as --lateral."
         )
     if lateral is not None and lateral.view.is_frontal:
         raise AxonInputError(
-            f"{lateral.source} is a frontal X-ray ({lateral.view.value}), a lateral one is needed "
+            f"{lateral.source} is a frontal X-ray ({lateral.view.value}); a lateral one is needed "
             "as --lateral."
         )

@@ -97,7 +97,11 @@ def atlas_ct(bundle: Bundle) -> CTVolume:
     n = hu.shape[0]
     frame = ThoraxFrame((0.0, 0.0, 0.0), size_mm)
     return CTVolume(
-        hu=hu, spacing_mm=frame.spacing_mm(n), origin_mm=frame.origin_mm(n), source="atlas"
+        hu=hu,
+        spacing_mm=frame.spacing_mm(n),
+        origin_mm=frame.origin_mm(n),
+        source="atlas",
+        is_atlas=True,
     )
 
 

@@ -12,7 +12,7 @@ from axon_backend import DISCLAIMER, __version__
 from axon_backend.bundle import Bundle
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import HuWindow, ThoraxFrame, resample_to_frame
-from axon_backend.imaging.matching import local_contrast
+from axon_backend.imaging.matching import local_contrast, shrink_by
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.inference.case import PlacedCase
 from axon_backend.inference.model_loading import atlas_ct
@@ -188,7 +188,7 @@ def _reprojection(volume: np.ndarray, placed: PlacedCase) -> dict[str, float]:
     for role, view in placed.views.items():
         made = render_drr(attenuation, placed.exposure(role), size).numpy()
         shrink = view.pixels.shape[0] // size
-        seen = view.pixels.reshape(size, shrink, size, shrink).mean((1, 3))
+        seen = shrink_by(view.pixels, shrink)
         # Only where the ray runs through the volume, and where the X-ray shows something.
         valid = view.valid[::shrink, ::shrink] & (made > 0)
         out[role] = round(ncc(local_contrast(made, valid), local_contrast(seen, valid), valid), 4)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 
 import torch
 
@@ -67,16 +68,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same on a device; the small random numbers stay on the CPU."""
-        moved = {
-            f.name: getattr(self, f.name).to(device, non_blocking=True)
-            for f in fields(self)
-            if f.name != "draws"
-        }
-        draws = self.draws
-        if draws is not None:
-            small = {f.name: getattr(draws, f.name) for f in fields(draws)}
-            draws = Draws(**small | {"noise": draws.noise.to(device, non_blocking=True)})
-        return Batch(**moved, draws=draws)
+        return self._moved(lambda tensor: tensor.to(device, non_blocking=True))
 
     def __getitem__(self, which: slice) -> Batch:
         """Some of the samples."""
@@ -88,11 +80,13 @@ class Batch:
 
     def pin_memory(self) -> Batch:
         """In page-locked memory, from where a GPU copies without waiting (called by torch)."""
-        parts = {f.name: getattr(self, f.name).pin_memory() for f in fields(self)[:5]}
+        return self._moved(torch.Tensor.pin_memory)
+
+    def _moved(self, move: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        parts = {f.name: move(getattr(self, f.name)) for f in fields(self) if f.name != "draws"}
         draws = self.draws
         if draws is not None:
-            small = {f.name: getattr(draws, f.name) for f in fields(draws)}
-            draws = Draws(**small | {"noise": draws.noise.pin_memory()})
+            draws = replace(draws, noise=move(draws.noise))
         return Batch(**parts, draws=draws)
 
     def views(self, single: bool = False) -> RegisteredViews:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 STEP = "integer diffusion step, shape [B]"
+"""The format of the times (B,) of a diffusion network."""
 
 
 def tensor_format(

@@ -84,7 +84,15 @@ class Objective(nn.Module):
         """What the best checkpoint has smallest, from metrics averaged over the cases."""
 
     def compare(self, prefix: str, output: torch.Tensor, target: torch.Tensor) -> dict[str, float]:
-        """PSNR, SSIM and sharpness of (1, 1, h, h, h) volumes in [-1, 1]."""
+        """PSNR (dB), SSIM and sharpness of a volume.
+
+        Args:
+            prefix: of the names of the metrics.
+            output, target: (1, 1, n, n, n) in [-1, 1]; what lies beyond is clipped.
+
+        Returns:
+            {"PREFIX_psnr", "PREFIX_ssim", "PREFIX_sharp"}.
+        """
         a, b = ((v[0, 0].detach().float().cpu().clamp(-1, 1) + 1) / 2 for v in (output, target))
         names = {"psnr": "psnr", "ssim": "ssim3d_gauss11", "sharp": "gradient_ratio"}
         window = (self.window.low, self.window.high)

@@ -52,10 +52,8 @@ class RegisteredViews:
         samples = []
         for i in range(len(self.frontal)):
             one = slice(i, i + 1)
-            absent = self.lateral is None or (
-                self.has_lateral is not None and not bool(self.has_lateral[i])
-            )
-            lateral = None if absent or self.lateral is None else self.lateral[one]
+            present = self.has_lateral is None or bool(self.has_lateral[i])
+            lateral = self.lateral[one] if self.lateral is not None and present else None
             samples.append(RegisteredViews(self.frontal[one], lateral, self.beam[one]))
         return samples
 
@@ -207,12 +205,20 @@ class Model(nn.Module):
         out does not change an earlier one.
 
         Args:
+            stage: one of the method's stages.
+            views: of one patient.
+            volume: (1, 1, n, n, n) in normalised HU, the output of the stage before; None for the
+                first stage.
             steps: sampling steps; None is the configuration's number.
             context: seed, progress and cancelling.
             slab: slices at a time, for stages that can (``StageInfo.in_slabs``).
 
         Returns:
             (1, 1, n, n, n) in normalised HU, on this model's device.
+
+        Raises:
+            ValueError: the stage needs a volume and there is none.
+            Cancelled: ``context`` was cancelled.
         """
 
     def generator(self, stage: str, seed: int) -> torch.Generator:

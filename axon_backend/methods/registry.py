@@ -73,7 +73,8 @@ def load(name: str) -> Method:
 
 
 def method_name(config: Mapping[str, Any]) -> str:
-    """The method of a bundle's configuration; bundles before format 3 are all AXON's."""
+    """The method that the configuration of a bundle or a run names; those that name none, bundles
+    before format 3 among them, are AXON's."""
     return str(config.get("method", DEFAULT))
 
 

@@ -81,7 +81,7 @@ def write_dx(
         ds.save_as(temporary, enforce_file_format=True)
 
 
-def view_position(geometry: AcquisitionGeometry, view: View) -> str:
+def view_position(geometry: AcquisitionGeometry) -> str:
     """DICOM's ViewPosition: PA, AP, LL, RL; RAO, LAO, RPO, LPO (the side nearest the detector) when
     the beam is more than 20 degrees away from these; OBLIQUE when it is angled that far cranially
     or caudally."""
@@ -163,7 +163,7 @@ def _set_place(
         (geometry.sid_mm, geometry.sod_mm)
     )
     ds.EstimatedRadiographicMagnificationFactor = _decimals([geometry.magnification])[0]
-    ds.ViewPosition = view_position(geometry, view)
+    ds.ViewPosition = view_position(geometry)
     ds.PatientOrientation = [_letters(geometry.column), _letters(geometry.row)]
     ds.PositionerType = "NONE"
     ds.FieldOfViewShape = "RECTANGLE"

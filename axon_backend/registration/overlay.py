@@ -62,8 +62,8 @@ def overlay_image(placed: PlacedView, style: str | None = None) -> np.ndarray:
         return _bytes(red_cyan(xray, reference))
     if style == "checkerboard":
         row, column = np.indices(xray.shape) * SQUARES // SIZE
-        grey = np.where((row + column) % 2 == 0, xray, reference)
-        return _bytes(np.repeat(grey[..., None], 3, axis=2))
+        squares = np.where((row + column) % 2 == 0, xray, reference)
+        return _bytes(np.repeat(squares[..., None], 3, axis=2))
     shape = ndimage.gaussian_filter(reference, SIZE / 128) > 0.5 + OUTLINE_LEVEL / 5
     line = shape ^ ndimage.binary_erosion(shape, iterations=2)
     rgb = np.repeat(xray[..., None], 3, axis=2)
@@ -79,8 +79,8 @@ def _sized(image: np.ndarray) -> np.ndarray:
 
 def contrast_grey(image: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
     """(H, W) local contrast as grey, 0 (black) to 1; 0 where not ``valid``."""
-    grey = np.clip(0.5 + local_contrast(image, valid) / 5, 0, 1)
-    return grey if valid is None else np.where(valid, grey, 0)
+    shown = np.clip(0.5 + local_contrast(image, valid) / 5, 0, 1)
+    return shown if valid is None else np.where(valid, shown, 0)
 
 
 def red_cyan(xray: np.ndarray, reference: np.ndarray) -> np.ndarray:

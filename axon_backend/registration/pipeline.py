@@ -166,7 +166,7 @@ def register(
                 frame,
                 size=size,
                 search=method != "none",
-                affine=_is_atlas(reference),
+                affine=reference.is_atlas,
                 seed=seed,
                 pose=start,
                 warp=warp and not seek_pose,
@@ -202,10 +202,6 @@ def register(
     return Registration(views, frame, found.pose, found, fits)
 
 
-def _is_atlas(reference: CTVolume) -> bool:
-    return reference.source == "atlas"
-
-
 def _check(
     xrays: Mapping[str, Radiograph], reference: CTVolume, given: list[str], seek_pose: bool
 ) -> None:
@@ -217,7 +213,7 @@ def _check(
                 f"A placement was given for the {role} X-ray, but the X-rays of this case are: "
                 f"{', '.join(xrays)}. Leave the placement out or give that X-ray."
             )
-    if seek_pose and _is_atlas(reference):
+    if seek_pose and reference.is_atlas:
         raise AxonInputError(
             "The patient's pose can only be found with a CT of the same patient. Give that CT, or "
             "use the in-plane registration."

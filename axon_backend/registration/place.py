@@ -243,7 +243,7 @@ def place_by_matrix(
 
 
 def _limits(reference: CTVolume) -> Limits:
-    return OTHER_PATIENT if reference.source == "atlas" else SAME_PATIENT
+    return OTHER_PATIENT if reference.is_atlas else SAME_PATIENT
 
 
 def check_placement(matrix: np.ndarray) -> np.ndarray:

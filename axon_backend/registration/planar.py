@@ -14,7 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.matching import local_contrast, shrink_to
+from axon_backend.imaging.matching import local_contrast, shrink_by, shrink_to
 from axon_backend.imaging.radiograph import MIN_PIXELS
 from axon_backend.registration.edges import refine_edges
 from axon_backend.registration.quality import RegistrationQuality, assess
@@ -199,9 +199,7 @@ def register_planar(
     check_image(fixed, "The reference's DRR")
     # Work at about the reference's working resolution: smaller images, same field.
     factor = max(1, round(max(moving.shape) / IMAGE_SIZE))
-    h, w = (n // factor * factor for n in moving.shape)
-    small = moving[:h, :w].reshape(h // factor, factor, w // factor, factor)
-    small = small.mean((1, 3), dtype=np.float32)
+    small = shrink_by(moving, factor)
     target = shrink_to(fixed, WORKING_SIZE, WORKING_SIZE)
     coarse = shrink_to(target, WORKING_SIZE // 2, WORKING_SIZE // 2)
 

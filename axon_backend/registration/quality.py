@@ -48,7 +48,6 @@ def assess(
     moved: np.ndarray,
     fixed: np.ndarray,
     valid: np.ndarray,
-    warnings: tuple[str, ...] = (),
     limits: Limits = OTHER_PATIENT,
 ) -> RegistrationQuality:
     """Score a registered X-ray against its DRR; all (N, N) on the same grid.
@@ -60,13 +59,12 @@ def assess(
         moved: the X-ray.
         fixed: the DRR.
         valid: mask of where the X-ray shows something.
-        warnings: to be reported as well, ahead of those found here.
         limits: of the verdict.
     """
     a, b = local_contrast(moved, valid), local_contrast(fixed, valid)
     intensity, gradients = ncc(a, b, valid), gradient_ncc(a, b, valid)
     score, offset = 0.5 * (intensity + gradients), displacement(moved, fixed, valid)
-    notes = list(warnings)
+    notes: list[str] = []
     if score < limits.fair:
         verdict = "poor"
         notes.append(

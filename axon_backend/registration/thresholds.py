@@ -2,9 +2,9 @@
 
 A poor registration is refused: ``axon register`` and ``axon reconstruct`` fail (the latter unless
 the placement was accepted by hand, or with ``--allow-poor``), and the preparation of training data
-leaves the X-ray out (its ``gate``). The score is the mean of
-NCC and gradient NCC after ``local_contrast``; the offset is how far a short local search on edges
-moves the registered image, as a fraction of the field's width.
+leaves the X-ray out (its ``gate``). The score is the mean of NCC and gradient NCC after
+``local_contrast``; the offset is how far a short local search on edges moves the registered image,
+as a fraction of the field's width.
 
 ``SAME_PATIENT``, an X-ray against the patient's own CT: from ``Testing/benchmarks/quality.py``, 16
 radiographs simulated with an independent physics model, of eight train and validation patients,

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from axon_backend.errors import AxonInputError
+from axon_backend.methods import registry
 
 FORMAT, VERSION = "axon-checkpoint", 1
 
@@ -32,6 +33,22 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
             f"{path} is of version {values.get('version')!r}; this AXON reads {VERSION}."
         )
     return values
+
+
+def checkpoint_model(config: Mapping[str, Any], where: Path) -> Any:
+    """The method's configuration in the configuration of a checkpoint; ``where`` it was found.
+
+    Raises:
+        AxonInputError: the method is not installed, or the configuration is not one that it knows.
+    """
+    method = registry.load(registry.method_name(config))
+    try:
+        return method.configure(config["model"])
+    except (TypeError, ValueError) as error:
+        raise AxonInputError(
+            f"The model settings of {where} are not ones that this AXON knows ({error}). Use the "
+            "version of AXON that trained it, or train this stage again."
+        ) from error
 
 
 def weights_hash(state: Mapping[str, torch.Tensor]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from axon_backend.bundle import Bundle, load_bundle, write_bundle
+from axon_backend.bundle import Bundle, write_bundle
 from axon_backend.bundle.metadata import bundle_metadata
 from axon_backend.errors import AxonInputError
 from axon_backend.inference.model_loading import bundle_config, bundle_model
@@ -111,12 +111,12 @@ def export_bundle(
     for network in config.networks:
         load_into(model.network(network), weights[network], network, origins[network])
     atlas, size_mm = _atlas(chosen, newest, config)
-    name = name or f"{root.resolve().name}"
+    name = name or root.resolve().name
     trained = sorted({t.stage for t in stages.values() if id(t) in kept})
     metadata = bundle_metadata(
         name=name,
         version=version,
-        description=(f"{method.info.label}, trained by the user: {', '.join(trained)}"),
+        description=f"{method.info.label}, trained by the user: {', '.join(trained)}",
         inputs=views_format(max(1024, config.view_size)),
         output_grid=config.output_grid,
         hu_window=(config.window.low, config.window.high),
@@ -207,10 +207,3 @@ def _grown_apart(
                     "than the bundle holds; train it again for the best result."
                 )
     return found
-
-
-def base_bundle(where: str | Path) -> Bundle:
-    """A bundle by its folder or its installed name."""
-    from axon_backend.bundle.library import find_bundle
-
-    return load_bundle(where if Path(where).is_dir() else find_bundle(str(where)).path)

@@ -86,8 +86,8 @@ def train(
         device: auto, cpu or cuda.
         output: "json" or "words" on standard output, None for nothing.
         command: for run.json.
-        since: when the process started (Unix seconds): a stop to stop that is older is of an
-            earlier run and is forgotten. By default now.
+        since: when the process started (Unix seconds): an older request to stop was
+            meant for an earlier run and is removed. By default now.
 
     Raises:
         AxonInputError: something cannot be used; when the run folder is ours, run.json says it.

@@ -47,9 +47,9 @@ def resolve(
     values = {} if file is None else read_yaml(file)
     given = None if start is None else registry.method_name(start.config)
     method = method or str(values.get("method") or given or registry.DEFAULT)
-    if given not in (None, method):
+    if start is not None and given != method:
         raise AxonInputError(
-            f"The bundle {start and start.name} is of the method {given!r}, this training of "
+            f"The bundle {start.name} is of the method {given!r}, this training of "
             f"{method!r}. Start from another bundle, or leave --start out."
         )
     preset_name = preset_name or str(values.get("preset") or registry.info(method).presets[0])

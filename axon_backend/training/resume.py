@@ -7,9 +7,8 @@ from typing import Any
 
 from axon_backend.errors import AxonInputError
 from axon_backend.methods import registry
-from axon_backend.training.checkpoint import load_checkpoint
-from axon_backend.training.config import TrainConfig
-from axon_backend.training.plan import BUDGETS
+from axon_backend.training.checkpoint import checkpoint_model, load_checkpoint
+from axon_backend.training.config import BUDGETS, TrainConfig
 from axon_backend.training.run.run_folder import RunFolder
 from axon_backend.training.settings import as_plain, differences, with_new_names
 
@@ -30,7 +29,7 @@ FREE = {
 def check_stage(folder: RunFolder, config: TrainConfig, found: Mapping[str, Any]) -> None:
     """Raise AxonInputError where a run (run.json, or a checkpoint's configuration) is another
     training, or one of another method."""
-    stage, method = found.get("stage"), found.get("method", registry.DEFAULT)
+    stage, method = found.get("stage"), registry.method_name(found)
     if stage not in (None, config.stage):
         raise AxonInputError(
             f"{folder.path} is a run of stage {stage}, not of {config.stage}. Choose another --run."
@@ -48,7 +47,8 @@ def last_state(folder: RunFolder, config: TrainConfig) -> tuple[dict[str, Any] |
     Nothing in the folder is changed, so that a wrong command costs nothing.
 
     Raises:
-        AxonInputError: the checkpoint is damaged, of another stage, or of other networks.
+        AxonInputError: the checkpoint is damaged, of another stage, of other networks, or has
+            model settings that this version does not know.
     """
     if not folder.last.exists():
         return None, ["There is no checkpoint yet: the run begins at step 0."]
@@ -56,7 +56,7 @@ def last_state(folder: RunFolder, config: TrainConfig) -> tuple[dict[str, Any] |
     check_stage(folder, config, {**state["config"], "stage": state["stage"]})
     # Settings that came after the run began have had their defaults all along.
     method, before = config.of_method, state["config"]
-    old_model = as_plain(method.configure(before["model"]))
+    old_model = as_plain(checkpoint_model(before, folder.last))
     before = with_new_names({**before, "model": {}}, method.renamed_settings)
     changed = differences({"method": config.method, **before, "model": old_model}, as_plain(config))
     sampling = f"model.{method.sampling_key}."

@@ -160,11 +160,11 @@ def apply_pairs(
 ) -> Settings:
     """The settings with ``key=value`` texts put in, in their order; ``renamed`` as in
     :func:`with_new_names`."""
+    renamed = renamed or {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals:
             raise AxonInputError(f"--set {pair}: expected key=value.")
-        renamed = renamed or {}
         key = full_key(settings, new_name(key.strip(), renamed))
         try:
             value = _yaml().safe_load(text) if text.strip() else None

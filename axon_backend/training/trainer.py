@@ -160,7 +160,7 @@ class Trainer:
                 self._check()
                 enough = self._validate()
                 if enough is None:
-                    continue  # interrupted: the stop to stop is seen above
+                    continue  # interrupted: the request to stop is seen above
                 self.validated = self.step
                 done = done or enough
                 next_validation = self.now() + 60.0 * config.validation.every_minutes

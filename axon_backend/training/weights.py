@@ -14,7 +14,7 @@ from axon_backend.errors import AxonInputError
 from axon_backend.inference.model_loading import bundle_model
 from axon_backend.methods import registry
 from axon_backend.methods.protocol import Method, Model
-from axon_backend.training.checkpoint import load_checkpoint, weights_hash
+from axon_backend.training.checkpoint import checkpoint_model, load_checkpoint, weights_hash
 from axon_backend.training.config import TrainConfig
 from axon_backend.training.run.run_folder import RunFolder
 
@@ -36,7 +36,7 @@ class Trained:
     @property
     def model(self) -> Any:
         """The configuration of its networks."""
-        return registry.load(self.method).configure(self.config["model"])
+        return checkpoint_model(self.config, self.folder)
 
 
 def runs_in(root: Path) -> list[RunFolder]:
@@ -52,7 +52,7 @@ def best_of(folder: RunFolder) -> Trained:
     config = values["config"]
     return Trained(
         folder.path,
-        str(config.get("method", registry.DEFAULT)),
+        registry.method_name(config),
         str(values["stage"]),
         values["parts"],
         int(values["step"]),
@@ -71,7 +71,7 @@ def last_of_each_stage(
         if without is not None and folder.path.resolve() == without.resolve():
             continue
         state = folder.state()
-        stage, of = str(state.get("stage")), str(state.get("method", registry.DEFAULT))
+        stage, of = str(state.get("stage")), registry.method_name(state)
         method = method or of
         if of == method and stage in registry.info(method).training_names and stage not in found:
             found[stage] = best_of(folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import slicer
@@ -57,7 +57,7 @@ def stepCounts(steps: Any) -> dict[str, int] | None:
     """
     if steps is None:
         return None
-    if not isinstance(steps, dict):
+    if not isinstance(steps, Mapping):  # a dictionary of a parameter node is not a `dict`
         raise TypeError(f"steps must be a dictionary from stage to number of steps, got {steps!r}")
     for stage, count in steps.items():
         integer(count, f"steps[{stage!r}]", 0)

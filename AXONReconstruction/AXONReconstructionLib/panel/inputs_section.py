@@ -220,8 +220,6 @@ class InputsSection(Section):
         filters = _("CT volumes ({files});;All files (*)").format(files=files)
         title = _("CT of the same patient")
         path = qt.QFileDialog.getOpenFileName(self.widget, title, "", filters)
-        if isinstance(path, tuple):
-            path = path[0]
         if path:
             self.loadCT(path)
 

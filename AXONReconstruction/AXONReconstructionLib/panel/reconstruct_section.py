@@ -176,8 +176,11 @@ class ReconstructSection(Section):
         self._setState(IDLE)
         if result is None:
             self.rows.stop(word or _("cancelled"))
+        else:
+            self.rows.finish(result.record)
+        self._showChoices()  # the model may have been changed or deleted during the run
+        if result is None:
             return
-        self.rows.finish(result.record)
         self._showResult(
             result_text.resultLine(result.record, result.volume),
             result_text.warnings(result.record),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import slicer
 from slicer.i18n import tr as _
 
 from AXONReconstructionLib.panel.acceptance_box import AcceptanceBox
@@ -99,8 +98,6 @@ class RegisterSection(Section):
         if node is None:
             self._deactivate()
             return
-        if slicer.mrmlScene.IsImporting():
-            return  # the scene is incomplete; called again at the end of the import
         self.placement.watch(node)
         state = (
             node.registerRole,

@@ -110,8 +110,6 @@ class XrayForm:
             return
         filters = _("X-rays ({files});;All files (*)").format(files=files)
         path = qt.QFileDialog.getOpenFileName(self._section.widget, title, "", filters)
-        if isinstance(path, tuple):
-            path = path[0]
         if path:
             self._opened(path)
 

@@ -1,7 +1,7 @@
 """The parameter node: all user settings, saved and restored with the scene."""
 
 import json
-from typing import Annotated, get_args, get_type_hints
+from typing import Annotated, get_args, get_origin, get_type_hints
 
 from slicer import (
     vtkMRMLLinearTransformNode,
@@ -14,6 +14,7 @@ from slicer.util import NodeModify
 
 MAX_SEED = 2**31 - 1  # range of a spin box
 MAX_STEPS = 1000
+MAX_ITEMS = 100  # of a list or dictionary: far more stages than any method has
 
 
 @parameterNodeWrapper
@@ -85,6 +86,8 @@ def settingsOf(parameterNode) -> AXONReconstructionParameterNode:
     with NodeModify(parameterNode):
         for name, kind in kinds.items():
             # Before the wrapper reads it, which would raise on an invalid number.
+            if get_origin(kind) in (list, dict):
+                name, kind = f"{name}.len", Annotated[int, WithinRange(0, MAX_ITEMS)]
             if not _isUsable(parameterNode.GetParameter(name), name, kind):
                 parameterNode.UnsetParameter(name)
         _checkSteps(parameterNode)
@@ -109,8 +112,8 @@ def _isUsable(text: str, name: str, kind) -> bool:
 
 def _checkSteps(parameterNode) -> None:
     """Remove the numbers of steps if one of them is invalid, as the wrapper would raise on it."""
+    count = int(parameterNode.GetParameter("steps.len") or 0)
     try:
-        count = int(parameterNode.GetParameter("steps.len") or 0)
         values = [int(parameterNode.GetParameter(f"steps.{i}.1")) for i in range(count)]
     except ValueError:
         values = [-1]

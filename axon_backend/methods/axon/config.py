@@ -43,6 +43,8 @@ class Sampling:
         fine_draws: stage 2 is the mean over that many draws of its noise: what the draws agree on
             stays, what is noise goes.
         fine_detail: how much of what stage 2 changed is kept: ``X + detail (Y - X)``.
+        fine_clamp: stage 2's estimates of the CT are limited to [-fine_clamp, fine_clamp] at every
+            step of sampling.
         sr_scale: side of a cell in output voxels, a divisor of the output's side: of what SR-Net
             adds to a trilinear enlargement, local means over such cells are left out, since grey
             levels and positions of organs are for the stages before to say. 0 keeps all.

@@ -2,7 +2,7 @@
 
 RUN/run.json        what runs, where, since when, how it ended (:meth:`RunFolder.state`)
 RUN/config.yaml     the whole configuration
-RUN/events.jsonl    one JSON object a line, see ``training.events``
+RUN/events.jsonl    one JSON object a line, see ``training.run.events``
 RUN/metrics.csv     the training curve; RUN/tensorboard/ the same for TensorBoard
 RUN/checkpoints/    last.pt (everything to resume) and best.pt (the averaged weights)
 RUN/samples/        reconstructions of validation cases

@@ -1,4 +1,4 @@
-"""The stop to stop: a signal, or a file in the run folder."""
+"""The request to stop: a signal, or a file in the run folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SLACK_SECONDS = 2.0
 
 
 def clear_stop_request(file: Path, before: float = math.inf) -> None:
-    """Remove a stop to stop that was made before a moment (Unix seconds)."""
+    """Remove a request to stop that was made before a moment (Unix seconds)."""
     with suppress(OSError):  # not there; on Windows, open elsewhere: then it is honoured
         if file.stat().st_mtime < before - SLACK_SECONDS:
             file.unlink()
