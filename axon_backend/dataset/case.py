@@ -15,7 +15,7 @@ from axon_backend.dataset.plan import CasePlan, scrubbed
 from axon_backend.dataset.settings import PrepareSettings
 from axon_backend.dataset.store import new_case, read_record, write_record
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.ct import CTVolume, checked_ct, read_ct
+from axon_backend.imaging.ct import CTVolume, checked_ct, read_ct, require_upright
 from axon_backend.imaging.frame import ThoraxFrame, find_thorax_frame
 
 RECORD_VERSION = 1
@@ -152,7 +152,8 @@ def _make(plan: CasePlan, settings: PrepareSettings) -> _Made:
     from axon_backend.dataset.volume import check_chest, cropped, resampled
     from axon_backend.physics.attenuation import AttenuationVolume
 
-    original = _read_ct(plan)
+    original = _read_ct(plan, settings.stated_for(plan.id, "ct").get("force", False))
+    require_upright(original)
     whole = resampled(original, settings.voxel_mm)
     frame = find_thorax_frame(whole)
     check_chest(whole, frame)
@@ -180,9 +181,9 @@ def _make(plan: CasePlan, settings: PrepareSettings) -> _Made:
     return _Made(ct, frame, pose, drrs, found, problems)
 
 
-def _read_ct(plan: CasePlan) -> CTVolume:
+def _read_ct(plan: CasePlan, force: bool) -> CTVolume:
     if not plan.sliced:
-        return read_ct(plan.ct[0])
+        return read_ct(plan.ct[0], force=force)
     from axon_backend.imaging.ct_dicom import stack_series
     from axon_backend.imaging.ct_series import Slice
     from axon_backend.imaging.dicom_file import open_dicom
@@ -196,7 +197,8 @@ def _read_ct(plan: CasePlan) -> CTVolume:
                 f"{path.name} is not a readable DICOM file (damaged or cut short). Copy it again."
             ) from error
     series = stack_series(slices, "the CT")
-    return checked_ct(series.voxels, series.affine, series.label, "", series.assumptions)
+    label, notes = series.label, series.assumptions
+    return checked_ct(series.voxels, series.affine, label, "", notes, force=force)
 
 
 def _in_pose(
