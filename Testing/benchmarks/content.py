@@ -41,11 +41,11 @@ BATCH, COPIES, RATE = 128, 2, 2.5e-3
 PICTURES = (".jpg", ".jpeg", ".png")
 # How many of each kind the training draws from.
 COUNTS = {
-    "ct_axial": 450, "ct_coronal": 450, "ct_sagittal": 400, "ct_projected_along_body": 200,
-    "part_of_chest": 900, "several": 1100, "abdomen": 300, "hand": 80, "limb": 120, "skull": 120,
+    "ct_axial": 450, "ct_coronal": 750, "ct_sagittal": 600, "ct_projected_along_body": 300,
+    "part_of_chest": 1700, "several": 1100, "abdomen": 300, "hand": 80, "limb": 300, "skull": 120,
     "mammogram": 200, "spine": 150, "ultrasound": 60, "mri": 80, "microscopy": 50, "photo": 800,
-    "text": 100, "drawing": 250, "plot": 80, "screen": 120, "pattern": 150, "gradient": 150,
-    "noise": 150, "blobs": 250,
+    "text": 100, "drawing": 450, "plot": 80, "screen": 120, "pattern": 150, "gradient": 150,
+    "noise": 150, "blobs": 350,
 }  # fmt: skip
 
 
@@ -216,6 +216,20 @@ def marked(rng: Rng, image: Image.Image) -> Image.Image:
     return image
 
 
+def limbs(rng: Rng, pixels: np.ndarray) -> np.ndarray:
+    """Arms, shoulders or a chin: bright from one edge inwards."""
+    rows, columns = np.mgrid[0 : 1 : pixels.shape[0] * 1j, 0 : 1 : pixels.shape[1] * 1j]
+    for _ in range(int(rng.integers(1, 3))):
+        away = (rows, columns, 1 - columns)[rng.integers(3)]
+        along = columns if away is rows else rows
+        reach = rng.uniform(0.05, 0.22) * np.exp(
+            -(((along - rng.random()) / rng.uniform(0.1, 0.6)) ** 2)
+        )
+        weight = 1 / (1 + np.exp(np.clip((away - reach) / rng.uniform(0.005, 0.04), -30, 30)))
+        pixels = pixels + weight * rng.uniform(0.2, 0.8) * np.clip(0.95 - pixels, 0, 1)
+    return pixels
+
+
 def opacities(rng: Rng, pixels: np.ndarray) -> np.ndarray:
     """Soft bright areas: consolidation, effusion, a lung that is white."""
     rows, columns = np.mgrid[0 : 1 : pixels.shape[0] * 1j, 0 : 1 : pixels.shape[1] * 1j]
@@ -228,13 +242,15 @@ def opacities(rng: Rng, pixels: np.ndarray) -> np.ndarray:
 
 
 def regraded(rng: Rng, pixels: np.ndarray) -> np.ndarray:
-    """Another grey scale: gamma, tone curve, window, local contrast, slope, noise."""
+    """Another grey scale: gamma, tone curve, sharpness, window, local contrast, slope, noise."""
     p = np.clip(pixels, 0, 1) ** np.exp(rng.normal(0, 0.4))
     if rng.random() < 0.3:
         p = 1 / (1 + np.exp(-rng.uniform(3, 9) * (p - rng.uniform(0.3, 0.7))))
     if rng.random() < 0.3:
         smooth = ndimage.uniform_filter(p, int(rng.choice([9, 15, 25])), mode="nearest")
         p = p - rng.uniform(-0.3, 0.8) * smooth
+    if rng.random() < 0.3:
+        p = p + rng.uniform(0.3, 2) * (p - ndimage.gaussian_filter(p, rng.uniform(1, 3)))
     if rng.random() < 0.25:
         low, high = np.quantile(p, (rng.uniform(0, 0.25), rng.uniform(0.75, 1)))
         p = np.clip(p, low, max(high, low + 1e-3))
@@ -271,6 +287,8 @@ def sample(rng: Rng, pool: Pool) -> list[tuple[np.ndarray, np.ndarray, float]]:
     pixels = shrunk(rng, image, pool.cut, pool.turned)
     if pool.chest and rng.random() < 0.25:
         pixels = opacities(rng, pixels)
+    if pool.chest and rng.random() < 0.2:
+        pixels = limbs(rng, pixels)
     upright, made = normalised(regraded(rng, pixels)), []
     for which in rng.choice(8, COPIES, replace=False):
         right = np.zeros(16 + len(KINDS), bool)
@@ -309,9 +327,9 @@ def pools(data: Path, photos: list[Path], rng: Rng, part: str = "train") -> list
     made = drrs(rng, cts, 8 if part == "train" else 4)
     drawn = phantoms(rng, 60)
     found = [
-        Pool(stored(frontals), (0,), 0.17, 0.13, 5),
+        Pool(stored(frontals), (0,), 0.16, 0.13, 5),
         Pool(stored(laterals), (8,), 0.19, 0.13, 5),
-        Pool(stored(real), (0,), 0.13, 0.09, 5),
+        Pool(stored(real), (0,), 0.14, 0.09, 5),
         Pool(stored(made[0]), (0,), 0.03, 0.1, 3),
         Pool(stored(made[1]), (8,), 0.03, 0.1, 3),
         Pool(stored(drawn[0]), (0, 4), 0.02, 0.06, 2),
@@ -393,7 +411,7 @@ def fit(data: Path, folders: list[Path], minutes: float, seed: int, out: Path) -
         loss.backward()
         optimiser.step()
         seen += BATCH
-        running = 0.98 * running + 0.02 * float(loss)
+        running = 0.98 * running + 0.02 * loss.item()
         if time.time() - told > 60:
             told = time.time()
             print(f"{done:5.0%} {seen:8d} images, loss {running:.3f}", flush=True)
