@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 FILE = (
-    Path(__file__).resolve().parents[2] / "AXONReconstruction/AXONReconstructionLib/jobs/worker.py"
+    Path(__file__).resolve().parents[3] / "AXONReconstruction/AXONReconstructionLib/jobs/worker.py"
 )
 
 
