@@ -174,7 +174,7 @@ def selfcheck(chosen: argparse.Namespace) -> int:
 
 
 def parse_stages(text: str | None) -> tuple[str, ...] | None:
-    """``coarse,fine`` -> names; which ones exist is for the bundle's method to say."""
+    """``a,b`` -> names; which ones exist is for the bundle's method to say."""
     if text is None:
         return None
     return tuple(part.strip() for part in text.split(",") if part.strip())

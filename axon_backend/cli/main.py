@@ -268,8 +268,8 @@ def _sampling(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--stages",
         metavar="LIST",
-        help="stages of the model's method to run, separated by commas, for example coarse,fine "
-        "(default: all; `axon bundle show` lists them)",
+        help="stages of the model's method to run, separated by commas (default: all; "
+        "`axon bundle show` lists them)",
     )
     one.add_argument(
         "--steps",
