@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from axon_backend.cli import xray_options
+from axon_backend.cli import cohort, xray_options
 from axon_backend.cli.bundle import (
     bundle_delete,
     bundle_export,
@@ -31,6 +31,7 @@ __all__ = [
     "bundle_list",
     "bundle_show",
     "bundle_verify",
+    "cohort_reconstruct",
     "demo",
     "drr",
     "evaluate",
@@ -135,6 +136,11 @@ def evaluate(chosen: argparse.Namespace) -> int:
     print((Path(chosen.output) / "metrics.md").read_text(encoding="utf-8"))
     print(f"Written: {chosen.output}")
     return 1 if result.failures else 0
+
+
+def cohort_reconstruct(chosen: argparse.Namespace) -> int:
+    """``axon cohort reconstruct``."""
+    return cohort.reconstruct(chosen, parse_stages(chosen.stages), parse_steps(chosen.steps))
 
 
 def demo(chosen: argparse.Namespace) -> int:

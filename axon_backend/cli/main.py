@@ -119,6 +119,7 @@ def parser() -> argparse.ArgumentParser:
     _evaluate(_command(commands, "evaluate", "measure reconstructions of patients with a CT"))
     _prepare(_command(commands, "prepare", "make a training data set from CTs and X-rays"))
     _train(_command(commands, "train", "train the networks of a method, or resume a run"))
+    _cohort(commands.add_parser("cohort", help="many studies, in processes or on a Ray cluster"))
     _demo(_command(commands, "demo", "run the two cases that come with AXON"))
     _command(commands, "selfcheck", "describe this installation and try it, for bug reports")
     _bundle(
@@ -216,6 +217,18 @@ def _train(one: argparse.ArgumentParser) -> None:
     from axon_backend.cli.train import add_arguments
 
     add_arguments(one)
+
+
+def _cohort(one: argparse.ArgumentParser) -> None:
+    from axon_backend.cli.cohort import add_arguments
+
+    commands = one.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    make = _command(
+        commands, "reconstruct", "make a CT volume for every study", run="cohort_reconstruct"
+    )
+    add_arguments(make)
+    _model(make)
+    _sampling(make)
 
 
 def _demo(one: argparse.ArgumentParser) -> None:

@@ -36,6 +36,7 @@ def write_case(
     result: Reconstruction,
     *,
     keep_stages: bool = False,
+    report: bool = True,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
@@ -44,7 +45,8 @@ def write_case(
     Always: ``reconstruction.nii.gz`` (the last stage, int16 HU, LPS millimetres of the thorax
     frame), ``overview.png``, ``report.html``, ``result.json``. With several samples also
     ``deviation.nii.gz`` (their standard deviation in HU), and with ``keep_stages`` one volume per
-    stage. Returns what ``result.json`` holds.
+    stage. Without ``report``, neither ``overview.png`` nor ``report.html``. Returns what
+    ``result.json`` holds.
 
     ``progress`` is called with the stage ``write``.
 
@@ -52,8 +54,6 @@ def write_case(
         AxonInputError: a file cannot be written.
         Cancelled: ``cancelled()`` was true between two files.
     """
-    from axon_backend.evaluation.case_images import case_images
-    from axon_backend.evaluation.report import write_report
 
     def tell(step: int) -> None:
         if cancelled is not None and cancelled():
@@ -73,13 +73,17 @@ def write_case(
         tell(number)
         write_volume(folder / f"{name}.nii.gz", volume, result.frame, note)
     tell(len(volumes))
-    names = [*(f"{name}.nii.gz" for name in volumes), "overview.png", "report.html", "result.json"]
-    record["files"] = names
-    images, note = case_images(result, record)
-    record["rendering"] = note or "volume rendering"
-    tell(len(volumes) + 1)
-    write_png(folder / "overview.png", images["overview"])
-    write_report(folder / "report.html", record, images)
+    pages = ["overview.png", "report.html"] if report else []
+    record["files"] = [*(f"{name}.nii.gz" for name in volumes), *pages, "result.json"]
+    if report:
+        from axon_backend.evaluation.case_images import case_images
+        from axon_backend.evaluation.report import write_report
+
+        images, note = case_images(result, record)
+        record["rendering"] = note or "volume rendering"
+        tell(len(volumes) + 1)
+        write_png(folder / "overview.png", images["overview"])
+        write_report(folder / "report.html", record, images)
     write_json(folder / "result.json", record)
     tell(len(volumes) + 2)
     return record
