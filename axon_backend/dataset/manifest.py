@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from axon_backend.dataset.dataset import SPLITS
 from axon_backend.errors import AxonInputError
-from axon_backend.util.input_file import check_input
+from axon_backend.util.input_file import exists, read_json, read_text
 
 COLUMNS = ("id", "patient", "ct", "frontal", "lateral", "split")
 _SPLIT_WORDS = {"val": "validation", "valid": "validation", "training": "train", "testing": "test"}
@@ -42,13 +41,7 @@ def read_rows(path: Path) -> list[Row]:
     Raises:
         AxonInputError: the file is missing, malformed or empty, or a patient has two splits.
     """
-    check_input(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise AxonInputError(f"The manifest {path} cannot be read: {why}.") from error
-    entries = _json(text, path) if path.suffix.lower() == ".json" else _csv(text, path)
+    entries = _json(path) if path.suffix.lower() == ".json" else _csv(path)
     unknown = [key for entry in entries for key in entry if key not in COLUMNS]
     if unknown:
         what = "key" if path.suffix.lower() == ".json" else "column"
@@ -70,11 +63,8 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
-def _json(text: str, path: Path) -> list[dict[str, Any]]:
-    try:
-        entries = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise AxonInputError(f"The manifest {path} is not JSON ({error}).") from error
+def _json(path: Path) -> list[dict[str, Any]]:
+    entries = read_json(path, "The manifest")
     if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
         raise AxonInputError(
             f"The manifest {path} is not a list of cases; expected "
@@ -83,7 +73,8 @@ def _json(text: str, path: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def _csv(text: str, path: Path) -> list[dict[str, Any]]:
+def _csv(path: Path) -> list[dict[str, Any]]:
+    text = read_text(path, "The manifest")
     first = text.split("\n", 1)[0]
     separator = max(",;\t", key=first.count)
     reader = csv.DictReader(text.splitlines(), delimiter=separator)
@@ -119,12 +110,19 @@ def _row(entry: dict[str, Any], number: int, path: Path) -> Row:
     for column in ("ct", "frontal", "lateral"):
         if values[column]:
             values[column] = str(path.parent.absolute() / values[column])
-            if not problem and not Path(values[column]).exists():
+            if not problem and not _exists(values[column]):
                 problem = f"its {column} {values[column]} does not exist"
     return Row(
         name, patient, values["ct"], values["frontal"], values["lateral"],
         split if split in SPLITS else None, problem,
     )  # fmt: skip
+
+
+def _exists(path: str) -> bool:
+    try:
+        return exists(path)
+    except AxonInputError:  # no file can be called so
+        return False
 
 
 def _check_splits(rows: list[Row], path: Path) -> None:

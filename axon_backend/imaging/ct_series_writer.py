@@ -8,8 +8,6 @@ Image Pixel, CT Image and SOP Common.
 from __future__ import annotations
 
 import os
-import shutil
-import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +20,9 @@ from pydicom.valuerep import format_number_as_ds
 
 from axon_backend import __version__
 from axon_backend.errors import AxonInputError, not_written
+from axon_backend.imaging.dicom_file import write_dicom
 from axon_backend.imaging.write import RESEARCH_NOTE, spacing_and_origin
+from axon_backend.util.output_folder import whole_folder
 
 _LO, _ST = 64, 1024  # characters that these value representations hold
 _SQUARE = 1e-3  # cosine between axes that counts as a right angle
@@ -78,23 +78,17 @@ def write_ct_series(
     shared.SeriesInstanceUID = generate_uid()
     shared.SeriesNumber = series_number
     _set_plane(shared, affine, voxels.shape)
-    part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     names = [f"slice_{k + 1:04d}.dcm" for k in range(len(voxels))]
     try:
-        part.mkdir()
-        for k, (name, plane) in enumerate(zip(names, voxels, strict=True)):
-            _save(part / name, shared, plane, k, affine)
-        # A rename would replace an empty folder of that name that appeared meanwhile.
-        _check_target(target)
-        part.rename(target)
+        with whole_folder(target) as part:
+            for k, (name, plane) in enumerate(zip(names, voxels, strict=True)):
+                _save(part / name, shared, plane, k, affine)
     except OSError as error:
         raise not_written(
             f"Cannot write {target}: {error.strerror or error}. "
             "Check the free space and the rights of the folder.",
             error,
         ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return [target / name for name in names]
 
 
@@ -216,7 +210,7 @@ def _save(path: Path, shared: Dataset, plane: np.ndarray, k: int, affine: np.nda
     one.file_meta.MediaStorageSOPClassUID = CTImageStorage
     one.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID
     one.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    one.save_as(path, enforce_file_format=True)
+    write_dicom(one, path)
 
 
 def _decimals(values: Any) -> list[str]:

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.body_parts import is_elsewhere
-from axon_backend.imaging.dicom_file import open_dicom
+from axon_backend.imaging.dicom_file import check_pixels, open_dicom
 from axon_backend.imaging.dicom_grey import log_linear_grey
 from axon_backend.imaging.dicom_tags import orientation_of, patient_pixel_mm, tube_distance, view_of
 from axon_backend.imaging.image_file import grey_of_colour
@@ -30,12 +30,14 @@ def read_dicom_xray(path: Path, view_given: bool = False) -> RawXray:
     name = path.name
     try:
         dataset = open_dicom(path)
+    except (AxonInputError, MemoryError):
+        raise
     except Exception as error:  # pydicom raises many kinds on damaged headers
         raise AxonInputError(
             f"{name} is not a readable DICOM file (damaged or cut short). Copy or export it again."
         ) from error
     try:
-        return _interpret(dataset, name, view_given)
+        return _interpret(dataset, path, view_given)
     except (AxonInputError, MemoryError):
         raise
     except Exception as error:
@@ -45,8 +47,10 @@ def read_dicom_xray(path: Path, view_given: bool = False) -> RawXray:
         ) from error
 
 
-def _interpret(dataset: Dataset, name: str, view_given: bool) -> RawXray:
+def _interpret(dataset: Dataset, path: Path, view_given: bool) -> RawXray:
+    name = path.name
     scout = _refuse_unless_xray(dataset, name)
+    check_pixels(dataset, path)
     stored = _decode(dataset, name)
     notes: tuple[str, ...] = ()
     if stored.ndim == 3 and stored.shape[-1] in (3, 4):

@@ -23,6 +23,7 @@ from pydicom.uid import (
 from pydicom.valuerep import format_number_as_ds
 
 from axon_backend import __version__
+from axon_backend.imaging.dicom_file import write_dicom
 from axon_backend.imaging.view import OBLIQUE_DEG, View
 from axon_backend.imaging.write import RESEARCH_NOTE, atomic_path
 from axon_backend.physics.exposure import XraySettings
@@ -78,7 +79,7 @@ def write_dx(
     ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     with atomic_path(target) as temporary:
-        ds.save_as(temporary, enforce_file_format=True)
+        write_dicom(ds, temporary)
 
 
 def view_position(geometry: AcquisitionGeometry) -> str:
