@@ -10,6 +10,7 @@ from typing import Any
 from axon_backend.dataset.dataset import SPLITS
 from axon_backend.errors import AxonInputError
 from axon_backend.util.input_file import exists, read_json, read_text
+from axon_backend.util.plain_text import recorded
 
 COLUMNS = ("id", "patient", "ct", "frontal", "lateral", "split")
 _SPLIT_WORDS = {"val": "validation", "valid": "validation", "training": "train", "testing": "test"}
@@ -111,7 +112,7 @@ def _row(entry: dict[str, Any], number: int, path: Path) -> Row:
         if values[column]:
             values[column] = str(path.parent.absolute() / values[column])
             if not problem and not _exists(values[column]):
-                problem = f"its {column} {values[column]} does not exist"
+                problem = f"its {column} {recorded(values[column])} does not exist"
     return Row(
         name, patient, values["ct"], values["frontal"], values["lateral"],
         split if split in SPLITS else None, problem,

@@ -13,6 +13,7 @@ from axon_backend.imaging.write import write_json, write_png, write_volume
 from axon_backend.inference.reconstruct import Reconstruction
 from axon_backend.methods import registry
 from axon_backend.registration.overlay import VIEW_FILES, write_view
+from axon_backend.util.plain_text import without_folders
 from axon_backend.util.run_context import Progress
 
 
@@ -89,9 +90,10 @@ def write_refused(folder: Path, poor: PoorRegistration) -> None:
     """Write the registered X-rays, their overlays and ``result.json`` of a case whose registration
     was refused."""
     placed = poor.placed
+    sources = [xray.source for xray in placed.case.xrays.values() if xray is not None]
     shown = {role: view for role, view in placed.views.items() if view.registration is not None}
     record = {
-        "refused": str(poor),
+        "refused": without_folders(str(poor), sources),
         "inputs": placed.case.describe(placed.views),
         "registration": [write_view(folder, role, view) for role, view in shown.items()],
         "warnings": list(placed.warnings),

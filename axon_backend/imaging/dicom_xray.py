@@ -9,7 +9,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.body_parts import is_elsewhere
+from axon_backend.imaging.body_parts import is_chest, is_elsewhere
 from axon_backend.imaging.dicom_file import check_pixels, open_dicom
 from axon_backend.imaging.dicom_grey import log_linear_grey
 from axon_backend.imaging.dicom_tags import orientation_of, patient_pixel_mm, tube_distance, view_of
@@ -71,15 +71,17 @@ def _interpret(dataset: Dataset, path: Path, view_given: bool) -> RawXray:
         size_notes = ("a CT scout: its pixel size is at the isocentre, its beam a moving fan",)
     grey, cut = _apply_shutter(dataset, grey)
     view, view_notes = view_of(dataset, name, view_given)
+    other_part = _body_part(dataset)
     return RawXray(
         pixels=grey.astype(np.float32),
         polarity_known=True,
         pixel_mm=pixel_mm,
         view=view,
         orientation=orientation_of(dataset),
-        notes=notes + size_notes + cut + view_notes,
+        notes=notes + size_notes + cut + view_notes + other_part,
         # A scout's tube moves along the patient: it has no distance in this sense.
         sid_mm=None if scout else tube_distance(dataset),
+        warnings=other_part,
     )
 
 
@@ -115,6 +117,14 @@ def _refuse_unless_xray(dataset: Dataset, name: str) -> bool:
             "Give the image file itself."
         )
     return scout
+
+
+def _body_part(dataset: Dataset) -> tuple[str, ...]:
+    """A note where the tags name a part that may include the chest, or lie beside it."""
+    part = str(dataset.get("BodyPartExamined") or "").strip()
+    if not part or is_chest(part):
+        return ()
+    return (f"the file names the body part {part}: check that it is a chest X-ray",)
 
 
 def _decode(dataset: Dataset, name: str) -> np.ndarray:

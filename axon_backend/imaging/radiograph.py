@@ -146,7 +146,7 @@ def upright(
         source,
         tuple(notes),
         raw.sid_mm,
-        tuple(warnings),
+        (*raw.warnings, *warnings),
     )
 
 

@@ -197,10 +197,11 @@ def write_png(path: str | os.PathLike[str], array: np.ndarray, bits: int = 8) ->
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:
-    """Write UTF-8 text with Unix line ends."""
+    """Write UTF-8 text with Unix line ends. Parts of file names that are no text are escaped as
+    JSON does it (``\\udcfc``)."""
     target = Path(path)
     with atomic_path(target) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
     return target
 
 
