@@ -164,6 +164,20 @@ def _reconstruct(one: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also write the volume of every stage, STAGE.nii.gz",
     )
+    series = one.add_mutually_exclusive_group()
+    series.add_argument(
+        "--dicom",
+        action="store_const",
+        const="anonymous",
+        help="also write the volume as a DICOM CT series, dicom/, which names no patient",
+    )
+    series.add_argument(
+        "--dicom-patient",
+        dest="dicom",
+        action="store_const",
+        const="identified",
+        help="the same with the patient and study of the X-ray's DICOM file",
+    )
     one.add_argument(
         "--samples",
         type=int,

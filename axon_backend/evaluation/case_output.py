@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from axon_backend import DISCLAIMER
-from axon_backend.errors import Cancelled, PoorRegistration
+from axon_backend.errors import AxonInputError, Cancelled, PoorRegistration
 from axon_backend.imaging.write import write_json, write_png, write_volume
 from axon_backend.inference.reconstruct import Reconstruction
 from axon_backend.methods import registry
@@ -17,12 +17,16 @@ from axon_backend.util.plain_text import without_folders
 from axon_backend.util.run_context import Progress
 
 
+DICOM_FOLDER = "dicom"
+
+
 def case_files() -> tuple[str, ...]:
     """Every file that :func:`write_case` or :func:`write_refused` may write, whatever the
     method."""
     stages = {name for info in registry.available().values() for name in info.stage_names}
     return (
         "reconstruction.nii.gz",
+        DICOM_FOLDER,
         *(f"{stage}.nii.gz" for stage in sorted(stages)),
         "deviation.nii.gz",
         "overview.png",
@@ -37,6 +41,7 @@ def write_case(
     result: Reconstruction,
     *,
     keep_stages: bool = False,
+    dicom: Literal["anonymous", "identified"] | None = None,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
@@ -45,7 +50,9 @@ def write_case(
     Always: ``reconstruction.nii.gz`` (the last stage, int16 HU, LPS millimetres of the thorax
     frame), ``overview.png``, ``report.html``, ``result.json``. With several samples also
     ``deviation.nii.gz`` (their standard deviation in HU), and with ``keep_stages`` one volume per
-    stage. Returns what ``result.json`` holds.
+    stage. With ``dicom`` also the folder ``dicom`` with the last stage as a CT series, which
+    refers to the X-rays that are DICOM; "identified" takes the patient and the study over from the
+    first of them. Returns what ``result.json`` holds.
 
     ``progress`` is called with the stage ``write``.
 
@@ -74,8 +81,10 @@ def write_case(
         tell(number)
         write_volume(folder / f"{name}.nii.gz", volume, result.frame, note)
     tell(len(volumes))
+    if dicom is not None:
+        _write_dicom(folder / DICOM_FOLDER, result, dicom == "identified")
     names = [*(f"{name}.nii.gz" for name in volumes), "overview.png", "report.html", "result.json"]
-    record["files"] = names
+    record["files"] = names + ([DICOM_FOLDER] if dicom is not None else [])
     images, note = case_images(result, record)
     record["rendering"] = note or "volume rendering"
     tell(len(volumes) + 1)
@@ -84,6 +93,34 @@ def write_case(
     write_json(folder / "result.json", record)
     tell(len(volumes) + 2)
     return record
+
+
+def _write_dicom(folder: Path, result: Reconstruction, identified: bool) -> None:
+    from axon_backend.imaging.ct_series_writer import write_ct_series
+    from axon_backend.imaging.dicom_source import image_reference, patient_and_study
+
+    files = [Path(xray.source) for xray in result.xrays.values()]
+    found = {file: image_reference(file) for file in files}
+    identity = None
+    if identified:
+        known = [patient_and_study(file) for file in files]
+        identity = next((one for one in known if len(one)), None)
+        if identity is None:
+            raise AxonInputError(
+                "No X-ray is a DICOM file that names a patient, so the CT series cannot name one. "
+                "Use --dicom instead of --dicom-patient."
+            )
+    stages = f"{result.final_stage}, seed {result.record['seed']}"
+    write_ct_series(
+        folder,
+        result.volume,
+        result.frame,
+        description=stages,
+        # Names of files may name the patient.
+        derived_from=[f"{role} X-ray" for role in result.xrays],
+        sources=[reference for reference in found.values() if reference is not None],
+        identity=identity,
+    )
 
 
 def write_refused(folder: Path, poor: PoorRegistration) -> None:
