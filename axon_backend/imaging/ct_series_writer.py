@@ -215,7 +215,7 @@ def _set_plane(shared: Dataset, affine: np.ndarray, shape: tuple[int, ...]) -> N
     shared.Rows, shared.Columns = shape[1], shape[2]
     # PixelSpacing is (between rows, between columns); i runs along a row.
     shared.PixelSpacing = _decimals(steps[[1, 0]])
-    shared.SliceThickness = shared.SpacingBetweenSlices = _decimals(steps[[2]])[0]
+    shared.SliceThickness = _decimals(steps[[2]])[0]
     shared.ImageOrientationPatient = _decimals(axes[:, :2].T.ravel())
 
 
