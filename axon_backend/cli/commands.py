@@ -88,6 +88,7 @@ def reconstruct(chosen: argparse.Namespace) -> int:
                 folder,
                 result,
                 keep_stages=chosen.keep_stages,
+                dicom=chosen.dicom,
                 progress=bars,
                 cancelled=stop.is_set,
             )

@@ -17,7 +17,7 @@ from typing import Any
 
 from axon_backend import DISCLAIMER, __version__
 from axon_backend.cli import xray_options
-from axon_backend.cli.console import interrupt_on_signal
+from axon_backend.cli.console import interrupt_on_signal, quiet_libraries
 from axon_backend.errors import AxonInputError, Cancelled, OutputError, PoorRegistration
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         # A terminal or log of another alphabet than a file's name is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")
-    with interrupt_on_signal():
+    with interrupt_on_signal(), quiet_libraries(chosen.debug):
         code = _run(chosen)
         return code if _flushed() else FAILED
 
@@ -164,6 +164,20 @@ def _reconstruct(one: argparse.ArgumentParser) -> None:
         "--keep-stages",
         action="store_true",
         help="also write the volume of every stage, STAGE.nii.gz",
+    )
+    series = one.add_mutually_exclusive_group()
+    series.add_argument(
+        "--dicom",
+        action="store_const",
+        const="anonymous",
+        help="also write the volume as a DICOM CT series, dicom/, which names no patient",
+    )
+    series.add_argument(
+        "--dicom-patient",
+        dest="dicom",
+        action="store_const",
+        const="identified",
+        help="the same with the patient and study of the X-ray's DICOM file",
     )
     one.add_argument(
         "--samples",

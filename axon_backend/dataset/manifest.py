@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from axon_backend.dataset.dataset import SPLITS
 from axon_backend.errors import AxonInputError
-from axon_backend.util.input_file import check_input
+from axon_backend.util.input_file import exists, read_json, read_text
+from axon_backend.util.plain_text import recorded
 
 COLUMNS = ("id", "patient", "ct", "frontal", "lateral", "split")
 _SPLIT_WORDS = {"val": "validation", "valid": "validation", "training": "train", "testing": "test"}
@@ -46,16 +46,10 @@ def read_rows(path: Path, *, cts: bool = True) -> list[Row]:
     Raises:
         AxonInputError: the file is missing, malformed or empty, or a patient has two splits.
     """
-    check_input(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise AxonInputError(f"The manifest {path} cannot be read: {why}.") from error
     if path.suffix.lower() == ".json":
-        entries = _json(text, path)
+        entries = _json(path)
     else:
-        entries = _csv(text, path, ("id", "ct") if cts else ("id", "frontal"))
+        entries = _csv(path, ("id", "ct") if cts else ("id", "frontal"))
     unknown = [key for entry in entries for key in entry if key not in COLUMNS]
     if unknown:
         what = "key" if path.suffix.lower() == ".json" else "column"
@@ -77,11 +71,8 @@ def read_rows(path: Path, *, cts: bool = True) -> list[Row]:
     return rows
 
 
-def _json(text: str, path: Path) -> list[dict[str, Any]]:
-    try:
-        entries = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise AxonInputError(f"The manifest {path} is not JSON ({error}).") from error
+def _json(path: Path) -> list[dict[str, Any]]:
+    entries = read_json(path, "The manifest")
     if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
         raise AxonInputError(
             f"The manifest {path} is not a list of cases; expected "
@@ -90,7 +81,8 @@ def _json(text: str, path: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def _csv(text: str, path: Path, needed: tuple[str, ...]) -> list[dict[str, Any]]:
+def _csv(path: Path, needed: tuple[str, ...]) -> list[dict[str, Any]]:
+    text = read_text(path, "The manifest")
     first = text.split("\n", 1)[0]
     separator = max(",;\t", key=first.count)
     reader = csv.DictReader(text.splitlines(), delimiter=separator)
@@ -128,8 +120,8 @@ def _row(entry: dict[str, Any], number: int, path: Path, cts: bool) -> Row:
     for column in ("ct", "frontal", "lateral"):
         if values[column] and (cts or not is_url(values[column])):
             values[column] = str(path.parent.absolute() / values[column])
-            if not problem and not Path(values[column]).exists():
-                problem = f"its {column} {values[column]} does not exist"
+            if not problem and not _exists(values[column]):
+                problem = f"its {column} {recorded(values[column])} does not exist"
     return Row(
         name, patient, values["ct"], values["frontal"], values["lateral"],
         split if split in SPLITS else None, problem,
@@ -139,6 +131,13 @@ def _row(entry: dict[str, Any], number: int, path: Path, cts: bool) -> Row:
 def is_url(path: str) -> bool:
     """Whether a path is a URL, as ``s3://bucket/name``, and not a file's."""
     return "://" in path
+
+
+def _exists(path: str) -> bool:
+    try:
+        return exists(path)
+    except AxonInputError:  # no file can be called so
+        return False
 
 
 def _check_splits(rows: list[Row], path: Path) -> None:

@@ -210,7 +210,9 @@ def _make_output(output: str | os.PathLike[str], source: str | os.PathLike[str])
         )
     try:
         (out / store.CASES).mkdir(parents=True, exist_ok=True)
-        (out / PRIVATE).mkdir(exist_ok=True)
+        (out / PRIVATE).mkdir(mode=0o700, exist_ok=True)
+        with suppress(OSError):  # made by an earlier version; a file system without such rights
+            (out / PRIVATE).chmod(0o700)
     except OSError as error:
         raise AxonInputError(
             f"Cannot write to {out}: {error.strerror or error}. Choose another --output."
