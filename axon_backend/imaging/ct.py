@@ -14,6 +14,7 @@ from axon_backend.imaging.ct_values import to_hounsfield
 from axon_backend.imaging.formats import find_format, list_formats, volume_formats
 from axon_backend.imaging.formats.dicom import read_volume as read_dicom_series
 from axon_backend.imaging.grid import AIR_HU, Triple, to_lps_grid
+from axon_backend.imaging.packed import refuse_packed
 from axon_backend.imaging.raw_volume import RawVolume
 from axon_backend.imaging.volume_file import load_volume
 from axon_backend.util.input_file import exists
@@ -130,6 +131,7 @@ def _read_volume_file(path: Path) -> RawVolume:
         format = find_format(path)
         known = f"a folder of DICOM slices, or a file as {list_formats(volume_formats())}"
         if format is None:
+            refuse_packed(path, known)
             raise AxonInputError(f"{path.name} is not a CT in a known format. Give {known}.")
         if format.read_volume is None:
             raise AxonInputError(

@@ -14,6 +14,7 @@ from axon_backend.imaging.display import belongs, turn_to_display
 from axon_backend.imaging.flat_volume import read_flat_volume
 from axon_backend.imaging.formats import find_format, list_formats
 from axon_backend.imaging.layout import Layout, Turn, recognise
+from axon_backend.imaging.packed import refuse_packed
 from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.view import View
@@ -194,6 +195,7 @@ def _read_raw(source: Path, view: View | None) -> RawXray:
         raise AxonInputError(f"{source.name} is empty (0 bytes). Copy or export the X-ray again.")
     format = find_format(source)
     if format is None:
+        refuse_packed(source, f"the X-ray in it as {list_formats()}")
         raise AxonInputError(
             f"{source.name} is in no format that AXON reads, or damaged. Give an X-ray as "
             f"{list_formats()}."
