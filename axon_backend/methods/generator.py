@@ -23,6 +23,11 @@ class GeneratorModel(Model):
         """The volume, (B, 1, h, h, h) in about [-1, 1]."""
         return self.views_to_volume(views, draws)
 
+    def reconstruct_views(self, views: RegisteredViews) -> torch.Tensor:
+        """:meth:`make`, in the precision that the device computes in."""
+        with autocast(self.device, self.always_bfloat16):
+            return self.make(views).float()
+
     @torch.inference_mode()
     def run_stage(
         self,
@@ -34,8 +39,7 @@ class GeneratorModel(Model):
         context: RunContext | None = None,
         slab: int | None = None,
     ) -> torch.Tensor:
-        with autocast(self.device, self.always_bfloat16):
-            out = self.make(views.to(self.device)).float().clamp(-1, 1)
+        out = self.reconstruct_views(views.to(self.device)).clamp(-1, 1)
         (context or RunContext()).report(stage, 1, 1, out)
         return out
 
@@ -59,10 +63,9 @@ class GeneratorObjective(Objective):
     def measure(self, case: ValidationCase) -> Measurement:
         row: dict[str, float] = {}
         out = {}
-        with autocast(self.model.device):
-            for name, single in (("v2", False), ("v1", True)):
-                out[name] = self.model.make(case.batch.views(single)).float()
-                row |= self.compare(name, out[name], case.batch.volume)
+        for name, single in (("v2", False), ("v1", True)):
+            out[name] = self.model.reconstruct_views(case.batch.views(single))
+            row |= self.compare(name, out[name], case.batch.volume)
         return Measurement(row, out["v1" if self.single_view >= 1 else "v2"][0, 0])
 
     def score(self, metrics: dict[str, float]) -> float:

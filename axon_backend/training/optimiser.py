@@ -131,7 +131,8 @@ class Ema:
                     new.append(value.detach())
                 else:
                     old.copy_(value)
-        torch._foreach_lerp_(kept, new, 1 - decay)
+        if kept:
+            torch._foreach_lerp_(kept, new, 1 - decay)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

@@ -23,6 +23,8 @@ class RepeatConcatenateConfig:
             beam's rays.
         network: one of :data:`NETWORKS`, a residual U-Net or MONAI's SwinUNETR.
         channels: of the U-Net's levels, fine to coarse.
+        patch: the U-Net works on blocks of patch^3 voxels folded into channels: an eighth of the
+            positions for 2. 1 is the plain U-Net.
         feature_size: of the SwinUNETR, a multiple of 12.
         upsampling: one of :data:`UPSAMPLINGS`; transposed convolutions leave a checkerboard
             (Odena et al. 2016), resizing before a convolution does not.
@@ -33,7 +35,8 @@ class RepeatConcatenateConfig:
     view_size: int = 128
     lifting: str = "repeat"
     network: str = "unet"
-    channels: tuple[int, ...] = (16, 32, 64, 128)
+    channels: tuple[int, ...] = (32, 64, 128)
+    patch: int = 2
     feature_size: int = 24
     upsampling: str = "resize"
     window: HuWindow = field(default_factory=HuWindow)
@@ -48,7 +51,8 @@ class RepeatConcatenateConfig:
                 raise ValueError(
                     f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
                 )
-        step = 32 if self.network == "swin_unetr" else 2 ** (len(self.channels) - 1)
+        unet = self.patch * 2 ** (len(self.channels) - 1)
+        step = 32 if self.network == "swin_unetr" else unet
         if self.grid % step:
             raise ValueError(f"grid must be a multiple of {step} for this network, got {self.grid}")
         if self.network == "swin_unetr" and self.feature_size % 12:
@@ -100,6 +104,7 @@ def full() -> RepeatConcatenateConfig:
         grid=128,
         network="swin_unetr",
         channels=(32, 64, 128, 256, 320),
+        patch=1,
         feature_size=48,
         upsampling="transposed",
     )

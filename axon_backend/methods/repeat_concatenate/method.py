@@ -105,7 +105,7 @@ class RepeatConcatenateMethod(Method):
     def smallest_side(self, config: RepeatConcatenateConfig) -> int:
         if config.network == "swin_unetr":
             return config.grid // 32
-        return config.grid >> (len(config.channels) - 1)
+        return config.grid // config.patch >> (len(config.channels) - 1)
 
     def describe(self, config: RepeatConcatenateConfig) -> str:
         net = "SwinUNETR" if config.network == "swin_unetr" else "U-Net"

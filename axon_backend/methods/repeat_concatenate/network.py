@@ -8,7 +8,7 @@ from torch import nn
 from axon_backend.methods.batch import Draws
 from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.methods.repeat_concatenate.config import RepeatConcatenateConfig
-from axon_backend.networks.blocks import UNet, conv
+from axon_backend.networks.blocks import UNet, conv, depth_to_space, space_to_depth
 from axon_backend.networks.lifting import back_project
 
 
@@ -34,11 +34,16 @@ class Generator(nn.Module):
         return torch.cat([frontal, lateral], 1)
 
     def forward(self, views: RegisteredViews, draws: Draws | None = None) -> torch.Tensor:
-        return self.net(self.inputs(views)).float()
+        seen = self.inputs(views)
+        if self.config.network == "swin_unetr":
+            return self.net(seen).float()
+        p = self.config.patch
+        return depth_to_space(self.net(space_to_depth(seen, p)), p).float()
 
 
 def _unet(config: RepeatConcatenateConfig) -> nn.Module:
-    net = UNet(3, 2, 1, config.channels)
+    cells = config.patch**3
+    net = UNet(3, 2 * cells, cells, config.channels)
     if config.upsampling == "transposed":
         net.enlarge = nn.Identity()
         levels = list(zip(config.channels[:-1], config.channels[1:], strict=True))
