@@ -175,7 +175,12 @@ def full() -> DiffuX2CTConfig:
     return DiffuX2CTConfig(
         size=128,
         tri_plane=TriPlaneConfig(
-            view_size=128, size=128, channels=(64, 128, 256, 256), planes=32, rank=32, axial=(64, 128)
+            view_size=128,
+            size=128,
+            channels=(64, 128, 256, 256),
+            planes=32,
+            rank=32,
+            axial=(64, 128),
         ),
         decoder=DecoderConfig(features=32, hidden=64),
         denoiser=DenoiserConfig(
