@@ -1,5 +1,7 @@
-"""The methods that AXON is compared with, by the commands there are: train, export, reconstruct,
-evaluate. Networks of a few thousand weights and a few steps; what they learn is tested elsewhere."""
+"""The methods that AXON is compared with, by the commands that there are, from training to a table.
+
+Networks of a few thousand weights and a few steps: what they learn is tested elsewhere.
+"""
 
 import csv
 import json
@@ -21,7 +23,8 @@ TINY = {
     "diffux2ct": {
         "size": 16,
         "tri_plane": {
-            "view_size": 32, "size": 16, "channels": [8, 8], "planes": 4, "rank": 4, "axial": [8, 8],
+            "view_size": 32, "size": 16, "channels": [8, 8],
+            "planes": 4, "rank": 4, "axial": [8, 8],
         },
         "decoder": {"features": 4, "hidden": 8, "frequencies": 2},
         "denoiser": {"channels": [8, 16], "windows": [0, 2], "groups": 4, "head_channels": 8},

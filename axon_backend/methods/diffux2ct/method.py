@@ -22,8 +22,9 @@ class DiffuX2CTMethod(Method):
     objectives = {"diffusion": DiffusionObjective}
     loss_settings = DiffuX2CTLoss
     references = (
-        "X. Liu, Z. Qiao, R. Liu, H. Li, J. Zhang, X. Zhen, Z. Qian, B. Zhang: DiffuX2CT: Diffusion "
-        "Learning to Reconstruct CT Images from Biplanar X-Rays. ECCV 2024, arXiv:2407.13545. "
+        "X. Liu, Z. Qiao, R. Liu, H. Li, J. Zhang, X. Zhen, Z. Qian, B. Zhang: DiffuX2CT: "
+        "Diffusion Learning to Reconstruct CT Images from Biplanar X-Rays. ECCV 2024, "
+        "arXiv:2407.13545. "
         "https://arxiv.org/abs/2407.13545",
     )
 

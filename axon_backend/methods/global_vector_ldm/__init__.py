@@ -1,4 +1,4 @@
-"""Latent diffusion conditioned by one global vector per X-ray, after X-ray2CTPA (Cahan et al. 2025).
+"""Latent diffusion conditioned by one vector for each X-ray, after X-ray2CTPA (Cahan et al. 2025).
 
 X-ray2CTPA stands on two frozen networks whose weights are not ours to ship, the VAE of SDXL and
 MedCLIP. Here an autoencoder and an X-ray encoder of our own are trained instead, so results are not
