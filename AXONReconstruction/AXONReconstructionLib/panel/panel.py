@@ -125,6 +125,11 @@ class Panel(MessageArea, VTKObservationMixin):
         for section in self.sections.values():
             section.parameterNodeChanged(self.parameterNode)
 
+    def useModel(self, path: str) -> None:
+        """Select a model by its folder, and open the section Reconstruct."""
+        self.parameterNode.bundle = path
+        self.container("reconstructSection").collapsed = False
+
     def setBusy(self, flag: bool) -> None:
         """Notify all sections that a long computation started (True) or ended."""
         self.isBusy = bool(flag)
