@@ -12,6 +12,7 @@ from AXONReconstructionLib.panel.messages import MessageArea
 from AXONReconstructionLib.panel.reconstruct_section import ReconstructSection
 from AXONReconstructionLib.panel.register_section import RegisterSection
 from AXONReconstructionLib.panel.setup_section import SetupSection
+from AXONReconstructionLib.views import own_layouts, side_labels
 
 SECTIONS = (InputsSection, RegisterSection, ReconstructSection, CompareSection, SetupSection)
 
@@ -53,7 +54,7 @@ class Panel(MessageArea, VTKObservationMixin):
         self.addObserver(scene, scene.EndCloseEvent, self._sceneEndClose)
         # During scene import, the parameter node is read before the volumes it references, and the
         # wrapper caches the missing references as None.
-        self.addObserver(scene, scene.EndImportEvent, self._sceneEndClose)
+        self.addObserver(scene, scene.EndImportEvent, self._sceneEndImport)
         self.initializeParameterNode()
 
     def container(self, name: str):
@@ -65,6 +66,7 @@ class Panel(MessageArea, VTKObservationMixin):
     def enter(self) -> None:
         """Called when the user opens the module."""
         self.isShown = True
+        side_labels.shared().restore()
         self.initializeParameterNode()
         for section in self.sections.values():
             section.entered()
@@ -74,6 +76,7 @@ class Panel(MessageArea, VTKObservationMixin):
         self.isShown = False
         for section in self.sections.values():
             section.exited()
+        side_labels.shared().hide()
         self._disconnect()
 
     def cleanup(self) -> None:
@@ -97,6 +100,11 @@ class Panel(MessageArea, VTKObservationMixin):
         self.hideMessage()
 
     def _sceneEndClose(self, caller, event) -> None:
+        own_layouts.leave()  # its views are empty now
+        side_labels.shared().cleanup()
+        self._sceneEndImport(caller, event)
+
+    def _sceneEndImport(self, caller, event) -> None:
         if self._isEntered():
             self.initializeParameterNode()
 

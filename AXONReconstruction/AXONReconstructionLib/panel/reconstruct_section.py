@@ -165,13 +165,16 @@ class ReconstructSection(Section):
         self._ended(result)
         if result is None:
             self._showResult(_("Cancelled before the first stage finished; nothing was kept."), [])
+        elif self.parameterNode is not None and not _isShown(result, self.parameterNode):
+            self.ui.resultLabel.text += _(
+                " The earlier result is still shown; the list of results in step 4 has this one."
+            )
 
     def _failed(self, error) -> None:
         self._ended(None, _("failed"))
         self.panel.reportError(error)
 
     def _ended(self, result, word: str = "") -> None:
-        node = self.parameterNode
         self._run = None
         self._setState(IDLE)
         if result is None:
@@ -180,15 +183,22 @@ class ReconstructSection(Section):
             self.rows.finish(result.record)
         self._showChoices()  # the model may have been changed or deleted during the run
         if result is None:
+            if self._viewsArePrepared:  # they show a stage of this run
+                self._showComparison()
             return
         self._showResult(
             result_text.resultLine(result.record, result.volume),
             result_text.warnings(result.record),
         )
-        if node is not None and self.panel.isShown:  # do not change the views of another module
-            display.showComparison(result, node.shownStage, node.preset, node.linkCameras)
+        self._showComparison()
 
     # Display
+
+    def _showComparison(self) -> None:
+        """Show the result of the parameter node; not in the views of another module."""
+        node = self.parameterNode
+        if node is not None and any(node.volumes.values()) and self.panel.isShown:
+            self.panel.sections["compareSection"].onShow()
 
     def updateButton(self) -> None:
         """Update the button's text, tooltip and enabled state, and the plan above it."""
@@ -239,6 +249,12 @@ class ReconstructSection(Section):
         ui.resultLabel.visible = bool(line)
         ui.warningsLabel.text = "\n".join(warnings)
         ui.warningsLabel.visible = bool(warnings)
+
+
+def _isShown(result, node) -> bool:
+    """Whether a result is the one of the parameter node."""
+    shown = [volume for volume in node.volumes.values() if volume is not None]
+    return any(volume in shown for volume in result.volumes.values())
 
 
 def _relevantState(node) -> tuple:
