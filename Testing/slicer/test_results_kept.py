@@ -180,3 +180,25 @@ def test_the_shipped_model_recommends_a_stage(host):
     from axon_backend.bundle import load_bundle
 
     assert load_bundle().recommended_stage == "coarse"
+
+
+def test_lungs_and_bones_are_segmented_and_compared_with_the_ct(host, slicer, case, section, ui):
+    run(host, section)
+    host.click(ui.segmentButton)
+    assert host.wait_until(lambda: ui.segmentLabel.visible, 60)
+    import re
+
+    number = r"(\d+) ml \(CT: (\d+) ml, Dice (nan|\d\.\d\d)\)"
+    assert re.search(f"^Lungs: {number}\nBones: {number}$", ui.segmentLabel.text)
+    (node,) = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+    segmentation = node.GetSegmentation()
+    names = [segmentation.GetNthSegment(i).GetName() for i in range(4)]
+    assert names == ["Lungs", "Lungs (CT)", "Bones", "Bones (CT)"]
+    lungs = slicer.util.arrayFromSegmentBinaryLabelmap(
+        node, segmentation.GetSegmentIdBySegmentName("Lungs (CT)"), case.truthVolume
+    )
+    truth = slicer.util.arrayFromVolume(case.truthVolume)
+    assert lungs.any() and truth[lungs > 0].max() <= -500
+    host.click(ui.segmentButton)  # again: the segmentation is replaced
+    assert host.wait_until(lambda: ui.segmentButton.enabled, 60)
+    assert len(slicer.util.getNodesByClass("vtkMRMLSegmentationNode")) == 1

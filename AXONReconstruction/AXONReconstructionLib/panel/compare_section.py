@@ -14,6 +14,7 @@ from AXONReconstructionLib.panel import metrics_table, slices_text
 from AXONReconstructionLib.panel.results_box import ResultsBox, fill, value
 from AXONReconstructionLib.panel.save_box import SaveBox
 from AXONReconstructionLib.panel.section import Section
+from AXONReconstructionLib.panel.segment_box import SegmentBox
 from AXONReconstructionLib.scene import samples, stored_results
 from AXONReconstructionLib.setup.methods import stageLabel
 from AXONReconstructionLib.views import display, layout, own_layouts, slices
@@ -62,6 +63,7 @@ class CompareSection(Section):
         ui.fadeSlider.connect("valueChanged(double)", self.onFade)
         ui.showButton.connect("clicked()", self.onShow)
         self.results = ResultsBox(self, self.onResult)
+        self.segmentBox = SegmentBox(self)
         self.saveBox = SaveBox(self)
         scene = slicer.mrmlScene
         panel.addObserver(scene, scene.NodeRemovedEvent, self._nodeRemoved)
@@ -202,6 +204,7 @@ class CompareSection(Section):
         if not hasSide:
             ui.viewsCombo.currentIndex = 0
         self._fillMetrics()
+        self.segmentBox.show("")
         self.saveBox.showStatus("")
         self.saveBox.update()
         self._explainSlices()

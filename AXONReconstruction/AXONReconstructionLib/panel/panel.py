@@ -6,15 +6,24 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
+from AXONReconstructionLib.panel.batch_section import BatchSection
 from AXONReconstructionLib.panel.compare_section import CompareSection
 from AXONReconstructionLib.panel.inputs_section import InputsSection
 from AXONReconstructionLib.panel.messages import MessageArea
 from AXONReconstructionLib.panel.reconstruct_section import ReconstructSection
 from AXONReconstructionLib.panel.register_section import RegisterSection
 from AXONReconstructionLib.panel.setup_section import SetupSection
+from AXONReconstructionLib.panel.shortcuts import Shortcuts
 from AXONReconstructionLib.views import own_layouts, side_labels
 
-SECTIONS = (InputsSection, RegisterSection, ReconstructSection, CompareSection, SetupSection)
+SECTIONS = (
+    InputsSection,
+    RegisterSection,
+    ReconstructSection,
+    CompareSection,
+    BatchSection,
+    SetupSection,
+)
 
 
 class Panel(MessageArea, VTKObservationMixin):
@@ -49,6 +58,7 @@ class Panel(MessageArea, VTKObservationMixin):
         for sectionClass in SECTIONS:
             self.sections[sectionClass.container] = sectionClass(self)
         self.ui = slicer.util.childWidgetVariables(self.widget)
+        self.shortcuts = Shortcuts(self)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._sceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self._sceneEndClose)
@@ -67,6 +77,7 @@ class Panel(MessageArea, VTKObservationMixin):
         """Called when the user opens the module."""
         self.isShown = True
         side_labels.shared().restore()
+        self.shortcuts.install()
         self.initializeParameterNode()
         for section in self.sections.values():
             section.entered()
@@ -77,11 +88,13 @@ class Panel(MessageArea, VTKObservationMixin):
         for section in self.sections.values():
             section.exited()
         side_labels.shared().hide()
+        self.shortcuts.remove()
         self._disconnect()
 
     def cleanup(self) -> None:
         """Called before the widget is destroyed."""
         self.logic.cleanup()  # first, so that the sections are notified of cancelled jobs
+        self.shortcuts.remove()
         self._disconnect()
         self.removeObservers()
         for section in self.sections.values():

@@ -37,9 +37,8 @@ class ReconstructSection(Section):
         self.stages = StageWidgets(ui, self.onStage, self.onSteps)
         self.rows = ProgressRows(ui.prepareState, self.stages)
         self.modelAndDevice = ModelAndDevice(self, self._showChoices)
-        ui.bundleSetupButton.connect("clicked()", self.onSetup)
         ui.reconstructButton.connect("clicked()", self.onReconstruct)
-        panel.container(self.container).connect("contentsCollapsed(bool)", self.onCollapsed)
+        ui.moreSettings.connect("toggled(bool)", lambda _on: self._detectHardware())
         self.modelAndDevice.refresh()
 
     # Updates from the panel
@@ -50,6 +49,7 @@ class ReconstructSection(Section):
         if state != self._lastState:
             self._lastState = state
             self._showChoices()
+            self._detectHardware()
 
     def busyChanged(self, busy: bool) -> None:
         """Update the button when another computation starts or ends."""
@@ -63,11 +63,14 @@ class ReconstructSection(Section):
         """Reload the list of models."""
         self.modelAndDevice.refresh()
         self._showChoices()
-        self.onCollapsed(self.panel.container(self.container).collapsed)
+        self._detectHardware()
 
-    def onCollapsed(self, collapsed: bool) -> None:
-        """Detect the hardware when the section is first opened."""
-        if not collapsed:
+    def _detectHardware(self) -> None:
+        """Detect the hardware, which imports PyTorch, once it is needed: there is something to
+        reconstruct, or the settings that depend on it are shown."""
+        node = self.parameterNode
+        needed = node is not None and not run_plan.blockingReason(node)
+        if self.panel.isShown and (needed or not self.ui.moreSettings.collapsed):
             self.modelAndDevice.detectHardware()
 
     def sceneClosing(self) -> None:
@@ -84,10 +87,6 @@ class ReconstructSection(Section):
             self._run = None
 
     # User actions
-
-    def onSetup(self) -> None:
-        """Open the Setup section."""
-        self.panel.container("setupSection").collapsed = False
 
     def onStage(self, stage: str, run: bool) -> None:
         """Run or skip a stage."""
@@ -269,9 +268,6 @@ def _relevantState(node) -> tuple:
 
 _LOCKED = (
     "bundleCombo",
-    "deviceCombo",
-    "stagesBox",
-    "registerAutomatically",
     "moreSettings",
 )
 _INPUTS = ("frontal", "lateral", "groundTruth")

@@ -42,5 +42,12 @@ def put(node, folder: int) -> None:
         hierarchy.CreateItem(folder, node)
 
 
+def putBeside(node, other) -> None:
+    """Move a node into the folder of another node."""
+    hierarchy = _hierarchy()
+    item = hierarchy.GetItemByDataNode(other)
+    put(node, hierarchy.GetItemParent(item) if item else hierarchy.GetSceneItemID())
+
+
 def _hierarchy():
     return slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
