@@ -77,6 +77,4 @@ def _node(volume, structures, otherName):
 
 def _add(node, name, mask, colour, volume) -> None:
     segment = node.GetSegmentation().AddEmptySegment("", name, colour)
-    slicer.util.updateSegmentBinaryLabelmapFromArray(
-        mask.astype(np.uint8), node, segment, volume
-    )
+    slicer.util.updateSegmentBinaryLabelmapFromArray(mask.astype(np.uint8), node, segment, volume)

@@ -67,9 +67,7 @@ def text(structures: dict, other: str) -> str:
     """
     lines = []
     for name, found in structures.items():
-        line = _("{structure}: {ml:.0f} ml").format(
-            structure=segmenting.nameOf(name), ml=found.ml
-        )
+        line = _("{structure}: {ml:.0f} ml").format(structure=segmenting.nameOf(name), ml=found.ml)
         if found.other_ml is not None:
             line += _(" ({other}: {ml:.0f} ml, Dice {dice:.2f})").format(
                 other=other, ml=found.other_ml, dice=found.dice
