@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from axon_backend.cli import xray_options
+from axon_backend.cli import cohort, xray_options
 from axon_backend.cli.bundle import (
     bundle_delete,
     bundle_export,
@@ -32,6 +32,7 @@ __all__ = [
     "bundle_list",
     "bundle_show",
     "bundle_verify",
+    "cohort_reconstruct",
     "demo",
     "drr",
     "evaluate",
@@ -88,6 +89,7 @@ def reconstruct(chosen: argparse.Namespace) -> int:
                 folder,
                 result,
                 keep_stages=chosen.keep_stages,
+                dicom=chosen.dicom,
                 progress=bars,
                 cancelled=stop.is_set,
             )
@@ -175,6 +177,11 @@ def evaluate(chosen: argparse.Namespace) -> int:
     return 1 if result.failures else 0
 
 
+def cohort_reconstruct(chosen: argparse.Namespace) -> int:
+    """``axon cohort reconstruct``."""
+    return cohort.reconstruct(chosen, parse_stages(chosen.stages), parse_steps(chosen.steps))
+
+
 def demo(chosen: argparse.Namespace) -> int:
     """``axon demo``."""
     from axon_backend.cli.console import ProgressBars, stop_on_signal
@@ -212,7 +219,7 @@ def selfcheck(chosen: argparse.Namespace) -> int:
 
 
 def parse_stages(text: str | None) -> tuple[str, ...] | None:
-    """``coarse,fine`` -> names; which ones exist is for the bundle's method to say."""
+    """``a,b`` -> names; which ones exist is for the bundle's method to say."""
     if text is None:
         return None
     return tuple(part.strip() for part in text.split(",") if part.strip())

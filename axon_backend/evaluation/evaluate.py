@@ -17,7 +17,7 @@ from axon_backend.evaluation.tables import write_metrics_csv, write_metrics_mark
 from axon_backend.imaging.ct import read_ct
 from axon_backend.imaging.write import write_text
 from axon_backend.inference.session import InferenceSession
-from axon_backend.util.plain_text import no_formula, no_markdown
+from axon_backend.util.plain_text import no_formula, no_markdown, without_folders
 from axon_backend.util.run_context import Progress, RunContext
 
 EVALUATION_FILES = ("metrics.csv", "metrics.md", "failures.csv")
@@ -89,7 +89,7 @@ def evaluate_cases(
         except Exception as error:
             text = " ".join(str(error).split()) or "no further explanation"
             kind = "" if isinstance(error, AxonInputError) else f"{type(error).__name__}: "
-            result.failures.append((case.id, kind + text))
+            result.failures.append((case.id, without_folders(kind + text, case.files)))
             continue
         result.rows += rows
         result.inputs[case.id] = ", ".join(

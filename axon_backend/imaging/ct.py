@@ -16,7 +16,7 @@ from axon_backend.imaging.formats.dicom import read_volume as read_dicom_series
 from axon_backend.imaging.grid import AIR_HU, Triple, to_lps_grid
 from axon_backend.imaging.raw_volume import RawVolume
 from axon_backend.imaging.volume_file import load_volume
-from axon_backend.util.input_file import check_input
+from axon_backend.util.input_file import exists
 
 MIN_VOXELS = 16  # along each axis; fewer cannot show a lung
 MAX_EXTENT_MM = 2500.0  # longer than any whole-body scan
@@ -101,9 +101,8 @@ def read_ct(path: str | os.PathLike[str]) -> CTVolume:
     3-D chest CT in HU.
     """
     source = Path(path)
-    if not source.exists():
+    if not exists(source):
         raise AxonInputError(f"{source} does not exist. Check the path of the CT.")
-    check_input(source)
     file = read_dicom_series(source) if source.is_dir() else _read_volume_file(source)
     return checked_ct(file.voxels, file.affine, file.label or source.name, str(source), file.notes)
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct_series import Slice, choose_series
-from axon_backend.imaging.dicom_file import open_dicom
+from axon_backend.imaging.dicom_file import check_pixels, open_dicom
 from axon_backend.imaging.grid import AIR_HU
+from axon_backend.imaging.header_check import check_volume
 
 _POSITION_TOLERANCE = 0.02  # part of a slice step; below this a stack counts as regular
 _MAX_FILLED_GAP_MM = 12.0  # a wider hole in the stack is not filled but refused
@@ -47,6 +48,8 @@ def stack_series(group: list[Slice], label: str, notes: tuple[str, ...] = ()) ->
             f"{label} has the PixelSpacing {header.PixelSpacing}; a CT has two positive numbers. "
             "Export the CT again."
         )
+    size = tuple(int(n) for n in (header.Columns, header.Rows, len(group)))
+    check_volume(group[0].path, size, whole=False)
     planes = np.stack([_read_slice(item.path) for item in group])
     positions = np.array([np.array(s.header.ImagePositionPatient, float) for s in group])
     row_cosines, column_cosines = np.array(header.ImageOrientationPatient, float).reshape(2, 3)
@@ -106,7 +109,10 @@ def _read_slice(path: Path) -> np.ndarray:
     """Pixels [row, col] float32 after slope and intercept; padding becomes air."""
     try:
         dataset = open_dicom(path)
+        check_pixels(dataset, path)
         stored = dataset.pixel_array
+    except (AxonInputError, MemoryError):
+        raise
     except Exception as error:  # decoders raise many kinds; all mean the slice is unreadable
         why = shorten(str(error), 120, placeholder="...")
         raise AxonInputError(

@@ -17,7 +17,7 @@ from axon_backend.imaging.layout import Layout, Turn, recognise
 from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.view import View
-from axon_backend.util.input_file import check_input
+from axon_backend.util.input_file import exists
 
 __all__ = ["Radiograph", "View", "read_radiograph"]
 
@@ -146,7 +146,7 @@ def upright(
         source,
         tuple(notes),
         raw.sid_mm,
-        tuple(warnings),
+        (*raw.warnings, *warnings),
     )
 
 
@@ -183,9 +183,8 @@ def decide(layout: Layout, stated: bool) -> tuple[Turn, list[str], list[str]]:
 
 
 def _read_raw(source: Path, view: View | None) -> RawXray:
-    if not source.exists():
+    if not exists(source):
         raise AxonInputError(f"{source} does not exist. Check the path of the X-ray.")
-    check_input(source)
     if source.is_dir():
         raise AxonInputError(
             f"{source} is a folder, an X-ray is one file. Give the X-ray's file; a folder of "
