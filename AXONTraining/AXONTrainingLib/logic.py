@@ -10,7 +10,7 @@ from pathlib import Path
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
-from AXONTrainingLib import processes
+from AXONReconstructionLib.jobs import processes
 from AXONTrainingLib.dataset_description import DatasetDescription, describe
 from AXONTrainingLib.parameters import AXONTrainingParameterNode
 from AXONTrainingLib.watching import RunWatch

@@ -25,7 +25,6 @@ from axon_backend.cli.train import train
 from axon_backend.errors import AxonInputError, Cancelled, PoorRegistration
 
 __all__ = [
-    "batch",
     "bundle_delete",
     "bundle_export",
     "bundle_import",
@@ -103,43 +102,6 @@ def reconstruct(chosen: argparse.Namespace) -> int:
         return 1
     print(summary(result, Path(chosen.output)))
     return 0
-
-
-def batch(chosen: argparse.Namespace) -> int:
-    """``axon batch``; 1 when a study failed or was refused."""
-    steps, stages = parse_steps(chosen.steps), parse_stages(chosen.stages)
-    from axon_backend.cli.console import ProgressBars, stop_on_signal
-    from axon_backend.evaluation.batch import DONE, TABLE, BatchRow, reconstruct_studies
-    from axon_backend.inference.session import InferenceSession
-    from axon_backend.inference.study import find_studies
-    from axon_backend.util.apart import check_apart
-    from axon_backend.util.run_context import RunContext
-
-    check_apart(chosen.output, chosen.studies, chosen.bundle)
-    studies = find_studies(chosen.studies)
-    bars = ProgressBars(chosen.quiet)
-
-    def told(row: BatchRow) -> None:
-        print(f"{row.study}: {row.status}" + (f" ({row.reason})" if row.reason else ""), flush=True)
-
-    with stop_on_signal() as stop:
-        try:
-            rows = reconstruct_studies(
-                studies,
-                Path(chosen.output),
-                InferenceSession(chosen.bundle, chosen.device),
-                stages=stages,
-                steps=steps,
-                samples=chosen.samples,
-                allow_poor=chosen.allow_poor,
-                context=RunContext(chosen.seed, chosen.device, bars, stop.is_set),
-                row_done=told,
-            )
-        finally:
-            bars.close()
-    done = sum(row.status == DONE for row in rows)
-    print(f"{done} of {len(rows)} studies reconstructed: {Path(chosen.output) / TABLE}")
-    return 0 if done == len(rows) else 1
 
 
 def evaluate(chosen: argparse.Namespace) -> int:

@@ -116,7 +116,6 @@ def parser() -> argparse.ArgumentParser:
     _reconstruct(_command(commands, "reconstruct", "make a CT volume from one or two X-rays"))
     _drr(_command(commands, "drr", "render an X-ray from a CT"))
     _register(_command(commands, "register", "register an X-ray to a CT or the atlas"))
-    _batch(_command(commands, "batch", "reconstruct a folder of studies"))
     _evaluate(_command(commands, "evaluate", "measure reconstructions of patients with a CT"))
     _prepare(_command(commands, "prepare", "make a training data set from CTs and X-rays"))
     _train(_command(commands, "train", "train the networks of a method, or resume a run"))
@@ -220,33 +219,6 @@ def _evaluate(one: argparse.ArgumentParser) -> None:
     _model(one)
     _sampling(one)
     _output(one)
-
-
-def _batch(one: argparse.ArgumentParser) -> None:
-    one.add_argument(
-        "studies",
-        metavar="FOLDER",
-        help="one folder for each patient, or X-rays; DICOM files say what they are, of others a "
-        "lateral view is told by its name and a CT by its slices",
-    )
-    one.add_argument(
-        "--output",
-        required=True,
-        metavar="DIR",
-        help="gets a folder for each study, and results.csv; studies that are there already are "
-        "not repeated",
-    )
-    one.add_argument(
-        "--allow-poor",
-        action="store_true",
-        help="continue where a registration is poor, instead of refusing it",
-    )
-    one.add_argument(
-        "--samples", type=int, default=1, metavar="K", help="mean of K seeds (default 1)"
-    )
-    _model(one)
-    _sampling(one)
-    one.add_argument("--quiet", action="store_true", help="print no progress")
 
 
 def _prepare(one: argparse.ArgumentParser) -> None:

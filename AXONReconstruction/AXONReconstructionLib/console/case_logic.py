@@ -60,11 +60,11 @@ class CaseLogic(ScriptedLoadableModuleLogic):
             tasks.cleanup()
         self.sessions.release()
 
-    def findStudy(self, paths, **callbacks):
+    def findPatient(self, paths, **callbacks):
         """Which of some files and folders are the frontal X-ray, the lateral X-ray and the CT of a
-        patient: the backend's `Study`, whose paths `loadRadiograph` and `loadCT` take."""
+        patient: the backend's `PatientFiles`, whose paths `loadRadiograph` and `loadCT` take."""
         return self.files.run(
-            lambda job: backend.load("inference.study").find_study(paths), **callbacks
+            lambda job: backend.load("cohort.patient").find_patient(paths), **callbacks
         )
 
     def loadRadiograph(

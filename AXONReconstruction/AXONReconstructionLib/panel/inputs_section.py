@@ -76,24 +76,24 @@ class InputsSection(Section):
         def over():
             ui.openFilesButton.enabled = ui.openFolderButton.enabled = True
 
-        def finished(study):
+        def finished(found):
             over()
             if self.parameterNode is None:
                 return
             for role in self.forms:
-                if getattr(study, role) is not None:
-                    self.load(role, str(getattr(study, role)))
-            if study.ct is not None:
-                self.loadCT(str(study.ct))
-            if study.notes:
-                self.panel.showMessage(" ".join(study.notes))
+                if getattr(found, role) is not None:
+                    self.load(role, str(getattr(found, role)))
+            if found.ct is not None:
+                self.loadCT(str(found.ct))
+            if found.notes:
+                self.panel.showMessage(" ".join(found.notes))
 
         def failed(error):
             over()
             self.panel.reportError(error)
 
         try:
-            self.logic.findStudy(
+            self.logic.findPatient(
                 paths, onFinished=finished, onError=failed, onCancelled=lambda _n=None: over()
             )
         except Exception as error:

@@ -8,7 +8,9 @@ CONTROLS = ("QPush", "QCheck", "QRadio", "QCombo", "QDouble", "ctk", "qMRMLNode"
 
 @pytest.fixture
 def panel(axon):
-    return axon[1].panel
+    made = axon[1].panel
+    made.ui.frontalCorrections.collapsed = made.ui.lateralCorrections.collapsed = False
+    return made
 
 
 @pytest.fixture
