@@ -168,9 +168,10 @@ def corrected(
         warnings = tuple(w for w in warnings if not w.startswith(NOT_A_CHEST))
     if part is not None:
         pixels = cut_out(pixels, part)
-        looks_like, said = judged(see(pixels), pixels, bool(force))
-        notes = [n for n in notes if n not in xray.warnings] + [f"{_BY_HAND} the {part} part", said]
-        warnings = (said,) if looks_like else ()
+        looks_like, shown = judged(see(pixels), pixels, bool(force))
+        notes = [n for n in notes if n not in xray.warnings]
+        notes += [f"{_BY_HAND} the {part} part of the image is used", shown]
+        warnings = (shown,) if looks_like else ()
     known = known_view(view) or xray.view
     if known is not xray.view:
         notes = _noted(notes, _VIEW, f"{_VIEW}{known.value}, not {xray.view.value}")
