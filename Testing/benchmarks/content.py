@@ -1,6 +1,6 @@
 """Is it a chest X-ray at all: trains the network of ``imaging/content.py``, and measures it.
 
-    python Testing/benchmarks/content.py fit --data DATA --photos FOLDER ... [--minutes 30]
+    python Testing/benchmarks/content.py fit --data DATA --photos FOLDER ... [--images N]
     python Testing/benchmarks/content.py measure --data DATA --photos FOLDER ... \
         --out results/content.json
 
@@ -319,12 +319,12 @@ def sample(rng: Rng, pool: Pool) -> list[tuple[np.ndarray, np.ndarray, float]]:
     return made
 
 
-def pools(data: Path, photos: list[Path], rng: Rng, part: str = "train") -> list[Pool]:
-    """What one split is made of; laterals of prone patients, which face the other way, are left
+def pools(data: Path, photos: list[Path], rng: Rng) -> list[Pool]:
+    """What the training draws from; laterals of prone patients, which face the other way, are left
     out."""
     from orientation import is_prone
 
-    films, real = projections(data, part), list(clinical(data, part).values())
+    films, real = projections(data, "train"), list(clinical(data, "train").values())
     start = time.time()
     laterals = [a for (_, view), a in films.items() if view == "lat"]
     frontals = [a for (_, view), a in films.items() if view == "ap"]
@@ -332,13 +332,13 @@ def pools(data: Path, photos: list[Path], rng: Rng, part: str = "train") -> list
     frontals, laterals = ([a for a, p in zip(all_, prone, strict=True) if not p]
                           for all_ in (frontals, laterals))  # fmt: skip
     print(f"{sum(prone)} prone patients left out, {time.time() - start:.0f} s", flush=True)
-    cts = cts_of(data, part)
+    cts = cts_of(data, "train")
     sources = Sources(cts, frontals + 4 * real, laterals, photos)
 
     def stored(images: list[Picture]) -> list[Image.Image]:
         return [Image.fromarray(np.uint8(255 * i + 0.5)) for i in images]
 
-    made = drrs(rng, cts, 8 if part == "train" else 4)
+    made = drrs(rng, cts, 8)
     drawn = phantoms(rng, 60)
     found = [
         Pool(stored(frontals), (0,), 0.16, 0.13, 5),
@@ -351,8 +351,8 @@ def pools(data: Path, photos: list[Path], rng: Rng, part: str = "train") -> list
     ]
     rest = 1 - sum(p.share for p in found)
     for kind, count in COUNTS.items():
-        start, few = time.time(), 1.0 if part == "train" else 0.1
-        images = [not_chests.make(kind, rng, sources) for _ in range(round(few * count))]
+        start = time.time()
+        images = [not_chests.make(kind, rng, sources) for _ in range(count)]
         share = rest * count / sum(COUNTS.values())
         right = (16 + list(KINDS).index(not_chests.KINDS[kind][0]),)
         found.append(Pool(stored([cached(i) for i in images]), right, share, 0.05, 4))
@@ -402,7 +402,7 @@ def loss_of(out: torch.Tensor, right: torch.Tensor, dark: torch.Tensor) -> torch
     return -(0.97 * hit + 0.03 * logs.mean(1)).mean() + 0.2 * polarity
 
 
-def fit(data: Path, folders: list[Path], minutes: float, seed: int, out: Path) -> None:
+def fit(data: Path, folders: list[Path], images: int, seed: int, out: Path) -> None:
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     torch.set_num_threads(1)
@@ -413,14 +413,14 @@ def fit(data: Path, folders: list[Path], minutes: float, seed: int, out: Path) -
     network = Network()
     print(sum(a.numel() for a in network.parameters()), "weights", flush=True)
     optimiser = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=0.02)
-    start, seen, told, running = time.time(), 0, 0.0, 0.0
-    while (done := (time.time() - start) / (60 * minutes)) < 1:
+    seen, told, running = 0, 0.0, 0.0
+    while (done := seen / images) < 1:
         for group in optimiser.param_groups:  # a short warm-up, then a cosine
             group["lr"] = RATE * min(1.0, done / 0.03 + 0.02) * 0.5 * (1 + np.cos(np.pi * done))
         which = np.searchsorted(shares, rng.random(BATCH // COPIES))
         drawn = [one for k in which for one in sample(rng, train[k])]
-        images, right, dark = (torch.as_tensor(np.stack(a)) for a in zip(*drawn, strict=True))
-        loss = loss_of(network(images), right, dark.float())
+        inputs, right, dark = (torch.as_tensor(np.stack(a)) for a in zip(*drawn, strict=True))
+        loss = loss_of(network(inputs), right, dark.float())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -576,13 +576,13 @@ def main() -> None:
     ask.add_argument("what", choices=("fit", "measure"))
     ask.add_argument("--data", type=Path, required=True)
     ask.add_argument("--photos", type=Path, nargs="+", default=[])
-    ask.add_argument("--minutes", type=float, default=30)
-    ask.add_argument("--seed", type=int, default=0)
+    ask.add_argument("--images", type=int, default=106_624, help="that the training sees")
+    ask.add_argument("--seed", type=int, default=1)
     ask.add_argument("--out", type=Path)
     chosen = ask.parse_args()
     if chosen.what == "fit":
         out = chosen.out or content.WEIGHTS
-        fit(chosen.data, chosen.photos, chosen.minutes, chosen.seed, out)
+        fit(chosen.data, chosen.photos, chosen.images, chosen.seed, out)
     else:
         out = chosen.out or Path("results/content.json")
         measure(chosen.data, chosen.photos, chosen.seed, out)
