@@ -171,7 +171,9 @@ def upright(
         pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
         notes += polarity
     warnings = [said] if content.chest < CHEST else []
-    if flip is None and rotate is None:
+    if flip is None and rotate is None and content.chest < CHEST:
+        turn, orientation = Turn(), []  # nothing tells how it should lie
+    elif flip is None and rotate is None:
         bright = True if invert is not None else None
         layout = recognise(pixels, view.is_frontal, bright, content)
         turn, orientation, doubts = decide(layout, stated)
