@@ -14,6 +14,7 @@ from axon_backend.methods import typed_config
 from axon_backend.methods.typed_config import Gone, Renamed, new_value
 from axon_backend.physics.randomise import XrayRanges
 from axon_backend.training.data.pairs import Deformation
+from axon_backend.util.input_file import read_text
 
 Settings = TypeVar("Settings")
 # What settings were called before: in YAML files, on command lines, in checkpoints. Methods add
@@ -46,6 +47,15 @@ def _yaml() -> Any:
     except ImportError as error:
         raise AxonInputError(_YAML_MISSING) from error
     return yaml
+
+
+def _parsed(text: str) -> Any:
+    """Plain YAML. Aliases are refused: a few lines of them stand for more values than fit into
+    memory, and settings need none."""
+    yaml = _yaml()
+    if "*" in text and any(isinstance(e, yaml.AliasEvent) for e in yaml.parse(text)):
+        raise ValueError("aliases (*name) are not allowed in settings")
+    return yaml.safe_load(text)
 
 
 def with_new_names(values: Mapping[str, Any], renamed: Renamed) -> dict[str, Any]:
@@ -179,8 +189,8 @@ def apply_pairs(
             raise AxonInputError(f"--set {pair}: expected key=value.")
         key = full_key(settings, new_name(key.strip(), renamed))
         try:
-            value = _yaml().safe_load(text) if text.strip() else None
-        except _yaml().YAMLError as error:
+            value = _parsed(text) if text.strip() else None
+        except (_yaml().YAMLError, ValueError, RecursionError) as error:
             raise AxonInputError(f"--set {pair}: the value cannot be read.") from error
         nested: Any = new_value(value, renamed.get(key))
         for part in reversed(key.split(".")):
@@ -191,13 +201,11 @@ def apply_pairs(
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file as a mapping; AxonInputError when it is missing or something else."""
-    yaml = _yaml()
+    text = read_text(path, "The settings")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise AxonInputError(f"{path} could not be read: {error.strerror or error}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        line = " ".join(str(error).split())
+        values = _parsed(text)
+    except (_yaml().YAMLError, ValueError, RecursionError) as error:
+        line = " ".join(str(error).split())[:300]
         raise AxonInputError(f"{path} is not YAML: {line}") from error
     if values is None:
         return {}
