@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from axon_backend.cli import xray_options
+from axon_backend.cli import cohort, xray_options
 from axon_backend.cli.bundle import (
     bundle_delete,
     bundle_export,
@@ -33,6 +33,7 @@ __all__ = [
     "bundle_list",
     "bundle_show",
     "bundle_verify",
+    "cohort_reconstruct",
     "demo",
     "drr",
     "evaluate",
@@ -89,6 +90,7 @@ def reconstruct(chosen: argparse.Namespace) -> int:
                 folder,
                 result,
                 keep_stages=chosen.keep_stages,
+                dicom=chosen.dicom,
                 progress=bars,
                 cancelled=stop.is_set,
             )
@@ -102,6 +104,11 @@ def reconstruct(chosen: argparse.Namespace) -> int:
         return 1
     print(summary(result, Path(chosen.output)))
     return 0
+
+
+def cohort_reconstruct(chosen: argparse.Namespace) -> int:
+    """``axon cohort reconstruct``."""
+    return cohort.reconstruct(chosen, parse_stages(chosen.stages), parse_steps(chosen.steps))
 
 
 def demo(chosen: argparse.Namespace) -> int:

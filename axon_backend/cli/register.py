@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from axon_backend import DISCLAIMER
 from axon_backend.cli import xray_options
 from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.util.plain_text import recorded
 
 if TYPE_CHECKING:
     from axon_backend.imaging.ct import CTVolume
@@ -144,7 +145,7 @@ def register(chosen: argparse.Namespace) -> int:
             {
                 "inputs": [
                     {
-                        "path": xray.source,
+                        "path": recorded(xray.source),
                         "view": xray.view,
                         "pixel_mm": xray.pixel_mm,
                         "assumptions": xray.assumptions,
@@ -172,7 +173,7 @@ def _reference(chosen: argparse.Namespace) -> tuple[CTVolume, ThoraxFrame, dict[
         from axon_backend.imaging.ct import read_ct
 
         ct = read_ct(chosen.ct)
-        return ct, find_thorax_frame(ct), {"ct": str(chosen.ct)}
+        return ct, find_thorax_frame(ct), {"ct": recorded(chosen.ct)}
     from axon_backend.bundle import load_bundle
     from axon_backend.inference.model_loading import atlas_ct
 

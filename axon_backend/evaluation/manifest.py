@@ -9,7 +9,7 @@ from typing import Any
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.view import View
-from axon_backend.util.input_file import check_input
+from axon_backend.util.input_file import read_json
 
 EXPECTED = (
     'a JSON list of {"id": string, "frontal": path or null, "lateral": ..., "ct": path or null}'
@@ -78,17 +78,7 @@ def read_manifest(path: str | Path, split: str | None = None) -> list[ManifestCa
         AxonInputError: the manifest is missing, malformed, names an id twice, or has no case.
     """
     source = Path(path)
-    check_input(source)
-    try:
-        entries = json.loads(source.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise AxonInputError(
-            f"The manifest {source} cannot be read: {error.strerror or error}."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise AxonInputError(
-            f"The manifest {source} is not JSON ({error}). Expected {EXPECTED}."
-        ) from error
+    entries = read_json(source, "The manifest", f"Expected {EXPECTED}.")
     if not isinstance(entries, list):
         raise AxonInputError(f"The manifest {source} is not a list. Expected {EXPECTED}.")
     cases = [_case(entry, f"{source}, entry {i}", source.parent) for i, entry in enumerate(entries)]

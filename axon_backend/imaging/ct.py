@@ -14,9 +14,10 @@ from axon_backend.imaging.ct_values import to_hounsfield
 from axon_backend.imaging.formats import find_format, list_formats, volume_formats
 from axon_backend.imaging.formats.dicom import read_volume as read_dicom_series
 from axon_backend.imaging.grid import AIR_HU, Triple, to_lps_grid
+from axon_backend.imaging.packed import refuse_packed
 from axon_backend.imaging.raw_volume import RawVolume
 from axon_backend.imaging.volume_file import load_volume
-from axon_backend.util.input_file import check_input
+from axon_backend.util.input_file import exists
 
 MIN_VOXELS = 16  # along each axis; fewer cannot show a lung
 MAX_EXTENT_MM = 2500.0  # longer than any whole-body scan
@@ -101,9 +102,8 @@ def read_ct(path: str | os.PathLike[str]) -> CTVolume:
     3-D chest CT in HU.
     """
     source = Path(path)
-    if not source.exists():
+    if not exists(source):
         raise AxonInputError(f"{source} does not exist. Check the path of the CT.")
-    check_input(source)
     file = read_dicom_series(source) if source.is_dir() else _read_volume_file(source)
     return checked_ct(file.voxels, file.affine, file.label or source.name, str(source), file.notes)
 
@@ -131,6 +131,7 @@ def _read_volume_file(path: Path) -> RawVolume:
         format = find_format(path)
         known = f"a folder of DICOM slices, or a file as {list_formats(volume_formats())}"
         if format is None:
+            refuse_packed(path, known)
             raise AxonInputError(f"{path.name} is not a CT in a known format. Give {known}.")
         if format.read_volume is None:
             raise AxonInputError(

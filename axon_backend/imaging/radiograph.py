@@ -14,10 +14,11 @@ from axon_backend.imaging.display import belongs, turn_to_display
 from axon_backend.imaging.flat_volume import read_flat_volume
 from axon_backend.imaging.formats import find_format, list_formats
 from axon_backend.imaging.layout import Layout, Turn, recognise
+from axon_backend.imaging.packed import refuse_packed
 from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.view import View
-from axon_backend.util.input_file import check_input
+from axon_backend.util.input_file import exists
 
 __all__ = ["Radiograph", "View", "read_radiograph"]
 
@@ -146,7 +147,7 @@ def upright(
         source,
         tuple(notes),
         raw.sid_mm,
-        tuple(warnings),
+        (*raw.warnings, *warnings),
     )
 
 
@@ -183,9 +184,8 @@ def decide(layout: Layout, stated: bool) -> tuple[Turn, list[str], list[str]]:
 
 
 def _read_raw(source: Path, view: View | None) -> RawXray:
-    if not source.exists():
+    if not exists(source):
         raise AxonInputError(f"{source} does not exist. Check the path of the X-ray.")
-    check_input(source)
     if source.is_dir():
         raise AxonInputError(
             f"{source} is a folder, an X-ray is one file. Give the X-ray's file; a folder of "
@@ -195,6 +195,7 @@ def _read_raw(source: Path, view: View | None) -> RawXray:
         raise AxonInputError(f"{source.name} is empty (0 bytes). Copy or export the X-ray again.")
     format = find_format(source)
     if format is None:
+        refuse_packed(source, f"the X-ray in it as {list_formats()}")
         raise AxonInputError(
             f"{source.name} is in no format that AXON reads, or damaged. Give an X-ray as "
             f"{list_formats()}."

@@ -12,7 +12,7 @@ import pytest
 @pytest.fixture
 def training(host):
     """The AXON Training module with its panel, shown: (Python module, widget)."""
-    path = Path(__file__).resolve().parents[2] / "AXONTraining" / "AXONTraining.py"
+    path = Path(__file__).resolve().parents[3] / "AXONTraining" / "AXONTraining.py"
     loaded = host.load_module(path)
     for name in ("data", "training", "run", "model"):
         getattr(loaded[1].ui, f"{name}Section").collapsed = False
@@ -366,7 +366,7 @@ def test_loading_the_module_imports_no_heavy_packages():
     import subprocess
     import sys
 
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     code = (
         f"import sys; sys.path += [r'{root}/AXONTraining', r'{root}/AXONReconstruction', r'{root}']"
         "\n"

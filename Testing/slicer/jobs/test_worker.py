@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 FILE = (
-    Path(__file__).resolve().parents[2] / "AXONReconstruction/AXONReconstructionLib/jobs/worker.py"
+    Path(__file__).resolve().parents[3] / "AXONReconstruction/AXONReconstructionLib/jobs/worker.py"
 )
+ENOUGH = 120  # seconds; a worker that fails would otherwise wait for ever
 
 
 def _load():
@@ -27,7 +28,7 @@ worker_file = _load()
 def worker():
     made = worker_file.Worker(isCancel=lambda error: isinstance(error, InterruptedError))
     yield made
-    assert made.shutdown(5)
+    assert made.shutdown(ENOUGH)
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def gate(worker):
         return "gate"
 
     event.job = worker.submit(work)
-    assert begun.wait(5)
+    assert begun.wait(ENOUGH)
     yield event
     event.set()
 
@@ -92,7 +93,7 @@ def test_one_thread_runs_all_jobs_in_order(worker):
 def test_nothing_is_delivered_before_pump(worker):
     heard = []
     job = worker.submit(lambda job: 1, onDone=heard.append)
-    assert job._ended.wait(5)
+    assert job._ended.wait(ENOUGH)
     assert heard == [] and worker.busy and not job.done
     assert worker.pump() == 1
     assert heard == [1] and not worker.busy and job.done
@@ -135,7 +136,7 @@ def test_a_queued_job_is_cancelled_immediately(worker, gate):
     job = worker.submit(lambda job: heard.append("ran"), onCancelled=heard.append)
     job.cancel()
     with pytest.raises(worker_file.JobCancelled):
-        job.wait(timeout=2)
+        job.wait(timeout=ENOUGH)
     assert heard == [None]
     gate.set()
     assert gate.job.wait() == "gate" and heard == [None]
@@ -173,7 +174,7 @@ def test_a_failing_callback_does_not_affect_the_others(worker):
 
     first = worker.submit(lambda job: 1, onDone=bad)
     second = worker.submit(lambda job: 2, onDone=heard.append)
-    assert first._ended.wait(5) and second._ended.wait(5)
+    assert first._ended.wait(ENOUGH) and second._ended.wait(ENOUGH)
     with pytest.raises(RuntimeError, match="callback"):
         worker.pump()
     assert heard == [2] and first.done and second.done
@@ -192,14 +193,12 @@ def test_waiting_pumps_events_and_releases_the_gil(worker):
     ticks = []
 
     def work(job):  # pure Python, without a pause, until the wait has pumped five times
-        limit = time.monotonic() + 30
-        count = 0
+        limit = time.monotonic() + ENOUGH
         while len(ticks) < 5 and time.monotonic() < limit:
-            count += 1
-        return count, len(ticks)
+            pass
+        return len(ticks)
 
-    count, seen = worker.submit(work).wait(lambda: ticks.append(None))
-    assert count > 0 and seen >= 5
+    assert worker.submit(work).wait(lambda: ticks.append(None)) >= 5
 
 
 def test_a_wait_can_time_out(worker, gate):
@@ -211,7 +210,7 @@ def test_a_wait_can_time_out(worker, gate):
 def test_shutdown_cancels_all_jobs_and_the_worker_can_restart(worker, gate):
     waiting = worker.submit(lambda job: "never")
     thread = worker._thread
-    assert worker.shutdown(5)
+    assert worker.shutdown(ENOUGH)
     assert not thread.is_alive()
     worker.pump()
     assert gate.job.done and waiting.done
@@ -221,12 +220,12 @@ def test_shutdown_cancels_all_jobs_and_the_worker_can_restart(worker, gate):
 
 def test_shutdown_does_not_wait_for_a_blocked_job(worker):
     stuck, begun = threading.Event(), threading.Event()
-    worker.submit(lambda job: (begun.set(), stuck.wait(20)))
-    assert begun.wait(5)
+    worker.submit(lambda job: (begun.set(), stuck.wait(ENOUGH)))
+    assert begun.wait(ENOUGH)
     old = worker._thread
     assert not worker.shutdown(0.1)
     assert old.is_alive()
     # A new thread runs new jobs; the old one, once free, must not run any of them.
     new = worker.submit(lambda job: threading.current_thread())
-    assert new.wait(timeout=5) is worker._thread
+    assert new.wait(timeout=ENOUGH) is worker._thread
     stuck.set()

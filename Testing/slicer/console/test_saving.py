@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-MODULE = Path(__file__).resolve().parents[2] / "AXONReconstruction"
+MODULE = Path(__file__).resolve().parents[3] / "AXONReconstruction"
 RECORD = {
     "seed": 3,
     "bundle": {"name": "test", "version": "1", "sha256": "abc123" * 10},

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 STEPS = (-5741, -5742, -5743, -5751, -5752, -5753, -5731, -5732, -5733)
 
 # A new application; what Slicer does with an installed module at its start, or nothing.

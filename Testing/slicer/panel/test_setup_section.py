@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-MODULE = Path(__file__).resolve().parents[2] / "AXONReconstruction"
+MODULE = Path(__file__).resolve().parents[3] / "AXONReconstruction"
 
 
 @pytest.fixture
@@ -275,7 +275,7 @@ def test_the_section_imports_no_heavy_packages(home, versions):
     import subprocess
     import sys
 
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     script = (
         "import sys; sys.path.append('Testing'); import host; host.start();"
         "module, widget = host.load_module('AXONReconstruction/AXONReconstruction.py');"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SOURCES = [*(ROOT / "AXONReconstruction").rglob("*.py"), *(ROOT / "AXONTraining").rglob("*.py")]
 ENOUGH = 200  # seconds; a job that is starved would never end
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-MODULE = Path(__file__).resolve().parents[2] / "AXONReconstruction"
+MODULE = Path(__file__).resolve().parents[3] / "AXONReconstruction"
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-MODULE = Path(__file__).resolve().parents[2] / "AXONReconstruction"
+MODULE = Path(__file__).resolve().parents[3] / "AXONReconstruction"
 
 # A thorax frame away from the origin: LPS millimetres.
 CENTRE, SIZE = (10.0, -20.0, 300.0), (320.0, 240.0, 300.0)

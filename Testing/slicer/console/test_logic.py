@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-MODULE = Path(__file__).resolve().parents[2] / "AXONReconstruction"
+MODULE = Path(__file__).resolve().parents[3] / "AXONReconstruction"
 # A separate process, in which the host only provides Slicer's names.
 IMPORT = """
 import sys

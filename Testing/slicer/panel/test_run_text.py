@@ -9,7 +9,7 @@ import pytest
 @pytest.fixture
 def lib(slicer, monkeypatch):
     """Makes the module's Lib importable."""
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "AXONReconstruction"))
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[3] / "AXONReconstruction"))
 
 
 class Bar(SimpleNamespace):

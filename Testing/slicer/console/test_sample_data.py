@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DATA = ROOT / "axon_backend" / "demo_data"
 NAMES = ["AXONChestXray", "AXONTestPatient"]
 
