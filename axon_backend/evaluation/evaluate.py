@@ -43,7 +43,7 @@ from axon_backend.inference.result import atlas_on_grid, measure, reprojection
 from axon_backend.inference.session import InferenceSession
 from axon_backend.physics.geometry import FIELD_OF_VIEW
 from axon_backend.registration import register as register_xrays
-from axon_backend.util.input_file import exists
+from axon_backend.util.input_file import check_input
 from axon_backend.util.plain_text import without_folders
 from axon_backend.util.run_context import Progress, RunContext
 
@@ -251,8 +251,7 @@ class _Evaluation:
             except (Cancelled, KeyboardInterrupt):
                 raise
             except Exception as error:
-                reason = without_folders(_reason(error), case.files)
-                result.failures.append((case.id, reason))
+                result.failures.append((case.id, without_folders(_reason(error), case.files)))
                 continue
             if case.ct is None:
                 tested.append(one)
@@ -627,7 +626,8 @@ def _on_grid(hu: np.ndarray, n: int) -> np.ndarray:
 
 
 def _hash_of(file: Path) -> str:
-    if not exists(file):
+    check_input(file)
+    if not file.exists():
         raise AxonInputError(f"{file} does not exist. Check the path in the manifest.")
     try:
         return content_hash(file)
