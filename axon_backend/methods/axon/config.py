@@ -48,7 +48,8 @@ class Sampling:
         fine_draws: stage 2 is the mean over that many draws of its noise: what the draws agree on
             stays, what is noise goes.
         fine_clamp: stage 2's estimates of the CT are limited to [-fine_clamp, fine_clamp] at every
-            step of sampling.
+            step of sampling, and its volume to [-1, 1]; 0 limits neither (Table 4, without
+            "+ clamping").
         sr_scale: side of a cell in output voxels, a divisor of the output's side: of what SR-Net
             adds to a trilinear enlargement, local means over such cells are left out, since grey
             levels and positions of organs are for the stages before to say. 0 keeps all.
@@ -96,6 +97,8 @@ class AxonConfig:
             raise ValueError(
                 f"fine_diff must be one of {', '.join(FINE_DIFF)}, got {self.fine_diff!r}"
             )
+        if self.sampling.fine_clamp < 0:
+            raise ValueError(f"fine_clamp must be 0 or more, got {self.sampling.fine_clamp:g}")
         if self.sampling.tta_shifts not in (1, 4):
             raise ValueError(f"tta_shifts must be 1 or 4, got {self.sampling.tta_shifts}")
         scale, side = self.sampling.sr_scale, self.encoder.size * self.sr.gamma

@@ -126,7 +126,8 @@ class ControlNetObjective(Objective):
         return (output - target).square().mean()
 
     def measure(self, case: ValidationCase) -> Measurement:
-        """Stage 2 beside stage 1."""
+        """Stage 2 beside stage 1; without clamping also measured as it is
+        (``VIEWS_fine_unclipped``)."""
         model, sampling = self.model, self.model.config.sampling
         row: dict[str, float] = {}
         shown = {}
@@ -137,6 +138,8 @@ class ControlNetObjective(Objective):
             fine = model.fine_diff.run(views, x, sampling.fine_steps, generator)
             row |= self.compare(f"{name}_coarse", x, case.batch.volume)
             row |= self.compare(f"{name}_fine", fine, case.batch.volume)
+            if not sampling.fine_clamp:
+                row |= self.compare(f"{name}_fine_unclipped", fine, case.batch.volume, clip=False)
             shown[name] = fine[0, 0]
         return Measurement(row, shown[self.shown_views])
 
