@@ -11,6 +11,7 @@ from axon_backend.methods.adversaries import (
     LeastSquaresAdversary,
     TransportAdversary,
     VolumeAdversary,
+    check_grid,
 )
 from axon_backend.methods.batch import Batch
 from axon_backend.methods.formats import views_format, volume_format
@@ -63,6 +64,10 @@ class CriticObjective(GeneratorObjective):
             betas=loss.critic_betas,
             every=loss.critic_every,
         )
+
+    @classmethod
+    def check(cls, config: Any, loss: Any) -> None:
+        check_grid(config.grid)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         output = self.make(batch)

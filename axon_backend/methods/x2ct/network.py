@@ -148,7 +148,9 @@ class Generator(nn.Module):
         )
         self.head_single, self.head_both = (conv(3, wide[-1], 1, 7) for _ in range(2))
         for head in (self.head_single, self.head_both):
-            nn.init.constant_(head.bias, 0.5)  # no voxel begins where ReLU has no gradient
+            # Near the middle of the window, where ReLU has a gradient at all voxels.
+            nn.init.constant_(head.bias, 0.5)
+            head.weight.data.mul_(0.1)
 
     def forward(self, views: RegisteredViews, draws: Draws | None = None) -> torch.Tensor:
         kept = self._kept(draws, views.frontal.device)
