@@ -45,7 +45,9 @@ def test_the_similarity_is_the_mean_correlation_of_the_views(objective):
     small = torch.nn.functional.adaptive_avg_pool2d(torch.cat([query.frontal, query.lateral]), 8)
     expected = [
         [
-            float(torch.corrcoef(torch.stack([small[v].flatten(), stored[v].float().flatten()]))[0, 1])
+            float(
+                torch.corrcoef(torch.stack([small[v].flatten(), stored[v].float().flatten()]))[0, 1]
+            )
             for v in range(2)
         ]
         for stored in library.views[:3]

@@ -8,7 +8,7 @@ from view_beads import bead, near
 from axon_backend.errors import AxonInputError
 from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.methods.x2ct.config import X2CTConfig, X2CTLoss, full
-from axon_backend.methods.x2ct.method import X2CT, reconstruction_loss
+from axon_backend.methods.x2ct.method import X2CT, CNNObjective, reconstruction_loss
 from axon_backend.methods.x2ct.network import Generator, box_view, turned
 from axon_backend.training.config import OptimiserSettings
 from axon_backend.training.data.batch import stack
@@ -167,8 +167,11 @@ def test_dropout_is_a_function_of_the_sample(net):
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(changes, says):
+    config = X2CTConfig(**{**SMALL.as_dict(), "window": SMALL.window, **changes})
     with pytest.raises(ValueError, match=says):
-        X2CTConfig(**{**SMALL.as_dict(), "window": SMALL.window, **changes})
+        X2CT.build(config)
+    with pytest.raises(AxonInputError, match=f"model: .*{says}"):
+        CNNObjective.check(config, X2CTLoss())
 
 
 def test_a_discriminator_of_small_volumes_is_refused():

@@ -62,6 +62,7 @@ class GANObjective(GeneratorObjective):
 
     @classmethod
     def check(cls, config: Any, loss: Any) -> None:
+        super().check(config, loss)
         check_grid(config.grid)
 
     def forward(self, batch: Batch) -> torch.Tensor:

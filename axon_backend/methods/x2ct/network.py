@@ -31,8 +31,6 @@ def turned(volume: torch.Tensor) -> torch.Tensor:
     return volume.transpose(-1, -2)
 
 
-
-
 def block(dims: int, cin: int, cout: int, stride: int = 1) -> nn.Sequential:
     """Convolution, normalisation, ReLU."""
     norm = nn.InstanceNorm2d if dims == 2 else nn.InstanceNorm3d
