@@ -9,8 +9,8 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.body_parts import is_elsewhere
-from axon_backend.imaging.dicom_file import open_dicom
+from axon_backend.imaging.body_parts import is_chest, is_elsewhere
+from axon_backend.imaging.dicom_file import check_pixels, open_dicom
 from axon_backend.imaging.dicom_grey import log_linear_grey
 from axon_backend.imaging.dicom_tags import orientation_of, patient_pixel_mm, tube_distance, view_of
 from axon_backend.imaging.image_file import grey_of_colour
@@ -30,12 +30,14 @@ def read_dicom_xray(path: Path, view_given: bool = False) -> RawXray:
     name = path.name
     try:
         dataset = open_dicom(path)
+    except (AxonInputError, MemoryError):
+        raise
     except Exception as error:  # pydicom raises many kinds on damaged headers
         raise AxonInputError(
             f"{name} is not a readable DICOM file (damaged or cut short). Copy or export it again."
         ) from error
     try:
-        return _interpret(dataset, name, view_given)
+        return _interpret(dataset, path, view_given)
     except (AxonInputError, MemoryError):
         raise
     except Exception as error:
@@ -45,8 +47,10 @@ def read_dicom_xray(path: Path, view_given: bool = False) -> RawXray:
         ) from error
 
 
-def _interpret(dataset: Dataset, name: str, view_given: bool) -> RawXray:
+def _interpret(dataset: Dataset, path: Path, view_given: bool) -> RawXray:
+    name = path.name
     scout = _refuse_unless_xray(dataset, name)
+    check_pixels(dataset, path)
     stored = _decode(dataset, name)
     notes: tuple[str, ...] = ()
     if stored.ndim == 3 and stored.shape[-1] in (3, 4):
@@ -67,15 +71,17 @@ def _interpret(dataset: Dataset, name: str, view_given: bool) -> RawXray:
         size_notes = ("a CT scout: its pixel size is at the isocentre, its beam a moving fan",)
     grey, cut = _apply_shutter(dataset, grey)
     view, view_notes = view_of(dataset, name, view_given)
+    other_part = _body_part(dataset)
     return RawXray(
         pixels=grey.astype(np.float32),
         polarity_known=True,
         pixel_mm=pixel_mm,
         view=view,
         orientation=orientation_of(dataset),
-        notes=notes + size_notes + cut + view_notes,
+        notes=notes + size_notes + cut + view_notes + other_part,
         # A scout's tube moves along the patient: it has no distance in this sense.
         sid_mm=None if scout else tube_distance(dataset),
+        warnings=other_part,
     )
 
 
@@ -111,6 +117,14 @@ def _refuse_unless_xray(dataset: Dataset, name: str) -> bool:
             "Give the image file itself."
         )
     return scout
+
+
+def _body_part(dataset: Dataset) -> tuple[str, ...]:
+    """A note where the tags name a part that may include the chest, or lie beside it."""
+    part = str(dataset.get("BodyPartExamined") or "").strip()
+    if not part or is_chest(part):
+        return ()
+    return (f"the file names the body part {part}: check that it is a chest X-ray",)
 
 
 def _decode(dataset: Dataset, name: str) -> np.ndarray:

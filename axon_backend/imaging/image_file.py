@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, ImageSequence
 
 from axon_backend.errors import AxonInputError
+from axon_backend.imaging.header_check import check_image
 from axon_backend.imaging.raw_xray import RawXray
 
 NO_PIXEL_SIZE = "no pixel size in the file: the atlas's size is used"
@@ -17,7 +19,21 @@ FIELD_MM = (120.0, 700.0)
 _COLOUR_TOLERANCE = 24.0 / 255.0  # spread between channels that JPEG makes of grey
 _STRONGEST_TINT = 80.0 / 255.0
 _COLOUR_SHARE = 0.005  # of the pixels: a small coloured arrow is tolerated
+# Not those for which Pillow starts a program on the file (EPS: Ghostscript), and no old ones.
+_DECODED = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "GIF", "WEBP", "PPM")
 _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO, _EXIF_ORIENTATION = 262, 0, 0x0112
+
+
+def open_image(path: Path) -> Image.Image:
+    """The file with its header read, in a format that Pillow decodes by itself.
+
+    Raises:
+        OSError and others: of Pillow, for what is no such image.
+    """
+    with warnings.catch_warnings():
+        # Its own remark on large images; the size is checked before they are decoded.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(path, formats=_DECODED)
 
 
 def read_image(path: Path) -> RawXray:
@@ -29,7 +45,8 @@ def read_image(path: Path) -> RawXray:
     """
     notes: list[str] = []
     try:
-        with Image.open(path) as opened:
+        with open_image(path) as opened:
+            check_image(path, opened.height, opened.width, len(opened.getbands()))
             pages = sum(1 for _ in zip(range(3), ImageSequence.Iterator(opened), strict=False))
             if pages > 1:
                 raise AxonInputError(

@@ -18,7 +18,7 @@ class RawXray:
     patient plane, or None. `view`: from tags, or None. `orientation`: DICOM PatientOrientation
     (direction in which columns grow, direction in which rows grow), or None. `oriented`: the pixels
     were oriented by the file's geometry already. `notes`: assumptions. `sid_mm`: source-to-image
-    distance by the tags, or None.
+    distance by the tags, or None. `warnings`: the notes that the user should check.
     """
 
     pixels: np.ndarray
@@ -29,3 +29,4 @@ class RawXray:
     oriented: bool = False
     notes: tuple[str, ...] = ()
     sid_mm: float | None = None
+    warnings: tuple[str, ...] = ()

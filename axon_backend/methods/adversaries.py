@@ -14,7 +14,6 @@ from axon_backend.networks.blocks import channels_last
 from axon_backend.networks.lifting import back_project
 from axon_backend.networks.patch_critic import PatchCritic
 
-
 SMALLEST_GRID = 24
 """Volumes of less leave the last normalisation of :class:`PatchCritic` with a single value."""
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.batch import Batch, ValidationCase
-from axon_backend.methods.protocol import Model
+from axon_backend.methods.protocol import Model, RegisteredViews
 from axon_backend.metrics import compute_metrics
 
 
@@ -130,6 +130,15 @@ class Objective(nn.Module):
         window = (self.window.low, self.window.high)
         values = compute_metrics(a, b, window, names.values())
         return {f"{prefix}_{short}": values[name] for short, name in names.items()}
+
+    def by_views(self, case: ValidationCase) -> dict[str, RegisteredViews]:
+        """What a case is validated on: ``v2``, both views, and ``v1``, the frontal one alone."""
+        return {"v2": case.batch.views(), "v1": case.batch.views(single=True)}
+
+    @property
+    def shown_views(self) -> str:
+        """The key of :meth:`by_views` whose sample is shown: what is trained for."""
+        return "v1" if self.single_view >= 1 else "v2"
 
     def weigh(self, two: float, one: float) -> float:
         """One metric out of that with two views and that with one: both when both are trained."""

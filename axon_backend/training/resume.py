@@ -15,7 +15,6 @@ from axon_backend.training.settings import as_plain, differences, with_new_names
 # What may differ between a run and its continuation without a word.
 FREE = {
     *BUDGETS,
-    "checkpoint_minutes",
     "threads",
     "micro_batch",
     "precision",

@@ -25,6 +25,9 @@ from axon_backend.training.settings import as_plain
 from axon_backend.training.torch_file import save_atomically
 from axon_backend.training.validate import show, validate
 
+# Between two writes of last.pt.
+CHECKPOINT_SECONDS = 180.0
+
 
 class Trainer:
     """Steps, averages, validations and checkpoints of one run.
@@ -70,7 +73,7 @@ class Trainer:
         ]
         self.optimiser = Optimiser(self.parameters, config.optimiser)
         self.ema = Ema(networks, config.ema)
-        self.step = self.best_step = self.without_best = 0
+        self.step = self.best_step = 0
         self.spent, self.best = 0.0, math.inf
         self.status = "finished"
         self.curves: Curves | None = None
@@ -91,7 +94,6 @@ class Trainer:
             "spent": self.spent,
             "best": self.best,
             "best_step": self.best_step,
-            "without_best": self.without_best,
             "validated": self.validated,
             "meter": self.meter.state(),
             "parts": {k: n.state_dict() for k, n in self.objective.networks().items()},
@@ -112,7 +114,7 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.ema.updates = state["ema_updates"]
         self.step, self.spent, self.best = state["step"], state["spent"], state["best"]
-        self.best_step, self.without_best = state["best_step"], state["without_best"]
+        self.best_step = state["best_step"]
         self.validated = state["validated"]
         self.meter.resume(state["meter"], self.device)
         if self.adversary is not None and "adversary" in state:
@@ -128,7 +130,7 @@ class Trainer:
     # -- the loop ------------------------------------------------------------------------------
 
     def run(self, batches: Batches, micro_batches: int) -> str:
-        """Train until the budget is spent, patience is at its end, or someone asks to stop.
+        """Train until the budget is spent, or someone asks to stop.
 
         Returns:
             "finished" or "stopped".
@@ -141,7 +143,7 @@ class Trainer:
         self._began = time.monotonic() - self.spent
         self.meter.start(self.step, batches)
         next_validation = self.spent + 60.0 * config.validation.every_minutes
-        next_save = self.spent + 60.0 * config.checkpoint_minutes
+        next_save = self.spent + CHECKPOINT_SECONDS
         every = config.validation.every_steps
         while True:
             self.now()
@@ -168,16 +170,14 @@ class Trainer:
             done = progress >= 1.0
             if validate_ or (done and self.step > self.validated):
                 self._check()
-                enough = self._validate()
-                if enough is None:
+                if not self._validate():
                     continue  # interrupted: the request to stop is seen above
                 self.validated = self.step
-                done = done or enough
                 next_validation = self.now() + 60.0 * config.validation.every_minutes
             if done or validate_ or saving_:
                 self._check()
                 self.save()
-                next_save = self.now() + 60.0 * config.checkpoint_minutes
+                next_save = self.now() + CHECKPOINT_SECONDS
                 self.meter.pause_over()
             if done:
                 return self.status
@@ -218,6 +218,8 @@ class Trainer:
         self.step += 1
         if self.step % config.log_steps == 0:
             self._log(lr)
+        elif self.first and self.meter.tell_now():
+            self._tell(lr)
         self.writer.sign()
 
     def _check(self) -> None:
@@ -262,32 +264,35 @@ class Trainer:
             event = {k: v for k, v in values.items() if k != "gradient"}
             self.writer.event("step", step=self.step, **event, seconds_left=self._left(values))
 
+    def _tell(self, lr: float) -> None:
+        """Where the run is, between two rows of metrics.csv: a step may take many seconds. The
+        loss is that of this process."""
+        values = self.meter.peek() | {"lr": lr, "memory_gb": memory_gb(self.device)}
+        self.now()
+        left = self._left(values)
+        self.writer.event("step", step=self.step, **values, seconds_left=left)
+
     def _left(self, values: dict[str, float]) -> float | None:
         if self.total_steps:
             pace = values["steps_per_second"]
             return (self.total_steps - self.step) / pace if pace else None
         return max(0.0, 60.0 * (self.config.minutes or 0.0) - self.spent)
 
-    def _validate(self) -> bool | None:
-        """Validate the averaged weights, keep them when they are the best.
-
-        Returns:
-            True when patience is at its end, None when the run was asked to stop meanwhile.
-        """
-        settings = self.config.validation
+    def _validate(self) -> bool:
+        """Validate the averaged weights, keep them when they are the best; False when the run was
+        asked to stop meanwhile."""
         with self.ema.in_place():
             result = validate(
                 self.objective,
                 self.cases,
                 rank=self.fabric.global_rank,
-                shown=settings.samples,
+                shown=self.config.validation.samples,
                 stopped=self.stop_asked,
             )
         if result is None:
-            return None
+            return False
         metrics = {"validation_loss": result.loss, **result.metrics}
         best = result.loss < self.best
-        self.without_best = 0 if best else self.without_best + 1
         if best:
             self.best, self.best_step = result.loss, self.step
         if self.first:
@@ -297,13 +302,7 @@ class Trainer:
             if self.curves is not None:
                 self.curves.add(self.step, {"minutes": self.spent / 60, **metrics})
         show(result, self.writer, self.curves, self.config, self.step)
-        if settings.patience and self.without_best >= settings.patience:
-            self.writer.message(
-                f"No better validation since step {self.best_step}: the run ends early "
-                f"(validation.patience {settings.patience})."
-            )
-            return True
-        return False
+        return True
 
     def _save_best(self, metrics: dict[str, float]) -> None:
         save_atomically(

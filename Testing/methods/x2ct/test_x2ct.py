@@ -116,8 +116,8 @@ def test_the_output_is_relu_of_the_unit_range(net, images):
 
 
 def test_the_losses_have_their_closed_form():
-    """An offset of 0.4 in [-1, 1] is one of 0.2 in [0, 1], in the volume and in each projection; what
-    alternates along every axis is in no projection."""
+    """An offset of 0.4 in [-1, 1] is one of 0.2 in [0, 1], in the volume and in each projection;
+    what alternates along every axis is in no projection."""
     loss = X2CTLoss(identity=3.0, projection=5.0)
     target = torch.zeros(2, 1, 4, 4, 4)
     expected = 3.0 * 0.2**2 + 5.0 * 0.2
@@ -180,7 +180,7 @@ def test_a_discriminator_of_small_volumes_is_refused():
 
 
 def test_full_size_has_the_papers_levels_and_about_its_parameters():
-    """Generator and discriminator of the paper are about 72.3 million (DP-GAN+B, see the manual)."""
+    """The paper's generator and discriminator have about 72.3 million (Resources/Docs/methods.md)."""
     config = resolve("gan", method="x2ct", preset_name="full")
     assert config.model == full() and config.model.grid == 128
     assert (config.optimiser.name, config.optimiser.betas) == ("adam", (0.5, 0.99))

@@ -84,8 +84,8 @@ class RepeatConcatenateMethod(Method):
     objectives = {"regression": RegressionObjective, "critic": CriticObjective}
     loss_settings = RepeatConcatenateLoss
     references = (
-        "A. Corona-Figueroa, H. P. H. Shum, C. G. Willcocks: Repeat and Concatenate: 2D to 3D Image "
-        "Translation with 3D to 3D Generative Modeling. CVPR Workshops (2024).",
+        "A. Corona-Figueroa, H. P. H. Shum, C. G. Willcocks: Repeat and Concatenate: 2D to 3D "
+        "Image Translation with 3D to 3D Generative Modeling. CVPR Workshops (2024).",
     )
 
     def configure(self, values: Mapping[str, Any]) -> RepeatConcatenateConfig:
