@@ -105,7 +105,5 @@ def test_sizes_in_bytes():
 def test_a_training_shows_every_patient_once_as_it_is():
     config = resolve("library", method="nearest_patient")
     assert config.total_steps(16) == 16 and config.batch == 1 and config.data.cache == 0
-    bent = config.data.deformation
-    assert not any((bent.rotation_deg, bent.anisotropy, bent.shift, bent.scale, bent.elastic))
-    assert not any((bent.mirror, bent.ap, config.data.blended))
+    assert not config.data.deformed and not config.data.blended
     assert config.data.appearance.clean == 1.0
