@@ -56,20 +56,6 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         const="identified",
         help="the same with the patient and study of the X-ray's DICOM file",
     )
-    series = one.add_mutually_exclusive_group()
-    series.add_argument(
-        "--dicom",
-        action="store_const",
-        const="anonymous",
-        help="also write each volume as a DICOM CT series, which names no patient",
-    )
-    series.add_argument(
-        "--dicom-patient",
-        dest="dicom",
-        action="store_const",
-        const="identified",
-        help="the same with the patient and study of the X-ray's DICOM file",
-    )
     add_pool_arguments(one)
     one.add_argument("--quiet", action="store_true", help="no progress bars")
 
