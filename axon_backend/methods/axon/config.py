@@ -160,6 +160,8 @@ class AxonLoss:
         prior_t_power: the prior's times are ``T u^prior_t_power``; 1 is uniform.
         conditioning_augmentation: largest strength of the errors added to an earlier stage's output
             (Ho et al. 2022; ``methods.axon.losses.corrupt_condition``).
+        sampled_condition: training ``controlnet`` draws X^ with as many bridge steps as at
+            inference (the paper); false takes the bridge's one-step estimate, cheaper and blurred.
         edge: weight of the edge loss of training ``coarse`` (Table 4, "L2 + Ledge").
         bone: what bone and its surroundings weigh in trainings ``encoder`` and ``coarse`` on top of
             the 1 of every voxel (Testing/benchmarks/README.md).
@@ -173,6 +175,7 @@ class AxonLoss:
     p_t_end: float = 0.5
     prior_t_power: float = 2.0
     conditioning_augmentation: float = 0.3
+    sampled_condition: bool = False
     edge: float = 0.0
     bone: float = 0.0
     clamp: bool = False
@@ -226,10 +229,11 @@ def paper() -> AxonConfig:
         prior=unet,
         diffusion=GaussianDiffusion(prediction="epsilon"),
         sr=SRConfig(gamma=2),
-        sampling=Sampling(fine_steps=50),
+        sampling=Sampling(fine_steps=50, fine_clamp=0.0),
         window=HuWindow(-100.0, 900.0),
         condition_on_views=False,
     )
 
 
-PRESETS = {"preview": preview, "paper": paper}
+# The two models of the paper have one architecture and are trained on other inputs.
+PRESETS = {"preview": preview, "paper": paper, "paper_biplanar": paper}

@@ -86,7 +86,8 @@ class ControlNetObjective(Objective):
     """The ControlNet on X^, with the prior, the encoder and stage 1's bridge as they are; or stage
     2's own bridge from X^.
 
-    X^ is stage 1's one-step estimate with conditioning augmentation; L2 on the prior's target, or
+    X^ is stage 1's one-step estimate, or with ``loss.sampled_condition`` a sample as at inference,
+    with conditioning augmentation; L2 on the prior's target, or
     on the bridge's. Times are drawn over the range that sampling visits, a bridge's as in stage 1.
     A global encoder is trained along.
     """
@@ -105,7 +106,9 @@ class ControlNetObjective(Objective):
         model, settings, draws = self.model, self.loss, batch.drawn()
         views = batch.training_views()
         with torch.no_grad():
-            steps, generators = min(1, model.config.sampling.coarse_steps), draws.generators()
+            steps, generators = model.config.sampling.coarse_steps, draws.generators()
+            if not settings.sampled_condition:
+                steps = min(1, steps)
             x = torch.cat(
                 [
                     model.coarse_diff.run(v, steps, g, tta_shifts=1)
