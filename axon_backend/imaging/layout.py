@@ -8,7 +8,7 @@ the image, which is shrunk and filtered once for each size. Left and right of a 
 decided by a linear discriminant of the difference between a chest and its mirror image (heart,
 aortic arch, stomach, diaphragm).
 
-Measured by ``Testing/benchmarks/orientation.py``; counts are in ``Testing/benchmarks/README.md``.
+Measured by ``Testing/benchmarks/content.py``; counts are in ``Testing/benchmarks/README.md``.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ __all__ = ["Radiograph", "View", "read_radiograph"]
 
 MIN_PIXELS = 64  # along each side
 _MIN_LEVELS = 16  # grey levels
+NOT_A_CHEST = "the image does not look like a chest X-ray"
 NO_TAG = "no tag states the orientation: judging by the image, it is right"
 _STRONGLY_INVERTED = -0.6  # a layout score this low casts doubt on the tags
 
@@ -64,7 +65,7 @@ def require_chest(xray: Radiograph) -> None:
     if xray.looks_like:
         raise AxonInputError(
             f"{Path(xray.source).name or 'The X-ray'} does not look like a chest X-ray, but like "
-            f"{xray.looks_like}. Give a chest X-ray; if it is one, --force uses it as it is."
+            f"{xray.looks_like}. Give a chest X-ray, or use it anyway (--force)."
         )
 
 
@@ -164,7 +165,7 @@ def upright(
         notes.append(f"the {part} part of the image was used as requested")
     _check(pixels, name)
     content = see(pixels)
-    looks_like, said = _judged(content, pixels, force)
+    looks_like, said = judged(content, pixels, force)
     notes.append(said)
     if invert is not None:
         pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
@@ -194,9 +195,9 @@ def upright(
     )
 
 
-def _judged(content: Content, pixels: np.ndarray, force: bool) -> tuple[str, str]:
-    """What the image looks like instead of a chest X-ray (empty where it is one or is forced), and
-    the note on it."""
+def judged(content: Content, pixels: np.ndarray, force: bool) -> tuple[str, str]:
+    """What an image without borders looks like instead of one chest X-ray (empty where it is one or
+    is forced), and the note on it."""
     if content.chest >= CHEST:
         view = "frontal" if content.frontal >= 0.5 else "lateral"
         return "", f"the image shows a {view} chest X-ray (probability {content.chest:.2f})"
@@ -208,7 +209,7 @@ def _judged(content: Content, pixels: np.ndarray, force: bool) -> tuple[str, str
         advice = f"; choose one with --part {' or --part '.join(two)}"
     if force:
         return "", f"the image looks like {found}: it was used as requested"
-    return found + advice, f"the image does not look like a chest X-ray, but like {found}{advice}"
+    return found + advice, f"{NOT_A_CHEST}, but like {found}{advice}"
 
 
 def _as_asked(flip: bool | None, rotate: int | None) -> tuple[Turn, list[str]]:

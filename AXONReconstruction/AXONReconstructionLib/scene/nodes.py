@@ -59,6 +59,7 @@ def radiographNode(radiograph, name, node=None, frame=None, centreRas=(0.0, 0.0,
         Source=radiograph.source,
         Assumptions=json.dumps(list(radiograph.assumptions)),
         Warnings=json.dumps(list(radiograph.warnings)),
+        LooksLike=radiograph.looks_like or None,
     )
     return node
 
@@ -85,6 +86,7 @@ def radiographOf(node, view=None, invert=None, assumed=None):
             node.GetAttribute("AXON.Source") or node.GetName(),
             tuple(json.loads(node.GetAttribute("AXON.Assumptions") or "[]")),
             warnings=tuple(json.loads(node.GetAttribute("AXON.Warnings") or "[]")),
+            looks_like=node.GetAttribute("AXON.LooksLike") or "",
         )
     assumed = assumed or backend.load("imaging.view").View.pa
     pixels = None if node.GetImageData() is None else slicer.util.arrayFromVolume(node)
