@@ -95,7 +95,7 @@ def rescale_of(dataset: Dataset) -> tuple[float, float, tuple[str, ...]]:
     for tag, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0)):
         number = number_of(dataset, tag)
         if number is None or (tag == "RescaleSlope" and number == 0):
-            if tag in dataset and (number == 0 or not _is_empty(dataset, tag)):
+            if tag in dataset and (number == 0 or not has_no_value(dataset, tag)):
                 said = "0" if number == 0 else "no number"
                 notes += (f"{tag} is {said}: {default:g} is used",)
             number = default
@@ -103,7 +103,8 @@ def rescale_of(dataset: Dataset) -> tuple[float, float, tuple[str, ...]]:
     return found[0], found[1], notes
 
 
-def _is_empty(dataset: Dataset, tag: str) -> bool:
+def has_no_value(dataset: Dataset, tag: str) -> bool:
+    """Whether a tag is absent or empty, and not only unreadable."""
     element = dataset.get_item(tag)
     value = None if element is None else element.value
     text = value.decode("latin1") if isinstance(value, bytes) else str(value or "")

@@ -105,6 +105,12 @@ class Layout:
         return self.frontal and self.turn == Turn(0, True)
 
     @property
+    def is_other_view(self) -> bool:
+        """Whether it is certainly the other view."""
+        least = max(self.given + TURN_CERTAIN, LEAST_AGREEMENT)
+        return self.other is not None and self.other >= least
+
+    @property
     def looks(self) -> str | None:
         """What the image looks like instead of what it was given as, with the scores; or None."""
         given = f"as given {self.given:.2f}"

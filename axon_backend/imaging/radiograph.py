@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from axon_backend.imaging.flat_volume import read_flat_volume
 from axon_backend.imaging.formats import find_format, list_formats
 from axon_backend.imaging.layout import Layout, Turn, recognise
 from axon_backend.imaging.packed import refuse_packed
-from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
+from axon_backend.imaging.polarity import CERTAIN, UNCLEAR, bone_brightness
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.view import View
 from axon_backend.util.input_file import check_input
@@ -37,7 +37,8 @@ class Radiograph:
     `pixel_mm`: (row, col) in millimetres in the patient plane, or None when unknown.
     `source`: the file. `assumptions`: what was guessed or changed, in plain sentences.
     `sid_mm`: from the tube to the detector, where the file says so. `warnings`: the assumptions
-    that the user should check.
+    that the user should check. `valid`: [row, col] bool, False under coloured marks, whose pixels
+    were filled from around them; None without any.
     """
 
     pixels: np.ndarray
@@ -47,6 +48,7 @@ class Radiograph:
     assumptions: tuple[str, ...] = ()
     sid_mm: float | None = None
     warnings: tuple[str, ...] = ()
+    valid: np.ndarray | None = None
 
 
 def read_radiograph(
@@ -103,7 +105,7 @@ def upright(
 
     `name` is used in messages, `source` is recorded.
     """
-    notes = list(raw.notes)
+    notes, given = list(raw.notes), view
     if view is None:
         view = raw.view
         if view is None:
@@ -113,12 +115,17 @@ def upright(
         notes.append(f"the view {view.value} was given, the file says {raw.view.value}")
 
     _check(raw.pixels, name)
-    pixels, pixel_mm, stated = raw.pixels, raw.pixel_mm, raw.oriented
+    pixels, pixel_mm, stated, valid = raw.pixels, raw.pixel_mm, raw.oriented, raw.valid
     if raw.orientation is not None:
-        pixels, pixel_mm, note = turn_to_display(pixels, pixel_mm, raw.orientation, view.is_frontal)
+        turned = raw.orientation, view.is_frontal
+        if valid is not None:
+            valid = turn_to_display(valid, None, *turned)[0]
+        pixels, pixel_mm, note = turn_to_display(pixels, pixel_mm, *turned)
         notes += [note] if note else []
         stated = belongs(raw.orientation, view.is_frontal)
     pixels, cut = crop_border(pixels)
+    if valid is not None:
+        valid = valid[cut[0] : valid.shape[0] - cut[1], cut[2] : valid.shape[1] - cut[3]]
     if any(cut):
         sides = zip(("top", "bottom", "left", "right"), cut, strict=True)
         counts = ", ".join(
@@ -129,17 +136,30 @@ def upright(
     if invert is not None:
         pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
         notes += polarity
-    warnings: list[str] = []
+    warnings = list(raw.warnings)
     if flip is None and rotate is None:
         bright = True if invert is not None else None
-        turn, said, warnings = decide(recognise(pixels, view.is_frontal, bright), stated)
+        layout = recognise(pixels, view.is_frontal, bright)
+        if given is None and raw.view_weak and layout.is_other_view:
+            # No tag names the view, and the image shows the other one.
+            seen = "frontal" if raw.view is not None and not raw.view.is_frontal else "lateral"
+            said = f"the image shows a {seen} view, although the file suggests otherwise: check it"
+            other = View.pa if seen == "frontal" else View.lateral_left
+            told = (*raw.notes, said)
+            raw = replace(raw, view=other, view_weak=False, notes=told, orientation=None)
+            raw = replace(raw, warnings=(*raw.warnings, said))
+            return upright(raw, None, invert, name, source, assumed)
+        turn, said, doubts = decide(layout, stated)
+        warnings += doubts
     else:
         turn, said = _as_asked(flip, rotate)
     notes += said
     pixels, pixel_mm = turn(pixels), turn.pixel_mm(pixel_mm)
+    valid = None if valid is None else turn(valid)
     if invert is None:  # judged by the layout of an upright image
         pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
         notes += polarity
+        warnings += [note for note in polarity if raw.polarity_known]
     return Radiograph(
         np.ascontiguousarray(pixels, dtype=np.float32),
         pixel_mm,
@@ -148,6 +168,7 @@ def upright(
         tuple(notes),
         raw.sid_mm,
         tuple(warnings),
+        valid,
     )
 
 
@@ -242,8 +263,13 @@ def _bright_bones(
         return (inverted, ["inverted as asked"]) if invert else (pixels, [])
     score = bone_brightness(pixels, view.is_frontal)
     if polarity_known:
+        if score <= -CERTAIN:
+            return inverted, [
+                f"the file says that bones are bright, but the image shows dark ones (score "
+                f"{score:.2f}): it was inverted; invert it if this is wrong"
+            ]
         if score < _STRONGLY_INVERTED:
-            return pixels, ["the tags say that bones are bright, but they look dark: check it"]
+            return pixels, ["the file says that bones are bright, but they look dark: check it"]
         return pixels, []
     if score <= -UNCLEAR:
         return inverted, [f"the image shows dark bones (score {score:.2f}): it was inverted"]

@@ -3,6 +3,8 @@ corrections of what was assumed about an X-ray."""
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -79,6 +81,24 @@ def radiograph_from_pixels(
     return upright(raw, known_view(view), invert, name, source, assumed, flip=flip, rotate=rotate)
 
 
+def mask_as_text(mask: np.ndarray | None) -> str:
+    """A [row, col] mask as text, for a host program's attributes; nothing for None."""
+    if mask is None:
+        return ""
+    return base64.b64encode(zlib.compress(np.packbits(mask).tobytes())).decode("ascii")
+
+
+def mask_of_text(text: str | None, shape: tuple[int, int]) -> np.ndarray | None:
+    """The mask of `mask_as_text`; None for no text, or for one that belongs to another shape."""
+    try:
+        bits = np.frombuffer(zlib.decompress(base64.b64decode(text or "")), np.uint8)
+    except (ValueError, zlib.error):
+        return None
+    if len(bits) != -(-shape[0] * shape[1] // 8):
+        return None
+    return np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape).astype(bool)
+
+
 def ct_from_array(
     hu: np.ndarray,
     ijk_to_lps: np.ndarray,
@@ -133,6 +153,7 @@ def corrected(
         AxonInputError: the view is not known, or no chest X-ray has such a pixel size.
     """
     pixels, notes, warnings = xray.pixels, list(xray.assumptions), xray.warnings
+    valid = xray.valid
     known = known_view(view) or xray.view
     if known is not xray.view:
         notes = _noted(notes, _VIEW, f"{_VIEW}{known.value}, not {xray.view.value}")
@@ -141,6 +162,7 @@ def corrected(
         # Its orientation was judged as that of the other view.
         turn, said, warned = decide(recognise(pixels, known.is_frontal), stated=False)
         pixels, warnings = turn(pixels), tuple(warned)
+        valid = None if valid is None else turn(valid)
         notes = [n for n in notes if n not in (NO_TAG, *xray.warnings)] + said
         size = turn.pixel_mm(size)
     if isinstance(pixel_mm, int | float) and pixel_mm == 0:
@@ -162,6 +184,7 @@ def corrected(
         notes = _switched(notes, _INVERTED)
     if flip_lr:
         pixels = pixels[:, ::-1]
+        valid = None if valid is None else np.ascontiguousarray(valid[:, ::-1])
         notes = _switched(notes, _FLIPPED)
         warnings = ()  # on the orientation, which the user has checked now
     return replace(
@@ -171,6 +194,7 @@ def corrected(
         view=known,
         assumptions=tuple(notes),
         warnings=warnings,
+        valid=valid,
     )
 
 
