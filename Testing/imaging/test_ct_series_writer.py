@@ -150,10 +150,12 @@ def test_patient_tags_are_empty_unless_given(tmp_path):
     plain = pydicom.dcmread(write_ct_series(tmp_path / "a", HU, CT)[0])
     for tag in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex"):
         assert str(plain[tag].value) == ""
+    identity = pydicom.Dataset()
+    identity.PatientName, identity.PatientID = "Müller^Zoë", "17"
+    identity.PatientBirthDate, identity.PatientSex = "1970.01.31", "F"
     given = pydicom.dcmread(
         write_ct_series(
-            tmp_path / "b", HU, CT, patient_name="Müller^Zoë", patient_id="17",
-            patient_birth_date="19700131", patient_sex="F", study_uid="1.2.3",
+            tmp_path / "b", HU, CT, identity=identity, study_uid="1.2.3",
             frame_of_reference_uid="1.2.4", series_number=900,
         )[0]
     )  # fmt: skip

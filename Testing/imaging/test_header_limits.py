@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import read_ct
-from axon_backend.imaging.formats.header_check import check_text_header, check_volume
+from axon_backend.imaging.header_check import check_text_header, check_volume
 
 NRRD = "NRRD0004\ntype: short\ndimension: {axes}\nsizes: {size}\nencoding: gzip\n\n"
 META = (

@@ -11,15 +11,45 @@ from axon_backend.util import atomic
 from axon_backend.util.atomic import whole_file
 
 
-@pytest.mark.parametrize("same_ending", [False, True])
-def test_the_new_file_takes_the_place_at_the_end(tmp_path, same_ending):
+def test_the_new_file_takes_the_place_at_the_end(tmp_path):
     path = tmp_path / "x.nii.gz"
     path.write_text("old")
-    with whole_file(path, same_ending=same_ending) as temporary:
+    with whole_file(path) as temporary:
         temporary.write_text("new")
-        assert path.read_text() == "old" and temporary.parent == tmp_path
-        assert temporary.name.endswith(".nii.gz") == same_ending
+        assert path.read_text() == "old"
+        assert temporary.name == path.name and temporary.parent.parent == tmp_path
     assert path.read_text() == "new" and os.listdir(tmp_path) == ["x.nii.gz"]
+
+
+WRITING = """
+import sys, time
+from pathlib import Path
+from axon_backend.util.atomic import whole_file
+with whole_file(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    print("half", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_what_a_killed_process_left_goes_with_the_next_file(tmp_path):
+    """And what a living one writes there stays."""
+    words = [sys.executable, "-c", WRITING, str(tmp_path / "x.txt")]
+    running = [subprocess.Popen(words, stdout=subprocess.PIPE) for _ in range(2)]
+    try:
+        for child in running:
+            assert child.stdout.readline().strip() == b"half"
+        assert len(os.listdir(tmp_path)) == 2
+        running[0].kill()
+        running[0].wait()
+        with whole_file(tmp_path / "y.txt") as temporary:
+            temporary.write_text("mine")
+        left = sorted(p.relative_to(tmp_path).parts[-1] for p in tmp_path.rglob("*.txt"))
+        assert left == ["x.txt", "y.txt"] and len(os.listdir(tmp_path)) == 2
+    finally:
+        for child in running:
+            child.kill()
+            child.communicate()
 
 
 def test_a_failure_leaves_the_old_file_and_no_litter(tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from axon_backend.errors import AxonInputError
+from axon_backend.util.input_file import read_text
 
 FORMAT_VERSION = 3  # 2: weights may be packed in eight bits; 3: the configuration names the method
 """Version of this layout. Raised when an older AXON could no longer read the folder."""
@@ -75,10 +76,12 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises AxonInputError when the file is not JSON, is not an object, holds NaN or infinity, or
     holds a MONAI expression (`$...`, `_target_`): those would run as Python code in MONAI's tools.
     """
+    text = read_text(path)
     try:
-        found = json.loads(path.read_bytes(), parse_constant=_no_constant)
-    except (OSError, ValueError, RecursionError) as error:
-        raise AxonInputError(f"{path} cannot be read as JSON: {error}.") from error
+        found = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise AxonInputError(f"{path} cannot be read as JSON: {why}.") from error
     if not isinstance(found, dict):
         raise AxonInputError(f"{path} holds a JSON {type(found).__name__}; expected an object.")
     expression = _find_expression(found)

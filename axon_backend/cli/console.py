@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -87,6 +88,17 @@ def interrupt_on_signal() -> Iterator[None]:
         raise KeyboardInterrupt
 
     with _handled(_endings(), on_signal):
+        yield
+
+
+@contextmanager
+def quiet_libraries(debug: bool = False) -> Iterator[None]:
+    """Keep the remarks of libraries (on a file's tags, its compression, its overflows) from standing
+    beside AXON's own words, unless ``debug``."""
+    with warnings.catch_warnings():
+        if not debug:
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("default", category=UserWarning, module=r"axon_backend\.")
         yield
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.view import View
+from axon_backend.util.input_file import check_input, read_json
 
 FORMAT, VERSION = "axon-dataset", 1
 FILE = "dataset.json"
@@ -96,20 +97,14 @@ class Dataset:
                 invalid entry; the message names it.
         """
         file = Path(path)
+        check_input(file)
         if file.is_dir():
             file = file / FILE
         if not file.is_file():
             raise AxonInputError(
                 f"{file} does not exist. Give the folder that `axon prepare` wrote."
             )
-        try:
-            # Editors on Windows write a byte-order mark.
-            values = json.loads(file.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError) as error:
-            raise AxonInputError(
-                f"{file} could not be read as JSON: {error}. Give the folder that `axon prepare` "
-                "wrote."
-            ) from error
+        values = read_json(file, "The data set", "Give the folder that `axon prepare` wrote.")
         if isinstance(values, dict) and "format" not in values and "train" in values:
             listed = {k: v for k, v in values.items() if k in SPLITS or isinstance(v, list)}
             for name, value in listed.items():

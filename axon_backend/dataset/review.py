@@ -9,12 +9,12 @@ A decision is about one image: where the registration has changed since, it no l
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.write import write_json
+from axon_backend.util.input_file import read_json
 
 FILE = "review.json"
 FORMAT, VERSION = "axon-review", 1
@@ -35,13 +35,7 @@ def read_review(root: Path) -> dict[str, dict[str, str]]:
         f'{{"format": "{FORMAT}", "version": {VERSION}, "decisions": {{"ID/frontal": '
         '{"decision": "accept" or "reject"}}}'
     )
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise AxonInputError(
-            f"{path} cannot be read as JSON ({error}). Save it again from report.html, or delete "
-            "it."
-        ) from error
+    values = read_json(path, "The review", "Save it again from report.html, or delete it.")
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise AxonInputError(f"{path} is no review; expected {expected}.")
     if values.get("version") != VERSION:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from axon_backend import DISCLAIMER
-from axon_backend.errors import Cancelled, PoorRegistration
+from axon_backend.errors import AxonInputError, Cancelled, PoorRegistration
 from axon_backend.imaging.write import write_json, write_png, write_volume
 from axon_backend.inference.reconstruct import Reconstruction
 from axon_backend.methods import registry
 from axon_backend.registration.overlay import VIEW_FILES, write_view
+from axon_backend.util.plain_text import without_folders
 from axon_backend.util.run_context import Progress
+
+DICOM_FOLDER = "dicom"
 
 
 def case_files() -> tuple[str, ...]:
@@ -22,6 +25,7 @@ def case_files() -> tuple[str, ...]:
     stages = {name for info in registry.available().values() for name in info.stage_names}
     return (
         "reconstruction.nii.gz",
+        DICOM_FOLDER,
         *(f"{stage}.nii.gz" for stage in sorted(stages)),
         "deviation.nii.gz",
         "overview.png",
@@ -36,6 +40,8 @@ def write_case(
     result: Reconstruction,
     *,
     keep_stages: bool = False,
+    report: bool = True,
+    dicom: Literal["anonymous", "identified"] | None = None,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
@@ -44,7 +50,10 @@ def write_case(
     Always: ``reconstruction.nii.gz`` (the last stage, int16 HU, LPS millimetres of the thorax
     frame), ``overview.png``, ``report.html``, ``result.json``. With several samples also
     ``deviation.nii.gz`` (their standard deviation in HU), and with ``keep_stages`` one volume per
-    stage. Returns what ``result.json`` holds.
+    stage. With ``dicom`` also the folder ``dicom`` with the last stage as a CT series, which
+    refers to the X-rays that are DICOM; "identified" takes the patient and the study over from the
+    first of them. Without ``report``, neither ``overview.png`` nor ``report.html``. Returns what
+    ``result.json`` holds.
 
     ``progress`` is called with the stage ``write``.
 
@@ -52,8 +61,6 @@ def write_case(
         AxonInputError: a file cannot be written.
         Cancelled: ``cancelled()`` was true between two files.
     """
-    from axon_backend.evaluation.case_images import case_images
-    from axon_backend.evaluation.report import write_report
 
     def tell(step: int) -> None:
         if cancelled is not None and cancelled():
@@ -73,25 +80,65 @@ def write_case(
         tell(number)
         write_volume(folder / f"{name}.nii.gz", volume, result.frame, note)
     tell(len(volumes))
-    names = [*(f"{name}.nii.gz" for name in volumes), "overview.png", "report.html", "result.json"]
-    record["files"] = names
-    images, note = case_images(result, record)
-    record["rendering"] = note or "volume rendering"
-    tell(len(volumes) + 1)
-    write_png(folder / "overview.png", images["overview"])
-    write_report(folder / "report.html", record, images)
+    if dicom is not None:
+        _write_dicom(folder / DICOM_FOLDER, result, dicom == "identified")
+    pages = ["overview.png", "report.html"] if report else []
+    record["files"] = [
+        *(f"{name}.nii.gz" for name in volumes),
+        *pages,
+        "result.json",
+        *([DICOM_FOLDER] if dicom is not None else []),
+    ]
+    if report:
+        from axon_backend.evaluation.case_images import case_images
+        from axon_backend.evaluation.report import write_report
+
+        images, note = case_images(result, record)
+        record["rendering"] = note or "volume rendering"
+        tell(len(volumes) + 1)
+        write_png(folder / "overview.png", images["overview"])
+        write_report(folder / "report.html", record, images)
     write_json(folder / "result.json", record)
     tell(len(volumes) + 2)
     return record
+
+
+def _write_dicom(folder: Path, result: Reconstruction, identified: bool) -> None:
+    from axon_backend.imaging.ct_series_writer import write_ct_series
+    from axon_backend.imaging.dicom_source import image_reference, patient_and_study
+
+    files = [Path(xray.source) for xray in result.xrays.values()]
+    found = {file: image_reference(file) for file in files}
+    identity = None
+    if identified:
+        known = [patient_and_study(file) for file in files]
+        identity = next((one for one in known if len(one)), None)
+        if identity is None:
+            raise AxonInputError(
+                "No X-ray is a DICOM file that names a patient, so the CT series cannot name one. "
+                "Use --dicom instead of --dicom-patient."
+            )
+    stages = f"{result.final_stage}, seed {result.record['seed']}"
+    write_ct_series(
+        folder,
+        result.volume,
+        result.frame,
+        description=stages,
+        # Names of files may name the patient.
+        derived_from=[f"{role} X-ray" for role in result.xrays],
+        sources=[reference for reference in found.values() if reference is not None],
+        identity=identity,
+    )
 
 
 def write_refused(folder: Path, poor: PoorRegistration) -> None:
     """Write the registered X-rays, their overlays and ``result.json`` of a case whose registration
     was refused."""
     placed = poor.placed
+    sources = [xray.source for xray in placed.case.xrays.values() if xray is not None]
     shown = {role: view for role, view in placed.views.items() if view.registration is not None}
     record = {
-        "refused": str(poor),
+        "refused": without_folders(str(poor), sources),
         "inputs": placed.case.describe(placed.views),
         "registration": [write_view(folder, role, view) for role, view in shown.items()],
         "warnings": list(placed.warnings),

@@ -19,9 +19,10 @@ from axon_backend.imaging.ct_series import (
     positions,
     rank_stacks,
 )
-from axon_backend.imaging.dicom_file import numbers_of, open_dicom
+from axon_backend.imaging.dicom_file import check_pixels, numbers_of, open_dicom
 from axon_backend.imaging.dicom_values import padding_mask, rescale_of, stored_values
 from axon_backend.imaging.grid import AIR_HU
+from axon_backend.imaging.header_check import check_volume
 
 _POSITION_TOLERANCE = 0.02  # part of a slice step; below this a stack counts as regular
 _MAX_FILLED_GAP_MM = 12.0  # a wider hole in the stack is not filled but refused
@@ -72,6 +73,9 @@ def stack_series(group: list[Slice], label: str) -> DicomSeries:
             f"{label} has the PixelSpacing {group[0].header.PixelSpacing}; a CT has two positive "
             "numbers. Export the CT again."
         )
+    header = group[0].header
+    size = tuple(int(n) for n in (header.Columns, header.Rows, len(group)))
+    check_volume(group[0].path, size, whole=False)
     planes, read_notes = _read_slices([item.path for item in group])
     notes += read_notes
     at = positions(group)
@@ -142,7 +146,10 @@ def _read_slice(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     """Pixels [row, col] float32 after slope and intercept; padding becomes air."""
     try:
         dataset = open_dicom(path)
+        check_pixels(dataset, path)
         stored = stored_values(dataset)
+    except (AxonInputError, MemoryError):
+        raise
     except Exception as error:  # decoders raise many kinds; all mean the slice is unreadable
         why = shorten(str(error), 120, placeholder="...")
         raise AxonInputError(

@@ -8,8 +8,6 @@ Image Pixel, CT Image and SOP Common.
 from __future__ import annotations
 
 import os
-import shutil
-import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +20,10 @@ from pydicom.valuerep import format_number_as_ds
 
 from axon_backend import __version__
 from axon_backend.errors import AxonInputError, not_written
+from axon_backend.imaging.dicom_file import write_dicom
+from axon_backend.imaging.dicom_source import PATIENT, STUDY, ImageReference, valid
 from axon_backend.imaging.write import RESEARCH_NOTE, spacing_and_origin
+from axon_backend.util.output_folder import whole_folder
 
 _LO, _ST = 64, 1024  # characters that these value representations hold
 _SQUARE = 1e-3  # cosine between axes that counts as a right angle
@@ -35,10 +36,8 @@ def write_ct_series(
     *,
     description: str = "",
     derived_from: Sequence[str] = (),
-    patient_name: str = "",
-    patient_id: str = "",
-    patient_birth_date: str = "",
-    patient_sex: str = "",
+    sources: Sequence[ImageReference] = (),
+    identity: Dataset | None = None,
     study_uid: str | None = None,
     frame_of_reference_uid: str | None = None,
     series_number: int = 1,
@@ -53,8 +52,9 @@ def write_ct_series(
         description: what the volume is, for example "fine, seed 0"; follows the research
             note in SeriesDescription (cut to 64 characters) and ImageComments.
         derived_from: what the volume was computed from, in words, for DerivationDescription.
-        patient_name, patient_id, patient_birth_date, patient_sex: empty unless given; DICOM
-            formats (``Doe^Jane``, ``19700131``, ``M``, ``F`` or ``O``).
+        sources: the DICOM images among them, for SourceImageSequence.
+        identity: the patient's and the study's attributes, see ``dicom_source``; what is not valid
+            stays empty. None names nobody and begins a study.
         study_uid, frame_of_reference_uid: of an existing study and of the CT whose coordinates
             the volume shares; new ones by default.
         series_number: within the study.
@@ -71,31 +71,46 @@ def write_ct_series(
     voxels = _voxels(hu, target.name)
     affine = _affine(geometry, voxels.shape)
     shared = _shared(description, derived_from)
-    shared.PatientName, shared.PatientID = patient_name, patient_id
-    shared.PatientBirthDate, shared.PatientSex = patient_birth_date, patient_sex
+    shared.PatientName = shared.PatientID = shared.PatientBirthDate = shared.PatientSex = ""
     shared.StudyInstanceUID = study_uid or generate_uid()
+    _identify(shared, identity or Dataset())
+    if sources:
+        shared.SourceImageSequence = [_reference(one) for one in sources]
     shared.FrameOfReferenceUID = frame_of_reference_uid or generate_uid()
     shared.SeriesInstanceUID = generate_uid()
     shared.SeriesNumber = series_number
     _set_plane(shared, affine, voxels.shape)
-    part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     names = [f"slice_{k + 1:04d}.dcm" for k in range(len(voxels))]
     try:
-        part.mkdir()
-        for k, (name, plane) in enumerate(zip(names, voxels, strict=True)):
-            _save(part / name, shared, plane, k, affine)
-        # A rename would replace an empty folder of that name that appeared meanwhile.
-        _check_target(target)
-        part.rename(target)
+        with whole_folder(target) as part:
+            for k, (name, plane) in enumerate(zip(names, voxels, strict=True)):
+                _save(part / name, shared, plane, k, affine)
     except OSError as error:
         raise not_written(
             f"Cannot write {target}: {error.strerror or error}. "
             "Check the free space and the rights of the folder.",
             error,
         ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return [target / name for name in names]
+
+
+def _identify(shared: Dataset, identity: Dataset) -> None:
+    if valid(identity, "StudyInstanceUID"):  # its date is not that of this series
+        shared.StudyDate = shared.StudyTime = shared.StudyID = ""
+    for tag in (*PATIENT, *STUDY):
+        if value := valid(identity, tag):
+            setattr(shared, tag, value)
+
+
+def _reference(source: ImageReference) -> Dataset:
+    purpose = Dataset()  # CID 7202
+    purpose.CodeValue, purpose.CodingSchemeDesignator = "121322", "DCM"
+    purpose.CodeMeaning = "Source image for image processing operation"
+    one = Dataset()
+    one.ReferencedSOPClassUID = source.sop_class
+    one.ReferencedSOPInstanceUID = source.sop_instance
+    one.PurposeOfReferenceCodeSequence = [purpose]
+    return one
 
 
 def _check_target(target: Path) -> None:
@@ -154,7 +169,9 @@ def _shared(description: str, derived_from: Sequence[str]) -> Dataset:
     """The data set that all slices share, without identifiers and geometry."""
     now = datetime.now()
     note = f"{RESEARCH_NOTE}; {description}" if description else RESEARCH_NOTE
-    sources = f" from {'; '.join(derived_from)}" if derived_from else ""
+    names = "; ".join(derived_from).encode(errors="backslashreplace").decode()
+    # A backslash would separate two values.
+    sources = f" from {names}".replace("\\", "/") if names else ""
     all_of = Dataset()
     all_of.SpecificCharacterSet = "ISO_IR 192"
     all_of.SOPClassUID = CTImageStorage
@@ -164,7 +181,8 @@ def _shared(description: str, derived_from: Sequence[str]) -> Dataset:
         all_of.ContentDate,
         all_of.ContentTime,
     )
-    all_of.AccessionNumber = all_of.StudyID = all_of.ReferringPhysicianName = ""
+    all_of.AccessionNumber = all_of.ReferringPhysicianName = ""
+    all_of.StudyID = "1"
     all_of.Modality = "CT"
     all_of.Manufacturer, all_of.ManufacturerModelName = "AXON", "AXON reconstruction from X-rays"
     all_of.SoftwareVersions = __version__
@@ -197,7 +215,7 @@ def _set_plane(shared: Dataset, affine: np.ndarray, shape: tuple[int, ...]) -> N
     shared.Rows, shared.Columns = shape[1], shape[2]
     # PixelSpacing is (between rows, between columns); i runs along a row.
     shared.PixelSpacing = _decimals(steps[[1, 0]])
-    shared.SliceThickness = shared.SpacingBetweenSlices = _decimals(steps[[2]])[0]
+    shared.SliceThickness = _decimals(steps[[2]])[0]
     shared.ImageOrientationPatient = _decimals(axes[:, :2].T.ravel())
 
 
@@ -216,7 +234,7 @@ def _save(path: Path, shared: Dataset, plane: np.ndarray, k: int, affine: np.nda
     one.file_meta.MediaStorageSOPClassUID = CTImageStorage
     one.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID
     one.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    one.save_as(path, enforce_file_format=True)
+    write_dicom(one, path)
 
 
 def _decimals(values: Any) -> list[str]:

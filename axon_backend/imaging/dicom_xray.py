@@ -8,8 +8,15 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from axon_backend.errors import AxonInputError
+from axon_backend.imaging.body_parts import is_chest
 from axon_backend.imaging.colour import grey_of_colour
-from axon_backend.imaging.dicom_file import number_of, numbers_of, open_dicom, value_of
+from axon_backend.imaging.dicom_file import (
+    check_pixels,
+    number_of,
+    numbers_of,
+    open_dicom,
+    value_of,
+)
 from axon_backend.imaging.dicom_grey import log_linear_grey
 from axon_backend.imaging.dicom_tags import (
     orientation_of,
@@ -35,12 +42,14 @@ def read_dicom_xray(path: Path, view_given: bool = False) -> RawXray:
     name = path.name
     try:
         dataset = open_dicom(path)
+    except (AxonInputError, MemoryError):
+        raise
     except Exception as error:  # pydicom raises many kinds on damaged headers
         raise AxonInputError(
             f"{name} is not a readable DICOM file (damaged or cut short). Copy or export it again."
         ) from error
     try:
-        return _interpret(dataset, name, view_given)
+        return _interpret(dataset, path, view_given)
     except (AxonInputError, MemoryError):
         raise
     except Exception as error:
@@ -50,8 +59,10 @@ def read_dicom_xray(path: Path, view_given: bool = False) -> RawXray:
         ) from error
 
 
-def _interpret(dataset: Dataset, name: str, view_given: bool) -> RawXray:
+def _interpret(dataset: Dataset, path: Path, view_given: bool) -> RawXray:
+    name = path.name
     scout = _refuse_unless_xray(dataset, name)
+    check_pixels(dataset, path)
     stored = _decode(dataset, name)
     notes: tuple[str, ...] = ()
     valid: np.ndarray | None = None
@@ -76,16 +87,17 @@ def _interpret(dataset: Dataset, name: str, view_given: bool) -> RawXray:
     box, cut = _shutter(dataset, grey.shape)
     grey, valid = grey[box], None if valid is None else valid[box]
     view, view_notes, view_weak = view_of(dataset, name, view_given)
+    other_part = _body_part(dataset)
     return RawXray(
         pixels=np.ascontiguousarray(grey, dtype=np.float32),
         polarity_known=True,
         pixel_mm=pixel_mm,
         view=view,
         orientation=orientation_of(dataset),
-        notes=notes + size_notes + cut + view_notes + _axial_note(dataset),
+        notes=notes + size_notes + cut + view_notes + _axial_note(dataset) + other_part,
         # A scout's tube moves along the patient: it has no distance in this sense.
         sid_mm=None if scout else tube_distance(dataset),
-        warnings=warnings,
+        warnings=warnings + other_part,
         valid=valid,
         view_weak=view_weak,
     )
@@ -129,6 +141,14 @@ def _refuse_unless_xray(dataset: Dataset, name: str) -> bool:
             "Give the image file itself."
         )
     return scout
+
+
+def _body_part(dataset: Dataset) -> tuple[str, ...]:
+    """A note where the tags name a part that may include the chest, or lie beside it."""
+    part = str(dataset.get("BodyPartExamined") or "").strip()
+    if not part or is_chest(part):
+        return ()
+    return (f"the file names the body part {part}: check that it is a chest X-ray",)
 
 
 def _decode(dataset: Dataset, name: str) -> np.ndarray:

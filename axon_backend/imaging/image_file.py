@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,28 @@ from PIL import Image, ImageOps, ImageSequence
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.colour import GreyImage, grey_of_colour
+from axon_backend.imaging.header_check import check_image
 from axon_backend.imaging.raw_xray import RawXray
 
 NO_PIXEL_SIZE = "no pixel size in the file: the atlas's size is used"
 LINEAR_GREY = "grey is taken as linear in attenuation"
 # A chest detector measures 350 to 430 mm; images far outside this carry a meaningless spacing.
 FIELD_MM = (120.0, 700.0)
+# Not those for which Pillow starts a program on the file (EPS: Ghostscript), and no old ones.
+_DECODED = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "GIF", "WEBP", "PPM")
 _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO, _EXIF_ORIENTATION = 262, 0, 0x0112
+
+
+def open_image(path: Path) -> Image.Image:
+    """The file with its header read, in a format that Pillow decodes by itself.
+
+    Raises:
+        OSError and others: of Pillow, for what is no such image.
+    """
+    with warnings.catch_warnings():
+        # Its own remark on large images; the size is checked before they are decoded.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(path, formats=_DECODED)
 
 
 def read_image(path: Path) -> RawXray:
@@ -27,7 +43,8 @@ def read_image(path: Path) -> RawXray:
     """
     notes: list[str] = []
     try:
-        with Image.open(path) as opened:
+        with open_image(path) as opened:
+            check_image(path, opened.height, opened.width, len(opened.getbands()))
             pages = sum(1 for _ in zip(range(3), ImageSequence.Iterator(opened), strict=False))
             if pages > 1:
                 raise AxonInputError(

@@ -35,7 +35,7 @@ _NIFTI_HEADER_BYTES = 352
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is renamed to `path`, else removed.
 
-    The temporary name keeps the suffix, because image libraries choose a format by it.
+    The temporary name is the same, because image libraries choose a format by its suffix.
     Raises `AxonInputError` when the folder is missing, `path` is a folder, or the system
     refuses the write.
     """
@@ -50,7 +50,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             f"Cannot write {target}: a folder has that name. Give the name of a file."
         )
     try:
-        with whole_file(target, same_ending=True) as temporary:
+        with whole_file(target) as temporary:
             yield temporary
     except OSError as error:
         raise not_written(
@@ -197,10 +197,11 @@ def write_png(path: str | os.PathLike[str], array: np.ndarray, bits: int = 8) ->
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:
-    """Write UTF-8 text with Unix line ends."""
+    """Write UTF-8 text with Unix line ends. Parts of file names that are no text are escaped as
+    JSON does it (``\\udcfc``)."""
     target = Path(path)
     with atomic_path(target) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
     return target
 
 

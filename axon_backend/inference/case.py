@@ -24,6 +24,7 @@ from axon_backend.physics.geometry import AcquisitionGeometry, beam_parameter
 from axon_backend.physics.pose import Pose
 from axon_backend.registration import register as register_xrays
 from axon_backend.registration.place import PlacedView, check_placement
+from axon_backend.util.plain_text import recorded
 from axon_backend.util.run_context import RunContext
 
 VIEW_SIZE = 1024
@@ -43,11 +44,11 @@ class CaseInputs:
     ct: CTVolume | None
 
     def describe(self, views: dict[str, PlacedView]) -> list[dict]:
-        """The ``inputs`` of ``result.json``."""
+        """The ``inputs`` of ``result.json``; see ``util.plain_text.recorded`` for the paths."""
         rows: list[dict] = [
             {
                 "role": role,
-                "path": str(xray.source) if xray is not None else "DRR of the CT",
+                "path": recorded(xray.source) if xray is not None else "DRR of the CT",
                 "view": views[role].view.value,
                 "pixel_mm": xray.pixel_mm if xray is not None else None,
                 "assumptions": list(xray.assumptions) if xray is not None else [],
@@ -56,7 +57,7 @@ class CaseInputs:
         ]
         if self.ct is not None:
             notes = list(self.ct.assumptions)
-            rows.append({"role": "ct", "path": str(self.ct.source), "assumptions": notes})
+            rows.append({"role": "ct", "path": recorded(self.ct.source), "assumptions": notes})
         return rows
 
 
@@ -74,8 +75,9 @@ def read_case(
     Raises:
         AxonInputError: a file cannot be used, or nothing to start from was given.
     """
-    volume = read_ct(ct) if isinstance(ct, str | Path) else ct
     stated = stated or {}
+    forced = stated.get("ct", {}).get("force", False)
+    volume = read_ct(ct, force=forced) if isinstance(ct, str | Path) else ct
     front = _as_radiograph(frontal, frontal_view, View.pa, stated.get("frontal", {}))
     side = _as_radiograph(lateral, None, View.lateral_left, stated.get("lateral", {}))
     if front is None and volume is None:
@@ -174,6 +176,7 @@ def place_case(
     accepted = check_placements(case, placements)
     warnings: list[str] = []
     if case.ct is not None:
+        warnings += case.ct.warnings
         reference, frame = case.ct, find_thorax_frame(case.ct)
     else:
         reference, frame = atlas_ct(bundle), ThoraxFrame((0.0, 0.0, 0.0), bundle.atlas()[1])

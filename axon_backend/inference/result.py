@@ -36,6 +36,7 @@ class Reconstruction:
         deviation: standard deviation in HU by stage; empty for one sample.
         frame: the box that the volumes fill, LPS millimetres.
         views: the registered views as the network saw them, by role (``frontal``, ``lateral``).
+        samples: float32 HU ``(samples, z, y, x)`` of the last stage; None for one sample.
         truth: float32 HU in the frame by stage, when a CT was given; moved by the pose if any.
         xrays: the X-rays as they were read, by role; a view rendered from the CT has none.
         record: everything that ``result.json`` holds.
@@ -48,6 +49,7 @@ class Reconstruction:
     truth: dict[str, np.ndarray]
     xrays: dict[str, Radiograph]
     record: dict = field(repr=False)
+    samples: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def final_stage(self) -> str:
@@ -78,6 +80,7 @@ class ResultBuilder:
         self._placed, self._window, self._bundle = placed, window, bundle
         self.volumes: dict[str, np.ndarray] = {}
         self._deviation: dict[str, np.ndarray] = {}
+        self._samples: np.ndarray | None = None
         self._truth: dict[str, np.ndarray] = {}
         self._metrics: dict[str, dict[str, float]] = {}
         self._atlas: dict[str, float] | None = None
@@ -95,6 +98,7 @@ class ResultBuilder:
         if len(samples) > 1:
             half = 0.5 * (window.high - window.low)
             self._deviation[stage] = (stack.std(0) * half).numpy().astype(np.float32)
+            self._samples = window.to_hu(stack).numpy().astype(np.float32)
         if ct is not None:
             truth = next((t for t in self._truth.values() if t.shape == volume.shape), None)
             if truth is None:
@@ -102,10 +106,11 @@ class ResultBuilder:
                     ct, self._placed.frame, volume.shape[0], self._placed.ct_motion
                 )
             self._truth[stage] = truth
-            self._metrics[stage] = _metrics(volume, truth, window)
+            spacing_mm = self._placed.frame.spacing_mm(volume.shape[0])
+            self._metrics[stage] = measure(volume, truth, window, spacing_mm)
             if self._atlas is None:  # on the grid of the first stage
-                atlas = _atlas_on_grid(atlas_ct(self._bundle), volume.shape[0])
-                self._atlas = _metrics(atlas, truth, window)
+                atlas = atlas_on_grid(atlas_ct(self._bundle), volume.shape[0])
+                self._atlas = measure(atlas, truth, window, spacing_mm)
         self.volumes[stage] = volume
         return volume
 
@@ -125,7 +130,7 @@ class ResultBuilder:
             **about,
             "frame": placed.frame.as_dict(),
             "hu_window": [self._window.low, self._window.high],
-            "reprojection": _reprojection(list(self.volumes.values())[-1], placed),
+            "reprojection": reprojection(list(self.volumes.values())[-1], placed),
             "metrics": dict(self._metrics) if self._metrics else None,
             # The floor that a reconstruction must beat: the mean training volume.
             "atlas_mean": self._atlas,
@@ -140,6 +145,7 @@ class ResultBuilder:
             dict(self._truth),
             xrays,
             record,
+            self._samples,
         )
 
 
@@ -163,6 +169,7 @@ def run_record(
     return {
         "method": method.info.name,
         "bundle": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
+        "recommended_stage": bundle.recommended_stage,
         "device": str(device),
         "seed": seed,
         "samples": samples,
@@ -181,8 +188,9 @@ def run_record(
     }
 
 
-def _reprojection(volume: np.ndarray, placed: PlacedCase) -> dict[str, float]:
-    """NCC of each input view with the DRR of the result, after local contrast normalisation."""
+def reprojection(volume: np.ndarray, placed: PlacedCase) -> dict[str, float]:
+    """NCC of each view with the DRR of a volume in HU ``[z, y, x]``, after local contrast
+    normalisation."""
     size, attenuation = REPROJECTION_SIZE, AttenuationVolume.in_frame(volume, placed.frame)
     out = {}
     for role, view in placed.views.items():
@@ -195,15 +203,24 @@ def _reprojection(volume: np.ndarray, placed: PlacedCase) -> dict[str, float]:
     return out
 
 
-def _atlas_on_grid(atlas: CTVolume, n: int) -> np.ndarray:
+def atlas_on_grid(atlas: CTVolume, n: int) -> np.ndarray:
     """The atlas, which fills its frame, as ``n^3`` HU; unchanged where it has that size."""
     if atlas.hu.shape == (n, n, n):
         return atlas.hu
     return resample_to_frame(atlas, ThoraxFrame((0.0, 0.0, 0.0), atlas.size_mm), n)
 
 
-def _metrics(volume: np.ndarray, truth: np.ndarray, window: HuWindow) -> dict[str, float]:
+def measure(
+    volume: np.ndarray,
+    truth: np.ndarray,
+    window: HuWindow,
+    spacing_mm: tuple[float, float, float],
+) -> dict[str, float]:
+    """Every registered metric of a volume against the true CT; both HU ``[z, y, x]``, clipped to
+    the window and mapped to [0, 1]."""
+
     def unit(hu: np.ndarray) -> np.ndarray:
         return (window.normalise(hu) + 1) / 2
 
-    return compute_metrics(unit(volume), unit(truth), (window.low, window.high))
+    bounds = (window.low, window.high)
+    return compute_metrics(unit(volume), unit(truth), bounds, spacing_mm=spacing_mm)

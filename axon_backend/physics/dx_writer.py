@@ -23,6 +23,7 @@ from pydicom.uid import (
 from pydicom.valuerep import format_number_as_ds
 
 from axon_backend import __version__
+from axon_backend.imaging.dicom_file import write_dicom
 from axon_backend.imaging.view import OBLIQUE_DEG, View
 from axon_backend.imaging.write import RESEARCH_NOTE, atomic_path
 from axon_backend.physics.exposure import XraySettings
@@ -78,7 +79,7 @@ def write_dx(
     ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     with atomic_path(target) as temporary:
-        ds.save_as(temporary, enforce_file_format=True)
+        write_dicom(ds, temporary)
 
 
 def view_position(geometry: AcquisitionGeometry) -> str:
@@ -101,6 +102,27 @@ def view_position(geometry: AcquisitionGeometry) -> str:
     return ("L" if across > 0 else "R") + ("P" if along > 0 else "A") + "O"
 
 
+# Codes of SNOMED CT in CID 4010 for the values of ViewPosition.
+_VIEW_CODES = {
+    "PA": ("272479007", "postero-anterior"),
+    "AP": ("399348003", "antero-posterior"),
+    "LL": ("399173006", "left lateral"),
+    "RL": ("399198007", "right lateral"),
+    "RAO": ("399356000", "right anterior oblique"),
+    "LAO": ("399135007", "left anterior oblique"),
+    "RPO": ("399038007", "right posterior oblique"),
+    "LPO": ("399006002", "left posterior oblique"),
+    "OBLIQUE": ("399182000", "oblique"),
+}
+
+
+def _view_code(position: str) -> Dataset:
+    code = Dataset()
+    code.CodeValue, code.CodeMeaning = _VIEW_CODES[position]
+    code.CodingSchemeDesignator = "SCT"
+    return code
+
+
 def _direction(geometry: AcquisitionGeometry) -> str:
     """The detector's angulation in angiographic terms; ViewPosition has no degrees."""
     x, y, z = geometry.ray
@@ -120,7 +142,8 @@ def _about(source: str, settings: XraySettings | None, geometry: AcquisitionGeom
     ds.SeriesInstanceUID = generate_uid()
     ds.StudyDate = ds.SeriesDate = ds.ContentDate = ds.AcquisitionDate = now.strftime("%Y%m%d")
     ds.StudyTime = ds.SeriesTime = ds.ContentTime = ds.AcquisitionTime = now.strftime("%H%M%S")
-    ds.AccessionNumber = ds.StudyID = ds.ReferringPhysicianName = ""
+    ds.AccessionNumber = ds.ReferringPhysicianName = ""
+    ds.StudyID = "1"
     ds.PatientName = ds.PatientID = ds.PatientBirthDate = ds.PatientSex = ""
     ds.Modality, ds.SeriesNumber, ds.InstanceNumber = "DX", 1, 1
     ds.Manufacturer, ds.ManufacturerModelName = "AXON", "AXON digitally reconstructed radiograph"
@@ -164,6 +187,7 @@ def _set_place(
     )
     ds.EstimatedRadiographicMagnificationFactor = _decimals([geometry.magnification])[0]
     ds.ViewPosition = view_position(geometry)
+    ds.ViewCodeSequence = [_view_code(ds.ViewPosition)]
     ds.PatientOrientation = [_letters(geometry.column), _letters(geometry.row)]
     ds.PositionerType = "NONE"
     ds.FieldOfViewShape = "RECTANGLE"
@@ -181,7 +205,6 @@ def _set_technique(ds: Dataset, settings: XraySettings, mas: float | None) -> No
     ds.FocalSpots = _decimals([settings.detector.focal_spot_mm])[0]
     layers = [("ALUMINUM", settings.tube.al_mm), ("COPPER", settings.tube.cu_mm)]
     layers = [layer for layer in layers if layer[1] > 0]
-    ds.FilterType = "FLAT"
     ds.FilterMaterial = [name for name, _ in layers]
     ds.FilterThicknessMinimum = ds.FilterThicknessMaximum = _decimals([mm for _, mm in layers])
     ds.Grid = ["FOCUSED"] if settings.grid.ratio else ["NONE"]

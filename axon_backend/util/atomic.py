@@ -9,31 +9,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from axon_backend.util.work_folder import sweep, take
+
+# Hidden folders in which single files are written; see ``work_folder``.
+WRITING = ".axon-*.file"
 # On Windows a file that another program has open for a moment cannot be replaced: asked again.
 ATTEMPTS, PAUSE_SECONDS = 50, 0.02
 
 
 @contextmanager
-def whole_file(path: Path, *, same_ending: bool = False) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it takes the place of `path` (`os.replace`,
-    atomic on one file system), else it is removed and `path` is as it was.
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path; on success it takes the place of `path` (`os.replace`, atomic on one
+    file system), else it is removed and `path` is as it was.
+
+    It has the name of `path`, for writers that choose a format by it, in a hidden folder beside
+    it. What killed processes left of such folders there is removed.
 
     Args:
         path: in a folder that exists.
-        same_ending: the temporary name ends as `path` does, for writers that choose a format by
-            it; otherwise in `.tmp`, so that nobody takes it for a file of that kind.
 
     Raises:
         OSError: of the system.
     """
-    mark = uuid.uuid4().hex[:12]
-    name = f".{mark}-{path.name}" if same_ending else f".{path.name}.{mark}.tmp"
-    temporary = path.with_name(name)
+    sweep(path.parent, WRITING)
+    work = None
+    while work is None:  # another process may be removing it before it is locked
+        work = take(path.with_name(WRITING.replace("*", uuid.uuid4().hex[:12])))
+    temporary = work.path / path.name
     try:
         yield temporary
         replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        work.remove()
 
 
 def replace(new: Path, old: Path) -> None:

@@ -26,12 +26,14 @@ class FileLock:
 
     Attributes:
         stream: the open file while the lock is held, else None.
+        sure: whether the file system has locks at all. Where it has none, everybody gets them.
     """
 
     def __init__(self, path: Path, start: int = 0, count: int = 1) -> None:
         self.path = path
         self.start, self.count = start, count
         self.stream: IO[Any] | None = None
+        self.sure = True
 
     def acquire(self) -> bool:
         """Whether the bytes are now this holder's; False where another one has any of them.
@@ -48,8 +50,9 @@ class FileLock:
         stream = None
         try:
             stream = open(self.path, "a+b")  # noqa: SIM115 - open while the lock is held
-            if try_lock(stream, self.start, self.count):
-                self.stream, self._key = stream, key
+            locked = try_lock(stream, self.start, self.count)
+            if locked is not False:
+                self.stream, self._key, self.sure = stream, key, locked is True
                 return True
         finally:
             if self.stream is None:
@@ -68,8 +71,9 @@ class FileLock:
                 _held.discard(self._key)
 
 
-def try_lock(stream: IO[Any], start: int = 0, count: int = 1) -> bool:
-    """Lock bytes of an open file until it is closed; False where another process has one of them.
+def try_lock(stream: IO[Any], start: int = 0, count: int = 1) -> bool | None:
+    """Lock bytes of an open file until it is closed; False where another process has one of them,
+    None where the file system has no locks, which is no reason to refuse the work.
 
     The locks are by process: one process may lock the same bytes twice, and closing any handle of
     the file frees them all. The bytes may lie beyond the end of the file.
@@ -95,6 +99,5 @@ def try_lock(stream: IO[Any], start: int = 0, count: int = 1) -> bool:
         # lockf, not flock: workers started by this process must not inherit the lock.
         fcntl.lockf(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB, count, start)
     except OSError as error:
-        # A file system without locks is no reason to refuse the work.
-        return error.errno not in (errno.EACCES, errno.EAGAIN)
+        return False if error.errno in (errno.EACCES, errno.EAGAIN) else None
     return True

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from axon_backend.errors import AxonInputError, OutputError, not_written
 from axon_backend.util.apart import check_apart
-from axon_backend.util.atomic import replace
+from axon_backend.util.atomic import WRITING, replace
 from axon_backend.util.work_folder import sweep, take
 
 PARTS = ".axon-*.part"
+PATIENCE_S = 1.0  # another run that sweeps holds a work folder for a moment
 _NEW, _OLD, _JOURNAL = "new", "old", "journal"
 
 
@@ -96,7 +97,7 @@ def _work_folder(target: Path, home: Path, made: list[Path]) -> Iterator[Path]:
     try:
         try:
             # A run that began before the target existed works beside it; others left nothing.
-            work = None if beside != part and beside.is_dir() else take(part)
+            work = None if beside != part and beside.is_dir() else take(part, PATIENCE_S)
             if work is None:
                 raise AxonInputError(
                     f"Another run is writing to {target}. Wait until it ends, or choose another "
@@ -153,7 +154,8 @@ def _contents(target: Path) -> list[str]:
     """Names in a folder but for runs that are working there."""
     if not target.is_dir():
         return []
-    return sorted(p.name for p in target.iterdir() if not p.match(PARTS))
+    working = (PARTS, WRITING)
+    return sorted(p.name for p in target.iterdir() if not any(map(p.match, working)))
 
 
 def _move_in(work: Path, target: Path, owned: tuple[str, ...], overwrite: bool) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterable
+from pathlib import Path
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -18,6 +21,26 @@ def no_markdown(value: object) -> str:
     """A line of Markdown in which nothing is a tag, a table's cell, a link or code."""
     text = " ".join(str(value).split())
     return re.sub(r"(\\*)([<>|\[\]`])", r"\1\1\\\2", text)
+
+
+def recorded(path: str | os.PathLike[str]) -> str:
+    """An input as results and reports name it: without its folders, which often name the user or
+    the patient, unless the environment variable AXON_RECORD_PATHS is set (to anything but 0)."""
+    whole = os.environ.get("AXON_RECORD_PATHS", "0") not in ("", "0")
+    return str(path) if whole else Path(path).name
+
+
+def without_folders(text: str, paths: Iterable[str | os.PathLike[str] | None]) -> str:
+    """A message in which inputs are named as ``recorded`` does."""
+    spellings = {
+        spelling
+        for path in paths
+        if path is not None
+        for spelling in (str(path), os.path.abspath(path), os.path.realpath(path))
+    }
+    for spelling in sorted(spellings, key=len, reverse=True):
+        text = text.replace(spelling, recorded(spelling))
+    return text
 
 
 def _is_number(text: str) -> bool:

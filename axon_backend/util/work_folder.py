@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import IO, Any
 from axon_backend.util.file_lock import FileLock
 
 LOCK = "lock"
-_ATTEMPTS = 100
+_ATTEMPTS, _PAUSE_S = 100, 0.02
 
 
 class WorkFolder:
@@ -25,6 +26,11 @@ class WorkFolder:
     def __init__(self, path: Path, lock: FileLock) -> None:
         self.path = path
         self._lock = lock
+
+    @property
+    def sure(self) -> bool:
+        """Whether no other process can own it too, as where the file system has no locks."""
+        return self._lock.sure
 
     def remove(self) -> None:
         """Delete the folder, as far as the system allows; what is left has no owner any more."""
@@ -51,18 +57,23 @@ class WorkFolder:
         self._lock.release()
 
 
-def take(path: Path) -> WorkFolder | None:
-    """Make the folder, or take over one whose owner is gone; None while a living process has it.
+def take(path: Path, patience_s: float = 0.0) -> WorkFolder | None:
+    """Make the folder, or take over one whose owner is gone; None while a living process has it
+    for ``patience_s``.
 
     Raises:
         OSError: of the system.
     """
     lock = FileLock(path / LOCK)
+    end = time.monotonic() + patience_s
     for attempt in range(_ATTEMPTS):
         try:
             path.mkdir(exist_ok=True)
             if not lock.acquire():
-                return None
+                if time.monotonic() > end:
+                    return None
+                time.sleep(_PAUSE_S)
+                continue
             if lock.stream is not None and _is_at(lock.stream, lock.path):
                 return WorkFolder(path, lock)
             lock.release()
@@ -97,6 +108,9 @@ def sweep(home: Path, pattern: str, settle: Callable[[Path], None] = lambda path
                 continue
             work = take(path)
             if work is None:
+                continue
+            if not work.sure:  # its owner may be alive
+                work.release()
                 continue
             try:
                 settle(path)

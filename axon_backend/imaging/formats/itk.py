@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from axon_backend.imaging.formats.format import ImageFormat, starts_with
-from axon_backend.imaging.formats.header_check import check_text_header
+from axon_backend.imaging.header_check import check_text_header
 
 if TYPE_CHECKING:
     from SimpleITK import ImageFileReader

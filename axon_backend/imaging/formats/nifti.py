@@ -14,13 +14,15 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.formats.format import ImageFormat
-from axon_backend.imaging.formats.header_check import check_volume
+from axon_backend.imaging.header_check import check_volume
 
 if TYPE_CHECKING:
     import numpy as np
 
     from axon_backend.imaging.raw_volume import RawVolume
 
+# The last byte at which voxels may begin. What lies before them is read or unpacked for nothing.
+_FURTHEST = 16 << 20
 _GZIP = b"\x1f\x8b"
 # The magic of a single file in NIfTI-1 and NIfTI-2: where it stands, and what it is.
 _MAGIC_1, _MAGIC_2 = (344, b"n+1\0"), (4, b"n+2\0")
@@ -136,6 +138,11 @@ def _header(path: Path) -> Any:
             "has positive lengths. Export it again with its true spacing."
         )
     check_volume(path, size, len(header.get_data_dtype().names or "x"))
+    if not 0 <= float(header["vox_offset"]) <= _FURTHEST:
+        raise AxonInputError(
+            f"{path.name} is damaged: by its header the voxels begin at byte "
+            f"{float(header['vox_offset']):g}. Copy or export it again."
+        )
     return header
 
 

@@ -20,10 +20,10 @@ def read_xray(path: Path, view_given: bool) -> RawXray:
 
 def is_image(path: Path) -> bool:
     """Whether Pillow recognises the file."""
-    from PIL import Image
+    from axon_backend.imaging.image_file import open_image
 
     try:
-        with Image.open(path):
+        with open_image(path):
             return True
     except Exception:  # Pillow's decoders raise many kinds
         return False

@@ -15,11 +15,12 @@ from __future__ import annotations
 import json
 import os
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from axon_backend.training.run.process_id import here, process_started
+from axon_backend.util.atomic import WRITING
+from axon_backend.util.work_folder import sweep
 
 STATUSES = ("starting", "running", "stopping", "stopped", "finished", "failed")
 ACTIVE = ("starting", "running", "stopping")
@@ -61,9 +62,7 @@ class RunFolder:
         """Remove what a killed run was writing; only for the holder of the lock. Checkpoints can
         be gigabytes."""
         for folder in (self.path, self.last.parent):
-            for half in folder.glob(".*.tmp"):
-                with suppress(OSError):
-                    half.unlink()
+            sweep(folder, WRITING)
 
     def state(self) -> dict[str, Any]:
         """What run.json says; {} when there is none. ``status`` is what the run wrote last: after
