@@ -23,6 +23,7 @@ def stored_values(dataset: Dataset) -> np.ndarray:
     if _is_jpeg_12_bit(dataset):
         stored = _decode_jpeg_12_bit(dataset)
     else:
+        dataset.pixel_array_options(correct_unused_bits=False)  # it believes BitsStored
         stored = dataset.pixel_array
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         return pydicom.pixels.apply_color_lut(stored, dataset)
@@ -49,7 +50,9 @@ def _without_foreign_bits(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
         if used & (used + 1) == 0 and float((beyond > 0).mean()) > _OVERLAY_SHARE:
             return stored
         return stored & np.array(high, dtype=stored.dtype)
-    return stored
+    if stored.min() < 0:
+        return stored  # signs go up to the last bit: it is BitsStored that is wrong
+    return (stored << (room - bits)) >> (room - bits)
 
 
 def _is_jpeg_12_bit(dataset: Dataset) -> bool:
