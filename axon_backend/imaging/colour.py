@@ -8,6 +8,7 @@ colours of its own is a photograph or a colour map, and no X-ray.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,75 +86,69 @@ def _colour_image(name: str, share: float) -> AxonInputError:
 
 
 def _is_colour_map(luma: np.ndarray, values: np.ndarray) -> bool:
-    """Whether colours change with the brightness, as those of maps such as hot, jet or viridis."""
-    at = (slice(None, None, max(1, luma.shape[0] // 256)),) * 2
-    level = np.clip((luma[at] * 24).astype(int), 0, 23)
+    """Whether colours change with the brightness, as those of maps such as hot and jet: at the
+    brightness of many pixels, they lie off a straight line."""
+    step = tuple(slice(None, None, max(1, n // 256)) for n in luma.shape)
+    level = np.clip((luma[step] * 24).astype(int), 0, 23).ravel()
+    some = values[step][..., :3].reshape(-1, 3)
     used = [k for k in range(24) if (level == k).mean() > 0.005]
     if len(used) < 3:
         return False
-    curve = np.array([np.median(values[at][level == k][:, :3], axis=0) for k in used])
+    curve = np.array([np.median(some[level == k], axis=0) for k in used])
+    share = np.array([(level == k).mean() for k in used])
     brightness = curve @ LUMA
-    bent = [
-        np.abs(channel - np.polyval(np.polyfit(brightness, channel, 1), brightness))
-        for channel in curve.T
-    ]
-    return float(np.percentile(bent, 90)) > _BENT
+    bent = np.zeros(len(used))
+    for channel in curve.T:
+        line = np.polyval(np.polyfit(brightness, channel, 1, w=share), brightness)
+        bent = np.maximum(bent, np.abs(channel - line))
+    return float(share[bent > _BENT].sum()) > _MOST_MARKED
 
 
 def _beyond_tint(difference: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, float]:
     """How far one channel's difference from the luminance lies off the tint, [row, col]; 1 is as
     far as a mark. And the noise of the difference.
 
-    The tint is the median at each brightness `light`, plus a parabola over the image for uneven
-    light.
+    The tint is a parabola in the brightness `light` plus one over the image, for uneven light. Its
+    coefficients have the least sum of absolute residuals (iteratively reweighted least squares),
+    which marks do not bend towards themselves, even where they have a brightness of their own.
     """
     step = tuple(slice(None, None, max(1, n // 256)) for n in light.shape)
-    some, level = difference[step], light[step]
-    ends = np.unique(np.quantile(level, np.linspace(0, 1, 41)))
-    bins = np.clip(np.digitize(level, ends[1:-1]), 0, max(0, len(ends) - 2))
-    used = [k for k in range(max(1, len(ends) - 1)) if (bins == k).any()]
-    at = np.array([np.median(level[bins == k]) for k in used])
-    typical = np.array([np.median(some[bins == k]) for k in used])
-    if len(used) > 1:  # the first and last bin go on as they end
-        first, last = (np.diff(typical)[i] / max(np.diff(at)[i], 1e-3) for i in (0, -1))
-        typical = np.array(
-            [typical[0] - first * at[0], *typical, typical[-1] + last * (1 - at[-1])]
-        )
-        at = np.array([0.0, *at, 1.0])
-    curve = np.interp(np.arange(1024) / 1023, at, typical).astype(np.float32)
-    y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in some.shape)
-    y = y[:, None]
-    shapes = (np.ones_like(x), x, x * x, y, y * y, x * y)
-    terms = np.stack([np.broadcast_to(shape, some.shape).ravel() for shape in shapes], -1)
-    rest = (some - curve[(level * 1023).astype(np.int32)]).ravel()
-    keep = np.ones(rest.shape, bool)
-    for _ in range(3):
-        weights = np.linalg.lstsq(terms[keep], rest[keep], rcond=None)[0]
-        left = rest - terms @ weights
-        noise = 1.4826 * float(np.median(np.abs(left)))
-        keep = np.abs(left) <= max(3 * noise, 2.0 / 255)
-    y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in light.shape)
-    a, b, c, d, e, f = (np.float32(w) for w in weights)
-    away = difference - curve[(light * 1023).astype(np.int32)]
-    away -= a + b * x + c * x * x
-    y = y[:, None]
-    away -= (d * y + e * y * y) + (f * y) * x
+    some = difference[step].ravel()
+    terms = np.stack([np.broadcast_to(t, light[step].shape).ravel() for t in _terms(light[step])])
+    weights, left = np.zeros(len(terms)), some
+    for _ in range(12):
+        trust = 1 / np.maximum(np.abs(left), 1.0 / 255)
+        normal = (terms * trust) @ terms.T + 1e-6 * np.eye(len(terms))
+        weights = np.linalg.solve(normal, (terms * trust) @ some)
+        left = some - weights @ terms
+    noise = 1.4826 * float(np.median(np.abs(left)))
+    away = difference.copy()
+    for weight, term in zip(weights, _terms(light), strict=True):
+        away -= np.float32(weight) * term
     np.abs(away, out=away)
     away *= np.float32(1 / max(_MARK, _NOISE * noise))
     return away, noise
+
+
+def _terms(light: np.ndarray) -> Iterator[np.ndarray]:
+    """What the tint is a sum of, each [row, col] or of a shape that extends to it."""
+    y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in light.shape)
+    y = y[:, None]
+    yield from (np.ones((1, 1), np.float32), light, light * light, x[None], y)
+    yield from (x[None] * x, y * y, x[None] * y)
 
 
 def _filled(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """The image with invalid pixels replaced by means of valid ones around them."""
     filled, missing = np.where(valid, image, 0).astype(np.float32), ~valid
     source, weight = filled.copy(), valid.astype(np.float32)
-    half = 4
+    half = 2
     while missing.any() and half < max(image.shape):
         total = ndimage.uniform_filter(weight, 2 * half + 1, mode="constant")
         mean = ndimage.uniform_filter(source, 2 * half + 1, mode="constant")
         known = missing & (total > 0.05)
         filled[known] = mean[known] / total[known]
         missing &= ~known
-        half *= 3
+        half *= 2
     filled[missing] = image[valid].mean()
     return filled
