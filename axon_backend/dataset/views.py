@@ -183,7 +183,7 @@ def _oriented(xray: Xray) -> bool:
 
 def with_air(placed: PlacedView) -> np.ndarray:
     """The registered pixels; what the X-ray does not show gets its darkest grey, that of air."""
-    shown = placed.shown
+    shown = placed.covered
     inside = placed.pixels[shown]
     dark = float(np.quantile(inside, 0.01)) if inside.size else 0.0
     return np.where(shown, placed.pixels, np.float32(dark)).astype(np.float32)

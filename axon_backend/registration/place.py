@@ -64,9 +64,10 @@ class PlacedView:
         return cls(image, np.ones(image.shape, bool), view)
 
     @property
-    def shown(self) -> np.ndarray:
-        """(S, S) bool: ``valid`` and the marks inside it, whose pixels are those around them. The
-        networks know missing pixels only at the edge of the field."""
+    def covered(self) -> np.ndarray:
+        """(S, S) bool: where the X-ray is. Unlike in ``valid``, the marks inside it count, whose
+        pixels are filled from around them: networks know missing pixels only at the edge of the
+        field."""
         found: np.ndarray = ndimage.binary_fill_holes(self.valid)
         return found
 
