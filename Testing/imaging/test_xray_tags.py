@@ -385,3 +385,13 @@ def test_other_body_parts_by_words_and_codes(tags, region, found):
         item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = region
         dataset.AnatomicRegionSequence = [item]
     assert other_body_part(dataset) == found
+
+
+def test_a_neighbour_of_the_chest_gives_way_to_a_stated_view(tmp_path):
+    path = write_xray(tmp_path / "x.dcm", STORED, BodyPartExamined="ABDOMEN")
+    with pytest.raises(AxonInputError, match="Give a chest X-ray, or state its view if the tag"):
+        read_dicom_xray(path)
+    assert any("ABDOMEN" in warning for warning in read_dicom_xray(path, True).warnings)
+    path = write_xray(tmp_path / "y.dcm", STORED, BodyPartExamined="KNEE")
+    with pytest.raises(AxonInputError, match="Give a chest X-ray.$"):
+        read_dicom_xray(path, True)

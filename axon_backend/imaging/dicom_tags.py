@@ -158,11 +158,12 @@ def _coded(dataset: Dataset, keyword: str) -> str:
     return next((known.meaning for known in found), "")
 
 
-def other_body_part(dataset: Dataset) -> str | None:
+def other_body_part(dataset: Dataset, given: bool = False) -> str | None:
     """The body part that the header of an X-ray names, where it is certainly not the chest.
 
     A header that names the chest anywhere is one of the chest, except beside a hand, a skull and
-    the like: descriptions are often those of a whole study.
+    the like: descriptions are often those of a whole study. Of the chest's neighbours (an abdomen,
+    a shoulder) the tag is believed unless the caller was `given` a view of the chest.
     """
     parts = [str(value_of(dataset, "BodyPartExamined") or "").strip(),
              _coded(dataset, "AnatomicRegionSequence")]  # fmt: skip
@@ -171,7 +172,7 @@ def other_body_part(dataset: Dataset) -> str | None:
     described = ("SeriesDescription", "StudyDescription", "ProtocolName")
     if any(map(is_elsewhere, parts)):
         return next(part for part in parts if is_elsewhere(part))
-    if is_chest(*(str(value_of(dataset, tag) or "") for tag in described)):
+    if given or is_chest(*(str(value_of(dataset, tag) or "") for tag in described)):
         return None
     return next((part for part in parts if is_no_chest_xray(part)), None)
 

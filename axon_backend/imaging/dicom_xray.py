@@ -8,7 +8,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.body_parts import is_chest
+from axon_backend.imaging.body_parts import is_chest, is_elsewhere
 from axon_backend.imaging.colour import grey_of_colour
 from axon_backend.imaging.dicom_file import (
     check_pixels,
@@ -61,7 +61,7 @@ def read_dicom_xray(path: Path, view_given: bool = False) -> RawXray:
 
 def _interpret(dataset: Dataset, path: Path, view_given: bool) -> RawXray:
     name = path.name
-    scout = _refuse_unless_xray(dataset, name)
+    scout = _refuse_unless_xray(dataset, name, view_given)
     check_pixels(dataset, path)
     stored = _decode(dataset, name)
     notes: tuple[str, ...] = ()
@@ -103,7 +103,7 @@ def _interpret(dataset: Dataset, path: Path, view_given: bool) -> RawXray:
     )
 
 
-def _refuse_unless_xray(dataset: Dataset, name: str) -> bool:
+def _refuse_unless_xray(dataset: Dataset, name: str, view_given: bool) -> bool:
     """Raise for what is no single X-ray of the chest; return whether it is a CT scout."""
     modality = str(dataset.get("Modality") or "").strip().upper()
     kinds = [str(kind).upper() for kind in value_of(dataset, "ImageType") or []]
@@ -118,11 +118,12 @@ def _refuse_unless_xray(dataset: Dataset, name: str) -> bool:
             f"{name} has modality {modality}, an X-ray (CR, DX) of the chest is expected. "
             "Give a chest X-ray."
         )
-    part = other_body_part(dataset)
+    part = other_body_part(dataset, view_given)
     if part is not None:
+        way_out = "" if is_elsewhere(part) else ", or state its view if the tag is wrong"
         raise AxonInputError(
             f"{name} shows another body part ({part}), a chest X-ray is expected. "
-            "Give a chest X-ray."
+            f"Give a chest X-ray{way_out}."
         )
     frames = number_of(dataset, "NumberOfFrames") or 1
     if frames > 1:
