@@ -116,7 +116,7 @@ def parser() -> argparse.ArgumentParser:
     _reconstruct(_command(commands, "reconstruct", "make a CT volume from one or two X-rays"))
     _drr(_command(commands, "drr", "render an X-ray from a CT"))
     _register(_command(commands, "register", "register an X-ray to a CT or the atlas"))
-    _evaluate(_command(commands, "evaluate", "measure reconstructions of patients with a CT"))
+    _evaluate(_command(commands, "evaluate", "measure models on patients, and compare them"))
     _prepare(_command(commands, "prepare", "make a training data set from CTs and X-rays"))
     _train(_command(commands, "train", "train the networks of a method, or resume a run"))
     _cohort(commands.add_parser("cohort", help="many studies, in processes or on a Ray cluster"))
@@ -208,16 +208,9 @@ def _register(one: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(one: argparse.ArgumentParser) -> None:
-    one.add_argument(
-        "--manifest",
-        required=True,
-        metavar="FILE",
-        help='JSON list of {"id", "frontal", "lateral", "ct", "split"}; paths are '
-        "relative to it; null X-rays are rendered from the CT",
-    )
-    one.add_argument("--split", metavar="NAME", help="only the cases of this split, e.g. test")
-    _model(one)
-    _sampling(one)
+    from axon_backend.cli.evaluate import add_arguments
+
+    add_arguments(one)
     _output(one)
 
 

@@ -15,7 +15,7 @@ from axon_backend.dataset.plan import CasePlan, scrubbed
 from axon_backend.dataset.settings import PrepareSettings
 from axon_backend.dataset.store import new_case, read_record, write_record
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.ct import CTVolume, read_ct
+from axon_backend.imaging.ct import CTVolume, read_ct, require_upright
 from axon_backend.imaging.frame import ThoraxFrame, find_thorax_frame
 
 RECORD_VERSION = 1
@@ -152,7 +152,12 @@ def _make(plan: CasePlan, settings: PrepareSettings) -> _Made:
     from axon_backend.dataset.volume import check_chest, cropped, read_slices, resampled
     from axon_backend.physics.attenuation import AttenuationVolume
 
-    original = read_slices(plan.ct) if plan.sliced else read_ct(plan.ct[0])
+    force = settings.stated_for(plan.id, "ct").get("force", False)
+    if plan.sliced:
+        original = read_slices(plan.ct, force=force)
+    else:
+        original = read_ct(plan.ct[0], force=force)
+    require_upright(original)
     whole = resampled(original, settings.voxel_mm)
     frame = find_thorax_frame(whole)
     check_chest(whole, frame)

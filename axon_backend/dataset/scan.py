@@ -18,7 +18,7 @@ from axon_backend.util.pool import Pool
 
 _CHUNK = 200  # files a task
 _FEW = 1000  # are read sooner than processes are started
-SCAN_VERSION = 1
+SCAN_VERSION = 2
 
 
 @dataclass

@@ -27,8 +27,9 @@ _CHECK_MM = 3.0
 _HU = (-1024.0, 3071.0)  # twelve bits, as scanners store them; metal beyond it says no more
 
 
-def read_slices(files: Sequence[str]) -> CTVolume:
-    """The CT of the DICOM slices of one series, as ``dataset.choose`` found them.
+def read_slices(files: Sequence[str], force: bool = False) -> CTVolume:
+    """The CT of the DICOM slices of one series, as ``dataset.choose`` found them; ``force`` as in
+    ``imaging.ct.read_ct``.
 
     Raises:
         AxonInputError: a file is damaged, or they make no volume.
@@ -42,7 +43,8 @@ def read_slices(files: Sequence[str]) -> CTVolume:
                 f"{path.name} is not a readable DICOM file (damaged or cut short). Copy it again."
             ) from error
     series = stack_series(slices, "the CT")
-    return checked_ct(series.voxels, series.affine, series.label, "", series.assumptions)
+    label, notes = series.label, series.assumptions
+    return checked_ct(series.voxels, series.affine, label, "", notes, force=force)
 
 
 def resampled(ct: CTVolume, voxel_mm: float, motion: np.ndarray | None = None) -> CTVolume:

@@ -24,6 +24,30 @@ class Measurement:
     note: str = ""
 
 
+class Adversary(nn.Module):
+    """A network that is trained against those of an objective by a loss of its own (a discriminator
+    or a critic). It lives as long as the training: it is in checkpoints, not in bundles.
+
+    Args:
+        lr, betas: of its Adam optimiser. Like the run's own, the learning rate follows the run's
+            schedule.
+        every: steps of the networks for each step of its own.
+    """
+
+    def __init__(self, *, lr: float, betas: tuple[float, float], every: int = 1) -> None:
+        super().__init__()
+        self.lr, self.betas, self.every = lr, betas, every
+
+    @abstractmethod
+    def forward(self, batch: Batch, output: torch.Tensor) -> torch.Tensor:
+        """Its loss, a mean over the samples of a batch.
+
+        Args:
+            batch: as the objective saw it.
+            output: ``Objective.output`` of that batch.
+        """
+
+
 class Objective(nn.Module):
     """One training of a method: its loss as a module, so that the gradients of several processes
     can be averaged.
@@ -33,6 +57,12 @@ class Objective(nn.Module):
         loss: the method's loss settings.
         single_view: share of samples with the frontal view only.
         repeats: samples come again (``data.repeat_after``); the same seed is then the same sample.
+
+    Attributes:
+        adversary: what is trained against the networks, or None. The loss of the networks runs it
+            as it is (its weights want no gradient there); after each of their updates the trainer
+            updates it on the same batches.
+        output: what the last ``forward`` made, detached, if there is an adversary to judge it.
     """
 
     NEEDS_FINE = False
@@ -46,6 +76,8 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.loss = model, loss
         self.single_view, self.repeats = single_view, repeats
+        self.adversary: Adversary | None = None
+        self.output: torch.Tensor | None = None
 
     @classmethod
     @abstractmethod

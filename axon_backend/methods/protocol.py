@@ -312,6 +312,11 @@ class Method(ABC):
         """Sampling steps of each stage where the user does not choose."""
         return dict.fromkeys(self.info.stage_names, 1)
 
+    def stochastic_stages(self, config: Any) -> tuple[str, ...]:
+        """The stages whose output depends on the seed. Of a method that has one, the evaluation
+        measures a single sample and the mean of several. By default those that take steps."""
+        return tuple(stage.name for stage in self.info.stages if stage.takes_steps)
+
     def network_settings(self, config: Any, network: str) -> dict[str, Any]:
         """The part of the configuration that a network is built from and trained with: networks
         of one bundle must agree in it. By default all but the sampling."""

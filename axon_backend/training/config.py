@@ -16,7 +16,7 @@ from axon_backend.methods.protocol import Method
 from axon_backend.training.data.augmentation import RadiographAugmentation
 
 OPTIMISERS = ("adam", "adamw", "muon")
-SCHEDULES = ("cosine", "constant", "exponential")
+SCHEDULES = ("cosine", "constant", "exponential", "linear")
 PRECISIONS = ("auto", "bf16-mixed", "32")
 BUDGETS = ("steps", "minutes", "epochs")
 
@@ -29,9 +29,11 @@ class OptimiserSettings:
         name: one of :data:`OPTIMISERS`; muon orthogonalises the updates of inner convolutions and
             leaves the rest to AdamW: it gets further in few steps.
         lr: the largest learning rate.
-        schedule: one of :data:`SCHEDULES`; cosine and exponential end at ``floor * lr``.
+        schedule: one of :data:`SCHEDULES`; all but constant end at ``floor * lr``, linear after a
+            first half at ``lr``.
         warm_up: share of the budget over which the learning rate rises linearly from 0.
         weight_decay: of adamw and muon.
+        betas: of adam and adamw.
         clip: largest norm of the gradient; 0 does not clip.
     """
 
@@ -41,6 +43,7 @@ class OptimiserSettings:
     warm_up: float = 0.02
     floor: float = 0.03
     weight_decay: float = 1e-2
+    betas: tuple[float, float] = (0.9, 0.999)
     clip: float = 1.0
 
 

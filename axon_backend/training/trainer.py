@@ -12,11 +12,12 @@ import torch
 from axon_backend.methods.batch import Batch, ValidationCase
 from axon_backend.methods.objective import Objective
 from axon_backend.training import checkpoint
+from axon_backend.training.adversary import AdversaryUpdates
 from axon_backend.training.config import TrainConfig
 from axon_backend.training.data.loader import Batches
 from axon_backend.training.optimiser import Ema, Optimiser, learning_rate
 from axon_backend.training.run import distributed
-from axon_backend.training.run.curves import Curves
+from axon_backend.training.run.curves import ADVERSARY_LOSS, Curves
 from axon_backend.training.run.events import RunWriter
 from axon_backend.training.run.meter import Meter
 from axon_backend.training.run.provenance import memory_gb
@@ -56,7 +57,12 @@ class Trainer:
         self.total_steps, self.writer, self.stop_asked = total_steps, writer, stop_asked
         self.folder = writer.folder
         self.first = fabric.global_rank == 0
+        if objective.adversary is not None:
+            objective.adversary.requires_grad_(False)
         self.wrapped = fabric.setup_module(objective)
+        self.adversary: AdversaryUpdates | None = None
+        if objective.adversary is not None:
+            self.adversary = AdversaryUpdates(fabric, objective.adversary)
         self.device = fabric.device
         self.cases = cases
         for case in cases:
@@ -79,6 +85,7 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """Everything needed to resume, for ``torch.load(weights_only=True)``. The data order is
         the step: sample i is a function of (seed, i)."""
+        adversary = {} if self.adversary is None else {"adversary": self.adversary.state()}
         return {
             "format": checkpoint.FORMAT,
             "version": checkpoint.VERSION,
@@ -95,6 +102,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "random": torch.get_rng_state(),
             "config": as_plain(self.config),
+            **adversary,
         }
 
     def resume(self, state: dict[str, Any]) -> None:
@@ -109,6 +117,8 @@ class Trainer:
         self.best_step = state["best_step"]
         self.validated = state["validated"]
         self.meter.resume(state["meter"], self.device)
+        if self.adversary is not None and "adversary" in state:
+            self.adversary.resume(state["adversary"], self.device)
         torch.set_rng_state(state["random"].cpu())
 
     def save(self) -> None:
@@ -188,11 +198,14 @@ class Trainer:
         self.optimiser.set_lr(lr)
         self.optimiser.zero_grad()
         total = torch.zeros((), device=self.device)
+        judged: list[tuple[Batch, torch.Tensor]] = []
         for i, batch in enumerate(micro):
             with self.fabric.no_backward_sync(self.wrapped, enabled=i + 1 < len(micro)):
                 loss = self.wrapped(batch) / len(micro)
                 self.fabric.backward(loss)
             total += loss.detach()
+            if self.objective.output is not None:
+                judged.append((batch, self.objective.output))
         limit = config.optimiser.clip or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit)
         self.meter.add(total, norm)
@@ -200,6 +213,8 @@ class Trainer:
             self._check()  # before the weights are touched: it costs nothing here
         self.optimiser.step()
         self.ema.update()
+        if self.adversary is not None and self.step % self.adversary.adversary.every == 0:
+            self.adversary.update(judged, lr / config.optimiser.lr, limit)
         self.step += 1
         if self.step % config.log_steps == 0:
             self._log(lr)
@@ -209,8 +224,9 @@ class Trainer:
 
     def _check(self) -> None:
         """Raise when a loss or gradient since the last check was not finite."""
-        loss, norm = distributed.mean(self.meter.sums())
-        if math.isfinite(loss) and math.isfinite(norm):
+        against = 0.0 if self.adversary is None else float(self.adversary.loss)
+        loss, norm, against = distributed.mean([*self.meter.sums(), against])
+        if all(math.isfinite(value) for value in (loss, norm, against)):
             return
         kept = (
             f"The last good state, {self.folder.last}, is kept"
@@ -218,6 +234,8 @@ class Trainer:
             else "No checkpoint was written yet"
         )
         what = "loss" if not math.isfinite(loss) else "gradient"
+        if math.isfinite(loss) and math.isfinite(norm):
+            what = "adversary's loss"
         raise FloatingPointError(
             f"The {what} is not a number or infinite at step {self.step} (the last row of metrics "
             f"was at step {self.meter.first}). {kept}. Lower optimiser.lr or optimiser.clip, or "
@@ -236,6 +254,8 @@ class Trainer:
         values = self.meter.read(self.step)
         values["loss"], values["gradient"] = distributed.mean([values["loss"], values["gradient"]])
         values |= {"lr": lr, "memory_gb": memory_gb(self.device)}
+        if self.adversary is not None:
+            values[ADVERSARY_LOSS] = distributed.mean([self.adversary.read()])[0]
         self.now()
         if self.curves is not None:
             kept = {k: v for k, v in values.items() if k != "steps_per_second"}

@@ -72,6 +72,9 @@ class AxonMethod(Method):
         sampling = config.sampling
         return {"coarse": sampling.coarse_steps, "fine": sampling.fine_steps, "sr": 1}
 
+    def stochastic_stages(self, config: AxonConfig) -> tuple[str, ...]:
+        return ("coarse", "fine") if config.sampling.coarse_steps else ("fine",)
+
     def network_formats(self, config: AxonConfig) -> dict[str, dict[str, Any]]:
         h = config.grid
         seen = ["volume of the stage before, HU window mapped to -1..1"]
