@@ -33,6 +33,7 @@ __all__ = [
     "bundle_list",
     "bundle_show",
     "bundle_verify",
+    "cohort_evaluate",
     "cohort_reconstruct",
     "demo",
     "drr",
@@ -109,6 +110,11 @@ def reconstruct(chosen: argparse.Namespace) -> int:
 def cohort_reconstruct(chosen: argparse.Namespace) -> int:
     """``axon cohort reconstruct``."""
     return cohort.reconstruct(chosen, parse_stages(chosen.stages), parse_steps(chosen.steps))
+
+
+def cohort_evaluate(chosen: argparse.Namespace) -> int:
+    """``axon cohort evaluate``."""
+    return evaluate(chosen, spread=True)
 
 
 def demo(chosen: argparse.Namespace) -> int:

@@ -227,7 +227,7 @@ def _train(one: argparse.ArgumentParser) -> None:
 
 
 def _cohort(one: argparse.ArgumentParser) -> None:
-    from axon_backend.cli.cohort import add_arguments
+    from axon_backend.cli.cohort import add_arguments, add_pool_arguments
 
     commands = one.add_subparsers(title="commands", metavar="COMMAND", required=True)
     make = _command(
@@ -236,6 +236,11 @@ def _cohort(one: argparse.ArgumentParser) -> None:
     add_arguments(make)
     _model(make)
     _sampling(make)
+    measure = _command(
+        commands, "evaluate", "measure many cases, as `axon evaluate`", run="cohort_evaluate"
+    )
+    _evaluate(measure)
+    add_pool_arguments(measure)
 
 
 def _demo(one: argparse.ArgumentParser) -> None:
