@@ -86,7 +86,9 @@ class BatchSection(Section):
         try:
             package = Path(str(backend.load().__file__)).parent.parent
             log.unlink(missing_ok=True)
-            self._job.follow(processes.launch(self._arguments(), str(package), log), log)
+            # A process group of its own, so that its worker ends with it.
+            process = processes.launch(self._arguments(), str(package), log, survive=True)
+            self._job.follow(process, log)
         except Exception as error:
             self.panel.reportError(error)
             return
