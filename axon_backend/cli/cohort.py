@@ -42,6 +42,20 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--no-report", action="store_true", help="volumes and records only, in less time and space"
     )
+    series = one.add_mutually_exclusive_group()
+    series.add_argument(
+        "--dicom",
+        action="store_const",
+        const="anonymous",
+        help="also write each volume as a DICOM CT series, which names no patient",
+    )
+    series.add_argument(
+        "--dicom-patient",
+        dest="dicom",
+        action="store_const",
+        const="identified",
+        help="the same with the patient and study of the X-ray's DICOM file",
+    )
     add_pool_arguments(one)
     one.add_argument("--quiet", action="store_true", help="no progress bars")
 
@@ -119,6 +133,7 @@ def reconstruct(
         allow_poor=chosen.allow_poor,
         keep_stages=chosen.keep_stages,
         report=not chosen.no_report,
+        dicom=chosen.dicom,
     )
     bars = ProgressBars(chosen.quiet)
     with stop_on_signal() as stop:

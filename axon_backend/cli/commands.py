@@ -18,6 +18,7 @@ from axon_backend.cli.bundle import (
     bundle_show,
     bundle_verify,
 )
+from axon_backend.cli.dicom import serve as dicom_serve
 from axon_backend.cli.drr import run as drr
 from axon_backend.cli.evaluate import evaluate
 from axon_backend.cli.prepare import prepare
@@ -36,6 +37,7 @@ __all__ = [
     "cohort_evaluate",
     "cohort_reconstruct",
     "demo",
+    "dicom_serve",
     "drr",
     "evaluate",
     "prepare",
