@@ -74,6 +74,11 @@ class Layout:
         return self.frontal and self.turn == Turn(0, True)
 
     @property
+    def is_other_view(self) -> bool:
+        """Whether it is certainly the other view."""
+        return self.other is not None and self.other >= CERTAIN
+
+    @property
     def looks(self) -> str | None:
         """What the image looks like instead of what it was given as; or None."""
         if self.other is not None:

@@ -3,6 +3,8 @@ corrections of what was assumed about an X-ray."""
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -103,6 +105,24 @@ def radiograph_from_pixels(
     )
 
 
+def mask_as_text(mask: np.ndarray | None) -> str:
+    """A [row, col] mask as text, for a host program's attributes; nothing for None."""
+    if mask is None:
+        return ""
+    return base64.b64encode(zlib.compress(np.packbits(mask).tobytes())).decode("ascii")
+
+
+def mask_of_text(text: str | None, shape: tuple[int, int]) -> np.ndarray | None:
+    """The mask of `mask_as_text`; None for no text, or for one that belongs to another shape."""
+    try:
+        bits = np.frombuffer(zlib.decompress(base64.b64decode(text or "")), np.uint8)
+    except (ValueError, zlib.error):
+        return None
+    if len(bits) != -(-shape[0] * shape[1] // 8):
+        return None
+    return np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape).astype(bool)
+
+
 def ct_from_array(
     hu: np.ndarray,
     ijk_to_lps: np.ndarray,
@@ -162,12 +182,14 @@ def corrected(
         AxonInputError: the view is not known, or no chest X-ray has such a pixel size.
     """
     pixels, notes, warnings = xray.pixels, list(xray.assumptions), xray.warnings
+    valid = xray.valid
     looks_like = "" if force else xray.looks_like
     if force and xray.looks_like:
         notes = _noted(notes, _FORCED, _FORCED)
         warnings = tuple(w for w in warnings if not w.startswith(NOT_A_CHEST))
     if part is not None:
         pixels = cut_out(pixels, part)
+        valid = None if valid is None else cut_out(valid, part)
         looks_like, shown = judged(see(pixels), pixels, bool(force))
         notes = [n for n in notes if n not in xray.warnings]
         notes += [f"{_BY_HAND} the {part} part of the image is used", shown]
@@ -181,6 +203,7 @@ def corrected(
         turn, said, warned = decide(recognise(pixels, known.is_frontal), stated=False)
         doubts = [w for w in warnings if w.startswith(NOT_A_CHEST)]
         pixels, warnings = turn(pixels), (*doubts, *warned)
+        valid = None if valid is None else turn(valid)
         notes = [n for n in notes if n not in (NO_TAG, *xray.warnings)] + said
         size = turn.pixel_mm(size)
     if isinstance(pixel_mm, int | float) and pixel_mm == 0:
@@ -202,6 +225,7 @@ def corrected(
         notes = _switched(notes, _INVERTED)
     if flip_lr:
         pixels = pixels[:, ::-1]
+        valid = None if valid is None else np.ascontiguousarray(valid[:, ::-1])
         notes = _switched(notes, _FLIPPED)
         warnings = ()  # on the orientation, which the user has checked now
     return replace(
@@ -212,6 +236,7 @@ def corrected(
         assumptions=tuple(notes),
         warnings=warnings,
         looks_like=looks_like,
+        valid=valid,
     )
 
 
