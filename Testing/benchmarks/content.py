@@ -439,12 +439,12 @@ def fit(data: Path, folders: list[Path], images: int, seed: int, out: Path) -> N
 
 
 def copies(rng: Rng, image: Picture) -> list[tuple[Turn, str, np.ndarray]]:
-    """An upright image (0 to 1) as it is and with one alteration, and three turned or mirrored
+    """An upright image (0 to 1) as it is and with one alteration, and two turned or mirrored
     copies with another each: what undoes the turn, what was altered, 8-bit pixels."""
     made = []
     kinds = ["inverted", "tinted", "framed", "plain"]
     first = int(rng.integers(4))
-    for k, which in enumerate([0, 0, *rng.choice(np.arange(1, 8), 3, replace=False)]):
+    for k, which in enumerate([0, 0, *rng.choice(np.arange(1, 8), 2, replace=False)]):
         turn, kind = TURNS[which], "plain" if k == 0 else kinds[(first + k) % 4]
         pixels = np.uint8(255 * reoriented(image, turn) + 0.5)
         if kind == "inverted":
@@ -494,18 +494,16 @@ def measure(data: Path, folders: list[Path], seed: int, out: Path) -> None:
 
     films = projections(data, "test", MEASURED)
     prone = {p for (p, view), a in films.items() if view == "lat" and is_prone(thumbnail(a, 80))}
-    sets = [
-        (f"clinical, {part}", "pa", clinical(data, part, MEASURED))
-        for part in ("train", "validation", "test")
-    ]
+    sets = []
+    for part in ("train", "validation", "test"):
+        images = clinical(data, part, MEASURED)
+        sets.append((f"clinical, {part}", "pa", images))
+        for file in clinical_files(data, part):
+            said = outcome(read_radiograph(file), images[file.name], Turn())
+            note(f"clinical, {part}, as stored", said)
     for view, given in (("ap", "pa"), ("lat", "ll")):
         images = {p: a for (p, v), a in films.items() if v == view and p not in prone}
         sets.append((f"projection, {view}", given, images))
-    for part in ("train", "validation", "test"):
-        for file in clinical_files(data, part):
-            found = read_radiograph(file)
-            said = outcome(found, read_radiograph(file, flip=False).pixels, Turn())
-            note(f"clinical, {part}, as stored", said)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.png"
         for title, view, images in sets:
