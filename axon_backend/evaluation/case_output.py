@@ -16,7 +16,6 @@ from axon_backend.registration.overlay import VIEW_FILES, write_view
 from axon_backend.util.plain_text import without_folders
 from axon_backend.util.run_context import Progress
 
-
 DICOM_FOLDER = "dicom"
 
 

@@ -13,6 +13,7 @@ from axon_backend.imaging.ct_series import Slice, choose_series
 from axon_backend.imaging.dicom_file import check_pixels, open_dicom
 from axon_backend.imaging.grid import AIR_HU
 from axon_backend.imaging.header_check import check_volume
+from axon_backend.util.chatter import no_chatter
 
 _POSITION_TOLERANCE = 0.02  # part of a slice step; below this a stack counts as regular
 _MAX_FILLED_GAP_MM = 12.0  # a wider hole in the stack is not filled but refused
@@ -110,7 +111,8 @@ def _read_slice(path: Path) -> np.ndarray:
     try:
         dataset = open_dicom(path)
         check_pixels(dataset, path)
-        stored = dataset.pixel_array
+        with no_chatter():
+            stored = dataset.pixel_array
     except (AxonInputError, MemoryError):
         raise
     except Exception as error:  # decoders raise many kinds; all mean the slice is unreadable

@@ -15,6 +15,7 @@ from axon_backend.imaging.dicom_grey import log_linear_grey
 from axon_backend.imaging.dicom_tags import orientation_of, patient_pixel_mm, tube_distance, view_of
 from axon_backend.imaging.image_file import grey_of_colour
 from axon_backend.imaging.raw_xray import RawXray
+from axon_backend.util.chatter import no_chatter
 
 # OT, SC, XC and HC: secondary captures and digitised film.
 _XRAY_MODALITIES = ("CR", "DX", "DR", "DC", "RG", "RF", "XA", "OT", "SC", "HC", "")
@@ -129,7 +130,8 @@ def _body_part(dataset: Dataset) -> tuple[str, ...]:
 
 def _decode(dataset: Dataset, name: str) -> np.ndarray:
     try:
-        stored = dataset.pixel_array
+        with no_chatter():
+            stored = dataset.pixel_array
         if dataset.PhotometricInterpretation == "PALETTE COLOR":
             stored = pydicom.pixels.apply_color_lut(stored, dataset)
     except Exception as error:  # decoders raise many kinds

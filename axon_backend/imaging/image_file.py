@@ -11,6 +11,7 @@ from PIL import Image, ImageOps, ImageSequence
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.header_check import check_image
 from axon_backend.imaging.raw_xray import RawXray
+from axon_backend.util.chatter import no_chatter
 
 NO_PIXEL_SIZE = "no pixel size in the file: the atlas's size is used"
 LINEAR_GREY = "grey is taken as linear in attenuation"
@@ -54,7 +55,8 @@ def read_image(path: Path) -> RawXray:
                     "Save the page with the X-ray alone."
                 )
             opened.seek(0)
-            opened.load()
+            with no_chatter():
+                opened.load()
             white_is_zero = (
                 opened.format == "TIFF"
                 and opened.mode.startswith("I;16")

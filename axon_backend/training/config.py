@@ -15,6 +15,7 @@ from axon_backend.methods.objective import Objective
 from axon_backend.methods.protocol import Method
 from axon_backend.training.data.augmentation import RadiographAugmentation
 from axon_backend.training.data.pairs import Deformation
+from axon_backend.util.run_context import MAX_SEED
 
 OPTIMISERS = ("adam", "adamw", "muon")
 SCHEDULES = ("cosine", "constant", "exponential")
@@ -204,6 +205,14 @@ class TrainConfig:
         for key, number in positive.items():
             if number is not None and not number > 0:
                 raise AxonInputError(f"{key} is {number:g}; it must be more than 0.")
+        for key, number, most in (
+            ("batch", self.batch, 1 << 20),
+            ("micro_batch", self.micro_batch, 1 << 20),
+            ("threads", self.threads, 1 << 16),
+            ("seed", self.seed, MAX_SEED),
+        ):
+            if number is not None and not 0 <= number <= most:
+                raise AxonInputError(f"{key} is {number}; it is a number from 0 to {most}.")
         if sum(b is not None for b in (self.steps, self.minutes, self.epochs)) != 1:
             raise AxonInputError(
                 "Give one budget: steps, minutes or epochs. Set the other two to null."
