@@ -76,9 +76,7 @@ def tiny_config():
 
     unet = UNetConfig(channels=(8, 8), attention=(False, False), patch=2, groups=4, head_channels=4)
     return AxonConfig(
-        encoder=EncoderConfig(
-            size=16, view_size=32, channels=(8, 8, 8), features=1, trunk=(8, 8), patch=2
-        ),
+        encoder=EncoderConfig(size=16, view_size=32, channels=(8, 8, 8), features=1, trunk=(8, 8)),
         coarse=unet,
         bridge=BrownianBridge(),
         prior=unet,

@@ -21,18 +21,19 @@ import numpy as np
 from PIL import Image
 
 from axon_backend.imaging import layout
-from axon_backend.imaging.layout import GRID, Turn
+from axon_backend.imaging.layout import GRID
 from axon_backend.imaging.matching import local_contrast
 from axon_backend.imaging.radiograph import decide, read_radiograph
+from axon_backend.imaging.turn import TURNS, Turn
 from axon_backend.imaging.write import write_text
 
 Picture = np.ndarray
-TURNS = [Turn(quarters, mirrored) for mirrored in (False, True) for quarters in range(4)]
 # A lateral whose mirror image fits so much better is of a patient who lay prone.
 PRONE = 0.07
 # Of the eigenvalues' mean, added to the covariance of the differences between sides; by
 # cross-validation on the train split.
 RIDGE = 1.0
+LEAST_AGREEMENT = 0.5  # with the mean, of a chest that counts towards the next one
 
 
 def projections(data: Path, split: str) -> dict[tuple[str, str], Picture]:
@@ -48,8 +49,8 @@ def projections(data: Path, split: str) -> dict[tuple[str, str], Picture]:
 
 
 def is_prone(lateral: Picture) -> bool:
-    found = layout._matches(lateral)
-    scores = [found[False, 0, mirrored].bright.score for mirrored in (False, True)]
+    keys = [(False, 0, mirrored) for mirrored in (False, True)]
+    scores = [layout._matches(lateral, key)[key].bright.score for key in keys]
     return scores[1] > scores[0] + PRONE
 
 
@@ -58,7 +59,7 @@ def mean_of(pictures: list[Picture], frontal: bool) -> Picture:
     key, chests = (frontal, 0, False), []
     for picture in pictures:
         place = layout._matches(picture, key)[key].bright
-        if place.score > layout.LEAST_AGREEMENT:
+        if place.score > LEAST_AGREEMENT:
             chests.append(local_contrast(layout._cut(picture, place)))
     mean = np.mean(chests, 0)
     return 0.5 * (mean + mean[:, ::-1]) if frontal else mean

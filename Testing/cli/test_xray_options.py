@@ -35,6 +35,12 @@ def stated(*arguments, cases=False):
             {"lateral": {"rotate": 270}, "frontal": {"rotate": 0}},
         ),
         (["--rotate", "180"], {"frontal": {"rotate": 180}, "lateral": {"rotate": 180}}),
+        (
+            ["--part", "frontal=left", "--part", "lateral=right"],
+            {"frontal": {"part": "left"}, "lateral": {"part": "right"}},
+        ),
+        (["--force"], {role: {"force": True} for role in ("frontal", "lateral", "ct")}),
+        (["--force", "ct"], {"ct": {"force": True}}),
     ],
 )
 def test_options_by_role(arguments, expected):
@@ -51,6 +57,8 @@ def test_one_case_of_many_can_be_named():
     [
         (["--flip", "side"], "--flip is given for 'side'; name an X-ray: frontal or lateral"),
         (["--rotate", "45"], "--rotate is '45'; give 0, 90, 180 or 270"),
+        (["--part", "middle"], "--part is 'middle'; give left, right, top or bottom"),
+        (["--flip", "ct"], "--flip is given for 'ct'; name an X-ray: frontal or lateral"),
         (["--flip", "lateral", "--no-flip"], "--no-flip contradicts another option for lateral"),
     ],
 )
@@ -86,7 +94,7 @@ def test_reconstruct_refuses_what_is_poor_unless_it_is_allowed(tiny_bundle, tmp_
     noise = np.random.default_rng(0).random((200, 200))
     command = ["reconstruct", "--frontal", str(write_png(tmp_path / "x.png", noise, bits=16)),
                "--bundle", str(tiny_bundle.path), "--stages", "coarse", "--steps", "1", "--quiet",
-               "--output", str(tmp_path / "out")]  # fmt: skip
+               "--force", "--output", str(tmp_path / "out")]  # fmt: skip
     assert main(command) == 1
     error = capsys.readouterr().err
     assert "frontal X-ray is poor" in error and "--allow-poor" in error and "Traceback" not in error

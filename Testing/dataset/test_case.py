@@ -147,10 +147,11 @@ def test_noise_is_no_xray_of_this_patient(coarse_chest, tmp_path):
     frame = find_thorax_frame(chest)
     rng = np.random.default_rng(0)
     file = write_png(tmp_path / "n.png", np.kron(rng.random((16, 16)), np.ones((16, 16))))
-    found = place_xray(
-        Xray(str(file), "frontal", "pa", "x"), chest, frame, PrepareSettings(view_size=128), set()
-    )
-    assert found.quality.verdict == "poor"
+    xray = Xray(str(file), "frontal", "pa", "x")
+    with pytest.raises(AxonInputError, match="does not look like a chest X-ray"):
+        place_xray(xray, chest, frame, PrepareSettings(view_size=128), set())
+    insists = PrepareSettings(view_size=128, stated={"frontal": {"force": True}})
+    assert place_xray(xray, chest, frame, insists, set()).quality.verdict == "poor"
 
 
 @pytest.mark.slow

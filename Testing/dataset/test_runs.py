@@ -189,7 +189,7 @@ def test_a_full_disk_stops_the_run_and_leaves_no_half_case(
         real(*arguments)
 
     monkeypatch.setattr(views, "write_view", full)
-    monkeypatch.setattr("axon_backend.dataset.pool.default_workers", lambda: 0)
+    monkeypatch.setattr("axon_backend.util.pool.default_workers", lambda: 0)
     assert case  # the worker's module is this process's
     out = tmp_path / "data"
     assert main(["prepare", str(source), "--output", str(out), *OPTIONS]) == 1

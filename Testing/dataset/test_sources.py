@@ -11,10 +11,10 @@ from PIL import Image
 from axon_backend.dataset.manifest import read_rows
 from axon_backend.dataset.names import named
 from axon_backend.dataset.plan import numbered, plan_folder, plan_rows, scrubbed
-from axon_backend.dataset.pool import Pool
 from axon_backend.dataset.prepare import prepare
 from axon_backend.dataset.scan import scan
 from axon_backend.errors import AxonInputError
+from axon_backend.util.pool import Pool
 
 
 def touch(path, what="png"):

@@ -31,6 +31,16 @@ def test_marginals(t):
     assert float(y_t.var()) == pytest.approx(1 - a, rel=0.03)
 
 
+def test_the_linear_schedule_is_ddpm_s():
+    """Ho et al. 2020: beta from 1e-4 to 0.02 in equal steps."""
+    diffusion = GaussianDiffusion(beta_start=1e-4, beta_end=0.02, schedule="linear_beta")
+    assert diffusion.alphas_cumprod.numpy() == pytest.approx(
+        np.cumprod(1 - np.linspace(1e-4, 0.02, 1000)), rel=1e-4
+    )
+    with pytest.raises(ValueError, match="schedule must be one of .*got 'cosine'"):
+        GaussianDiffusion(schedule="cosine")
+
+
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 def test_the_estimate_undoes_the_target(prediction):
     diffusion = GaussianDiffusion(prediction=prediction)

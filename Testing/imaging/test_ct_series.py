@@ -127,7 +127,10 @@ def test_the_chest_series_is_chosen_and_named(tmp_path):
     )
     ct = read_ct(tmp_path)
     assert np.array_equal(ct.hu, HU)
-    (note,) = ct.assumptions
+    note, left_out = ct.assumptions
+    assert left_out.startswith(
+        "left out: series 1 'CHEST' holds no CT slice with a position (24 loc"
+    )
     assert note.startswith("of 3 CT series series 2 'THORAX 10' (24 slices of 10.00 mm) was read")
     assert "ABDOMEN" in note
     assert "head" in note

@@ -9,9 +9,10 @@ from imaging_synthetic import as_integers, write_xray
 
 from axon_backend.cli.demo import DATA
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.layout import Turn, means, recognise, sidedness, thumbnail
+from axon_backend.imaging.layout import means, recognise, sidedness, thumbnail
 from axon_backend.imaging.radiograph import View, read_radiograph
 from axon_backend.imaging.scene import corrected, radiograph_from_pixels
+from axon_backend.imaging.turn import Turn
 from axon_backend.imaging.write import write_png
 
 TURNS = [Turn(quarters, mirrored) for quarters in range(4) for mirrored in (False, True)]

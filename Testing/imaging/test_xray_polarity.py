@@ -94,6 +94,31 @@ def test_labels_burnt_into_a_border_go_with_it(border, ink):
     assert np.array_equal(cropped, page[30:-30, 40:-40])
 
 
+@pytest.mark.parametrize("grey", [0.18, 0.5, 0.9])
+def test_the_window_of_a_viewer_is_cut_off_in_any_grey(grey):
+    """A tool bar with icons, a panel with another image beside the X-ray, and its name under it."""
+    rows, cols = PICTURE.shape
+    page = np.full((rows + 90, cols + 120), grey, np.float32)
+    page[50 : 50 + rows, 80 : 80 + cols] = PICTURE
+    page[:30] = 0.35
+    page[8:22, 10:200:3] = 0.7
+    page[60:120, 10:60] = np.random.default_rng(0).random((60, 50))
+    page[-20:-10, 100:160] = 0.97
+    cropped, cut = crop_border(page)
+    assert cut == (50, 40, 80, 40)
+    assert np.array_equal(cropped, PICTURE.astype(np.float32))
+
+
+def test_a_screenshot_is_not_taken_for_an_inverted_image(tmp_path):
+    page = np.full((240, 300), 45, np.uint8)
+    page[40:200, 90:218] = as_integers(PICTURE, 8)
+    page[:20] = 120
+    Image.fromarray(page).save(tmp_path / "x.png")
+    radiograph = read_radiograph(tmp_path / "x.png")
+    assert radiograph.pixels.shape == PICTURE.shape
+    assert (radiograph.pixels[MARKER] >= 0.99).all()
+
+
 def test_a_image_without_a_border_is_left_alone():
     cropped, cut = crop_border(PICTURE)
     assert cut == (0, 0, 0, 0)

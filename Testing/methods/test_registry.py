@@ -66,7 +66,7 @@ def test_a_package_brings_its_method_along(tmp_path, monkeypatch):
     plug_in(tmp_path, "other", "other_method:INFO", SOUND.format(name="other"))
     monkeypatch.syspath_prepend(str(tmp_path))
     found = registry.available()
-    assert tuple(found)[:2] == registry.BUILT_IN and isinstance(found["other"], MethodInfo)
+    assert tuple(found)[:-1] == registry.BUILT_IN and isinstance(found["other"], MethodInfo)
     assert registry.info("other").stage("one").label == "One"
     monkeypatch.undo()
     assert "other" not in registry.available()
@@ -105,4 +105,4 @@ def test_listing_imports_no_torch():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.split()[:2] == list(registry.BUILT_IN)
+    assert run.stdout.split() == list(registry.BUILT_IN)

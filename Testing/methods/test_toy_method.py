@@ -113,7 +113,7 @@ def test_it_is_evaluated_beside_the_atlas(axon, bundle, phantom_ct_file, tmp_pat
     (tmp_path / "cases.json").write_text(json.dumps([case]))
     made = axon(
         "evaluate", "--manifest", tmp_path / "cases.json", "--bundle", bundle, "--quiet",
-        "--output", tmp_path / "out",
+        "--figures", 0, "--output", tmp_path / "out",
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
     with (tmp_path / "out" / "metrics.csv").open() as stream:

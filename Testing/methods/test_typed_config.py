@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 import pytest
 
-from axon_backend.methods.typed_config import from_plain, with_new_names
+from axon_backend.methods.typed_config import Gone, NewValues, from_plain, with_new_names
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,26 @@ def test_a_value_that_the_dataclass_refuses_is_a_value_error():
 
 
 def test_old_names_groups_and_values_become_new_ones():
-    renamed = {"a.rate": "a.lr", "see": "look", "b": "c.b", "look=left": "port", "c.b.x=1": 2}
-    old = {"a": {"rate": 0.1, "other": {}}, "see": "left", "b": {"x": 1, "y": 1}, "z": [1]}
+    renamed = {
+        "a.rate": "a.lr",
+        "see": "look",
+        "look": NewValues({"left": "port"}),
+        "b": "c.b",
+        "c.b.x": NewValues({1: 2}),
+        "c.b.gone": Gone((0.5, 1)),
+        "old": Gone("a", ("b",)),
+    }
     new = {"a": {"lr": 0.1, "other": {}}, "look": "port", "c": {"b": {"x": 2, "y": 1}}, "z": [1]}
-    assert with_new_names(old, renamed) == new
+    for old in ("a", "b"):
+        values = {"a": {"rate": 0.1, "other": {}}, "see": "left", "z": [1], "old": old}
+        values["b"] = {"x": 1, "y": 1, "gone": [0.5, 1]}
+        assert with_new_names(values, renamed) == new
     assert with_new_names(new, renamed) == new
     with pytest.raises(TypeError, match="a is 3; expected a group"):
         with_new_names({"a": 3, "a.x": 1}, {})
+
+
+def test_a_setting_that_is_gone_stays_where_its_value_is_another():
+    """So that who checks the settings refuses it by name."""
+    other = {"a": {"gone": 0.3}}
+    assert with_new_names(other, {"a.gone": Gone(0.5)}) == other

@@ -122,6 +122,9 @@ class ToyMethod(Method):
     def default_steps(self, config):
         return {"spread": 1, "smooth": config.smooth_steps}
 
+    def stochastic_stages(self, config):
+        return ()
+
     def network_formats(self, config):
         output = {"volume": volume_format(config.grid)}
         return {"depths": {"inputs": views_format(config.view_size), "outputs": output}}

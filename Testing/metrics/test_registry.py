@@ -95,16 +95,17 @@ def test_a_metric_outside_the_package_is_in_every_file_of_evaluate(
     (tmp_path / "cases.json").write_text(json.dumps([{"id": "a", "ct": str(phantom_ct_file)}]))
     told = axon(
         outside, "evaluate", "--manifest", tmp_path / "cases.json", "--bundle", tiny_bundle.path,
-        "--stages", "coarse", "--steps", 1, "--quiet", "--output", tmp_path / "out",
+        "--stages", "coarse", "--steps", 1, "--samples", 1, "--figures", 0, "--quiet",
+        "--output", tmp_path / "out",
     )  # fmt: skip
     assert "toy_that_is_not_there" in told, "a broken plug-in is named, and stops nothing"
     with (tmp_path / "out" / "metrics.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 4
     assert all(float(row["worst_body"]) >= float(row["mae_body"]) > 0 for row in rows)
-    text = (tmp_path / "out" / "metrics.md").read_text(encoding="utf-8")
-    assert "- `worst_body`: largest absolute error inside the body" in text
-    assert "gradient_ratio | worst_body |" in text.split("## Inside the body")[1]
+    text = (tmp_path / "out" / "comparison.md").read_text(encoding="utf-8")
+    assert "- Largest error (worst_body): largest absolute error inside the body" in text
+    assert "Gradient ratio | Largest error |" in text.split("### Inside the body")[1]
 
 
 def test_a_metric_outside_the_package_is_in_record_and_report(

@@ -10,7 +10,7 @@ from torch import nn
 from axon_backend.networks.encoder import EncoderConfig, FusionBlock, LiftingEncoder
 from axon_backend.networks.lifting import LIFTINGS
 
-TINY = EncoderConfig(size=8, view_size=16, channels=(8, 16, 16), features=2, trunk=(8, 16), patch=2)
+TINY = EncoderConfig(size=8, view_size=16, channels=(8, 16, 16), features=2, trunk=(8, 16))
 BEAM = torch.tensor([[0.07, -0.09]])
 
 

@@ -6,7 +6,11 @@ from torch import nn
 
 from axon_backend.networks.blocks import ResBlock
 from axon_backend.networks.encoder import EncoderConfig, LiftingEncoder
-from axon_backend.networks.precision import autocast, keep_in_bfloat16
+from axon_backend.networks.precision import (
+    autocast,
+    keep_in_bfloat16,
+    normalise_in_float32,
+)
 
 
 def test_weights_shrink_and_buffers_keep_their_precision():
@@ -43,3 +47,15 @@ def test_group_normalisation_computes_outside_of_autocast():
     with autocast("cpu", always=True):
         assert norm(x).dtype is torch.bfloat16
     assert norm(x.float()).dtype is torch.float32
+
+
+def test_group_normalisation_in_float32_under_autocast():
+    """The values of nn.GroupNorm, in float32 whatever it is given; narrow again where memory is."""
+    block, x = ResBlock(3, 8, 16).eval(), torch.randn(1, 8, 6, 6, 6)
+    names, before = list(block.state_dict()), block(x)
+    assert torch.equal(normalise_in_float32(block)(x), before)
+    assert list(block.state_dict()) == names
+    norm = block.body[0]
+    with autocast("cpu", always=True):
+        assert norm(x.bfloat16()).dtype is torch.float32
+        assert keep_in_bfloat16(block).body[0](x.bfloat16()).dtype is torch.bfloat16

@@ -58,3 +58,9 @@ def test_imports_are_allowed_in_the_order_of_the_map():
 def test_tests_mirror_the_packages():
     mirrored = {f"{p.name}/" for p in (ROOT / "Testing").iterdir() if any(p.glob("**/test_*.py"))}
     assert packages(BACKEND) <= mirrored
+
+
+def test_tests_mirror_the_slicer_modules():
+    tests = ROOT / "Testing" / "slicer"
+    mirrored = {f"{p.name}/" for p in tests.iterdir() if any(p.glob("**/test_*.py"))}
+    assert mirrored == packages(LIB) | {"training/"}

@@ -1,11 +1,15 @@
-"""Code outside of a method's own folder does not name its stages, networks or trainings: it asks
-the method. Tests, docstrings and documentation may."""
+"""Code outside of a method's own folder does not name its stages, networks, trainings, settings or
+classes: it asks the method. Tests, docstrings and documentation may."""
 
 import ast
 import re
+from dataclasses import fields
 from pathlib import Path
 
+import torch
+
 from axon_backend.methods.axon import INFO
+from axon_backend.methods.axon.config import Sampling, preview
 from axon_backend.methods.axon.method import AXON
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -14,6 +18,19 @@ NAMES = {
     *INFO.stage_names,
     *INFO.training_names,
     *AXON.presets["preview"]().networks,
+}
+with torch.device("meta"):
+    MODEL = AXON.build(preview())
+# Names that only AXON has: what its model and its sampling consist of, and its classes.
+IDENTIFIERS = {
+    *(name for name, _module in MODEL.named_children()),
+    *(field.name for field in fields(Sampling)),
+    *(
+        node.name
+        for path in OWN.glob("*.py")
+        for node in ast.parse(path.read_text("utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    ),
 }
 
 
@@ -25,15 +42,26 @@ def python_files():
 
 
 def named_in(source: str) -> list[str]:
-    """Strings of a program that are one of the names, also as part of `coarse,fine`."""
-    strings = (n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Constant))
-    words = ((n.lineno, w) for n in strings if isinstance(n.value, str) for w in n.value.split(","))
-    return [f"line {line}: {word!r}" for line, word in words if word.strip() in NAMES]
+    """Strings of a program that are one of the names, also as part of `coarse,fine`, and
+    identifiers."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        words, names = [], NAMES
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            words = [word.strip() for word in node.value.split(",")]
+        elif isinstance(node, (ast.Name, ast.Attribute)):
+            words, names = [getattr(node, "id", None) or node.attr], IDENTIFIERS
+        found += [f"line {node.lineno}: {word!r}" for word in words if word in names]
+    return found
 
 
 def test_the_search_finds_them():
     found = named_in('x = {"coarse": 1}\ny = "fine,sr"')
     assert sorted(found) == ["line 1: 'coarse'", "line 2: 'fine'", "line 2: 'sr'"]
+    assert named_in("model.fine_diff.run(CoarseDiff)") == [
+        "line 1: 'CoarseDiff'",
+        "line 1: 'fine_diff'",
+    ]
     assert not named_in('"""A coarse search."""\nfine = "coarse to fine"')
 
 

@@ -38,8 +38,12 @@ def radiograph(image: np.ndarray, path):
 def test_a_image_of_nothing_is_refused_and_can_be_looked_at(ct_file, tmp_path, capsys):
     noise = radiograph(np.random.default_rng(0).random((200, 200)), tmp_path / "noise.png")
     out = tmp_path / "out"
-    code = main(["register", "--xray", noise, "--view", "pa", "--ct", str(ct_file), "--output",
-                 str(out)])  # fmt: skip
+    command = ["register", "--xray", noise, "--view", "pa", "--ct", str(ct_file), "--output",
+               str(out)]  # fmt: skip
+    assert main(command) == 2 and not out.exists()
+    said = capsys.readouterr().err
+    assert "noise.png does not look like a chest X-ray, but like" in said and "--force" in said
+    code = main([*command, "--force"])
     said = capsys.readouterr().out
     assert code == 1 and "Refused: check overlay.png" in said and "esearch" in said
     assert json.loads((out / "result.json").read_text())["registration"]["refused"] is True

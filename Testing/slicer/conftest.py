@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -78,6 +79,33 @@ def axon(host):
     loaded = host.load_module(path)
     yield loaded
     host.unload_module(path.stem)
+
+
+@pytest.fixture
+def patient_steps(slicer, monkeypatch):
+    """Makes each step of a run wait, on its own thread, until a timer of the main thread has fired
+    three times more; the list of (stage, whether it did). While the main thread is blocked, none
+    fires."""
+    import qt
+
+    from axon_backend.util.run_context import RunContext
+
+    ticks, waited, report = [], [], RunContext.report
+
+    def patient(self, stage, *rest):
+        wanted, end = len(ticks) + 3, time.monotonic() + 60  # seconds; otherwise it would hang
+        while len(ticks) < wanted and time.monotonic() < end:
+            time.sleep(0.001)
+        waited.append((stage, len(ticks) >= wanted))
+        report(self, stage, *rest)
+
+    monkeypatch.setattr(RunContext, "report", patient)
+    timer = qt.QTimer()
+    timer.interval = 1
+    timer.connect("timeout()", lambda: ticks.append(None))
+    timer.start()
+    yield waited
+    timer.stop()
 
 
 COMPARED_FRAME = {"center_mm": [10.0, -20.0, 30.0], "size_mm": [280.0, 240.0, 300.0]}

@@ -13,6 +13,7 @@ from axon_backend.training.data.augmentation import (
 from axon_backend.training.settings import apply_pairs
 
 UNCUT = Probabilities(misregistration=0.0, letters=0.0, collimation=0.0)
+NOISELESS = Probabilities(noise=0.0, misregistration=0.0, letters=0.0, collimation=0.0)
 PHYSICAL = RadiographAugmentation(clean=0.0, physical=1.0, p=UNCUT)
 
 
@@ -54,14 +55,14 @@ def test_path_lengths_are_taken_as_they_are():
 
 def test_off_by_default_and_set_by_name():
     assert RadiographAugmentation().physical == 0
-    chosen = apply_pairs(RadiographAugmentation(), ["physical=0.5", "xray.kvp=[100, 120]"])
-    assert chosen.physical == 0.5 and chosen.xray.kvp == (100.0, 120.0)
+    chosen = apply_pairs(RadiographAugmentation(), ["physical=0.5", "p.letters=0"])
+    assert chosen.physical == 0.5 and chosen.p.letters == 0.0
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_the_share_decides_which_kind(share):
     """The quick kind leaves open air at one value; the physics adds quanta to it."""
-    look = RadiographAugmentation(clean=0, physical=share, noise=0.0, p=UNCUT)
+    look = RadiographAugmentation(clean=0, physical=share, p=NOISELESS)
     flat = torch.zeros(1, 1, 64, 64)
     flat[..., 20:44] = 2.0
     noisy = 0

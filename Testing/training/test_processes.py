@@ -48,6 +48,24 @@ def test_networks_that_end_at_two_voxels_stay_in_32_bits_on_a_cpu(monkeypatch):
     assert resolve_precision("auto", cpu, None) == "bf16-mixed"
 
 
+@pytest.mark.parametrize("precision", ["32", "bf16-mixed"])
+def test_batches_reach_the_loss_as_they_were_drawn(precision):
+    """Rounded to bfloat16, 0.9995 would be 1: a time one beyond the last."""
+
+    class Loss(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(2, 2)
+
+        def forward(self, u):
+            self.seen = u
+            return self.layer(u.float()).sum()
+
+    loss, u = Loss(), torch.tensor([0.9995, 0.0], dtype=torch.float64)
+    launch("cpu", precision).setup_module(loss)(u)
+    assert torch.equal(loss.seen, u) and loss.seen.dtype is torch.float64
+
+
 def test_a_device_that_is_not_there_is_said():
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")

@@ -20,7 +20,7 @@ from axon_backend.training.data.pairs import Deformation
 from axon_backend.training.data.samples import Samples
 from axon_backend.training.data.source import PairSettings, PairSource, data_hash, read_view
 
-SETTINGS = PairSettings(32, 32, HuWindow(), Deformation(), seed=0)
+SETTINGS = PairSettings(32, 32, HuWindow())
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,10 @@
 """Settings: one tree, read from YAML and key=value, refused with the way out."""
 
+import re
 import subprocess
 import sys
+from fnmatch import fnmatch
+from pathlib import Path
 
 import pytest
 import yaml
@@ -17,10 +20,13 @@ from axon_backend.training.settings import (
     apply,
     apply_pairs,
     as_plain,
+    convert,
     differences,
     full_key,
     to_yaml,
 )
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("name", ["preview", "paper"])
@@ -49,7 +55,6 @@ def test_pairs_set_what_they_say():
         "joint=false": ("loss.joint", False),
         "lr=1e-4": ("optimiser.lr", 1e-4),
         "model.encoder.channels=[8,16]": ("model.encoder.channels", (8, 16)),
-        "data.deformation.sod_mm=1400, 1500": ("data.deformation.sod_mm", (1400.0, 1500.0)),
         "data.real=null": ("data.real", None),
         "data.real=0.25": ("data.real", 0.25),
         "lifting=repeat": ("model.encoder.lifting", "repeat"),
@@ -73,7 +78,7 @@ def test_pairs_set_what_they_say():
         ("steps=abc", "'steps' is 'abc'; expected a whole number"),
         ("batch=1.5", "expected a whole number"),
         ("joint=maybe", "expected true or false"),
-        ("bone_gain=1", "needs 2 values; found 1"),
+        ("data.deformation.ap=0.5", "no setting 'data.deformation.ap'"),
         ("joint", "expected key=value"),
         ("optimiser=3", "group of settings"),
         ("model.bridge.objective=foo", "objective must be one of"),
@@ -83,6 +88,12 @@ def test_pairs_set_what_they_say():
 def test_what_is_wrong_is_said_with_the_way_out(pair, says):
     with pytest.raises(AxonInputError, match=says):
         apply_pairs(preset("preview", "coarse"), [pair])
+
+
+def test_a_tuple_of_fixed_length_takes_that_many_values():
+    assert convert(tuple[float, float], "0.9, 1", "betas") == (0.9, 1.0)
+    with pytest.raises(AxonInputError, match="'betas' needs 2 values; found 1"):
+        convert(tuple[float, float], 1, "betas")
 
 
 @pytest.mark.parametrize(
@@ -161,6 +172,24 @@ def test_every_setting_is_documented():
 
     missing = set(walk(preset("preview", "coarse")))
     assert missing <= {"stage", "preset", "seed"}
+
+
+def test_every_setting_is_used_by_a_preset_or_documented():
+    """A setting that no preset, no ablation row and no page names is one to remove."""
+    pages = [*(ROOT / "Resources" / "Docs").glob("*.md"), ROOT / "Testing/benchmarks/README.md"]
+    text = " ".join(page.read_text("utf-8") for page in pages)
+    code = " ".join(re.findall(r"`([^`\n]+)`", text))
+    named = set(re.findall(r"[\w.*]+", code))
+    presets = [as_plain(preset(p, t)) for p in INFO.presets for t in INFO.training_names]
+    vary = {key for other in presets for key in differences(presets[0], other)}
+    unused = [
+        key
+        for key in all_keys(preset("preview", "coarse"))
+        if key not in vary
+        and not any(fnmatch(key, word) for word in named if word.strip("*."))
+        and f"{key.rpartition('.')[2]}=" not in code
+    ]
+    assert unused == []
 
 
 def test_differences_name_what_changed():

@@ -431,14 +431,6 @@ def test_encoder_first_leaves_the_encoder_as_it_is(train):
     assert all(k.startswith("encoder.") for k in weights(encoder.best))
 
 
-def test_patience_ends_a_run_that_no_longer_gets_better(train, monkeypatch):
-    monkeypatch.setattr(EncoderObjective, "score", lambda self, metrics: 1.0)
-    folder = train(tiny("encoder", steps=50, pairs=("patience=2", "every_steps=1")))
-    assert folder.status() == "finished"
-    assert torch.load(folder.last, weights_only=True)["step"] == 3  # best, then two that are not
-    assert torch.load(folder.best, weights_only=True)["step"] == 1
-
-
 @pytest.mark.slow
 def test_workers_deliver_the_samples_of_one_process(train):
     a = train(tiny("encoder", steps=2), "a")

@@ -24,7 +24,6 @@ TINY = {
     "precision": "32",
     "threads": 1,
     "data": {"cache": 4, "workers": 0},
-    "loss": {"crop": 8},
     "validation": {"every_steps": 6, "cases": 1, "samples": 0},
     "model": {
         "encoder": {

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from axon_backend.cli import xray_options
+from axon_backend.cli import cohort, xray_options
 from axon_backend.cli.bundle import (
     bundle_delete,
     bundle_export,
@@ -19,8 +19,10 @@ from axon_backend.cli.bundle import (
     bundle_verify,
 )
 from axon_backend.cli.drr import run as drr
+from axon_backend.cli.evaluate import evaluate
 from axon_backend.cli.prepare import prepare
 from axon_backend.cli.register import register
+from axon_backend.cli.stages import parse_stages, parse_steps
 from axon_backend.cli.train import train
 from axon_backend.errors import AxonInputError, Cancelled, PoorRegistration
 
@@ -31,6 +33,7 @@ __all__ = [
     "bundle_list",
     "bundle_show",
     "bundle_verify",
+    "cohort_reconstruct",
     "demo",
     "drr",
     "evaluate",
@@ -103,39 +106,9 @@ def reconstruct(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def evaluate(chosen: argparse.Namespace) -> int:
-    """``axon evaluate``; 1 when a case failed."""
-    steps, stages = parse_steps(chosen.steps), parse_stages(chosen.stages)
-    from axon_backend.evaluation.manifest import read_manifest
-
-    cases = read_manifest(chosen.manifest, chosen.split)
-    from axon_backend.cli.console import ProgressBars, stop_on_signal
-    from axon_backend.evaluation.evaluate import EVALUATION_FILES, evaluate_cases, write_evaluation
-    from axon_backend.util.output_folder import output_folder
-
-    bars = ProgressBars(chosen.quiet)
-    inputs = (chosen.manifest, chosen.bundle, *(f for c in cases for f in c.files))
-    with (
-        stop_on_signal() as stop,
-        output_folder(chosen.output, EVALUATION_FILES, chosen.overwrite, inputs) as folder,
-    ):
-        try:
-            result = evaluate_cases(
-                cases,
-                bundle=chosen.bundle,
-                stages=stages,
-                steps=steps,
-                seed=chosen.seed,
-                device=chosen.device,
-                progress=bars,
-                cancelled=stop.is_set,
-            )
-        finally:
-            bars.close()
-        write_evaluation(folder, result)
-    print((Path(chosen.output) / "metrics.md").read_text(encoding="utf-8"))
-    print(f"Written: {chosen.output}")
-    return 1 if result.failures else 0
+def cohort_reconstruct(chosen: argparse.Namespace) -> int:
+    """``axon cohort reconstruct``."""
+    return cohort.reconstruct(chosen, parse_stages(chosen.stages), parse_steps(chosen.steps))
 
 
 def demo(chosen: argparse.Namespace) -> int:
@@ -172,30 +145,3 @@ def selfcheck(chosen: argparse.Namespace) -> int:
     text, sound = run_selfcheck()
     print(text)
     return 0 if sound else 1
-
-
-def parse_stages(text: str | None) -> tuple[str, ...] | None:
-    """``coarse,fine`` -> names; which ones exist is for the bundle's method to say."""
-    if text is None:
-        return None
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def parse_steps(text: str | None) -> list[int] | None:
-    """``N`` or ``N,M`` -> steps, in the order of the stages that take steps.
-
-    Raises:
-        AxonInputError: not whole numbers of at least 1.
-    """
-    if text is None:
-        return None
-    try:
-        counts = [int(part) for part in text.split(",")]
-    except ValueError:
-        counts = []
-    if not counts or min(counts) < 1:
-        raise AxonInputError(
-            f"--steps is {text!r}; give whole numbers of at least 1, for example 10 or 10,15: one "
-            "for each stage that takes steps, in their order."
-        )
-    return counts

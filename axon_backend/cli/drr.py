@@ -120,7 +120,7 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Run ``axon drr``: render, write the file and print a summary in one line."""
     from axon_backend.cli.drr_options import check_numbers, geometry_of, settings_of, size_of
-    from axon_backend.imaging.dicom_file import is_dicom
+    from axon_backend.imaging.dicom_mark import is_dicom
     from axon_backend.physics.drr_writer import (
         DICOM_SUFFIXES,
         SIZES,

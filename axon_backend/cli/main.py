@@ -130,9 +130,10 @@ def parser() -> argparse.ArgumentParser:
     _reconstruct(_command(commands, "reconstruct", "make a CT volume from one or two X-rays"))
     _drr(_command(commands, "drr", "render an X-ray from a CT"))
     _register(_command(commands, "register", "register an X-ray to a CT or the atlas"))
-    _evaluate(_command(commands, "evaluate", "measure reconstructions of patients with a CT"))
+    _evaluate(_command(commands, "evaluate", "measure models on patients, and compare them"))
     _prepare(_command(commands, "prepare", "make a training data set from CTs and X-rays"))
     _train(_command(commands, "train", "train the networks of a method, or resume a run"))
+    _cohort(commands.add_parser("cohort", help="many studies, in processes or on a Ray cluster"))
     _demo(_command(commands, "demo", "run the two cases that come with AXON"))
     _command(commands, "selfcheck", "describe this installation and try it, for bug reports")
     _bundle(
@@ -221,16 +222,9 @@ def _register(one: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(one: argparse.ArgumentParser) -> None:
-    one.add_argument(
-        "--manifest",
-        required=True,
-        metavar="FILE",
-        help='JSON list of {"id", "frontal", "lateral", "ct", "split"}; paths are '
-        "relative to it; null X-rays are rendered from the CT",
-    )
-    one.add_argument("--split", metavar="NAME", help="only the cases of this split, e.g. test")
-    _model(one)
-    _sampling(one)
+    from axon_backend.cli.evaluate import add_arguments
+
+    add_arguments(one)
     _output(one)
 
 
@@ -244,6 +238,18 @@ def _train(one: argparse.ArgumentParser) -> None:
     from axon_backend.cli.train import add_arguments
 
     add_arguments(one)
+
+
+def _cohort(one: argparse.ArgumentParser) -> None:
+    from axon_backend.cli.cohort import add_arguments
+
+    commands = one.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    make = _command(
+        commands, "reconstruct", "make a CT volume for every study", run="cohort_reconstruct"
+    )
+    add_arguments(make)
+    _model(make)
+    _sampling(make)
 
 
 def _demo(one: argparse.ArgumentParser) -> None:
@@ -296,8 +302,8 @@ def _sampling(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--stages",
         metavar="LIST",
-        help="stages of the model's method to run, separated by commas, for example coarse,fine "
-        "(default: all; `axon bundle show` lists them)",
+        help="stages of the model's method to run, separated by commas (default: all; "
+        "`axon bundle show` lists them)",
     )
     one.add_argument(
         "--steps",

@@ -100,11 +100,11 @@ def prepare(chosen: argparse.Namespace) -> int:
 
 def _run(chosen: argparse.Namespace, shard: tuple[int, int] | None) -> int:
     from axon_backend.cli.console import ProgressBars, stop_on_signal
-    from axon_backend.dataset.pool import default_workers
     from axon_backend.dataset.prepare import prepare as run
     from axon_backend.dataset.settings import PrepareSettings
     from axon_backend.dataset.store import OutputFailed
     from axon_backend.errors import Cancelled
+    from axon_backend.util.pool import default_workers
 
     settings = PrepareSettings(
         seed=chosen.seed,

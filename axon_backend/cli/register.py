@@ -124,7 +124,8 @@ def register(chosen: argparse.Namespace) -> int:
                     f"{chosen.xray} and {chosen.lateral} are both {seen} X-rays; --pose needs a "
                     "frontal one as --xray and a lateral one as --lateral."
                 )
-        reference, frame, named = _reference(chosen)
+        forced = stated.get("ct", {}).get("force", False)
+        reference, frame, named = _reference(chosen, forced)
         sid_mm = xrays[0].sid_mm if chosen.sid is None or find_sid else chosen.sid
         start = Pose() if sid_mm is None else Pose(sid_mm=sid_mm)
         found = run(
@@ -162,18 +163,21 @@ def register(chosen: argparse.Namespace) -> int:
                 "disclaimer": DISCLAIMER,
             },
         )
-    return _tell(chosen, found)
+    return _tell(chosen, found, reference.warnings)
 
 
-def _reference(chosen: argparse.Namespace) -> tuple[CTVolume, ThoraxFrame, dict[str, Any]]:
+def _reference(
+    chosen: argparse.Namespace, forced: bool
+) -> tuple[CTVolume, ThoraxFrame, dict[str, Any]]:
     """The CT or the atlas, its frame, and its entry in ``result.json``."""
     from axon_backend.imaging.frame import ThoraxFrame, find_thorax_frame
 
     if chosen.ct is not None:
         from axon_backend.imaging.ct import read_ct
 
-        ct = read_ct(chosen.ct)
-        return ct, find_thorax_frame(ct), {"ct": recorded(chosen.ct)}
+        ct = read_ct(chosen.ct, force=forced)
+        about = {"ct": recorded(chosen.ct), "assumptions": ct.assumptions}
+        return ct, find_thorax_frame(ct), about
     from axon_backend.bundle import load_bundle
     from axon_backend.inference.model_loading import atlas_ct
 
@@ -182,13 +186,15 @@ def _reference(chosen: argparse.Namespace) -> tuple[CTVolume, ThoraxFrame, dict[
     return atlas_ct(bundle), frame, {"atlas": bundle.name, "bundle_sha256": bundle.sha256}
 
 
-def _tell(chosen: argparse.Namespace, found: Registration) -> int:
+def _tell(chosen: argparse.Namespace, found: Registration, warnings: tuple[str, ...]) -> int:
     for role, view in found.views.items():
         assert view.registration is not None
         verdict = view.registration.quality.verdict
         print(f"Registered {role} X-ray: {chosen.output} (verdict: {verdict})")
         for warning in view.warnings:
             print(f"Warning: {warning}")
+    for warning in warnings:
+        print(f"Warning: {warning}")
     if chosen.pose:
         turn, shift = found.pose.rotation_deg, found.pose.translation_mm
         print(

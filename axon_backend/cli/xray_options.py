@@ -1,5 +1,5 @@
-"""What a user states about how X-rays lie, on the command line: ``--invert``, ``--flip``,
-``--rotate``."""
+"""What a user states about X-rays, on the command line: ``--invert``, ``--flip``, ``--rotate``,
+``--part``, ``--force``."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import argparse
 from typing import Any
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.view import Stated
+from axon_backend.imaging.view import PARTS, Stated
 
 ROLES = ("frontal", "lateral")
+CT = "ct"
 _WORDS = (
     ("invert", "bones are dark as displayed", "bones are bright as displayed"),
     ("flip", "mirror the image left/right", "do not mirror the image"),
@@ -40,20 +41,41 @@ def add_arguments(one: argparse.ArgumentParser, *, cases: bool = False) -> None:
         help="rotate the image clockwise by 0, 90, 180 or 270 degrees, before it is mirrored; one "
         f"X-ray as {'ID/' if cases else ''}lateral=90. 0 keeps the orientation as displayed",
     )
+    one.add_argument(
+        "--part",
+        action="append",
+        default=[],
+        metavar="SIDE",
+        help="of an image that shows two X-rays, use the left, right, top or bottom one; of one "
+        f"X-ray as {'ID/' if cases else ''}lateral=right",
+    )
+    one.add_argument(
+        "--force",
+        action="append",
+        default=[],
+        metavar="IMAGE",
+        help="use an image that does not look like a chest X-ray, or a CT that does not lie as its "
+        f"header says, nevertheless (IMAGE is frontal, lateral or ct{default})"
+        if not cases
+        else "use an image that does not look like a chest X-ray, or a CT that does not lie as its "
+        "header says, nevertheless (IMAGE is frontal, lateral or ct, or ID/frontal of one case)",
+        **more,
+    )
 
 
 def stated(chosen: argparse.Namespace, *, cases: bool = False) -> dict[str, Stated]:
     """By role, or with ``cases`` by ``role`` or ``ID/role``.
 
     Raises:
-        AxonInputError: an option names no X-ray or no angle, or two contradict each other.
+        AxonInputError: an option names no X-ray, angle or part, or two contradict each other.
     """
     found: dict[str, Stated] = {}
 
-    def put(which: str, name: str, value: bool | int, option: str) -> None:
+    def put(which: str, name: str, value: bool | int | str, option: str) -> None:
+        known = (*ROLES, CT) if name == "force" else ROLES
         if not which and not cases:
-            targets: tuple[str, ...] = ROLES
-        elif which.rpartition("/")[2] in ROLES and (cases or "/" not in which):
+            targets: tuple[str, ...] = known
+        elif which.rpartition("/")[2] in known and (cases or "/" not in which):
             targets = (which,)
         else:
             form = "frontal, lateral or ID/frontal" if cases else "frontal or lateral"
@@ -77,4 +99,14 @@ def stated(chosen: argparse.Namespace, *, cases: bool = False) -> dict[str, Stat
                 "lateral=90."
             )
         put(which, "rotate", int(degrees), "--rotate")
+    for text in chosen.part:
+        which, _, side = text.rpartition("=")
+        if side not in PARTS:
+            raise AxonInputError(
+                f"--part is {text!r}; give {', '.join(PARTS[:-1])} or {PARTS[-1]}, for one X-ray "
+                "as lateral=right."
+            )
+        put(which, "part", side, "--part")
+    for which in chosen.force:
+        put(which, "force", True, "--force")
     return found

@@ -15,7 +15,7 @@ from axon_backend.dataset.plan import CasePlan, scrubbed
 from axon_backend.dataset.settings import PrepareSettings
 from axon_backend.dataset.store import new_case, read_record, write_record
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.ct import CTVolume, checked_ct, read_ct
+from axon_backend.imaging.ct import CTVolume, read_ct, require_upright
 from axon_backend.imaging.frame import ThoraxFrame, find_thorax_frame
 
 RECORD_VERSION = 1
@@ -44,7 +44,7 @@ def prepare_case(task: CaseTask) -> dict[str, Any]:
     Raises:
         OutputFailed: nothing can be written.
     """
-    _single_thread()
+    single_thread()
     plan, output = task.plan, Path(task.output)
     try:
         key = case_key(plan, task.settings)
@@ -149,10 +149,15 @@ class _Made:
 
 def _make(plan: CasePlan, settings: PrepareSettings) -> _Made:
     from axon_backend.dataset.views import VIEWS, PlacedXray, place_xray, poses, render
-    from axon_backend.dataset.volume import check_chest, cropped, resampled
+    from axon_backend.dataset.volume import check_chest, cropped, read_slices, resampled
     from axon_backend.physics.attenuation import AttenuationVolume
 
-    original = _read_ct(plan)
+    force = settings.stated_for(plan.id, "ct").get("force", False)
+    if plan.sliced:
+        original = read_slices(plan.ct, force=force)
+    else:
+        original = read_ct(plan.ct[0], force=force)
+    require_upright(original)
     whole = resampled(original, settings.voxel_mm)
     frame = find_thorax_frame(whole)
     check_chest(whole, frame)
@@ -178,25 +183,6 @@ def _make(plan: CasePlan, settings: PrepareSettings) -> _Made:
         for role, view in VIEWS.items()
     ]
     return _Made(ct, frame, pose, drrs, found, problems)
-
-
-def _read_ct(plan: CasePlan) -> CTVolume:
-    if not plan.sliced:
-        return read_ct(plan.ct[0])
-    from axon_backend.imaging.ct_dicom import stack_series
-    from axon_backend.imaging.ct_series import Slice
-    from axon_backend.imaging.dicom_file import open_dicom
-
-    slices = []
-    for path in map(Path, plan.ct):
-        try:
-            slices.append(Slice(path, open_dicom(path, stop_before_pixels=True)))
-        except Exception as error:  # pydicom raises many kinds
-            raise AxonInputError(
-                f"{path.name} is not a readable DICOM file (damaged or cut short). Copy it again."
-            ) from error
-    series = stack_series(slices, "the CT")
-    return checked_ct(series.voxels, series.affine, series.label, "", series.assumptions)
 
 
 def _in_pose(
@@ -242,7 +228,7 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _single_thread() -> None:
+def single_thread() -> None:
     """One thread per case: the result must not depend on the number of workers."""
     import SimpleITK as sitk
     import torch

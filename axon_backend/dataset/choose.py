@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -12,10 +11,10 @@ from axon_backend.dataset.tags import Tags
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct_series import (
     Slice,
-    choose_stack,
     describe_stack,
+    rank_stacks,
     stack_merit,
-    stacks_of,
+    usable_stacks,
 )
 from axon_backend.imaging.view import View
 
@@ -64,35 +63,24 @@ def choose_ct(files: list[tuple[str, dict[str, Any]]], xray_dates: list[date]) -
 
     Each series is examined by itself, so that a broken one does no harm. Among studies with a
     series that could be a chest, the one nearest to an X-ray is taken; within it
-    ``imaging.ct_series.choose_stack`` decides.
+    ``imaging.ct_series.rank_stacks`` decides.
 
     Raises:
         AxonInputError: there is none; the message says what is wrong with each series.
     """
-    series: dict[str, list[Slice]] = defaultdict(list)
+    slices: list[Slice] = []
     seen: set[str] = set()
     for path, tags in files:
         uid = tags["SOPInstanceUID"]
         if uid not in seen:  # a duplicate file counts once
             seen.add(uid)
-            series[str(tags.get("SeriesInstanceUID"))].append(Slice(Path(path), Tags(tags)))
-    if not series:
+            slices.append(Slice(Path(path), Tags(tags)))
+    if not slices:
         raise AxonInputError("there is no CT of this patient")
-    stacks, problems = [], []
-    for slices in series.values():
-        label = _label(slices)
-        try:
-            for stack in stacks_of(slices, label):
-                _refuse_mixed(stack)
-                stacks.append(stack)
-        except AxonInputError as error:
-            problems.append(str(error))
-        except (ValueError, TypeError, AttributeError) as error:
-            problems.append(f"{label}: a tag is unreadable ({str(error)[:80]})")
-    if not stacks:
-        raise AxonInputError("no CT series can be used: " + " ".join(sorted(problems)))
+    found = usable_stacks(slices, "the patient's CT")
+    stacks = found.usable
     near = _nearest_study(stacks, xray_dates)
-    chosen, _ = choose_stack(near, "the CT")
+    chosen = rank_stacks(near, "the CT")[0]
     first = chosen[0].header
     taken = read_date(first.get("StudyDate"))
     words = describe_stack(chosen)
@@ -105,6 +93,8 @@ def choose_ct(files: list[tuple[str, dict[str, Any]]], xray_dates: list[date]) -
         if {s.path for s in other} != {s.path for s in chosen}
         and stack_merit(other) == stack_merit(chosen)
     ]
+    if found.skipped:
+        notes.append("left out: " + "; ".join(found.skipped))
     paths = tuple(str(s.path) for s in chosen)
     return ChosenCt(paths, words, str(first.get("StudyInstanceUID")), taken, tuple(notes))
 
@@ -180,8 +170,8 @@ def _with_days(x: Xray, taken: date | None) -> Xray:
 
 def _nearest_study(stacks: list[list[Slice]], xray_dates: list[date]) -> list[list[Slice]]:
     """The stacks of the study to choose from: nearest to an X-ray, if it has a likely chest."""
-    best = max(stack_merit(s)[:4] for s in stacks)
-    likely = [s for s in stacks if stack_merit(s)[:4] == best]
+    best = max(stack_merit(s)[:5] for s in stacks)
+    likely = [s for s in stacks if stack_merit(s)[:5] == best]
 
     def distance(stack: list[Slice]) -> int:
         taken = read_date(stack[0].header.get("StudyDate"))
@@ -196,7 +186,10 @@ def _nearest_study(stacks: list[list[Slice]], xray_dates: list[date]) -> list[li
 def _reasons(chosen: list[Slice], near: list[list[Slice]], stacks: list[list[Slice]]) -> str:
     here = {s.path for s in chosen}
     others = [s for s in stacks if {i.path for i in s} != here]
-    names = ("original", "axial", "named a chest", "long enough for both lungs", "most slices")
+    names = (
+        "shows more than a few centimetres", "original", "axial", "named a chest",
+        "long enough for both lungs", "most slices",
+    )  # fmt: skip
     mine = stack_merit(chosen)
     why = [
         name
@@ -205,28 +198,11 @@ def _reasons(chosen: list[Slice], near: list[list[Slice]], stacks: list[list[Sli
         )
         if all(value > t for t in theirs)
     ]
-    if len(near) < len([s for s in stacks if stack_merit(s)[:4] == mine[:4]]):
+    if len(near) < len([s for s in stacks if stack_merit(s)[:5] == mine[:5]]):
         why.append("its study is the nearest to the X-rays")
     if not why:
         why.append("by the order: original, axial, a chest, long enough, most slices")
     return ", ".join(why)
-
-
-def _refuse_mixed(stack: list[Slice]) -> None:
-    spacings = {
-        tuple(round(float(v), 4) for v in s.header.get("PixelSpacing") or ()) for s in stack
-    }
-    if len(spacings) > 1:
-        shown = " and ".join(" x ".join(f"{v:g}" for v in s) or "none" for s in sorted(spacings))
-        raise AxonInputError(
-            f"{describe_stack(stack)} mixes pixel spacings ({shown} mm), a CT has one. Export the "
-            "series again."
-        )
-
-
-def _label(slices: list[Slice]) -> str:
-    header = slices[0].header
-    return f"series {header.get('SeriesNumber', '?')} '{header.get('SeriesDescription') or ''}'"
 
 
 def _number(value: Any) -> float:

@@ -29,8 +29,8 @@ def fingerprint(plan: CasePlan, root: Path) -> str:
 
 def case_key(plan: CasePlan, settings: PrepareSettings) -> str:
     """A hash of all that a case's files depend on: contents of its input, settings, version."""
-    xrays = [[x.role, x.view, x.days, x.oriented, _content(Path(x.file))] for x in plan.xrays]
-    ct = [_content(Path(path)) for path in plan.ct]
+    xrays = [[x.role, x.view, x.days, x.oriented, content(Path(x.file))] for x in plan.xrays]
+    ct = [content(Path(path)) for path in plan.ct]
     named = [plan.id, plan.sliced, plan.ct_words]
     return digest([CASE_VERSION, named, ct, xrays, settings.of_case(plan.id)])
 
@@ -52,9 +52,9 @@ def _files(plan: CasePlan) -> Iterator[Path]:
             yield path
 
 
-def _content(path: Path) -> Any:
+def content(path: Path) -> Any:
     if path.is_dir():
-        return [[p.name, _content(p)] for p in sorted(path.rglob("*")) if p.is_file()]
+        return [[p.name, content(p)] for p in sorted(path.rglob("*")) if p.is_file()]
     total = hashlib.sha256()
     with open(path, "rb") as stream:
         while block := stream.read(_BLOCK):

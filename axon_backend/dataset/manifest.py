@@ -34,15 +34,22 @@ class Row:
         return tuple(file for file in (self.ct, self.frontal, self.lateral) if file)
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path, *, cts: bool = True) -> list[Row]:
     """The cases of a manifest in its order; paths in it are relative to it.
 
     A row that cannot be used says why in its ``problem``; the others are still processed.
 
+    Args:
+        path: CSV, or JSON where it ends so.
+        cts: every row needs a CT; without, URLs are taken as well, and not looked up.
+
     Raises:
         AxonInputError: the file is missing, malformed or empty, or a patient has two splits.
     """
-    entries = _json(path) if path.suffix.lower() == ".json" else _csv(path)
+    if path.suffix.lower() == ".json":
+        entries = _json(path)
+    else:
+        entries = _csv(path, ("id", "ct") if cts else ("id", "frontal"))
     unknown = [key for entry in entries for key in entry if key not in COLUMNS]
     if unknown:
         what = "key" if path.suffix.lower() == ".json" else "column"
@@ -52,7 +59,7 @@ def read_rows(path: Path) -> list[Row]:
         )
     rows, ids = [], set()
     for number, entry in enumerate(entries, 1):
-        row = _row(entry, number, path)
+        row = _row(entry, number, path, cts)
         if row.id in ids:
             again = f"the id {row.id} appears twice in the manifest; give every case its own"
             row = Row(f"{row.id}-row{number}", row.patient, split=row.split, problem=again)
@@ -74,28 +81,30 @@ def _json(path: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def _csv(path: Path) -> list[dict[str, Any]]:
+def _csv(path: Path, needed: tuple[str, ...]) -> list[dict[str, Any]]:
     text = read_text(path, "The manifest")
     first = text.split("\n", 1)[0]
     separator = max(",;\t", key=first.count)
     reader = csv.DictReader(text.splitlines(), delimiter=separator)
     try:
-        return _lines(reader, path)
+        return _lines(reader, path, needed)
     except csv.Error as error:  # a cell longer than any id or path
         raise AxonInputError(f"The manifest {path} is not CSV ({error}).") from error
 
 
-def _lines(reader: csv.DictReader[str], path: Path) -> list[dict[str, Any]]:
+def _lines(
+    reader: csv.DictReader[str], path: Path, needed: tuple[str, ...]
+) -> list[dict[str, Any]]:
     names = {str(n).strip().lower(): n for n in reader.fieldnames or () if n}
-    if "id" not in names or "ct" not in names:
+    if not names.keys() >= set(needed):
         raise AxonInputError(
             f"The manifest {path} has the columns {', '.join(names) or 'none'}; expected at least "
-            f"id and ct of {', '.join(COLUMNS)}."
+            f"{' and '.join(needed)} of {', '.join(COLUMNS)}."
         )
     return [{k: line.get(n) for k, n in names.items()} for line in reader]
 
 
-def _row(entry: dict[str, Any], number: int, path: Path) -> Row:
+def _row(entry: dict[str, Any], number: int, path: Path, cts: bool) -> Row:
     values = {c: "" if entry.get(c) is None else str(entry[c]).strip() for c in COLUMNS}
     name = values["id"] or f"row{number}"
     patient = values["patient"] or name
@@ -104,12 +113,12 @@ def _row(entry: dict[str, Any], number: int, path: Path) -> Row:
     problem = ""
     if not values["id"]:
         problem = f"row {number} has no id"
-    elif not values["ct"]:
+    elif cts and not values["ct"]:
         problem = "it has no CT"
     elif split and split not in SPLITS:
         problem = f"its split is {split!r}; expected one of {', '.join(SPLITS)}"
     for column in ("ct", "frontal", "lateral"):
-        if values[column]:
+        if values[column] and (cts or not is_url(values[column])):
             values[column] = str(path.parent.absolute() / values[column])
             if not problem and not _exists(values[column]):
                 problem = f"its {column} {recorded(values[column])} does not exist"
@@ -117,6 +126,11 @@ def _row(entry: dict[str, Any], number: int, path: Path) -> Row:
         name, patient, values["ct"], values["frontal"], values["lateral"],
         split if split in SPLITS else None, problem,
     )  # fmt: skip
+
+
+def is_url(path: str) -> bool:
+    """Whether a path is a URL, as ``s3://bucket/name``, and not a file's."""
+    return "://" in path
 
 
 def _exists(path: str) -> bool:

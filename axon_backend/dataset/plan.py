@@ -175,14 +175,17 @@ def _plan(patient: str, person: _Person, max_days: int | None) -> CasePlan:
 
 
 def _safe_ids(plans: list[CasePlan]) -> list[CasePlan]:
-    """Ids that are valid folder names on every system; unique even if case is ignored."""
-    safe, taken = [], set[str]()
-    for plan in plans:
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", plan.id).strip("-. ")[:80] or "case"
-        if name.lower() in taken:
-            name += "-" + hashlib.sha256(plan.id.encode()).hexdigest()[:6]
-        taken.add(name.lower())
-        safe.append(replace(plan, id=name))
+    taken = set[str]()
+    return [replace(plan, id=safe_name(plan.id, taken)) for plan in plans]
+
+
+def safe_name(name: str, taken: set[str]) -> str:
+    """A name as a valid folder name on every system, unique among ``taken`` even if case is
+    ignored; it is added to ``taken``."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-. ")[:80] or "case"
+    if safe.lower() in taken:
+        safe += "-" + hashlib.sha256(name.encode()).hexdigest()[:6]
+    taken.add(safe.lower())
     return safe
 
 

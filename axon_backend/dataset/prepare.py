@@ -20,7 +20,6 @@ from axon_backend.dataset.lock import FILE as LOCK_FILE
 from axon_backend.dataset.lock import OutputLock
 from axon_backend.dataset.manifest import read_rows
 from axon_backend.dataset.plan import CasePlan, numbered, plan_folder, plan_rows
-from axon_backend.dataset.pool import Pool, import_ray
 from axon_backend.dataset.report import Line
 from axon_backend.dataset.review import read_review
 from axon_backend.dataset.scan import scan
@@ -29,6 +28,7 @@ from axon_backend.dataset.split_file import SPLITS_FILE, draw_splits, settle_spl
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.write import write_json
 from axon_backend.util.apart import check_apart
+from axon_backend.util.pool import Pool, import_ray
 
 PRIVATE = "private"
 _MANIFESTS = (".csv", ".json")

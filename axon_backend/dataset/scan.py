@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from axon_backend.dataset.pool import Pool
 from axon_backend.dataset.tags import read_tags
 from axon_backend.errors import AxonInputError, Cancelled
 from axon_backend.imaging.formats import extensions, registered_formats
 from axon_backend.imaging.write import atomic_path
+from axon_backend.util.pool import Pool
 
 _CHUNK = 200  # files a task
 _FEW = 1000  # are read sooner than processes are started
-SCAN_VERSION = 1
+SCAN_VERSION = 2
 
 
 @dataclass

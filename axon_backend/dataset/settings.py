@@ -95,6 +95,8 @@ class PrepareSettings:
         and the gate, which is applied when the data set is put together."""
         values = self.as_dict()
         values["stated"] = {role: self.stated_for(case, role) for role in ("frontal", "lateral")}
+        if ct := self.stated_for(case, "ct"):
+            values["stated"]["ct"] = ct
         for name in ("hu_low", "hu_high", "gate", "max_days"):
             del values[name]
         return values

@@ -13,7 +13,8 @@ from pydicom.multival import MultiValue
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.body_parts import is_elsewhere
 from axon_backend.imaging.ct_series import HEADER_TAGS
-from axon_backend.imaging.dicom_file import is_dicom, open_dicom
+from axon_backend.imaging.dicom_file import open_dicom
+from axon_backend.imaging.dicom_mark import is_dicom
 from axon_backend.imaging.dicom_tags import orientation_of, view_of
 
 XRAY_MODALITIES = ("CR", "DX", "DR", "DC", "RG")

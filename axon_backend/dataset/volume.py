@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.ct import CTVolume
+from axon_backend.imaging.ct import CTVolume, checked_ct
+from axon_backend.imaging.ct_dicom import stack_series
+from axon_backend.imaging.ct_series import Slice
+from axon_backend.imaging.dicom_file import open_dicom
 from axon_backend.imaging.frame import ThoraxFrame, lung_mask
 from axon_backend.imaging.grid import AIR_HU
 
@@ -19,6 +25,26 @@ FRAME_MM = ((170.0, 480.0), (120.0, 400.0), (170.0, 460.0))
 CUT_SHARE = 0.5  # of the widest section: lungs as wide as this at an end go on behind it
 _CHECK_MM = 3.0
 _HU = (-1024.0, 3071.0)  # twelve bits, as scanners store them; metal beyond it says no more
+
+
+def read_slices(files: Sequence[str], force: bool = False) -> CTVolume:
+    """The CT of the DICOM slices of one series, as ``dataset.choose`` found them; ``force`` as in
+    ``imaging.ct.read_ct``.
+
+    Raises:
+        AxonInputError: a file is damaged, or they make no volume.
+    """
+    slices = []
+    for path in map(Path, files):
+        try:
+            slices.append(Slice(path, open_dicom(path, stop_before_pixels=True)))
+        except Exception as error:  # pydicom raises many kinds
+            raise AxonInputError(
+                f"{path.name} is not a readable DICOM file (damaged or cut short). Copy it again."
+            ) from error
+    series = stack_series(slices, "the CT")
+    label, notes = series.label, series.assumptions
+    return checked_ct(series.voxels, series.affine, label, "", notes, force=force)
 
 
 def resampled(ct: CTVolume, voxel_mm: float, motion: np.ndarray | None = None) -> CTVolume:

@@ -17,6 +17,7 @@ import torch
 from axon_backend.diffusion.sampling import Denoiser, OnStep, sample_loop
 
 PREDICTIONS = ("epsilon", "v", "sample")
+SCHEDULES = ("scaled_linear_beta", "linear_beta")
 SAMPLERS = ("ddim", "dpmpp_2m")
 
 
@@ -26,7 +27,9 @@ class GaussianDiffusion:
 
     Attributes:
         steps: T.
-        beta_start, beta_end: MONAI's ``scaled_linear_beta`` schedule.
+        beta_start, beta_end: the first and the last beta.
+        schedule: one of :data:`SCHEDULES`, in MONAI's words: beta rises linearly (Ho et al. 2020),
+            or its square root does.
         prediction: what the network returns; ``v = sqrt(abar) e - sqrt(1 - abar) Y``
             (Salimans and Ho 2022).
     """
@@ -35,8 +38,11 @@ class GaussianDiffusion:
     beta_start: float = 0.0015
     beta_end: float = 0.0195
     prediction: str = "v"
+    schedule: str = "scaled_linear_beta"
 
     def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule must be one of {SCHEDULES}, got {self.schedule!r}")
         if self.prediction not in PREDICTIONS:
             raise ValueError(f"prediction must be one of {PREDICTIONS}, got {self.prediction!r}")
 
@@ -47,7 +53,7 @@ class GaussianDiffusion:
 
         scheduler = DDPMScheduler(
             num_train_timesteps=self.steps,
-            schedule="scaled_linear_beta",
+            schedule=self.schedule,
             beta_start=self.beta_start,
             beta_end=self.beta_end,
         )

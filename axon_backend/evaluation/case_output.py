@@ -40,6 +40,7 @@ def write_case(
     result: Reconstruction,
     *,
     keep_stages: bool = False,
+    report: bool = True,
     dicom: Literal["anonymous", "identified"] | None = None,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -51,7 +52,8 @@ def write_case(
     ``deviation.nii.gz`` (their standard deviation in HU), and with ``keep_stages`` one volume per
     stage. With ``dicom`` also the folder ``dicom`` with the last stage as a CT series, which
     refers to the X-rays that are DICOM; "identified" takes the patient and the study over from the
-    first of them. Returns what ``result.json`` holds.
+    first of them. Without ``report``, neither ``overview.png`` nor ``report.html``. Returns what
+    ``result.json`` holds.
 
     ``progress`` is called with the stage ``write``.
 
@@ -59,8 +61,6 @@ def write_case(
         AxonInputError: a file cannot be written.
         Cancelled: ``cancelled()`` was true between two files.
     """
-    from axon_backend.evaluation.case_images import case_images
-    from axon_backend.evaluation.report import write_report
 
     def tell(step: int) -> None:
         if cancelled is not None and cancelled():
@@ -82,13 +82,22 @@ def write_case(
     tell(len(volumes))
     if dicom is not None:
         _write_dicom(folder / DICOM_FOLDER, result, dicom == "identified")
-    names = [*(f"{name}.nii.gz" for name in volumes), "overview.png", "report.html", "result.json"]
-    record["files"] = names + ([DICOM_FOLDER] if dicom is not None else [])
-    images, note = case_images(result, record)
-    record["rendering"] = note or "volume rendering"
-    tell(len(volumes) + 1)
-    write_png(folder / "overview.png", images["overview"])
-    write_report(folder / "report.html", record, images)
+    pages = ["overview.png", "report.html"] if report else []
+    record["files"] = [
+        *(f"{name}.nii.gz" for name in volumes),
+        *pages,
+        "result.json",
+        *([DICOM_FOLDER] if dicom is not None else []),
+    ]
+    if report:
+        from axon_backend.evaluation.case_images import case_images
+        from axon_backend.evaluation.report import write_report
+
+        images, note = case_images(result, record)
+        record["rendering"] = note or "volume rendering"
+        tell(len(volumes) + 1)
+        write_png(folder / "overview.png", images["overview"])
+        write_report(folder / "report.html", record, images)
     write_json(folder / "result.json", record)
     tell(len(volumes) + 2)
     return record

@@ -25,6 +25,8 @@ from axon_backend.evaluation.report import steps_text
 from axon_backend.imaging.write import write_png
 
 COLUMNS = 4
+#: Differences are shown from blue (too dark by that much) over white to red (too bright).
+DIFFERENCE_HU = 500.0
 _PANEL_INCHES, _DPI = 3.3, 110
 _TITLE_INCHES, _ROW_TITLE_INCHES, _FOOTER_INCHES = 0.26, 0.38, 0.34
 
@@ -67,12 +69,14 @@ class FlatImage:
 @dataclass(frozen=True)
 class VolumeRow:
     """A CT volume to show: `hu` `[z, y, x]` (z Superior, y Posterior, x Left), spacing (x, y, z)
-    in mm, and its 3-D images, one for each window of the overview."""
+    in mm, its 3-D images, one for each window of the overview, and what it is compared with:
+    `truth` on the same grid, whose axial difference is shown in a column of its own."""
 
     title: str
     hu: np.ndarray
     spacing_mm: tuple[float, float, float]
     renderings: Sequence[Rendering] = ()
+    truth: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,8 @@ def overview(
     Slices have their true proportions and a bar of 5 cm. The footer always says that this is for
     research only, whatever `footer` holds.
     """
-    flat_rows = [images[i : i + COLUMNS] for i in range(0, len(images), COLUMNS)]
+    columns = COLUMNS + any(volume.truth is not None for volume in volumes)
+    flat_rows = [images[i : i + columns] for i in range(0, len(images), columns)]
     volume_rows = [(window, i, row) for i, window in enumerate(windows) for row in volumes]
     heights = [max(_proportion(p.pixels, p.pixel_mm) for p in row) for row in flat_rows]
     heights += [
@@ -147,7 +152,7 @@ def overview(
     inches = [_PANEL_INCHES * min(h, 1.6) for h in heights]
     headings = _TITLE_INCHES + _ROW_TITLE_INCHES
     height = sum(inches) + headings * len(inches) + _FOOTER_INCHES
-    width = _PANEL_INCHES * COLUMNS
+    width = _PANEL_INCHES * columns
     figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="black")
     canvas = FigureCanvasAgg(figure)
 
@@ -155,8 +160,8 @@ def overview(
     for number, panel_height in enumerate(inches):
         bottom = top - headings - panel_height
         panels = [
-            _panel(figure, (i * _PANEL_INCHES / width, bottom / height), panel_height / height)
-            for i in range(COLUMNS)
+            _panel(figure, i, columns, bottom / height, panel_height / height)
+            for i in range(columns)
         ]
         if number < len(flat_rows):
             heading = "Input"
@@ -197,9 +202,9 @@ def _proportion(pixels: np.ndarray, pixel_mm: tuple[float, float] | None) -> flo
     return pixels.shape[0] * row_mm / (pixels.shape[1] * col_mm)
 
 
-def _panel(figure: Figure, corner: tuple[float, float], height: float) -> Axes:
-    gap = 0.05 / COLUMNS / 2
-    axes = figure.add_axes((corner[0] + gap, corner[1], 1 / COLUMNS - 2 * gap, height))
+def _panel(figure: Figure, column: int, columns: int, bottom: float, height: float) -> Axes:
+    gap = 0.05 / columns / 2
+    axes = figure.add_axes((column / columns + gap, bottom, 1 / columns - 2 * gap, height))
     axes.set_axis_off()
     axes.set_anchor("N")  # titles of a row align
     return axes
@@ -212,8 +217,9 @@ def _draw(
     aspect: float,
     low: float | None = None,
     high: float | None = None,
+    colours: str = "gray",
 ) -> None:
-    axes.imshow(pixels, "gray", aspect=aspect, interpolation="bilinear", vmin=low, vmax=high)
+    axes.imshow(pixels, colours, aspect=aspect, interpolation="bilinear", vmin=low, vmax=high)
     axes.set_title(title, color="white", fontsize=10, pad=4, parse_math=False)
 
 
@@ -254,6 +260,12 @@ def _show_volume(panels: Sequence[Axes], volume: VolumeRow, window: Window, whic
         title = "3-D, from the front" + (" (shaded projection)" if rendering.note else "")
         _draw(panels[3], title, rendering.rgb, 1.0)
         _mark(panels[3], left="R", right="L")
+    if volume.truth is not None:
+        plane = mid_slices(volume.hu - volume.truth, volume.spacing_mm)[0]
+        aspect = plane.pixel_mm[0] / plane.pixel_mm[1]
+        title = f"Axial, minus the CT (±{DIFFERENCE_HU:g} HU)"
+        _draw(panels[4], title, plane.pixels, aspect, -DIFFERENCE_HU, DIFFERENCE_HU, "RdBu_r")
+        _mark(panels[4], left=plane.left, right=plane.right, top=plane.top, bottom=plane.bottom)
 
 
 def _scale_bar(axes: Axes, plane: Slice) -> None:

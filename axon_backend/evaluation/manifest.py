@@ -8,27 +8,64 @@ from pathlib import Path
 from typing import Any
 
 from axon_backend.errors import AxonInputError
+from axon_backend.imaging.view import View
 from axon_backend.util.input_file import read_json
 
-EXPECTED = 'a JSON list of {"id": string, "frontal": path or null, "lateral": ..., "ct": path}'
+EXPECTED = (
+    'a JSON list of {"id": string, "frontal": path or null, "lateral": ..., "ct": path or null}'
+)
 
-KEYS = ("id", "patient", "ct", "frontal", "lateral", "split")  # patient is for `axon prepare`
+KEYS = ("id", "patient", "ct", "frontal", "lateral", "split", "view", "pixel_mm", "same_rows")
 
 
 @dataclass(frozen=True)
 class ManifestCase:
-    """One patient. X-rays that are None are rendered from the CT."""
+    """One case.
+
+    Attributes:
+        id: unique in the manifest.
+        ct: the ground truth; None for the projection test, which needs both X-rays.
+        frontal, lateral: X-rays; None: the DRR of the CT.
+        split: as the manifest names it.
+        patient: cases of one patient are averaged; None: the id.
+        view: of the frontal X-ray, where the file does not say it.
+        pixel_mm: of both X-rays, where the files do not say it.
+        same_rows: both X-rays show the same heights in the same rows (projections of one CT, or
+            both exposed at once), so that the lateral one need not be registered by itself.
+    """
 
     id: str
-    ct: Path
+    ct: Path | None
     frontal: Path | None = None
     lateral: Path | None = None
     split: str | None = None
+    patient: str | None = None
+    view: View | None = None
+    pixel_mm: float | None = None
+    same_rows: bool = False
 
     @property
     def files(self) -> tuple[Path | None, ...]:
         """What is read."""
         return self.ct, self.frontal, self.lateral
+
+    @property
+    def of_patient(self) -> str:
+        """The patient's name."""
+        return self.patient or self.id
+
+    def source(self, views: int) -> str:
+        """Where the inputs of a reconstruction from one or two views come from, in words: cases
+        are only averaged with cases of the same kind."""
+        front = "X-ray" if self.frontal else "DRR"
+        side = "X-ray" if self.lateral else "DRR"
+        if self.ct is None:
+            return "Projection test, frontal X-ray"
+        if views == 1:
+            return f"Frontal {front}"
+        return f"Frontal and lateral {front}" if front == side else (
+            f"Frontal {front} and lateral {side}"
+        )  # fmt: skip
 
 
 def read_manifest(path: str | Path, split: str | None = None) -> list[ManifestCase]:
@@ -70,12 +107,9 @@ def _case(entry: Any, where: str, folder: Path) -> ManifestCase:
         raise AxonInputError(
             f"{where} has the key {unknown[0]!r}, which is not known. Expected {', '.join(KEYS)}."
         )
-    for key in ("id", "ct"):
-        if not isinstance(entry.get(key), str) or not entry[key].strip():
-            raise AxonInputError(
-                f"{where}: {key!r} is {json.dumps(entry.get(key))}; expected a string."
-            )
-    for key in ("frontal", "lateral", "split"):
+    if not isinstance(entry.get("id"), str) or not entry["id"].strip():
+        raise AxonInputError(f"{where}: 'id' is {json.dumps(entry.get('id'))}; expected a string.")
+    for key in ("ct", "frontal", "lateral", "split", "patient"):
         if entry.get(key) is not None and not isinstance(entry[key], str):
             raise AxonInputError(
                 f"{where}: {key!r} is {json.dumps(entry[key])}; expected a string or null."
@@ -84,6 +118,32 @@ def _case(entry: Any, where: str, folder: Path) -> ManifestCase:
     def file(key: str) -> Path | None:
         return folder / entry[key] if entry.get(key) else None
 
+    missing = [key for key in ("frontal", "lateral") if not entry.get(key)]
+    if not entry.get("ct") and missing:
+        raise AxonInputError(
+            f"{where}: it has no 'ct' and no {missing[0]!r}. Give the CT, or both X-rays for the "
+            "projection test."
+        )
+    view, pixel_mm, same_rows = (entry.get(key) for key in ("view", "pixel_mm", "same_rows"))
+    if view not in (None, "pa", "ap"):
+        raise AxonInputError(f'{where}: \'view\' is {json.dumps(view)}; expected "pa" or "ap".')
+    number = isinstance(pixel_mm, (int, float)) and not isinstance(pixel_mm, bool)
+    if pixel_mm is not None and not (number and 0 < pixel_mm < 100):
+        raise AxonInputError(
+            f"{where}: 'pixel_mm' is {json.dumps(pixel_mm)}; expected the side of a pixel in mm."
+        )
+    if same_rows not in (None, True, False):
+        raise AxonInputError(
+            f"{where}: 'same_rows' is {json.dumps(same_rows)}; expected true or false."
+        )
     return ManifestCase(
-        entry["id"], folder / entry["ct"], file("frontal"), file("lateral"), entry.get("split")
+        entry["id"],
+        file("ct"),
+        file("frontal"),
+        file("lateral"),
+        entry.get("split") or None,
+        entry.get("patient") or None,
+        None if view is None else View(view),
+        None if pixel_mm is None else float(pixel_mm),
+        bool(same_rows),
     )

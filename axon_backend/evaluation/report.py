@@ -64,16 +64,16 @@ def report_html(result: Mapping[str, Any], images: Mapping[str, Image]) -> str:
         "report.html",
         result={"warnings": result.get("warnings"), "created": result.get("created")},
         disclaimer=str(result.get("disclaimer") or DISCLAIMER).rstrip("."),
-        overview=_figures({k: v for k, v in images.items() if k == "overview"}),
+        overview=embedded({k: v for k, v in images.items() if k == "overview"}),
         metrics=_metrics(result.get("metrics"), result.get("atlas_mean")),
         inputs=[_input(entry) for entry in result.get("inputs") or ()],
         registration=registration,
         registration_warnings=[w for entry in registration for w in entry["warnings"]],
-        overlays=_figures({name: images[name] for name in overlays}),
+        overlays=embedded({name: images[name] for name in overlays}),
         facts=_facts(result),
         stages=stages,
         more_steps_run=any(stage["more"] for stage in stages),
-        images=_figures({name: images[name] for name in others}),
+        images=embedded({name: images[name] for name in others}),
     )
 
 
@@ -178,8 +178,8 @@ def _metrics(
     }
 
 
-def _figures(images: Mapping[str, Image]) -> list[dict[str, str]]:
-    """Captions and data URIs."""
+def embedded(images: Mapping[str, Image]) -> list[dict[str, str]]:
+    """Captions and data URIs, for the macro `figures`."""
     figures = []
     for name, image in images.items():
         kind, data = _encoded(name, image)

@@ -1,4 +1,4 @@
-"""`metrics.csv` and the tables of `metrics.md`: methods against the truth over many cases."""
+"""The files of an evaluation: every row as CSV, and the comparison as CSV, Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -6,125 +6,331 @@ import csv
 import io
 import math
 import os
-import statistics
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from axon_backend import DISCLAIMER
+from axon_backend.evaluation.columns import TITLES, Column, columns
+from axon_backend.evaluation.comparison import BASELINE, Group, Line
+from axon_backend.evaluation.statistics import SMALLEST_N, Mean
 from axon_backend.imaging.write import write_text
-from axon_backend.metrics import registered_metrics
 from axon_backend.util.plain_text import no_formula, no_markdown
 
-BASELINE = "atlas_mean"  # measured beside every method
-KEYS = ("id", "method", "stage", "views")
-#: Every row has these; other registered metrics may follow.
-MAIN_METRICS = ("mae", "mse", "psnr", "ssim3d_gauss11")
-REGIONS = {"box": "Whole volume", "body": "Inside the body"}
+KEYS = ("id", "patient", "bundle", "method", "stage", "views", "inputs", "estimate", "grid")
 
 Row = Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Cell:
+    """A number in words; ``best`` of its column."""
+
+    text: str
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headings and rows; the first column is text."""
+
+    headings: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with sentences and tables below it."""
+
+    title: str
+    tables: tuple[Table, ...] = ()
+    sentences: tuple[str, ...] = ()
+
+
 def write_metrics_csv(path: str | os.PathLike[str], rows: Iterable[Row]) -> Path:
-    """Write one line for each case, method, stage and number of views.
+    """Write one line for each case, bundle, stage, number of views, estimate and grid.
 
-    A row holds `id`, `method`, `stage` (empty for the baseline, `atlas_mean`), `views` (1 or 2) and
-    the metrics, at least `MAIN_METRICS`. Raises ValueError for a row that is not so, and for two
-    rows with the same four keys.
+    Args:
+        path: of the file.
+        rows: each has :data:`KEYS` (``stage`` empty for the baseline, ``estimate`` empty for a
+            method without noise, ``grid`` 0 for measurements of images) and any of
+            ``columns.columns()``.
+
+    Raises:
+        ValueError: a row lacks a key, has a number of views that is neither 1 nor 2, or stands
+            there twice.
     """
     checked = _checked(rows)
-    columns = (*KEYS, *_metrics_of(checked))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    for row in checked:
-        writer.writerow(
-            {k: f"{v:.6g}" if isinstance(v, float) else no_formula(v) for k, v in row.items()}
+    names = [name for name in columns() if any(name in row for row in checked)]
+    return _write_csv(path, (*KEYS, *names), checked)
+
+
+def write_comparison_csv(path: str | os.PathLike[str], groups: Sequence[Group]) -> Path:
+    """Write one line for each group, bundle and metric: mean, standard deviation and interval, and
+    the same of the paired difference, with its adjusted p."""
+    keys = ("inputs", "views", "grid", "bundle", "method", "stage", "estimate", "metric")
+    parts = ("n", "mean", "std", "low", "high")
+    of_difference = ("difference", "difference_low", "difference_high", "difference_n", "p_holm")
+    rows = []
+    for group in groups:
+        for line in group.lines:
+            for name in group.columns:
+                value, difference = line.values[name], line.differences.get(name)
+                if not value.n:
+                    continue
+                row: dict[str, Any] = dict(zip(keys, (
+                    group.inputs, group.views, group.grid, line.bundle, line.method, line.stage,
+                    line.estimate, name,
+                ), strict=True))  # fmt: skip
+                row |= dict(zip(parts, (
+                    value.n, value.value, value.std, value.low, value.high,
+                ), strict=True))  # fmt: skip
+                if difference is not None and difference.n:
+                    row |= dict(zip(of_difference, (
+                        difference.value, difference.low, difference.high, difference.n,
+                        line.p.get(name),
+                    ), strict=True))  # fmt: skip
+                rows.append(row)
+    return _write_csv(path, (*keys, *parts, *of_difference), rows)
+
+
+def comparison_sections(groups: Sequence[Group]) -> list[Section]:
+    """The comparison in words: for each group a table of each kind of metric, and one of the
+    differences; then the definitions."""
+    sections = [Section(group.title, tuple(_tables(group))) for group in groups]
+    shown = [column for name, column in columns().items() if any(name in g.columns for g in groups)]
+    sections.append(
+        Section(
+            "How to read it",
+            sentences=(
+                "Mean over patients, in brackets the 95 % bootstrap interval (10,000 resamples of "
+                "the patients); n where it is not every patient. Differences are paired, patient "
+                "by patient. p: Wilcoxon's signed-rank test, adjusted by Holm's method for the "
+                f"lines of a table; with fewer than {SMALLEST_N} patients no two-sided p can be "
+                "below .05, so none is given.",
+                "Values are on [0, 1] after the HU window, data range 1 (PSNR: dB).",
+                "One sample is one seed; the mean of several samples is closer to the CT than any "
+                "of them (for a perfect sampler of the posterior by up to 3 dB) and blurred. "
+                "Compare a sample with a sample, and a mean with a mean or with a regression.",
+                "atlas mean: the mean training volume of the first bundle, the same for every "
+                "patient; a method is only useful where it is better.",
+                *(f"{column.label} ({column.name}): {column.note}." for column in shown),
+            ),
         )
-    return write_text(path, text.getvalue())
-
-
-def write_metrics_markdown(
-    path: str | os.PathLike[str], rows: Iterable[Row], notes: Sequence[str] = ()
-) -> Path:
-    """Write `metrics_markdown` with a title; `notes` are paragraphs (settings, inputs, failures)
-    between the tables and the disclaimer."""
-    parts = ["# Evaluation against the true CT", metrics_markdown(rows), *notes, f"{DISCLAIMER}."]
-    return write_text(path, "\n\n".join(parts) + "\n")
-
-
-def metrics_markdown(rows: Iterable[Row]) -> str:
-    """Mean and sample standard deviation over the cases.
-
-    One table for metrics of the whole volume and one for those inside the body, with a line for
-    each number of views, method and stage; then the definition of every metric. Values that are not
-    numbers (no body found) are left out of a mean, and a cell without any is `-`.
-    """
-    checked = _checked(rows)
-    names = _metrics_of(checked)
-    known = registered_metrics()
-    groups: dict[tuple[int, str, str], list[Row]] = {}
-    for row in checked:
-        groups.setdefault((row["views"], row["method"], row["stage"]), []).append(row)
-    # One view before two, the baseline before the methods; otherwise in the order of the rows.
-    order = sorted(groups, key=lambda k: (k[0], k[1] != BASELINE))
-    parts = []
-    for region, title in REGIONS.items():
-        shown = [name for name in names if known[name].region == region]
-        if shown:
-            table = _table({key: groups[key] for key in order}, shown)
-            parts.append(f"## {title}\n\n{table}")
-    definitions = "\n".join(f"- `{name}`: {known[name].note}" for name in names)
-    parts.append(
-        "Mean ± standard deviation over the cases. Values are on [0, 1] after the HU window, data "
-        "range 1, so they have no unit (PSNR: dB). Each stage is compared at its own resolution."
-        f"\n\n{definitions}\n- `atlas_mean`: the mean training volume, the same for every patient; "
-        "a method is only useful where it is better"
     )
-    return "\n\n".join(parts)
+    return sections
 
 
-def _table(groups: Mapping[tuple[int, str, str], Sequence[Row]], names: Sequence[str]) -> str:
-    lines = [
-        f"| views | method | stage | cases | {' | '.join(names)} |",
-        f"| ---: | --- | --- | ---: |{' ---: |' * len(names)}",
-    ]
-    for (views, method, stage), rows in groups.items():
-        cells = [_mean_and_std([row.get(name) for row in rows]) for name in names]
-        run = f"{no_markdown(method)} | {no_markdown(stage) or '-'}"
-        lines.append(f"| {views} | {run} | {len(rows)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+def _tables(group: Group) -> Iterable[Table]:
+    known = columns()
+    for kind, title in TITLES.items():
+        names = [name for name in group.columns if known[name].table == kind]
+        # Not every line has every kind: a method without noise has no spread.
+        lines = [line for line in group.lines if any(line.values[n].n for n in names)]
+        if not names or not lines:
+            continue
+        headings = tuple(known[name].heading for name in names)
+        best = {
+            n: known[n].best([line.values[n].value for line in lines if line.values[n].n])
+            for n in names
+        }
+        yield Table(
+            ("bundle", *headings),
+            tuple(
+                (
+                    Cell(line.title),
+                    *(_value(line, n, known[n], group, best[n], len(lines)) for n in names),
+                )
+                for line in lines
+            ),
+            title,
+        )
+        compared = [line for line in lines if any(n in line.differences for n in names)]
+        counts = [line.differences[n].n for line in compared for n in names]
+        if counts and any(counts):
+            smallest = min(count for count in counts if count)
+            small = "" if smallest >= SMALLEST_N else f"; n = {smallest}: too small for a test"
+            yield Table(
+                ("bundle", *headings),
+                tuple(
+                    (Cell(line.title), *(_difference(line, n, known[n]) for n in names))
+                    for line in compared
+                ),
+                f"{title}: difference to {group.reference}{small}",
+            )
+
+
+def paper_table(
+    caption: str, groups: Sequence[Group], names: Sequence[str], *, finest: bool = False
+) -> Section:
+    """A table in the form of the paper's: mean ± standard deviation, one line for each bundle,
+    stage and kind of input.
+
+    Args:
+        caption: of the table.
+        groups: what :func:`comparison.compare` found.
+        names: columns.
+        finest: also the volumes that were measured on a finer grid than the common one.
+    """
+    known = columns()
+    coarsest = min((g.grid for g in groups if g.grid), default=0)
+    rows = []
+    for group in groups:
+        if not group.grid or (group.grid > coarsest and not finest):
+            continue
+        for line in group.lines:
+            if line.bundle == BASELINE and not line.stage:
+                continue
+            cells = [Cell(_mean_and_std(line.values[n], known[n])) for n in names]
+            about = (line.title, group.inputs, f"{group.grid}³", str(group.patients))
+            rows.append((*(Cell(text) for text in about), *cells))
+    table = Table(
+        ("method", "input", "voxels", "patients", *(known[n].heading for n in names)),
+        tuple(rows),
+        caption,
+    )
+    return Section(
+        caption,
+        (table,),
+        (
+            "Mean ± standard deviation over patients, as the paper prints it. The figures are not "
+            "on the paper's scale: the volume is a box around the lungs, which holds less air than "
+            "a whole scan, the HU window is that of the first bundle, and cases, X-rays and "
+            "registration are others.",
+        ),
+    )
+
+
+def headline(groups: Sequence[Group]) -> list[Section]:
+    """Of each group the first table only, for a terminal."""
+    return [Section(group.title, tuple(_tables(group))[:1]) for group in groups]
+
+
+def markdown(title: str, sections: Sequence[Section], notes: Sequence[str] = ()) -> str:
+    """The sections in Markdown; ``notes`` are paragraphs before the disclaimer."""
+    parts = [f"# {no_markdown(title)}"]
+    for section in sections:
+        parts.append(f"## {no_markdown(section.title)}")
+        for table in section.tables:
+            if table.caption and table.caption != section.title:
+                parts.append(f"### {no_markdown(table.caption)}")
+            lines = [f"| {' | '.join(no_markdown(h) for h in table.headings)} |"]
+            lines.append(f"| --- |{' ---: |' * (len(table.headings) - 1)}")
+            for row in table.rows:
+                cells = [f"**{no_markdown(c.text)}**" if c.best else no_markdown(c.text) or "-"
+                         for c in row]  # fmt: skip
+                lines.append(f"| {' | '.join(cells)} |")
+            parts.append("\n".join(lines))
+        if section.sentences:
+            parts.append("\n".join(f"- {no_markdown(sentence)}" for sentence in section.sentences))
+    return "\n\n".join([*parts, *notes, f"{DISCLAIMER}."]) + "\n"
+
+
+def latex(title: str, sections: Sequence[Section]) -> str:
+    """The tables in LaTeX, for ``\\input`` into a document that loads booktabs."""
+    lines = [f"% {_one_line(title)}. {DISCLAIMER}.", r"% Needs \usepackage{booktabs}."]
+    for section in sections:
+        for table in section.tables:
+            caption = table.caption
+            if caption != section.title:
+                caption = f"{section.title}. {caption}"
+            lines += [
+                r"\begin{table}", r"\centering",
+                rf"\caption{{{latex_text(caption)}}}",
+                rf"\begin{{tabular}}{{l{'r' * (len(table.headings) - 1)}}}",
+                r"\toprule",
+                " & ".join(latex_text(h) for h in table.headings) + r" \\",
+                r"\midrule",
+            ]  # fmt: skip
+            for row in table.rows:
+                cells = [
+                    rf"\textbf{{{latex_text(c.text)}}}" if c.best else latex_text(c.text)
+                    for c in row
+                ]
+                lines.append(" & ".join(cells) + r" \\")
+            lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
+    "%": r"\%", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "±": r"$\pm$", "³": r"$^3$", "−": r"$-$",
+    "–": "--", "|": r"\textbar{}", '"': r"\textquotedbl{}",
+}  # fmt: skip
+
+
+def latex_text(text: str) -> str:
+    """Text in which LaTeX finds no command, comment or column."""
+    return "".join(_LATEX.get(letter, letter) for letter in _one_line(text))
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"\s+", " ", str(text)).strip()
+
+
+def _value(
+    line: Line, name: str, column: Column, group: Group, best: float | None, lines: int
+) -> Cell:
+    value = line.values[name]
+    if not value.n:
+        return Cell("-")
+    text = f"{value.value:.{column.digits}f}"
+    if value.n > 1:
+        text += f" [{value.low:.{column.digits}f}, {value.high:.{column.digits}f}]"
+    if value.n != group.patients:
+        text += f" (n = {value.n})"
+    return Cell(text, lines > 1 and value.value == best)
+
+
+def _difference(line: Line, name: str, column: Column) -> Cell:
+    value = line.differences.get(name)
+    if value is None or not value.n:
+        return Cell("-")
+    text = _signed(value.value, column.digits)
+    if value.n > 1:
+        low, high = (_signed(v, column.digits) for v in (value.low, value.high))
+        text += f" [{low}, {high}]"
+    if (p := line.p.get(name)) is not None:
+        text += ", p < .001" if p < 0.001 else f", p = {p:.3f}"
+    return Cell(text)
+
+
+def _signed(value: float, digits: int) -> str:
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def _mean_and_std(value: Mean, column: Column) -> str:
+    if not value.n:
+        return "-"
+    digits = column.digits + (column.unit == "dB")
+    text = f"{value.value:.{digits}f}"
+    return text if math.isnan(value.std) else f"{text} ± {value.std:.{digits}f}"
 
 
 def _checked(rows: Iterable[Row]) -> list[Row]:
     checked, seen = list(rows), set()
     for row in checked:
-        key = tuple(row.get(name) for name in KEYS)
-        _, method, stage, views = key
-        if not isinstance(method, str) or not isinstance(stage, str) or views not in (1, 2):
-            raise ValueError(f"not a method, stage and number of views: {key}")
-        if stage == "" and method != BASELINE:
-            raise ValueError(f"the stage is empty for the baseline and only for it: {key}")
-        if missing := [name for name in MAIN_METRICS if name not in row]:
-            raise ValueError(f"the row {key} lacks {', '.join(missing)}")
+        if missing := [name for name in KEYS if name not in row]:
+            raise ValueError(f"the row {dict(row)} lacks {', '.join(missing)}")
+        key = tuple(row[name] for name in KEYS)
+        if row["views"] not in (1, 2):
+            raise ValueError(f"not a number of views: {key}")
         if key in seen:
             raise ValueError(f"two rows for {key}")
         seen.add(key)
     return checked
 
 
-def _metrics_of(rows: Sequence[Row]) -> list[str]:
-    """The columns: the main metrics and every other registered metric that some row has."""
-    return [
-        name
-        for name in registered_metrics()
-        if name in MAIN_METRICS or any(name in row for row in rows)
-    ]
-
-
-def _mean_and_std(values: Sequence[float | None]) -> str:
-    numbers = [v for v in values if v is not None and not math.isnan(v)]
-    if not numbers:
-        return "-"
-    mean = f"{statistics.fmean(numbers):.4g}"
-    return mean if len(numbers) < 2 else f"{mean} ± {statistics.stdev(numbers):.2g}"
+def _write_csv(path: str | os.PathLike[str], names: Sequence[str], rows: Iterable[Row]) -> Path:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow(
+            {k: f"{v:.6g}" if isinstance(v, float) else no_formula(v) for k, v in row.items()}
+        )
+    return write_text(path, text.getvalue())

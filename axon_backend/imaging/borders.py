@@ -1,4 +1,4 @@
-"""Uniform borders: frames of screenshots, shutters and collimator blades."""
+"""Uniform borders: windows of viewers, frames, shutters and collimator blades."""
 
 from __future__ import annotations
 
@@ -9,23 +9,29 @@ _TOLERANCE = 0.02  # of the grey range: two greys this close count as equal
 _UNIFORM_SHARE = 0.97  # of a line's pixels; the rest may be a burnt-in letter
 _LABELLED_SHARE = 0.5  # of a line of the border that a burnt-in label runs through
 _KEEP_SHARE = 0.2  # never crop to less than this share of the area
+# A viewer's background is flat: greys this close, of the grey range, are one. The image in it is a
+# solid rectangle, with this share of pixels of other greys, on this many lines along a side.
+_FLAT, _SOLID, _LOOK_AT = 0.006, 0.9, 400
 
 Box = tuple[int, int, int, int]  # top, bottom, left, right; bottom and right exclusive
 
 
 def crop_border(pixels: np.ndarray) -> tuple[np.ndarray, Box]:
-    """Cut uniform black or white lines off the edges of [row, col].
+    """Cut the window of a viewer and uniform black or white lines off the edges of [row, col].
 
-    Returns the image and the numbers of pixels cut (top, bottom, left, right). Only greys at
-    an end of the range count as border, and a crop that would leave less than a fifth of the
-    image is not applied. Nested frames (a white page around a black shutter) are all cut, and
-    labels burnt into the border with them, where the border's edge is clean.
+    Returns the image and the numbers of pixels cut (top, bottom, left, right). A viewer's
+    background may have any grey if it is flat and the image in it is a rectangle; tool bars and
+    panels outside it go with it. Otherwise only greys at an end of the range count as border. A
+    crop that would leave less than a fifth of the image is not applied. Nested frames (a white page
+    around a black shutter) are all cut, and labels burnt into the border with them, where the
+    border's edge is clean.
     """
     rows, cols = pixels.shape
-    low, high = float(pixels.min()), float(pixels.max())
+    box = _in_viewer(pixels)
+    shown = pixels[box[0] : box[1], box[2] : box[3]]
+    low, high = float(shown.min()), float(shown.max())
     span = _TOLERANCE * (high - low)
     dark, bright = pixels <= low + span, pixels >= high - span
-    box = (0, rows, 0, cols)
     for _ in range(4):
         before = box
         box = _without_labels((dark, bright), _without_lines((dark, bright), box))
@@ -38,8 +44,68 @@ def crop_border(pixels: np.ndarray) -> tuple[np.ndarray, Box]:
     return np.ascontiguousarray(pixels[top:bottom, left:right]), cut
 
 
-def _without_lines(ends: tuple[np.ndarray, np.ndarray], box: Box) -> Box:
-    """The box without the lines at its edges that are all dark or all bright."""
+def _in_viewer(pixels: np.ndarray) -> Box:
+    """The box of the image in a viewer's flat background, or all of it where there is none."""
+    whole = (0, pixels.shape[0], 0, pixels.shape[1])
+    step = max(1, max(pixels.shape) // _LOOK_AT)
+    small = pixels[::step, ::step]
+    low, high = float(small.min()), float(small.max())
+    flat = _FLAT * (high - low)
+    counts, ends = np.histogram(small, 256, (low, high))
+    often = [0.5 * (ends[k] + ends[k + 1]) for k in np.argsort(counts)[-2:]]
+    edges = [float(np.median(line)) for line in (small[0], small[-1], small[:, 0], small[:, -1])]
+    best = whole
+    for grey in {round(g, 6) for g in (*edges, *often)}:
+        if not low + flat < grey < high - flat:
+            continue  # black and white are not told from the X-ray's own
+        near = np.abs(small - grey) <= max(flat, 1.5 * (high - low) / 256)
+        grey = float(np.median(small[near])) if near.any() else grey
+        found = _rectangle(np.abs(small - grey) <= flat)
+        if found is None:
+            continue
+        top, bottom, left, right = (n * step for n in found)
+        grown = (
+            max(0, top - step),
+            min(whole[1], bottom + step),
+            max(0, left - step),
+            min(whole[3], right + step),
+        )
+        background = np.abs(pixels - grey) <= flat
+        box = _without_lines((background,), grown)
+        if best == whole or _area(box) > _area(best):
+            best = box
+    return best
+
+
+def _area(box: Box) -> int:
+    return (box[1] - box[0]) * (box[3] - box[2])
+
+
+def _rectangle(background: np.ndarray) -> Box | None:
+    """The box of the largest piece that a background separates, if it is a large solid rectangle
+    and the background is on at least two of its sides."""
+    pieces, count = ndimage.label(~background)
+    if not count:
+        return None
+    sizes = np.bincount(pieces.ravel())
+    largest = int(sizes[1:].argmax()) + 1
+    down, across = ndimage.find_objects(pieces)[largest - 1]
+    box = (down.start, down.stop, across.start, across.stop)
+    if _area(box) < _KEEP_SHARE * background.size or sizes[largest] < _SOLID * _area(box):
+        return None
+    rows, cols = background.shape
+    sides = [
+        background[down.start - 1, across] if down.start else None,
+        background[down.stop, across] if down.stop < rows else None,
+        background[down, across.start - 1] if across.start else None,
+        background[down, across.stop] if across.stop < cols else None,
+    ]
+    around = [float(side.mean()) for side in sides if side is not None]
+    return box if len(around) >= 2 and min(around) >= _UNIFORM_SHARE else None
+
+
+def _without_lines(ends: tuple[np.ndarray, ...], box: Box) -> Box:
+    """The box without the lines at its edges that are all of one of the border's greys."""
     top, bottom, left, right = box
 
     def uniform(rows: slice | int, cols: slice | int) -> bool:

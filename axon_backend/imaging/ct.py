@@ -10,10 +10,12 @@ import numpy as np
 import SimpleITK as sitk
 
 from axon_backend.errors import AxonInputError
+from axon_backend.imaging.ct_orientation import recognise_ct
 from axon_backend.imaging.ct_values import to_hounsfield
 from axon_backend.imaging.formats import find_format, list_formats, volume_formats
 from axon_backend.imaging.formats.dicom import read_volume as read_dicom_series
 from axon_backend.imaging.grid import AIR_HU, Triple, to_lps_grid
+from axon_backend.imaging.packed import refuse_packed
 from axon_backend.imaging.raw_volume import RawVolume
 from axon_backend.imaging.volume_file import load_volume
 from axon_backend.util.input_file import exists
@@ -31,6 +33,9 @@ class CTVolume:
     `spacing_mm`, `origin_mm`: (x, y, z); origin is the LPS point of the centre of voxel (0, 0, 0).
     `source`: the file or folder. `assumptions`: what was guessed, in plain sentences.
     `is_atlas`: it is a bundle's mean of many patients, not one patient's CT.
+    `warnings`: the assumptions that the user should check. `looks`: how it lies, as ``upside
+    down``, where its voxels contradict its header with certainty; nothing is registered to such a
+    CT (see `require_upright`). Empty where they agree, or where the user insists.
     """
 
     hu: np.ndarray
@@ -39,6 +44,8 @@ class CTVolume:
     source: str = ""
     assumptions: tuple[str, ...] = ()
     is_atlas: bool = False
+    warnings: tuple[str, ...] = ()
+    looks: str = ""
 
     @property
     def size_mm(self) -> Triple:
@@ -90,12 +97,26 @@ class CTVolume:
         return image
 
 
-def read_ct(path: str | os.PathLike[str]) -> CTVolume:
+def require_upright(ct: CTVolume) -> None:
+    """Refuse a CT whose voxels contradict its header.
+
+    Raises:
+        AxonInputError: with what it looks like.
+    """
+    if ct.looks:
+        raise AxonInputError(
+            f"{Path(ct.source).name or 'The CT'} is {ct.looks} by its voxels: its header states "
+            "the wrong orientation. Correct it, or export the CT again; --force uses it as it is."
+        )
+
+
+def read_ct(path: str | os.PathLike[str], *, force: bool = False) -> CTVolume:
     """Read a chest CT.
 
     `path` is a file of a registered format that holds volumes (`imaging.formats`), a folder with
     DICOM files (searched with its subfolders; the chest series is chosen and named in
-    `assumptions`), or one DICOM slice (its series is then read from the slice's folder).
+    `assumptions`), or one DICOM slice (its series is then read from the slice's folder). `force`
+    = True takes the orientation from the header, whatever the CT looks like.
 
     Raises `AxonInputError`, with what was found and the way out, for anything that is not one
     3-D chest CT in HU.
@@ -104,7 +125,8 @@ def read_ct(path: str | os.PathLike[str]) -> CTVolume:
     if not exists(source):
         raise AxonInputError(f"{source} does not exist. Check the path of the CT.")
     file = read_dicom_series(source) if source.is_dir() else _read_volume_file(source)
-    return checked_ct(file.voxels, file.affine, file.label or source.name, str(source), file.notes)
+    label = file.label or source.name
+    return checked_ct(file.voxels, file.affine, label, str(source), file.notes, force=force)
 
 
 def checked_ct(
@@ -113,15 +135,24 @@ def checked_ct(
     label: str,
     source: str = "",
     assumptions: tuple[str, ...] = (),
+    *,
+    force: bool = False,
 ) -> CTVolume:
-    """A CT from voxels [k, j, i] and the (4, 4) map of (i, j, k) to LPS mm.
+    """A CT from voxels [k, j, i] and the (4, 4) map of (i, j, k) to LPS mm; `force`: see `read_ct`.
 
     Raises `AxonInputError`, with `label` in the message, for anything that is not one 3-D chest CT
     in HU.
     """
     _check_shape(label, voxels, affine)
     voxels, notes = to_hounsfield(voxels, label)
-    return CTVolume.from_affine(voxels, affine, source, assumptions + notes)
+    ct = CTVolume.from_affine(voxels, affine, source, assumptions + notes)
+    found = recognise_ct(ct.hu, ct.spacing_mm)
+    if found.looks is None:
+        return ct
+    note = f"the CT looks {found.looks}, although its header states otherwise"
+    note += ": it was used as requested" if force else ": check its orientation"
+    looks = found.looks if found.confirmed and not force else ""
+    return replace(ct, assumptions=(*ct.assumptions, note), warnings=(note,), looks=looks)
 
 
 def _read_volume_file(path: Path) -> RawVolume:
@@ -130,6 +161,7 @@ def _read_volume_file(path: Path) -> RawVolume:
         format = find_format(path)
         known = f"a folder of DICOM slices, or a file as {list_formats(volume_formats())}"
         if format is None:
+            refuse_packed(path, known)
             raise AxonInputError(f"{path.name} is not a CT in a known format. Give {known}.")
         if format.read_volume is None:
             raise AxonInputError(

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import shorten
 
 import numpy as np
+from scipy import ndimage
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.ct_series import Slice, choose_series
-from axon_backend.imaging.dicom_file import check_pixels, open_dicom
+from axon_backend.imaging.ct_series import (
+    Slice,
+    choice_notes,
+    describe_stack,
+    find_stacks,
+    orientation,
+    positions,
+    rank_stacks,
+)
+from axon_backend.imaging.dicom_file import check_pixels, numbers_of, open_dicom
+from axon_backend.imaging.dicom_values import padding_mask, rescale_of, stored_values
 from axon_backend.imaging.grid import AIR_HU
 from axon_backend.imaging.header_check import check_volume
 from axon_backend.util.chatter import no_chatter
 
 _POSITION_TOLERANCE = 0.02  # part of a slice step; below this a stack counts as regular
 _MAX_FILLED_GAP_MM = 12.0  # a wider hole in the stack is not filled but refused
+_PADDING_IS_AIR = -500.0  # HU; declared padding below this is no tissue
 
 
 @dataclass(frozen=True)
@@ -33,35 +44,51 @@ def read_dicom_series(path: Path) -> DicomSeries:
     """Read the chest CT series of a folder (with subfolders), or the series a slice belongs to.
 
     Slices are stacked along their true positions, so a tilted gantry gives a sheared affine.
-    Small holes are filled by interpolation along the stack and recorded; wide ones refused.
+    Small holes are filled by interpolation along the stack and recorded; wide ones refused. Where
+    the best series cannot be stacked, the next best one is read.
     """
-    return stack_series(*choose_series(path))
+    found = find_stacks(path)
+    ranked, skipped = rank_stacks(found.usable, path.name), list(found.skipped)
+    problems: list[AxonInputError] = []
+    for group in ranked:
+        label = path.name if len(found.usable) == 1 else describe_stack(group)
+        try:
+            series = stack_series(group, label)
+        except AxonInputError as error:
+            problems.append(error)
+            skipped.append(str(error).partition(". ")[0])
+            continue
+        notes = choice_notes(group, found.usable, skipped)
+        return replace(series, label=path.name, assumptions=notes + series.assumptions)
+    raise problems[0]
 
 
-def stack_series(group: list[Slice], label: str, notes: tuple[str, ...] = ()) -> DicomSeries:
+def stack_series(group: list[Slice], label: str) -> DicomSeries:
     """Stack the slices of one series, sorted along their normal; see `read_dicom_series`."""
-    header = group[0].header
-    if not header.get("PixelSpacing"):
+    notes: tuple[str, ...] = ()
+    pixel = np.array(numbers_of(group[0].header, "PixelSpacing") or ())
+    if not group[0].header.get("PixelSpacing"):
         raise AxonInputError(f"{label} has no PixelSpacing, a CT needs it. Export the CT again.")
-    pixel = np.array(header.PixelSpacing, float)
-    if pixel.shape != (2,) or not np.isfinite(pixel).all() or pixel.min() <= 0:
+    if pixel.shape != (2,) or pixel.min() <= 0:
         raise AxonInputError(
-            f"{label} has the PixelSpacing {header.PixelSpacing}; a CT has two positive numbers. "
-            "Export the CT again."
+            f"{label} has the PixelSpacing {group[0].header.PixelSpacing}; a CT has two positive "
+            "numbers. Export the CT again."
         )
+    header = group[0].header
     size = tuple(int(n) for n in (header.Columns, header.Rows, len(group)))
     check_volume(group[0].path, size, whole=False)
-    planes = np.stack([_read_slice(item.path) for item in group])
-    positions = np.array([np.array(s.header.ImagePositionPatient, float) for s in group])
-    row_cosines, column_cosines = np.array(header.ImageOrientationPatient, float).reshape(2, 3)
-    depth = positions @ np.cross(row_cosines, column_cosines)
+    planes, read_notes = _read_slices([item.path for item in group])
+    notes += read_notes
+    at = positions(group)
+    row_cosines, column_cosines = orientation(group)
+    normal = np.cross(row_cosines, column_cosines)
+    depth = at @ normal
     gaps = np.diff(depth)
     step = float(np.median(gaps))
     if np.abs(gaps - step).max() > _POSITION_TOLERANCE * step:
-        planes, positions, filled = _regular(planes, positions, depth, step, label)
+        planes, at, filled = _regular(planes, at, depth, step, label)
         notes += (filled,)
-    run = (positions[-1] - positions[0]) / (len(positions) - 1)
-    normal = np.cross(row_cosines, column_cosines)
+    run = (at[-1] - at[0]) / (len(at) - 1)
     tilt = np.degrees(np.arccos(np.clip(run @ normal / np.linalg.norm(run), -1, 1)))
     if tilt > 45:
         raise AxonInputError(
@@ -75,7 +102,7 @@ def stack_series(group: list[Slice], label: str, notes: tuple[str, ...] = ()) ->
     affine[:3, 0] = row_cosines * pixel[1]
     affine[:3, 1] = column_cosines * pixel[0]
     affine[:3, 2] = run
-    affine[:3, 3] = positions[0]
+    affine[:3, 3] = at[0]
     return DicomSeries(planes, affine, label, notes)
 
 
@@ -106,13 +133,23 @@ def _regular(
     return filled, places, f"{what} (widest step {widest:.1f} mm): filled by interpolation"
 
 
-def _read_slice(path: Path) -> np.ndarray:
+def _read_slices(paths: list[Path]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Pixels [k, row, col] float32 after slope and intercept, padding as air; and notes."""
+    planes, notes = [], []
+    for path in paths:
+        plane, said = _read_slice(path)
+        planes.append(plane)
+        notes += [note for note in said if note not in notes]
+    return np.stack(planes), tuple(notes)
+
+
+def _read_slice(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     """Pixels [row, col] float32 after slope and intercept; padding becomes air."""
     try:
         dataset = open_dicom(path)
         check_pixels(dataset, path)
         with no_chatter():
-            stored = dataset.pixel_array
+            stored = stored_values(dataset)
     except (AxonInputError, MemoryError):
         raise
     except Exception as error:  # decoders raise many kinds; all mean the slice is unreadable
@@ -123,12 +160,20 @@ def _read_slice(path: Path) -> np.ndarray:
         ) from error
     if stored.ndim != 2:
         raise AxonInputError(f"{path.name} has {stored.ndim} axes, a CT slice is grey and has 2.")
-    slope = float(dataset.get("RescaleSlope") or 1.0)
-    values = stored.astype(np.float32) * slope + float(dataset.get("RescaleIntercept") or 0.0)
-    padding = dataset.get("PixelPaddingValue")
-    # Some scanners declare a padding that is also a tissue value; trust it only below fat.
-    if padding is not None and isinstance(padding, int):
-        mask = stored == padding
-        if mask.any() and float(values[mask][0]) < -500:
-            values[mask] = min(AIR_HU, float(values.min()))
-    return values
+    slope, intercept, notes = rescale_of(dataset)
+    values = stored.astype(np.float32) * slope + intercept
+    mask = padding_mask(dataset, stored)
+    if mask.any():
+        # Some scanners declare a padding that is also a tissue value: trust it below fat, else only
+        # where it reaches the edge of the slice.
+        if float(values[mask].max()) >= _PADDING_IS_AIR:
+            mask = _joined_to_edge(mask)
+        values[mask] = min(AIR_HU, float(values.min()))
+    return values, notes
+
+
+def _joined_to_edge(mask: np.ndarray) -> np.ndarray:
+    """The parts of a mask that touch the edge of the image."""
+    parts, _ = ndimage.label(mask)
+    edge = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
+    return mask & np.isin(parts, np.unique(edge[edge > 0]))

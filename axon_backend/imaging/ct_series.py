@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +14,35 @@ import numpy as np
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.body_parts import is_chest, is_elsewhere
-from axon_backend.imaging.dicom_file import open_dicom
+from axon_backend.imaging.dicom_file import (
+    is_directory,
+    number_of,
+    numbers_of,
+    open_dicom,
+    value_of,
+)
+from axon_backend.imaging.packed import EXTENSIONS
 
 XRAY_MODALITIES = ("CR", "DX", "DR", "RG", "XA", "RF", "MG")
 MIN_SLICES = 16
 _CHEST_EXTENT_MM = 180.0  # a series that covers this much shows most of both lungs
+_LEAST_EXTENT_MM = 80.0  # less is no chest, whatever it is called
+# Slices whose axes differ by less than this (radians, 0.5 degrees) are of one stack: writers round
+# direction cosines, and some compute them anew for every slice.
+_SAME_TURN = np.radians(0.5)
+_SAME_SPACING = 1e-3  # relative difference of pixel sizes that counts as rounding
+_RIGHT_ANGLE = 0.02  # cosine between the axes of an image that is still a right angle
+# What may tell apart slices of one series at one position: scans, phases, reconstructions.
+_SPLIT_BY = (
+    "AcquisitionNumber", "TemporalPositionIdentifier", "NominalPercentageOfCardiacPhase",
+    "TriggerTime", "ConvolutionKernel", "ImageType",
+)  # fmt: skip
 HEADER_TAGS = [
     "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription",
     "StudyDescription", "ProtocolName", "BodyPartExamined", "Modality", "ImageType",
     "AcquisitionNumber", "TemporalPositionIdentifier", "InstanceNumber", "NumberOfFrames",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns",
+    "NominalPercentageOfCardiacPhase", "TriggerTime", "ConvolutionKernel", "FrameOfReferenceUID",
 ]  # fmt: skip
 
 
@@ -33,28 +54,102 @@ class Slice:
     path: Path
     header: Any
 
+    @cached_property
+    def geometry(self) -> np.ndarray | None:
+        """(3, 3): position (mm), direction along a row, direction along a column; or None where
+        they are not usable."""
+        position = numbers_of(self.header, "ImagePositionPatient")
+        cosines = numbers_of(self.header, "ImageOrientationPatient")
+        if position is None or cosines is None or len(position) != 3 or len(cosines) != 6:
+            return None
+        turn = np.array(cosines).reshape(2, 3)
+        size = np.linalg.norm(turn, axis=1, keepdims=True)
+        if size.min() < 0.5 or abs(float((turn / size)[0] @ (turn / size)[1])) > _RIGHT_ANGLE:
+            return None
+        return np.vstack([position, turn / size])
 
-def choose_series(path: Path) -> tuple[list[Slice], str, tuple[str, ...]]:
-    """The slices of the chest CT in a folder (with subfolders), or of one slice's series.
 
-    Returns the slices sorted along their normal, a short label for messages, and notes. Raises
-    `AxonInputError` when there is no usable CT of the chest.
+@dataclass(frozen=True)
+class Stacks:
+    """The usable CT stacks of a folder, and in words why the rest of it was left out."""
+
+    usable: list[list[Slice]]
+    skipped: tuple[str, ...]
+
+
+def find_stacks(path: Path) -> Stacks:
+    """The CT stacks in a folder (with subfolders), or of one slice's series.
+
+    Raises:
+        AxonInputError: there is no usable one; the message says what there is instead.
     """
     label = path.name
     if path.is_dir():
-        slices = _scan(sorted(p for p in path.rglob("*") if p.is_file()))
+        files = sorted(p for p in path.rglob("*") if p.is_file())
+        slices = _scan(files)
+        if not slices:
+            _refuse_empty(files, label)
     else:
         one = _scan([path])
         if not one:
+            if is_directory(path):
+                raise AxonInputError(
+                    f"{label} is the index of a DICOM disc, not an image. Give the folder that it "
+                    "is in, or the folder of the CT series."
+                )
             raise AxonInputError(
-                f"{label} is not a readable DICOM file (damaged or cut short). Copy it again."
+                f"{label} is not a readable DICOM file (damaged or cut short) or holds no image. "
+                "Copy it again, or give the folder of the CT."
             )
         _refuse_unless_ct(one, label)
         uid = one[0].header.get("SeriesInstanceUID")
         beside = _scan(sorted(p for p in path.parent.iterdir() if p.is_file()))
         slices = [item for item in beside if item.header.get("SeriesInstanceUID") == uid]
-    chosen, notes = choose_stack(stacks_of(slices, label), label)
-    return chosen, label, notes
+    return usable_stacks(slices, label)
+
+
+def usable_stacks(slices: list[Slice], label: str) -> Stacks:
+    """The usable stacks among slices; each series is judged on its own, so that a broken one does
+    no harm.
+
+    Raises:
+        AxonInputError: there is none; the message says what is wrong with each series.
+    """
+    _refuse_unless_ct(slices, label)
+    series: dict[str, list[Slice]] = defaultdict(list)
+    for item in slices:
+        if item.header.Modality == "CT":
+            series[str(value_of(item.header, "SeriesInstanceUID"))].append(item)
+    merged = _scattered(series)
+    series = merged or series
+    usable: list[list[Slice]] = []
+    skipped, problems = [], []
+    for group in series.values():
+        name = label if len(series) == 1 else f"series {_name(group)}"
+        try:
+            stacks, left_out = _stacks_of(group, name)
+            usable += stacks
+            skipped += left_out
+        except AxonInputError as error:
+            problems.append(str(error))
+            skipped.append(_reason(str(error)))
+    if not usable:
+        if len(problems) == 1:
+            raise AxonInputError(problems[0])
+        shown = "; ".join(sorted(_reason(p) for p in problems)[:4])
+        more = f"; and {len(problems) - 4} more" if len(problems) > 4 else ""
+        raise AxonInputError(
+            f"{label}: no CT series can be used: {shown}{more}. Give the folder of the axial chest "
+            "series, complete."
+        )
+    if merged:
+        skipped.append("every slice has a series identifier of its own: they were put together")
+    return Stacks(usable, tuple(skipped))
+
+
+def _reason(sentence: str) -> str:
+    """What is wrong, without what to do about it."""
+    return sentence.partition(". ")[0].rstrip(".")
 
 
 def _scan(paths: Iterable[Path]) -> list[Slice]:
@@ -62,11 +157,12 @@ def _scan(paths: Iterable[Path]) -> list[Slice]:
     for path in paths:
         try:
             header = open_dicom(path, stop_before_pixels=True, specific_tags=HEADER_TAGS)
-            # Values are decoded when first used: do it here, where a damaged file can be left out.
-            for keyword in HEADER_TAGS:
-                header.get(keyword)
         except Exception:  # no DICOM, or damaged: pydicom raises many kinds
             continue
+        # Values are decoded when first used: do it here, where a broken one can be left out.
+        for keyword in HEADER_TAGS:
+            if keyword in header and value_of(header, keyword) is None:
+                del header[keyword]
         uid = header.get("SOPInstanceUID")
         # DICOMDIR has no SOP instance of its own; a file copied twice counts once.
         if uid is None or "Modality" not in header or uid in seen:
@@ -76,17 +172,27 @@ def _scan(paths: Iterable[Path]) -> list[Slice]:
     return slices
 
 
+def _refuse_empty(files: list[Path], label: str) -> None:
+    """Raise for a folder without any DICOM image."""
+    packed = [p.name for p in files if p.suffix.lower() in EXTENSIONS]
+    if packed:
+        named = ", ".join(packed[:3]) + (", ..." if len(packed) > 3 else "")
+        raise AxonInputError(
+            f"{label} holds no DICOM image but compressed files ({named}). Unpack them and give "
+            "the folder with the CT slices."
+        )
+    raise AxonInputError(
+        f"{label} holds no DICOM image. Give the folder that holds the CT slices, or one file "
+        "that holds the whole CT."
+    )
+
+
 def _refuse_unless_ct(slices: list[Slice], label: str) -> None:
     """Raise when there is no CT among the images, saying what there is instead."""
     modalities = Counter(str(s.header.Modality) for s in slices)
     if modalities.get("CT"):
         return
     found = ", ".join(f"{n} {m or 'unnamed'}" for m, n in modalities.most_common())
-    if not slices:
-        raise AxonInputError(
-            f"{label} holds no DICOM image. Give the folder that holds the CT slices, or one file "
-            "that holds the whole CT."
-        )
     if any(m in XRAY_MODALITIES for m in modalities):
         raise AxonInputError(
             f"{label} is an X-ray ({found}), not a CT. Give it as the X-ray and a CT as the CT."
@@ -94,30 +200,67 @@ def _refuse_unless_ct(slices: list[Slice], label: str) -> None:
     raise AxonInputError(f"{label} holds {found}, not CT. Give a chest CT.")
 
 
-def stacks_of(slices: list[Slice], label: str) -> list[list[Slice]]:
-    """Usable CT stacks: same series, orientation and size; no localisers; one time point each.
+def _scattered(series: dict[str, list[Slice]]) -> dict[str, list[Slice]]:
+    """One series where every slice was given a series identifier of its own (as some anonymisers
+    do), else nothing: same number, name and frame of reference, at equal steps."""
+    if len(series) < MIN_SLICES or max(map(len, series.values())) > 1:
+        return {}
+    groups: dict[str, list[Slice]] = defaultdict(list)
+    for (item,) in series.values():
+        tags = ("SeriesNumber", "SeriesDescription", "FrameOfReferenceUID")
+        groups[str([str(value_of(item.header, tag)) for tag in tags])].append(item)
+    best = max(groups.values(), key=len)
+    if len(best) < MIN_SLICES or any(item.geometry is None for item in best):
+        return {}
+    steps = np.diff(np.sort(places(best)))
+    regular = steps.min() > 0 and np.ptp(steps) < 0.02 * steps.mean()
+    return groups if regular else {}
 
-    Raises `AxonInputError` when there is none, saying what there is instead.
+
+def _stacks_of(slices: list[Slice], label: str) -> tuple[list[list[Slice]], list[str]]:
+    """The usable CT stacks of one series: same orientation, size and pixel size; no localisers;
+    one time point each. And what was left out of it, in words.
+
+    Raises:
+        AxonInputError: there is none.
     """
-    _refuse_unless_ct(slices, label)
-    groups: dict[Any, list[Slice]] = defaultdict(list)
-    localisers = enhanced = 0
+    flat, left_out = [], []
+    localisers = enhanced = unplaced = 0
     for item in slices:
         header = item.header
-        if header.Modality != "CT":
-            continue
-        if "LOCALIZER" in [str(t).upper() for t in header.get("ImageType") or []]:
+        frames = value_of(header, "NumberOfFrames")
+        if "LOCALIZER" in _kinds(header):
             localisers += 1
-        elif int(header.get("NumberOfFrames") or 1) > 1:
+        elif frames and (number_of(header, "NumberOfFrames") or 2) > 1:
             enhanced += 1
-        elif header.get("ImagePositionPatient") and header.get("ImageOrientationPatient"):
-            turn = tuple(np.round(np.array(header.ImageOrientationPatient, float), 3))
-            key = (header.get("SeriesInstanceUID"), turn, header.get("Rows"), header.get("Columns"))
-            groups[key].append(item)
-    stacks = [stack for group in groups.values() for stack in _split_repeats(group)]
+        elif not header.get("ImagePositionPatient") or not header.get("ImageOrientationPatient"):
+            unplaced += 1
+        elif item.geometry is None:
+            raise AxonInputError(
+                f"{label}: {item.path.name} has the position "
+                f"{_shown(header.get('ImagePositionPatient'))} and the orientation "
+                f"{_shown(header.get('ImageOrientationPatient'))}; three and six finite numbers, "
+                "of axes at right angles, are needed. Export the series again."
+            )
+        else:
+            flat.append(item)
+    stacks = []
+    for group in _alike(flat):
+        found, duplicates = _split_repeats(group, label)
+        stacks += found
+        if duplicates:
+            left_out.append(f"{_copies(duplicates)} in series {_name(group)}: dropped")
     usable = [stack for stack in stacks if len(stack) >= MIN_SLICES]
+    kept = sum(map(len, usable))
     if usable:
-        return usable
+        # Localisers and reports within a series are usual; slices that fit no stack are not.
+        odd = sum(map(len, stacks)) - kept
+        if odd:
+            left_out.append(
+                f"{odd} slice{'s' if odd > 1 else ''} of series {_name(slices)} of another size, "
+                "pixel size or orientation"
+            )
+        return usable, left_out
     if enhanced:
         raise AxonInputError(
             f"{label} is an enhanced multi-frame CT, which is not read directly. "
@@ -125,8 +268,9 @@ def stacks_of(slices: list[Slice], label: str) -> list[list[Slice]]:
         )
     longest = max((len(stack) for stack in stacks), default=0)
     if longest == 0:
+        why = f"{localisers} localiser images" if localisers else f"{unplaced} without one"
         raise AxonInputError(
-            f"{label} holds no CT slice with a position ({localisers} localiser images only). "
+            f"{label} holds no CT slice with a position ({why} only). "
             "Give the folder of the axial series."
         )
     raise AxonInputError(
@@ -135,32 +279,100 @@ def stacks_of(slices: list[Slice], label: str) -> list[list[Slice]]:
     )
 
 
-def _split_repeats(group: list[Slice]) -> list[list[Slice]]:
-    """Split a series that visits the same positions several times (phases, reconstructions)."""
-    if len({_place(s) for s in group}) == len(group):
-        return [group]
-    for tag in ("AcquisitionNumber", "TemporalPositionIdentifier"):
-        parts: dict[Any, list[Slice]] = defaultdict(list)
+def _kinds(header: Any) -> list[str]:
+    """ImageType in upper case."""
+    kinds = value_of(header, "ImageType") or []
+    return [kinds.upper()] if isinstance(kinds, str) else [str(kind).upper() for kind in kinds]
+
+
+def _shown(value: Any) -> str:
+    values = [value] if isinstance(value, str) or not hasattr(value, "__iter__") else value
+    return "\\".join(map(str, values))
+
+
+def _alike(slices: list[Slice]) -> list[list[Slice]]:
+    """Groups of slices of one size, pixel size and orientation, but for rounding."""
+    groups: list[tuple[Any, np.ndarray, np.ndarray, list[Slice]]] = []
+    for item in slices:
+        size = tuple(number_of(item.header, tag) for tag in ("Rows", "Columns"))
+        spacing = np.array(numbers_of(item.header, "PixelSpacing") or (0.0, 0.0))
+        geometry = item.geometry
+        assert geometry is not None
+        for other, step, turn, group in groups:
+            if (
+                size == other
+                and spacing.shape == step.shape
+                and np.allclose(spacing, step, rtol=_SAME_SPACING, atol=0)
+                and np.abs(geometry[1:] - turn).max() < _SAME_TURN
+            ):
+                group.append(item)
+                break
+        else:
+            groups.append((size, spacing, geometry[1:], [item]))
+    return [group for *_, group in groups]
+
+
+def _split_repeats(group: list[Slice], label: str) -> tuple[list[list[Slice]], int]:
+    """Split slices that visit the same positions several times (phases, reconstructions); returns
+    the stacks and how many copies of an image were dropped.
+
+    Raises:
+        AxonInputError: different images of one position cannot be told apart.
+    """
+    at = places(group)
+    if len(set(at)) == len(group):
+        return [group], 0
+    if len(set(at)) == 1 and len(group) > 1:
+        many = f"all {len(group)} slices" if len(group) >= MIN_SLICES else f"{len(group)} slices"
+        raise AxonInputError(
+            f"{label} has {many} at the same position, so their order and distance are not known "
+            "(bolus tracking, screenshots, or positions that were removed). Export the series "
+            "again with its positions, or give another series."
+        )
+    for tag in _SPLIT_BY:
+        parts: dict[str, list[Slice]] = defaultdict(list)
         for item in group:
-            parts[item.header.get(tag)].append(item)
-        if all(len({_place(s) for s in part}) == len(part) for part in parts.values()):
-            return list(parts.values())
-    name = describe_stack(group)
+            parts[_shown(value_of(item.header, tag))].append(item)
+        single = all(len(set(places(part))) == len(part) for part in parts.values())
+        if len(parts) > 1 and single and max(map(len, parts.values())) >= MIN_SLICES:
+            return list(parts.values()), 0
+    kept: dict[float, list[Slice]] = defaultdict(list)
+    contents: dict[float, set[bytes]] = defaultdict(set)
+    for place, item in zip(at, group, strict=True):
+        content = _content(item.path)
+        if content not in contents[place]:
+            contents[place].add(content)
+            kept[place].append(item)
+    if max(map(len, kept.values())) == 1:
+        return [[item for (item,) in kept.values()]], len(group) - len(kept)
     raise AxonInputError(
-        f"{name} has several different slices at the same position, one is expected. "
-        "Export a single phase of the scan."
+        f"{describe_stack(group)} has several different slices at the same position, one is "
+        "expected. Export a single phase of the scan."
     )
 
 
-def choose_stack(groups: list[list[Slice]], label: str) -> tuple[list[Slice], tuple[str, ...]]:
-    """The chest among stacks, its slices sorted along their normal, and a note on the others.
+def _content(path: Path) -> bytes:
+    """A hash of an image's stored pixels."""
+    try:
+        data = open_dicom(path, specific_tags=["PixelData"]).get("PixelData")
+    except Exception:  # damaged: it equals nothing else
+        data = None
+    return hashlib.sha256(str(path).encode() if data is None else bytes(data)).digest()
 
-    Raises `AxonInputError` when all show another body part.
+
+def _copies(count: int) -> str:
+    return f"{count} identical {'copies of slices' if count > 1 else 'copy of a slice'}"
+
+
+def rank_stacks(groups: list[list[Slice]], label: str) -> list[list[Slice]]:
+    """The stacks that may show the chest, best first, their slices sorted along their normal.
+
+    Raises:
+        AxonInputError: all show another body part.
     """
-    elsewhere = [g for g in groups if is_elsewhere(_words(g)[0]) and not is_chest(*_words(g))]
-    usable = [g for g in groups if g not in elsewhere]
+    usable = [g for g in groups if not _elsewhere(g)]
     if not usable:
-        part = _words(elsewhere[0])[0]
+        part = _words(groups[0])[0]
         raise AxonInputError(
             f"{label} is a CT of another body part ({part}), a chest CT is expected. "
             "Give the chest series."
@@ -168,52 +380,96 @@ def choose_stack(groups: list[list[Slice]], label: str) -> tuple[list[Slice], tu
 
     def merit(group: list[Slice]) -> tuple[Any, ...]:
         # The last two only break ties reproducibly.
-        number, uid = (group[0].header.get(tag) for tag in ("SeriesNumber", "SeriesInstanceUID"))
-        return *stack_merit(group), -int(number or 0), str(uid)
+        number = number_of(group[0].header, "SeriesNumber") or 0
+        return *stack_merit(group), -number, str(value_of(group[0].header, "SeriesInstanceUID"))
 
     usable.sort(key=merit, reverse=True)
-    chosen = sorted(usable[0], key=_place)
-    if len(groups) == 1:
-        return chosen, ()
-    others = "; ".join(describe_stack(g) for g in usable[1:] + elsewhere)
-    return chosen, (f"of {len(groups)} CT series {describe_stack(chosen)} was read, not {others}",)
+    return [[g[i] for i in np.argsort(places(g), kind="stable")] for g in usable]
 
 
-def stack_merit(group: list[Slice]) -> tuple[bool, bool, bool, bool, int]:
-    """Sort key of stacks as chest CTs, most important criterion first: not derived,
-    axial, named a chest, long enough for both lungs, number of slices."""
-    derived = any(str(t).upper() in ("MIP", "MINIP", "PROJECTION IMAGE", "SECONDARY")
-                  for t in group[0].header.get("ImageType") or [])  # fmt: skip
-    places = [_place(s) for s in group]
-    long = max(places) - min(places) >= _CHEST_EXTENT_MM
-    return not derived, _is_axial(group), is_chest(*_words(group)), long, len(group)
+def choice_notes(
+    chosen: list[Slice], groups: list[list[Slice]], skipped: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """What to say on a choice among stacks, and on what was ``skipped``."""
+    notes = []
+    files = {s.path for s in chosen}
+    others = [g for g in groups if not files & {s.path for s in g}]
+    if others:
+        alike = any(_name(g) == _name(chosen) for g in others)
+        named = "; ".join(describe_stack(g, pixels=alike) for g in others)
+        notes.append(
+            f"of {len(groups)} CT series {describe_stack(chosen, pixels=alike)} was read, not "
+            f"{named}"
+        )
+    if skipped:
+        notes.append("left out: " + "; ".join(skipped))
+    return tuple(notes)
 
 
-def _place(item: Slice) -> float:
-    """Position along the slice normal, mm, rounded to a micrometre."""
-    turn = np.array(item.header.ImageOrientationPatient, float)
-    normal = np.cross(turn[:3], turn[3:])
-    return round(float(normal @ np.array(item.header.ImagePositionPatient, float)), 3)
+def stack_merit(group: list[Slice]) -> tuple[bool, bool, bool, bool, bool, int]:
+    """Sort key of stacks as chest CTs, most important criterion first: covers at least part of a
+    chest, not derived, axial, named a chest, long enough for both lungs, number of slices."""
+    derived = {"MIP", "MINIP", "PROJECTION IMAGE", "SECONDARY"} & set(_kinds(group[0].header))
+    extent = float(np.ptp(places(group)))
+    long = extent >= _CHEST_EXTENT_MM
+    named = is_chest(*_words(group))
+    return extent >= _LEAST_EXTENT_MM, not derived, _is_axial(group), named, long, len(group)
+
+
+def orientation(group: list[Slice]) -> np.ndarray:
+    """(2, 3) directions along a row and along a column, the mean of the slices', at right
+    angles."""
+    row, column = np.mean([g[1:] for g in _geometries(group)], axis=0)
+    row = row / np.linalg.norm(row)
+    column = column - (column @ row) * row
+    return np.stack([row, column / np.linalg.norm(column)])
+
+
+def places(group: list[Slice]) -> np.ndarray:
+    """(n,) positions along the common normal of the slices, mm, rounded to a micrometre."""
+    found: np.ndarray = (positions(group) @ np.cross(*orientation(group))).round(3)
+    return found
+
+
+def positions(group: list[Slice]) -> np.ndarray:
+    """(n, 3) positions of the slices' first pixels, LPS mm."""
+    return np.array([g[0] for g in _geometries(group)])
+
+
+def _geometries(group: list[Slice]) -> list[np.ndarray]:
+    return [g for item in group if (g := item.geometry) is not None]
 
 
 def _is_axial(group: list[Slice]) -> bool:
-    turn = np.array(group[0].header.ImageOrientationPatient, float)
-    return bool(abs(np.cross(turn[:3], turn[3:])[2]) > 0.8)
+    return bool(abs(np.cross(*orientation(group))[2]) > 0.8)
+
+
+def _elsewhere(group: list[Slice]) -> bool:
+    return is_elsewhere(_words(group)[0]) and not is_chest(*_words(group))
 
 
 def _words(group: list[Slice]) -> tuple[str, str]:
     """Body part, and the free-text descriptions of the series."""
     header = group[0].header
     tags = ("SeriesDescription", "ProtocolName", "StudyDescription")
-    return str(header.get("BodyPartExamined") or ""), " ".join(
-        str(header.get(t) or "") for t in tags
+    return str(value_of(header, "BodyPartExamined") or ""), " ".join(
+        str(value_of(header, t) or "") for t in tags
     )
 
 
-def describe_stack(group: list[Slice]) -> str:
-    """Number, name, slices and step of a stack, for messages."""
+def _name(group: list[Slice]) -> str:
+    """Number and description of a series, as messages name it."""
     header = group[0].header
-    places = sorted(_place(s) for s in group)
-    step = f" of {np.median(np.diff(places)):.2f} mm" if len(places) > 1 else ""
-    name = str(header.get("SeriesDescription") or "without a name")
-    return f"series {header.get('SeriesNumber', '?')} '{name}' ({len(group)} slices{step})"
+    number = value_of(header, "SeriesNumber")
+    description = value_of(header, "SeriesDescription") or "without a name"
+    return f"{'?' if number is None else number} '{description}'"
+
+
+def describe_stack(group: list[Slice], pixels: bool = False) -> str:
+    """Number, name, slices and step of a stack, for messages; ``pixels``: and its pixel size."""
+    steps = np.diff(np.sort(places(group)))
+    step = f" of {np.median(steps):.2f} mm" if len(steps) else ""
+    spacing = numbers_of(group[0].header, "PixelSpacing")
+    if pixels and spacing:
+        step += f", pixels of {spacing[0]:g} mm"
+    return f"series {_name(group)} ({len(group)} slices{step})"

@@ -1,8 +1,9 @@
-"""Opening DICOM files, old ones without a file header too."""
+"""Opening DICOM files, also those without a file header, and reading values that may be broken."""
 
 from __future__ import annotations
 
 import io
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -17,28 +18,20 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    MediaStorageDirectoryStorage,
 )
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.dicom_extensions import DICOM_EXTENSIONS
+from axon_backend.imaging.dicom_mark import is_dicom
 from axon_backend.imaging.header_check import MAX_PIXELS, check_image
 from axon_backend.util.limits import limit
 
 _PIECE, _DEFERRED = 1 << 20, 64 << 20
 
 
-def is_dicom(path: Path) -> bool:
-    """Whether a file starts as DICOM part 10 does, or is named as one and not empty."""
-    with path.open("rb") as file:
-        start = file.read(132)
-    return start[128:] == b"DICM" or (path.suffix.lower() in DICOM_EXTENSIONS and len(start) > 0)
-
-
 def open_dicom(path: Path, **how: Any) -> FileDataset:
-    """``pydicom.dcmread(path, **how)`` after ``check_deflated``.
-
-    Also reads a bare data set (no preamble, no file meta information, as archives and networks keep
-    them) of a file named as DICOM.
+    """``pydicom.dcmread(path, **how)`` after ``check_deflated``, which also reads a bare data set
+    (no preamble, no file meta information, as archives and networks keep them).
 
     Raises:
         AxonInputError: see ``check_deflated``.
@@ -50,7 +43,7 @@ def open_dicom(path: Path, **how: Any) -> FileDataset:
     try:
         return pydicom.dcmread(path, **how)
     except InvalidDicomError:
-        if path.suffix.lower() not in DICOM_EXTENSIONS:
+        if not is_dicom(path):
             raise
     dataset = pydicom.dcmread(path, force=True, **how)
     if "SOPClassUID" not in dataset or "Modality" not in dataset:
@@ -154,3 +147,39 @@ def _codestream_size(data: bytes) -> tuple[int, int] | None:
             return rows, columns
         at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return None
+
+
+def value_of(header: Any, keyword: str) -> Any:
+    """``header.get(keyword)``, and None where the value cannot be decoded."""
+    try:
+        return header.get(keyword)
+    except Exception:  # pydicom decodes a value when it is first used, and raises many kinds
+        return None
+
+
+def numbers_of(header: Any, keyword: str) -> tuple[float, ...] | None:
+    """The numbers of a tag, or None where it is absent, empty or not of finite numbers."""
+    value = value_of(header, keyword)
+    if value is None or isinstance(value, bytes):
+        return None
+    items = [value] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
+    try:
+        found = tuple(float(item) for item in items)
+    except (TypeError, ValueError):
+        return None
+    return found if found and all(map(math.isfinite, found)) else None
+
+
+def number_of(header: Any, keyword: str) -> float | None:
+    """The first number of a tag, or None; see ``numbers_of``."""
+    found = numbers_of(header, keyword)
+    return found[0] if found else None
+
+
+def is_directory(path: Path) -> bool:
+    """Whether a file is a DICOMDIR, the index of a disc (PS3.10 8)."""
+    try:
+        meta = read_file_meta_info(path)
+    except Exception:  # pydicom raises many kinds
+        return False
+    return meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage

@@ -11,7 +11,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pydicom.valuerep import validate_value
 
-from axon_backend.imaging.dicom_file import is_dicom, open_dicom
+from axon_backend.imaging.dicom_file import open_dicom
+from axon_backend.imaging.dicom_mark import is_dicom
 
 PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 STUDY = (

@@ -82,7 +82,8 @@ def check_text_header(path: Path) -> None:
     more than once are checked each, since readers differ in which one they take.
 
     Raises:
-        AxonInputError: see ``check_volume``; or the header has no size or is no text.
+        AxonInputError: see ``check_volume``; or the header has no size or a negative spacing, or
+            is no text.
     """
     with path.open("rb") as file:
         start = file.read(_HEADER_BYTES)
@@ -109,6 +110,14 @@ def check_text_header(path: Path) -> None:
             "requires. Copy or export it again."
         )
     _check_data_files(path, files, start)
+    steps = b"spacings" if nrrd else b"ElementSpacing"
+    for name, value in fields:
+        # ITK would turn a negative step into an axis that runs the other way.
+        if name == steps and re.search(rb"(^|\s)-", value):
+            raise AxonInputError(
+                f"{path.name} has the spacing {value.decode('latin1').strip()}; lengths are "
+                "positive. Export it again with its true spacing."
+            )
     for shape in shapes:
         check_volume(path, shape, max(channels, default=1), whole=not files)
     if not files and max(packed, default=0) > path.stat().st_size:

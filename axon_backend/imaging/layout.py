@@ -1,9 +1,10 @@
-"""The orientation of the chest in an image, by comparison with mean chests.
+"""The orientation of the chest in an image, by comparison with mean chests and by a network.
 
-Two means represent all chests: the frontal one, made symmetric so that it ignores the sides, and
-the lateral one. Both are searched for in the image by normalised cross-correlation of local
-contrast, over scales and aspect ratios, in all eight orientations. The means are rotated, not the
-image, which is shrunk and filtered once for each size. Left and right of a frontal image are
+The network of ``content.py`` and the means here judge it independently, and what both say is
+added up. Two means represent all chests: the frontal one, made symmetric so that it ignores the
+sides, and the lateral one. Both are searched for in the image by normalised cross-correlation of
+local contrast, over scales and aspect ratios, in all eight orientations. The means are rotated, not
+the image, which is shrunk and filtered once for each size. Left and right of a frontal image are
 decided by a linear discriminant of the difference between a chest and its mirror image (heart,
 aortic arch, stomach, diaphragm).
 
@@ -20,8 +21,10 @@ from pathlib import Path
 import numpy as np
 from scipy import fft, ndimage
 
+from axon_backend.imaging.content import CHEST, Content, see
 from axon_backend.imaging.matching import box_sum, local_contrast, shrink_by, shrink_to
 from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
+from axon_backend.imaging.turn import TURNS, Turn
 
 MEANS = Path(__file__).with_name("mean_chests.json")
 GRID = 64  # side of the means
@@ -33,50 +36,15 @@ _SCALES = tuple(np.exp(np.linspace(np.log(0.62), np.log(1.45), 6)))
 _STRETCHES = {True: (1.0, 1.18), False: (0.85, 1.0)}
 # The centre of a mean is the template: lungs, heart and spine, not arms and corners.
 _MIDDLE = slice(round(0.1 * GRID), round(0.9 * GRID))
-# NCC by which another orientation must fit better before the user is warned, and before the image
-# is reoriented, and by which the other view must fit better before the user is warned. Laterals
-# that face the other way are common (nine of 23 clinical ones), so the margin for them is smaller.
-# For the sides of a frontal image the same in standard deviations, see `sidedness`.
-TURN_DOUBT, TURN_CERTAIN, FACING_CERTAIN, VIEW_DOUBT = 0.03, 0.08, 0.04, 0.03
-MIRRORED_DOUBT, MIRRORED_CERTAIN = 0.4, 1.5
-LEAST_AGREEMENT = 0.5  # of an image that is reoriented: less is hardly a chest
-_TURNS = (
-    "",
-    "rotated by 90 degrees clockwise",
-    "rotated by 180 degrees",
-    "rotated by 90 degrees counter-clockwise",
-)
+# How the evidence on an orientation adds up, in natural log-odds: of the agreement (NCC) with a
+# mean, of the sides of a frontal image per standard deviation (see `sidedness`), of the network's
+# opinion at most, and of the orientation as given. Chosen on the validation data.
+PER_NCC, PER_DEVIATION, MOST_OF_NETWORK, AS_GIVEN = 75.0, 4.0, 6.0, 1.0
+# Probability of another orientation (or view) from which the user is warned, and from which the
+# image is reoriented.
+DOUBT, CERTAIN = 0.8, 0.98
 # Margin of the chest that its placement may miss, and how far its axis of symmetry may be off.
 _EDGE, _MOST_AWAY = 6, 6
-
-
-@dataclass(frozen=True)
-class Turn:
-    """What makes an image upright: ``quarters`` rotations by 90 degrees counter-clockwise (as
-    ``np.rot90``), then mirroring left/right if ``mirrored``."""
-
-    quarters: int = 0
-    mirrored: bool = False
-
-    def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        """The reoriented image, (H, W)."""
-        turned = np.rot90(pixels, self.quarters)
-        return np.ascontiguousarray(turned[:, ::-1] if self.mirrored else turned)
-
-    def pixel_mm(self, size: tuple[float, float] | None) -> tuple[float, float] | None:
-        """(row, column) pixel size of the reoriented image."""
-        return size if size is None or self.quarters % 2 == 0 else (size[1], size[0])
-
-    def words(self, frontal: bool) -> str:
-        """Names the orientation of an image that needs this turn, as ``upside down``."""
-        if not self.mirrored:
-            return _TURNS[self.quarters]
-        if self.quarters == 2:  # mirrored and rotated by 180 degrees; the others have no usual name
-            return "upside down"
-        if self.quarters:
-            return f"mirrored and {_TURNS[self.quarters]}"
-        sides = "left and right" if frontal else "front and back"
-        return f"mirrored ({sides} exchanged)"
 
 
 @dataclass(frozen=True)
@@ -85,19 +53,20 @@ class Layout:
 
     Attributes:
         turn: what makes it upright.
-        score, given: agreement with the mean chest (NCC) after that turn, and as it was given;
-            of a frontal image that is only mirrored, by its sides (`sidedness`).
-        certain: the turn is certain enough to be applied.
+        probability: of that turn.
         frontal: the view it was given as.
-        other: agreement as the other view, where that is clearly better; else None.
+        other: probability that it is the other view, where that is likely; else None.
     """
 
     turn: Turn
-    score: float
-    given: float
-    certain: bool
+    probability: float
     frontal: bool
     other: float | None = None
+
+    @property
+    def certain(self) -> bool:
+        """The turn is certain enough to be applied."""
+        return self.other is None and self.turn != Turn() and self.probability >= CERTAIN
 
     @property
     def sides_only(self) -> bool:
@@ -106,20 +75,24 @@ class Layout:
 
     @property
     def looks(self) -> str | None:
-        """What the image looks like instead of what it was given as, with the scores; or None."""
-        given = f"as given {self.given:.2f}"
+        """What the image looks like instead of what it was given as; or None."""
         if self.other is not None:
             name = "lateral" if self.frontal else "frontal"
-            return f"like a {name} view (agreement {self.other:.2f}, {given})"
+            return f"like a {name} view (probability {self.other:.2f})"
         if self.turn == Turn():
             return None
         words = self.turn.words(self.frontal)
         if self.sides_only:
-            return f"{words} (heart and diaphragm, by {self.score:.1f} standard deviations)"
-        return f"{words} (agreement {self.score:.2f}, {given})"
+            words += " by heart and diaphragm"
+        return f"{words} (probability {self.probability:.2f})"
 
 
-def recognise(pixels: np.ndarray, frontal: bool, bright: bool | None = True) -> Layout:
+def recognise(
+    pixels: np.ndarray,
+    frontal: bool,
+    bright: bool | None = True,
+    content: Content | None = None,
+) -> Layout:
     """Find the orientation of a chest X-ray.
 
     Args:
@@ -127,11 +100,15 @@ def recognise(pixels: np.ndarray, frontal: bool, bright: bool | None = True) -> 
         frontal: it was given as a frontal (else a lateral) X-ray.
         bright: bones are bright; None where that is not known: each orientation is then judged by
             the polarity that it would have (see ``polarity``).
+        content: what the network sees in ``pixels``; None asks it.
 
     Returns:
-        The turn that makes the image upright, with how well it and the given orientation agree
-        with the mean chest.
+        The turn that makes the image upright, with its probability. What is no chest X-ray is
+        left as it is.
     """
+    content = see(pixels) if content is None else content
+    if content.chest < CHEST:
+        return Layout(Turn(), 1.0, frontal)
     small = thumbnail(pixels)
     found = _matches(small)
 
@@ -143,26 +120,41 @@ def recognise(pixels: np.ndarray, frontal: bool, bright: bool | None = True) -> 
         match = found[frontal, turn.quarters, turn.mirrored and not frontal]
         return match.dark if is_dark(turn, frontal) else match.bright.score
 
-    as_it_is = Turn()
-    turns = _TURNS_OF[frontal]
-    scores = {turn: agreement(turn, frontal) for turn in turns}
-    given, best = scores[as_it_is], max(turns, key=lambda turn: scores[turn])
+    scores = {turn: agreement(turn, frontal) for turn in _TURNS_OF[frontal]}
+    best = max(scores, key=lambda turn: scores[turn])
     other = max(agreement(turn, not frontal) for turn in _TURNS_OF[not frontal])
-    if other > scores[best] + VIEW_DOUBT:
-        return Layout(as_it_is, given, given, False, frontal, other)
-    if scores[best] < given + TURN_DOUBT:
-        best = as_it_is
-    score = scores[best]
-    margin = TURN_CERTAIN if best.quarters else FACING_CERTAIN
-    certain = score >= max(given + margin, LEAST_AGREEMENT)
-    if frontal and score >= LEAST_AGREEMENT:
+    views = np.array([scores[best], other]) * PER_NCC
+    seen = content.upright.sum(1)
+    views += _opinion(seen if frontal else seen[::-1])
+    view = _probability(views)[1]
+    if view >= DOUBT:
+        return Layout(Turn(), 1.0, frontal, float(view))
+    sides = 0.0
+    if frontal:
         upright = best(small)
         sides = sidedness(-upright if is_dark(best, True) else upright)
-        mirrored = sides < -MIRRORED_DOUBT
-        if mirrored and best == as_it_is:
-            return Layout(Turn(0, True), -sides, sides, sides < -MIRRORED_CERTAIN, True)
-        best = Turn(best.quarters, mirrored)
-    return Layout(best, score, given, certain and best != as_it_is, frontal)
+    evidence = _opinion(content.upright[0 if frontal else 1])
+    for k, turn in enumerate(TURNS):
+        ncc = scores[Turn(turn.quarters) if frontal else turn]
+        evidence[k] += PER_NCC * ncc - (PER_DEVIATION * sides if turn.mirrored else 0.0)
+        evidence[k] += AS_GIVEN if turn == Turn() else 0.0
+    shares = _probability(evidence)
+    k = int(shares.argmax())
+    if TURNS[k] == Turn() or shares[k] < DOUBT:
+        return Layout(Turn(), float(shares[TURNS.index(Turn())]), frontal)
+    return Layout(TURNS[k], float(shares[k]), frontal)
+
+
+def _opinion(probabilities: np.ndarray) -> np.ndarray:
+    """Logarithms, at most MOST_OF_NETWORK below the largest: the network was trained on
+    projections, and no opinion of it overrules everything else."""
+    logs = np.log(probabilities + 1e-12)
+    return np.maximum(logs, logs.max() - MOST_OF_NETWORK)
+
+
+def _probability(evidence: np.ndarray) -> np.ndarray:
+    shares = np.exp(evidence - evidence.max())
+    return shares / shares.sum()
 
 
 # The turns that the means distinguish.

@@ -10,12 +10,16 @@ import numpy as np
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.borders import crop_border
+from axon_backend.imaging.content import CHEST, KINDS, Content, see
 from axon_backend.imaging.display import belongs, turn_to_display
 from axon_backend.imaging.flat_volume import read_flat_volume
 from axon_backend.imaging.formats import find_format, list_formats
-from axon_backend.imaging.layout import Layout, Turn, recognise
+from axon_backend.imaging.layout import Layout, recognise
+from axon_backend.imaging.packed import refuse_packed
+from axon_backend.imaging.parts import chests_in, cut_out
 from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
 from axon_backend.imaging.raw_xray import RawXray
+from axon_backend.imaging.turn import Turn
 from axon_backend.imaging.view import View
 from axon_backend.util.input_file import exists
 
@@ -36,7 +40,9 @@ class Radiograph:
     `pixel_mm`: (row, col) in millimetres in the patient plane, or None when unknown.
     `source`: the file. `assumptions`: what was guessed or changed, in plain sentences.
     `sid_mm`: from the tube to the detector, where the file says so. `warnings`: the assumptions
-    that the user should check.
+    that the user should check. `looks_like`: what the image shows instead of one chest X-ray; such
+    an image is not registered (see `require_chest`). Empty where it shows one, or where the user
+    insists.
     """
 
     pixels: np.ndarray
@@ -46,6 +52,20 @@ class Radiograph:
     assumptions: tuple[str, ...] = ()
     sid_mm: float | None = None
     warnings: tuple[str, ...] = ()
+    looks_like: str = ""
+
+
+def require_chest(xray: Radiograph) -> None:
+    """Refuse an image that does not look like one chest X-ray.
+
+    Raises:
+        AxonInputError: with what it looks like instead.
+    """
+    if xray.looks_like:
+        raise AxonInputError(
+            f"{Path(xray.source).name or 'The X-ray'} does not look like a chest X-ray, but like "
+            f"{xray.looks_like}. Give a chest X-ray; if it is one, --force uses it as it is."
+        )
 
 
 def read_radiograph(
@@ -56,6 +76,8 @@ def read_radiograph(
     assumed: View = View.pa,
     flip: bool | None = None,
     rotate: int | None = None,
+    part: str | None = None,
+    force: bool = False,
 ) -> Radiograph:
     """Read a chest X-ray from a file of any registered format (`imaging.formats`).
 
@@ -72,7 +94,18 @@ def read_radiograph(
     source = Path(path)
     view = known_view(view)
     raw = _read_raw(source, view)
-    return upright(raw, view, invert, source.name, str(source), assumed, flip=flip, rotate=rotate)
+    return upright(
+        raw,
+        view,
+        invert,
+        source.name,
+        str(source),
+        assumed,
+        flip=flip,
+        rotate=rotate,
+        part=part,
+        force=force,
+    )
 
 
 def known_view(view: View | str | None) -> View | None:
@@ -97,6 +130,8 @@ def upright(
     *,
     flip: bool | None = None,
     rotate: int | None = None,
+    part: str | None = None,
+    force: bool = False,
 ) -> Radiograph:
     """Turn, crop and check an X-ray, and make its bones bright; see `read_radiograph`.
 
@@ -124,17 +159,25 @@ def upright(
             f"{n} pixel{'s' if n > 1 else ''} at the {side}" for side, n in sides if n
         )
         notes.append(f"a uniform border was cropped: {counts}")
+    if part is not None:
+        pixels = cut_out(pixels, part)
+        notes.append(f"the {part} part of the image was used as requested")
     _check(pixels, name)
+    content = see(pixels)
+    looks_like, said = _judged(content, pixels, force)
+    notes.append(said)
     if invert is not None:
         pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
         notes += polarity
-    warnings: list[str] = []
+    warnings = [said] if content.chest < CHEST else []
     if flip is None and rotate is None:
         bright = True if invert is not None else None
-        turn, said, warnings = decide(recognise(pixels, view.is_frontal, bright), stated)
+        layout = recognise(pixels, view.is_frontal, bright, content)
+        turn, orientation, doubts = decide(layout, stated)
+        warnings += doubts
     else:
-        turn, said = _as_asked(flip, rotate)
-    notes += said
+        turn, orientation = _as_asked(flip, rotate)
+    notes += orientation
     pixels, pixel_mm = turn(pixels), turn.pixel_mm(pixel_mm)
     if invert is None:  # judged by the layout of an upright image
         pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
@@ -147,7 +190,25 @@ def upright(
         tuple(notes),
         raw.sid_mm,
         (*raw.warnings, *warnings),
+        looks_like,
     )
+
+
+def _judged(content: Content, pixels: np.ndarray, force: bool) -> tuple[str, str]:
+    """What the image looks like instead of a chest X-ray (empty where it is one or is forced), and
+    the note on it."""
+    if content.chest >= CHEST:
+        view = "frontal" if content.frontal >= 0.5 else "lateral"
+        return "", f"the image shows a {view} chest X-ray (probability {content.chest:.2f})"
+    found, advice = KINDS[content.likeliest], ""
+    two = chests_in(pixels) if content.likeliest == "several" else {}
+    if two:
+        shown = " and ".join(f"a {view} one ({part})" for part, view in two.items())
+        found = f"two chest X-rays in one image, {shown}"
+        advice = f"; choose one with --part {' or --part '.join(two)}"
+    if force:
+        return "", f"the image looks like {found}: it was used as requested"
+    return found + advice, f"the image does not look like a chest X-ray, but like {found}{advice}"
 
 
 def _as_asked(flip: bool | None, rotate: int | None) -> tuple[Turn, list[str]]:
@@ -194,6 +255,7 @@ def _read_raw(source: Path, view: View | None) -> RawXray:
         raise AxonInputError(f"{source.name} is empty (0 bytes). Copy or export the X-ray again.")
     format = find_format(source)
     if format is None:
+        refuse_packed(source, f"the X-ray in it as {list_formats()}")
         raise AxonInputError(
             f"{source.name} is in no format that AXON reads, or damaged. Give an X-ray as "
             f"{list_formats()}."

@@ -38,6 +38,8 @@ def radiograph_from_pixels(
     oriented: bool = False,
     flip: bool | None = None,
     rotate: int | None = None,
+    part: str | None = None,
+    force: bool = False,
 ) -> Radiograph:
     """An X-ray from pixels as displayed, treated like an image file without tags.
 
@@ -51,7 +53,7 @@ def radiograph_from_pixels(
         invert: True: the bones are dark as shown; False: bright; None: the layout decides.
         assumed: the view where none is given.
         oriented: the pixels were oriented by a geometry in patient coordinates.
-        flip, rotate: as for `read_radiograph`.
+        flip, rotate, part, force: as for `read_radiograph`.
 
     Returns:
         The X-ray in the orientation of `read_radiograph`, with bright bones and without uniform
@@ -76,7 +78,18 @@ def radiograph_from_pixels(
         size = None
     notes = [*assumptions, *([] if size else [_NO_SIZE])]
     raw = RawXray(array.astype(np.float32), pixel_mm=size, oriented=oriented, notes=tuple(notes))
-    return upright(raw, known_view(view), invert, name, source, assumed, flip=flip, rotate=rotate)
+    return upright(
+        raw,
+        known_view(view),
+        invert,
+        name,
+        source,
+        assumed,
+        flip=flip,
+        rotate=rotate,
+        part=part,
+        force=force,
+    )
 
 
 def ct_from_array(

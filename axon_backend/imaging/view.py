@@ -7,6 +7,7 @@ from typing import TypedDict
 
 # A beam rotated further than this from front, back and side gives an oblique view.
 OBLIQUE_DEG = 20.0
+PARTS = ("left", "right", "top", "bottom")  # of an image that shows two X-rays
 
 
 class View(str, Enum):
@@ -28,11 +29,13 @@ class View(str, Enum):
 
 
 class Stated(TypedDict, total=False):
-    """What a user states about how an X-ray lies; see ``read_radiograph``."""
+    """What a user states about an X-ray; see ``read_radiograph``."""
 
     invert: bool
     flip: bool
     rotate: int
+    part: str
+    force: bool
 
 
 def parse_view(text: str | None) -> View | None:

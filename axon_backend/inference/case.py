@@ -75,8 +75,9 @@ def read_case(
     Raises:
         AxonInputError: a file cannot be used, or nothing to start from was given.
     """
-    volume = read_ct(ct) if isinstance(ct, str | Path) else ct
     stated = stated or {}
+    forced = stated.get("ct", {}).get("force", False)
+    volume = read_ct(ct, force=forced) if isinstance(ct, str | Path) else ct
     front = _as_radiograph(frontal, frontal_view, View.pa, stated.get("frontal", {}))
     side = _as_radiograph(lateral, None, View.lateral_left, stated.get("lateral", {}))
     if front is None and volume is None:
@@ -175,6 +176,7 @@ def place_case(
     accepted = check_placements(case, placements)
     warnings: list[str] = []
     if case.ct is not None:
+        warnings += case.ct.warnings
         reference, frame = case.ct, find_thorax_frame(case.ct)
     else:
         reference, frame = atlas_ct(bundle), ThoraxFrame((0.0, 0.0, 0.0), bundle.atlas()[1])

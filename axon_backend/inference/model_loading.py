@@ -91,6 +91,15 @@ def check_model(bundle: Bundle) -> None:
         _weights_for(model.network(name), bundle, name)
 
 
+def parameter_count(bundle: Bundle) -> int:
+    """How many trained numbers the networks of a bundle have.
+
+    Raises:
+        AxonInputError: no networks can be built from its configuration.
+    """
+    return sum(parameter.numel() for parameter in _meta_model(bundle).parameters())
+
+
 def atlas_ct(bundle: Bundle) -> CTVolume:
     """The bundle's atlas (mean of the training volumes) as a CT whose frame is centred at 0."""
     hu, size_mm = bundle.atlas()

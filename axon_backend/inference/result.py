@@ -102,10 +102,11 @@ class ResultBuilder:
                     ct, self._placed.frame, volume.shape[0], self._placed.ct_motion
                 )
             self._truth[stage] = truth
-            self._metrics[stage] = _metrics(volume, truth, window)
+            spacing_mm = self._placed.frame.spacing_mm(volume.shape[0])
+            self._metrics[stage] = measure(volume, truth, window, spacing_mm)
             if self._atlas is None:  # on the grid of the first stage
-                atlas = _atlas_on_grid(atlas_ct(self._bundle), volume.shape[0])
-                self._atlas = _metrics(atlas, truth, window)
+                atlas = atlas_on_grid(atlas_ct(self._bundle), volume.shape[0])
+                self._atlas = measure(atlas, truth, window, spacing_mm)
         self.volumes[stage] = volume
         return volume
 
@@ -125,7 +126,7 @@ class ResultBuilder:
             **about,
             "frame": placed.frame.as_dict(),
             "hu_window": [self._window.low, self._window.high],
-            "reprojection": _reprojection(list(self.volumes.values())[-1], placed),
+            "reprojection": reprojection(list(self.volumes.values())[-1], placed),
             "metrics": dict(self._metrics) if self._metrics else None,
             # The floor that a reconstruction must beat: the mean training volume.
             "atlas_mean": self._atlas,
@@ -181,8 +182,9 @@ def run_record(
     }
 
 
-def _reprojection(volume: np.ndarray, placed: PlacedCase) -> dict[str, float]:
-    """NCC of each input view with the DRR of the result, after local contrast normalisation."""
+def reprojection(volume: np.ndarray, placed: PlacedCase) -> dict[str, float]:
+    """NCC of each view with the DRR of a volume in HU ``[z, y, x]``, after local contrast
+    normalisation."""
     size, attenuation = REPROJECTION_SIZE, AttenuationVolume.in_frame(volume, placed.frame)
     out = {}
     for role, view in placed.views.items():
@@ -195,15 +197,24 @@ def _reprojection(volume: np.ndarray, placed: PlacedCase) -> dict[str, float]:
     return out
 
 
-def _atlas_on_grid(atlas: CTVolume, n: int) -> np.ndarray:
+def atlas_on_grid(atlas: CTVolume, n: int) -> np.ndarray:
     """The atlas, which fills its frame, as ``n^3`` HU; unchanged where it has that size."""
     if atlas.hu.shape == (n, n, n):
         return atlas.hu
     return resample_to_frame(atlas, ThoraxFrame((0.0, 0.0, 0.0), atlas.size_mm), n)
 
 
-def _metrics(volume: np.ndarray, truth: np.ndarray, window: HuWindow) -> dict[str, float]:
+def measure(
+    volume: np.ndarray,
+    truth: np.ndarray,
+    window: HuWindow,
+    spacing_mm: tuple[float, float, float],
+) -> dict[str, float]:
+    """Every registered metric of a volume against the true CT; both HU ``[z, y, x]``, clipped to
+    the window and mapped to [0, 1]."""
+
     def unit(hu: np.ndarray) -> np.ndarray:
         return (window.normalise(hu) + 1) / 2
 
-    return compute_metrics(unit(volume), unit(truth), (window.low, window.high))
+    bounds = (window.low, window.high)
+    return compute_metrics(unit(volume), unit(truth), bounds, spacing_mm=spacing_mm)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,18 @@ from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import HuWindow, ThoraxFrame
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import Stated, View
-from axon_backend.inference.case import PathLike, network_views, place_case, read_case
+from axon_backend.inference.case import (
+    PathLike,
+    PlacedCase,
+    network_views,
+    place_case,
+    read_case,
+)
 from axon_backend.inference.memory_fallback import StageRunner
 from axon_backend.inference.model_loading import choose_device
 from axon_backend.inference.result import Reconstruction, ResultBuilder, run_record
 from axon_backend.methods.info import MethodInfo
+from axon_backend.methods.protocol import ModelConfig
 from axon_backend.physics.pose import Pose
 from axon_backend.util.run_context import RunContext
 
@@ -30,6 +38,15 @@ MAX_SAMPLES, MAX_STEPS = 1000, 10_000
 
 # stage_done(stage, HU [z, y, x], frame): called once for each stage, when all its samples are done.
 StageDone = Callable[[str, np.ndarray, ThoraxFrame], None]
+
+
+@dataclass
+class _Run:
+    """What is noted while the stages run: seconds and steps by stage, warnings."""
+
+    seconds: dict[str, float]
+    warnings: list[str]
+    steps: dict[str, int] = field(default_factory=dict)
 
 
 class InferenceSession:
@@ -61,6 +78,11 @@ class InferenceSession:
     def info(self) -> MethodInfo:
         """The bundle's method."""
         return self._runner.method.info
+
+    @property
+    def config(self) -> ModelConfig:
+        """The method's configuration of the bundle."""
+        return self._runner.config
 
     @property
     def window(self) -> HuWindow:
@@ -200,33 +222,15 @@ class InferenceSession:
                 )
 
             result = ResultBuilder(placed, runner.config.window, self.bundle)
-            inputs = network_views(placed)
-            steps_run: dict[str, int] = {}
-            found: list[torch.Tensor | None] = [None] * samples
-            stopped = None
-            # All samples of a stage before the next stage: what is finished can be shown and kept.
-            for stage in chosen:
-                began = time.perf_counter()
-                try:
-                    for k, before in enumerate(found):
-                        label = f" ({k + 1} of {samples})" if samples > 1 else ""
-                        found[k], told = runner.run(
-                            stage,
-                            inputs,
-                            before,
-                            steps=counts.get(stage),
-                            context=self._sample_context(context, k, label, steps_run),
-                        )
-                        warnings += told
-                except Cancelled:
-                    if not result.volumes:
-                        raise
-                    stopped = stage
-                    break
-                seconds[stage] = time.perf_counter() - began
-                volume = result.add(stage, [f for f in found if f is not None])
-                if stage_done is not None:
-                    stage_done(stage, volume, placed.frame)
+            run = _Run(seconds, warnings)
+            try:
+                for stage, found in self._run_stages(placed, chosen, counts, samples, context, run):
+                    volume = result.add(stage, found)
+                    if stage_done is not None:
+                        stage_done(stage, volume, placed.frame)
+            except Cancelled:
+                if not result.volumes:
+                    raise
             record = run_record(
                 self.bundle,
                 runner.method,
@@ -236,11 +240,73 @@ class InferenceSession:
                 samples=samples,
                 steps=counts,
                 stages=list(result.volumes),
-                steps_run=steps_run,
-                seconds=seconds,
-                cancelled=stopped,
+                steps_run=run.steps,
+                seconds=run.seconds,
+                cancelled=next((s for s in chosen if s not in result.volumes), None),
             )
-            return result.build(warnings=warnings, **record)
+            return result.build(warnings=run.warnings, **record)
+
+    def sample(
+        self,
+        placed: PlacedCase,
+        *,
+        stages: tuple[str, ...] | str | None = None,
+        steps: Mapping[str, int] | Sequence[int] | None = None,
+        samples: int = 1,
+        context: RunContext | None = None,
+    ) -> dict[str, list[torch.Tensor]]:
+        """The samples of every stage for a case whose views are in the frame already; nothing is
+        read, registered or measured. Several sessions can share one ``placed``.
+
+        Args:
+            placed: see ``inference.case.place_case``.
+            stages, steps, samples, context: as in :meth:`reconstruct`.
+
+        Returns:
+            By stage, ``samples`` volumes (1, 1, n, n, n) in normalised HU on the CPU.
+
+        Raises:
+            AxonInputError: a stage or a count is wrong, or memory ran out.
+            Cancelled: ``context.cancelled()`` was true.
+        """
+        context = context or RunContext()
+        chosen, counts = self.stages(stages), self.steps(steps)
+        with self._alone():
+            run = _Run({}, [])
+            return dict(self._run_stages(placed, chosen, counts, samples, context, run))
+
+    def _run_stages(
+        self,
+        placed: PlacedCase,
+        chosen: tuple[str, ...],
+        counts: dict[str, int],
+        samples: int,
+        context: RunContext,
+        run: _Run,
+    ) -> Iterator[tuple[str, list[torch.Tensor]]]:
+        """Each stage with its samples: all of a stage before the next one, so that what is
+        finished can be shown and kept."""
+        runner, inputs = self._runner, network_views(placed)
+        stochastic = runner.method.stochastic_stages(runner.config)
+        found: list[torch.Tensor | None] = [None] * samples
+        for stage in chosen:
+            began = time.perf_counter()
+            # Samples differ from the first stochastic stage on; before it, one stands for all.
+            same = stage not in stochastic and all(f is found[0] for f in found)
+            for k, before in enumerate(found[:1] if same else list(found)):
+                label = f" ({k + 1} of {samples})" if samples > 1 and not same else ""
+                found[k], told = runner.run(
+                    stage,
+                    inputs,
+                    before,
+                    steps=counts.get(stage),
+                    context=self._sample_context(context, k, label, run.steps),
+                )
+                run.warnings += told
+            if same:
+                found = [found[0]] * samples
+            run.seconds[stage] = time.perf_counter() - began
+            yield stage, [f for f in found if f is not None]
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ from torch import nn
 
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.batch import Batch, ValidationCase
-from axon_backend.methods.protocol import Model
+from axon_backend.methods.protocol import Model, RegisteredViews
 from axon_backend.metrics import compute_metrics
 
 
@@ -24,6 +24,30 @@ class Measurement:
     note: str = ""
 
 
+class Adversary(nn.Module):
+    """A network that is trained against those of an objective by a loss of its own (a discriminator
+    or a critic). It lives as long as the training: it is in checkpoints, not in bundles.
+
+    Args:
+        lr, betas: of its Adam optimiser. Like the run's own, the learning rate follows the run's
+            schedule.
+        every: steps of the networks for each step of its own.
+    """
+
+    def __init__(self, *, lr: float, betas: tuple[float, float], every: int = 1) -> None:
+        super().__init__()
+        self.lr, self.betas, self.every = lr, betas, every
+
+    @abstractmethod
+    def forward(self, batch: Batch, output: torch.Tensor) -> torch.Tensor:
+        """Its loss, a mean over the samples of a batch.
+
+        Args:
+            batch: as the objective saw it.
+            output: ``Objective.output`` of that batch.
+        """
+
+
 class Objective(nn.Module):
     """One training of a method: its loss as a module, so that the gradients of several processes
     can be averaged.
@@ -33,6 +57,12 @@ class Objective(nn.Module):
         loss: the method's loss settings.
         single_view: share of samples with the frontal view only.
         repeats: samples come again (``data.repeat_after``); the same seed is then the same sample.
+
+    Attributes:
+        adversary: what is trained against the networks, or None. The loss of the networks runs it
+            as it is (its weights want no gradient there); after each of their updates the trainer
+            updates it on the same batches.
+        output: what the last ``forward`` made, detached, if there is an adversary to judge it.
     """
 
     NEEDS_FINE = False
@@ -46,6 +76,8 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.loss = model, loss
         self.single_view, self.repeats = single_view, repeats
+        self.adversary: Adversary | None = None
+        self.output: torch.Tensor | None = None
 
     @classmethod
     @abstractmethod
@@ -98,6 +130,15 @@ class Objective(nn.Module):
         window = (self.window.low, self.window.high)
         values = compute_metrics(a, b, window, names.values())
         return {f"{prefix}_{short}": values[name] for short, name in names.items()}
+
+    def by_views(self, case: ValidationCase) -> dict[str, RegisteredViews]:
+        """What a case is validated on: ``v2``, both views, and ``v1``, the frontal one alone."""
+        return {"v2": case.batch.views(), "v1": case.batch.views(single=True)}
+
+    @property
+    def shown_views(self) -> str:
+        """The key of :meth:`by_views` whose sample is shown: what is trained for."""
+        return "v1" if self.single_view >= 1 else "v2"
 
     def weigh(self, two: float, one: float) -> float:
         """One metric out of that with two views and that with one: both when both are trained."""

@@ -19,6 +19,7 @@ from torch import nn
 
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.info import MethodInfo
+from axon_backend.methods.typed_config import Renamed
 from axon_backend.util.run_context import RunContext
 
 if TYPE_CHECKING:
@@ -274,9 +275,8 @@ class Method(ABC):
         loss_settings: dataclass of the settings of those losses.
         references: papers, for the model card.
         sampling_key: key of the configuration that may change without new training.
-        renamed_settings: {old: new} dotted names of ``model`` and ``loss`` settings that earlier
-            versions wrote into YAML files and checkpoints; {"name=old value": "new value"} of
-            values.
+        renamed_settings: of ``model`` and ``loss`` settings that earlier versions wrote into YAML
+            files and checkpoints (``methods.typed_config.with_new_names``).
     """
 
     info: MethodInfo
@@ -285,7 +285,7 @@ class Method(ABC):
     loss_settings: type
     references: tuple[str, ...] = ()
     sampling_key: str = "sampling"
-    renamed_settings: Mapping[str, str | None] = {}
+    renamed_settings: Renamed = {}
 
     @abstractmethod
     def configure(self, values: Mapping[str, Any]) -> Any:
@@ -311,6 +311,11 @@ class Method(ABC):
     def default_steps(self, config: Any) -> dict[str, int]:
         """Sampling steps of each stage where the user does not choose."""
         return dict.fromkeys(self.info.stage_names, 1)
+
+    def stochastic_stages(self, config: Any) -> tuple[str, ...]:
+        """The stages whose output depends on the seed. Of a method that has one, the evaluation
+        measures a single sample and the mean of several. By default those that take steps."""
+        return tuple(stage.name for stage in self.info.stages if stage.takes_steps)
 
     def network_settings(self, config: Any, network: str) -> dict[str, Any]:
         """The part of the configuration that a network is built from and trained with: networks

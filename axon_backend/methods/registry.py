@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "axon_backend.methods"
 DEFAULT = "axon"
 # Folders of this package that hold a method; each has an INFO.
-BUILT_IN = ("axon", "atlas_mean")
+BUILT_IN = (
+    "axon",
+    "atlas_mean",
+    "nearest_patient",
+    "repeat_concatenate",
+    "x2ct",
+    "diffux2ct",
+    "global_vector_ldm",
+)
 
 
 def available() -> dict[str, MethodInfo]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Config = TypeVar("Config")
@@ -35,14 +35,42 @@ def from_plain(kind: type[Config], values: Mapping[str, Any], where: str = "") -
     )
 
 
-def with_new_names(values: Mapping[str, Any], renamed: Mapping[str, str | None]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Gone:
+    """A setting that no longer exists: today's code always has this value, or one of these."""
+
+    value: Any
+    others: tuple[Any, ...] = ()
+
+    def covers(self, value: Any) -> bool:
+        """Whether an old value means what today's code does."""
+
+        def plain(one: Any) -> Any:
+            return list(one) if isinstance(one, tuple) else one
+
+        return plain(value) in [plain(one) for one in (self.value, *self.others)]
+
+
+@dataclass(frozen=True)
+class NewValues:
+    """What values of a setting are called today, by their old names."""
+
+    values: Mapping[Any, Any]
+
+
+# {old dotted name: its new name, or Gone}, {today's dotted name: NewValues}.
+Renamed = Mapping[str, str | Gone | NewValues]
+
+
+def with_new_names(values: Mapping[str, Any], renamed: Renamed) -> dict[str, Any]:
     """Nested values of an older version under today's names.
+
+    A setting that is :class:`Gone` is left out where its value is what today's code does, and kept
+    otherwise, so that whoever checks the settings refuses it.
 
     Args:
         values: as JSON, YAML or a checkpoint gives them.
-        renamed: {old dotted name: new one}; of a value that has another name today,
-            {"name=old value": "new value"}; of a setting that no longer exists,
-            {"name=value": None} for the value that all code has now.
+        renamed: what was called otherwise; groups of settings have names too.
 
     Raises:
         TypeError: a group of settings is something else.
@@ -50,13 +78,14 @@ def with_new_names(values: Mapping[str, Any], renamed: Mapping[str, str | None])
     new: dict[str, Any] = {}
 
     def put(key: str, value: Any) -> None:
-        key = renamed.get(key) or key
+        change = renamed.get(key)
+        if isinstance(change, str):
+            key, change = change, renamed.get(change)
         if isinstance(value, Mapping) and value:
             for name, inner in value.items():
                 put(f"{key}.{name}", inner)
             return
-        stated = f"{key}={value}"
-        if stated in renamed and renamed[stated] is None:
+        if isinstance(change, Gone) and change.covers(value):
             return
         at = new
         *groups, last = key.split(".")
@@ -64,11 +93,18 @@ def with_new_names(values: Mapping[str, Any], renamed: Mapping[str, str | None])
             at = at.setdefault(group, {})
             if not isinstance(at, dict):
                 raise TypeError(f"{group} is {at!r}; expected a group of settings")
-        at[last] = renamed.get(stated, value)
+        at[last] = new_value(value, change)
 
     for key, value in values.items():
         put(str(key), value)
     return new
+
+
+def new_value(value: Any, change: str | Gone | NewValues | None) -> Any:
+    """Today's name of a value."""
+    if isinstance(change, NewValues) and isinstance(value, Hashable):
+        return change.values.get(value, value)
+    return value
 
 
 def _typed(kind: Any, value: Any, where: str) -> Any:

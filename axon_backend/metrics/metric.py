@@ -23,7 +23,8 @@ class Metric:
         direction: which values are better: ``"higher"``, ``"lower"``, or ``"one"`` where 1 is
             perfect and both smaller and larger values are worse.
         unit: of the value, for example "dB"; empty for values on [0, 1] and for ratios.
-        region: where it applies: ``"box"``, the whole volume, or ``"body"``, the patient's body.
+        region: where it applies: ``"box"``, the whole volume; ``"body"``, the patient's body;
+            ``"anatomy"``, single structures.
         grey_difference: the value is a difference of grey values on [0, 1], so that times the
             width of the HU window it is in HU; shown in HU where people read it.
         digits: after the decimal point where people read it.

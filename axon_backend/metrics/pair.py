@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
-#: Where a metric applies: the whole volume, or the patient's body only.
-Region = Literal["box", "body"]
+#: Where a metric applies: the whole volume, the patient's body only, or single structures.
+Region = Literal["box", "body", "anatomy"]
 #: Everything denser than this, with all it encloses, is the patient's body.
 BODY_HU = -500.0
 
@@ -52,14 +52,26 @@ class VolumePair:
         prediction: float32 ``[z, y, x]`` in [0, 1] after the HU window.
         truth: the true CT, same shape and window.
         window_hu: the HU that 0 and 1 stand for.
+        spacing_mm: voxel size (x, y, z), or None where it is not known.
+        structures: masks of prediction and truth by structure, kept by ``metrics.anatomy``.
     """
 
     prediction: Array
     truth: Array
     window_hu: tuple[float, float]
+    spacing_mm: tuple[float, float, float] | None = None
+    structures: dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @classmethod
-    def of(cls, prediction: Any, truth: Any, window_hu: tuple[float, float]) -> VolumePair:
+    def of(
+        cls,
+        prediction: Any,
+        truth: Any,
+        window_hu: tuple[float, float],
+        spacing_mm: tuple[float, float, float] | None = None,
+    ) -> VolumePair:
         """Check two volumes, numpy or torch of any precision and device, and clip both to [0, 1],
         as the window would.
 
@@ -83,7 +95,7 @@ class VolumePair:
                 f"The truth spans {low:.3g} to {high:.3g}; metrics expect [0, 1] after the HU "
                 "window."
             )
-        return cls(np.clip(p, 0.0, 1.0), np.clip(t, 0.0, 1.0), window_hu)
+        return cls(np.clip(p, 0.0, 1.0), np.clip(t, 0.0, 1.0), window_hu, spacing_mm)
 
     @cached_property
     def body(self) -> NDArray[np.bool_]:
@@ -91,8 +103,8 @@ class VolumePair:
         return body_mask(self.truth, self.window_hu)
 
     def voxels(self, region: Region) -> tuple[Array, Array]:
-        """Prediction and truth in a region: the volumes themselves, or (n,) voxels of the body."""
-        if region == "box":
+        """Prediction and truth in a region: (n,) voxels of the body, else the whole volumes."""
+        if region != "body":
             return self.prediction, self.truth
         return self.prediction[self.body], self.truth[self.body]
 

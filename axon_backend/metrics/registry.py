@@ -23,7 +23,7 @@ _plugins_loaded = False
 
 
 def register_metric(metric: Metric) -> Metric:
-    """Add a metric. It then appears in ``result.json``, ``metrics.csv``, ``metrics.md``, the HTML
+    """Add a metric. It then appears in ``result.json``, the tables of ``axon evaluate``, the HTML
     report and the table of the Slicer panel.
 
     A package of your own names it as an entry point, which AXON loads by itself::
@@ -78,6 +78,7 @@ def compute_metrics(
     truth: Any,
     window_hu: tuple[float, float] = DEFAULT_WINDOW_HU,
     names: Iterable[str] | None = None,
+    spacing_mm: tuple[float, float, float] | None = None,
 ) -> dict[str, float]:
     """Compare a reconstruction with the true CT.
 
@@ -87,6 +88,7 @@ def compute_metrics(
         truth: the true CT, same shape and window.
         window_hu: the HU window of both, needed only to find the body.
         names: which metrics; all registered ones by default.
+        spacing_mm: voxel size (x, y, z); distances are NaN without it.
 
     Returns:
         name -> value. Values in the body are NaN where the truth shows no body.
@@ -101,7 +103,7 @@ def compute_metrics(
         raise AxonInputError(
             f"The metric {unknown[0]!r} is not registered; there are {', '.join(known)}."
         )
-    pair = VolumePair.of(prediction, truth, window_hu)
+    pair = VolumePair.of(prediction, truth, window_hu, spacing_mm)
     values = {}
     for name in wanted:
         metric = known[name]

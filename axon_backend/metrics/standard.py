@@ -7,11 +7,13 @@ convention in its name; `ssim3d_gauss11` is the headline.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
+from axon_backend.metrics.anatomy import assd_of, dice_of, volume_error_of
 from axon_backend.metrics.metric import Metric
 from axon_backend.metrics.pair import Region, VolumePair
 
@@ -113,6 +115,32 @@ def _uniform7(p: Array, t: Array, axes: tuple[int, ...]) -> float:
     return float(similarity.mean())
 
 
+_LUNGS = "enclosed air inside the body, at most -500 HU, components of at least 0.5 % of the volume"
+_BONE = "above 200 HU inside the body, with dense contrast agent"
+
+
+def _of_structure(structure: str, noun: str, definition: str) -> tuple[Metric, ...]:
+    """Dice, surface distance and volume error of one structure."""
+    return (
+        Metric(
+            f"dice_{structure}", f"Dice, {noun}",
+            f"Dice coefficient of the {noun} ({definition}); 0 where the reconstruction has none",
+            partial(dice_of, structure), "higher", region="anatomy",
+        ),
+        Metric(
+            f"assd_{structure}", f"ASSD, {noun}",
+            f"average symmetric surface distance of the {noun} in mm; none where the "
+            "reconstruction has none",
+            partial(assd_of, structure), "lower", unit="mm", region="anatomy", digits=1,
+        ),
+        Metric(
+            f"volume_error_{structure}", f"Volume error, {noun}",
+            f"|V - V_truth| / V_truth of the {noun}",
+            partial(volume_error_of, structure), "lower", region="anatomy",
+        ),
+    )  # fmt: skip
+
+
 METRICS = (
     Metric(
         "mae", "MAE", "mean absolute error over the whole volume (0 is perfect)",
@@ -168,5 +196,7 @@ METRICS = (
         "truth, below 1 = blurred, above 1 = noisier)",
         gradient_ratio, "one", region="body", digits=2,
     ),
+    *_of_structure("lungs", "lungs", _LUNGS),
+    *_of_structure("bone", "bone", _BONE),
 )  # fmt: skip
 """In the order of the tables; the first four are the headline metrics."""

@@ -19,6 +19,9 @@ from axon_backend.networks.blocks import (
 )
 from axon_backend.networks.lifting import back_project, back_project_residuals, lift
 
+TRUNK_PATCH = 2
+"""Space-to-depth factor in front of the trunk."""
+
 
 @dataclass(frozen=True)
 class EncoderConfig:
@@ -34,7 +37,6 @@ class EncoderConfig:
         trunk: channels of a 3-D U-Net after the fusion; empty as in the paper. With few patients
             it is what lets the end point of the bridge carry the information. It also sees the
             back-projected X-rays, the mean volume, and where the two disagree.
-        patch: space-to-depth factor in front of the trunk.
         from_mean: add the population mean, so that an untrained network returns it. It learns more
             slowly so, and fits new patients less well (Testing/benchmarks/README.md).
     """
@@ -45,7 +47,6 @@ class EncoderConfig:
     features: int = 4
     lifting: str = "project"
     trunk: tuple[int, ...] = (32, 64, 128)
-    patch: int = 2
     from_mean: bool = False
 
 
@@ -115,7 +116,7 @@ class LiftingEncoder(nn.Module):
         self.unet2d = UNet(2, c[start], f * depth, c[start:], blocks=2)
         self.fusion = FusionBlock(f)
         if config.trunk:
-            cells = config.patch**3
+            cells = TRUNK_PATCH**3
             # Lifted features, two back-projected views, the mean, and for both views what the
             # projection of the mean misses.
             self.trunk = UNet(3, (f + 5) * cells, cells, config.trunk, blocks=2)
@@ -166,12 +167,11 @@ class LiftingEncoder(nn.Module):
                 else torch.where(has_lateral.reshape(-1, 1, 1, 1, 1), fused, volume.to(fused))
             )
         if self.config.trunk:
-            p = self.config.patch
             seen = back_project(views, n, beam, has_lateral)
             mean = self.mean.expand(seen.shape[0], -1, -1, -1, -1)
             wrong = back_project_residuals(mean, views, beam, has_lateral)
             inputs = torch.cat([v.to(volume.dtype) for v in (volume, seen, mean, wrong)], 1)
-            out = depth_to_space(self.trunk(space_to_depth(inputs, p)), p)
+            out = depth_to_space(self.trunk(space_to_depth(inputs, TRUNK_PATCH)), TRUNK_PATCH)
         else:
             out = self.reduce(volume)
         return out.float() + (self.mean if self.config.from_mean else 0.0)

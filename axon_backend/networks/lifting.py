@@ -69,6 +69,7 @@ def back_project(
     size: int,
     beam: torch.Tensor,
     has_lateral: torch.Tensor | None = None,
+    lifting: str = "backproject",
 ) -> torch.Tensor:
     """X-rays spread along their rays.
 
@@ -77,12 +78,13 @@ def back_project(
         size: h.
         beam: (B, 2).
         has_lateral: (B,) bool, the samples whose lateral view counts; None: all.
+        lifting: "backproject", or "repeat" for rays that are parallel.
 
     Returns:
         (B, 2, h, h, h); an absent lateral is zero.
     """
     spread = [
-        lift(F.adaptive_avg_pool2d(v, size), size, i == 0, "backproject", beam[:, i])
+        lift(F.adaptive_avg_pool2d(v, size), size, i == 0, lifting, beam[:, i])
         for i, v in enumerate(views)
     ]
     if len(spread) == 1:

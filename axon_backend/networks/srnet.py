@@ -11,6 +11,8 @@ from torch import nn
 
 from axon_backend.networks.blocks import zero
 
+# Axial slices that pass the trunk at a time; it bounds the memory.
+SLICES = 16
 # Input slices beside a slab that reach into it: one for each transposed convolution (at most two).
 _SLAB_MARGIN = 2
 
@@ -24,14 +26,12 @@ class SRConfig:
         features: channels of the trunk (the paper: 16).
         blocks: RRDBs (the paper: 6).
         growth: channels that each layer of a dense block adds.
-        slices: axial slices that pass the trunk at a time; bounds the memory.
     """
 
     gamma: int = 2
     features: int = 16
     blocks: int = 6
     growth: int = 8
-    slices: int = 16
 
     def __post_init__(self) -> None:
         if self.gamma not in (1, 2, 4):
@@ -123,7 +123,7 @@ class SRNet(nn.Module):
         g = self.config.gamma
         b, _, z, y, w = x.shape
         slices = x.transpose(1, 2).reshape(b * z, 1, y, w)
-        features = torch.cat([self._slices(s) for s in slices.split(self.config.slices)])
+        features = torch.cat([self._slices(s) for s in slices.split(SLICES)])
         volume = features.reshape(b, z, -1, g * y, g * w).transpose(1, 2)
         for i, layer in enumerate(self.through):
             volume = layer(volume if i == 0 else F.leaky_relu(volume, 0.2))

@@ -22,14 +22,12 @@ class UNetConfig:
     Attributes:
         channels: of each level, fine to coarse.
         attention: levels with self-attention (the middle always has it).
-        blocks: residual blocks a level.
         patch: space-to-depth factor.
         groups, head_channels: of group normalisation and attention.
     """
 
     channels: tuple[int, ...] = (32, 64, 96)
     attention: tuple[bool, ...] = (False, False, False)
-    blocks: int = 1
     patch: int = 2
     groups: int = 16
     head_channels: int = 16
@@ -47,7 +45,7 @@ class UNetConfig:
             "spatial_dims": 3,
             "channels": self.channels,
             "attention_levels": self.attention,
-            "num_res_blocks": self.blocks,
+            "num_res_blocks": 1,
             "norm_num_groups": self.groups,
             "num_head_channels": self.head_channels,
             "use_flash_attention": True,

@@ -185,7 +185,7 @@ def line_integrals_from_paths(paths: torch.Tensor, names: Sequence[str] = TISSUE
 def random_xray(
     paths: torch.Tensor,
     rng: np.random.Generator,
-    ranges: XrayRanges,
+    ranges: XrayRanges | None = None,
     *,
     extent_mm: tuple[float, float] = (330.0, 330.0),
     names: Sequence[str] = TISSUES,
@@ -195,10 +195,11 @@ def random_xray(
     Args:
         paths: (materials, H, W) path lengths in g/cm^2.
         rng: the only source of randomness.
-        ranges: of the settings.
+        ranges: of the settings; by default the class's own.
         extent_mm: width and height of the image at the isocentre; by default a thorax view's.
         names: of the materials.
     """
+    ranges = ranges or XrayRanges()
     settings, processing = draw_settings(ranges, rng, extent_mm)
     # Only sizes matter: the exposure does not depend on where the patient is.
     geometry = AcquisitionGeometry((0, 0, 0), (0, -1, 0), (1, 0, 0), (0, 0, -1), extent_mm)

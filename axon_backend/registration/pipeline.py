@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from axon_backend.errors import AxonInputError, Cancelled
-from axon_backend.imaging.ct import CTVolume
+from axon_backend.imaging.ct import CTVolume, require_upright
 from axon_backend.imaging.frame import ThoraxFrame, find_thorax_frame
-from axon_backend.imaging.radiograph import Radiograph
+from axon_backend.imaging.radiograph import Radiograph, require_chest
 from axon_backend.physics.pose import Pose
 from axon_backend.registration.landmarks import LandmarkFit, fit_landmarks
 from axon_backend.registration.place import PlacedView, place_by_matrix, place_by_search
@@ -135,8 +135,9 @@ def register(
         The registered views. A poor registration is returned too, with a warning.
 
     Raises:
-        AxonInputError: an X-ray, a placement, landmarks or the frame cannot be used; there is no
-            X-ray; or a pose was asked for with the atlas as the reference.
+        AxonInputError: an X-ray, a placement, landmarks or the frame cannot be used; an image
+            does not look like a chest X-ray, or the CT does not lie as its header says; there is
+            no X-ray; or a pose was asked for with the atlas as the reference.
         Cancelled: ``cancelled()`` was true.
     """
     if method not in get_args(Method):
@@ -207,6 +208,9 @@ def _check(
 ) -> None:
     if not xrays:
         raise AxonInputError("There is no X-ray to register. Load one first.")
+    for xray in xrays.values():
+        require_chest(xray)
+    require_upright(reference)
     for role in given:
         if role not in xrays:
             raise AxonInputError(

@@ -15,7 +15,7 @@ from axon_backend.errors import Cancelled
 from axon_backend.methods.batch import ValidationCase
 from axon_backend.training.config import TrainConfig
 from axon_backend.training.data.loader import Batches, default_workers, micro_batch
-from axon_backend.training.data.mean import mean_volume, spread
+from axon_backend.training.data.mean import MEAN_CASES, mean_volume, spread
 from axon_backend.training.data.samples import Samples
 from axon_backend.training.data.source import PairSettings, PairSource
 from axon_backend.training.data.validation_cases import load_case
@@ -60,13 +60,7 @@ class Assembly:
         data = config.data
         self.source = PairSource(
             cases,
-            PairSettings(
-                self.side,
-                config.model.view_size,
-                config.model.window,
-                data.deformation,
-                config.seed,
-            ),
+            PairSettings(self.side, config.model.view_size, config.model.window, seed=config.seed),
             memory_gb=data.memory_gb,
         )
         self.kept = Path(data.cache_folder) if data.cache_folder else self.folder.path.parent
@@ -134,7 +128,7 @@ class Assembly:
     def _mean(self) -> dict[str, torch.Tensor]:
         """The mean training volume; the first process makes it, all read it."""
         window, told = self.config.model.window, monotonic()
-        cases = spread(self.cases, self.config.data.mean_cases)
+        cases = spread(self.cases, MEAN_CASES)
         path = self.kept / f"mean-{self.source.hash()}-{len(cases)}.pt"
 
         def tell(done: int, total: int) -> None:

@@ -14,11 +14,10 @@ from axon_backend.methods import registry
 from axon_backend.methods.objective import Objective
 from axon_backend.methods.protocol import Method
 from axon_backend.training.data.augmentation import RadiographAugmentation
-from axon_backend.training.data.pairs import Deformation
 from axon_backend.util.run_context import MAX_SEED
 
 OPTIMISERS = ("adam", "adamw", "muon")
-SCHEDULES = ("cosine", "constant", "exponential")
+SCHEDULES = ("cosine", "constant", "exponential", "linear")
 PRECISIONS = ("auto", "bf16-mixed", "32")
 BUDGETS = ("steps", "minutes", "epochs")
 
@@ -31,9 +30,11 @@ class OptimiserSettings:
         name: one of :data:`OPTIMISERS`; muon orthogonalises the updates of inner convolutions and
             leaves the rest to AdamW: it gets further in few steps.
         lr: the largest learning rate.
-        schedule: one of :data:`SCHEDULES`; cosine and exponential end at ``floor * lr``.
+        schedule: one of :data:`SCHEDULES`; all but constant end at ``floor * lr``, linear after a
+            first half at ``lr``.
         warm_up: share of the budget over which the learning rate rises linearly from 0.
         weight_decay: of adamw and muon.
+        betas: of adam and adamw.
         clip: largest norm of the gradient; 0 does not clip.
     """
 
@@ -43,6 +44,7 @@ class OptimiserSettings:
     warm_up: float = 0.02
     floor: float = 0.03
     weight_decay: float = 1e-2
+    betas: tuple[float, float] = (0.9, 0.999)
     clip: float = 1.0
 
 
@@ -64,8 +66,6 @@ class DataSettings:
         repeat_after: the run's samples come again after that many, and what the earlier stages
             make of them is then computed once and kept (for trainings where that costs more than
             the step itself; crops and augmentation are new each time). 0: every sample is new.
-        mean_cases: training cases in the mean volume (the atlas), at most.
-        deformation: of the CT, before its X-rays are rendered.
         appearance: of the rendered X-rays.
     """
 
@@ -77,8 +77,6 @@ class DataSettings:
     real: float | None = None
     single_view: float = 0.4
     repeat_after: int = 0
-    mean_cases: int = 100
-    deformation: Deformation = field(default_factory=Deformation)
     appearance: RadiographAugmentation = field(default_factory=RadiographAugmentation)
 
 
@@ -90,7 +88,6 @@ class ValidationSettings:
         cases: validation cases, at most.
         every_minutes, every_steps: how often; steps, where given, come first.
         samples: reconstructions written at each validation, at most.
-        patience: validations without a new best before the run ends early; 0: never.
         real: validate on real X-rays where a case has accepted ones.
     """
 
@@ -98,7 +95,6 @@ class ValidationSettings:
     every_minutes: float = 4.0
     every_steps: int | None = None
     samples: int = 2
-    patience: int = 0
     real: bool = True
 
 
@@ -119,7 +115,6 @@ class TrainConfig:
         precision: one of :data:`PRECISIONS`; auto is bf16-mixed where the device computes in it.
         checkpointing: compute activations again in the backward pass instead of keeping them.
         ema: decay of the averaged weights.
-        checkpoint_minutes: time between two writes of last.pt.
         log_steps: steps between two rows of metrics.csv.
         threads: of the CPU; null leaves it to PyTorch.
     """
@@ -138,7 +133,6 @@ class TrainConfig:
     precision: str = "auto"
     checkpointing: bool = False
     ema: float = 0.998
-    checkpoint_minutes: float = 3.0
     log_steps: int = 10
     threads: int | None = None
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
@@ -200,7 +194,6 @@ class TrainConfig:
             "threads": self.threads,
             "validation.every_steps": self.validation.every_steps,
             "validation.every_minutes": self.validation.every_minutes,
-            "data.mean_cases": self.data.mean_cases,
         }
         for key, number in positive.items():
             if number is not None and not number > 0:

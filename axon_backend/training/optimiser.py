@@ -16,8 +16,8 @@ from axon_backend.training.config import OptimiserSettings
 def learning_rate(progress: float, settings: OptimiserSettings) -> float:
     """The learning rate at ``progress`` in [0, 1] of the budget.
 
-    Linear warm-up; then constant, a half cosine to ``floor * lr``, or exponential decay to it
-    (``lr * floor^progress``, progress counted from the end of the warm-up).
+    Linear warm-up; then, progress counted from its end: constant; a half cosine to ``floor * lr``;
+    exponential decay to it (``lr * floor^progress``); or linear decay to it over the second half.
     """
     peak, warm_up, floor = settings.lr, settings.warm_up, settings.floor
     if progress < warm_up:
@@ -27,6 +27,8 @@ def learning_rate(progress: float, settings: OptimiserSettings) -> float:
         return peak
     if settings.schedule == "exponential":
         return peak * max(floor, 1e-6) ** after
+    if settings.schedule == "linear":
+        return peak * (1 - (1 - floor) * max(0.0, 2 * after - 1))
     return peak * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * after)))
 
 
@@ -39,7 +41,7 @@ class Optimiser:
 
     def __init__(self, parameters: list[nn.Parameter], settings: OptimiserSettings) -> None:
         self.parameters = parameters
-        lr, decay = settings.lr, settings.weight_decay
+        lr, decay, betas = settings.lr, settings.weight_decay, settings.betas
         self.kernels = []
         if settings.name == "muon":
             self.kernels = [p for p in parameters if p.ndim >= 4 and min(p.shape[:2]) >= 16]
@@ -49,9 +51,11 @@ class Optimiser:
         self.parts: list[torch.optim.Optimizer] = []
         fused = all(p.is_cuda for p in rest)
         if rest and settings.name == "adam":
-            self.parts.append(torch.optim.Adam(rest, lr=lr, fused=fused))
+            self.parts.append(torch.optim.Adam(rest, lr=lr, betas=betas, fused=fused))
         elif rest:
-            self.parts.append(torch.optim.AdamW(rest, lr=lr, weight_decay=decay, fused=fused))
+            self.parts.append(
+                torch.optim.AdamW(rest, lr=lr, betas=betas, weight_decay=decay, fused=fused)
+            )
         if self.kernels:
             self.parts.append(
                 torch.optim.Muon(
@@ -127,7 +131,8 @@ class Ema:
                     new.append(value.detach())
                 else:
                     old.copy_(value)
-        torch._foreach_lerp_(kept, new, 1 - decay)
+        if kept:
+            torch._foreach_lerp_(kept, new, 1 - decay)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

@@ -15,7 +15,6 @@ from axon_backend.training.settings import as_plain, differences, with_new_names
 # What may differ between a run and its continuation without a word.
 FREE = {
     *BUDGETS,
-    "checkpoint_minutes",
     "threads",
     "micro_batch",
     "precision",
@@ -58,7 +57,9 @@ def last_state(folder: RunFolder, config: TrainConfig) -> tuple[dict[str, Any] |
     method, before = config.of_method, state["config"]
     old_model = as_plain(checkpoint_model(before, folder.last))
     before = with_new_names({**before, "model": {}}, method.renamed_settings)
-    changed = differences({"method": config.method, **before, "model": old_model}, as_plain(config))
+    defaults = TrainConfig(config.method, config.stage, {}, method.loss_settings())
+    before = _over(as_plain(defaults), before)
+    changed = differences({**before, "model": old_model}, as_plain(config))
     sampling = f"model.{method.sampling_key}."
     other = [k for k in changed if k.startswith("model.") and not k.startswith(sampling)]
     if other:
@@ -71,6 +72,15 @@ def last_state(folder: RunFolder, config: TrainConfig) -> tuple[dict[str, Any] |
     if told:
         return state, ["Settings changed since this run began: " + "; ".join(told)]
     return state, []
+
+
+def _over(defaults: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values``, with the defaults of what they do not state."""
+    both = {**defaults, **values}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and isinstance(defaults.get(key), dict):
+            both[key] = _over(defaults[key], value)
+    return both
 
 
 def data_changed(before: dict[str, Any], data_sha256: str, cases: dict[str, int]) -> str | None:

@@ -12,18 +12,30 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from axon_backend.errors import AxonInputError
 from axon_backend.methods import typed_config
+from axon_backend.methods.typed_config import Gone, Renamed, new_value
+from axon_backend.physics.randomise import XrayRanges
+from axon_backend.training.data.pairs import Deformation
 from axon_backend.util.input_file import read_text
 
 Settings = TypeVar("Settings")
 # What settings were called before: in YAML files, on command lines, in checkpoints. Methods add
 # those of their own (``Method.renamed_settings``).
-RENAMED = {
+RENAMED: Renamed = {
     "loss.single_view": "data.single_view",
     "optimiser.rate": "optimiser.lr",
     "data.augmentation": "data.deformation",
     "data.appearance.misregistration": "data.appearance.p.misregistration",
     "data.appearance.letters": "data.appearance.p.letters",
     "data.appearance.collimation": "data.appearance.p.collimation",
+    "checkpoint_minutes": Gone(3.0),
+    "validation.patience": Gone(0),
+    "data.mean_cases": Gone(100),
+    **{f"data.deformation.{name}": Gone(value) for name, value in asdict(Deformation()).items()},
+    **{f"data.appearance.xray.{name}": Gone(value) for name, value in asdict(XrayRanges()).items()},
+    "data.appearance.scatter": Gone(0.5),
+    "data.appearance.local_contrast": Gone((-0.2, 1.2)),
+    "data.appearance.gamma": Gone(0.3),
+    "data.appearance.noise": Gone(0.04),
 }
 _YAML_MISSING = (
     "Training reads and writes YAML with PyYAML, which is not installed: pip install axon-ct[train]"
@@ -47,15 +59,15 @@ def _parsed(text: str) -> Any:
     return yaml.safe_load(text)
 
 
-def with_new_names(values: Mapping[str, Any], renamed: Mapping[str, str | None]) -> dict[str, Any]:
+def with_new_names(values: Mapping[str, Any], renamed: Renamed) -> dict[str, Any]:
     """``methods.typed_config.with_new_names`` with :data:`RENAMED` beside ``renamed``."""
     return typed_config.with_new_names(values, {**RENAMED, **renamed})
 
 
-def new_name(key: str, renamed: Mapping[str, str | None]) -> str:
+def new_name(key: str, renamed: Renamed) -> str:
     """Today's name of a setting that may be given by an old one, or by its end."""
     every = {**RENAMED, **renamed}
-    names = {old: new for old, new in every.items() if "=" not in old and new is not None}
+    names = {old: new for old, new in every.items() if isinstance(new, str)}
     for old, new in names.items():
         if key == old or key.startswith(old + "."):
             return new + key[len(old) :]
@@ -168,7 +180,7 @@ def convert(kind: Any, value: Any, where: str) -> Any:
 
 
 def apply_pairs(
-    settings: Settings, pairs: Iterable[str], renamed: Mapping[str, str | None] | None = None
+    settings: Settings, pairs: Iterable[str], renamed: Renamed | None = None
 ) -> Settings:
     """The settings with ``key=value`` texts put in, in their order; ``renamed`` as in
     :func:`with_new_names`."""
@@ -182,7 +194,7 @@ def apply_pairs(
             value = _parsed(text) if text.strip() else None
         except (_yaml().YAMLError, ValueError, RecursionError) as error:
             raise AxonInputError(f"--set {pair}: the value cannot be read.") from error
-        nested: Any = renamed.get(f"{key}={value}", value)
+        nested: Any = new_value(value, renamed.get(key))
         for part in reversed(key.split(".")):
             nested = {part: nested}
         settings = apply(settings, nested)

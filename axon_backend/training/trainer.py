@@ -12,17 +12,21 @@ import torch
 from axon_backend.methods.batch import Batch, ValidationCase
 from axon_backend.methods.objective import Objective
 from axon_backend.training import checkpoint
+from axon_backend.training.adversary import AdversaryUpdates
 from axon_backend.training.config import TrainConfig
 from axon_backend.training.data.loader import Batches
 from axon_backend.training.optimiser import Ema, Optimiser, learning_rate
 from axon_backend.training.run import distributed
-from axon_backend.training.run.curves import Curves
+from axon_backend.training.run.curves import ADVERSARY_LOSS, Curves
 from axon_backend.training.run.events import RunWriter
 from axon_backend.training.run.meter import Meter
 from axon_backend.training.run.provenance import memory_gb
 from axon_backend.training.settings import as_plain
 from axon_backend.training.torch_file import save_atomically
 from axon_backend.training.validate import show, validate
+
+# Between two writes of last.pt.
+CHECKPOINT_SECONDS = 180.0
 
 
 class Trainer:
@@ -53,7 +57,12 @@ class Trainer:
         self.total_steps, self.writer, self.stop_asked = total_steps, writer, stop_asked
         self.folder = writer.folder
         self.first = fabric.global_rank == 0
+        if objective.adversary is not None:
+            objective.adversary.requires_grad_(False)
         self.wrapped = fabric.setup_module(objective)
+        self.adversary: AdversaryUpdates | None = None
+        if objective.adversary is not None:
+            self.adversary = AdversaryUpdates(fabric, objective.adversary)
         self.device = fabric.device
         self.cases = cases
         for case in cases:
@@ -64,7 +73,7 @@ class Trainer:
         ]
         self.optimiser = Optimiser(self.parameters, config.optimiser)
         self.ema = Ema(networks, config.ema)
-        self.step = self.best_step = self.without_best = 0
+        self.step = self.best_step = 0
         self.spent, self.best = 0.0, math.inf
         self.status = "finished"
         self.curves: Curves | None = None
@@ -76,6 +85,7 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """Everything needed to resume, for ``torch.load(weights_only=True)``. The data order is
         the step: sample i is a function of (seed, i)."""
+        adversary = {} if self.adversary is None else {"adversary": self.adversary.state()}
         return {
             "format": checkpoint.FORMAT,
             "version": checkpoint.VERSION,
@@ -84,7 +94,6 @@ class Trainer:
             "spent": self.spent,
             "best": self.best,
             "best_step": self.best_step,
-            "without_best": self.without_best,
             "validated": self.validated,
             "meter": self.meter.state(),
             "parts": {k: n.state_dict() for k, n in self.objective.networks().items()},
@@ -93,6 +102,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "random": torch.get_rng_state(),
             "config": as_plain(self.config),
+            **adversary,
         }
 
     def resume(self, state: dict[str, Any]) -> None:
@@ -104,9 +114,11 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.ema.updates = state["ema_updates"]
         self.step, self.spent, self.best = state["step"], state["spent"], state["best"]
-        self.best_step, self.without_best = state["best_step"], state["without_best"]
+        self.best_step = state["best_step"]
         self.validated = state["validated"]
         self.meter.resume(state["meter"], self.device)
+        if self.adversary is not None and "adversary" in state:
+            self.adversary.resume(state["adversary"], self.device)
         torch.set_rng_state(state["random"].cpu())
 
     def save(self) -> None:
@@ -118,7 +130,7 @@ class Trainer:
     # -- the loop ------------------------------------------------------------------------------
 
     def run(self, batches: Batches, micro_batches: int) -> str:
-        """Train until the budget is spent, patience is at its end, or someone asks to stop.
+        """Train until the budget is spent, or someone asks to stop.
 
         Returns:
             "finished" or "stopped".
@@ -131,7 +143,7 @@ class Trainer:
         self._began = time.monotonic() - self.spent
         self.meter.start(self.step, batches)
         next_validation = self.spent + 60.0 * config.validation.every_minutes
-        next_save = self.spent + 60.0 * config.checkpoint_minutes
+        next_save = self.spent + CHECKPOINT_SECONDS
         every = config.validation.every_steps
         while True:
             self.now()
@@ -158,16 +170,14 @@ class Trainer:
             done = progress >= 1.0
             if validate_ or (done and self.step > self.validated):
                 self._check()
-                enough = self._validate()
-                if enough is None:
+                if not self._validate():
                     continue  # interrupted: the request to stop is seen above
                 self.validated = self.step
-                done = done or enough
                 next_validation = self.now() + 60.0 * config.validation.every_minutes
             if done or validate_ or saving_:
                 self._check()
                 self.save()
-                next_save = self.now() + 60.0 * config.checkpoint_minutes
+                next_save = self.now() + CHECKPOINT_SECONDS
                 self.meter.pause_over()
             if done:
                 return self.status
@@ -188,11 +198,14 @@ class Trainer:
         self.optimiser.set_lr(lr)
         self.optimiser.zero_grad()
         total = torch.zeros((), device=self.device)
+        judged: list[tuple[Batch, torch.Tensor]] = []
         for i, batch in enumerate(micro):
             with self.fabric.no_backward_sync(self.wrapped, enabled=i + 1 < len(micro)):
                 loss = self.wrapped(batch) / len(micro)
                 self.fabric.backward(loss)
             total += loss.detach()
+            if self.objective.output is not None:
+                judged.append((batch, self.objective.output))
         limit = config.optimiser.clip or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit)
         self.meter.add(total, norm)
@@ -200,6 +213,8 @@ class Trainer:
             self._check()  # before the weights are touched: it costs nothing here
         self.optimiser.step()
         self.ema.update()
+        if self.adversary is not None and self.step % self.adversary.adversary.every == 0:
+            self.adversary.update(judged, lr / config.optimiser.lr, limit)
         self.step += 1
         if self.step % config.log_steps == 0:
             self._log(lr)
@@ -207,8 +222,9 @@ class Trainer:
 
     def _check(self) -> None:
         """Raise when a loss or gradient since the last check was not finite."""
-        loss, norm = distributed.mean(self.meter.sums())
-        if math.isfinite(loss) and math.isfinite(norm):
+        against = 0.0 if self.adversary is None else float(self.adversary.loss)
+        loss, norm, against = distributed.mean([*self.meter.sums(), against])
+        if all(math.isfinite(value) for value in (loss, norm, against)):
             return
         kept = (
             f"The last good state, {self.folder.last}, is kept"
@@ -216,6 +232,8 @@ class Trainer:
             else "No checkpoint was written yet"
         )
         what = "loss" if not math.isfinite(loss) else "gradient"
+        if math.isfinite(loss) and math.isfinite(norm):
+            what = "adversary's loss"
         raise FloatingPointError(
             f"The {what} is not a number or infinite at step {self.step} (the last row of metrics "
             f"was at step {self.meter.first}). {kept}. Lower optimiser.lr or optimiser.clip, or "
@@ -234,6 +252,8 @@ class Trainer:
         values = self.meter.read(self.step)
         values["loss"], values["gradient"] = distributed.mean([values["loss"], values["gradient"]])
         values |= {"lr": lr, "memory_gb": memory_gb(self.device)}
+        if self.adversary is not None:
+            values[ADVERSARY_LOSS] = distributed.mean([self.adversary.read()])[0]
         self.now()
         if self.curves is not None:
             kept = {k: v for k, v in values.items() if k != "steps_per_second"}
@@ -248,26 +268,21 @@ class Trainer:
             return (self.total_steps - self.step) / pace if pace else None
         return max(0.0, 60.0 * (self.config.minutes or 0.0) - self.spent)
 
-    def _validate(self) -> bool | None:
-        """Validate the averaged weights, keep them when they are the best.
-
-        Returns:
-            True when patience is at its end, None when the run was asked to stop meanwhile.
-        """
-        settings = self.config.validation
+    def _validate(self) -> bool:
+        """Validate the averaged weights, keep them when they are the best; False when the run was
+        asked to stop meanwhile."""
         with self.ema.in_place():
             result = validate(
                 self.objective,
                 self.cases,
                 rank=self.fabric.global_rank,
-                shown=settings.samples,
+                shown=self.config.validation.samples,
                 stopped=self.stop_asked,
             )
         if result is None:
-            return None
+            return False
         metrics = {"validation_loss": result.loss, **result.metrics}
         best = result.loss < self.best
-        self.without_best = 0 if best else self.without_best + 1
         if best:
             self.best, self.best_step = result.loss, self.step
         if self.first:
@@ -277,13 +292,7 @@ class Trainer:
             if self.curves is not None:
                 self.curves.add(self.step, {"minutes": self.spent / 60, **metrics})
         show(result, self.writer, self.curves, self.config, self.step)
-        if settings.patience and self.without_best >= settings.patience:
-            self.writer.message(
-                f"No better validation since step {self.best_step}: the run ends early "
-                f"(validation.patience {settings.patience})."
-            )
-            return True
-        return False
+        return True
 
     def _save_best(self, metrics: dict[str, float]) -> None:
         save_atomically(

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.dicom_extensions import DICOM_EXTENSIONS
-from axon_backend.imaging.formats.format import ImageFormat, starts_with
+from axon_backend.imaging.dicom_mark import DICOM_EXTENSIONS, starts_as_dicom
+from axon_backend.imaging.formats.format import ImageFormat
 
 if TYPE_CHECKING:
     from axon_backend.imaging.raw_volume import RawVolume
@@ -43,5 +43,5 @@ DICOM = ImageFormat(
     DICOM_EXTENSIONS,
     read_xray=read_xray,
     read_volume=read_volume,
-    recognise=starts_with(b"DICM", offset=128),
+    recognise=starts_as_dicom,
 )

@@ -17,6 +17,8 @@ from axon_backend.imaging.formats.format import ImageFormat
 from axon_backend.imaging.header_check import check_volume
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from axon_backend.imaging.raw_volume import RawVolume
 
 # The last byte at which voxels may begin. What lies before them is read or unpacked for nothing.
@@ -54,16 +56,51 @@ def read_volume(path: Path) -> RawVolume:
         kind = np.float32 if image.dataobj.dtype.kind != "c" else np.complex64
         data = np.asarray(image.dataobj, dtype=kind)
     header = image.header
+    notes: tuple[str, ...] = ()
     if int(header["qform_code"]) == 0 and int(header["sform_code"]) == 0:
         zooms = [float(z) for z in header.get_zooms()[:3]]
         affine = np.diag([*zooms, *[1.0] * (4 - len(zooms))])
-        notes: tuple[str, ...] = (
-            "the file states no orientation: its axes are taken as Left, Posterior, Superior",
-        )
+        notes = ("the file states no orientation: its axes are taken as Left, Posterior, Superior",)
     else:
-        ras_to_lps = np.diag([-1.0, -1.0, 1.0, 1.0])
-        affine, notes = ras_to_lps @ image.affine, ()
+        affine, notes = _choose_form(header)
+        affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # RAS to LPS
     return RawVolume(data.T, affine, channels, notes)
+
+
+def _choose_form(header: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The (4, 4) map of voxel indices to RAS mm, and a note where sform and qform disagree.
+
+    The sform is used, as everywhere, unless it contradicts the voxel size too: of two forms, one
+    then has the wrong scale. A sheared sform beside a qform, which cannot shear, is a tilted
+    gantry.
+    """
+    import numpy as np
+
+    sform, qform = (form(coded=True)[0] for form in (header.get_sform, header.get_qform))
+    if sform is None or qform is None:
+        return header.get_best_affine(), ()
+    steps = [np.linalg.norm(form[:3, :3], axis=0) for form in (sform, qform)]
+    if not np.isfinite(sform).all() or min(steps[0]) <= 0:
+        return qform, ("the file's sform is unusable: its qform is used",)
+    across, along = (
+        form[:3, :2] / step[:2] for form, step in zip((sform, qform), steps, strict=True)
+    )
+    angles = np.degrees(np.arccos(np.clip((across * along).sum(0), -1, 1)))
+    mirrored = np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0
+    square = abs(sform[:3, 2] @ np.cross(*across.T)) > steps[0][2] * np.cos(np.radians(1.0))
+    if square and (np.abs(steps[0] / steps[1] - 1) > 0.01).any():
+        shown = (" x ".join(f"{s:.3g}" for s in step) for step in steps)
+        return qform, (
+            "the file's sform and qform disagree on the voxel size ({} and {} mm): the qform is "
+            "used, as its header's voxel size agrees with it".format(*shown),
+        )
+    if mirrored or angles.max() > 1.0:
+        how = "one mirrors the other" if mirrored else f"by up to {angles.max():.0f} degrees"
+        return sform, (
+            f"the file's sform and qform disagree on the orientation ({how}): the sform is used; "
+            "check left and right, front and back",
+        )
+    return sform, ()
 
 
 def read_size(path: Path) -> tuple[int, ...]:
@@ -94,6 +131,12 @@ def _header(path: Path) -> Any:
     kind = nibabel.Nifti2Header if _is_second(start) else nibabel.Nifti1Header
     header = kind(start[: kind.template_dtype.itemsize], check=False)
     size = header.get_data_shape()
+    steps = [float(step) for step in header["pixdim"][1:4]]
+    if int(header["sform_code"]) == 0 and not all(step >= 0 for step in steps[: len(size)]):
+        raise AxonInputError(
+            f"{path.name} has the voxel size {' x '.join(f'{s:g}' for s in steps)} mm, a volume "
+            "has positive lengths. Export it again with its true spacing."
+        )
     check_volume(path, size, len(header.get_data_dtype().names or "x"))
     if not 0 <= float(header["vox_offset"]) <= _FURTHEST:
         raise AxonInputError(

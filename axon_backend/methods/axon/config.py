@@ -5,24 +5,30 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 
 from axon_backend.diffusion.bridge import BrownianBridge
-from axon_backend.diffusion.gaussian import SAMPLERS, GaussianDiffusion
+from axon_backend.diffusion.gaussian import GaussianDiffusion
 from axon_backend.imaging.frame import HuWindow
-from axon_backend.methods.typed_config import from_plain, with_new_names
+from axon_backend.methods.typed_config import Gone, NewValues, Renamed, from_plain, with_new_names
 from axon_backend.networks.encoder import EncoderConfig
 from axon_backend.networks.srnet import SRConfig
 from axon_backend.networks.unet import UNetConfig
 
 FINE_DIFF = ("controlnet", "bridge")
-# What settings and values were called before bundle format 3 (``typed_config.with_new_names``).
-RENAMED: dict[str, str | None] = {
+# What settings and values were called before (``typed_config.with_new_names``).
+RENAMED: Renamed = {
     "see_views": "condition_on_views",
     "fine_process": "fine_diff",
-    "fine_diff=diffusion": "controlnet",
+    "fine_diff": NewValues({"diffusion": "controlnet"}),
+    "encoder.patch": Gone(2),
+    "coarse.blocks": Gone(1),
+    "prior.blocks": Gone(1),
     "sampling.coarse_places": "sampling.tta_shifts",
-    "sampling.fine_sampler=dpm": "dpmpp_2m",
-    # They had this value in every preset and every bundle, and are gone.
-    "sampling.coarse_eta=1.0": None,
-    "sampling.fine_scale=1.0": None,
+    "sampling.coarse_eta": Gone(1.0),
+    # DPM-Solver++ and DDIM are one and the same in one step, of which bundles had no more.
+    "sampling.fine_sampler": Gone("ddim", ("dpm", "dpmpp_2m")),
+    "sampling.fine_eta": Gone(0.0),
+    "sampling.fine_scale": Gone(1.0),
+    "sampling.fine_detail": Gone(1.0),
+    "sr.slices": Gone(16),
 }
 
 
@@ -35,14 +41,12 @@ class Sampling:
         tta_shifts: test-time augmentation: 4 makes stage 1 the mean over four small shifts of the
             X-rays (``methods.axon.test_time_augmentation``); 1 takes them as they are, as do
             ``coarse_steps`` above 1, which draw samples.
-        fine_steps, fine_eta: of stage 2, whichever its class.
-        fine_sampler: of the prior, one of ``diffusion.gaussian.SAMPLERS``. (A bridge in stage 2
-            always starts from the coarse volume; fine_sampler and fine_start do not apply to it.)
+        fine_steps: of stage 2, whichever its class; after the first noise it is deterministic.
         fine_start: where on the prior's time axis stage 2 starts, in (0, 1]. 1 starts from pure
-            noise (the paper); less starts from the coarse volume with that much noise on it.
+            noise (the paper); less starts from the coarse volume with that much noise on it. (A
+            bridge in stage 2 always starts from the coarse volume.)
         fine_draws: stage 2 is the mean over that many draws of its noise: what the draws agree on
             stays, what is noise goes.
-        fine_detail: how much of what stage 2 changed is kept: ``X + detail (Y - X)``.
         fine_clamp: stage 2's estimates of the CT are limited to [-fine_clamp, fine_clamp] at every
             step of sampling.
         sr_scale: side of a cell in output voxels, a divisor of the output's side: of what SR-Net
@@ -53,11 +57,8 @@ class Sampling:
     coarse_steps: int = 10
     tta_shifts: int = 1
     fine_steps: int = 15
-    fine_sampler: str = "ddim"
-    fine_eta: float = 0.0
     fine_start: float = 1.0
     fine_draws: int = 1
-    fine_detail: float = 1.0
     fine_clamp: float = 1.2
     sr_scale: int = 0
 
@@ -94,11 +95,6 @@ class AxonConfig:
         if self.fine_diff not in FINE_DIFF:
             raise ValueError(
                 f"fine_diff must be one of {', '.join(FINE_DIFF)}, got {self.fine_diff!r}"
-            )
-        if self.sampling.fine_sampler not in SAMPLERS:
-            raise ValueError(
-                f"fine_sampler must be one of {', '.join(SAMPLERS)}, got "
-                f"{self.sampling.fine_sampler!r}"
             )
         if self.sampling.tta_shifts not in (1, 4):
             raise ValueError(f"tta_shifts must be 1 or 4, got {self.sampling.tta_shifts}")
@@ -166,7 +162,6 @@ class AxonLoss:
             the 1 of every voxel (Testing/benchmarks/README.md).
         clamp: limit stage 2's estimate to [-1, 1] in the loss (Table 4, "+ clamping").
         synthesised: share of SR-Net's inputs that are reconstructions (0: SR "w/o Syn").
-        crop: side of the low-resolution crops that SR-Net is trained on; it is local.
     """
 
     joint: bool = True
@@ -179,15 +174,13 @@ class AxonLoss:
     bone: float = 0.0
     clamp: bool = False
     synthesised: float = 0.75
-    crop: int = 32
 
     def __post_init__(self) -> None:
         for name in ("p_t_end", "synthesised"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} is {getattr(self, name):g}; it is a share, from 0 to 1")
-        for name in ("crop", "t_power"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name):g}; it must be more than 0")
+        if not self.t_power > 0:
+            raise ValueError(f"t_power is {self.t_power:g}; it must be more than 0")
 
 
 def preview() -> AxonConfig:
@@ -212,7 +205,6 @@ def paper() -> AxonConfig:
     unet = UNetConfig(
         channels=(64, 128, 192, 256, 256),
         attention=(False, False, False, True, True),
-        blocks=1,
         patch=1,
         groups=32,
         head_channels=64,

@@ -11,10 +11,12 @@ from abc import abstractmethod
 
 import torch
 
-from axon_backend.diffusion.gaussian import sampler
+from axon_backend.diffusion.gaussian import ddim
 from axon_backend.diffusion.sampling import Denoiser, OnStep
-from axon_backend.methods.axon.config import AxonConfig
+from axon_backend.methods.axon.config import AxonConfig, AxonLoss
+from axon_backend.methods.axon.losses import bridge_times
 from axon_backend.methods.axon.stage import StageModule, condition, count_steps
+from axon_backend.methods.batch import Draws
 from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.networks.unet import ControlBranch, DiffusionUNet
 
@@ -49,6 +51,17 @@ class FineDiff(StageModule):
         self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: torch.Tensor
     ) -> torch.Tensor:
         """The estimate of Y that an output at y_t means."""
+
+    @abstractmethod
+    def training_times(self, draws: Draws, loss: AxonLoss) -> torch.Tensor:
+        """(B,) times of a training step, over the range that sampling visits; on the CPU."""
+
+    @abstractmethod
+    def noised(
+        self, y: torch.Tensor, coarse: torch.Tensor, t: torch.Tensor, noise: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """y_t for Y, X^ and e of shape (B, 1, h, h, h), and what the network is trained to return
+        there."""
 
     @abstractmethod
     def sample(
@@ -100,7 +113,8 @@ class FineDiff(StageModule):
             counted = count_steps(on_step, draw * each, each * s.fine_draws)
             mean += self.sample(denoise, coarse, steps, generator, counted)
         sample = mean / s.fine_draws
-        return (coarse + s.fine_detail * (sample - coarse)).clamp(-1, 1)
+        # As X^ and its change, which rounds as it did when the shipped weights were measured.
+        return (coarse + (sample - coarse)).clamp(-1, 1)
 
 
 class ControlNetFineDiff(FineDiff):
@@ -133,6 +147,16 @@ class ControlNetFineDiff(FineDiff):
     ) -> torch.Tensor:
         return self.config.diffusion.predict_x0(output, y_t, t)
 
+    def training_times(self, draws: Draws, loss: AxonLoss) -> torch.Tensor:
+        last = max(1, round(self.config.sampling.fine_start * (self.config.diffusion.steps - 1)))
+        return ((last + 1) * draws.t).long()
+
+    def noised(
+        self, y: torch.Tensor, coarse: torch.Tensor, t: torch.Tensor, noise: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        diffusion = self.config.diffusion
+        return diffusion.q_sample(y, t, noise), diffusion.target(y, t, noise)
+
     def _timesteps(self, steps: int) -> list[int]:
         return self.config.diffusion.timesteps(steps, self.config.sampling.fine_start)
 
@@ -147,24 +171,12 @@ class ControlNetFineDiff(FineDiff):
         generator: torch.Generator,
         on_step: OnStep | None,
     ) -> torch.Tensor:
-        s, diffusion, timesteps = (
-            self.config.sampling,
-            self.config.diffusion,
-            self._timesteps(steps),
-        )
+        diffusion, timesteps = self.config.diffusion, self._timesteps(steps)
         y_t = torch.randn(coarse.shape, generator=generator).to(coarse)
-        if s.fine_start < 1.0:
+        if self.config.sampling.fine_start < 1.0:
             t = torch.full((coarse.shape[0],), timesteps[0], device=coarse.device)
             y_t = diffusion.q_sample(coarse, t, y_t)
-        return sampler(s.fine_sampler)(
-            diffusion,
-            denoise,
-            y_t,
-            timesteps,
-            eta=s.fine_eta,
-            generator=generator,
-            on_step=on_step,
-        )
+        return ddim(diffusion, denoise, y_t, timesteps, on_step=on_step)
 
 
 class BridgeFineDiff(FineDiff):
@@ -197,6 +209,15 @@ class BridgeFineDiff(FineDiff):
         # The condition's first channel is X^, where this bridge starts.
         return self.config.bridge.predict_x0(output, y_t, condition[:, :1], t)
 
+    def training_times(self, draws: Draws, loss: AxonLoss) -> torch.Tensor:
+        return bridge_times(draws, self.config.bridge.steps, loss.t_power, loss.p_t_end)
+
+    def noised(
+        self, y: torch.Tensor, coarse: torch.Tensor, t: torch.Tensor, noise: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        bridge = self.config.bridge
+        return bridge.q_sample(y, coarse, t, noise), bridge.target(y, coarse, t, noise)
+
     def evaluations(self, steps: int) -> int:
         return len(self.config.bridge.timesteps(steps))
 
@@ -208,9 +229,8 @@ class BridgeFineDiff(FineDiff):
         generator: torch.Generator,
         on_step: OnStep | None,
     ) -> torch.Tensor:
-        eta = self.config.sampling.fine_eta
         return self.config.bridge.sample(
-            denoise, coarse, steps, eta=eta, generator=generator, on_step=on_step
+            denoise, coarse, steps, eta=0.0, generator=generator, on_step=on_step
         )
 
 

@@ -13,9 +13,11 @@ from axon_backend.methods.axon.recipes import recipe
 from axon_backend.methods.axon.train_coarse import CoarseObjective
 from axon_backend.methods.axon.train_encoder import EncoderObjective
 from axon_backend.methods.axon.train_fine import ControlNetObjective, PriorObjective
-from axon_backend.methods.axon.train_sr import SRObjective
+from axon_backend.methods.axon.train_sr import CROP, SRObjective
 from axon_backend.methods.formats import STEP, tensor_format, views_format, volume_format
 from axon_backend.methods.protocol import Method
+from axon_backend.methods.typed_config import Gone
+from axon_backend.networks.encoder import TRUNK_PATCH
 
 _NETWORKS = {"coarse": ("encoder", "coarse"), "fine": ("prior", "controlnet"), "sr": ("sr",)}
 # The sections of the configuration that a network is built from and trained with.
@@ -50,8 +52,9 @@ class AxonMethod(Method):
     renamed_settings = {
         "loss.at_the_end": "loss.p_t_end",
         "loss.doubt": "loss.conditioning_augmentation",
+        "loss.crop": Gone(CROP),
         **{
-            f"model.{old}": new if "=" in old or new is None else f"model.{new}"
+            f"model.{old}": f"model.{new}" if isinstance(new, str) else new
             for old, new in RENAMED.items()
         },
     }
@@ -68,6 +71,9 @@ class AxonMethod(Method):
     def default_steps(self, config: AxonConfig) -> dict[str, int]:
         sampling = config.sampling
         return {"coarse": sampling.coarse_steps, "fine": sampling.fine_steps, "sr": 1}
+
+    def stochastic_stages(self, config: AxonConfig) -> tuple[str, ...]:
+        return ("coarse", "fine") if config.sampling.coarse_steps else ("fine",)
 
     def network_formats(self, config: AxonConfig) -> dict[str, dict[str, Any]]:
         h = config.grid
@@ -130,7 +136,7 @@ class AxonMethod(Method):
         size, encoder = config.grid, config.encoder
         sides = [size // u.patch >> (len(u.channels) - 1) for u in (config.coarse, config.prior)]
         if encoder.trunk:
-            sides.append(size // encoder.patch >> (len(encoder.trunk) - 1))
+            sides.append(size // TRUNK_PATCH >> (len(encoder.trunk) - 1))
         return min(sides)
 
     def describe(self, config: AxonConfig) -> str:

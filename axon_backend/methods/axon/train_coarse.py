@@ -69,8 +69,7 @@ class CoarseObjective(Objective):
         chosen = self.model.config.sampling.coarse_steps
         row: dict[str, float] = {}
         shown = {}
-        for name, single in (("v2", False), ("v1", True)):
-            views = case.batch.views(single)
+        for name, views in self.by_views(case).items():
             row |= self.compare(f"{name}_F", coarse.x_T(views), case.batch.volume)
             for count in sorted({1, chosen, 10}):
                 shifts = None if count == chosen else 1
@@ -78,8 +77,8 @@ class CoarseObjective(Objective):
                 sample = coarse.run(views, count, generator, tta_shifts=shifts)
                 row |= self.compare(f"{name}_{count}", sample, case.batch.volume)
                 if count == chosen:
-                    shown[single] = sample[0, 0]
-        return Measurement(row, shown[self.single_view >= 1])
+                    shown[name] = sample[0, 0]
+        return Measurement(row, shown[self.shown_views])
 
     def score(self, metrics: dict[str, float]) -> float:
         chosen = self.model.config.sampling.coarse_steps

@@ -49,10 +49,10 @@ class EncoderObjective(Objective):
         """F(x) alone with two views (``v2``) and with one (``v1``)."""
         row: dict[str, float] = {}
         out = {}
-        for name, single in (("v2", False), ("v1", True)):
-            out[name] = self.model.coarse_diff.x_T(case.batch.views(single))
+        for name, views in self.by_views(case).items():
+            out[name] = self.model.coarse_diff.x_T(views)
             row |= self.compare(name, out[name], case.batch.volume)
-        return Measurement(row, out["v1" if self.single_view >= 1 else "v2"][0, 0])
+        return Measurement(row, out[self.shown_views][0, 0])
 
     def score(self, metrics: dict[str, float]) -> float:
         return -self.weigh(metrics["v2_psnr"], metrics["v1_psnr"])

@@ -10,14 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from axon_backend.diffusion.gaussian import sampler
+from axon_backend.diffusion.gaussian import ddim
 from axon_backend.errors import AxonInputError
-from axon_backend.methods.axon.fine_diff import BridgeFineDiff
-from axon_backend.methods.axon.losses import (
-    augmentation_strengths,
-    bridge_times,
-    corrupt_condition,
-)
+from axon_backend.methods.axon.losses import augmentation_strengths, corrupt_condition
 from axon_backend.methods.axon.model import AxonModel
 from axon_backend.methods.axon.stage import condition
 from axon_backend.methods.batch import Batch, ValidationCase
@@ -79,7 +74,7 @@ class PriorObjective(Objective):
             return diffusion.predict_x0(output, y_t, t).clamp(-1, 1)
 
         timesteps = diffusion.timesteps(PRIOR_SAMPLE_STEPS)
-        sample = sampler("ddim")(diffusion, denoise, start, timesteps)
+        sample = ddim(diffusion, denoise, start, timesteps)
         note = "drawn from pure noise; it shows no patient"
         return Measurement({"noise_loss": sum(losses) / len(losses)}, sample[0, 0], note)
 
@@ -121,7 +116,8 @@ class ControlNetObjective(Objective):
             x = corrupt_condition(x, generators, strengths).clamp(-1, 1)
             seen = condition(model.config, views, x)
         embedding = model.fine_diff.global_embedding(views)
-        t, y_t, target = self._noised(batch, x)
+        t = model.fine_diff.training_times(draws, settings).to(x.device)
+        y_t, target = model.fine_diff.noised(batch.volume, x, t, draws.noise)
         output = model.fine_diff.output(y_t, t, seen, embedding)
         if settings.clamp:
             # Table 4, "+ clamping": the estimate is limited, and what lies beyond is not asked for.
@@ -129,37 +125,20 @@ class ControlNetObjective(Objective):
             return (x0_hat - batch.volume).square().mean()
         return (output - target).square().mean()
 
-    def _noised(
-        self, batch: Batch, x: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Times, the noisy volumes there, and what the network is to return for them."""
-        config, settings, draws = self.model.config, self.loss, batch.drawn()
-        if isinstance(self.model.fine_diff, BridgeFineDiff):
-            bridge = config.bridge
-            t = bridge_times(draws, bridge.steps, settings.t_power, settings.p_t_end).to(x.device)
-            y_t = bridge.q_sample(batch.volume, x, t, draws.noise)
-            return t, y_t, bridge.target(batch.volume, x, t, draws.noise)
-        diffusion = config.diffusion
-        last = max(1, round(config.sampling.fine_start * (diffusion.steps - 1)))
-        t = ((last + 1) * draws.t).long().to(x.device)
-        y_t = diffusion.q_sample(batch.volume, t, draws.noise)
-        return t, y_t, diffusion.target(batch.volume, t, draws.noise)
-
     def measure(self, case: ValidationCase) -> Measurement:
         """Stage 2 beside stage 1."""
         model, sampling = self.model, self.model.config.sampling
         row: dict[str, float] = {}
         shown = {}
-        for name, single in (("v2", False), ("v1", True)):
-            views = case.batch.views(single)
+        for name, views in self.by_views(case).items():
             generator = torch.Generator().manual_seed(0)
             x = model.coarse_diff.run(views, sampling.coarse_steps, generator)
             generator = torch.Generator().manual_seed(0)
             fine = model.fine_diff.run(views, x, sampling.fine_steps, generator)
             row |= self.compare(f"{name}_coarse", x, case.batch.volume)
             row |= self.compare(f"{name}_fine", fine, case.batch.volume)
-            shown[single] = fine[0, 0]
-        return Measurement(row, shown[self.single_view >= 1])
+            shown[name] = fine[0, 0]
+        return Measurement(row, shown[self.shown_views])
 
     def score(self, metrics: dict[str, float]) -> float:
         return -self.weigh(metrics["v2_fine_psnr"], metrics["v1_fine_psnr"])

@@ -15,9 +15,12 @@ from axon_backend.methods.batch import Batch, ValidationCase
 from axon_backend.methods.objective import Measurement, Objective, regression_loss
 from axon_backend.methods.protocol import RegisteredViews
 
+CROP = 32
+"""Largest side of the low-resolution crops that SR-Net is trained on; it is local."""
+
 
 class SRObjective(Objective):
-    """L2 and a little L1 on random crops.
+    """L2 and a little L1 on random crops of at most half the side.
 
     ``loss.synthesised`` of the inputs are outputs of stage 1 or stage 2 (the paper's "w/ Syn") with
     conditioning augmentation. On a reconstruction the network must not sharpen what is in the wrong
@@ -82,7 +85,7 @@ class SRObjective(Objective):
     def forward(self, batch: Batch) -> torch.Tensor:
         low, draws = self.inputs(batch), batch.drawn()
         n, g = low.shape[-1], self.model.config.sr.gamma
-        c = min(self.loss.crop, n)
+        c = min(CROP, n // 2)
         lows, highs = [], []
         for i in range(len(batch)):
             z, y, x = (int((n - c + 1) * u) for u in draws.crop[i])

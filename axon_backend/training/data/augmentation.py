@@ -15,19 +15,24 @@ import torch
 import torch.nn.functional as F
 
 from axon_backend.physics.randomise import (
-    XrayRanges,
     line_integrals_from_paths,
     paths_from_line_integrals,
     random_xray,
 )
 
-# Ranges of the blurs' standard deviations, in image sides.
-SCATTER_WIDTH = (0.05, 0.15)
-LOCAL_CONTRAST_WIDTH = (0.02, 0.12)
+# Largest share of the image that its blur replaces, and the range of the blur's standard deviation
+# in image sides.
+SCATTER_SHARE, SCATTER_WIDTH = 0.5, (0.05, 0.15)
+# Ranges of the unsharp mask's gain, and of its blur's standard deviation in image sides.
+LOCAL_CONTRAST_GAIN, LOCAL_CONTRAST_WIDTH = (-0.2, 1.2), (0.02, 0.12)
+# Standard deviation of the log of the tone exponent.
+LOG_GAMMA = 0.3
 # Ranges of the S-shaped tone curve.
 SIGMOID_SLOPE, SIGMOID_CENTRE = (2.0, 6.0), (0.35, 0.65)
 # Range of the standard deviation of focal spot and detector.
 BLUR_PIXELS = (0.3, 1.2)
+# Largest standard deviation of additive noise (the image's range is 1).
+NOISE = 0.04
 # Standard deviations of rotation, log of the scale, and shift in half image sides.
 MISREGISTRATION_DEG, MISREGISTRATION_SCALE, MISREGISTRATION_SHIFT = 1.5, 0.02, 0.02
 # Range of a letter's side in image sides.
@@ -62,29 +67,19 @@ class RadiographAugmentation:
 
     Attributes:
         clean: probability of no change at all.
-        physical: share of the augmented images that are exposed by the physics of ``xray``
-            instead of the quick transforms (scatter to noise). Misregistration, letters and
-            collimation follow for both.
-        xray: ranges of tube, grid, detector, dose and processing, each with its reason.
+        physical: share of the augmented images that are exposed by physics
+            (``physics.randomise``) instead of the quick transforms (scatter to noise).
+            Misregistration, letters and collimation follow for both.
         p: probability of each transform.
-        scatter: largest share of the image replaced by its blur.
-        local_contrast: range of the unsharp-mask gain.
-        gamma: standard deviation of the log of the tone exponent.
-        noise: largest standard deviation of additive noise (the image's range is 1).
     """
 
     clean: float = 0.7
     physical: float = 0.0
-    xray: XrayRanges = field(default_factory=XrayRanges)
     p: Probabilities = field(default_factory=Probabilities)
-    scatter: float = 0.5
-    local_contrast: tuple[float, float] = (-0.2, 1.2)
-    gamma: float = 0.3
-    noise: float = 0.04
 
 
-# A transform: (1, 1, S, S) image of about [0, 1], random generator, settings -> image.
-Transform = Callable[[torch.Tensor, np.random.Generator, RadiographAugmentation], torch.Tensor]
+# A transform: (1, 1, S, S) image of about [0, 1], random generator -> image.
+Transform = Callable[[torch.Tensor, np.random.Generator], torch.Tensor]
 
 
 def augment_radiograph(
@@ -108,22 +103,22 @@ def augment_radiograph(
     # as before there was any.
     if a.physical > 0 and rng.random() < a.physical:
         paths = paths_from_line_integrals(image[0, 0]) if image.shape[1] == 1 else image[0]
-        x = _unit(random_xray(paths, rng, a.xray)[None, None])
+        x = _unit(random_xray(paths, rng)[None, None])
     else:
-        x = _apply(QUICK, _unit(lines), rng, a)
-    return _apply(EXPOSED, x, rng, a)
+        x = _apply(QUICK, _unit(lines), rng, a.p)
+    return _apply(EXPOSED, x, rng, a.p)
 
 
 def _apply(
     transforms: tuple[tuple[str, Transform], ...],
     x: torch.Tensor,
     rng: np.random.Generator,
-    a: RadiographAugmentation,
+    probabilities: Probabilities,
 ) -> torch.Tensor:
     for name, transform in transforms:
-        p = getattr(a.p, name)
+        p = getattr(probabilities, name)
         if p >= 1 or (p > 0 and rng.random() < p):
-            x = transform(x, rng, a)
+            x = transform(x, rng)
     return x
 
 
@@ -145,47 +140,43 @@ def gaussian_blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
     return F.conv2d(image, kernel[..., None])
 
 
-def scatter(x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation) -> torch.Tensor:
+def scatter(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """A share of the image is replaced by its blur."""
-    share = float(rng.uniform(0, a.scatter))
+    share = float(rng.uniform(0, SCATTER_SHARE))
     width = float(rng.uniform(*SCATTER_WIDTH)) * x.shape[-1]
     return (1 - share) * x + share * gaussian_blur(x, width)
 
 
-def local_contrast(
-    x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation
-) -> torch.Tensor:
+def local_contrast(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """A workstation's unsharp mask."""
-    gain = float(rng.uniform(*a.local_contrast))
+    gain = float(rng.uniform(*LOCAL_CONTRAST_GAIN))
     width = float(rng.uniform(*LOCAL_CONTRAST_WIDTH)) * x.shape[-1]
     return _unit(x + gain * (x - gaussian_blur(x, width)))
 
 
-def gamma(x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation) -> torch.Tensor:
+def gamma(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """A tone exponent."""
-    return x.clamp(0, 1) ** float(np.exp(rng.normal(0, a.gamma)))
+    return x.clamp(0, 1) ** float(np.exp(rng.normal(0, LOG_GAMMA)))
 
 
-def sigmoid(x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation) -> torch.Tensor:
+def sigmoid(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """The S-shaped curve of film."""
     slope, centre = float(rng.uniform(*SIGMOID_SLOPE)), float(rng.uniform(*SIGMOID_CENTRE))
     return torch.sigmoid(slope * (x - centre))
 
 
-def blur(x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation) -> torch.Tensor:
+def blur(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Focal spot and detector."""
     return gaussian_blur(x, float(rng.uniform(*BLUR_PIXELS)))
 
 
-def noise(x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation) -> torch.Tensor:
+def noise(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """White noise."""
     values = torch.as_tensor(rng.standard_normal(x.shape), dtype=x.dtype)
-    return x + float(rng.uniform(0, a.noise)) * values
+    return x + float(rng.uniform(0, NOISE)) * values
 
 
-def misregistration(
-    x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation
-) -> torch.Tensor:
+def misregistration(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """A small similarity transform of the image against the volume."""
     angle = np.deg2rad(rng.normal(0, MISREGISTRATION_DEG))
     scale = float(np.exp(rng.normal(0, MISREGISTRATION_SCALE)))
@@ -198,7 +189,7 @@ def misregistration(
     return F.grid_sample(x, grid, align_corners=False, padding_mode="border")
 
 
-def letters(x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation) -> torch.Tensor:
+def letters(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """A lead letter, or a stamp, as a square of one grey level."""
     size = x.shape[-1]
     low, high = (int(size * part + 1e-9) for part in LETTER_SIZE)
@@ -208,9 +199,7 @@ def letters(x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation
     return x
 
 
-def collimation(
-    x: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation
-) -> torch.Tensor:
+def collimation(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Blades at the four sides."""
     size = x.shape[-1]
     cut = (rng.uniform(0, COLLIMATION_CUT, 4) * size).astype(int)

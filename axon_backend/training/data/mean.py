@@ -16,6 +16,9 @@ from axon_backend.imaging.ct import read_ct
 from axon_backend.imaging.frame import HuWindow, find_thorax_frame, resample_to_frame
 from axon_backend.training.torch_file import save_atomically
 
+MEAN_CASES = 100
+"""Training cases in the mean volume (the atlas), at most."""
+
 
 def spread(cases: Sequence[DatasetCase], most: int) -> list[DatasetCase]:
     """At most that many of the cases, evenly over the list."""

@@ -13,7 +13,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,8 @@ class PairSettings:
     fine_size: int
     view_size: int
     window: HuWindow
-    deformation: Deformation
-    seed: int
+    deformation: Deformation = field(default_factory=Deformation)
+    seed: int = 0
 
 
 def read_view(view: DatasetView, size: int) -> np.ndarray:

@@ -14,6 +14,8 @@ COLUMNS = ("step", "minutes", "loss", "lr", "gradient", "waiting", "memory_gb")
 """Of metrics.csv, before the validation metrics, which a run adds as they come: the step, minutes
 of training so far, mean loss since the last row, learning rate, mean norm of the gradient, share of
 the time spent waiting for data, peak memory."""
+ADVERSARY_LOSS = "adversary_loss"
+"""The column that adversarial trainings have besides: the mean loss of the adversary."""
 
 
 class Curves:
@@ -79,7 +81,7 @@ class Curves:
                 csv.DictWriter(stream, self.columns, restval="", lineterminator="\n").writerow(row)
         if self._board is not None:
             for name, value in values.items():
-                group = "train" if name in COLUMNS else "validation"
+                group = "train" if name in (*COLUMNS, ADVERSARY_LOSS) else "validation"
                 self._board.add_scalar(f"{group}/{name}", value, step)
 
     def image(self, step: int, name: str, file: Path) -> None:

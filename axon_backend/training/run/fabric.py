@@ -61,6 +61,7 @@ def launch(device_name: str, precision: str, smallest_side: int | None = None) -
     """
     try:
         from lightning_fabric import Fabric
+        from lightning_fabric.plugins import MixedPrecision
         from lightning_fabric.plugins.environments import LightningEnvironment
         from lightning_fabric.strategies import DDPStrategy
     except ImportError as error:
@@ -90,5 +91,9 @@ def launch(device_name: str, precision: str, smallest_side: int | None = None) -
         precision=resolve_precision(precision, device, smallest_side),  # type: ignore[arg-type]
         **options,
     )
+    if isinstance(fabric._precision, MixedPrecision):
+        # Autocast chooses the precision of each layer. Fabric would first round whole batches to
+        # bfloat16, and with them the draws: a uniform number above 0.998 becomes 1.
+        fabric._precision.convert_input = lambda data: data  # type: ignore[method-assign]
     fabric.launch()
     return fabric

@@ -1,0 +1,126 @@
+"""A real training run with tiny networks: start, monitor, stop, kill, resume."""
+
+import importlib.util
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+pytestmark = pytest.mark.slow
+
+
+def tiny_module():
+    """Data and settings of the training tests."""
+    path = ROOT / "Testing" / "training" / "training_tiny.py"
+    spec = importlib.util.spec_from_file_location("training_tiny_of_slicer", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def lines(values, start=""):
+    """Nested settings as ``key=value`` lines."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from lines(value, f"{start}{name}.")
+        else:
+            yield f"{start}{name}={json.dumps(value)}"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A JSON list of three synthetic chests."""
+    return tiny_module().write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def training(host, data, tmp_path):
+    """The module, configured for a tiny training; kills a remaining process."""
+    path = ROOT / "AXONTraining" / "AXONTraining.py"
+    module, widget = host.load_module(path)
+    node = widget.panel.parameterNode
+    node.dataPath, node.runPath = str(data), str(tmp_path / "runs" / "encoder")
+    node.stage, node.amount, node.unit, node.device = "encoder", 400, "steps", "cpu"
+    values = tiny_module().TINY | {"batch": 1, "micro_batch": 1}
+    values["data"] = {"cache": 4, "workers": 0, "cache_folder": str(tmp_path / "pairs")}
+    values["validation"] = {"every_steps": 8, "cases": 1, "samples": 1}
+    node.extra = "\n".join(lines(values))
+    yield widget
+    if widget.panel is not None and node.runPath:
+        widget.logic.terminate(node.runPath)
+    host.unload_module(path.stem)
+
+
+def wait(host, widget, condition, seconds=150):
+    def done():
+        widget.panel.poll()
+        time.sleep(0.1)
+        return condition()
+
+    assert host.wait_until(done, seconds), (
+        widget.ui.statusLabel.text,
+        widget.ui.messageLabel.text,
+        widget.panel.boxes["run"].watch.explanation(),
+    )
+
+
+def test_start_monitor_stop_kill_and_resume(host, slicer, training, tmp_path):
+    widget, ui = training, training.ui
+    watch = lambda: widget.panel.boxes["run"].watch  # noqa: E731
+    ui.runSection.collapsed = False
+    host.click(ui.startButton)
+    assert ui.statusLabel.text.startswith("Starting") and not ui.startButton.enabled
+    wait(host, widget, lambda: watch().step >= 9 and watch().sample is not None)
+    assert ui.statusLabel.text == "Training." and ui.stopButton.enabled
+    assert watch().metrics and widget.panel.parameterNode.lossTable is not None
+    assert widget.panel.parameterNode.sampleVolume is not None
+    if folder := os.environ.get("AXON_SCREENSHOTS"):
+        for name in ("data", "training"):
+            getattr(ui, f"{name}Section").collapsed = True
+        host.screenshot(widget, f"{folder}/slicer_training.png", width=400)
+    host.click(ui.curvesButton)
+    assert slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
+
+    # A second run in the same folder is refused.
+    with pytest.raises(Exception, match="A run is active in"):
+        widget.logic.start(widget.panel.parameterNode.dataPath, watch().path, stage="encoder")
+
+    host.click(ui.stopButton)
+    assert ui.stopButton.text == "Kill"
+    wait(host, widget, lambda: watch().status == "stopped")
+    stopped = watch().step
+    assert ui.resumeButton.enabled and (Path(watch().path) / "checkpoints" / "last.pt").is_file()
+
+    host.click(ui.resumeButton)
+    wait(host, widget, lambda: watch().step > stopped)
+    widget.logic.terminate(watch().path)
+    wait(host, widget, lambda: watch().status == "died", 20)
+    assert "Stopped unexpectedly" in ui.statusLabel.text and ui.resumeButton.enabled
+
+
+def test_errors_of_the_training_process_are_reported(host, training):
+    widget, ui = training, training.ui
+    ui.runSection.collapsed = False
+    widget.panel.parameterNode.extra = "optimizer.rate=1"
+    host.click(ui.startButton)
+    wait(host, widget, lambda: ui.messageFrame.visible, 90)
+    assert "optimiser" in ui.messageLabel.text
+    assert ui.startButton.enabled
+
+
+def test_exporting_without_a_run_is_reported(host, training, tmp_path):
+    widget, ui = training, training.ui
+    ui.modelSection.collapsed = False
+    Path(widget.panel.parameterNode.runPath).mkdir(parents=True)
+    widget.panel.parameterNode.exportPath = str(tmp_path / "model")
+    assert not ui.openButton.enabled
+    host.click(ui.exportButton)
+    wait(host, widget, lambda: ui.messageFrame.visible, 90)
+    assert "run" in ui.messageLabel.text and not (tmp_path / "model").exists()
+
+
+def test_the_modules_own_test_passes(host, slicer, training):
+    slicer.selfTests["AXONTraining"]()

@@ -1,0 +1,141 @@
+"""``axon cohort``: the work of many studies; see ``commands``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from axon_backend.cohort.run import CohortSummary
+
+
+def add_arguments(one: argparse.ArgumentParser) -> None:
+    """The options of ``axon cohort reconstruct`` beside those of model and sampling."""
+    one.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a folder of DICOM in any layout (one study for each StudyInstanceUID) or of plain "
+        "files (p1_pa.png, p1_lateral.png); or a manifest in CSV or JSON with the columns id, "
+        "frontal and, optionally, lateral and ct, whose paths may be URLs",
+    )
+    one.add_argument(
+        "--output",
+        required=True,
+        metavar="DIR",
+        help="a folder, or a URL as s3://bucket/name; run again to resume",
+    )
+    one.add_argument(
+        "--samples", type=int, default=1, metavar="K", help="mean of K seeds (default 1)"
+    )
+    one.add_argument(
+        "--no-register", action="store_true", help="assume that the X-rays are in the frame already"
+    )
+    one.add_argument(
+        "--allow-poor", action="store_true", help="also reconstruct poorly registered studies"
+    )
+    one.add_argument("--keep-stages", action="store_true", help="write the volume of every stage")
+    one.add_argument(
+        "--no-report", action="store_true", help="volumes and records only, in less time and space"
+    )
+    one.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes (as many as processors and memory allow; 1 on a GPU)",
+    )
+    one.add_argument(
+        "--ray",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="ADDRESS",
+        help="use a Ray cluster instead of processes (default: RAY_ADDRESS, else this machine)",
+    )
+    one.add_argument(
+        "--time-limit", type=float, metavar="S", help="seconds after which a study has failed"
+    )
+    one.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def reconstruct(
+    chosen: argparse.Namespace, stages: tuple[str, ...] | None, steps: list[int] | None
+) -> int:
+    """``axon cohort reconstruct``; 1 when it was stopped, when a study failed in a way that another
+    run may mend, or when none could be reconstructed."""
+    from axon_backend.errors import AxonInputError
+
+    if chosen.workers is not None and chosen.workers < 1:
+        raise AxonInputError(f"--workers is {chosen.workers}; at least one is needed.")
+    if chosen.time_limit is not None and not chosen.time_limit > 0:
+        raise AxonInputError(f"--time-limit is {chosen.time_limit:g}; give seconds above 0.")
+    if chosen.samples < 1:
+        raise AxonInputError(f"--samples is {chosen.samples}; at least one is needed.")
+    from axon_backend.cli.console import ProgressBars, stop_on_signal
+    from axon_backend.cohort.run import reconstruct_cohort
+    from axon_backend.cohort.settings import CohortSettings
+    from axon_backend.dataset.store import OutputFailed
+    from axon_backend.errors import Cancelled
+    from axon_backend.util.pool import default_workers
+
+    settings = CohortSettings(
+        bundle=chosen.bundle,
+        stages=stages,
+        steps=None if steps is None else tuple(steps),
+        seed=chosen.seed,
+        samples=chosen.samples,
+        device=chosen.device,
+        register=not chosen.no_register,
+        allow_poor=chosen.allow_poor,
+        keep_stages=chosen.keep_stages,
+        report=not chosen.no_report,
+    )
+    workers = chosen.workers or (1 if chosen.device == "cuda" else default_workers())
+    bars = ProgressBars(chosen.quiet)
+    with stop_on_signal() as stop:
+        try:
+            summary = reconstruct_cohort(
+                chosen.source,
+                chosen.output,
+                settings,
+                workers=workers,
+                ray=chosen.ray,
+                limit_seconds=chosen.time_limit,
+                progress=bars,
+                cancelled=stop.is_set,
+            )
+        except (Cancelled, KeyboardInterrupt):
+            bars.close()
+            print(f"axon: stopped as asked. {_AGAIN}", file=sys.stderr)
+            return 1
+        except OutputFailed as error:
+            bars.close()
+            print(f"axon: {error} {_AGAIN}", file=sys.stderr)
+            return 1
+        finally:
+            bars.close()
+    print(_words(summary, chosen.output))
+    fates = summary.fates
+    if fates["waiting"]:
+        print(f"axon: stopped as asked. {_AGAIN}", file=sys.stderr)
+    return 1 if fates["waiting"] or fates["failed"] or not fates["done"] else 0
+
+
+_AGAIN = "Finished studies are kept: run the same command again to resume."
+
+
+def _words(summary: CohortSummary, output: str) -> str:
+    fates = summary.fates
+    text = [
+        f"{fates['done']} of {len(summary.records)} studies reconstructed ({summary.made} studies "
+        f"in this run, {summary.kept} kept)"
+    ]
+    rest = [r for r in summary.records if r["status"] in ("refused", "failed")]
+    text += [f"  {r['status']}: {r['id']}: {r['reason']}" for r in rest[:10]]
+    if len(rest) > 10:
+        text.append(f"  and {len(rest) - 10} more: see summary.csv")
+    if fates["waiting"]:
+        text.append(f"  not reached yet: {fates['waiting']}")
+    page = f"{output.rstrip('/')}/index.html" if "://" in output else Path(output) / "index.html"
+    return "\n".join([*text, f"  {page}"])

@@ -1,0 +1,118 @@
+"""Results that are there already, so that an evaluation is resumed and extended, not repeated.
+
+A result is kept under the hash of everything that it depends on: the contents of the inputs, the
+bundle, the settings, the registered metrics, the version. Whoever changes one of them gets another
+name, and old results are simply not found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from axon_backend import __version__
+from axon_backend.imaging.write import atomic_path, write_json
+from axon_backend.metrics import metric_names
+
+# Raised when the same inputs would be measured differently.
+EVALUATION_VERSION = 1
+FOLDER = "results"
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of all files in a folder.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    total = hashlib.sha256()
+    if path.is_dir():
+        for file in sorted(p for p in path.rglob("*") if p.is_file()):
+            total.update(f"{file.relative_to(path).as_posix()}:{content_hash(file)}\n".encode())
+        return total.hexdigest()
+    with open(path, "rb") as stream:
+        while chunk := stream.read(1 << 20):
+            total.update(chunk)
+    return total.hexdigest()
+
+
+def key_of(**depends: Any) -> str:
+    """The name of a result: a hash of all that it depends on (plain values)."""
+    parts = {
+        "axon": __version__,
+        "evaluation": EVALUATION_VERSION,
+        "metrics": list(metric_names()),
+        **depends,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+
+
+class Kept:
+    """Results by key: rows of numbers, and arrays where there are any.
+
+    Args:
+        folder: of the evaluation, in which ``results/`` is made with the first result; None keeps
+            them in memory.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = None if folder is None else folder / FOLDER
+        self._rows: dict[str, list[dict[str, Any]]] = {}
+        self._arrays: dict[str, dict[str, np.ndarray]] = {}
+        self.added = 0
+
+    def rows(self, key: str) -> list[dict[str, Any]] | None:
+        """The rows of a result, None where there is none (or a damaged one)."""
+        if key in self._rows:
+            return self._rows[key]
+        if self.folder is None:
+            return None
+        try:
+            rows = json.loads((self.folder / f"{key}.json").read_text(encoding="utf-8"))
+            return [{k: math.nan if v is None else v for k, v in row.items()} for row in rows]
+        except (OSError, ValueError, AttributeError, TypeError):
+            return None
+
+    def arrays(self, key: str) -> dict[str, np.ndarray] | None:
+        """The arrays of a result, None where there are none."""
+        if key in self._arrays:
+            return self._arrays[key]
+        if self.folder is None:
+            return None
+        try:
+            with np.load(self.folder / f"{key}.npz", allow_pickle=False) as stored:
+                return dict(stored)
+        except Exception:  # missing, or damaged: zip and numpy raise many kinds
+            return None
+
+    def put(
+        self,
+        key: str,
+        rows: list[dict[str, Any]],
+        arrays: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
+        """Keep a result; it is whole on disk when this returns.
+
+        Raises:
+            AxonInputError: it cannot be written.
+        """
+        self.added += 1
+        if self.folder is None:
+            self._rows[key] = rows
+            if arrays is not None:
+                self._arrays[key] = dict(arrays)
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if arrays is not None:
+            with (
+                atomic_path(self.folder / f"{key}.npz") as temporary,
+                open(temporary, "wb") as stream,
+            ):
+                np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+        write_json(self.folder / f"{key}.json", rows)  # last: rows mean that all is there

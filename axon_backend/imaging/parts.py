@@ -1,0 +1,63 @@
+"""Two images in one, as in a screenshot of two films: where they meet, and one of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from axon_backend.errors import AxonInputError
+from axon_backend.imaging.borders import crop_border
+from axon_backend.imaging.content import see
+from axon_backend.imaging.matching import shrink_by
+from axon_backend.imaging.view import PARTS
+
+_MIDDLE = (0.3, 0.7)  # of the width: where two images meet
+_LOOK_AT = 256  # pixels
+_CHEST = 0.5  # probability that a part is a chest X-ray, from which it is named as one
+
+
+def cut_out(pixels: np.ndarray, part: str) -> np.ndarray:
+    """The ``left`` or ``right``, ``top`` or ``bottom`` one of two images in an image (H, W),
+    without uniform borders.
+
+    Raises:
+        AxonInputError: there is no such part.
+    """
+    if part not in PARTS:
+        raise AxonInputError(f"The part {part!r} is not known; it is one of {', '.join(PARTS)}.")
+    across = part in ("left", "right")
+    turned = pixels.T if across else pixels
+    at = _seam(turned)
+    half = turned[:at] if part in ("left", "top") else turned[at:]
+    return crop_border(np.ascontiguousarray(half.T if across else half))[0]
+
+
+def chests_in(pixels: np.ndarray) -> dict[str, str]:
+    """Which part of an image of two shows which view, as ``{"left": "frontal", ...}``; empty where
+    not both are chest X-rays."""
+    best, chosen = _CHEST, {}
+    for pair in (PARTS[:2], PARTS[2:]):
+        halves = {part: cut_out(pixels, part) for part in pair}
+        if min(min(half.shape) for half in halves.values()) < 32:
+            continue
+        seen = {part: see(half) for part, half in halves.items()}
+        score = min(content.chest for content in seen.values())
+        if score > best:
+            best = score
+            chosen = {p: "frontal" if c.frontal >= 0.5 else "lateral" for p, c in seen.items()}
+    return chosen
+
+
+def _seam(image: np.ndarray) -> int:
+    """The row at which the upper image ends: in the middle of the strip of one grey between the
+    two, or where neighbouring rows differ most."""
+    step = max(1, max(image.shape) // _LOOK_AT)
+    small = shrink_by(image, step)
+    small = (small - small.min()) / max(float(np.ptp(small)), 1e-6)
+    first, last = (round(share * len(small)) for share in _MIDDLE)
+    flat = np.flatnonzero(small[first:last].std(1) < 0.02)
+    if len(flat):
+        runs = np.split(flat, np.flatnonzero(np.diff(flat) > 1) + 1)
+        run = max(runs, key=len)
+        return round((first + (run[0] + run[-1] + 1) / 2) * step)
+    jump = np.abs(np.diff(small, axis=0)).mean(1)
+    return (first + int(jump[first - 1 : last - 1].argmax())) * step

@@ -1,0 +1,70 @@
+"""Training "diffusion": the denoising loss, and the geometry projection loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from axon_backend.methods.batch import Batch, ValidationCase
+from axon_backend.methods.diffux2ct.model import DiffuX2CTModel
+from axon_backend.methods.objective import Measurement, Objective
+
+# Sampling steps of a validation, at most: it is for choosing a checkpoint, many times a run.
+VALIDATION_STEPS = 10
+
+
+def projection_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """L1 of the mean projections along z, y and x, for each sample.
+
+    Args:
+        output, target: (B, 1, D, D, D) in [-1, 1].
+
+    Returns:
+        (B,).
+    """
+    error = output - target
+    return torch.stack([error.mean(axis).abs().mean((1, 2, 3)) for axis in (2, 3, 4)]).mean(0)
+
+
+class DiffusionObjective(Objective):
+    """``L_simple + lambda L_proj``: L2 of what the network is to predict, and
+    :func:`projection_loss` of the estimate of the CT.
+
+    The estimate is the diffusion's inverse, ``(y_t - sqrt(1 - abar_t) e) / sqrt(abar_t)``; a
+    summary of the paper prints it without the root of 1 - abar_t.
+    """
+
+    model: DiffuX2CTModel
+
+    @classmethod
+    def trains(cls, config: Any, loss: Any) -> tuple[str, ...]:
+        return config.networks
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        draws, diffusion = batch.drawn(), self.model.config.diffusion
+        t = (diffusion.steps * draws.t).long().to(batch.volume.device)
+        y_t = diffusion.q_sample(batch.volume, t, draws.noise)
+        output = self.model.denoiser(y_t, t, self.model.conditions(batch.training_views()))
+        loss = (output - diffusion.target(batch.volume, t, draws.noise)).square().mean()
+        if self.loss.projection:
+            x0_hat = diffusion.predict_x0(output, y_t, t).clamp(-1, 1)
+            counts = t < self.loss.projection_until * diffusion.steps
+            missed = projection_loss(x0_hat, batch.volume)
+            loss = loss + self.loss.projection * (counts * missed).mean()
+        return loss
+
+    def measure(self, case: ValidationCase) -> Measurement:
+        """A sample with two views (``v2``) and with one (``v1``)."""
+        steps = min(VALIDATION_STEPS, self.model.config.sampling.steps)
+        row: dict[str, float] = {}
+        shown = {}
+        for name, single in (("v2", False), ("v1", True)):
+            generator = torch.Generator().manual_seed(0)
+            sample = self.model.draw(case.batch.views(single), steps, generator)
+            row |= self.compare(name, sample, case.batch.volume)
+            shown[single] = sample[0, 0]
+        return Measurement(row, shown[self.single_view >= 1])
+
+    def score(self, metrics: dict[str, float]) -> float:
+        return -self.weigh(metrics["v2_psnr"], metrics["v1_psnr"])

@@ -1,0 +1,72 @@
+"""What methods of one network have in common that makes the volume in one pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from axon_backend.methods.batch import Batch, Draws, ValidationCase
+from axon_backend.methods.objective import Measurement, Objective
+from axon_backend.methods.protocol import Model, RegisteredViews
+from axon_backend.networks.precision import autocast
+from axon_backend.util.run_context import RunContext
+
+
+class GeneratorModel(Model):
+    """A model whose only network, "generator", maps views (and the draws of a training step, or
+    None) to (B, 1, h, h, h)."""
+
+    PATHS = {"generator": "views_to_volume"}
+
+    def make(self, views: RegisteredViews, draws: Draws | None = None) -> torch.Tensor:
+        """The volume, (B, 1, h, h, h) in about [-1, 1]."""
+        return self.views_to_volume(views, draws)
+
+    def reconstruct_views(self, views: RegisteredViews) -> torch.Tensor:
+        """:meth:`make`, in the precision that the device computes in."""
+        with autocast(self.device, self.always_bfloat16):
+            return self.make(views).float()
+
+    @torch.inference_mode()
+    def run_stage(
+        self,
+        stage: str,
+        views: RegisteredViews,
+        volume: torch.Tensor | None,
+        *,
+        steps: int | None = None,
+        context: RunContext | None = None,
+        slab: int | None = None,
+    ) -> torch.Tensor:
+        out = self.reconstruct_views(views.to(self.device)).clamp(-1, 1)
+        (context or RunContext()).report(stage, 1, 1, out)
+        return out
+
+
+class GeneratorObjective(Objective):
+    """Trains the generator; validated with two views (``v2``) and with one (``v1``)."""
+
+    model: GeneratorModel
+
+    @classmethod
+    def trains(cls, config: Any, loss: Any) -> tuple[str, ...]:
+        return ("generator",)
+
+    def make(self, batch: Batch) -> torch.Tensor:
+        """The volumes of a training batch, the lateral view withheld where drawn so."""
+        output = self.model.make(batch.training_views(), batch.drawn()).float()
+        if self.adversary is not None:
+            self.output = output.detach()
+        return output
+
+    def measure(self, case: ValidationCase) -> Measurement:
+        row: dict[str, float] = {}
+        out = {}
+        for name, single in (("v2", False), ("v1", True)):
+            out[name] = self.model.reconstruct_views(case.batch.views(single))
+            row |= self.compare(name, out[name], case.batch.volume)
+        return Measurement(row, out["v1" if self.single_view >= 1 else "v2"][0, 0])
+
+    def score(self, metrics: dict[str, float]) -> float:
+        return -self.weigh(metrics["v2_psnr"], metrics["v1_psnr"])

@@ -1,0 +1,149 @@
+"""Everything that makes a model besides its weights, its losses, and the two presets."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from axon_backend.diffusion.from_noise import NoiseSampling
+from axon_backend.diffusion.gaussian import GaussianDiffusion
+from axon_backend.imaging.frame import HuWindow
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """Settings of the variational autoencoder.
+
+    Attributes:
+        channels: of each level, fine to coarse; each level after the first halves the side.
+        latents: channels of the latent volume.
+        blocks: residual blocks a level.
+        patch: space-to-depth factor in front of it.
+        groups: of group normalisation.
+    """
+
+    channels: tuple[int, ...] = (32, 64)
+    latents: int = 4
+    blocks: int = 1
+    patch: int = 2
+    groups: int = 16
+
+    @property
+    def factor(self) -> int:
+        """Side of the volume over the side of the latents."""
+        return self.patch * 2 ** (len(self.channels) - 1)
+
+
+@dataclass(frozen=True)
+class ViewEncoderConfig:
+    """Settings of the network that makes one vector of an X-ray.
+
+    Attributes:
+        view_size: side of the image that the first convolution sees; a larger image is averaged
+            down to it first.
+        channels: of each level; each halves the side.
+        width: of the vector.
+    """
+
+    view_size: int = 128
+    channels: tuple[int, ...] = (16, 32, 64, 128, 256)
+    width: int = 512
+
+
+@dataclass(frozen=True)
+class LatentUNetConfig:
+    """Settings of the latents' 3-D U-Net.
+
+    Attributes:
+        channels: of each level, fine to coarse.
+        attention: levels with self-attention and cross-attention (the middle always has both).
+        blocks: residual blocks a level.
+        groups, head_channels: of group normalisation and attention.
+    """
+
+    channels: tuple[int, ...] = (64, 96, 128)
+    attention: tuple[bool, ...] = (False, True, True)
+    blocks: int = 1
+    groups: int = 16
+    head_channels: int = 32
+
+
+@dataclass(frozen=True)
+class GlobalVectorConfig:
+    """Everything that makes a model besides its weights.
+
+    Attributes:
+        size: h, side of the volume in voxels.
+        window: the HU of -1 and 1.
+    """
+
+    size: int = 64
+    autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
+    view_encoder: ViewEncoderConfig = field(default_factory=ViewEncoderConfig)
+    denoiser: LatentUNetConfig = field(default_factory=LatentUNetConfig)
+    diffusion: GaussianDiffusion = field(
+        default_factory=lambda: GaussianDiffusion(prediction="sample")
+    )
+    sampling: NoiseSampling = field(default_factory=lambda: NoiseSampling(clamp=0.0))
+    window: HuWindow = field(default_factory=HuWindow)
+
+    networks = ("vae", "xray", "denoiser")
+
+    def __post_init__(self) -> None:
+        whole = self.autoencoder.factor * 2 ** (len(self.denoiser.channels) - 1)
+        if self.size % whole:
+            raise ValueError(f"size is {self.size}; it must be a multiple of {whole}")
+
+    @property
+    def view_size(self) -> int:
+        """Side of the views in pixels as the view encoder takes them."""
+        return self.view_encoder.view_size
+
+    @property
+    def grid(self) -> int:
+        """Side of the volume in voxels."""
+        return self.size
+
+    @property
+    def output_grid(self) -> int:
+        """The only stage's side."""
+        return self.size
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int, int]:
+        """Channels and sides of a volume's latents."""
+        side = self.size // self.autoencoder.factor
+        return self.autoencoder.latents, side, side, side
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class GlobalVectorLoss:
+    """What is asked of the networks.
+
+    Attributes:
+        kl: weight of the latents' divergence from a normal distribution, a mean over them.
+    """
+
+    kl: float = 1e-4
+
+
+def preview() -> GlobalVectorConfig:
+    """64^3, latents 4 x 16^3, made for CPUs."""
+    return GlobalVectorConfig()
+
+
+def full() -> GlobalVectorConfig:
+    """128^3, latents 4 x 32^3."""
+    return GlobalVectorConfig(
+        size=128,
+        autoencoder=AutoencoderConfig(channels=(32, 64, 128), blocks=2, patch=1, groups=32),
+        view_encoder=ViewEncoderConfig(view_size=256, channels=(32, 64, 128, 256, 512)),
+        denoiser=LatentUNetConfig(channels=(64, 128, 256), blocks=2, groups=32),
+    )
+
+
+PRESETS = {"preview": preview, "full": full}

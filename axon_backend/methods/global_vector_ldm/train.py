@@ -1,0 +1,94 @@
+"""Trainings "autoencoder", and "latent": the diffusion of its latents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from axon_backend.methods.batch import Batch, Draws, ValidationCase
+from axon_backend.methods.global_vector_ldm.model import GlobalVectorModel
+from axon_backend.methods.objective import Measurement, Objective
+
+# Sampling steps of a validation, at most: it is for choosing a checkpoint, many times a run.
+VALIDATION_STEPS = 10
+
+
+def latent_noise(draws: Draws, shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
+    """(B, *shape) normal noise, each sample's from its own generator."""
+    drawn = [torch.randn((1, *shape), generator=g) for g in draws.generators()]
+    return torch.cat(drawn).to(like)
+
+
+class AutoencoderObjective(Objective):
+    """L1 of the reconstruction, and the divergence of the latents from a normal distribution.
+
+    Without the perceptual and the adversarial loss of Rombach et al. (2022): the first needs
+    another network's weights.
+    """
+
+    model: GlobalVectorModel
+
+    @classmethod
+    def trains(cls, config: Any, loss: Any) -> tuple[str, ...]:
+        return ("vae",)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        vae = self.model.vae
+        mu, sigma = vae.posterior(batch.volume)
+        vae.track(mu.detach())
+        noise = latent_noise(batch.drawn(), self.model.config.latent_shape, mu)
+        error = vae.reconstruct(mu + sigma * noise) - batch.volume
+        divergence = 0.5 * (mu.square() + sigma.square() - 1) - sigma.clamp_min(1e-12).log()
+        return error.abs().mean() + self.loss.kl * divergence.mean()
+
+    def measure(self, case: ValidationCase) -> Measurement:
+        """A CT through the latents and back."""
+        volume = case.batch.volume
+        out = self.model.vae.decode(self.model.vae.encode(volume))
+        note = "compressed and expanded; the X-rays have no part in it"
+        return Measurement(self.compare("vae", out, volume), out[0, 0], note)
+
+    def score(self, metrics: dict[str, float]) -> float:
+        return -metrics["vae_psnr"]
+
+
+class LatentObjective(Objective):
+    """L1 of what the denoiser is to predict of the latents, x0 by default, with the autoencoder as
+    it is. (X-ray2CTPA adds .01 LPIPS, which needs another network's weights.)"""
+
+    model: GlobalVectorModel
+
+    @classmethod
+    def trains(cls, config: Any, loss: Any) -> tuple[str, ...]:
+        return "xray", "denoiser"
+
+    @classmethod
+    def needs(cls, config: Any, loss: Any) -> tuple[str, ...]:
+        return ("vae",)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        model, draws = self.model, batch.drawn()
+        diffusion = model.config.diffusion
+        with torch.no_grad():
+            z = model.vae.encode(batch.volume)
+        t = (diffusion.steps * draws.t).long().to(z.device)
+        noise = latent_noise(draws, model.config.latent_shape, z)
+        vectors = model.xray(batch.training_views())
+        output = model.denoiser(diffusion.q_sample(z, t, noise), t, context=vectors)
+        return (output - diffusion.target(z, t, noise)).abs().mean()
+
+    def measure(self, case: ValidationCase) -> Measurement:
+        """A sample with two views (``v2``) and with one (``v1``)."""
+        steps = min(VALIDATION_STEPS, self.model.config.sampling.steps)
+        row: dict[str, float] = {}
+        shown = {}
+        for name, single in (("v2", False), ("v1", True)):
+            generator = torch.Generator().manual_seed(0)
+            sample = self.model.draw(case.batch.views(single), steps, generator)
+            row |= self.compare(name, sample, case.batch.volume)
+            shown[single] = sample[0, 0]
+        return Measurement(row, shown[self.single_view >= 1])
+
+    def score(self, metrics: dict[str, float]) -> float:
+        return -self.weigh(metrics["v2_psnr"], metrics["v1_psnr"])

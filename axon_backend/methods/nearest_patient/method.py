@@ -1,0 +1,274 @@
+"""The nearest training patient as a method: a library of X-rays and volumes, eight bits each.
+
+A bundle holds the volumes of its training patients: h^3 bytes each (0.26 MB at 64^3, 2.1 MB at
+128^3), for as many as ``patients`` has room for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from axon_backend.errors import AxonInputError
+from axon_backend.imaging.frame import HuWindow
+from axon_backend.imaging.standardise import LIMIT
+from axon_backend.methods.batch import Batch, ValidationCase
+from axon_backend.methods.formats import views_format, volume_format
+from axon_backend.methods.nearest_patient import INFO
+from axon_backend.methods.objective import Measurement, Objective
+from axon_backend.methods.protocol import Method, Model, RegisteredViews
+from axon_backend.methods.typed_config import from_plain
+from axon_backend.util.run_context import RunContext
+
+
+@dataclass(frozen=True)
+class NearestPatientConfig:
+    """Sizes and window.
+
+    Attributes:
+        grid: side of the volumes in voxels.
+        view_size: side of the X-rays.
+        match_size: side that X-rays are averaged to before they are compared.
+        patients: room in the library; what is not filled is stored all the same.
+        window: the HU of -1 and 1.
+    """
+
+    grid: int = 64
+    view_size: int = 128
+    match_size: int = 32
+    patients: int = 64
+    window: HuWindow = field(default_factory=HuWindow)
+
+    @property
+    def output_grid(self) -> int:
+        """The only stage's side."""
+        return self.grid
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The library, which has no weights."""
+        return ("library",)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class NearestPatientLoss:
+    """Storing has no settings."""
+
+
+class Library(nn.Module):
+    """X-rays and volumes of patients.
+
+    Attributes:
+        views: (patients, 2, m, m) uint8, [-LIMIT, LIMIT] of standardised views as 0..255.
+        volumes: (patients, h, h, h) uint8, [-1, 1] as 0..255.
+        count: patients that are stored.
+    """
+
+    views: torch.Tensor
+    volumes: torch.Tensor
+    count: torch.Tensor
+
+    def __init__(self, config: NearestPatientConfig) -> None:
+        super().__init__()
+        patients, m, h = config.patients, config.match_size, config.grid
+        self.register_buffer("views", torch.zeros(patients, 2, m, m, dtype=torch.uint8))
+        self.register_buffer("volumes", torch.zeros(patients, h, h, h, dtype=torch.uint8))
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+
+    def __len__(self) -> int:
+        return int(self.count)
+
+    def add(self, views: torch.Tensor, volume: torch.Tensor) -> None:
+        """Store a patient, once.
+
+        Args:
+            views: (2, S, S), standardised.
+            volume: (h, h, h) in [-1, 1].
+
+        Raises:
+            AxonInputError: there is no room left.
+        """
+        stored = ((volume.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        n = len(self)
+        if any(torch.equal(stored, self.volumes[i]) for i in range(n)):
+            return
+        if n == len(self.volumes):
+            raise AxonInputError(
+                f"The library has room for {n} patients, and the data set has more to train on. "
+                "Set model.patients to the number of training cases."
+            )
+        small = F.adaptive_avg_pool2d(views.float(), self.views.shape[-1])
+        self.volumes[n] = stored
+        self.views[n] = ((small / LIMIT + 1) * 127.5).round().to(torch.uint8)
+        self.count += 1
+
+    def similarity(self, views: RegisteredViews) -> torch.Tensor:
+        """(B, stored patients): normalised cross-correlation with each patient's views, the mean
+        over the views that there are."""
+
+        def normalised(images: torch.Tensor) -> torch.Tensor:
+            flat = images.float().flatten(1)
+            flat = flat - flat.mean(1, keepdim=True)
+            return flat / flat.norm(dim=1, keepdim=True).clamp_min(1e-6)
+
+        found = []
+        for i, view in enumerate(views.both):
+            small = F.adaptive_avg_pool2d(view.float(), self.views.shape[-1])
+            stored = normalised(self.views[: len(self), i])
+            # Not a product of matrices, which would be one of bfloat16 in training.
+            found.append((normalised(small)[:, None] * stored[None]).sum(-1))
+        if len(found) == 1:
+            return found[0]
+        both = (found[0] + found[1]) / 2
+        if views.has_lateral is None:
+            return both
+        return torch.where(views.has_lateral[:, None], both, found[0])
+
+    def forward(self, views: RegisteredViews) -> torch.Tensor:
+        """(B, 1, h, h, h) in [-1, 1], the volumes of the most similar patients."""
+        if not len(self):
+            raise AxonInputError(
+                "The library of patients is empty. Train it: axon train library --method "
+                "nearest_patient."
+            )
+        nearest = self.similarity(views).argmax(1)
+        return self.volumes[nearest][:, None].float() / 127.5 - 1
+
+
+class NearestPatientModel(Model):
+    """The library."""
+
+    config: NearestPatientConfig
+
+    def __init__(self, method: Method, config: NearestPatientConfig) -> None:
+        super().__init__(method, config)
+        self.library = Library(config)
+
+    @property
+    def device(self) -> torch.device:
+        return self.library.volumes.device
+
+    @torch.inference_mode()
+    def run_stage(
+        self,
+        stage: str,
+        views: RegisteredViews,
+        volume: torch.Tensor | None,
+        *,
+        steps: int | None = None,
+        context: RunContext | None = None,
+        slab: int | None = None,
+    ) -> torch.Tensor:
+        out = self.library(views.to(self.device))
+        (context or RunContext()).report(stage, 1, 1, out)
+        return out
+
+
+class LibraryObjective(Objective):
+    """Stores the patients of each batch. The loss is the squared error of the nearest patient among
+    those stored before."""
+
+    model: NearestPatientModel
+
+    @classmethod
+    def trains(cls, config: Any, loss: Any) -> tuple[str, ...]:
+        return ("library",)
+
+    @torch.no_grad()
+    def forward(self, batch: Batch) -> torch.Tensor:
+        library = self.model.library
+        errors = []
+        for i in range(len(batch)):
+            one = batch[i : i + 1]
+            error = torch.zeros((), device=batch.volume.device)
+            if len(library):
+                error = (library(one.views()) - one.volume).square().mean()
+            errors.append(error)
+            library.add(torch.cat([one.frontal[0], one.lateral[0]]), one.volume[0, 0])
+        return torch.stack(errors).mean().requires_grad_()
+
+    def measure(self, case: ValidationCase) -> Measurement:
+        row = {"patients": float(len(self.model.library))}
+        out = {}
+        for name, single in (("v2", False), ("v1", True)):
+            out[name] = self.model.library(case.batch.views(single))
+            row |= self.compare(name, out[name], case.batch.volume)
+        return Measurement(row, out["v2"][0, 0])
+
+    def score(self, metrics: dict[str, float]) -> float:
+        """The fullest library is kept: patients are not chosen by the validation cases."""
+        return -metrics["patients"]
+
+
+def full() -> NearestPatientConfig:
+    """128^3; a library of 200 patients takes 420 MB."""
+    return NearestPatientConfig(grid=128, patients=200)
+
+
+class NearestPatientMethod(Method):
+    """See the package's docstring."""
+
+    info = INFO
+    presets = {"preview": NearestPatientConfig, "full": full}
+    objectives = {"library": LibraryObjective}
+    loss_settings = NearestPatientLoss
+
+    def configure(self, values: Mapping[str, Any]) -> NearestPatientConfig:
+        return from_plain(NearestPatientConfig, values)
+
+    def build(self, config: NearestPatientConfig) -> NearestPatientModel:
+        return NearestPatientModel(self, config)
+
+    def networks_of(self, config: NearestPatientConfig, stage: str) -> tuple[str, ...]:
+        return config.networks
+
+    def network_formats(self, config: NearestPatientConfig) -> dict[str, dict[str, Any]]:
+        return {
+            "library": {
+                "inputs": views_format(config.view_size),
+                "outputs": {"volume": volume_format(config.grid)},
+            }
+        }
+
+    def recipe(self, preset: str, training: str) -> dict[str, Any]:
+        """Every patient once, as they are."""
+        return {
+            "minutes": None,
+            "epochs": 1.0,
+            "log_steps": 1,
+            "data": {
+                "cache": 0,
+                "blended": 0.0,
+                "single_view": 0.0,
+                "deformation": {
+                    "rotation_deg": 0.0,
+                    "anisotropy": 0.0,
+                    "shift": 0.0,
+                    "scale": 0.0,
+                    "elastic": 0.0,
+                    "mirror": 0.0,
+                    "bone_gain": (1.0, 1.0),
+                    "sod_mm": (1600.0, 1600.0),
+                    "ap": 0.0,
+                },
+                "appearance": {"clean": 1.0},
+            },
+        }
+
+    def describe(self, config: NearestPatientConfig) -> str:
+        return (
+            "The volume of the training patient whose X-rays, averaged to "
+            f"{config.match_size} x {config.match_size} pixels, correlate best with those given."
+        )
+
+
+NEAREST_PATIENT = NearestPatientMethod()

@@ -1,0 +1,131 @@
+"""Sizes, losses and presets of Repeat-and-Concatenate."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from axon_backend.imaging.frame import HuWindow
+
+NETWORKS = ("unet", "swin_unetr")
+UPSAMPLINGS = ("resize", "transposed")
+CRITICS = ("least_squares", "transport")
+
+
+@dataclass(frozen=True)
+class RepeatConcatenateConfig:
+    """Everything but the weights.
+
+    Attributes:
+        grid: side h of the volume; for swin_unetr a multiple of 32.
+        view_size: side of the X-rays; they are averaged down to h.
+        lifting: "repeat" as in the paper, or "backproject", which spreads each view along the cone
+            beam's rays.
+        network: one of :data:`NETWORKS`, a residual U-Net or MONAI's SwinUNETR.
+        channels: of the U-Net's levels, fine to coarse.
+        patch: the U-Net works on blocks of patch^3 voxels folded into channels: an eighth of the
+            positions for 2. 1 is the plain U-Net.
+        feature_size: of the SwinUNETR, a multiple of 12.
+        upsampling: one of :data:`UPSAMPLINGS`; transposed convolutions leave a checkerboard
+            (Odena et al. 2016), resizing before a convolution does not.
+        window: the HU of -1 and 1.
+    """
+
+    grid: int = 64
+    view_size: int = 128
+    lifting: str = "repeat"
+    network: str = "unet"
+    channels: tuple[int, ...] = (32, 64, 128)
+    patch: int = 2
+    feature_size: int = 24
+    upsampling: str = "resize"
+    window: HuWindow = field(default_factory=HuWindow)
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("lifting", ("repeat", "backproject")),
+            ("network", NETWORKS),
+            ("upsampling", UPSAMPLINGS),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
+                )
+        unet = self.patch * 2 ** (len(self.channels) - 1)
+        step = 32 if self.network == "swin_unetr" else unet
+        if self.grid % step:
+            raise ValueError(f"grid must be a multiple of {step} for this network, got {self.grid}")
+        if self.network == "swin_unetr" and self.feature_size % 12:
+            raise ValueError(f"feature_size must be a multiple of 12, got {self.feature_size}")
+
+    @property
+    def output_grid(self) -> int:
+        """The only stage's side."""
+        return self.grid
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The 3-D network."""
+        return ("generator",)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class RepeatConcatenateLoss:
+    """Settings of the training "critic"; L2 has none.
+
+    Attributes:
+        critic: one of :data:`CRITICS`: LSGAN conditional on the X-rays, or the potential of neural
+            optimal transport.
+        weight: of what the network loses against the critic, beside L2 in [-1, 1].
+        critic_channels: of the critic's first layer.
+        critic_lr, critic_betas: of its Adam.
+        critic_every: steps of the network for each of the critic.
+    """
+
+    critic: str = "least_squares"
+    weight: float = 0.01
+    critic_channels: int = 16
+    critic_lr: float = 2e-4
+    critic_betas: tuple[float, float] = (0.5, 0.99)
+    critic_every: int = 1
+
+    def __post_init__(self) -> None:
+        if self.critic not in CRITICS:
+            raise ValueError(f"critic must be one of {', '.join(CRITICS)}, got {self.critic!r}")
+
+
+def full() -> RepeatConcatenateConfig:
+    """128^3 with the paper's SwinUNETR."""
+    return RepeatConcatenateConfig(
+        grid=128,
+        network="swin_unetr",
+        channels=(32, 64, 128, 256, 320),
+        patch=1,
+        feature_size=48,
+        upsampling="transposed",
+    )
+
+
+PRESETS = {"preview": RepeatConcatenateConfig, "full": full}
+
+
+def recipe(preset: str, training: str) -> dict[str, Any]:
+    """``full``: optimiser, batch, averaging and number of updates of the paper's configuration, and
+    ten updates of the network for each of the critic; the rest it does not tell."""
+    if preset == "preview":
+        return {}
+    return {
+        "minutes": None,
+        "steps": 50_000,
+        "batch": 8,
+        "ema": 0.995,
+        "log_steps": 20,
+        "optimiser": {"name": "adamw", "lr": 8e-5, "schedule": "constant", "weight_decay": 1e-5},
+        "loss": {"critic": "transport", "weight": 0.1, "critic_channels": 64, "critic_every": 10},
+        "data": {"cache": 4000},
+        "validation": {"every_minutes": 60.0},
+    }

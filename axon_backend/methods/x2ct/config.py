@@ -1,0 +1,123 @@
+"""Sizes, losses and presets of X2CT."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from axon_backend.imaging.frame import HuWindow
+
+
+@dataclass(frozen=True)
+class X2CTConfig:
+    """Everything but the weights. Each stage of the encoder halves the image, each level of the
+    decoder but the first doubles the volume.
+
+    Attributes:
+        grid: side h of volume and images, a multiple of ``2 ** stages``.
+        view_size: side of the X-rays, of which the part over the frame is resampled to h.
+        stem: channels of the first convolution.
+        layers: of the dense block of each stage.
+        growth: channels that a dense layer adds.
+        decoder: channels of the levels, coarse to fine: one more than there are stages.
+        blocks: 3-D convolutions at each level but the first.
+        fused_blocks: 3-D convolutions at each level of the decoder of both views.
+        dropout: share of connection A's units that a training step leaves out.
+        window: the HU of -1 and 1.
+    """
+
+    grid: int = 64
+    view_size: int = 128
+    stem: int = 32
+    layers: tuple[int, ...] = (3, 4, 6, 4)
+    growth: int = 16
+    decoder: tuple[int, ...] = (128, 64, 32, 16, 8)
+    blocks: tuple[int, ...] = (1, 1, 1, 1)
+    fused_blocks: tuple[int, ...] = (1, 1, 1, 1, 0)
+    dropout: float = 0.5
+    window: HuWindow = field(default_factory=HuWindow)
+
+    def __post_init__(self) -> None:
+        stages = len(self.layers)
+        lengths = (len(self.decoder), len(self.blocks), len(self.fused_blocks))
+        if lengths != (stages + 1, stages, stages + 1):
+            raise ValueError(
+                f"{stages} layers need {stages + 1} decoder, {stages} blocks and {stages + 1} "
+                f"fused_blocks, got {', '.join(map(str, lengths))}"
+            )
+        if self.grid % 2**stages:
+            raise ValueError(f"grid must be a multiple of {2**stages}, got {self.grid}")
+
+    @property
+    def output_grid(self) -> int:
+        """The only stage's side."""
+        return self.grid
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The generator; the discriminator lives as long as a training."""
+        return ("generator",)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class X2CTLoss:
+    """Weights of the losses (the paper's), of volumes in [0, 1], and the discriminator.
+
+    Attributes:
+        identity: of the mean squared error.
+        projection: of the mean absolute error of the mean projections along the three axes.
+        gan: of what the generator loses against the discriminator (LSGAN), in the training "gan".
+        discriminator_channels: of its first layer.
+        discriminator_lr, discriminator_betas: of its Adam.
+    """
+
+    identity: float = 10.0
+    projection: float = 10.0
+    gan: float = 0.1
+    discriminator_channels: int = 16
+    discriminator_lr: float = 2e-4
+    discriminator_betas: tuple[float, float] = (0.5, 0.99)
+
+
+def full() -> X2CTConfig:
+    """128^3, the paper's sizes."""
+    return X2CTConfig(
+        grid=128,
+        stem=64,
+        layers=(6, 12, 24, 16, 6),
+        growth=32,
+        decoder=(256, 128, 64, 32, 16, 16),
+        blocks=(2, 2, 2, 2, 1),
+        fused_blocks=(1, 1, 1, 1, 1, 0),
+    )
+
+
+PRESETS = {"preview": X2CTConfig, "full": full}
+
+
+def recipe(preset: str, training: str) -> dict[str, Any]:
+    """``full``: the paper's Adam, batch and epochs, the learning rate falling over the second
+    half."""
+    if preset == "preview":
+        return {}
+    return {
+        "minutes": None,
+        "epochs": 100.0,
+        "batch": 4,
+        "log_steps": 20,
+        "optimiser": {
+            "name": "adam",
+            "lr": 2e-4,
+            "betas": (0.5, 0.99),
+            "schedule": "linear",
+            "warm_up": 0.0,
+            "floor": 0.0,
+        },
+        "loss": {"discriminator_channels": 64},
+        "data": {"cache": 4000},
+        "validation": {"every_minutes": 60.0},
+    }

@@ -1,0 +1,73 @@
+"""The other half of an adversarial training: updates of the network that the loss runs against."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from axon_backend.methods.batch import Batch
+from axon_backend.methods.objective import Adversary
+
+
+class AdversaryUpdates:
+    """Adam on an :class:`Adversary`, which wants no gradient outside of its own updates.
+
+    Args:
+        fabric: launched Lightning Fabric.
+        adversary: of an objective that is set up already.
+    """
+
+    def __init__(self, fabric: Any, adversary: Adversary) -> None:
+        self.fabric, self.adversary = fabric, adversary
+        # With gradients while it is set up, so that processes average them.
+        self.wrapped = fabric.setup_module(adversary.requires_grad_(True))
+        self.parameters = list(adversary.parameters())
+        self.optimiser = torch.optim.Adam(self.parameters, lr=adversary.lr, betas=adversary.betas)
+        adversary.requires_grad_(False)
+        self.loss: Any = 0.0
+        self.count = 0
+
+    def update(self, micro: list[tuple[Batch, torch.Tensor]], scale: float, clip: float) -> None:
+        """One step on batches and what the networks made of them.
+
+        Args:
+            micro: of each micro-batch, the batch and the objective's output.
+            scale: share of the peak learning rate that the run's schedule is at.
+            clip: largest norm of the gradient.
+        """
+        for group in self.optimiser.param_groups:
+            group["lr"] = scale * self.adversary.lr
+        self.adversary.requires_grad_(True)
+        self.optimiser.zero_grad()
+        for i, (batch, output) in enumerate(micro):
+            with self.fabric.no_backward_sync(self.wrapped, enabled=i + 1 < len(micro)):
+                loss = self.wrapped(batch, output) / len(micro)
+                self.fabric.backward(loss)
+            self.loss = self.loss + loss.detach()
+        self.count += 1
+        torch.nn.utils.clip_grad_norm_(self.parameters, clip)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        self.adversary.requires_grad_(False)
+
+    def read(self) -> float:
+        """Its mean loss since the last reading."""
+        mean = float(self.loss) / max(1, self.count)
+        self.loss, self.count = 0.0, 0
+        return mean
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {
+            "weights": self.adversary.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "loss": torch.as_tensor(self.loss),
+            "count": self.count,
+        }
+
+    def resume(self, state: dict[str, Any], device: torch.device) -> None:
+        """The inverse of :meth:`state`."""
+        self.adversary.load_state_dict(state["weights"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.loss, self.count = state["loss"].to(device), state["count"]
