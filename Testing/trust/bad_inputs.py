@@ -40,6 +40,9 @@ from pydicom.uid import (
     generate_uid,
 )
 
+# This tree's AXON, not an installed one.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 MEMORY_BYTES, SECONDS = 3 << 30, 60
 GREY = np.add.outer(np.arange(96), np.arange(80) * 2).astype(np.uint8)
 HU = np.where(np.indices((24, 24, 24)).sum(0) % 7 > 2, -800, 40).astype(np.int16)

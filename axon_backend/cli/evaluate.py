@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from axon_backend.cli.stages import parse_stages, parse_steps
 from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.util.plain_text import recorded_word
 
 if TYPE_CHECKING:
     from axon_backend.evaluation.manifest import ManifestCase
@@ -127,7 +128,7 @@ def evaluate(chosen: argparse.Namespace) -> int:
             return 1
         finally:
             bars.close()
-        command = shlex.join(["axon", *sys.argv[1:]]) if "evaluate" in sys.argv[1:2] else ""
+        command = shlex.join(["axon", *map(recorded_word, sys.argv[1:])]) if "evaluate" in sys.argv[1:2] else ""
         with output.files() as folder:
             text = write_evaluation(folder, result, table=chosen.table, command=command)
     print(text)

@@ -33,7 +33,7 @@ class UNetConfig:
     head_channels: int = 16
 
     def __post_init__(self) -> None:
-        counts = {"channels": self.channels, "blocks": (self.blocks,), "patch": (self.patch,)}
+        counts = {"channels": self.channels, "patch": (self.patch,)}
         counts |= {"groups": (self.groups,), "head_channels": (self.head_channels,)}
         for name, values in counts.items():
             if not values or min(values) < 1:
