@@ -93,14 +93,15 @@ def readers() -> dict[str, tuple[Callable[[Path], object], str, bytes]]:
     }
     volumes = ("nii", "nii.gz", "nrrd", "mha")
     found |= {f"CT as {kind}": (_ct, kind, files[kind]) for kind in volumes}
+    settings = "batch: 2\noptimiser: {lr: 1e-4}\nmodel: {sr: {blocks: 1}}"
     texts = {
         "manifest": (_manifest, "json", json.dumps([one])),
         "rows in JSON": (_rows, "json", json.dumps([one])),
         "rows in CSV": (_rows, "csv", "id,patient,ct,split\na,p,a.nii,test\n"),
         "data set": (_dataset, "json", json.dumps(prepared)),
         "list of CTs": (_dataset, "json", json.dumps({"train": ["a.nii"], "validation": []})),
-        "settings": (_settings, "yaml", "batch: 2\noptimiser: {lr: 1e-4}\nmodel: {sr: {blocks: 1}}"),
-    }  # fmt: skip
+        "settings": (_settings, "yaml", settings),
+    }
     found |= {name: (read, kind, text.encode()) for name, (read, kind, text) in texts.items()}
     found["DICOM source"] = (_source, "dcm", files["dcm"])
     found["archive"] = (_archive, "zip", _zip())

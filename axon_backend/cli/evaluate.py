@@ -128,7 +128,11 @@ def evaluate(chosen: argparse.Namespace) -> int:
             return 1
         finally:
             bars.close()
-        command = shlex.join(["axon", *map(recorded_word, sys.argv[1:])]) if "evaluate" in sys.argv[1:2] else ""
+        command = (
+            shlex.join(["axon", *map(recorded_word, sys.argv[1:])])
+            if "evaluate" in sys.argv[1:2]
+            else ""
+        )
         with output.files() as folder:
             text = write_evaluation(folder, result, table=chosen.table, command=command)
     print(text)
