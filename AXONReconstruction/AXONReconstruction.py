@@ -21,17 +21,32 @@ class AXONReconstruction(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         parent.title = _("AXON Reconstruction")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Tomographic Reconstruction")]
-        parent.dependencies = ["Markups", "VolumeRendering", "Volumes"]
+        parent.dependencies = [
+            "Cameras",
+            "Colors",
+            "Markups",
+            "Plots",
+            "Segmentations",
+            "Sequences",
+            "SubjectHierarchy",
+            "Tables",
+            "Transforms",
+            "VolumeRendering",
+            "Volumes",
+        ]
         parent.contributors = ["AXON contributors"]
         parent.helpText = _(
             "Reconstructs a chest CT volume from one or two X-rays with diffusion models, in four "
             "steps: <b>Inputs</b> loads the X-rays and reports what was assumed about them, "
             "<b>Register</b> registers them to the patient's CT or to the atlas (an average "
             "chest), <b>Reconstruct</b> computes the volume, and <b>Compare</b> shows it beside "
-            "the ground truth CT. The module Sample Data provides two example cases."
+            "the CT or another result. <b>Batch</b> does the same for a folder of patients. The "
+            "module Sample Data provides example cases."
+            "<p>Keyboard: Alt+1 to Alt+4 open a step, Ctrl+Return clicks its main button.</p>"
+            "<p>{documentation}</p>"
             "<p><b>Research use only, not for diagnosis.</b> An X-ray does not contain most of "
             "the information in a CT: the volume is a prediction.</p>"
-        )
+        ).format(documentation=documentationLink("slicer.md"))
         parent.acknowledgementText = _(
             "If you use AXON, please cite the method: M. Rath, M. Ghahremani, Y. Li, A. Taghipour, "
             "M. Makowski, C. Wachinger: Conditional Diffusion for 3D CT Volume Reconstruction from "
@@ -39,6 +54,14 @@ class AXONReconstruction(ScriptedLoadableModule):
         ).format(link='<a href="https://arxiv.org/abs/2603.26509">arXiv:2603.26509</a>')
         slicer.app.connect("startupCompleted()", registerSampleData)
         slicer.app.connect("startupCompleted()", registerLayouts)
+
+
+def documentationLink(page):
+    """Sentence with a link to a page of the documentation."""
+    url = f"https://github.com/axon-ct/SlicerAXON/blob/main/Resources/Docs/{page}"
+    return _("For tutorial and troubleshooting, see the {start}documentation{end}.").format(
+        start=f'<a href="{url}">', end="</a>"
+    )
 
 
 def registerSampleData():

@@ -30,7 +30,12 @@ class AXONTraining(ScriptedLoadableModule):
             "starts, monitors, stops and resumes a run, and <b>Model</b> exports the result as a "
             "model for AXON Reconstruction. Training runs in a separate process and continues "
             "when Slicer is closed."
+            "<p>See {start}training in 3D Slicer{end}.</p>"
             "<p><b>Research use only, not for diagnosis.</b></p>"
+        ).format(
+            start='<a href="https://github.com/axon-ct/SlicerAXON/blob/main/Resources/Docs/'
+            'training.md#training-in-3d-slicer">',
+            end="</a>",
         )
         parent.acknowledgementText = _(
             "If you use AXON, please cite the method: M. Rath, M. Ghahremani, Y. Li, A. Taghipour, "

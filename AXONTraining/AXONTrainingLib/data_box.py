@@ -6,8 +6,8 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
+from AXONReconstructionLib.jobs.processes import Job
 from AXONTrainingLib.fields import Fields
-from AXONTrainingLib.processes import Job
 from AXONTrainingLib.run_text import failureMessage
 
 

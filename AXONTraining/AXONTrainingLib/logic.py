@@ -10,7 +10,7 @@ from pathlib import Path
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
-from AXONTrainingLib import processes
+from AXONReconstructionLib.jobs import processes
 from AXONTrainingLib.dataset_description import DatasetDescription, describe
 from AXONTrainingLib.parameters import AXONTrainingParameterNode
 from AXONTrainingLib.watching import RunWatch
@@ -235,6 +235,14 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
 
     # Model
 
+    def weights(self, run: str | os.PathLike[str]) -> str:
+        """What a run has to export: ``best`` (the weights with the best validation), ``last`` (it
+        was not validated yet), or an empty string."""
+        folder = self._folder(run)
+        if not folder.exists():
+            return ""
+        return "best" if folder.best.is_file() else "last" if folder.last.is_file() else ""
+
     def exportBundle(
         self,
         runs: str | os.PathLike[str],
@@ -245,7 +253,7 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
 
         Args:
             runs: parent folder of the runs, or a single run folder.
-            output: folder of the model; must not exist.
+            output: folder of the model, which is named like it; must not exist.
             base: model that provides untrained networks; None is the one that ships with AXON.
 
         Raises:
@@ -265,7 +273,7 @@ class AXONTrainingLogic(ScriptedLoadableModuleLogic):
         if base is None:
             installed = _backend().load("bundle.library").installed_bundles()
             base = next((found.path for found in installed if found.shipped), None)
-        arguments = ["bundle", "export", str(runs), str(output)]
+        arguments = ["bundle", "export", str(runs), str(output), "--name", output.name]
         if base is not None:
             arguments += ["--base", str(base)]
         return self._launch(arguments, self.exportLog(output))

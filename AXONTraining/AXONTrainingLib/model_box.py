@@ -7,8 +7,8 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
+from AXONReconstructionLib.jobs.processes import Job
 from AXONTrainingLib.fields import Fields
-from AXONTrainingLib.processes import Job
 from AXONTrainingLib.run_text import failureMessage
 
 
@@ -27,9 +27,29 @@ class ModelBox:
     def refresh(self) -> None:
         """Update the widgets from the parameter node."""
         self._fields.refresh()
-        node, busy = self._panel.parameterNode, self._job.busy
-        self._ui.exportButton.enabled = not busy and bool(node.exportPath and node.runPath)
-        self._ui.openButton.enabled = not busy and _isModel(node.exportPath)
+        self._showButtons()
+
+    def _showButtons(self) -> None:
+        """Update the buttons; a tooltip says why the export is not possible."""
+        node, ui, reason = self._panel.parameterNode, self._ui, ""
+        weights = self._panel.logic.weights(node.runPath) if node.runPath else ""
+        if self._job.busy:
+            reason = _("The model is being exported.")
+        elif not node.runPath:
+            reason = _("Choose a run folder in step 3 first.")
+        elif not weights:
+            reason = _("The run has no weights yet: it saves them when it stops.")
+        elif not node.exportPath:
+            reason = _("Choose an output folder first.")
+        ui.exportButton.text = (
+            _("Export model (not validated yet)") if weights == "last" else _("Export model")
+        )
+        ui.exportButton.enabled = not reason
+        ui.exportButton.toolTip = reason or _(
+            "Export the best weights of this run and its sibling runs, with a description of how "
+            "they were trained."
+        )
+        ui.openButton.enabled = not self._job.busy and _isModel(node.exportPath)
 
     def export(self) -> None:
         """Start the export."""
@@ -50,6 +70,7 @@ class ModelBox:
         """Update the state of the export."""
         code = self._job.takeExitCode()
         if code is None:
+            self._showButtons()  # the run may have saved its first weights
             return
         output = self._job.lastLines()
         if code == 0:
@@ -65,8 +86,7 @@ class ModelBox:
         """Select the model in AXON Reconstruction and open that module."""
         path = self._panel.parameterNode.exportPath
         slicer.util.selectModule("AXONReconstruction")
-        widget = slicer.util.getModuleWidget("AXONReconstruction")
-        widget.panel.parameterNode.bundle = path
+        slicer.util.getModuleWidget("AXONReconstruction").panel.useModel(path)
 
 
 def _isModel(path: str) -> bool:

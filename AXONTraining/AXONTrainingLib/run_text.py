@@ -41,6 +41,8 @@ def numbersText(watch) -> str:
     lines = [", ".join(parts)] if parts else []
     if watch.metrics:
         lines.append(_("Validation: {metrics}").format(metrics=metricsText(watch)))
+    elif watch.step:
+        lines.append(_("Not validated yet."))
     if watch.bestStep is not None:
         lines.append(_("Best so far: step {step}").format(step=watch.bestStep))
     return "\n".join(lines)

@@ -69,6 +69,7 @@ def reconstruct_section(axon):
     panel = axon[1].panel
     panel.container("reconstructSection").collapsed = False
     section = panel.sections["reconstructSection"]
+    section.ui.moreSettings.collapsed = False
     section.bundlesChanged()
     return section
 

@@ -110,8 +110,27 @@ def test_what_is_missing_comes_from_the_base_or_is_named(runs, tmp_path):
     one = export_bundle(root / "prior", tmp_path / "one", base=whole)
     assert one.origins["prior"] == "run prior, step 8"
     assert one.origins["coarse"] == "bundle base 0.1.0"
-    with pytest.raises(AxonInputError, match="holds no trained run"):
+    with pytest.raises(AxonInputError, match="holds no run with weights"):
         export_bundle(tmp_path, tmp_path / "none")
+
+
+def test_a_run_without_validation_gives_the_averages_of_its_last_checkpoint(runs, tmp_path):
+    root = shutil.copytree(runs[0], tmp_path / "runs")
+    base = export_bundle(root, tmp_path / "base", name="base").bundle
+    folder = RunFolder(root / "prior")
+    values = load_checkpoint(folder.best)
+    averages = {n: {k: v + 1 for k, v in p.items()} for n, p in values["parts"].items()}
+    values.pop("figures")
+    save_atomically(values | {"ema": averages, "step": 3}, folder.last)
+    folder.best.unlink()
+    made = export_bundle(root / "prior", tmp_path / "one", base=base)
+    assert made.origins["prior"] == "run prior, step 3"
+    (warning,) = made.warnings
+    assert warning.startswith("prior ended before its first validation")
+    stored, wanted = made.bundle.state_dict("prior"), averages["prior"]
+    assert all(torch.allclose(stored[k].float(), v, rtol=1e-3) for k, v in wanted.items())
+    card = (tmp_path / "one" / "docs" / "README.md").read_text()
+    assert "Training prior: not validated, at step 3" in card
 
 
 def test_networks_that_do_not_fit_together_are_refused(runs, tmp_path):

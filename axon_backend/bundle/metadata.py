@@ -64,6 +64,7 @@ def bundle_metadata(
     changelog: dict[str, str] | None = None,
     data_source: str = "",
     eval_metrics: dict[str, float] | None = None,
+    recommended_stage: str = "",
 ) -> dict[str, Any]:
     """Metadata of a bundle, valid against MONAI's schema.
 
@@ -80,6 +81,7 @@ def bundle_metadata(
         changelog: {version: what changed}; by default one line for this version.
         data_source: where the training data came from.
         eval_metrics: headline metrics, for example {"psnr": 20.1}.
+        recommended_stage: the stage to look at first, where that is not the last one.
     """
     result = {
         "type": "image",
@@ -92,6 +94,7 @@ def bundle_metadata(
         "is_patch_data": False,
         "channel_def": {"0": "HU"},
     }
+    recommended = {"recommended_stage": recommended_stage} if recommended_stage else {}
     return {
         "schema": SCHEMA_URL,
         "name": name,
@@ -113,6 +116,7 @@ def bundle_metadata(
         "eval_metrics": eval_metrics or {},
         "intended_use": INTENDED_USE,
         "references": list(references),
+        **recommended,
         "network_data_format": {"inputs": dict(inputs), "outputs": {"ct": result}},
         **{f"{network}_data_format": dict(networks[network]) for network in sorted(networks)},
     }

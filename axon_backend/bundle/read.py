@@ -50,6 +50,12 @@ class Bundle:
         models = (name for name in self.checksums if name.startswith("models/"))
         return tuple(sorted(Path(name).stem for name in models))
 
+    @property
+    def recommended_stage(self) -> str | None:
+        """The stage that its authors recommend to look at first; None is the last one."""
+        stage = self.metadata.get("recommended_stage")
+        return stage if isinstance(stage, str) and stage else None
+
     def state_dict(self, name: str, dtype: torch.dtype | None = None) -> dict[str, torch.Tensor]:
         """Weights of one network on the CPU: `module.load_state_dict(bundle.state_dict(name))`.
 

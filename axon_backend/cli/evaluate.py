@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from axon_backend.cli.cohort import make_pool
 from axon_backend.cli.stages import parse_stages, parse_steps
 from axon_backend.errors import AxonInputError, Cancelled
 from axon_backend.util.plain_text import recorded_word
 
 if TYPE_CHECKING:
+    from axon_backend.evaluation.evaluate import EvaluationResult
     from axon_backend.evaluation.manifest import ManifestCase
 
 TABLES = ("table1", "table2", "table3", "table4")
@@ -73,8 +77,9 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument("--seed", type=int, default=0, metavar="S", help="of all noise (default 0)")
 
 
-def evaluate(chosen: argparse.Namespace) -> int:
-    """``axon evaluate``; 1 when a case failed or the run was stopped."""
+def evaluate(chosen: argparse.Namespace, *, spread: bool = False) -> int:
+    """``axon evaluate``, or with ``spread`` ``axon cohort evaluate``; 1 when a case failed or the
+    run was stopped."""
     from axon_backend.evaluation.manifest import read_manifest
 
     steps, stages = parse_steps(chosen.steps), parse_stages(chosen.stages)
@@ -101,7 +106,12 @@ def evaluate(chosen: argparse.Namespace) -> int:
         evaluation_folder(chosen.output, evaluation_files(), chosen.overwrite, inputs) as output,
     ):
         try:
-            result = evaluate_cases(
+            run: Callable[..., EvaluationResult] = evaluate_cases
+            if spread:
+                from axon_backend.cohort.evaluate import evaluate_cohort
+
+                run = partial(evaluate_cohort, pool=make_pool(chosen, stop.is_set))
+            result = run(
                 cases,
                 bundles=bundles,
                 views=views,
@@ -128,11 +138,8 @@ def evaluate(chosen: argparse.Namespace) -> int:
             return 1
         finally:
             bars.close()
-        command = (
-            shlex.join(["axon", *map(recorded_word, sys.argv[1:])])
-            if "evaluate" in sys.argv[1:2]
-            else ""
-        )
+        words = sys.argv[1:] if "evaluate" in sys.argv[1:3] else []
+        command = shlex.join(["axon", *map(recorded_word, words)]) if words else ""
         with output.files() as folder:
             text = write_evaluation(folder, result, table=chosen.table, command=command)
     print(text)

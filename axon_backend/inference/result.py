@@ -36,6 +36,7 @@ class Reconstruction:
         deviation: standard deviation in HU by stage; empty for one sample.
         frame: the box that the volumes fill, LPS millimetres.
         views: the registered views as the network saw them, by role (``frontal``, ``lateral``).
+        samples: float32 HU ``(samples, z, y, x)`` of the last stage; None for one sample.
         truth: float32 HU in the frame by stage, when a CT was given; moved by the pose if any.
         xrays: the X-rays as they were read, by role; a view rendered from the CT has none.
         record: everything that ``result.json`` holds.
@@ -48,6 +49,7 @@ class Reconstruction:
     truth: dict[str, np.ndarray]
     xrays: dict[str, Radiograph]
     record: dict = field(repr=False)
+    samples: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def final_stage(self) -> str:
@@ -78,6 +80,7 @@ class ResultBuilder:
         self._placed, self._window, self._bundle = placed, window, bundle
         self.volumes: dict[str, np.ndarray] = {}
         self._deviation: dict[str, np.ndarray] = {}
+        self._samples: np.ndarray | None = None
         self._truth: dict[str, np.ndarray] = {}
         self._metrics: dict[str, dict[str, float]] = {}
         self._atlas: dict[str, float] | None = None
@@ -95,6 +98,7 @@ class ResultBuilder:
         if len(samples) > 1:
             half = 0.5 * (window.high - window.low)
             self._deviation[stage] = (stack.std(0) * half).numpy().astype(np.float32)
+            self._samples = window.to_hu(stack).numpy().astype(np.float32)
         if ct is not None:
             truth = next((t for t in self._truth.values() if t.shape == volume.shape), None)
             if truth is None:
@@ -141,6 +145,7 @@ class ResultBuilder:
             dict(self._truth),
             xrays,
             record,
+            self._samples,
         )
 
 
@@ -164,6 +169,7 @@ def run_record(
     return {
         "method": method.info.name,
         "bundle": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
+        "recommended_stage": bundle.recommended_stage,
         "device": str(device),
         "seed": seed,
         "samples": samples,

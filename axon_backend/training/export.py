@@ -28,6 +28,7 @@ from axon_backend.training.weights import (
     last_of_each_stage,
     load_into,
     trained_by,
+    weights_file,
 )
 from axon_backend.util.apart import check_apart
 
@@ -59,7 +60,8 @@ def export_bundle(
     packed: bool = False,
     replace: bool = False,
 ) -> Export:
-    """Write the best weights of the last run of each training below ``root`` as a bundle.
+    """Write the best weights of the last run of each training below ``root`` as a bundle; of a run
+    that ended before its first validation, those of its last checkpoint.
 
     Args:
         root: a folder with run folders in it, or one run folder.
@@ -77,10 +79,10 @@ def export_bundle(
     stages = last_of_each_stage(root)
     if not stages:
         raise AxonInputError(
-            f"{root} holds no trained run (a folder with run.json and checkpoints/best.pt). Give "
-            "the folder that the runs of `axon train` are in."
+            f"{root} holds no run with weights (a folder with run.json and checkpoints/best.pt or "
+            "last.pt). Give the folder that the runs of `axon train` are in, or train longer."
         )
-    newest = max(stages.values(), key=lambda t: RunFolder(t.folder).best.stat().st_mtime)
+    newest = max(stages.values(), key=lambda t: weights_file(RunFolder(t.folder)).stat().st_mtime)
     method = registry.load(newest.method)
     chosen = choose_networks(method, stages)
     config = newest.model
@@ -153,7 +155,18 @@ def export_bundle(
         licence_text=licence_text or UNSTATED,
         replace=replace,
     )
-    return Export(bundle, origins, tuple(_grown_apart(chosen, weights)))
+    warnings = [*_not_validated(chosen), *_grown_apart(chosen, weights)]
+    return Export(bundle, origins, tuple(warnings))
+
+
+def _not_validated(chosen: Mapping[str, Trained]) -> list[str]:
+    """The runs that ended before their first validation."""
+    return [
+        f"{run.folder.name} ended before its first validation: its last checkpoint (step "
+        f"{run.step}) was exported, and nothing is known about its quality."
+        for run in {t.stage: t for t in chosen.values()}.values()
+        if not run.metrics
+    ]
 
 
 def _same(method: Method, network: str, found: Any, wanted: Any, where: str) -> None:

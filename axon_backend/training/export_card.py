@@ -79,7 +79,8 @@ def _training(stages: Mapping[str, Trained], source: str | None, most: int) -> s
         optimiser = config["optimiser"]
         lr = optimiser.get("lr", optimiser.get("rate"))  # its name in version 0.1.0
         words.append(
-            f"Training {run.stage}: best at step {run.step}{_minutes(run)}; preset "
+            f"Training {run.stage}: {'best' if run.metrics else 'not validated,'} at step "
+            f"{run.step}{_minutes(run)}; preset "
             f"{config['preset']}, seed {config['seed']}, batch {config['batch']}, "
             f"{optimiser['name']} at {lr:g} ({optimiser['schedule']}), EMA {config['ema']:g}, "
             f"{100 * config['data']['blended']:.0f} % of rendered pairs "

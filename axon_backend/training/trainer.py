@@ -218,6 +218,8 @@ class Trainer:
         self.step += 1
         if self.step % config.log_steps == 0:
             self._log(lr)
+        elif self.first and self.meter.tell_now():
+            self._tell(lr)
         self.writer.sign()
 
     def _check(self) -> None:
@@ -261,6 +263,14 @@ class Trainer:
         if self.meter.tell_now():
             event = {k: v for k, v in values.items() if k != "gradient"}
             self.writer.event("step", step=self.step, **event, seconds_left=self._left(values))
+
+    def _tell(self, lr: float) -> None:
+        """Where the run is, between two rows of metrics.csv: a step may take many seconds. The
+        loss is that of this process."""
+        values = self.meter.peek() | {"lr": lr, "memory_gb": memory_gb(self.device)}
+        self.now()
+        left = self._left(values)
+        self.writer.event("step", step=self.step, **values, seconds_left=left)
 
     def _left(self, values: dict[str, float]) -> float | None:
         if self.total_steps:

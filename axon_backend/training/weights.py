@@ -23,7 +23,8 @@ RANDOM = "random initialisation"
 
 @dataclass(frozen=True)
 class Trained:
-    """The best weights of a run, by network."""
+    """The best weights of a run, by network; those of its last checkpoint, without metrics, where
+    the run ended before its first validation."""
 
     folder: Path
     method: str
@@ -40,23 +41,30 @@ class Trained:
 
 
 def runs_in(root: Path) -> list[RunFolder]:
-    """The runs in a folder and the folder itself, the last changed first, that have a best.pt."""
+    """The runs in a folder and the folder itself that have weights, the last changed first."""
     folders = [RunFolder(p) for p in (root, *sorted(root.glob("*/")))]
-    found = [f for f in folders if f.exists() and f.best.is_file()]
-    return sorted(found, key=lambda f: f.best.stat().st_mtime, reverse=True)
+    found = [f for f in folders if f.exists() and f.has_weights()]
+    return sorted(found, key=lambda f: weights_file(f).stat().st_mtime, reverse=True)
+
+
+def weights_file(folder: RunFolder) -> Path:
+    """The checkpoint that :func:`best_of` reads."""
+    return folder.best if folder.best.is_file() else folder.last
 
 
 def best_of(folder: RunFolder) -> Trained:
-    """The best checkpoint of a run."""
-    values = load_checkpoint(folder.best)
-    config = values["config"]
+    """The best checkpoint of a run, or the averaged weights of its last one before the first
+    validation."""
+    file = weights_file(folder)
+    values = load_checkpoint(file)
+    config, validated = values["config"], file == folder.best
     return Trained(
         folder.path,
         registry.method_name(config),
         str(values["stage"]),
-        values["parts"],
+        values["parts"] if validated else values["ema"],
         int(values["step"]),
-        values["figures"],
+        values["figures"] if validated else {},
         config,
     )
 

@@ -12,6 +12,7 @@ from AXONReconstructionLib.console.sessions import Sessions
 from AXONReconstructionLib.jobs.tasks import Tasks
 from AXONReconstructionLib.scene import nodes
 from AXONReconstructionLib.scene.reference import References
+from AXONReconstructionLib.setup import backend
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLMarkupsFiducialNode as Landmarks
@@ -58,6 +59,13 @@ class CaseLogic(ScriptedLoadableModuleLogic):
         for tasks in (self.tasks, self.files):
             tasks.cleanup()
         self.sessions.release()
+
+    def findPatient(self, paths, **callbacks):
+        """Which of some files and folders are the frontal X-ray, the lateral X-ray and the CT of a
+        patient: the backend's `PatientFiles`, whose paths `loadRadiograph` and `loadCT` take."""
+        return self.files.run(
+            lambda job: backend.load("cohort.patient").find_patient(paths), **callbacks
+        )
 
     def loadRadiograph(
         self,

@@ -80,7 +80,8 @@ class AXONReconstructionLogic(CaseLogic):
             accepted: matrices by role, from `register` or `matrixOf`; used without registration.
             allowPoor: continue if a registration is poor and not in `accepted`, instead of raising
                 the backend's `PoorRegistration`.
-            parameterNode: receives the results; its nodes from the same inputs are updated.
+            parameterNode: receives the result, unless the run is cancelled and it has one; the
+                nodes of earlier results stay in the scene.
             onProgress: called with stage, step, total, secondsLeft (of the stage, or None) and
                 preview (HU [z, y, x], or None); the stages are ``read``, ``register`` and those
                 of the method, with " (2 of 4)" for several samples, or a message if memory runs
@@ -110,13 +111,13 @@ class AXONReconstructionLogic(CaseLogic):
         )
 
     def showComparison(self, result, stage: str | None = None, preset: str = "lung") -> None:
-        """Show the volume side by side with the ground truth; `result` may be a parameter node."""
+        """Show the volume side by side with the CT; `result` may be a parameter node."""
         from AXONReconstructionLib.views import display
 
         display.showComparison(result, stage, preset)
 
     def metrics(self, result) -> dict[str, dict[str, float]]:
-        """{stage: {mae, mse, psnr, ssim3d_gauss11, ...}}; empty without a ground truth."""
+        """{stage: {mae, mse, psnr, ssim3d_gauss11, ...}}; empty without a CT."""
         return resultOf(result).record.get("metrics") or {}
 
     def save(self, result, path: str | PathLike, format: str = "nii.gz") -> list:

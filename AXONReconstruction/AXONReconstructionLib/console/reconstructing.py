@@ -66,12 +66,13 @@ def reconstruct(
     """
     frontal, lateral = _xray(inputs[0], "frontal"), _xray(inputs[1], "lateral")
     hasCt = inputs[2] is not None
-    outputs = Outputs(inputs, parameterNode)
+    outputs = Outputs(inputs, parameterNode, seed, settings.get("samples", 1))
     stopwatch = Stopwatch()
 
     def work(job):
         session = sessions.get(bundle, device)
         window = session.window
+        outputs.bundle = {"name": session.bundle.name, "version": session.bundle.version}
 
         def progress(stage, step, total, preview=None):
             left = stopwatch.secondsLeft(stage, step, total)
@@ -107,15 +108,14 @@ def reconstruct(
         elif onProgress is not None:
             onProgress(**report)
 
-    def finish(found):
-        return outputs.all(found, _inversePose(pose, found.frame, hasCt))
+    def finish(found, cancelled=False):
+        return outputs.all(found, _inversePose(pose, found.frame, hasCt), cancelled)
 
     def partial(error):
         found = getattr(error, "finished", None)  # the stages that were done by then
         if found is None:
             return None
-        result: ReconstructionResult = finish(found)
-        result.cancelled = True
+        result: ReconstructionResult = finish(found, cancelled=True)
         return result
 
     return tasks.run(

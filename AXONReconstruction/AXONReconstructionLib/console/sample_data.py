@@ -70,6 +70,22 @@ SAMPLES = (
             ),
         ),
     ),
+    Sample(
+        "AXONRegistration",
+        (
+            SampleFile(
+                "ct_lidc0306.nii.gz",
+                "AXON registration CT",
+                "fb0f2e3945996b7a0275227b0b951f6ebdbf21b4cc9460a28581a3a197d6d033",
+            ),
+            SampleFile(
+                "xray_lidc0306_turned.jpg",
+                "AXON registration X-ray (turned)",
+                "3753f8d6063741e5ca3b83672e5fd99a6ceae54715f4d31e85e1053aaf4236d7",
+                "pa",
+            ),
+        ),
+    ),
 )
 
 

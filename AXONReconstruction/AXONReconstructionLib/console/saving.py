@@ -79,7 +79,7 @@ def copyOf(result) -> ResultCopy:
     seed = result.record.get("seed", "?")
     bundle = (result.record.get("bundle") or {}).get("sha256", "")[:12]
     descriptions = {
-        "ground-truth": "ground truth CT in the thorax frame",
+        "ground-truth": "CT in the thorax frame, the ground truth",
         "difference": "reconstruction minus CT, HU",
         "standard-deviation": "standard deviation over the samples, HU",
     }

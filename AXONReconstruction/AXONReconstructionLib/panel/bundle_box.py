@@ -33,7 +33,6 @@ class BundleBox:
         ui.setupBundleTable.connect("itemSelectionChanged()", self._enable)
         for button, slot in (
             (ui.setupCardButton, self.onCard),
-            (ui.setupFolderButton, self.onOpenFolder),
             (ui.setupDeleteButton, self.onDelete),
             (ui.setupImportFolderButton, self.onImportFolder),
             (ui.setupImportZipButton, self.onImportZip),
@@ -99,10 +98,6 @@ class BundleBox:
         dialog.resize(720, 640)
         dialog.show()
         self._card = dialog
-
-    def onOpenFolder(self) -> None:
-        """Open the model's folder in the system's file manager."""
-        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.selected().path)))
 
     def onDelete(self) -> None:
         """Delete the model after confirmation."""
@@ -197,7 +192,6 @@ class BundleBox:
     def _enable(self, *_unused) -> None:
         ui, info, idle = self.ui, self.selected(), self._import is None
         ui.setupCardButton.enabled = info is not None
-        ui.setupFolderButton.enabled = info is not None
         ui.setupDeleteButton.enabled = info is not None and not info.shipped and idle
         ui.setupImportFolderButton.enabled = idle
         ui.setupImportZipButton.enabled = idle

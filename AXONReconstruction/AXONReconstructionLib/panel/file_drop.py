@@ -8,16 +8,16 @@ import qt
 
 
 class FileDrop(qt.QObject):
-    """Event filter that accepts a dropped file or folder.
+    """Event filter that accepts dropped files and folders.
 
     Keep a reference to it for the lifetime of the widget.
 
     Args:
         widget: drop target.
-        dropped: called with the path.
+        dropped: called with their paths.
     """
 
-    def __init__(self, widget, dropped: Callable[[str], None]) -> None:
+    def __init__(self, widget, dropped: Callable[[list[str]], None]) -> None:
         qt.QObject.__init__(self)
         self._dropped = dropped
         widget.acceptDrops = True
@@ -28,17 +28,16 @@ class FileDrop(qt.QObject):
         kind = event.type()
         if kind not in (qt.QEvent.DragEnter, qt.QEvent.Drop):
             return False
-        path = _firstPath(event.mimeData())
-        if not path:
+        paths = _paths(event.mimeData())
+        if not paths:
             return False
         event.acceptProposedAction()
         if kind == qt.QEvent.Drop:
-            self._dropped(path)
+            self._dropped(paths)
         return True
 
 
-def _firstPath(mimeData) -> str:
+def _paths(mimeData) -> list[str]:
     if not mimeData.hasUrls():
-        return ""
-    paths = [url.toLocalFile() for url in mimeData.urls()]
-    return next((path for path in paths if path), "")
+        return []
+    return [path for path in (url.toLocalFile() for url in mimeData.urls()) if path]

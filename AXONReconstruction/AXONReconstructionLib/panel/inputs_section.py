@@ -34,12 +34,12 @@ class InputsSection(Section):
         self._shownCT: tuple = ()
         ui = self.ui
         ui.groundTruthSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._ctChosen)
-        ui.groundTruthFileButton.connect("clicked()", self._browseCT)
-        ui.groundTruthFolderButton.connect("clicked()", self._browseFolder)
-        ui.dicomButton.connect("clicked()", lambda: slicer.util.selectModule("DICOM"))
-        ui.showXraysButton.connect("clicked()", self.show)
-        ui.clearInputsButton.connect("clicked()", self.clear)
-        self._drop = FileDrop(ui.groundTruthBox, self.loadCT)
+        ui.openFilesButton.connect("clicked()", self._browseFiles)
+        ui.openFolderButton.connect("clicked()", self._browseFolder)
+        self._drops = (
+            FileDrop(self.widget, self.openFiles),
+            FileDrop(ui.groundTruthBox, lambda paths: self.dropped("ct", paths)),
+        )
         scene = slicer.mrmlScene
         panel.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._nodeAboutToBeRemoved)
 
@@ -50,9 +50,6 @@ class InputsSection(Section):
         for form in self.forms.values():
             form.refresh()
         self._refreshCT()
-        given = any(getattr(node, role) is not None for role in self.forms)
-        self.ui.showXraysButton.enabled = given
-        self.ui.clearInputsButton.enabled = given or node.groundTruth is not None
 
     def cleanup(self) -> None:
         """Remove the orientation labels from the views."""
@@ -67,6 +64,67 @@ class InputsSection(Section):
         for name in (*self.forms, "groundTruth"):
             if getattr(parameterNode, name) is leaving:
                 setattr(parameterNode, name, None)
+
+    # Files
+
+    def openFiles(self, paths: list[str]) -> None:
+        """Open files and folders of one patient: which is which is found out on a worker."""
+        self.panel.hideMessage()
+        ui = self.ui
+        ui.openFilesButton.enabled = ui.openFolderButton.enabled = False
+
+        def over():
+            ui.openFilesButton.enabled = ui.openFolderButton.enabled = True
+
+        def finished(found):
+            over()
+            if self.parameterNode is None:
+                return
+            for role in self.forms:
+                if getattr(found, role) is not None:
+                    self.load(role, str(getattr(found, role)))
+            if found.ct is not None:
+                self.loadCT(str(found.ct))
+            if found.notes:
+                self.panel.showMessage(" ".join(found.notes))
+
+        def failed(error):
+            over()
+            self.panel.reportError(error)
+
+        try:
+            self.logic.findPatient(
+                paths, onFinished=finished, onError=failed, onCancelled=lambda _n=None: over()
+            )
+        except Exception as error:
+            failed(error)
+
+    def dropped(self, role: str, paths: list[str]) -> None:
+        """Open what was dropped on the box of a role (``frontal``, ``lateral``, ``ct``): a single
+        file is taken as that."""
+        if len(paths) > 1:
+            self.openFiles(paths)
+        elif role == "ct":
+            self.loadCT(paths[0])
+        else:
+            self.load(role, paths[0])
+
+    def _browseFiles(self) -> None:
+        try:
+            files = backend.load("imaging.formats").file_patterns()
+        except ImportError as error:
+            self.panel.reportError(error)
+            return
+        filters = _("X-rays and CTs ({files});;All files (*)").format(files=files)
+        title = _("X-rays and CT of one patient")
+        paths = qt.QFileDialog.getOpenFileNames(self.widget, title, "", filters)
+        if paths:
+            self.openFiles(list(paths))
+
+    def _browseFolder(self) -> None:
+        path = qt.QFileDialog.getExistingDirectory(self.widget, _("Folder of one patient"))
+        if path:
+            self.openFiles([path])
 
     # X-rays
 
@@ -141,12 +199,6 @@ class InputsSection(Section):
             xray_views.fit(role, xray)
             side_labels.shared().show(xray_views.VIEWS[role])
 
-    def clear(self) -> None:
-        """Clear all inputs; the volumes remain in the scene."""
-        with slicer.util.NodeModify(self.parameterNode.parameterNode):
-            for name in (*self.forms, "groundTruth"):
-                setattr(self.parameterNode, name, None)
-
     def canAssign(self, role: str, view: str) -> bool:
         """Whether a role's X-ray can be changed to a view; reports if that input is in use."""
         targetRole = "lateral" if view in LATERAL_VIEWS else "frontal"
@@ -209,24 +261,6 @@ class InputsSection(Section):
             )
         except Exception as error:
             failed(error)
-
-    def _browseCT(self) -> None:
-        try:
-            formats = backend.load("imaging.formats")
-        except ImportError as error:
-            self.panel.reportError(error)
-            return
-        files = formats.file_patterns(formats.volume_formats())
-        filters = _("CT volumes ({files});;All files (*)").format(files=files)
-        title = _("CT of the same patient")
-        path = qt.QFileDialog.getOpenFileName(self.widget, title, "", filters)
-        if path:
-            self.loadCT(path)
-
-    def _browseFolder(self) -> None:
-        path = qt.QFileDialog.getExistingDirectory(self.widget, _("DICOM folder of the CT"))
-        if path:
-            self.loadCT(path)
 
     def _ctChosen(self, node) -> None:
         if self._updating or self.parameterNode is None or node is self.parameterNode.groundTruth:

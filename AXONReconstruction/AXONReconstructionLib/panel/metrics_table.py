@@ -1,4 +1,4 @@
-"""Table of metrics against the ground truth CT."""
+"""Table of metrics against the CT, or between two results."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from AXONReconstructionLib.scene.results import metricsByStage
 from AXONReconstructionLib.setup import backend
 from AXONReconstructionLib.setup.methods import stageLabel
 
+# The metrics that decide whether a later stage measures worse.
+_HEADLINES = ("ssim3d_gauss11", "psnr")
+
 
 def prepare(table) -> None:
     """Set up the table widget."""
@@ -18,32 +21,38 @@ def prepare(table) -> None:
     table.setWordWrap(False)
 
 
-def fill(table, note, record: dict) -> None:
-    """Fill the table: one row per metric, one column per stage and one for the atlas.
+def columnsOf(record: dict) -> dict[str, dict[str, float]]:
+    """The metrics of a record against the CT by title of the column: its stages and the atlas."""
+    return {
+        _("Atlas") if stage == "atlas_mean" else stageLabel(record, stage): values
+        for stage, values in metricsByStage(record).items()
+    }
 
-    The rows are the metrics of the backend's registry that the record contains.
+
+def fill(table, columns: dict[str, dict[str, float]], window, compared=None) -> None:
+    """Fill the table: one row for each metric of the backend's registry that occurs.
 
     Args:
         table: QTableWidget.
-        note: label below the table.
-        record: run record; its ``metrics`` refer to [0, 1] over the HU window.
+        columns: metrics by title; they refer to [0, 1] over the HU window.
+        window: (low, high) in HU.
+        compared: titles of the columns of which the best is bold; None is all.
     """
-    metrics = metricsByStage(record)
-    low, high = record.get("hu_window") or (0.0, 1.0)
-    rows = _rows(metrics)
+    rows = _rows(columns)
     table.clear()
-    table.rowCount, table.columnCount = len(rows), len(metrics)
-    table.setHorizontalHeaderLabels([_column(record, name) for name in metrics])
+    table.rowCount, table.columnCount = len(rows), len(columns)
+    table.setHorizontalHeaderLabels(list(columns))
     table.setVerticalHeaderLabels([_(metric.heading) for metric in rows])
+    compared = list(columns) if compared is None else compared
     for r, metric in enumerate(rows):
-        values = [found.get(metric.name) for found in metrics.values()]
-        best = metric.best(values)
+        best = metric.best([columns[title].get(metric.name) for title in compared])
         table.verticalHeaderItem(r).setToolTip(_(metric.note))
-        for c, value in enumerate(values):
-            item = qt.QTableWidgetItem(metric.text(value, (low, high)))
+        for c, (title, values) in enumerate(columns.items()):
+            value = values.get(metric.name)
+            item = qt.QTableWidgetItem(metric.text(value, window))
             item.setTextAlignment(qt.Qt.AlignCenter)
             item.setToolTip(_(metric.note))
-            if value is not None and value == best and len(values) > 1:
+            if value is not None and value == best and title in compared and len(compared) > 1:
                 font = item.font()
                 font.setBold(True)
                 item.setFont(font)
@@ -55,14 +64,42 @@ def fill(table, note, record: dict) -> None:
     for r in range(len(rows)):
         height += table.rowHeight(r)
     table.setFixedHeight(height)
-    note.text = _(
-        "Bold: best. Atlas: the mean of the training CTs, a baseline that does not use the "
-        "X-rays. Intensities are clipped to [{low:.0f}, {high:.0f}] HU."
-    ).format(low=low, high=high)
 
 
-def _rows(metrics: dict) -> list:
-    """The registered metrics among those of a record, in the registry's order.
+def noteOf(result) -> str:
+    """How to read the metrics of a result against the CT."""
+    low, high = windowOf(result.record)
+    lines = [
+        _(
+            "Bold: best. Atlas: the mean of the training CTs, a baseline that does not use the "
+            "X-rays. Intensities are clipped to [{low:.0f}, {high:.0f}] HU."
+        ).format(low=low, high=high)
+    ]
+    if laterStagesMeasureWorse(result):
+        lines.append(
+            _(
+                "A later stage may measure worse: it adds detail that the X-rays do not determine. "
+                "This model recommends {stage}, which is shown first."
+            ).format(stage=stageLabel(result.record, result.recommendedStage))
+        )
+    return " ".join(lines)
+
+
+def laterStagesMeasureWorse(result) -> bool:
+    """Whether the last stage measures worse than the one that the model recommends."""
+    metrics = result.record.get("metrics") or {}
+    first, last = (metrics.get(s) or {} for s in (result.recommendedStage, result.finalStage))
+    return any(name in first and first[name] > last.get(name, first[name]) for name in _HEADLINES)
+
+
+def windowOf(record: dict) -> tuple[float, float]:
+    """The HU window of a record's metrics."""
+    low, high = record.get("hu_window") or (0.0, 1.0)
+    return float(low), float(high)
+
+
+def _rows(columns: dict) -> list:
+    """The registered metrics among those of the columns, in the registry's order.
 
     Empty if the backend's dependencies are missing, so that saved scenes can still be opened.
     """
@@ -70,9 +107,5 @@ def _rows(metrics: dict) -> list:
         known = backend.load("metrics").registered_metrics()
     except ImportError:
         return []
-    present = {name for values in metrics.values() for name in values}
+    present = {name for values in columns.values() for name in values}
     return [metric for name, metric in known.items() if name in present]
-
-
-def _column(record: dict, name: str) -> str:
-    return _("Atlas") if name == "atlas_mean" else stageLabel(record, name)

@@ -1,4 +1,4 @@
-"""Manual adjustment of the X-ray: interaction handles and sliders."""
+"""Manual adjustment of the X-ray: sliders, and interaction handles while they are open."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class MoveBox:
             self._slider(name).connect(
                 "valueChanged(double)", lambda value, name=name: self._sliderMoved(name, value)
             )
-        self._ui.handlesBox.connect("toggled(bool)", self._handlesToggled)
+        self._ui.moveBox.connect("toggled(bool)", lambda _on: self.refresh())
 
     def refresh(self) -> None:
         """Show the current placement."""
@@ -44,9 +44,8 @@ class MoveBox:
                 slider.maximum = value
             slider.value = value
             slider.enabled = movable
-        self._ui.handlesBox.checked = handlesShown(transform)
         self._updating = False
-        self._ui.handlesBox.enabled = movable
+        self._showHandles(transform, movable)
 
     def centre(self) -> None:
         """Set the handles' centre of rotation to the centre of the field."""
@@ -83,10 +82,10 @@ class MoveBox:
             change = {name: value - getattr(before, name)}
         self._section.placement.set(self._section.role, moved(present, field, **change))
 
-    def _handlesToggled(self, on: bool) -> None:
-        transform, start = self._placed()
-        if not self._updating and start is not None:
-            showHandles(transform, self._section.role, on)
+    def _showHandles(self, transform, movable: bool) -> None:
+        wanted = movable and self._section.isOpen and not self._ui.moveBox.collapsed
+        if transform is not None and wanted != handlesShown(transform):
+            showHandles(transform, self._section.role, wanted)
             self.centre()
 
     def _slider(self, name: str):

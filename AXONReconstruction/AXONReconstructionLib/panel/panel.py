@@ -6,14 +6,24 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
+from AXONReconstructionLib.panel.batch_section import BatchSection
 from AXONReconstructionLib.panel.compare_section import CompareSection
 from AXONReconstructionLib.panel.inputs_section import InputsSection
 from AXONReconstructionLib.panel.messages import MessageArea
 from AXONReconstructionLib.panel.reconstruct_section import ReconstructSection
 from AXONReconstructionLib.panel.register_section import RegisterSection
 from AXONReconstructionLib.panel.setup_section import SetupSection
+from AXONReconstructionLib.panel.shortcuts import Shortcuts
+from AXONReconstructionLib.views import own_layouts, side_labels
 
-SECTIONS = (InputsSection, RegisterSection, ReconstructSection, CompareSection, SetupSection)
+SECTIONS = (
+    InputsSection,
+    RegisterSection,
+    ReconstructSection,
+    CompareSection,
+    BatchSection,
+    SetupSection,
+)
 
 
 class Panel(MessageArea, VTKObservationMixin):
@@ -48,12 +58,13 @@ class Panel(MessageArea, VTKObservationMixin):
         for sectionClass in SECTIONS:
             self.sections[sectionClass.container] = sectionClass(self)
         self.ui = slicer.util.childWidgetVariables(self.widget)
+        self.shortcuts = Shortcuts(self)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._sceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self._sceneEndClose)
         # During scene import, the parameter node is read before the volumes it references, and the
         # wrapper caches the missing references as None.
-        self.addObserver(scene, scene.EndImportEvent, self._sceneEndClose)
+        self.addObserver(scene, scene.EndImportEvent, self._sceneEndImport)
         self.initializeParameterNode()
 
     def container(self, name: str):
@@ -65,6 +76,8 @@ class Panel(MessageArea, VTKObservationMixin):
     def enter(self) -> None:
         """Called when the user opens the module."""
         self.isShown = True
+        side_labels.shared().restore()
+        self.shortcuts.install()
         self.initializeParameterNode()
         for section in self.sections.values():
             section.entered()
@@ -74,11 +87,14 @@ class Panel(MessageArea, VTKObservationMixin):
         self.isShown = False
         for section in self.sections.values():
             section.exited()
+        side_labels.shared().hide()
+        self.shortcuts.remove()
         self._disconnect()
 
     def cleanup(self) -> None:
         """Called before the widget is destroyed."""
         self.logic.cleanup()  # first, so that the sections are notified of cancelled jobs
+        self.shortcuts.remove()
         self._disconnect()
         self.removeObservers()
         for section in self.sections.values():
@@ -97,6 +113,11 @@ class Panel(MessageArea, VTKObservationMixin):
         self.hideMessage()
 
     def _sceneEndClose(self, caller, event) -> None:
+        own_layouts.leave()  # its views are empty now
+        side_labels.shared().cleanup()
+        self._sceneEndImport(caller, event)
+
+    def _sceneEndImport(self, caller, event) -> None:
         if self._isEntered():
             self.initializeParameterNode()
 
@@ -124,6 +145,11 @@ class Panel(MessageArea, VTKObservationMixin):
             return  # the scene is incomplete; called again at the end of the import
         for section in self.sections.values():
             section.parameterNodeChanged(self.parameterNode)
+
+    def useModel(self, path: str) -> None:
+        """Select a model by its folder, and open the section Reconstruct."""
+        self.parameterNode.bundle = path
+        self.container("reconstructSection").collapsed = False
 
     def setBusy(self, flag: bool) -> None:
         """Notify all sections that a long computation started (True) or ended."""

@@ -37,9 +37,8 @@ class ReconstructSection(Section):
         self.stages = StageWidgets(ui, self.onStage, self.onSteps)
         self.rows = ProgressRows(ui.prepareState, self.stages)
         self.modelAndDevice = ModelAndDevice(self, self._showChoices)
-        ui.bundleSetupButton.connect("clicked()", self.onSetup)
         ui.reconstructButton.connect("clicked()", self.onReconstruct)
-        panel.container(self.container).connect("contentsCollapsed(bool)", self.onCollapsed)
+        ui.moreSettings.connect("toggled(bool)", lambda _on: self._detectHardware())
         self.modelAndDevice.refresh()
 
     # Updates from the panel
@@ -50,6 +49,7 @@ class ReconstructSection(Section):
         if state != self._lastState:
             self._lastState = state
             self._showChoices()
+            self._detectHardware()
 
     def busyChanged(self, busy: bool) -> None:
         """Update the button when another computation starts or ends."""
@@ -63,11 +63,14 @@ class ReconstructSection(Section):
         """Reload the list of models."""
         self.modelAndDevice.refresh()
         self._showChoices()
-        self.onCollapsed(self.panel.container(self.container).collapsed)
+        self._detectHardware()
 
-    def onCollapsed(self, collapsed: bool) -> None:
-        """Detect the hardware when the section is first opened."""
-        if not collapsed:
+    def _detectHardware(self) -> None:
+        """Detect the hardware, which imports PyTorch, once it is needed: there is something to
+        reconstruct, or the settings that depend on it are shown."""
+        node = self.parameterNode
+        needed = node is not None and not run_plan.blockingReason(node)
+        if self.panel.isShown and (needed or not self.ui.moreSettings.collapsed):
             self.modelAndDevice.detectHardware()
 
     def sceneClosing(self) -> None:
@@ -84,10 +87,6 @@ class ReconstructSection(Section):
             self._run = None
 
     # User actions
-
-    def onSetup(self) -> None:
-        """Open the Setup section."""
-        self.panel.container("setupSection").collapsed = False
 
     def onStage(self, stage: str, run: bool) -> None:
         """Run or skip a stage."""
@@ -165,13 +164,16 @@ class ReconstructSection(Section):
         self._ended(result)
         if result is None:
             self._showResult(_("Cancelled before the first stage finished; nothing was kept."), [])
+        elif self.parameterNode is not None and not _isShown(result, self.parameterNode):
+            self.ui.resultLabel.text += _(
+                " The earlier result is still shown; the list of results in step 4 has this one."
+            )
 
     def _failed(self, error) -> None:
         self._ended(None, _("failed"))
         self.panel.reportError(error)
 
     def _ended(self, result, word: str = "") -> None:
-        node = self.parameterNode
         self._run = None
         self._setState(IDLE)
         if result is None:
@@ -180,15 +182,22 @@ class ReconstructSection(Section):
             self.rows.finish(result.record)
         self._showChoices()  # the model may have been changed or deleted during the run
         if result is None:
+            if self._viewsArePrepared:  # they show a stage of this run
+                self._showComparison()
             return
         self._showResult(
             result_text.resultLine(result.record, result.volume),
             result_text.warnings(result.record),
         )
-        if node is not None and self.panel.isShown:  # do not change the views of another module
-            display.showComparison(result, node.shownStage, node.preset, node.linkCameras)
+        self._showComparison()
 
     # Display
+
+    def _showComparison(self) -> None:
+        """Show the result of the parameter node; not in the views of another module."""
+        node = self.parameterNode
+        if node is not None and any(node.volumes.values()) and self.panel.isShown:
+            self.panel.sections["compareSection"].onShow()
 
     def updateButton(self) -> None:
         """Update the button's text, tooltip and enabled state, and the plan above it."""
@@ -241,6 +250,12 @@ class ReconstructSection(Section):
         ui.warningsLabel.visible = bool(warnings)
 
 
+def _isShown(result, node) -> bool:
+    """Whether a result is the one of the parameter node."""
+    shown = [volume for volume in node.volumes.values() if volume is not None]
+    return any(volume in shown for volume in result.volumes.values())
+
+
 def _relevantState(node) -> tuple:
     """The parameters that this section depends on."""
     if node is None:
@@ -253,9 +268,6 @@ def _relevantState(node) -> tuple:
 
 _LOCKED = (
     "bundleCombo",
-    "deviceCombo",
-    "stagesBox",
-    "registerAutomatically",
     "moreSettings",
 )
 _INPUTS = ("frontal", "lateral", "groundTruth")

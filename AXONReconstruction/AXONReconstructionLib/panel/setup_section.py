@@ -29,7 +29,6 @@ class SetupSection(Section):
         ui.setupInstallButton.connect("clicked()", self.onInstall)
         ui.setupCheckButton.connect("clicked()", self.onCheck)
         ui.setupCopyButton.connect("clicked()", self.onCopyReport)
-        ui.setupHideReportButton.connect("clicked()", self.onHideReport)
         self.bundles = BundleBox(self)
         self.showStatus()
         if backend.available() is not None:
@@ -125,7 +124,11 @@ class SetupSection(Section):
             slicer.util.restart()
 
     def onCheck(self) -> None:
-        """Create the environment report in the background and show it."""
+        """Create the environment report in the background and show it, or hide it."""
+        if self.ui.setupReportFrame.visible:
+            self.ui.setupReportFrame.visible = False
+            self._enable()
+            return
         head = f"{environment.title()}\n\n{environment.slicerReport()}\n"
         self.showProgress(_("Checking (up to a minute)"))
 
@@ -138,6 +141,7 @@ class SetupSection(Section):
             over()
             self.ui.setupReportEdit.plainText = head + text
             self.ui.setupReportFrame.visible = True
+            self._enable()
 
         def failed(error) -> None:
             over()
@@ -155,10 +159,6 @@ class SetupSection(Section):
         """Copy the report to the clipboard."""
         slicer.app.clipboard().setText(self.ui.setupReportEdit.plainText)
         self.panel.showMessage(_("The report was copied to the clipboard."))
-
-    def onHideReport(self) -> None:
-        """Hide the report."""
-        self.ui.setupReportFrame.visible = False
 
     def showProgress(self, text: str, percent: int | None = None) -> None:
         """Show a task and its progress; the bar is indeterminate without a percentage."""
@@ -185,4 +185,6 @@ class SetupSection(Section):
     def _enable(self) -> None:
         free = not (self._installing or self.panel.isBusy)
         self.ui.setupInstallButton.enabled = free and not requirements.plan().empty
+        shown = self.ui.setupReportFrame.visible
+        self.ui.setupCheckButton.text = _("Hide report") if shown else _("Check environment")
         self.ui.setupCheckButton.enabled = free and self._checking is None

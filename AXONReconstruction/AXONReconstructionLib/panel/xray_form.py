@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import qt
 from slicer.i18n import tr as _
 
 from AXONReconstructionLib.panel.file_drop import FileDrop
@@ -39,12 +38,11 @@ class XrayForm:
         for view in VIEWS:
             self._control("ViewBox").addItem(viewText(view), view)
         self._control("Selector").connect("currentNodeChanged(vtkMRMLNode*)", self._chosen)
-        self._control("FileButton").connect("clicked()", self._browse)
         self._control("ViewBox").connect("currentIndexChanged(int)", self._viewCorrected)
         self._control("PixelBox").connect("valueChanged(double)", self._pixelCorrected)
         self._control("InvertBox").connect("toggled(bool)", self._invertCorrected)
         self._control("FlipButton").connect("clicked()", lambda: self._correct(flip=True))
-        self._drop = FileDrop(self._control("Box"), self._opened)
+        self._drop = FileDrop(self._control("Box"), lambda paths: section.dropped(role, paths))
 
     def refresh(self) -> None:
         """Show the X-ray of the parameter node, if it changed."""
@@ -60,7 +58,7 @@ class XrayForm:
             self._control("Corrections").visible = node is not None
             if node is None:
                 self._control("Assumed").text = _(
-                    "No X-ray selected. Open a file, drag one here, or select a volume from the "
+                    "No X-ray selected. Open files, drag one here, or select a volume from the "
                     "scene."
                 )
                 return
@@ -100,21 +98,6 @@ class XrayForm:
 
     def _control(self, name: str) -> Any:
         return getattr(self._section.ui, self.role + name)
-
-    def _browse(self) -> None:
-        title = _("Frontal X-ray") if self.role == "frontal" else _("Lateral X-ray")
-        try:
-            files = backend.load("imaging.formats").file_patterns()
-        except ImportError as error:
-            self._section.panel.reportError(error)
-            return
-        filters = _("X-rays ({files});;All files (*)").format(files=files)
-        path = qt.QFileDialog.getOpenFileName(self._section.widget, title, "", filters)
-        if path:
-            self._opened(path)
-
-    def _opened(self, path: str) -> None:
-        self._section.load(self.role, path)
 
     def _chosen(self, node) -> None:
         if self._updating or self._section.parameterNode is None or node is self._node:

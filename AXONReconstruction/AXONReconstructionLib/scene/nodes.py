@@ -155,12 +155,17 @@ def volumeNode(hu, frame, name, inversePose=None, node=None):
         inversePose: (4, 4) LPS transform from the beam's frame to the CT's; None if they coincide.
         node: node to update instead of creating one.
     """
-    n = hu.shape[0]
+    ijkToRas = frameToRas(hu.shape[0], frame, inversePose)
+    return fill(node, hu, ijkToRas, name, (-1000.0, 500.0))
+
+
+def frameToRas(n, frame, inversePose=None):
+    """(4, 4) IJK to RAS of an n^3 volume that fills the thorax frame; see `volumeNode`."""
     ijkToLps = np.diag([*frame.spacing_mm(n), 1.0])
     ijkToLps[:3, 3] = frame.origin_mm(n)
     if inversePose is not None:
         ijkToLps = np.asarray(inversePose) @ ijkToLps
-    return fill(node, hu, LPS_TO_RAS @ ijkToLps, name, (-1000.0, 500.0))
+    return LPS_TO_RAS @ ijkToLps
 
 
 def drrNode(image, frame, view, name, node=None):

@@ -7,6 +7,8 @@ from slicer import (
     vtkMRMLLinearTransformNode,
     vtkMRMLMarkupsFiducialNode,
     vtkMRMLScalarVolumeNode,
+    vtkMRMLScriptedModuleNode,
+    vtkMRMLSequenceBrowserNode,
     vtkMRMLTableNode,
 )
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
@@ -28,9 +30,11 @@ class AXONReconstructionParameterNode:
     frontalAccepted, lateralAccepted - the current placement is used without registration.
     skippedStages - stages that are not run; steps - denoising steps by stage, where they differ
     from the model default.
-    volumes - the results by stage; shownStage - the one in the views, or empty for the last.
-    deviationVolume - standard deviation over the samples, HU.
-    record - provenance of the result (JSON).
+    volumes - the volumes of the shown result by stage; shownStage - the one in the views, or empty
+    for the one that the model recommends.
+    deviationVolume - standard deviation over the samples, HU; samplesBrowser - the single samples.
+    record - provenance of the shown result (JSON).
+    comparedResult - the result beside it (see `stored_results`); None is the CT.
     """
 
     frontal: vtkMRMLScalarVolumeNode
@@ -70,12 +74,13 @@ class AXONReconstructionParameterNode:
     deviationVolume: vtkMRMLScalarVolumeNode
     truthVolume: vtkMRMLScalarVolumeNode
     differenceVolume: vtkMRMLScalarVolumeNode
+    samplesBrowser: vtkMRMLSequenceBrowserNode
+    comparedResult: vtkMRMLScriptedModuleNode
     metricsTable: vtkMRMLTableNode
     similarityTable: vtkMRMLTableNode
 
     shownStage: str = ""
     preset: Annotated[str, Choice(["bone", "lung", "soft", "xray"])] = "lung"
-    linkCameras: bool = True
     record: str = ""
 
 

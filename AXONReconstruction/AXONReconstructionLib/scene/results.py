@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from slicer.i18n import tr as _
+
 
 @dataclass
 class RadiographDescription:
@@ -65,7 +67,7 @@ class RegistrationResults(dict):
 
 
 def metricsByStage(record: dict) -> dict[str, dict[str, float]]:
-    """Metrics against the ground truth by stage, followed by those of the atlas (``atlas_mean``)
+    """Metrics against the CT by stage, followed by those of the atlas (``atlas_mean``)
     as a baseline; empty without a CT."""
     found = dict(record.get("metrics") or {})
     if found and record.get("atlas_mean"):
@@ -80,11 +82,12 @@ class ReconstructionResult:
     Attributes:
         volumes: scalar volume nodes in HU by stage in the order in which they ran.
         deviation: standard deviation over the samples of the last stage, or None.
-        truth: the ground truth CT in the thorax frame, on the grid of the last stage, or None.
-        difference: last stage minus ground truth, or None.
+        truth: the CT in the thorax frame, on the grid of the last stage, or None.
+        difference: last stage minus CT, or None.
         metricsTable: one row per stage and one for the atlas, or None without a CT.
         record: contents of the backend's ``result.json``.
         cancelled: the run was cancelled; `volumes` holds the finished stages.
+        samples: sequence browser of the single samples of the last stage, or None.
     """
 
     volumes: dict[str, Any]
@@ -94,6 +97,7 @@ class ReconstructionResult:
     metricsTable: Any = None
     record: dict = field(default_factory=dict)
     cancelled: bool = False
+    samples: Any = None
 
     @property
     def finalStage(self) -> str:
@@ -101,9 +105,33 @@ class ReconstructionResult:
         return list(self.volumes)[-1] if self.volumes else ""
 
     @property
+    def recommendedStage(self) -> str:
+        """The stage to look at first: the one that the model's authors recommend, else the last."""
+        recommended = str(self.record.get("recommended_stage") or "")
+        return recommended if recommended in self.volumes else self.finalStage
+
+    @property
     def volume(self) -> Any:
         """The last stage's node, or None."""
         return self.volumes[self.finalStage] if self.volumes else None
+
+
+def nameOf(record: dict, views: int) -> str:
+    """What tells a run from others of the same case: views, model, seed, samples.
+
+    Args:
+        record: with ``bundle``, ``seed`` and ``samples``.
+        views: number of X-rays, rendered ones included.
+    """
+    bundle = record.get("bundle") or {}
+    parts = [
+        _("1 view") if views == 1 else _("{n} views").format(n=views),
+        "{name} {version}".format(**{"name": "?", "version": "", **bundle}).strip(),
+        _("seed {seed}").format(seed=record.get("seed", "?")),
+    ]
+    if record.get("samples", 1) > 1:
+        parts.append(_("{n} samples").format(n=record["samples"]))
+    return ", ".join(parts)
 
 
 def resultOf(result: Any) -> ReconstructionResult:
@@ -125,4 +153,5 @@ def resultOf(result: Any) -> ReconstructionResult:
         difference=result.differenceVolume,
         metricsTable=result.metricsTable,
         record=json.loads(result.record) if result.record else {},
+        samples=result.samplesBrowser,
     )

@@ -9,7 +9,6 @@ import vtk
 from slicer.i18n import tr as _
 
 from AXONReconstructionLib.views import own_layouts
-from AXONReconstructionLib.views.own_layouts import shownLayout
 
 RECONSTRUCTION_VIEW = "AXONRecon"
 TRUTH_VIEW = "AXONTruth"
@@ -22,15 +21,13 @@ LAYOUT_ALONE = -5732
 LAYOUT_SLICES = -5733
 LAYOUTS = (LAYOUT_WITH_TRUTH, LAYOUT_ALONE, LAYOUT_SLICES)
 
-_previousLayout: int | None = None  # the user's layout before switching to ours
-
 # View links apply to all views of a group; the user's other views are not affected.
 VIEW_GROUP = 7
 VIEW_ANGLE_DEG = 30.0
 MAX_ASPECT = 2.0  # height / width of a 3D view; larger while the view is not laid out yet
 
 # Shown in the view controller bar; not translated, because they are part of the layout description.
-_LABELS = {RECONSTRUCTION_VIEW: "AXON", TRUTH_VIEW: "CT"}
+_LABELS = {RECONSTRUCTION_VIEW: "A", TRUTH_VIEW: "B"}
 _COLOURS = {"Axial": "#F34A33", "Coronal": "#6EB04B", "Sagittal": "#EDD54C"}
 
 
@@ -66,7 +63,7 @@ def descriptions() -> dict[int, str]:
     """XML of the layouts by number."""
     slices = "".join(_sliceItem(tag, plane, tag[0]) for tag, plane in SLICE_VIEWS.items())
     truthSlices = "".join(
-        _sliceItem(tag, plane, f"CT {tag[4]}") for tag, plane in TRUTH_SLICE_VIEWS.items()
+        _sliceItem(tag, plane, f"B {tag[4]}") for tag, plane in TRUTH_SLICE_VIEWS.items()
     )
     recon, truth = (_threeDItem(tag, label) for tag, label in _LABELS.items())
     return {
@@ -78,24 +75,10 @@ def descriptions() -> dict[int, str]:
 
 def showLayout(number: int) -> None:
     """Switch to one of :data:`LAYOUTS`. Without a main window, only the view nodes are created."""
-    global _previousLayout
-    own_layouts.register()
-    if shownLayout() not in LAYOUTS:
-        _previousLayout = shownLayout()
-    manager = slicer.app.layoutManager()
-    if manager is not None:
-        manager.setLayout(number)
+    own_layouts.show(number)
     threeDViewNode(RECONSTRUCTION_VIEW)
     if number != LAYOUT_ALONE:
         threeDViewNode(TRUTH_VIEW)
-
-
-def leaveLayout() -> None:
-    """Restore the previous layout, if one of ours is shown."""
-    manager = slicer.app.layoutManager()
-    if manager is not None and shownLayout() in LAYOUTS:
-        default = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
-        manager.setLayout(default if _previousLayout is None else _previousLayout)
 
 
 def threeDViewNode(tag: str):

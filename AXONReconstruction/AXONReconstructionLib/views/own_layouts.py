@@ -15,6 +15,8 @@ ATTRIBUTE = "AXON.Layout"
 _sources: list = []
 _numbers: set[int] = set()
 _watched: list = []
+_lastShown: list = []
+_usersLayout: list = []  # the one shown before one of AXON's
 
 
 def layoutNode():
@@ -53,11 +55,34 @@ def register() -> None:
         scene.AddObserver(scene.EndRestoreEvent, _showSaved)
 
 
+def show(number: int) -> None:
+    """Switch to one of AXON's layouts, and remember the user's."""
+    register()
+    manager = slicer.app.layoutManager()
+    if shownLayout() not in _numbers:
+        _usersLayout[:] = [shownLayout()]
+    if manager is not None:
+        manager.setLayout(number)
+
+
+def leave() -> None:
+    """Restore the user's layout, if one of AXON's is shown, or was until the scene closed."""
+    manager, shown = slicer.app.layoutManager(), shownLayout()
+    if shown == slicer.vtkMRMLLayoutNode.SlicerLayoutNone and _lastShown:
+        shown = _lastShown[0]  # Slicer is about to show it again
+    if manager is not None and shown in _numbers:
+        default = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
+        before = _usersLayout[0] if _usersLayout else None
+        manager.setLayout(default if before is None else before)
+
+
 def _note(node, event) -> None:
     scene = node.GetScene()
     if scene is None or scene.IsImporting() or scene.IsRestoring():
         return  # the attribute belongs to the saved scene
     number = node.GetViewArrangement()
+    if number != node.SlicerLayoutNone:
+        _lastShown[:] = [number]
     node.SetAttribute(ATTRIBUTE, str(number) if number in _numbers else None)
 
 

@@ -16,7 +16,7 @@ class Preset:
 
     Attributes:
         name: name of the preset in Slicer.
-        shiftHU: chosen visually on the shipped case, for ground truth and reconstruction.
+        shiftHU: chosen visually on the shipped case, for CT and reconstruction.
         lungsOnly: crop the margins of the thorax frame, where the skin and the volume's edges
             would occlude the lungs.
     """
@@ -96,13 +96,16 @@ def renderInView(volume, viewNode, preset: str):
     return display
 
 
-def hide(volume) -> None:
-    """Hide a volume in the 3D views."""
-    if volume is None:
-        return
-    display = slicer.modules.volumerendering.logic().GetFirstVolumeRenderingDisplayNode(volume)
-    if display is not None:
-        display.SetVisibility(False)
+def hideOthers(volumes, viewNodes) -> None:
+    """Hide all volumes but the given ones in the given 3D views."""
+    shown = {volume.GetID() for volume in volumes}
+    views = {node.GetID() for node in viewNodes}
+    for display in slicer.util.getNodesByClass("vtkMRMLVolumeRenderingDisplayNode"):
+        count = display.GetNumberOfViewNodeIDs()
+        inViews = {display.GetNthViewNodeID(index) for index in range(count)} & views
+        volume = display.GetVolumeNode()
+        if inViews and (volume is None or volume.GetID() not in shown):
+            display.SetVisibility(False)
 
 
 def boundsOf(volume) -> list[float]:

@@ -32,6 +32,7 @@ class SideLabels(VTKObservationMixin):
     def __init__(self) -> None:
         VTKObservationMixin.__init__(self)
         self._actors: dict = {}
+        self._hidden: list = []
 
     def show(self, tag: str) -> None:
         """Show labels in the slice view with this name."""
@@ -49,13 +50,32 @@ class SideLabels(VTKObservationMixin):
             self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._sliceRotated)
         self._write(tag, node)
 
+    def hide(self) -> None:
+        """Remove the labels while another module is shown; see `restore`."""
+        hidden = list(self._actors)
+        self.cleanup()
+        self._hidden = hidden
+
+    def restore(self) -> None:
+        """Show the labels again that `hide` removed."""
+        for tag in self._hidden:
+            self.show(tag)
+        self._hidden = []
+
     def cleanup(self) -> None:
         """Remove the labels from all views."""
+        self._hidden = []
         self.removeObservers()
         for renderer, actors in self._actors.values():
             for actor in actors.values():
                 renderer.RemoveViewProp(actor)
+        tags = list(self._actors)
         self._actors.clear()
+        manager = slicer.app.layoutManager()
+        for tag in tags if manager is not None else ():
+            widget = manager.sliceWidget(tag)
+            if widget is not None:
+                widget.sliceView().scheduleRender()
 
     def texts(self, tag: str) -> dict:
         """The label at each side of a slice view; empty if none are shown."""

@@ -71,7 +71,7 @@ def setCTWindow(volume) -> None:
 
 
 def differenceColours(volume, limitHU: float = DIFFERENCE_HU) -> None:
-    """Colour a difference volume: blue is less dense than the ground truth, red is denser."""
+    """Colour a difference volume: blue is less dense than the reference, red is denser."""
     _window(volume, 2 * limitHU, 0.0, divergingColours().GetID())
 
 

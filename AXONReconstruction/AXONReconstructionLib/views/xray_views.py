@@ -30,10 +30,7 @@ def descriptions() -> dict[int, str]:
 def showRoles(roles, plot: bool = False) -> None:
     """Switch to a layout with the slice views of the given roles, optionally with a plot below."""
     roles = tuple(role for role in VIEWS if role in roles) or _FRONTAL
-    manager = slicer.app.layoutManager()
-    if manager is not None:
-        own_layouts.register()
-        manager.setLayout(_LAYOUTS[roles, plot])
+    own_layouts.show(_LAYOUTS[roles, plot])
 
 
 def isShown(role: str) -> bool:

@@ -10,7 +10,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[3]
 DATA = ROOT / "axon_backend" / "demo_data"
-NAMES = ["AXONChestXray", "AXONTestPatient"]
+NAMES = ["AXONChestXray", "AXONTestPatient", "AXONRegistration"]
 
 
 @pytest.fixture

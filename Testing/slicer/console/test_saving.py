@@ -182,3 +182,30 @@ def test_saving_by_clicks(host, slicer, axon, result, tmp_path):
     assert host.wait_until(lambda: panel.ui.messageFrame.visible, 30)
     assert "does not exist" in panel.ui.messageLabel.text
     assert ui.saveButton.text == "Save" and not ui.savedLabel.visible
+
+
+def test_dicom_into_slicers_database(host, slicer, compared, monkeypatch):
+    """The database itself is Slicer's; here is what it is given, and when."""
+    import sys
+    from types import ModuleType, SimpleNamespace
+
+    import pydicom
+
+    ui, given = compared.ui, []
+    ui.formatCombo.setCurrentIndex(ui.formatCombo.findData("database"))
+    assert not ui.saveButton.enabled and "Open the module DICOM" in ui.saveButton.toolTip
+    library = ModuleType("DICOMLib")
+
+    def importDicom(folder, dicomDatabase=None, copyFiles=False):
+        files = sorted(Path(folder).rglob("*.dcm"))
+        given.append((Path(folder), copyFiles, {pydicom.dcmread(f).Modality for f in files}))
+        return True
+
+    library.DICOMUtils = SimpleNamespace(importDicom=importDicom)
+    monkeypatch.setitem(sys.modules, "DICOMLib", library)
+    monkeypatch.setattr(slicer, "dicomDatabase", SimpleNamespace(isOpen=True), raising=False)
+    compared.panel.sections["compareSection"].saveBox.update()
+    host.click(ui.saveButton)
+    assert host.wait_until(lambda: "DICOM database" in ui.savedLabel.text, 60)
+    ((folder, copied, modalities),) = given
+    assert copied and modalities == {"CT"} and not folder.exists()

@@ -77,7 +77,7 @@ def test_the_difference_is_white_at_zero_and_symmetric(host, slicer, ui, node):
         table.GetColor(index, colour)
     assert min(middle[:3]) > 0.95
     assert low[2] > 2 * low[0] and high[0] > 2 * high[2]
-    assert "Blue: less dense" in ui.legendLabel.text and not ui.fadeSlider.visible
+    assert "Blue: less dense than the CT" in ui.legendLabel.text and not ui.fadeSlider.visible
     assert composite(slicer, "Red").GetBackgroundVolumeID() == node.differenceVolume.GetID()
 
 

@@ -8,7 +8,9 @@ CONTROLS = ("QPush", "QCheck", "QRadio", "QCombo", "QDouble", "ctk", "qMRMLNode"
 
 @pytest.fixture
 def panel(axon):
-    return axon[1].panel
+    made = axon[1].panel
+    made.ui.frontalCorrections.collapsed = made.ui.lateralCorrections.collapsed = False
+    return made
 
 
 @pytest.fixture
@@ -23,8 +25,11 @@ def settle(host, panel):
 
 
 def open_file(host, panel, path, role="frontal"):
-    host.answer_next(str(path))
-    host.click(getattr(panel.ui, f"{role}FileButton"))
+    if role == "frontal":
+        host.answer_next((str(path),))
+        host.click(panel.ui.openFilesButton)
+    else:  # no name says that it is one
+        panel.sections["inputsSection"].dropped(role, [str(path)])
     settle(host, panel)
     return getattr(panel.parameterNode, role)
 
@@ -50,7 +55,7 @@ def test_an_opened_xray_is_described_and_shown(host, slicer, panel, ui, frontal)
     assert any("PA is assumed" in line for line in lines[1:])
     assert ui.frontalPixelBox.text == "unknown" and ui.frontalViewBox.currentText.startswith("PA")
     assert background(slicer, "Green") == frontal.GetID()
-    assert host.dialogs[0]["kind"] == "file:open"
+    assert host.dialogs[0]["kind"] == "file:open many"
 
 
 def test_the_view_shows_the_image_upright_with_r_on_the_left(
@@ -131,8 +136,8 @@ def test_a_damaged_file_is_refused_and_the_selection_is_kept(host, panel, ui, fr
 
 
 def test_a_ct_is_not_an_xray_and_an_xray_is_not_a_ct(host, panel, ui, frontal, phantom_ct_file):
-    host.answer_next(str(phantom_ct_file))
-    host.click(ui.groundTruthFileButton)
+    host.answer_next((str(phantom_ct_file),))
+    host.click(ui.openFilesButton)
     settle(host, panel)
     ct = panel.parameterNode.groundTruth
     assert ui.groundTruthAssumed.text == "88 x 64 x 80 voxels, spacing 4.00 x 4.00 x 4.00 mm."
@@ -172,14 +177,43 @@ def test_the_file_dialogs_offer_every_format(host, panel, ui, monkeypatch):
         offered.append(filters)
         return ""
 
-    monkeypatch.setattr("qt.QFileDialog.getOpenFileName", ask)
-    host.click(ui.frontalFileButton)
-    host.click(ui.groundTruthFileButton)
-    xrays, cts = offered
-    assert xrays.startswith("X-rays (*.dcm *.dicom *.ima *.png ")
-    assert xrays.endswith(" *.mhd *.toy);;All files (*)")
-    assert "*.nii.gz" in cts and "*.dcm" in cts
-    assert "*.png" not in cts and "*.toy" not in cts, "they hold no volumes"
+    monkeypatch.setattr("qt.QFileDialog.getOpenFileNames", ask)
+    host.click(ui.openFilesButton)
+    (filters,) = offered
+    assert filters.startswith("X-rays and CTs (*.dcm *.dicom *.ima *.png ")
+    assert "*.nii.gz" in filters and filters.endswith(" *.mhd *.toy);;All files (*)")
+
+
+def test_all_files_of_a_patient_are_opened_at_once(
+    host, panel, ui, phantom_xray_file, phantom_ct_file, tmp_path
+):
+    """Which is which is found out: by their headers, slices and names."""
+    import shutil
+
+    for source, name in (
+        (phantom_xray_file, "anna_pa.png"),
+        (phantom_xray_file, "anna_lat.png"),
+        (phantom_xray_file, "anna_lat_2.png"),
+        (phantom_ct_file, "ct.nii.gz"),
+    ):
+        shutil.copy(source, tmp_path / name)
+    (tmp_path / "notes.txt").write_text("not an image")
+    host.answer_next(str(tmp_path))
+    host.click(ui.openFolderButton)
+    settle(host, panel)
+    node = panel.parameterNode
+    names = [getattr(node, role).GetName() for role in ("frontal", "lateral")]
+    assert names == ["anna_pa", "anna_lat"] and node.groundTruth is not None
+    assert node.lateral.GetAttribute("AXON.View") == "ll"
+    assert "left out: anna_lat_2.png" in message(panel)
+
+
+def test_a_folder_without_images_is_refused(host, panel, ui, tmp_path):
+    (tmp_path / "notes.txt").write_text("not an image")
+    host.answer_next(str(tmp_path))
+    host.click(ui.openFolderButton)
+    settle(host, panel)
+    assert "no chest X-ray and no CT" in message(panel) and ui.openFilesButton.enabled
 
 
 def test_a_dropped_file_is_opened(host, panel, ui, phantom_xray_file):
@@ -247,18 +281,10 @@ def test_an_occupied_input_is_not_overwritten(host, panel, ui, frontal, phantom_
     assert frontal.GetAttribute("AXON.View") == "pa" and ui.frontalViewBox.currentIndex == 0
 
 
-def test_clear_deselects_the_inputs_and_keeps_the_volumes(host, slicer, panel, ui, frontal):
-    host.click(ui.clearInputsButton)
-    assert panel.parameterNode.frontal is None and not ui.clearInputsButton.enabled
-    assert slicer.mrmlScene.IsNodePresent(frontal)
+def test_selecting_nothing_clears_the_input_and_keeps_the_volume(slicer, panel, ui, frontal):
+    ui.frontalSelector.setCurrentNode(None)
+    assert panel.parameterNode.frontal is None and slicer.mrmlScene.IsNodePresent(frontal)
     assert ui.frontalAssumed.text.startswith("No X-ray selected")
-
-
-def test_the_dicom_button_opens_slicers_own_module(host, slicer, ui, monkeypatch):
-    opened = []
-    monkeypatch.setattr(slicer.util, "selectModule", opened.append)
-    host.click(ui.dicomButton)
-    assert opened == ["DICOM"]
 
 
 def test_every_widget_has_a_tooltip(panel):

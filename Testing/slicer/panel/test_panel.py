@@ -40,6 +40,7 @@ def test_all_sections_exist_and_have_tooltips(panel):
         "registerSection",
         "reconstructSection",
         "compareSection",
+        "batchSection",
         "setupSection",
     ]
     assert all(panel.container(name).toolTip for name in panel.sections)
@@ -89,6 +90,47 @@ def test_widgets_follow_the_parameter_node_only_while_the_module_is_shown(axon, 
     assert seen and panel.parameterNode.seed == 6
 
 
+def test_keyboard_shortcuts_work_while_the_module_is_shown(host, slicer, axon, panel):
+    import qt
+
+    def keys():
+        found = slicer.util.mainWindow().findChildren(qt.QShortcut)
+        return {shortcut.key.toString(): shortcut for shortcut in found}
+
+    assert {"Alt+1", "Alt+2", "Alt+3", "Alt+4", "Ctrl+Return"} <= set(keys())
+    keys()["Alt+4"].activated.emit()
+    assert not panel.container("compareSection").collapsed
+    assert panel.container("inputsSection").collapsed
+    keys()["Alt+1"].activated.emit()
+    host.answer_next(())
+    keys()["Ctrl+Return"].activated.emit()
+    assert host.dialogs[-1]["kind"] == "file:open many"
+    axon[1].parent.exit()
+    host.process_events(0.05)
+    assert "Alt+1" not in keys()
+    axon[1].parent.enter()
+    assert "Alt+1" in keys()
+
+
+def test_orientation_labels_leave_the_views_with_the_module(host, axon, compared):
+    from AXONReconstructionLib.views import side_labels
+
+    host.click(compared.ui.showButton)
+    labels = side_labels.shared()
+    assert labels.texts("Red")["left"] == "R"
+    axon[1].parent.exit()
+    assert labels.texts("Red") == {}
+    axon[1].parent.enter()
+    assert labels.texts("Red")["left"] == "R"
+
+
+def test_the_help_links_to_the_documentation(host, slicer, axon):
+    module = slicer.app.moduleManager().module("AXONReconstruction")
+    assert "Resources/Docs/slicer.md" in module.helpText
+    for name in module.dependencies:
+        assert slicer.app.moduleManager().module(name) is not None, name
+
+
 def test_closing_the_scene_cancels_and_resets(host, slicer, panel):
     heard = running(panel)
     panel.parameterNode.seed = 5
@@ -133,9 +175,9 @@ def test_busy_reaches_every_section(panel):
     for section in panel.sections.values():
         section.busyChanged = heard.append
     panel.setBusy(True)
-    assert heard == [True] * 5 and panel.isBusy
+    assert heard == [True] * 6 and panel.isBusy
     panel.setBusy(False)
-    assert heard[5:] == [False] * 5
+    assert heard[6:] == [False] * 6
 
 
 def test_invalid_settings_are_replaced_by_defaults(host, axon, panel, tmp_path):

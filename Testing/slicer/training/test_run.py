@@ -1,8 +1,11 @@
 """A real training run with tiny networks: start, monitor, stop, kill, resume."""
 
+import importlib
 import importlib.util
 import json
 import os
+import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -111,15 +114,70 @@ def test_errors_of_the_training_process_are_reported(host, training):
     assert ui.startButton.enabled
 
 
-def test_exporting_without_a_run_is_reported(host, training, tmp_path):
-    widget, ui = training, training.ui
-    ui.modelSection.collapsed = False
-    Path(widget.panel.parameterNode.runPath).mkdir(parents=True)
-    widget.panel.parameterNode.exportPath = str(tmp_path / "model")
-    assert not ui.openButton.enabled
+@pytest.fixture
+def toy(host, phantom_ct_file, monkeypatch, tmp_path):
+    """Both modules, with the toy method installed and set up to be trained on three phantoms."""
+    folder = ROOT / "Testing" / "methods"
+    monkeypatch.syspath_prepend(str(folder))
+    site = tmp_path / "site"
+    site.mkdir()
+    importlib.import_module("toy_package").install(site)
+    monkeypatch.syspath_prepend(str(site))
+    before = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(p for p in (str(site), before) if p))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("AXON_HOME", str(tmp_path / "home"))
+    sys.modules.pop("toy_method", None)
+    for name in "abc":
+        shutil.copy(phantom_ct_file, tmp_path / f"{name}.nii.gz")
+    listing = {"train": ["a.nii.gz", "b.nii.gz"], "validation": ["c.nii.gz"]}
+    (tmp_path / "data.json").write_text(json.dumps(listing))
+    reconstruction = host.load_module(ROOT / "AXONReconstruction" / "AXONReconstruction.py")[1]
+    widget = host.load_module(ROOT / "AXONTraining" / "AXONTraining.py")[1]
+    node = widget.panel.parameterNode
+    node.dataPath, node.runPath = str(tmp_path / "data.json"), str(tmp_path / "runs" / "depths")
+    node.method, node.amount, node.unit, node.device = "toy", 1_000_000, "steps", "cpu"
+    node.extra = "data.cache=4\ndata.workers=0\nlog_steps=1000000\nvalidation.every_minutes=60"
+    yield widget, reconstruction
+    widget.logic.terminate(node.runPath)
+    for name in ("AXONTraining", "AXONReconstruction"):
+        host.unload_module(name)
+    sys.modules.pop("toy_method", None)
+
+
+def test_a_run_stopped_before_its_first_validation_becomes_a_model(
+    host, slicer, toy, phantom_xray_file, tmp_path
+):
+    widget, reconstruction = toy
+    ui, panel = widget.ui, widget.panel
+    ui.runSection.collapsed = ui.modelSection.collapsed = False
+    panel.parameterNode.exportPath = str(tmp_path / "My chests")
+    assert not ui.exportButton.enabled and "no weights yet" in ui.exportButton.toolTip
+    host.click(ui.startButton)
+    # There is news before the first row of metrics.csv, which is a million steps away.
+    wait(host, widget, lambda: "Step " in ui.numbersLabel.text)
+    assert "steps/s" in ui.numbersLabel.text and " left" in ui.numbersLabel.text
+    assert "Not validated yet." in ui.numbersLabel.text
+    host.click(ui.stopButton)
+    wait(host, widget, lambda: ui.statusLabel.text.startswith("Stopped."))
+    wait(host, widget, lambda: ui.exportButton.enabled, 10)
+    assert ui.exportButton.text == "Export model (not validated yet)"
     host.click(ui.exportButton)
-    wait(host, widget, lambda: ui.messageFrame.visible, 90)
-    assert "run" in ui.messageLabel.text and not (tmp_path / "model").exists()
+    wait(host, widget, lambda: "was exported to" in ui.exportLabel.text, 90)
+    assert "before its first validation" in ui.exportLabel.text
+
+    host.click(ui.openButton)
+    assert slicer.util.selectedModule() == "AXONReconstruction"
+    section = reconstruction.panel.sections["reconstructSection"]
+    assert not reconstruction.panel.container("reconstructSection").collapsed
+    assert section.ui.bundleCombo.currentText == "My chests 0.1.0 (Toy method)"
+    node = reconstruction.panel.parameterNode
+    node.device, node.registerAutomatically = "cpu", False
+    node.frontal = reconstruction.logic.loadRadiograph(phantom_xray_file, view="pa")
+    host.click(section.ui.reconstructButton)
+    assert host.wait_until(lambda: section.state == "idle", 60)
+    record = json.loads(node.record)
+    assert (record["method"], record["bundle"]["name"]) == ("toy", "My chests")
 
 
 def test_the_modules_own_test_passes(host, slicer, training):

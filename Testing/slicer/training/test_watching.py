@@ -199,7 +199,7 @@ def test_a_job_returns_its_exit_code_once(training, tmp_path):
     import subprocess
     import sys
 
-    from AXONTrainingLib.processes import Job
+    from AXONReconstructionLib.jobs.processes import Job
 
     job, log = Job(), tmp_path / "job.log"
     assert not job.busy and job.takeExitCode() is None

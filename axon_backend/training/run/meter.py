@@ -52,18 +52,19 @@ class Meter:
         """Summed loss and gradient norm: not finite when one of them was not."""
         return [float(self.loss), float(self.norm)]
 
-    def read(self, step: int) -> dict[str, float]:
-        """The means since the last reading."""
-        count = max(1, self.count)
-        loss, norm = (v / count for v in self.sums())
+    def peek(self) -> dict[str, float]:
+        """What :meth:`read` would return, but for the gradient; nothing starts over."""
         passed = max(1e-9, time.monotonic() - self._since)
         waited = (self._batches.waited if self._batches else 0.0) - self._waited
-        values = {
-            "loss": loss,
-            "gradient": norm,
+        return {
+            "loss": self.sums()[0] / max(1, self.count),
             "steps_per_second": self._timed / passed,
             "waiting": min(1.0, waited / passed),
         }
+
+    def read(self, step: int) -> dict[str, float]:
+        """The means since the last reading."""
+        values = self.peek() | {"gradient": self.sums()[1] / max(1, self.count)}
         self.first, self.count, self.loss, self.norm = step, 0, 0.0, 0.0
         self.pause_over()
         return values

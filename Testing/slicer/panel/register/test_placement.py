@@ -54,7 +54,6 @@ def test_handles_rotate_about_the_centre_of_the_field_in_one_view_only(
     from AXONReconstructionLib.scene.image_geometry import fieldOf
 
     ui.moveBox.collapsed = False
-    ui.handlesBox.checked = True
     transform = opened.parameterNode.frontalTransform
     display = transform.GetDisplayNode()
     green = slicer.mrmlScene.GetSingletonNode("Green", "vtkMRMLSliceNode")
@@ -68,7 +67,7 @@ def test_handles_rotate_about_the_centre_of_the_field_in_one_view_only(
     transform.GetTransformToParent().TransformPoint(transform.GetCenterOfTransformation(), centre)
     assert np.allclose(centre, fieldOf(opened.drr).centre)
     assert ui.undoButton.enabled
-    ui.handlesBox.checked = False
+    ui.moveBox.collapsed = True
     assert not display.GetEditorVisibility()
 
 

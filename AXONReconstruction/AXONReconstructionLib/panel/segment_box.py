@@ -1,0 +1,76 @@
+"""Segmentation of lungs and bones, in the Compare section."""
+
+from __future__ import annotations
+
+from slicer.i18n import tr as _
+
+from AXONReconstructionLib.console import segmenting
+from AXONReconstructionLib.views import display
+
+
+class SegmentBox:
+    """Segments the shown stage and what is beside it.
+
+    Args:
+        section: the Compare section, which provides `ui`, `logic`, `panel`, `result`, `stage` and
+            `results`.
+    """
+
+    def __init__(self, section) -> None:
+        self._section, self._ui = section, section.ui
+        self._ui.segmentButton.connect("clicked()", self.onSegment)
+
+    def onSegment(self) -> None:
+        """Start the segmentation on the worker."""
+        section, side = self._section, self._section.results.side
+        section.panel.hideMessage()
+        self._ui.segmentButton.enabled = False
+        name = _("CT") if section.results.other is None else _("B")
+
+        def finished(found) -> None:
+            self._ui.segmentButton.enabled = True
+            self.show(text(found.structures, name))
+
+        def failed(error) -> None:
+            self._ui.segmentButton.enabled = True
+            section.panel.reportError(error)
+
+        def cancelled(_nothing=None) -> None:
+            self._ui.segmentButton.enabled = True
+
+        try:
+            segmenting.segment(
+                section.logic.tasks,
+                display.volumeOf(section.result, section.stage),
+                None if side is None else side.volume,
+                name,
+                section.result.record.get("hu_window"),
+                onFinished=finished,
+                onError=failed,
+                onCancelled=cancelled,
+            )
+        except Exception as error:
+            failed(error)
+
+    def show(self, line: str) -> None:
+        """Show a text; empty hides it."""
+        self._ui.segmentLabel.text = line
+        self._ui.segmentLabel.visible = bool(line)
+
+
+def text(structures: dict, other: str) -> str:
+    """Volumes and overlap of the structures.
+
+    Args:
+        structures: the backend's `Structure` by name.
+        other: name of what they are compared with.
+    """
+    lines = []
+    for name, found in structures.items():
+        line = _("{structure}: {ml:.0f} ml").format(structure=segmenting.nameOf(name), ml=found.ml)
+        if found.other_ml is not None:
+            line += _(" ({other}: {ml:.0f} ml, Dice {dice:.2f})").format(
+                other=other, ml=found.other_ml, dice=found.dice
+            )
+        lines.append(line)
+    return "\n".join(lines)

@@ -1,0 +1,61 @@
+"""Two volumes of one patient on one grid: their difference, and how well they agree."""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk
+
+from axon_backend.imaging.frame import AIR_HU, HuWindow
+from axon_backend.metrics import compute_metrics
+
+
+def compare_volumes(
+    volume: np.ndarray,
+    ijk_to_lps: np.ndarray,
+    other: np.ndarray,
+    other_to_lps: np.ndarray,
+    window: HuWindow | None = None,
+) -> tuple[np.ndarray, dict[str, float]]:
+    """Compare a volume with another one, which takes the part of the truth.
+
+    Args:
+        volume, other: HU ``[k, j, i]``.
+        ijk_to_lps, other_to_lps: (4, 4), (i, j, k, 1) to LPS millimetres, axes at right angles.
+        window: HU that metrics clip to; None is the default one.
+
+    Returns:
+        ``volume - other`` in HU, float32 on the grid of ``volume``, and the registered metrics.
+    """
+    window = window or HuWindow()
+    moved = resampled(other, other_to_lps, volume.shape, ijk_to_lps)
+
+    def unit(hu: np.ndarray) -> np.ndarray:
+        return (window.normalise(hu) + 1) / 2
+
+    metrics = compute_metrics(unit(volume), unit(moved), (window.low, window.high))
+    return volume.astype(np.float32) - moved, metrics
+
+
+def resampled(
+    volume: np.ndarray, ijk_to_lps: np.ndarray, shape: tuple[int, ...], target_to_lps: np.ndarray
+) -> np.ndarray:
+    """A volume on another grid, float32 ``[k, j, i]``: trilinear, air outside; unchanged where the
+    grids are the same."""
+    if tuple(volume.shape) == tuple(shape) and np.allclose(ijk_to_lps, target_to_lps, atol=1e-6):
+        return volume.astype(np.float32)
+    target = sitk.Image([int(n) for n in shape[::-1]], sitk.sitkFloat32)
+    _place(target, target_to_lps)
+    source = sitk.GetImageFromArray(np.ascontiguousarray(volume, np.float32))
+    _place(source, ijk_to_lps)
+    found = sitk.Resample(
+        source, target, sitk.Transform(), sitk.sitkLinear, AIR_HU, sitk.sitkFloat32
+    )
+    return sitk.GetArrayFromImage(found)
+
+
+def _place(image: sitk.Image, ijk_to_lps: np.ndarray) -> None:
+    matrix = np.asarray(ijk_to_lps, float)
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((matrix[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(matrix[:3, 3].tolist())
