@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +28,21 @@ def open_image(path: Path) -> Image.Image:
     """The file with its header read, in a format that Pillow decodes by itself.
 
     Raises:
+        AxonInputError: see ``header_check.check_image``.
         OSError and others: of Pillow, for what is no such image.
     """
-    with warnings.catch_warnings():
-        # Its own remark on large images; the size is checked before they are decoded.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(path, formats=_DECODED)
+    # Pillow has a limit of its own, which no setting of AXON's would change.
+    kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        opened = Image.open(path, formats=_DECODED)
+    finally:
+        Image.MAX_IMAGE_PIXELS = kept
+    try:
+        check_image(path, opened.height, opened.width, len(opened.getbands()))
+    except AxonInputError:
+        opened.close()
+        raise
+    return opened
 
 
 def read_image(path: Path) -> RawXray:
@@ -47,7 +55,6 @@ def read_image(path: Path) -> RawXray:
     notes: list[str] = []
     try:
         with open_image(path) as opened:
-            check_image(path, opened.height, opened.width, len(opened.getbands()))
             pages = sum(1 for _ in zip(range(3), ImageSequence.Iterator(opened), strict=False))
             if pages > 1:
                 raise AxonInputError(
