@@ -149,7 +149,7 @@ def test_unknown_keys_of_a_file_are_refused_by_their_full_name(tmp_path):
     file.write_text("a: [1\n")
     with pytest.raises(AxonInputError, match="is not YAML"):
         resolve("coarse", file=file)
-    with pytest.raises(AxonInputError, match="could not be read"):
+    with pytest.raises(AxonInputError, match="cannot be read"):
         resolve("coarse", file=tmp_path / "none.yaml")
 
 
