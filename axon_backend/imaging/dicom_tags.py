@@ -9,7 +9,8 @@ from pydicom.dataset import Dataset
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.display import orientation_of_cosines
-from axon_backend.imaging.image_file import FIELD_MM, NO_PIXEL_SIZE
+from axon_backend.imaging.image_file import NO_PIXEL_SIZE
+from axon_backend.imaging.raw_xray import is_chest_field
 from axon_backend.imaging.view import View
 
 STANDARD_MAGNIFICATION = 1800.0 / 1600.0  # detector at 1800 mm, patient's middle at 1600 mm
@@ -44,9 +45,8 @@ def patient_pixel_mm(
             return None, (why if broken else NO_PIXEL_SIZE,)
         factor, how = magnification(dataset)
         size = (at_detector[0] / factor, at_detector[1] / factor)
-    field = [n * mm for n, mm in zip(shape, size, strict=True)]
-    if not all(FIELD_MM[0] <= f <= FIELD_MM[1] for f in field):
-        size_text = f"{field[0]:.0f} x {field[1]:.0f} mm"
+    if not is_chest_field(shape, size):
+        size_text = f"{shape[0] * size[0]:.0f} x {shape[1] * size[1]:.0f} mm"
         return None, (
             f"by its pixel size the image measures {size_text}, which cannot be a chest: "
             "the atlas's size is used",
@@ -100,7 +100,7 @@ def view_of(
     oblique = any(re.fullmatch(r"[LR][AP]O|[LR]LO|[LR]LD|.*OBL.*|.*DECUB.*", w) for w in words)
     if oblique and not given:
         raise AxonInputError(
-            f"{name} was taken in view {position}, a frontal (PA, AP) or lateral (LL, RL) X-ray is "
+            f"{name} was taken in view {position}; a frontal (PA, AP) or lateral (LL, RL) X-ray is "
             "expected. Give such an X-ray, or state the view if the tag is wrong."
         )
     stated = {word for word in words if word in ("PA", "AP", "LL", "RL")}

@@ -14,8 +14,6 @@ from axon_backend.imaging.raw_xray import RawXray
 
 NO_PIXEL_SIZE = "no pixel size in the file: the atlas's size is used"
 LINEAR_GREY = "grey is taken as linear in attenuation"
-# A chest detector measures 350 to 430 mm; images far outside this carry a meaningless spacing.
-FIELD_MM = (120.0, 700.0)
 _COLOUR_TOLERANCE = 24.0 / 255.0  # spread between channels that JPEG makes of grey
 _STRONGEST_TINT = 80.0 / 255.0
 _COLOUR_SHARE = 0.005  # of the pixels: a small coloured arrow is tolerated
@@ -50,7 +48,7 @@ def read_image(path: Path) -> RawXray:
             pages = sum(1 for _ in zip(range(3), ImageSequence.Iterator(opened), strict=False))
             if pages > 1:
                 raise AxonInputError(
-                    f"{path.name} holds several images (pages or frames), an X-ray has one. "
+                    f"{path.name} holds several images (pages or frames); an X-ray has one. "
                     "Save the page with the X-ray alone."
                 )
             opened.seek(0)
@@ -73,7 +71,7 @@ def read_image(path: Path) -> RawXray:
 
     if image.mode == "1":
         raise AxonInputError(
-            f"{path.name} is black and white without greys, an X-ray has at least 8 bits. "
+            f"{path.name} is black and white without greys; an X-ray has at least 8 bits. "
             "Export the X-ray again in grey."
         )
     if image.mode in ("P", "PA"):
@@ -126,5 +124,5 @@ def grey_of_colour(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]
         return grey, ["the image has a weak tint: its channels were averaged to grey"]
     raise AxonInputError(
         f"{name} is a colour image ({float((spread > _COLOUR_TOLERANCE).mean()):.0%} of its "
-        "pixels are coloured), an X-ray is grey. Give the X-ray itself, without colours."
+        "pixels are coloured); an X-ray is grey. Give the X-ray itself, without colours."
     )
