@@ -18,6 +18,7 @@ from axon_backend.cohort.run import reconstruct_cohort
 from axon_backend.cohort.storage import Bucket
 from axon_backend.dataset.lock import OutputLock
 from axon_backend.errors import AxonInputError
+from axon_backend.util.pool import Pool
 
 
 def times(folder: Path) -> dict[str, int]:
@@ -30,7 +31,7 @@ def states(summary) -> dict[str, str]:
 
 def test_every_study_has_an_answer_and_a_second_run_makes_nothing(source, settings, tmp_path):
     out = tmp_path / "out"
-    first = reconstruct_cohort(source, out, settings, workers=0)
+    first = reconstruct_cohort(source, out, settings)
     assert states(first) == {"a": "done", "b": "done", "c": "done", "d": "refused"}
     assert (first.made, first.kept) == (4, 0)
     assert (out / "cases" / "a" / "reconstruction.nii.gz").exists()
@@ -42,22 +43,22 @@ def test_every_study_has_an_answer_and_a_second_run_makes_nothing(source, settin
     assert page.index("<code>d</code>") < page.index("<code>a</code>")  # what needs a look first
 
     before = times(out)
-    again = reconstruct_cohort(source, out, settings, workers=0)
+    again = reconstruct_cohort(source, out, settings)
     assert (again.made, again.kept) == (0, 4) and times(out) == before
     assert states(again) == states(first)
 
 
 def test_a_changed_file_or_setting_is_made_again(source, settings, tmp_path):
     out = tmp_path / "out"
-    reconstruct_cohort(source, out, settings, workers=0)
+    reconstruct_cohort(source, out, settings)
     data = (source / "a_pa.png").read_bytes()
     os.utime(source / "b_pa.png")  # touched, but of the same content
     (source / "d_pa.png").write_bytes(data)
     kept = (out / "cases" / "b" / "case.json").stat().st_mtime_ns
-    again = reconstruct_cohort(source, out, settings, workers=0)
+    again = reconstruct_cohort(source, out, settings)
     assert states(again)["d"] == "done" and again.kept == 2
     assert (out / "cases" / "b" / "case.json").stat().st_mtime_ns == kept
-    assert reconstruct_cohort(source, out, replace(settings, seed=5), workers=0).made == 4
+    assert reconstruct_cohort(source, out, replace(settings, seed=5)).made == 4
 
 
 def test_an_error_of_axon_costs_only_its_study(source, settings, tmp_path, monkeypatch):
@@ -71,35 +72,35 @@ def test_an_error_of_axon_costs_only_its_study(source, settings, tmp_path, monke
         return real(folder, result, **options)
 
     monkeypatch.setattr(work, "write_case", broken)
-    first = reconstruct_cohort(source, tmp_path / "out", settings, workers=0)
+    first = reconstruct_cohort(source, tmp_path / "out", settings)
     assert states(first) == {"a": "done", "b": "failed", "c": "done", "d": "refused"}
     assert "KeyError" in first.records[1]["reason"]
     monkeypatch.undo()
-    again = reconstruct_cohort(source, tmp_path / "out", settings, workers=0)
+    again = reconstruct_cohort(source, tmp_path / "out", settings)
     assert states(again)["b"] == "done" and again.made == 1
 
 
 def test_outputs_that_would_harm_are_refused(source, settings, tmp_path):
     with pytest.raises(AxonInputError, match="both input and output"):
-        reconstruct_cohort(source, source, settings, workers=0)
+        reconstruct_cohort(source, source, settings)
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("x")
     with pytest.raises(AxonInputError, match="not a cohort"):
-        reconstruct_cohort(source, other, settings, workers=0)
+        reconstruct_cohort(source, other, settings)
     out = tmp_path / "out"
     out.mkdir()
     with OutputLock(out), pytest.raises(AxonInputError, match="Another run"):
-        reconstruct_cohort(source, out, settings, workers=0)
+        reconstruct_cohort(source, out, settings)
     (tmp_path / "file").write_text("x")
     with pytest.raises(AxonInputError, match="is a file"):
-        reconstruct_cohort(source, tmp_path / "file", settings, workers=0)
+        reconstruct_cohort(source, tmp_path / "file", settings)
 
 
 def test_a_stopped_run_says_what_waits(source, settings, tmp_path):
     done: list[int] = []
     summary = reconstruct_cohort(
-        source, tmp_path / "out", settings, workers=0,
+        source, tmp_path / "out", settings,
         progress=lambda stage, step, total, _: done.append(step) if stage == "studies" else None,
         cancelled=lambda: max(done, default=0) >= 2,
     )  # fmt: skip
@@ -120,15 +121,15 @@ def test_a_bucket_holds_the_same_cases(source, settings, tmp_path):
             {"id": "gone", "frontal": f"memory://{tmp_path.name}/in/gone.png"},
         ])
     )  # fmt: skip
-    first = reconstruct_cohort(manifest, url, settings, workers=0)
+    first = reconstruct_cohort(manifest, url, settings)
     assert states(first) == {"far": "done", "near": "done", "gone": "failed"}
     assert "does not exist" in first.records[2]["reason"]
     volumes = [Bucket(url).read(case, "reconstruction.nii.gz") for case in ("far", "near")]
     assert volumes[0] is not None and volumes[0] == volumes[1]
-    assert reconstruct_cohort(manifest, url, settings, workers=0).kept == 2
+    assert reconstruct_cohort(manifest, url, settings).kept == 2
     # A record that is missing is a case that is not there.
     memory.rm(f"/{tmp_path.name}/out/cases/far/case.json")
-    assert reconstruct_cohort(manifest, url, settings, workers=0).made == 1
+    assert reconstruct_cohort(manifest, url, settings).made == 1
 
 
 def command(source: Path, bundle: str, out: Path) -> list[str]:
@@ -144,6 +145,25 @@ def test_the_command(source, mean_bundle, tmp_path, capsys):
     assert "3 of 4 studies reconstructed" in told and "refused: d:" in told
     assert main([*chosen[:-1], "0"]) == 2
     assert main([*chosen, "--time-limit", "-1"]) == 2
+
+
+@pytest.mark.slow
+def test_an_evaluation_by_workers_is_that_of_one_process(
+    phantom_ct_file, mean_bundle, tmp_path, capsys
+):
+    manifest = tmp_path / "cases.json"
+    cases = [
+        {"id": "one", "ct": str(phantom_ct_file)},
+        {"id": "two", "ct": str(phantom_ct_file)},
+        {"id": "gone", "ct": "gone.nii.gz"},
+    ]
+    manifest.write_text(json.dumps(cases))
+    options = ["evaluate", "--manifest", str(manifest), "--bundle", mean_bundle, "--quiet",
+               "--figures", "0", "--views", "1"]  # fmt: skip
+    assert main([*options, "--output", str(tmp_path / "alone")]) == 1
+    assert main(["cohort", *options, "--workers", "2", "--output", str(tmp_path / "many")]) == 1
+    for name in ("metrics.csv", "failures.csv"):
+        assert (tmp_path / "many" / name).read_text() == (tmp_path / "alone" / name).read_text()
 
 
 @pytest.mark.slow
@@ -184,10 +204,10 @@ def test_a_bucket_of_s3(source, settings, tmp_path, monkeypatch):
         system.put_file(str(source / "a_pa.png"), "cohort/in/a.png")
         manifest = tmp_path / "m.csv"
         manifest.write_text("id,frontal\na,s3://cohort/in/a.png\nb,s3://cohort/in/gone.png\n")
-        first = reconstruct_cohort(manifest, "s3://cohort/out", settings, workers=1)
+        first = reconstruct_cohort(manifest, "s3://cohort/out", settings, pool=Pool(1))
         assert states(first) == {"a": "done", "b": "failed"}
         assert system.exists("cohort/out/cases/a/reconstruction.nii.gz")
-        again = reconstruct_cohort(manifest, "s3://cohort/out", settings, workers=1)
+        again = reconstruct_cohort(manifest, "s3://cohort/out", settings, pool=Pool(1))
         assert again.kept == 1
     finally:
         server.stop()

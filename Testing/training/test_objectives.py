@@ -1,9 +1,12 @@
 """The losses of the trainings: what is drawn, what is asked, and that each sample stands alone."""
 
+import math
+
 import pytest
 import torch
 from training_tiny import tiny
 
+from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.axon.losses import (
     bridge_times,
@@ -253,6 +256,29 @@ def test_clamping_asks_nothing_of_what_lies_beyond():
     assert float(loss.detach()) == pytest.approx(float((1 - batch.volume).square().mean()))
     loss.backward()
     assert not seen.grad.any()
+
+
+def test_without_clamping_stage_two_leaves_the_window_and_is_measured_there():
+    """A network whose estimate of the CT is -1.4 everywhere, of a CT that is -1 and 0.2."""
+    volume = torch.full((1, 1, 16, 16, 16), -1.0)
+    volume[..., 8:] = 0.2
+    batch = sample(0)
+    case = ValidationCase(
+        "c", Batch(volume, batch.fine, batch.frontal, batch.lateral, batch.beam), None
+    )
+    for limit, lowest in (("1", -1.0), ("0", -1.4)):
+        objective = objective_of("controlnet", f"model.sampling.fine_clamp={limit}")
+        stage = objective.model.fine_diff
+        stage.x0_of = lambda output, y_t, t, seen: torch.full_like(y_t, -1.4)
+        with torch.no_grad():
+            measured = objective.measure(case)
+        assert torch.allclose(measured.sample, torch.full((16,) * 3, lowest))
+        # Differences on [0, 1]: clipped 0 and 0.6, as it is 0.2 and 0.8.
+        assert measured.metrics["v2_fine_psnr"] == pytest.approx(-10 * math.log10(0.18))
+        unclipped = measured.metrics.get("v2_fine_unclipped_psnr")
+        assert unclipped == (None if limit == "1" else pytest.approx(-10 * math.log10(0.34)))
+    with pytest.raises(AxonInputError, match="fine_clamp must be 0 or more, got -1"):
+        objective_of("controlnet", "model.sampling.fine_clamp=-1")
 
 
 def test_without_a_bridge_stage_two_starts_from_the_end_point():

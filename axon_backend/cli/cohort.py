@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from axon_backend.cohort.run import CohortSummary
+    from axon_backend.util.pool import Pool
 
 
 def add_arguments(one: argparse.ArgumentParser) -> None:
@@ -39,6 +42,26 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--no-report", action="store_true", help="volumes and records only, in less time and space"
     )
+    series = one.add_mutually_exclusive_group()
+    series.add_argument(
+        "--dicom",
+        action="store_const",
+        const="anonymous",
+        help="also write each volume as a DICOM CT series, which names no patient",
+    )
+    series.add_argument(
+        "--dicom-patient",
+        dest="dicom",
+        action="store_const",
+        const="identified",
+        help="the same with the patient and study of the X-ray's DICOM file",
+    )
+    add_pool_arguments(one)
+    one.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def add_pool_arguments(one: argparse.ArgumentParser) -> None:
+    """Where the work of a cohort is done."""
     one.add_argument(
         "--workers",
         type=int,
@@ -54,9 +77,34 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         help="use a Ray cluster instead of processes (default: RAY_ADDRESS, else this machine)",
     )
     one.add_argument(
-        "--time-limit", type=float, metavar="S", help="seconds after which a study has failed"
+        "--time-limit",
+        type=float,
+        metavar="S",
+        help="seconds after which a case has failed",
     )
-    one.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def make_pool(chosen: argparse.Namespace, cancelled: Callable[[], bool]) -> Pool:
+    """The pool that the options ask for.
+
+    Raises:
+        AxonInputError: a number makes no sense.
+    """
+    from axon_backend.errors import AxonInputError
+    from axon_backend.util.pool import Pool, default_workers
+
+    if chosen.workers is not None and chosen.workers < 1:
+        raise AxonInputError(f"--workers is {chosen.workers}; at least one is needed.")
+    if chosen.time_limit is not None and not chosen.time_limit > 0:
+        raise AxonInputError(f"--time-limit is {chosen.time_limit:g}; give seconds above 0.")
+    gpu = chosen.device == "cuda"
+    return Pool(
+        chosen.workers or (1 if gpu else default_workers()),
+        chosen.ray,
+        cancelled,
+        limit_seconds=chosen.time_limit,
+        resources={"num_gpus": 1.0} if gpu else None,
+    )
 
 
 def reconstruct(
@@ -66,10 +114,6 @@ def reconstruct(
     run may mend, or when none could be reconstructed."""
     from axon_backend.errors import AxonInputError
 
-    if chosen.workers is not None and chosen.workers < 1:
-        raise AxonInputError(f"--workers is {chosen.workers}; at least one is needed.")
-    if chosen.time_limit is not None and not chosen.time_limit > 0:
-        raise AxonInputError(f"--time-limit is {chosen.time_limit:g}; give seconds above 0.")
     if chosen.samples < 1:
         raise AxonInputError(f"--samples is {chosen.samples}; at least one is needed.")
     from axon_backend.cli.console import ProgressBars, stop_on_signal
@@ -77,7 +121,6 @@ def reconstruct(
     from axon_backend.cohort.settings import CohortSettings
     from axon_backend.dataset.store import OutputFailed
     from axon_backend.errors import Cancelled
-    from axon_backend.util.pool import default_workers
 
     settings = CohortSettings(
         bundle=chosen.bundle,
@@ -90,8 +133,8 @@ def reconstruct(
         allow_poor=chosen.allow_poor,
         keep_stages=chosen.keep_stages,
         report=not chosen.no_report,
+        dicom=chosen.dicom,
     )
-    workers = chosen.workers or (1 if chosen.device == "cuda" else default_workers())
     bars = ProgressBars(chosen.quiet)
     with stop_on_signal() as stop:
         try:
@@ -99,9 +142,7 @@ def reconstruct(
                 chosen.source,
                 chosen.output,
                 settings,
-                workers=workers,
-                ray=chosen.ray,
-                limit_seconds=chosen.time_limit,
+                pool=make_pool(chosen, stop.is_set),
                 progress=bars,
                 cancelled=stop.is_set,
             )

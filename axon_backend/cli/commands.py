@@ -18,6 +18,7 @@ from axon_backend.cli.bundle import (
     bundle_show,
     bundle_verify,
 )
+from axon_backend.cli.dicom import serve as dicom_serve
 from axon_backend.cli.drr import run as drr
 from axon_backend.cli.evaluate import evaluate
 from axon_backend.cli.prepare import prepare
@@ -33,8 +34,10 @@ __all__ = [
     "bundle_list",
     "bundle_show",
     "bundle_verify",
+    "cohort_evaluate",
     "cohort_reconstruct",
     "demo",
+    "dicom_serve",
     "drr",
     "evaluate",
     "prepare",
@@ -91,6 +94,7 @@ def reconstruct(chosen: argparse.Namespace) -> int:
                 result,
                 keep_stages=chosen.keep_stages,
                 dicom=chosen.dicom,
+                interactive=chosen.interactive,
                 progress=bars,
                 cancelled=stop.is_set,
             )
@@ -109,6 +113,11 @@ def reconstruct(chosen: argparse.Namespace) -> int:
 def cohort_reconstruct(chosen: argparse.Namespace) -> int:
     """``axon cohort reconstruct``."""
     return cohort.reconstruct(chosen, parse_stages(chosen.stages), parse_steps(chosen.steps))
+
+
+def cohort_evaluate(chosen: argparse.Namespace) -> int:
+    """``axon cohort evaluate``."""
+    return evaluate(chosen, spread=True)
 
 
 def demo(chosen: argparse.Namespace) -> int:

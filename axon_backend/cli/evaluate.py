@@ -5,14 +5,19 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from axon_backend.cli.cohort import make_pool
 from axon_backend.cli.stages import parse_stages, parse_steps
 from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.util.plain_text import recorded
 
 if TYPE_CHECKING:
+    from axon_backend.evaluation.evaluate import EvaluationResult
     from axon_backend.evaluation.manifest import ManifestCase
 
 TABLES = ("table1", "table2", "table3", "table4")
@@ -72,8 +77,9 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument("--seed", type=int, default=0, metavar="S", help="of all noise (default 0)")
 
 
-def evaluate(chosen: argparse.Namespace) -> int:
-    """``axon evaluate``; 1 when a case failed or the run was stopped."""
+def evaluate(chosen: argparse.Namespace, *, spread: bool = False) -> int:
+    """``axon evaluate``, or with ``spread`` ``axon cohort evaluate``; 1 when a case failed or the
+    run was stopped."""
     from axon_backend.evaluation.manifest import read_manifest
 
     steps, stages = parse_steps(chosen.steps), parse_stages(chosen.stages)
@@ -100,7 +106,12 @@ def evaluate(chosen: argparse.Namespace) -> int:
         evaluation_folder(chosen.output, evaluation_files(), chosen.overwrite, inputs) as output,
     ):
         try:
-            result = evaluate_cases(
+            run: Callable[..., EvaluationResult] = evaluate_cases
+            if spread:
+                from axon_backend.cohort.evaluate import evaluate_cohort
+
+                run = partial(evaluate_cohort, pool=make_pool(chosen, stop.is_set))
+            result = run(
                 cases,
                 bundles=bundles,
                 views=views,
@@ -127,12 +138,19 @@ def evaluate(chosen: argparse.Namespace) -> int:
             return 1
         finally:
             bars.close()
-        command = shlex.join(["axon", *sys.argv[1:]]) if "evaluate" in sys.argv[1:2] else ""
         with output.files() as folder:
-            text = write_evaluation(folder, result, table=chosen.table, command=command)
+            text = write_evaluation(folder, result, table=chosen.table, command=_command())
     print(text)
     print(f"Written: {Path(chosen.output) / (chosen.table or 'comparison')}.html, .md, .tex")
     return 1 if result.failures else 0
+
+
+def _command() -> str:
+    """How this command was typed, its files without their folders; empty when it was not typed."""
+    if "evaluate" not in sys.argv[1:3]:
+        return ""
+    words = [recorded(word) if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    return shlex.join(["axon", *words])
 
 
 def _cases(chosen: argparse.Namespace, cases: list[ManifestCase]) -> list[ManifestCase]:

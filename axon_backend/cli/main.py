@@ -120,6 +120,7 @@ def parser() -> argparse.ArgumentParser:
     _prepare(_command(commands, "prepare", "make a training data set from CTs and X-rays"))
     _train(_command(commands, "train", "train the networks of a method, or resume a run"))
     _cohort(commands.add_parser("cohort", help="many studies, in processes or on a Ray cluster"))
+    _dicom(commands.add_parser("dicom", help="a DICOM node that reconstructs what it receives"))
     _demo(_command(commands, "demo", "run the two cases that come with AXON"))
     _command(commands, "selfcheck", "describe this installation and try it, for bug reports")
     _bundle(
@@ -164,6 +165,11 @@ def _reconstruct(one: argparse.ArgumentParser) -> None:
         "--keep-stages",
         action="store_true",
         help="also write the volume of every stage, STAGE.nii.gz",
+    )
+    one.add_argument(
+        "--interactive",
+        action="store_true",
+        help="also write interactive.html: the volume in slices and 3-D, for a browser",
     )
     series = one.add_mutually_exclusive_group()
     series.add_argument(
@@ -227,7 +233,7 @@ def _train(one: argparse.ArgumentParser) -> None:
 
 
 def _cohort(one: argparse.ArgumentParser) -> None:
-    from axon_backend.cli.cohort import add_arguments
+    from axon_backend.cli.cohort import add_arguments, add_pool_arguments
 
     commands = one.add_subparsers(title="commands", metavar="COMMAND", required=True)
     make = _command(
@@ -236,6 +242,22 @@ def _cohort(one: argparse.ArgumentParser) -> None:
     add_arguments(make)
     _model(make)
     _sampling(make)
+    measure = _command(
+        commands, "evaluate", "measure many cases, as `axon evaluate`", run="cohort_evaluate"
+    )
+    _evaluate(measure)
+    add_pool_arguments(measure)
+
+
+def _dicom(one: argparse.ArgumentParser) -> None:
+    from axon_backend.cli.dicom import add_arguments
+
+    commands = one.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    serve = _command(
+        commands, "serve", "receive chest X-rays and send derived CT series", run="dicom_serve"
+    )
+    add_arguments(serve)
+    _model(serve)
 
 
 def _demo(one: argparse.ArgumentParser) -> None:

@@ -23,7 +23,7 @@ from axon_backend.dataset.manifest import is_url
 from axon_backend.dataset.settings import digest
 from axon_backend.errors import AxonInputError
 from axon_backend.util.apart import check_apart
-from axon_backend.util.pool import Pool, import_ray
+from axon_backend.util.pool import Pool
 
 PRIVATE = "private"
 Progress = Callable[[str, int, int, Any], None]
@@ -59,9 +59,7 @@ def reconstruct_cohort(
     output: str | os.PathLike[str],
     settings: CohortSettings | None = None,
     *,
-    workers: int = 1,
-    ray: bool | str = False,
-    limit_seconds: float | None = None,
+    pool: Pool | None = None,
     progress: Progress = lambda stage, step, total, preview: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> CohortSummary:
@@ -75,9 +73,7 @@ def reconstruct_cohort(
         source: a manifest or a folder, see ``studies.find_studies``.
         output: a folder that all workers see, or a URL that fsspec writes to (``s3://...``).
         settings: None is the default.
-        workers: processes; 0 uses this process.
-        ray: a Ray cluster instead: its address, or True for ``RAY_ADDRESS`` or this machine.
-        limit_seconds: of one study; one over it fails.
+        pool: where the studies are reconstructed; None is this process.
         progress: called with (stage, step, total, None).
         cancelled: polled between studies; True stops the run, and finished studies are kept.
 
@@ -88,8 +84,7 @@ def reconstruct_cohort(
     """
     settings = settings or CohortSettings()
     began = time.monotonic()
-    if ray:
-        import_ray()
+    pool = pool or Pool(0, cancelled=cancelled)
     bundle = load_bundle(settings.bundle)  # a wrong one is refused before the work
     where = Path(os.path.abspath(source))
     with _opened(os.fspath(output), where) as (storage, memory):
@@ -108,8 +103,6 @@ def reconstruct_cohort(
         records = {study.id: _waiting(study) for study in studies}
         tasks = _missing(studies, storage, settings, bundle.sha256, records)
         summary.kept = sum(r["status"] in ("done", "refused") for r in records.values())
-        gpu = {"num_gpus": 1.0} if settings.device == "cuda" else None
-        pool = Pool(workers, ray, cancelled, limit_seconds=limit_seconds, resources=gpu)
         try:
             for task, record in _made(tasks, pool, ReconstructStudy(settings, storage), progress):
                 records[task.study.id] = record

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 # Part of every case's key: raised when the same input would come out differently.
 CASE_VERSION = 1
@@ -18,6 +18,7 @@ class CohortSettings:
         stages, steps, seed, samples, device, register, allow_poor: as in ``reconstruct``.
         keep_stages: also write the volume of every stage.
         report: also write the overview and the report of every study.
+        dicom: also write the volume as a CT series, see ``evaluation.case_output.write_case``.
     """
 
     bundle: str | None = None
@@ -30,6 +31,7 @@ class CohortSettings:
     allow_poor: bool = False
     keep_stages: bool = False
     report: bool = True
+    dicom: Literal["anonymous", "identified"] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for records."""

@@ -80,8 +80,10 @@ class Bucket:
                     if system.exists(record):
                         system.rm(record)
                     system.rm(target, recursive=True)
-                for file in sorted(folder.iterdir(), key=lambda f: (f.name == store.RECORD, f)):
-                    system.put_file(str(file), posixpath.join(target, file.name))
+                files = [path for path in folder.rglob("*") if path.is_file()]
+                for file in sorted(files, key=lambda f: (f == folder / store.RECORD, f)):
+                    name = file.relative_to(folder).as_posix()
+                    system.put_file(str(file), posixpath.join(target, name))
 
     def write(self, name: str, text: str) -> None:
         """As :meth:`Folder.write`."""

@@ -28,6 +28,7 @@ from axon_backend.imaging.radiograph import Radiograph, read_radiograph
 from axon_backend.imaging.view import View
 from axon_backend.inference.model_loading import atlas_ct
 from axon_backend.inference.session import InferenceSession
+from axon_backend.util.plain_text import without_folders
 from axon_backend.util.run_context import RunContext
 
 
@@ -113,11 +114,15 @@ class ReconstructStudy:
             )
         except PoorRegistration as poor:
             write_refused(folder, poor)
-            return {"status": "refused", "reason": str(poor)}
+            return {"status": "refused", "reason": without_folders(str(poor), study.files)}
         except AxonInputError as error:
-            return {"status": "refused", "reason": str(error)}
+            return {"status": "refused", "reason": without_folders(str(error), study.files)}
         record = write_case(
-            folder, result, keep_stages=settings.keep_stages, report=settings.report
+            folder,
+            result,
+            keep_stages=settings.keep_stages,
+            report=settings.report,
+            dicom=settings.dicom,
         )
         (folder / THUMBNAIL).write_bytes(thumbnail(result))
         return {
@@ -158,7 +163,7 @@ def _ct(study: Study) -> CTVolume | None:
 
 def failed(task: StudyTask, error: BaseException) -> dict[str, Any]:
     """The record of a study that another run may be able to make; it is not kept."""
-    text = " ".join(str(error).split())[:300]
+    text = without_folders(" ".join(str(error).split())[:300], task.study.files)
     if not isinstance(error, AxonInputError | RuntimeError) or not text:
         text = f"{type(error).__name__}: {text}".rstrip(": ")
     return {"id": task.study.id, "status": "failed", "reason": text, "seconds": None}
@@ -166,4 +171,5 @@ def failed(task: StudyTask, error: BaseException) -> dict[str, Any]:
 
 def unusable(study: Study) -> dict[str, Any]:
     """The record of a study that was not begun."""
-    return {"id": study.id, "status": "refused", "reason": study.problem, "seconds": None}
+    reason = without_folders(study.problem, study.files)
+    return {"id": study.id, "status": "refused", "reason": reason, "seconds": None}

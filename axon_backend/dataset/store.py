@@ -70,8 +70,12 @@ def new_case(root: Path, case: str, tag: str) -> Iterator[Path]:
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:
-    """Write case.json with the sizes of the files beside it."""
-    files = {p.name: p.stat().st_size for p in sorted(folder.iterdir()) if p.name != RECORD}
+    """Write case.json with the sizes of the files beside it, and below."""
+    files = {
+        path.relative_to(folder).as_posix(): path.stat().st_size
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / RECORD
+    }
     write_json(folder / RECORD, {**record, "files": files})
 
 

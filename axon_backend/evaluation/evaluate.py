@@ -241,7 +241,7 @@ class _Evaluation:
     def cases(self, cases: Sequence[ManifestCase], figures: int) -> EvaluationResult:
         result = EvaluationResult(settings=self._settings())
         result.bundles = [entrant.about() for entrant in self.entrants]
-        shown = _cases_for_figures(cases, figures)
+        shown = cases_for_figures(cases, figures)
         tested: list[_Case] = []
         for number, case in enumerate(cases):
             name = f"{case.id} ({number + 1} of {len(cases)})"
@@ -598,7 +598,7 @@ def frontal_only(placed: PlacedCase) -> PlacedCase:
     return replace(placed, case=case, views={"frontal": placed.views["frontal"]})
 
 
-def _cases_for_figures(cases: Sequence[ManifestCase], figures: int) -> set[str]:
+def cases_for_figures(cases: Sequence[ManifestCase], figures: int) -> set[str]:
     """The first cases of each kind of input."""
     kinds: dict[str, list[str]] = {}
     for case in cases:

@@ -341,6 +341,11 @@ class Method(ABC):
         """Settings of ``axon train`` that differ from its defaults, nested as in its YAML."""
         return {}
 
+    def deviations(self, preset: str) -> tuple[str, ...]:
+        """Where a preset that is named after a paper does otherwise, and what the paper leaves
+        open, as sentences; ``axon train --show`` prints them."""
+        return ()
+
     def smallest_side(self, config: Any) -> int | None:
         """Side of the coarsest 3-D feature volume, None where it does not matter (see
         ``training.run.fabric.resolve_precision``)."""

@@ -52,6 +52,9 @@ class Pool:
         cancelled: polled while waiting; if True, no further task is started.
         limit_seconds: of one task; needs ``workers`` or ``ray``.
         resources: of one Ray worker, as Ray names them (``num_cpus``, ``num_gpus``).
+
+    Raises:
+        AxonInputError: ``ray`` is asked for and not installed.
     """
 
     def __init__(
@@ -63,6 +66,8 @@ class Pool:
         limit_seconds: float | None = None,
         resources: dict[str, float] | None = None,
     ) -> None:
+        if ray:
+            import_ray()  # what is missing is said before any work
         self.workers, self.ray = workers, ray
         self.cancelled = cancelled or (lambda: False)
         self.limit_seconds = limit_seconds

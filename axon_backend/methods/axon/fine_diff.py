@@ -99,14 +99,16 @@ class FineDiff(StageModule):
         generator: torch.Generator,
         on_step: OnStep | None = None,
     ) -> torch.Tensor:
-        """Y^, (B, 1, h, h, h) clipped to [-1, 1]: the mean over ``fine_draws`` draws."""
+        """Y^, (B, 1, h, h, h), clipped to [-1, 1] unless ``fine_clamp`` is 0: the mean over
+        ``fine_draws`` draws."""
         s = self.config.sampling
         seen = condition(self.config, views, coarse)
         with self.autocast():
             embedding = self.global_embedding(views)
 
         def denoise(y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            return self.predict_x0(y_t, t, seen, embedding).clamp(-s.fine_clamp, s.fine_clamp)
+            x0_hat = self.predict_x0(y_t, t, seen, embedding)
+            return x0_hat.clamp(-s.fine_clamp, s.fine_clamp) if s.fine_clamp else x0_hat
 
         each = self.evaluations(steps)
         mean = torch.zeros_like(coarse)
@@ -115,7 +117,8 @@ class FineDiff(StageModule):
             mean += self.sample(denoise, coarse, steps, generator, counted)
         sample = mean / s.fine_draws
         # As X^ and its change, which rounds as it did when the shipped weights were measured.
-        return (coarse + (sample - coarse)).clamp(-1, 1)
+        fine = coarse + (sample - coarse)
+        return fine.clamp(-1, 1) if s.fine_clamp else fine
 
 
 class ControlNetFineDiff(FineDiff):

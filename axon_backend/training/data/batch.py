@@ -8,7 +8,11 @@ import torch.nn.functional as F
 
 from axon_backend.imaging.standardise import standardise_view
 from axon_backend.methods.batch import Batch
-from axon_backend.training.data.augmentation import RadiographAugmentation, augment_radiograph
+from axon_backend.training.data.augmentation import (
+    RadiographAugmentation,
+    augment_radiograph,
+    augment_real,
+)
 from axon_backend.training.data.pairs import TrainingPair
 
 
@@ -18,18 +22,18 @@ def collate(
     appearance: RadiographAugmentation | None = None,
     *,
     gamma: int = 2,
+    real: bool = False,
 ) -> Batch:
     """Stack pairs of volumes with side ``gamma h``; with ``rng`` their views get a random clinical
-    look."""
+    look, those that are ``real`` X-rays what may still happen to one."""
     fine = torch.stack([torch.as_tensor(p.volume) for p in pairs])[:, None].float() / 127.5 - 1
     views = torch.stack([torch.as_tensor(p.views.astype(np.float32)) for p in pairs])
     if rng is not None:
         look = appearance or RadiographAugmentation()
+        augment = augment_real if real else augment_radiograph
         views = torch.stack(
             [
-                torch.stack(
-                    [augment_radiograph(v[None, None].clone(), rng, look)[0, 0] for v in pair]
-                )
+                torch.stack([augment(v[None, None].clone(), rng, look)[0, 0] for v in pair])
                 for pair in views
             ]
         )

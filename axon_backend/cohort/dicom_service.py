@@ -1,0 +1,328 @@
+"""A DICOM node: receives chest X-rays, reconstructs each study, and sends the CT series on.
+
+Everything that was acknowledged is on disk, so the program may end at any moment: the next one
+continues with what is there.
+
+    received/STUDY/SOP.dcm      X-rays as they came; they are never deleted
+    received/STUDY/done.json    the images that its case was made from
+    cases/ID/                   see ``storage``
+    sent/ID.json                which series was sent where
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pydicom
+
+from axon_backend.cohort.settings import CohortSettings
+from axon_backend.cohort.storage import Folder
+from axon_backend.cohort.studies import Study, find_studies
+from axon_backend.cohort.work import ReconstructStudy, StudyTask, failed, unusable
+from axon_backend.dataset import store
+from axon_backend.dataset.lock import OutputLock
+from axon_backend.errors import AxonInputError
+from axon_backend.evaluation.case_output import DICOM_FOLDER
+from axon_backend.imaging.write import write_json
+from axon_backend.util.atomic import whole_file
+from axon_backend.util.plain_text import without_folders
+
+RECEIVED, SENT, DONE = "received", "sent", "done.json"
+MODALITIES = ("CR", "DX", "DR", "RG")
+_SUCCESS, _REFUSED, _NO_SPACE, _NOT_UNDERSTOOD = 0x0000, 0x0110, 0xA700, 0xC000
+_RETRY_SECONDS = 60.0
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another DICOM node."""
+
+    host: str
+    port: int
+    ae_title: str
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """How the node is reached, and what it does with a study.
+
+    Attributes:
+        ae_title: its own.
+        host, port: where it listens; port 0 takes a free one.
+        allowed: AE titles that may send; empty: all.
+        send_to: where the CT series go; None keeps them in ``cases/ID/dicom``.
+        settle_seconds: a study is complete when nothing came for so long.
+        tls: server context; None is plain TCP.
+        send_tls: client context for ``send_to``.
+        cohort: how studies are reconstructed.
+    """
+
+    ae_title: str = "AXON"
+    host: str = "127.0.0.1"
+    port: int = 11112
+    allowed: tuple[str, ...] = ()
+    send_to: Peer | None = None
+    settle_seconds: float = 30.0
+    tls: ssl.SSLContext | None = None
+    send_tls: ssl.SSLContext | None = None
+    cohort: CohortSettings = CohortSettings(dicom="identified")
+
+
+class DicomService:
+    """The node; a context manager that listens inside its block.
+
+    Args:
+        folder: for queue and results; one service at a time.
+        settings: see :class:`ServiceSettings`.
+        log: takes one line for each event.
+
+    Raises:
+        AxonInputError: the folder or the port cannot be used, another run has the folder, or
+            pynetdicom is not installed.
+    """
+
+    def __init__(
+        self, folder: Path, settings: ServiceSettings | None = None, log: Log = print
+    ) -> None:
+        self.folder, self.settings, self.log = folder, settings or ServiceSettings(), log
+        self._network = import_pynetdicom()
+        self._lock = OutputLock(folder)
+        self._make = ReconstructStudy(self.settings.cohort, Folder(str(folder)))
+        self._server: Any = None
+        self._retry_at = 0.0
+        self._given_up: set[Path] = set()  # failed: tried again by the next service
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._server.server_address[1]
+
+    def __enter__(self) -> DicomService:
+        try:
+            for name in (RECEIVED, store.CASES, SENT):
+                (self.folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise AxonInputError(
+                f"Cannot write to {self.folder}: {error.strerror or error}. Choose another "
+                "--output."
+            ) from error
+        self._lock.__enter__()
+        try:
+            store.clean(self.folder, store.ALL)
+            self._make.session  # noqa: B018 - a model that cannot be used is refused at the start
+            self._listen()
+        except BaseException:
+            self._lock.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, *about: Any) -> None:
+        self._server.shutdown()
+        self._lock.__exit__(None, None, None)
+
+    def run(self, stopped: Callable[[], bool]) -> None:
+        """Work until ``stopped()``; it is asked every second, and between studies."""
+        while not stopped():
+            if not self.step():
+                time.sleep(min(1.0, self.settings.settle_seconds))
+
+    def step(self) -> bool:
+        """Reconstruct or send one study that is ready; False when there is none."""
+        for folder in sorted((self.folder / RECEIVED).iterdir()):
+            if self._settled(folder):
+                self._reconstruct(folder)
+                return True
+        if self.settings.send_to is not None and time.monotonic() >= self._retry_at:
+            for record in sorted((self.folder / store.CASES).glob(f"*/{store.RECORD}")):
+                if self._unsent(record.parent):
+                    self._send(record.parent)
+                    return True
+        return False
+
+    # -- receiving -----------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        network, settings = self._network, self.settings
+        node = network.AE(settings.ae_title)
+        node.require_called_aet = bool(settings.allowed)
+        node.require_calling_aet = list(settings.allowed)
+        sop = network.sop_class
+        for name in (
+            "ComputedRadiographyImageStorage",
+            "DigitalXRayImageStorageForPresentation",
+            "DigitalXRayImageStorageForProcessing",
+        ):
+            node.add_supported_context(getattr(sop, name), [*network.ALL_TRANSFER_SYNTAXES])
+        node.add_supported_context(sop.Verification)
+        try:
+            self._server = node.start_server(
+                (settings.host, settings.port),
+                block=False,
+                evt_handlers=[(network.evt.EVT_C_STORE, self._received)],
+                ssl_context=settings.tls,
+            )
+        except OSError as error:
+            raise AxonInputError(
+                f"Cannot listen on {settings.host}, port {settings.port}: "
+                f"{error.strerror or error}. Choose another --host or --port."
+            ) from error
+
+    def _received(self, event: Any) -> int:
+        """Answer a C-STORE: success only when the image is on disk."""
+        sender = event.assoc.requestor.ae_title.strip()
+        try:
+            dataset = event.dataset
+            dataset.file_meta = event.file_meta
+            study, uid = str(dataset.StudyInstanceUID), str(dataset.SOPInstanceUID)
+            modality = str(dataset.get("Modality", ""))
+        except Exception as error:  # pydicom raises many kinds
+            self.log(f"refused an object of {sender} that cannot be read ({type(error).__name__})")
+            return _NOT_UNDERSTOOD
+        if modality not in MODALITIES:
+            self.log(f"refused an object of {sender}: its modality {modality!r} is no X-ray's")
+            return _REFUSED
+        folder = self.folder / RECEIVED / _hash(study)
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            with (
+                whole_file(folder / f"{_hash(uid)}.dcm") as temporary,
+                open(temporary, "wb") as stream,
+            ):
+                pydicom.dcmwrite(stream, dataset, enforce_file_format=True)
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as error:
+            self.log(f"an image of {sender} could not be kept: {error.strerror or error}")
+            return _NO_SPACE
+        self.log(f"received an image of {sender}")
+        return _SUCCESS
+
+    # -- reconstructing ------------------------------------------------------------------------
+
+    def _settled(self, folder: Path) -> bool:
+        """Whether a study has images that no case was made from yet, and is complete."""
+        files = sorted(folder.glob("*.dcm")) if folder.is_dir() else []
+        if not files or folder in self._given_up or [f.name for f in files] == _done(folder):
+            return False
+        age = time.time() - max(file.stat().st_mtime for file in files)
+        return not 0 <= age < self.settings.settle_seconds
+
+    def _reconstruct(self, folder: Path) -> None:
+        files = [file.name for file in sorted(folder.glob("*.dcm"))]
+        # The id of the study's UID: a patient's name belongs into no file name.
+        name = f"study-{folder.name[:16]}"
+        try:
+            (study,) = find_studies(folder, output=self.folder, memory=folder / "none")
+            study = replace(study, id=name)
+        except AxonInputError as error:
+            study = Study(name, problem=without_folders(str(error), [folder]))
+        task = StudyTask(study, "")
+        try:
+            record = unusable(study) if study.problem else self._make(task)
+        except Exception as error:
+            record = failed(task, error)
+            self._given_up.add(folder)
+        else:
+            if study.problem:
+                with self._make.storage.new_case(name) as case:
+                    store.write_record(case, record)
+            write_json(folder / DONE, {"files": files, "status": record["status"]})
+        reason = f": {record['reason']}" if record["reason"] else ""
+        self.log(f"{name}: {record['status']}{reason}")
+
+    # -- sending -------------------------------------------------------------------------------
+
+    def _unsent(self, case: Path) -> bool:
+        if not (case / DICOM_FOLDER).is_dir():
+            return False
+        try:
+            sent = json.loads((self.folder / SENT / f"{case.name}.json").read_text("utf-8"))
+            return sent["case"] != _stamp(case)
+        except (OSError, ValueError, KeyError, TypeError):
+            return True
+
+    def _send(self, case: Path) -> None:
+        peer = self.settings.send_to
+        assert peer is not None
+        files = sorted((case / DICOM_FOLDER).glob("*.dcm"))
+        stamp = _stamp(case)
+        problem = self._send_files(files, peer)
+        if problem:
+            self._retry_at = time.monotonic() + _RETRY_SECONDS
+            self.log(f"{case.name} was not sent to {peer.ae_title}: {problem}. It is tried again.")
+            return
+        header = pydicom.dcmread(files[0], stop_before_pixels=True)
+        about = {
+            "to": f"{peer.ae_title} at {peer.host}:{peer.port}",
+            "series": str(header.SeriesInstanceUID),
+            "images": len(files),
+            "case": stamp,
+        }
+        write_json(self.folder / SENT / f"{case.name}.json", about)
+        self.log(f"{case.name}: {len(files)} images sent to {peer.ae_title}")
+
+    def _send_files(self, files: Sequence[Path], peer: Peer) -> str:
+        """Send them over one association; what went wrong, or nothing."""
+        network = self._network
+        node = network.AE(self.settings.ae_title)
+        node.add_requested_context(network.sop_class.CTImageStorage)
+        tls = None if self.settings.send_tls is None else (self.settings.send_tls, peer.host)
+        link = node.associate(peer.host, peer.port, ae_title=peer.ae_title, tls_args=tls)
+        if not link.is_established:
+            return "no association (is it running, and does it know this AE title?)"
+        try:
+            for file in files:
+                answer = link.send_c_store(pydicom.dcmread(file))
+                status = getattr(answer, "Status", None)
+                if status is None:
+                    return "the association was lost"
+                if status != _SUCCESS and status >> 12 != 0xB:  # B...: stored, with a warning
+                    return f"it answered with the status {status:#06x}"
+        finally:
+            if link.is_established:
+                link.release()
+        return ""
+
+
+def import_pynetdicom() -> Any:
+    """The package.
+
+    Raises:
+        AxonInputError: it is not installed.
+    """
+    try:
+        import pynetdicom
+        from pynetdicom import sop_class  # noqa: F401
+    except ImportError:
+        raise AxonInputError(
+            "axon dicom serve needs the package pynetdicom, which is not installed. Install "
+            "axon-ct[dicom]."
+        ) from None
+    return pynetdicom
+
+
+def _done(folder: Path) -> list[str] | None:
+    """The files that a study's case was made from; None without a case."""
+    try:
+        return json.loads((folder / DONE).read_text("utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _stamp(case: Path) -> str:
+    """Tells one making of a case from the next."""
+    return hashlib.sha256((case / store.RECORD).read_bytes()).hexdigest()
+
+
+def _hash(uid: str) -> str:
+    """A file name for a UID, which another program may have filled with anything."""
+    return hashlib.sha256(uid.encode()).hexdigest()[:32]

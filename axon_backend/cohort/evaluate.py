@@ -1,0 +1,92 @@
+"""Evaluating many cases side by side: workers fill the store of results, from which the tables are
+then made as for one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from axon_backend.dataset.case import single_thread
+from axon_backend.errors import Cancelled
+from axon_backend.evaluation.evaluate import (
+    EvaluationResult,
+    cases_for_figures,
+    evaluate_cases,
+)
+from axon_backend.evaluation.manifest import ManifestCase
+from axon_backend.util.pool import Pool
+from axon_backend.util.run_context import Progress
+
+
+@dataclass(frozen=True)
+class CaseTask:
+    """A case, and whether figures show it."""
+
+    case: ManifestCase
+    shown: bool
+
+
+@dataclass(frozen=True)
+class EvaluateCase:
+    """Measures one case and keeps what it found in the folder of the evaluation.
+
+    Attributes:
+        folder: that every worker sees.
+        settings: the other arguments of ``evaluate_cases``, without ``figures``.
+    """
+
+    folder: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, task: CaseTask) -> None:
+        single_thread()
+        evaluate_cases([task.case], folder=self.folder, figures=int(task.shown), **self.settings)
+
+
+def evaluate_cohort(
+    cases: Sequence[ManifestCase],
+    *,
+    pool: Pool,
+    folder: Path,
+    figures: int = 0,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    **settings: Any,
+) -> EvaluationResult:
+    """``evaluation.evaluate.evaluate_cases`` with the cases spread over workers.
+
+    Args:
+        cases: of a manifest.
+        pool: where they are measured.
+        folder: where results are kept and looked for; all workers must see it.
+        figures: as there.
+        progress: called with the stage ``cases``, then as by ``evaluate_cases``.
+        cancelled: polled between cases.
+        settings: the other arguments of ``evaluate_cases``.
+
+    Returns:
+        As ``evaluate_cases``. A case whose worker died or took too long is listed as failed.
+
+    Raises:
+        AxonInputError: as there.
+        Cancelled: ``cancelled()`` was true; what is done is kept.
+    """
+    lost: dict[str, str] = {}
+    if progress is not None:
+        progress("cases", 0, len(cases), None)
+    shown = cases_for_figures(cases, figures)
+    tasks = [CaseTask(case, case.id in shown) for case in cases]
+    for done, (task, result) in enumerate(pool.map(EvaluateCase(folder, settings), tasks), 1):
+        if isinstance(result, BaseException):
+            lost[task.case.id] = " ".join(str(result).split()) or type(result).__name__
+        if progress is not None:
+            progress("cases", done, len(cases), None)
+    if cancelled is not None and cancelled():
+        raise Cancelled("stopped while the cases were evaluated")
+    # What is there is only read; cases that failed fail once more, with their reason.
+    rest = [case for case in cases if case.id not in lost]
+    result = evaluate_cases(rest, folder=folder, progress=progress, cancelled=cancelled, **settings)
+    result.failures += lost.items()
+    return result
