@@ -15,8 +15,6 @@ from axon_backend.util.chatter import no_chatter
 
 NO_PIXEL_SIZE = "no pixel size in the file: the atlas's size is used"
 LINEAR_GREY = "grey is taken as linear in attenuation"
-# A chest detector measures 350 to 430 mm; images far outside this carry a meaningless spacing.
-FIELD_MM = (120.0, 700.0)
 # Not those for which Pillow starts a program on the file (EPS: Ghostscript), and no old ones.
 _DECODED = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "GIF", "WEBP", "PPM")
 _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO, _EXIF_ORIENTATION = 262, 0, 0x0112
@@ -56,7 +54,7 @@ def read_image(path: Path) -> RawXray:
             pages = sum(1 for _ in zip(range(3), ImageSequence.Iterator(opened), strict=False))
             if pages > 1:
                 raise AxonInputError(
-                    f"{path.name} holds several images (pages or frames), an X-ray has one. "
+                    f"{path.name} holds several images (pages or frames); an X-ray has one. "
                     "Save the page with the X-ray alone."
                 )
             opened.seek(0)
@@ -80,7 +78,7 @@ def read_image(path: Path) -> RawXray:
 
     if image.mode == "1":
         raise AxonInputError(
-            f"{path.name} is black and white without greys, an X-ray has at least 8 bits. "
+            f"{path.name} is black and white without greys; an X-ray has at least 8 bits. "
             "Export the X-ray again in grey."
         )
     if image.mode in ("P", "PA"):

@@ -277,7 +277,7 @@ def _read_raw(source: Path, view: View | None) -> RawXray:
         raise AxonInputError(f"{source} does not exist. Check the path of the X-ray.")
     if source.is_dir():
         raise AxonInputError(
-            f"{source} is a folder, an X-ray is one file. Give the X-ray's file; a folder of "
+            f"{source} is a folder; an X-ray is one file. Give the X-ray's file; a folder of "
             "slices is a CT."
         )
     if source.stat().st_size == 0:
@@ -316,7 +316,7 @@ def _check(pixels: np.ndarray, name: str) -> None:
     levels = len(np.unique(pixels[:: max(1, pixels.shape[0] // 256)]))
     if levels < _MIN_LEVELS:
         raise AxonInputError(
-            f"{name} has only {levels} grey level{'s' if levels > 1 else ''}, an X-ray has "
+            f"{name} has only {levels} grey level{'s' if levels > 1 else ''}; an X-ray has "
             "hundreds: it is blank or a drawing. Give a chest X-ray."
         )
 
