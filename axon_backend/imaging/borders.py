@@ -12,7 +12,7 @@ _KEEP_SHARE = 0.2  # never crop to less than this share of the area
 # A viewer's background is flat: greys this close, of the grey range, are one. The image in it is a
 # solid rectangle, with this share of pixels of other greys, on this many lines along a side.
 _FLAT, _SOLID, _LOOK_AT = 0.006, 0.9, 400
-_OTHER = 0.35  # of the image's area: a larger second piece is another image
+_OTHER = 0.5  # of the image's area: a larger second piece is another image
 
 Box = tuple[int, int, int, int]  # top, bottom, left, right; bottom and right exclusive
 
