@@ -19,7 +19,6 @@ from axon_backend.methods.axon.train_encoder import encode
 from axon_backend.methods.batch import Batch, Draws, ValidationCase
 from axon_backend.methods.objective import Objective, mean_metrics, regression_loss
 from axon_backend.metrics import compute_metrics
-from axon_backend.training.data.batch import stack
 from axon_backend.training.recompute import recompute_blocks
 
 TRAININGS = AXON.info.training_names
@@ -85,7 +84,7 @@ def test_the_loss_of_a_batch_is_the_mean_of_its_samples(name):
         name, "synthesised=1" if name == "sr" else "conditioning_augmentation=0.3"
     )
     parts = [sample(0), sample(1, single=True), sample(2)]
-    together = objective(stack(parts))
+    together = objective(Batch.stack(parts))
     alone = torch.stack([objective(p) for p in parts])
     assert float(alone.detach().std()) > 1e-4
     assert float(together.detach()) == pytest.approx(float(alone.detach().mean()), rel=1e-4)
@@ -182,7 +181,7 @@ def test_the_encoder_sees_each_samples_views_in_their_order():
     encoder = objective_of("encoder").model.coarse_diff.encoder
     parts = [sample(0, True), sample(1), sample(2, True), sample(3)]
     with torch.no_grad():
-        together = encode(encoder, stack(parts))
+        together = encode(encoder, Batch.stack(parts))
         alone = torch.cat(
             [encoder(p.frontal, None if p.draws.single else p.lateral, p.beam) for p in parts]
         )
@@ -300,7 +299,7 @@ def test_without_a_bridge_stage_two_starts_from_the_end_point():
 
 
 def test_sr_sees_true_volumes_or_reconstructions_as_the_share_says():
-    batch = stack([sample(i) for i in range(8)])
+    batch = Batch.stack([sample(i) for i in range(8)])
     true = objective_of("sr", "synthesised=0").inputs(batch)
     assert torch.equal(true, batch.volume)
     made = objective_of("sr", "synthesised=1").inputs(batch)

@@ -18,6 +18,7 @@ from axon_backend.methods.axon.losses import bridge_times
 from axon_backend.methods.axon.stage import StageModule, condition, count_steps
 from axon_backend.methods.batch import Draws
 from axon_backend.methods.protocol import RegisteredViews
+from axon_backend.networks.precision import Precision
 from axon_backend.networks.unet import ControlBranch, DiffusionUNet
 
 
@@ -125,12 +126,13 @@ class ControlNetFineDiff(FineDiff):
 
     Args:
         config: of the model.
+        precision: of the model.
     """
 
     controlnet: ControlBranch
 
-    def __init__(self, config: AxonConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: AxonConfig, precision: Precision) -> None:
+        super().__init__(config, precision)
         side = config.view_size if config.global_encoder else 0
         self.prior = DiffusionUNet(config.prior, in_channels=1)
         self.controlnet = ControlBranch(config.prior, config.condition_channels, view_side=side)
@@ -187,12 +189,13 @@ class BridgeFineDiff(FineDiff):
 
     Args:
         config: of the model.
+        precision: of the model.
     """
 
     controlnet: DiffusionUNet
 
-    def __init__(self, config: AxonConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: AxonConfig, precision: Precision) -> None:
+        super().__init__(config, precision)
         side = config.view_size if config.global_encoder else 0
         channels = 1 + config.condition_channels
         self.controlnet = DiffusionUNet(config.prior, channels, view_side=side)
@@ -237,7 +240,7 @@ class BridgeFineDiff(FineDiff):
         )
 
 
-def fine_diff(config: AxonConfig) -> FineDiff:
+def fine_diff(config: AxonConfig, precision: Precision) -> FineDiff:
     """Stage 2 as ``config.fine_diff`` names it."""
     kinds = {"controlnet": ControlNetFineDiff, "bridge": BridgeFineDiff}
-    return kinds[config.fine_diff](config)
+    return kinds[config.fine_diff](config, precision)

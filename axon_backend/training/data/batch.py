@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from axon_backend.imaging.standardise import standardise_view
-from axon_backend.methods.batch import Batch, Draws
+from axon_backend.methods.batch import Batch
 from axon_backend.training.data.augmentation import (
     RadiographAugmentation,
     augment_radiograph,
@@ -46,18 +44,6 @@ def collate(
         lateral=standardise_view(views[:, 1:]),
         beam=torch.stack([torch.as_tensor(p.beam) for p in pairs]),
     )
-
-
-def stack(samples: list[Batch]) -> Batch:
-    """Batches of one, together."""
-    parts = {f.name: torch.cat([getattr(s, f.name) for s in samples]) for f in fields(Batch)[:5]}
-    draws = [s.draws for s in samples if s.draws is not None]
-    both = None
-    if len(draws) == len(samples):
-        both = Draws(
-            **{f.name: torch.cat([getattr(d, f.name) for d in draws]) for f in fields(Draws)}
-        )
-    return Batch(draws=both, **parts)
 
 
 def blend(a: TrainingPair, b: TrainingPair, share: float) -> TrainingPair:
