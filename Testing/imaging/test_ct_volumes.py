@@ -121,12 +121,12 @@ def test_round_trip_of_every_format(tmp_path, suffix):
     assert np.abs(brightest_point(back) - brightest_point(ct)).max() < 1e-3
 
 
-def test_to_and_from_sitk():
+def test_to_and_from_sitk(ct_of_image):
     ct = CTVolume(HU, CT_SPACING, ORIGIN)
     image = ct.to_sitk()
     point = image.TransformIndexToPhysicalPoint([int(i) for i in CT_MARKER_ZYX[::-1]])
     assert point == pytest.approx(tuple(MARKER_LPS))
-    again = CTVolume.from_sitk(sitk.DICOMOrient(image, "ASR"), "x")
+    again = ct_of_image(sitk.DICOMOrient(image, "ASR"))
     assert np.array_equal(again.hu, HU)
     assert again.origin_mm == pytest.approx(ORIGIN)
     assert again.size_mm == (320.0, 320.0, 240.0)

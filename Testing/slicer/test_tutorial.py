@@ -68,7 +68,8 @@ class Reader:
         register = self.panel.sections["registerSection"]
 
         def quiet():
-            return not (self.panel.logic.busy or self.panel.isBusy or register.placement.isMoving)
+            settling = register.placement._settleTimer.active
+            return not (self.panel.logic.busy or self.panel.isBusy or settling)
 
         self.host.process_events(0.1)
         assert self.host.wait_until(quiet, seconds)

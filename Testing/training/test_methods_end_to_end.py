@@ -1,4 +1,4 @@
-"""The methods that AXON is compared with, by the commands that there are, from training to a table.
+"""The methods that AXON is compared with, by the commands of methods.md, from training to a table.
 
 Networks of a few thousand weights and a few steps: what they learn is tested elsewhere.
 """

@@ -55,24 +55,6 @@ class CTVolume:
         return x * sx, y * sy, z * sz
 
     @classmethod
-    def from_sitk(
-        cls, image: sitk.Image, source: str = "", assumptions: tuple[str, ...] = ()
-    ) -> CTVolume:
-        """From a 3-D scalar image in HU with any orientation; oblique ones are resampled.
-
-        Geometry only: values are taken as HU without a check.
-        """
-        if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-            raise AxonInputError(
-                f"{source or 'The image'} has {image.GetDimension()} dimensions and "
-                f"{image.GetNumberOfComponentsPerPixel()} values a voxel; a CT has 3 and 1."
-            )
-        affine = np.eye(4)
-        affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
-        affine[:3, 3] = image.GetOrigin()
-        return cls.from_affine(sitk.GetArrayViewFromImage(image), affine, source, assumptions)
-
-    @classmethod
     def from_affine(
         cls,
         voxels: np.ndarray,

@@ -16,7 +16,7 @@ from axon_backend.methods.batch import ValidationCase
 from axon_backend.training.config import TrainConfig
 from axon_backend.training.data.loader import Batches, default_workers, micro_batch
 from axon_backend.training.data.mean import MEAN_CASES, mean_volume, spread
-from axon_backend.training.data.pairs import UNDEFORMED, Deformation
+from axon_backend.training.data.pairs import NOT_DEFORMED, Deformation
 from axon_backend.training.data.samples import Samples
 from axon_backend.training.data.source import PairSettings, PairSource
 from axon_backend.training.data.validation_cases import load_case
@@ -65,8 +65,8 @@ class Assembly:
                 self.side,
                 config.model.view_size,
                 config.model.window,
-                Deformation() if data.deformed else UNDEFORMED,
-                config.seed,
+                deformation=Deformation() if data.deformed else NOT_DEFORMED,
+                seed=config.seed,
             ),
             memory_gb=data.memory_gb,
         )

@@ -114,17 +114,12 @@ def radiographOf(node, view=None, invert=None, assumed=None):
     )
 
 
-def ctOf(node):
-    """The backend's `CTVolume` of a node, in world coordinates.
+def ctArrays(node):
+    """A copy of a node's voxels and world geometry, for `ctFromArrays` on any thread.
 
     Raises:
-        AxonInputError: it is not a chest CT, or has a nonlinear transform.
+        AxonInputError: the node is empty, or has a nonlinear transform.
     """
-    return ctFromArrays(*ctArrays(node))
-
-
-def ctArrays(node):
-    """A copy of a node's voxels and geometry, for `ctFromArrays` on any thread."""
     if node.GetImageData() is None:
         raise backend.load("errors").AxonInputError(
             _("{name} is empty. Select a chest CT.").format(name=node.GetName())
@@ -135,7 +130,11 @@ def ctArrays(node):
 
 
 def ctFromArrays(hu, ijkToLps, source, assumptions):
-    """The `CTVolume` of the arrays copied by `ctArrays`. Does not use MRML: any thread."""
+    """The `CTVolume` of the arrays copied by `ctArrays`. Does not use MRML: any thread.
+
+    Raises:
+        AxonInputError: it is not a chest CT.
+    """
     return backend.load("imaging.scene").ct_from_array(hu, ijkToLps, source, assumptions)
 
 

@@ -26,11 +26,7 @@ from axon_backend.imaging.frame import (
 from axon_backend.imaging.view import View
 from axon_backend.physics.attenuation import AttenuationVolume, hu_to_mu
 from axon_backend.physics.drr import render_drr
-from axon_backend.physics.geometry import (
-    DEFAULT_SOD_MM,
-    AcquisitionGeometry,
-    beam_parameter,
-)
+from axon_backend.physics.geometry import DEFAULT_SOD_MM, AcquisitionGeometry, beam_parameter
 
 # The chest is rendered from a box larger than the frame (in half box sizes, x, y, z), since the
 # beam also passes what lies around it: arms, breasts, back.
@@ -65,7 +61,7 @@ class Deformation:
     ap: float = 0.25
 
 
-UNDEFORMED = Deformation(
+NOT_DEFORMED = Deformation(
     rotation_deg=0.0,
     anisotropy=0.0,
     shift=0.0,
@@ -76,7 +72,7 @@ UNDEFORMED = Deformation(
     sod_mm=(DEFAULT_SOD_MM, DEFAULT_SOD_MM),
     ap=0.0,
 )
-"""Every chest as it is, and one X-ray unit."""
+"""Every CT as it is."""
 
 
 @dataclass
