@@ -268,9 +268,13 @@ def _stacks_of(slices: list[Slice], label: str) -> tuple[list[list[Slice]], list
         )
     longest = max((len(stack) for stack in stacks), default=0)
     if longest == 0:
-        why = f"{localisers} localiser images" if localisers else f"{unplaced} without one"
+        if unplaced:
+            raise AxonInputError(
+                f"{label} holds no CT slice with a position ({unplaced} state none, as after some "
+                "anonymisers). Export the series again with its positions, or give another series."
+            )
         raise AxonInputError(
-            f"{label} holds no CT slice with a position ({why} only). "
+            f"{label} holds no CT slice with a position ({localisers} localiser images only). "
             "Give the folder of the axial series."
         )
     raise AxonInputError(

@@ -8,12 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.image_file import (
-    FIELD_MM,
-    LINEAR_GREY,
-    NO_PIXEL_SIZE,
-    grey_of_colour,
-)
+from axon_backend.imaging.colour import GreyImage, grey_of_colour
+from axon_backend.imaging.image_file import FIELD_MM, LINEAR_GREY, NO_PIXEL_SIZE
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.view import OBLIQUE_DEG, View
 from axon_backend.imaging.volume_file import load_volume
@@ -33,17 +29,21 @@ def read_flat_volume(path: Path, view: View | None = None) -> RawXray:
     """
     file = load_volume(path)
     array, size, spacing, notes = file.voxels, file.size, file.spacing, list(file.notes)
+    valid: np.ndarray | None = None
+    warnings: tuple[str, ...] = ()
     if file.channels > 1:
         if array.dtype != np.uint8:
             raise AxonInputError(
                 f"{path.name} has {file.channels} values a pixel, an X-ray has one. "
                 "Export the grey X-ray."
             )
-        array, grey_notes = grey_of_colour(array / np.float32(255), path.name)
-        notes += grey_notes
+        colour = _grey(array, path.name)
+        array, valid, warnings = colour.pixels, colour.valid, colour.warnings
+        notes += colour.notes
     if len(size) > 3 and all(n == 1 for n in size[3:]):
         size = size[:3]
         array = array.reshape(size[::-1])
+        valid = None if valid is None else valid.reshape(size[::-1])
     if len(size) > 3 or (len(size) == 3 and min(size) > 1):
         raise AxonInputError(
             f"{path.name} is a volume of {' x '.join(map(str, size))} voxels, an X-ray is flat. "
@@ -54,7 +54,10 @@ def read_flat_volume(path: Path, view: View | None = None) -> RawXray:
         if upright is not None:
             plane, size_mm, seen = upright
             raw = _with_size(plane, size_mm, [*notes, "rotated by the file's geometry"], seen)
-            return replace(raw, oriented=True)
+            if valid is not None:
+                hidden = upright_plane(valid, file.affine, path.name, view)
+                valid = None if hidden is None else np.ascontiguousarray(hidden[0])
+            return replace(raw, oriented=True, valid=valid, warnings=warnings)
     flat = tuple(n for n in size if n > 1)
     if len(flat) != 2:
         raise AxonInputError(
@@ -62,7 +65,20 @@ def read_flat_volume(path: Path, view: View | None = None) -> RawXray:
         )
     steps = [mm for mm, n in zip(spacing, size, strict=False) if n > 1]
     notes.append("the file states no upright orientation: rows are taken top to bottom as stored")
-    return _with_size(array.reshape(flat[::-1]), (steps[1], steps[0]), notes)
+    raw = _with_size(array.reshape(flat[::-1]), (steps[1], steps[0]), notes)
+    valid = None if valid is None else valid.reshape(flat[::-1])
+    return replace(raw, valid=valid, warnings=warnings)
+
+
+def _grey(array: np.ndarray, name: str) -> GreyImage:
+    """Of an array [..., channel] of bytes, in its own shape; a volume is refused later."""
+    shape = array.shape[:-1]
+    flat = tuple(n for n in shape if n > 1)
+    if len(flat) != 2:
+        return GreyImage(array[..., 0])
+    grey = grey_of_colour(array.reshape(*flat, -1) / np.float32(255), name)
+    valid = None if grey.valid is None else grey.valid.reshape(shape)
+    return replace(grey, pixels=grey.pixels.reshape(shape), valid=valid)
 
 
 def upright_plane(

@@ -8,7 +8,7 @@ the image, which is shrunk and filtered once for each size. Left and right of a 
 decided by a linear discriminant of the difference between a chest and its mirror image (heart,
 aortic arch, stomach, diaphragm).
 
-Measured by ``Testing/benchmarks/orientation.py``; counts are in ``Testing/benchmarks/README.md``.
+Measured by ``Testing/benchmarks/content.py``; counts are in ``Testing/benchmarks/README.md``.
 """
 
 from __future__ import annotations
@@ -72,6 +72,11 @@ class Layout:
     def sides_only(self) -> bool:
         """Whether it is a frontal image that is only mirrored, which nothing but its sides show."""
         return self.frontal and self.turn == Turn(0, True)
+
+    @property
+    def is_other_view(self) -> bool:
+        """Whether it is certainly the other view."""
+        return self.other is not None and self.other >= CERTAIN
 
     @property
     def looks(self) -> str | None:

@@ -223,7 +223,7 @@ def network_views(placed: PlacedCase) -> RegisteredViews:
         if shown is not None:
             images[role] = standardise_view(
                 torch.as_tensor(shown.pixels)[None, None],
-                torch.as_tensor(shown.valid)[None, None],
+                torch.as_tensor(shown.covered)[None, None],
             )
     return RegisteredViews(images["frontal"], images.get("lateral"), torch.tensor([beam]))
 

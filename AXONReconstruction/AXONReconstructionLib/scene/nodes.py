@@ -59,6 +59,8 @@ def radiographNode(radiograph, name, node=None, frame=None, centreRas=(0.0, 0.0,
         Source=radiograph.source,
         Assumptions=json.dumps(list(radiograph.assumptions)),
         Warnings=json.dumps(list(radiograph.warnings)),
+        LooksLike=radiograph.looks_like or None,
+        Valid=backend.load("imaging.scene").mask_as_text(radiograph.valid),
     )
     return node
 
@@ -78,13 +80,17 @@ def radiographOf(node, view=None, invert=None, assumed=None):
     """
     if requireVolumeNode(node, "An X-ray").GetAttribute("AXON.View"):
         known = node.GetAttribute("AXON.PixelSizeKnown") == "true"
+        pixels = np.array(slicer.util.arrayFromVolume(node)[0], np.float32)
+        valid = backend.load("imaging.scene").mask_of_text
         return backend.load("imaging.radiograph").Radiograph(
-            np.array(slicer.util.arrayFromVolume(node)[0], np.float32),
+            pixels,
             tuple(json.loads(node.GetAttribute("AXON.PixelMm"))) if known else None,
             backend.load("imaging.view").View(node.GetAttribute("AXON.View")),
             node.GetAttribute("AXON.Source") or node.GetName(),
             tuple(json.loads(node.GetAttribute("AXON.Assumptions") or "[]")),
             warnings=tuple(json.loads(node.GetAttribute("AXON.Warnings") or "[]")),
+            looks_like=node.GetAttribute("AXON.LooksLike") or "",
+            valid=valid(node.GetAttribute("AXON.Valid"), pixels.shape),
         )
     assumed = assumed or backend.load("imaging.view").View.pa
     pixels = None if node.GetImageData() is None else slicer.util.arrayFromVolume(node)

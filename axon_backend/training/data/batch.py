@@ -7,17 +7,12 @@ import torch
 import torch.nn.functional as F
 
 from axon_backend.imaging.standardise import standardise_view
-<<<<<<< HEAD
 from axon_backend.methods.batch import Batch
-from axon_backend.training.data.augmentation import RadiographAugmentation, augment_radiograph
-=======
-from axon_backend.methods.batch import Batch, Draws
 from axon_backend.training.data.augmentation import (
     RadiographAugmentation,
     augment_radiograph,
     augment_real,
 )
->>>>>>> evaluate
 from axon_backend.training.data.pairs import TrainingPair
 
 
