@@ -180,7 +180,7 @@ def test_a_discriminator_of_small_volumes_is_refused():
 
 
 def test_full_size_has_the_papers_levels_and_about_its_parameters():
-    """The paper's generator and discriminator have about 72.3 million (Resources/Docs/methods.md)."""
+    """The paper's generator and discriminator: about 72.3 million (Resources/Docs/methods.md)."""
     config = resolve("gan", method="x2ct", preset_name="full")
     assert config.model == full() and config.model.grid == 128
     assert (config.optimiser.name, config.optimiser.betas) == ("adam", (0.5, 0.99))
