@@ -219,7 +219,7 @@ def test_flat_images_and_unknown_formats(tmp_path):
     with pytest.raises(AxonInputError, match="flat image .* give it as the X-ray"):
         read_ct(tmp_path / "x.nrrd")
     (tmp_path / "x.png").write_bytes(b"\x89PNG")
-    with pytest.raises(AxonInputError, match="flat image, a CT is a volume"):
+    with pytest.raises(AxonInputError, match="flat image; a CT is a volume"):
         read_ct(tmp_path / "x.png")
     (tmp_path / "x.docx").write_bytes(b"PK" * 100)
     with pytest.raises(AxonInputError, match="not a CT in a known format"):

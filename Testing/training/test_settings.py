@@ -11,6 +11,7 @@ import yaml
 
 from axon_backend.bundle import load_bundle
 from axon_backend.errors import AxonInputError
+from axon_backend.methods import registry
 from axon_backend.methods.axon import INFO
 from axon_backend.methods.axon.config import AxonConfig
 from axon_backend.training.plan import notes, resolve, window_warning
@@ -149,7 +150,7 @@ def test_unknown_keys_of_a_file_are_refused_by_their_full_name(tmp_path):
     file.write_text("a: [1\n")
     with pytest.raises(AxonInputError, match="is not YAML"):
         resolve("coarse", file=file)
-    with pytest.raises(AxonInputError, match="could not be read"):
+    with pytest.raises(AxonInputError, match="cannot be read"):
         resolve("coarse", file=tmp_path / "none.yaml")
 
 
@@ -207,8 +208,14 @@ def test_every_setting_is_used_by_a_preset_or_documented():
     text = " ".join(page.read_text("utf-8") for page in pages)
     code = " ".join(re.findall(r"`([^`\n]+)`", text))
     named = set(re.findall(r"[\w.*]+", code))
-    presets = [as_plain(preset(p, t)) for p in INFO.presets for t in INFO.training_names]
-    vary = {key for other in presets for key in differences(presets[0], other)}
+    presets = [
+        as_plain(preset(name, training, method))
+        for method, info in registry.available().items()
+        for name in info.presets
+        for training in info.training_names
+    ]
+    first = as_plain(preset("preview", "coarse"))
+    vary = {key for other in presets for key in differences(first, other)}
     unused = [
         key
         for key in all_keys(preset("preview", "coarse"))

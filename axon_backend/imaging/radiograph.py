@@ -21,7 +21,7 @@ from axon_backend.imaging.polarity import CERTAIN, UNCLEAR, bone_brightness
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.turn import Turn
 from axon_backend.imaging.view import View
-from axon_backend.util.input_file import exists
+from axon_backend.util.input_file import check_input, exists
 
 __all__ = ["Radiograph", "View", "read_radiograph"]
 
@@ -94,6 +94,7 @@ def read_radiograph(
     Raises `AxonInputError`, with what was found and the way out, for anything that is not one
     grey chest X-ray.
     """
+    check_input(path)
     source = Path(path)
     view = known_view(view)
     raw = _read_raw(source, view)
@@ -276,7 +277,7 @@ def _read_raw(source: Path, view: View | None) -> RawXray:
         raise AxonInputError(f"{source} does not exist. Check the path of the X-ray.")
     if source.is_dir():
         raise AxonInputError(
-            f"{source} is a folder, an X-ray is one file. Give the X-ray's file; a folder of "
+            f"{source} is a folder; an X-ray is one file. Give the X-ray's file; a folder of "
             "slices is a CT."
         )
     if source.stat().st_size == 0:
@@ -315,7 +316,7 @@ def _check(pixels: np.ndarray, name: str) -> None:
     levels = len(np.unique(pixels[:: max(1, pixels.shape[0] // 256)]))
     if levels < _MIN_LEVELS:
         raise AxonInputError(
-            f"{name} has only {levels} grey level{'s' if levels > 1 else ''}, an X-ray has "
+            f"{name} has only {levels} grey level{'s' if levels > 1 else ''}; an X-ray has "
             "hundreds: it is blank or a drawing. Give a chest X-ray."
         )
 

@@ -83,7 +83,7 @@ def write_volume(
     array = np.asarray(array_hu)
     if array.ndim != 3:
         raise AxonInputError(
-            f"Cannot write {target.name}: the array has {array.ndim} axes, a volume has 3."
+            f"Cannot write {target.name}: the array has {array.ndim} axes; a volume has 3."
         )
     if not np.isfinite(array).all():
         raise AxonInputError(
