@@ -58,6 +58,8 @@ class DataSettings:
         cache_folder: where; by default beside the run folder, so that all stages share it.
         workers: processes that draw pairs; null: one less than the CPU cores, at most 8.
         memory_gb: CTs that one worker keeps in memory.
+        deformed: CTs are deformed before their X-rays are rendered, each pair anew; false shows
+            them as they are, all by the same X-ray unit.
         blended: share of the rendered pairs that are a blend of two patients.
         real: share of samples with real X-rays (with DRRs the rest). null: each case counts the
             same, one with accepted X-rays with these in half of its draws, with DRRs in the
@@ -75,6 +77,7 @@ class DataSettings:
     cache_folder: str | None = None
     workers: int | None = None
     memory_gb: float = 2.0
+    deformed: bool = True
     blended: float = 0.7
     real: float | None = None
     complete_pairs: bool = False
