@@ -124,7 +124,7 @@ def test_a_given_view_wins_over_the_tag(tmp_path):
 @pytest.mark.parametrize("view", ["RAO", "PA LLD", "LATERAL DECUB"])
 def test_an_oblique_view_is_refused_unless_the_view_is_given(tmp_path, view):
     path = write_xray(tmp_path / "x.dcm", as_integers(chest_image()), ViewPosition=view)
-    with pytest.raises(AxonInputError, match=rf"view {view}, a frontal \(PA, AP\) or lateral"):
+    with pytest.raises(AxonInputError, match=rf"view {view}; a frontal \(PA, AP\) or lateral"):
         read_radiograph(path)
     assert read_radiograph(path, view=View.pa).view is View.pa
 

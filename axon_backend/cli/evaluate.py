@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from axon_backend.cli.cohort import make_pool
 from axon_backend.cli.stages import parse_stages, parse_steps
 from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.util.plain_text import recorded_word
 
 if TYPE_CHECKING:
     from axon_backend.evaluation.evaluate import EvaluationResult
@@ -137,12 +138,18 @@ def evaluate(chosen: argparse.Namespace, *, spread: bool = False) -> int:
             return 1
         finally:
             bars.close()
-        command = shlex.join(["axon", *sys.argv[1:]]) if "evaluate" in sys.argv[1:3] else ""
         with output.files() as folder:
-            text = write_evaluation(folder, result, table=chosen.table, command=command)
+            text = write_evaluation(folder, result, table=chosen.table, command=_command())
     print(text)
     print(f"Written: {Path(chosen.output) / (chosen.table or 'comparison')}.html, .md, .tex")
     return 1 if result.failures else 0
+
+
+def _command() -> str:
+    """How this command was typed, its files without their folders; empty when it was not typed."""
+    if "evaluate" not in sys.argv[1:3]:
+        return ""
+    return shlex.join(["axon", *map(recorded_word, sys.argv[1:])])
 
 
 def _cases(chosen: argparse.Namespace, cases: list[ManifestCase]) -> list[ManifestCase]:

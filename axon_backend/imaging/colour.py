@@ -80,7 +80,7 @@ def grey_of_colour(values: np.ndarray, name: str) -> GreyImage:
 
 def _colour_image(name: str, share: float) -> AxonInputError:
     return AxonInputError(
-        f"{name} is a colour image ({share:.0%} of its pixels are coloured), an X-ray is grey. "
+        f"{name} is a colour image ({share:.0%} of its pixels are coloured); an X-ray is grey. "
         "Give the X-ray itself, without colours."
     )
 

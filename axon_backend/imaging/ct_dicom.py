@@ -23,6 +23,7 @@ from axon_backend.imaging.dicom_file import check_pixels, numbers_of, open_dicom
 from axon_backend.imaging.dicom_values import padding_mask, rescale_of, stored_values
 from axon_backend.imaging.grid import AIR_HU
 from axon_backend.imaging.header_check import check_volume
+from axon_backend.util.chatter import no_chatter
 
 _POSITION_TOLERANCE = 0.02  # part of a slice step; below this a stack counts as regular
 _MAX_FILLED_GAP_MM = 12.0  # a wider hole in the stack is not filled but refused
@@ -67,7 +68,7 @@ def stack_series(group: list[Slice], label: str) -> DicomSeries:
     notes: tuple[str, ...] = ()
     pixel = np.array(numbers_of(group[0].header, "PixelSpacing") or ())
     if not group[0].header.get("PixelSpacing"):
-        raise AxonInputError(f"{label} has no PixelSpacing, a CT needs it. Export the CT again.")
+        raise AxonInputError(f"{label} has no PixelSpacing; a CT needs it. Export the CT again.")
     if pixel.shape != (2,) or pixel.min() <= 0:
         raise AxonInputError(
             f"{label} has the PixelSpacing {group[0].header.PixelSpacing}; a CT has two positive "
@@ -91,7 +92,7 @@ def stack_series(group: list[Slice], label: str) -> DicomSeries:
     tilt = np.degrees(np.arccos(np.clip(run @ normal / np.linalg.norm(run), -1, 1)))
     if tilt > 45:
         raise AxonInputError(
-            f"{label} has slices stacked {tilt:.0f} degrees off their normal, a CT is stacked "
+            f"{label} has slices stacked {tilt:.0f} degrees off their normal; a CT is stacked "
             "along it. Export the series again."
         )
     if tilt > 0.1:
@@ -147,7 +148,8 @@ def _read_slice(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     try:
         dataset = open_dicom(path)
         check_pixels(dataset, path)
-        stored = stored_values(dataset)
+        with no_chatter():
+            stored = stored_values(dataset)
     except (AxonInputError, MemoryError):
         raise
     except Exception as error:  # decoders raise many kinds; all mean the slice is unreadable
@@ -157,7 +159,7 @@ def _read_slice(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
             "short; copy it again."
         ) from error
     if stored.ndim != 2:
-        raise AxonInputError(f"{path.name} has {stored.ndim} axes, a CT slice is grey and has 2.")
+        raise AxonInputError(f"{path.name} has {stored.ndim} axes; a CT slice is grey and has 2.")
     slope, intercept, notes = rescale_of(dataset)
     values = stored.astype(np.float32) * slope + intercept
     mask = padding_mask(dataset, stored)

@@ -9,7 +9,8 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.body_parts import is_chest, is_elsewhere, is_no_chest_xray
 from axon_backend.imaging.dicom_file import number_of, numbers_of, value_of
 from axon_backend.imaging.display import is_upright, orientation_of_cosines
-from axon_backend.imaging.image_file import FIELD_MM, NO_PIXEL_SIZE
+from axon_backend.imaging.image_file import NO_PIXEL_SIZE
+from axon_backend.imaging.raw_xray import is_chest_field
 from axon_backend.imaging.view import View
 from axon_backend.imaging.view_words import ViewWords, view_words
 
@@ -45,9 +46,8 @@ def patient_pixel_mm(
             return None, (why if broken else NO_PIXEL_SIZE,)
         factor, how = magnification(dataset)
         size = (at_detector[0] / factor, at_detector[1] / factor)
-    field = [n * mm for n, mm in zip(shape, size, strict=True)]
-    if not all(FIELD_MM[0] <= f <= FIELD_MM[1] for f in field):
-        size_text = f"{field[0]:.0f} x {field[1]:.0f} mm"
+    if not is_chest_field(shape, size):
+        size_text = f"{shape[0] * size[0]:.0f} x {shape[1] * size[1]:.0f} mm"
         return None, (
             f"by its pixel size the image measures {size_text}, which cannot be a chest: "
             "the atlas's size is used",
@@ -100,7 +100,7 @@ def view_of(
     stated, coded = view_words(position), view_words(code)
     if not given and "neither" in (stated.kinds or coded.kinds):
         raise AxonInputError(
-            f"{name} was taken in view {(position or code).upper()}, a frontal (PA, AP) or lateral "
+            f"{name} was taken in view {(position or code).upper()}; a frontal (PA, AP) or lateral "
             "(LL, RL) X-ray is expected. Give such an X-ray, or state the view if the tag is wrong."
         )
     for words in (stated, coded):

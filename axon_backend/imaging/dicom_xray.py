@@ -27,6 +27,7 @@ from axon_backend.imaging.dicom_tags import (
 )
 from axon_backend.imaging.dicom_values import stored_values
 from axon_backend.imaging.raw_xray import RawXray
+from axon_backend.util.chatter import no_chatter
 
 # OT, SC, XC and HC: secondary captures and digitised film.
 _XRAY_MODALITIES = ("CR", "DX", "DR", "DC", "RG", "RF", "XA", "OT", "SC", "HC", "")
@@ -74,7 +75,7 @@ def _interpret(dataset: Dataset, path: Path, view_given: bool) -> RawXray:
         notes += colour.notes
     elif stored.ndim != 2:
         raise AxonInputError(
-            f"{name} decodes to {stored.ndim} axes {stored.shape}, an X-ray has 2. "
+            f"{name} decodes to {stored.ndim} axes {stored.shape}; an X-ray has 2. "
             "Export one frame."
         )
     else:
@@ -110,25 +111,25 @@ def _refuse_unless_xray(dataset: Dataset, name: str, view_given: bool) -> bool:
     scout = modality == "CT" and "LOCALIZER" in kinds
     if modality == "CT" and not scout:
         raise AxonInputError(
-            f"{name} is a CT slice, an X-ray (CR, DX) is expected. Give its folder as the CT, "
+            f"{name} is a CT slice; an X-ray (CR, DX) is expected. Give its folder as the CT, "
             "and an X-ray as the X-ray."
         )
     if modality not in _XRAY_MODALITIES and not scout:
         raise AxonInputError(
-            f"{name} has modality {modality}, an X-ray (CR, DX) of the chest is expected. "
+            f"{name} has modality {modality}; an X-ray (CR, DX) of the chest is expected. "
             "Give a chest X-ray."
         )
     part = other_body_part(dataset, view_given)
     if part is not None:
         way_out = "" if is_elsewhere(part) else ", or state its view if the tag is wrong"
         raise AxonInputError(
-            f"{name} shows another body part ({part}), a chest X-ray is expected. "
+            f"{name} shows another body part ({part}); a chest X-ray is expected. "
             f"Give a chest X-ray{way_out}."
         )
     frames = number_of(dataset, "NumberOfFrames") or 1
     if frames > 1:
         raise AxonInputError(
-            f"{name} has {frames:.0f} frames, a single X-ray is expected. Export the one frame to "
+            f"{name} has {frames:.0f} frames; a single X-ray is expected. Export the one frame to "
             "use."
         )
     if "DirectoryRecordSequence" in dataset:
@@ -138,7 +139,7 @@ def _refuse_unless_xray(dataset: Dataset, name: str, view_given: bool) -> bool:
         )
     if "PixelData" not in dataset:
         raise AxonInputError(
-            f"{name} holds no image (a report, a directory or cut short), an X-ray is expected. "
+            f"{name} holds no image (a report, a directory or cut short); an X-ray is expected. "
             "Give the image file itself."
         )
     return scout
@@ -154,7 +155,8 @@ def _body_part(dataset: Dataset) -> tuple[str, ...]:
 
 def _decode(dataset: Dataset, name: str) -> np.ndarray:
     try:
-        return stored_values(dataset)
+        with no_chatter():
+            return stored_values(dataset)
     except Exception as error:  # decoders raise many kinds
         syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
         kind = syntax.name if syntax is not None else "unknown"

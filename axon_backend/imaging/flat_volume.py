@@ -9,8 +9,8 @@ import numpy as np
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.colour import GreyImage, grey_of_colour
-from axon_backend.imaging.image_file import FIELD_MM, LINEAR_GREY, NO_PIXEL_SIZE
-from axon_backend.imaging.raw_xray import RawXray
+from axon_backend.imaging.image_file import LINEAR_GREY, NO_PIXEL_SIZE
+from axon_backend.imaging.raw_xray import RawXray, is_chest_field
 from axon_backend.imaging.view import OBLIQUE_DEG, View
 from axon_backend.imaging.volume_file import load_volume
 
@@ -34,7 +34,7 @@ def read_flat_volume(path: Path, view: View | None = None) -> RawXray:
     if file.channels > 1:
         if array.dtype != np.uint8:
             raise AxonInputError(
-                f"{path.name} has {file.channels} values a pixel, an X-ray has one. "
+                f"{path.name} has {file.channels} values a pixel; an X-ray has one. "
                 "Export the grey X-ray."
             )
         colour = _grey(array, path.name)
@@ -46,7 +46,7 @@ def read_flat_volume(path: Path, view: View | None = None) -> RawXray:
         valid = None if valid is None else valid.reshape(size[::-1])
     if len(size) > 3 or (len(size) == 3 and min(size) > 1):
         raise AxonInputError(
-            f"{path.name} is a volume of {' x '.join(map(str, size))} voxels, an X-ray is flat. "
+            f"{path.name} is a volume of {' x '.join(map(str, size))} voxels; an X-ray is flat. "
             "If it is a CT, give it as the CT; to make an X-ray of it, render a DRR."
         )
     if len(size) == 3 and sum(n > 1 for n in size) == 2:
@@ -61,7 +61,7 @@ def read_flat_volume(path: Path, view: View | None = None) -> RawXray:
     flat = tuple(n for n in size if n > 1)
     if len(flat) != 2:
         raise AxonInputError(
-            f"{path.name} is a line of {size} pixels, an X-ray has rows and columns."
+            f"{path.name} is a line of {size} pixels; an X-ray has rows and columns."
         )
     steps = [mm for mm, n in zip(spacing, size, strict=False) if n > 1]
     notes.append("the file states no upright orientation: rows are taken top to bottom as stored")
@@ -136,9 +136,8 @@ def _with_size(
     notes: list[str],
     view: View | None = None,
 ) -> RawXray:
-    field = [n * mm for n, mm in zip(pixels.shape, pixel_mm, strict=True)]
     unit = all(abs(mm - 1.0) < 1e-6 for mm in pixel_mm)
-    trusted = not unit and all(FIELD_MM[0] <= f <= FIELD_MM[1] for f in field)
+    trusted = not unit and is_chest_field(pixels.shape, pixel_mm)
     if trusted:
         notes = [*notes, "the file's spacing is taken as millimetres in the patient plane"]
     else:

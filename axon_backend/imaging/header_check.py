@@ -37,7 +37,7 @@ def check_volume(path: Path, size: Sequence[int], values: int = 1, whole: bool =
     shown = " x ".join(map(str, size[:8])) + (" x ..." if len(size) > 8 else "")
     if not 1 <= len(size) <= MAX_AXES or min(size) < 1:
         raise AxonInputError(
-            f"{path.name} declares {len(size)} axes ({shown} voxels), a volume has 3. The file is "
+            f"{path.name} declares {len(size)} axes ({shown} voxels); a volume has 3. The file is "
             "damaged; export it again."
         )
     count = math.prod(size) * max(1, values)
@@ -150,7 +150,7 @@ def _check_data_files(path: Path, files: list[bytes], start: bytes) -> None:
         absolute = file.is_absolute() or PureWindowsPath(name).is_absolute() or "\0" in name
         if absolute or ".." in PureWindowsPath(name).parts:
             raise AxonInputError(
-                f"{path.name} takes its voxels from {name!r}, outside its folder. Put the file "
+                f"{path.name} takes its voxels from {name[:80]!r}, outside its folder. Put the file "
                 "beside the header and name it there, or export the volume as one file."
             )
         check_input(path.parent / name)

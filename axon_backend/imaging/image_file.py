@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +11,10 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.colour import GreyImage, grey_of_colour
 from axon_backend.imaging.header_check import check_image
 from axon_backend.imaging.raw_xray import RawXray
+from axon_backend.util.chatter import no_chatter
 
 NO_PIXEL_SIZE = "no pixel size in the file: the atlas's size is used"
 LINEAR_GREY = "grey is taken as linear in attenuation"
-# A chest detector measures 350 to 430 mm; images far outside this carry a meaningless spacing.
-FIELD_MM = (120.0, 700.0)
 # Not those for which Pillow starts a program on the file (EPS: Ghostscript), and no old ones.
 _DECODED = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "GIF", "WEBP", "PPM")
 _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO, _EXIF_ORIENTATION = 262, 0, 0x0112
@@ -26,12 +24,21 @@ def open_image(path: Path) -> Image.Image:
     """The file with its header read, in a format that Pillow decodes by itself.
 
     Raises:
+        AxonInputError: see ``header_check.check_image``.
         OSError and others: of Pillow, for what is no such image.
     """
-    with warnings.catch_warnings():
-        # Its own remark on large images; the size is checked before they are decoded.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(path, formats=_DECODED)
+    # Pillow has a limit of its own, which no setting of AXON's would change.
+    kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        opened = Image.open(path, formats=_DECODED)
+    finally:
+        Image.MAX_IMAGE_PIXELS = kept
+    try:
+        check_image(path, opened.height, opened.width, len(opened.getbands()))
+    except AxonInputError:
+        opened.close()
+        raise
+    return opened
 
 
 def read_image(path: Path) -> RawXray:
@@ -44,15 +51,15 @@ def read_image(path: Path) -> RawXray:
     notes: list[str] = []
     try:
         with open_image(path) as opened:
-            check_image(path, opened.height, opened.width, len(opened.getbands()))
             pages = sum(1 for _ in zip(range(3), ImageSequence.Iterator(opened), strict=False))
             if pages > 1:
                 raise AxonInputError(
-                    f"{path.name} holds several images (pages or frames), an X-ray has one. "
+                    f"{path.name} holds several images (pages or frames); an X-ray has one. "
                     "Save the page with the X-ray alone."
                 )
             opened.seek(0)
-            opened.load()
+            with no_chatter():
+                opened.load()
             white_is_zero = (
                 opened.format == "TIFF"
                 and opened.mode.startswith("I;16")
@@ -71,7 +78,7 @@ def read_image(path: Path) -> RawXray:
 
     if image.mode == "1":
         raise AxonInputError(
-            f"{path.name} is black and white without greys, an X-ray has at least 8 bits. "
+            f"{path.name} is black and white without greys; an X-ray has at least 8 bits. "
             "Export the X-ray again in grey."
         )
     if image.mode in ("P", "PA"):

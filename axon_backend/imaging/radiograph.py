@@ -21,12 +21,13 @@ from axon_backend.imaging.polarity import CERTAIN, UNCLEAR, bone_brightness
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.turn import Turn
 from axon_backend.imaging.view import View
-from axon_backend.util.input_file import exists
+from axon_backend.util.input_file import check_input, exists
 
 __all__ = ["Radiograph", "View", "read_radiograph"]
 
 MIN_PIXELS = 64  # along each side
 _MIN_LEVELS = 16  # grey levels
+NOT_A_CHEST = "the image does not look like a chest X-ray"
 NO_TAG = "no tag states the orientation: judging by the image, it is right"
 _STRONGLY_INVERTED = -0.6  # a layout score this low casts doubt on the tags
 
@@ -66,7 +67,7 @@ def require_chest(xray: Radiograph) -> None:
     if xray.looks_like:
         raise AxonInputError(
             f"{Path(xray.source).name or 'The X-ray'} does not look like a chest X-ray, but like "
-            f"{xray.looks_like}. Give a chest X-ray; if it is one, --force uses it as it is."
+            f"{xray.looks_like}. Give a chest X-ray, or use it anyway (--force)."
         )
 
 
@@ -93,6 +94,7 @@ def read_radiograph(
     Raises `AxonInputError`, with what was found and the way out, for anything that is not one
     grey chest X-ray.
     """
+    check_input(path)
     source = Path(path)
     view = known_view(view)
     raw = _read_raw(source, view)
@@ -172,7 +174,7 @@ def upright(
         notes.append(f"the {part} part of the image was used as requested")
     _check(pixels, name)
     content = see(pixels)
-    looks_like, said = _judged(content, pixels, force)
+    looks_like, said = judged(content, pixels, force)
     notes.append(said)
     if invert is not None:
         pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
@@ -221,9 +223,9 @@ def upright(
     )
 
 
-def _judged(content: Content, pixels: np.ndarray, force: bool) -> tuple[str, str]:
-    """What the image looks like instead of a chest X-ray (empty where it is one or is forced), and
-    the note on it."""
+def judged(content: Content, pixels: np.ndarray, force: bool) -> tuple[str, str]:
+    """What an image without borders looks like instead of one chest X-ray (empty where it is one or
+    is forced), and the note on it."""
     if content.chest >= CHEST:
         view = "frontal" if content.frontal >= 0.5 else "lateral"
         return "", f"the image shows a {view} chest X-ray (probability {content.chest:.2f})"
@@ -235,7 +237,7 @@ def _judged(content: Content, pixels: np.ndarray, force: bool) -> tuple[str, str
         advice = f"; choose one with --part {' or --part '.join(two)}"
     if force:
         return "", f"the image looks like {found}: it was used as requested"
-    return found + advice, f"the image does not look like a chest X-ray, but like {found}{advice}"
+    return found + advice, f"{NOT_A_CHEST}, but like {found}{advice}"
 
 
 def _as_asked(flip: bool | None, rotate: int | None) -> tuple[Turn, list[str]]:
@@ -275,7 +277,7 @@ def _read_raw(source: Path, view: View | None) -> RawXray:
         raise AxonInputError(f"{source} does not exist. Check the path of the X-ray.")
     if source.is_dir():
         raise AxonInputError(
-            f"{source} is a folder, an X-ray is one file. Give the X-ray's file; a folder of "
+            f"{source} is a folder; an X-ray is one file. Give the X-ray's file; a folder of "
             "slices is a CT."
         )
     if source.stat().st_size == 0:
@@ -314,7 +316,7 @@ def _check(pixels: np.ndarray, name: str) -> None:
     levels = len(np.unique(pixels[:: max(1, pixels.shape[0] // 256)]))
     if levels < _MIN_LEVELS:
         raise AxonInputError(
-            f"{name} has only {levels} grey level{'s' if levels > 1 else ''}, an X-ray has "
+            f"{name} has only {levels} grey level{'s' if levels > 1 else ''}; an X-ray has "
             "hundreds: it is blank or a drawing. Give a chest X-ray."
         )
 

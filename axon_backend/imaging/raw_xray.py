@@ -8,6 +8,9 @@ import numpy as np
 
 from axon_backend.imaging.view import View
 
+# A chest detector measures 350 to 430 mm; images far outside this carry a meaningless spacing.
+FIELD_MM = (120.0, 700.0)
+
 
 @dataclass(frozen=True)
 class RawXray:
@@ -34,3 +37,8 @@ class RawXray:
     warnings: tuple[str, ...] = ()
     valid: np.ndarray | None = None
     view_weak: bool = False
+
+
+def is_chest_field(shape: tuple[int, ...], pixel_mm: tuple[float, float]) -> bool:
+    """Whether an image of (rows, columns) pixels of that size can show a chest (FIELD_MM)."""
+    return all(FIELD_MM[0] <= n * mm <= FIELD_MM[1] for n, mm in zip(shape, pixel_mm, strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -256,6 +256,15 @@ def place_by_matrix(
 
 def _limits(reference: CTVolume) -> Limits:
     return OTHER_PATIENT if reference.is_atlas else SAME_PATIENT
+
+
+def check_role(role: str, xrays: Collection[str]) -> None:
+    """Raise AxonInputError for a placement (or landmarks) of an X-ray that is not in the case."""
+    if role not in xrays:
+        raise AxonInputError(
+            f"A placement was given for the {role} X-ray, but the X-rays of this case are: "
+            f"{', '.join(xrays) or 'none'}. Leave the placement out or give that X-ray."
+        )
 
 
 def check_placement(matrix: np.ndarray) -> np.ndarray:

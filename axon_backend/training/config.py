@@ -14,6 +14,7 @@ from axon_backend.methods import registry
 from axon_backend.methods.objective import Objective
 from axon_backend.methods.protocol import Method
 from axon_backend.training.data.augmentation import RadiographAugmentation
+from axon_backend.util.run_context import MAX_SEED
 
 OPTIMISERS = ("adam", "adamw", "muon")
 SCHEDULES = ("cosine", "constant", "exponential", "linear")
@@ -57,10 +58,14 @@ class DataSettings:
         cache_folder: where; by default beside the run folder, so that all stages share it.
         workers: processes that draw pairs; null: one less than the CPU cores, at most 8.
         memory_gb: CTs that one worker keeps in memory.
+        deformed: CTs are deformed before their X-rays are rendered, each pair anew; false shows
+            them as they are, all by the same X-ray unit.
         blended: share of the rendered pairs that are a blend of two patients.
         real: share of samples with real X-rays (with DRRs the rest). null: each case counts the
-            same, with its real X-rays where it has accepted ones. 0: DRRs only. 1: the paper's
-            "w/o DRRs".
+            same, one with accepted X-rays with these in half of its draws, with DRRs in the
+            others. 0: DRRs only. 1: the paper's "w/o DRRs".
+        complete_pairs: leave out the cases of which only one view has an accepted X-ray, in
+            validation too, instead of putting a DRR beside it; those without any stay.
         single_view: share of samples with the frontal view only; 1 trains for single X-rays.
         repeat_after: the run's samples come again after that many, and what the earlier stages
             make of them is then computed once and kept (for trainings where that costs more than
@@ -72,8 +77,10 @@ class DataSettings:
     cache_folder: str | None = None
     workers: int | None = None
     memory_gb: float = 2.0
+    deformed: bool = True
     blended: float = 0.7
     real: float | None = None
+    complete_pairs: bool = False
     single_view: float = 0.4
     repeat_after: int = 0
     appearance: RadiographAugmentation = field(default_factory=RadiographAugmentation)
@@ -197,6 +204,14 @@ class TrainConfig:
         for key, number in positive.items():
             if number is not None and not number > 0:
                 raise AxonInputError(f"{key} is {number:g}; it must be more than 0.")
+        for key, number, most in (
+            ("batch", self.batch, 1 << 20),
+            ("micro_batch", self.micro_batch, 1 << 20),
+            ("threads", self.threads, 1 << 16),
+            ("seed", self.seed, MAX_SEED),
+        ):
+            if number is not None and not 0 <= number <= most:
+                raise AxonInputError(f"{key} is {number}; it is a number from 0 to {most}.")
         if sum(b is not None for b in (self.steps, self.minutes, self.epochs)) != 1:
             raise AxonInputError(
                 "Give one budget: steps, minutes or epochs. Set the other two to null."
