@@ -19,8 +19,8 @@ from axon_backend.physics.exposure import XraySettings
 from axon_backend.physics.pose import Pose
 
 FRAME = ThoraxFrame((0.0, 0.0, 0.0), (320.5, 230.25, 281.0))
-# That no patient is named is meant, and a source may lack what would fill these. An oblique view has
-# no term of its own in ViewPosition; terms may be added, and readers look there first.
+# That no patient is named is meant, and a source may lack what would fill these. An oblique view
+# has no term of its own in ViewPosition; terms may be added, and readers look there first.
 MEANT = ("needed to build DICOMDIR", "Unrecognized defined term <RAO>", "<LAO>", "<RPO>", "<LPO>")
 STANDARD = Path.home() / "dicom-validator"  # where it keeps the standard that it has fetched
 
@@ -115,7 +115,7 @@ def test_dciodvfy_accepts_drrs(tmp_path):
     dataset = pydicom.dcmread(file)
     del dataset.DetectorType
     dataset.save_as(file)
-    assert any("Detector Type" in line for line in judged(file))  # it does look
+    assert any("Detector" in line for line in judged(file))  # it does look
 
 
 @pytest.mark.skipif(

@@ -144,3 +144,22 @@ def test_unusable_volumes_are_refused(
 ) -> None:
     with pytest.raises(AxonInputError, match=words):
         compute_metrics(prediction, truth)
+
+
+@pytest.mark.parametrize("name", ["ssim3d_gauss11", "ssim3d_uniform7", "ssim2d_x2ct"])
+def test_ssim_of_two_constants_is_its_first_factor(name: str) -> None:
+    """(2 a b + C1) / (a^2 + b^2 + C1) with C1 = 0.01^2; small values make C1 count."""
+    a, b = 0.01, 0.03
+    volume = np.ones((16, 16, 16), np.float32)
+    expected = (2 * a * b + 1e-4) / (a * a + b * b + 1e-4)
+    assert value(name, a * volume, b * volume) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["ssim3d_gauss11", "ssim3d_uniform7"])
+def test_ssim_of_faint_noise_is_its_second_factor(name: str) -> None:
+    """Against a constant of the same mean: C2 / (variance + C2), C2 = 0.03^2, by Monte Carlo."""
+    sigma = 0.03
+    noise = np.random.default_rng(0).normal(0.5, sigma, (40, 40, 40)).astype(np.float32)
+    flat = np.full_like(noise, 0.5)
+    # The mean of the quotient over windows is a little above the quotient of the means.
+    assert value(name, noise, flat) == pytest.approx(9e-4 / (sigma**2 + 9e-4), abs=0.02)

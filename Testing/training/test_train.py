@@ -90,6 +90,23 @@ def test_the_same_run_twice_is_the_same_bit_by_bit(train):
     assert curve(other) != curve(a)
 
 
+def test_a_resumed_run_draws_the_random_numbers_of_the_whole_one(train, monkeypatch):
+    """Methods may draw from torch's own generator, for example for dropout."""
+    update, drawn = Trainer._update, []
+
+    def drawing(self, *arguments):
+        drawn.append(torch.rand(1).item())
+        update(self, *arguments)
+
+    monkeypatch.setattr(Trainer, "_update", drawing)
+    train(tiny("encoder", steps=8), "whole")
+    whole, drawn[:] = list(drawn), []
+    train(tiny("encoder", steps=6), "broken")
+    torch.manual_seed(1234)
+    train(tiny("encoder", steps=8), "broken", resume=True)
+    assert len(whole) == 8 and drawn == whole
+
+
 def test_a_run_killed_at_any_moment_goes_on_to_the_same_curve(train, data, tmp_path, forked):
     whole = train(tiny(steps=18), "whole")
     broken = RunFolder(tmp_path / "broken")

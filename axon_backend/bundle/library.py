@@ -20,6 +20,7 @@ from axon_backend.bundle.layout import CHECKSUMS, CONFIG, METADATA, SHIPPED, rea
 from axon_backend.bundle.unpack import unpack_bundle
 from axon_backend.bundle.verify import verify_bundle
 from axon_backend.errors import AxonInputError, Cancelled, not_written
+from axon_backend.util.input_file import check_input
 from axon_backend.util.work_folder import sweep, take
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -121,14 +122,17 @@ def import_bundle(
         Cancelled: ``cancelled()`` was true; nothing is left behind.
     """
     wanted = _checked_sha256(sha256)
+    if not is_url(source):
+        check_input(source)
     library = library_folder()
     try:
         library.mkdir(parents=True, exist_ok=True)
         sweep(library, ".import-*")
-        work = take(library / f".import-{uuid.uuid4().hex[:12]}")
+        work = None
+        while work is None:  # another import may be removing it before it is locked
+            work = take(library / f".import-{uuid.uuid4().hex[:12]}")
     except OSError as error:
         raise _unwritable(library, error) from error
-    assert work is not None  # nobody else has that name
     try:
         root, sums = _fetched(source, work.path, wanted, progress, cancelled)
         metadata = read_json(root / METADATA)

@@ -22,6 +22,7 @@ from axon_backend.bundle.library import bundle_path
 from axon_backend.bundle.packing import unpack
 from axon_backend.bundle.verify import check_file, verify_bundle
 from axon_backend.errors import AxonInputError
+from axon_backend.util.chatter import no_chatter
 
 if TYPE_CHECKING:  # torch is heavy: a listing of bundles must not pay for it
     import torch
@@ -98,9 +99,12 @@ class Bundle:
         info = read_json(check_file(self.path, ATLAS_INFO, self.checksums[ATLAS_INFO]))
         path = check_file(self.path, ATLAS, self.checksums[ATLAS])
         try:
-            image = sitk.ReadImage(str(path))
+            with no_chatter():
+                image = sitk.ReadImage(str(path))
         except RuntimeError as error:
-            raise AxonInputError(f"{path} cannot be read as NIfTI: {error}.") from error
+            raise AxonInputError(
+                f"{path} cannot be read as NIfTI. Get the bundle again."
+            ) from error
         size_mm = _size_mm(info, path.parent / "atlas.json")
         extent_mm = np.multiply(image.GetSize(), image.GetSpacing())
         if image.GetDimension() != 3 or not np.allclose(extent_mm, size_mm, rtol=1e-4):

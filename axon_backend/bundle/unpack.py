@@ -11,7 +11,9 @@ from pathlib import Path, PurePosixPath
 
 from axon_backend.bundle.layout import CONFIG
 from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.util.limits import limit
 
+MAX_UNPACKED_MB = ("AXON_MAX_UNPACKED_MB", 4000.0)
 _PIECE = 1 << 20
 _SPARE_BYTES = 100 << 20  # left free on the disk
 
@@ -34,6 +36,12 @@ def unpack_bundle(archive: Path, folder: Path, cancelled: Callable[[], bool] | N
                 _check_name(info, archive.name)
             root = _root(files, archive.name)
             needed = sum(info.file_size for info in files)
+            most = limit(*MAX_UNPACKED_MB)
+            if needed > 1e6 * most:
+                raise AxonInputError(
+                    f"{archive.name} unpacks to {needed / 1e6:.0f} MB, more than the limit of "
+                    f"{most:g} MB. If that is right, set {MAX_UNPACKED_MB[0]} higher."
+                )
             free = shutil.disk_usage(folder).free
             if needed + _SPARE_BYTES > free:
                 raise AxonInputError(

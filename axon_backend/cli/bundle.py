@@ -79,6 +79,7 @@ def bundle_verify(chosen: argparse.Namespace) -> int:
 
     bundle = load_bundle(chosen.folder)
     check_model(bundle)
+    bundle.atlas()
     print(f"{bundle.path}: {bundle.name} {bundle.version}, {len(bundle.checksums)} files, sound")
     _print_method(bundle)
     print(f"networks: {', '.join(bundle.networks)}")

@@ -93,8 +93,8 @@ def interrupt_on_signal() -> Iterator[None]:
 
 @contextmanager
 def quiet_libraries(debug: bool = False) -> Iterator[None]:
-    """Keep the remarks of libraries (on a file's tags, its compression, its overflows) from standing
-    beside AXON's own words, unless ``debug``."""
+    """Keep the remarks of libraries (on a file's tags, its compression) from standing beside AXON's
+    own words, unless ``debug``."""
     with warnings.catch_warnings():
         if not debug:
             warnings.simplefilter("ignore")

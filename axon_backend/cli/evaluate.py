@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from axon_backend.cli.cohort import make_pool
 from axon_backend.cli.stages import parse_stages, parse_steps
 from axon_backend.errors import AxonInputError, Cancelled
-from axon_backend.util.plain_text import recorded
+from axon_backend.util.plain_text import recorded_word
 
 if TYPE_CHECKING:
     from axon_backend.evaluation.evaluate import EvaluationResult
@@ -149,8 +149,7 @@ def _command() -> str:
     """How this command was typed, its files without their folders; empty when it was not typed."""
     if "evaluate" not in sys.argv[1:3]:
         return ""
-    words = [recorded(word) if Path(word).is_absolute() else word for word in sys.argv[1:]]
-    return shlex.join(["axon", *words])
+    return shlex.join(["axon", *map(recorded_word, sys.argv[1:])])
 
 
 def _cases(chosen: argparse.Namespace, cases: list[ManifestCase]) -> list[ManifestCase]:

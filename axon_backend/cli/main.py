@@ -18,7 +18,15 @@ from typing import Any
 from axon_backend import DISCLAIMER, __version__
 from axon_backend.cli import xray_options
 from axon_backend.cli.console import interrupt_on_signal, quiet_libraries
-from axon_backend.errors import AxonInputError, Cancelled, OutputError, PoorRegistration
+from axon_backend.errors import (
+    AxonInputError,
+    Cancelled,
+    OutputError,
+    PoorRegistration,
+    not_written,
+)
+from axon_backend.util.input_file import shown
+from axon_backend.util.run_context import check_seed
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 
@@ -36,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(chosen: argparse.Namespace) -> int:
     try:
-        _check_seed(getattr(chosen, "seed", 0))
+        if getattr(chosen, "seed", None) is not None:
+            check_seed(chosen.seed)
         _check_not_empty(chosen)
         from axon_backend.cli import commands
 
@@ -47,9 +56,20 @@ def _run(chosen: argparse.Namespace) -> int:
         return _report(chosen, "axon: " + " ".join(str(error).split()), code)
     except (Cancelled, KeyboardInterrupt):
         return _report(chosen, "axon: stopped as asked; nothing was written.", FAILED)
-    except Exception as error:
-        if isinstance(error, OSError) and not _flushed(error):
+    except OSError as error:
+        if not _flushed(error):
             return FAILED
+        place = "The system refused" if error.filename is None else f"{shown(error.filename)}"
+        failed = isinstance(not_written("", error), OutputError)
+        sentence = f"axon: {place}: {error.strerror or error}. Choose another path, or free it."
+        return _report(chosen, sentence, FAILED if failed else BAD_INPUT)
+    except MemoryError:
+        return _report(
+            chosen,
+            "axon: not enough memory. Close other programs, or give smaller images.",
+            FAILED,
+        )
+    except Exception as error:
         text = " ".join(str(error).split()) or "no further explanation"
         return _report(
             chosen,
@@ -82,12 +102,6 @@ def _printing(error: OSError) -> bool:
     """Whether an error came out of ``print`` in a command."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return (frame.line or "").startswith("print(")
-
-
-def _check_seed(seed: int | None) -> None:
-    """All generators take these numbers; SimpleITK's no larger ones."""
-    if seed is not None and not 0 <= seed < 2**31:
-        raise AxonInputError(f"--seed is {seed}; it is a whole number from 0 to {2**31 - 1}.")
 
 
 def _check_not_empty(chosen: argparse.Namespace) -> None:

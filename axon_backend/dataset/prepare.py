@@ -28,6 +28,7 @@ from axon_backend.dataset.split_file import SPLITS_FILE, draw_splits, settle_spl
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.write import write_json
 from axon_backend.util.apart import check_apart
+from axon_backend.util.input_file import check_input
 from axon_backend.util.pool import Pool, import_ray
 
 PRIVATE = "private"
@@ -92,6 +93,8 @@ def prepare(
         store.OutputFailed: the output can no longer be written; finished cases are kept.
     """
     settings = settings or PrepareSettings()
+    if not str(output).strip():
+        raise AxonInputError("--output is empty. Give the name of a folder.")
     root = _check_source(source)
     if ray:
         import_ray()
@@ -162,6 +165,7 @@ def _prepare(
 
 def _check_source(source: str | os.PathLike[str]) -> Path:
     """The folder to which paths are relative."""
+    check_input(source)
     path = Path(os.path.abspath(source))
     if path.is_dir():
         return path

@@ -53,7 +53,7 @@ class PrepareSettings:
 
     def __post_init__(self) -> None:
         for name, value, least, most in (
-            ("--seed", self.seed, 0, 2**31),
+            ("--seed", self.seed, 0, 2**31 - 1),
             ("--drrs", self.drrs, 1, 100),
             ("--voxel", self.voxel_mm, 0.3, 8.0),
             ("--view-size", self.view_size, 64, 4096),

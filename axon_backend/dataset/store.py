@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,15 @@ def new_case(root: Path, case: str, tag: str) -> Iterator[Path]:
             raise OutputFailed(str(error)) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        _drop_old(old, home / case)
+
+
+def _drop_old(old: Path, place: Path) -> None:
+    """Remove what was replaced; put it back where its successor did not arrive."""
+    with suppress(OSError):
+        if not place.exists():
+            os.rename(old, place)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:
@@ -82,11 +90,15 @@ def write_record(folder: Path, record: dict[str, Any]) -> None:
 def clean(root: Path, tag: str) -> None:
     """Remove what killed runs left half-done: of all runs, or of one shard."""
     home = root / CASES
-    whole = tag == ALL
-    for folder in home.iterdir() if home.is_dir() else ():
-        for mark in (_PART, _OLD):
-            if folder.name.startswith(f"{mark}-" if whole else f"{mark}-{tag}-"):
-                shutil.rmtree(folder, ignore_errors=True)
+    for folder in sorted(home.iterdir()) if home.is_dir() else ():
+        mark, _, rest = folder.name.partition("-")
+        whose, _, case = rest.partition("-")
+        if mark not in (_PART, _OLD) or tag not in (ALL, whose):
+            continue
+        if mark == _OLD:
+            _drop_old(folder, home / case)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def left_over(root: Path, wanted: set[str]) -> list[str]:

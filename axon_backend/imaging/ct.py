@@ -104,7 +104,7 @@ def read_ct(path: str | os.PathLike[str], *, force: bool = False) -> CTVolume:
     3-D chest CT in HU.
     """
     source = Path(path)
-    if not exists(source):
+    if not exists(path):
         raise AxonInputError(f"{source} does not exist. Check the path of the CT.")
     file = read_dicom_series(source) if source.is_dir() else _read_volume_file(source)
     label = file.label or source.name

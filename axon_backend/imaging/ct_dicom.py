@@ -23,6 +23,7 @@ from axon_backend.imaging.dicom_file import check_pixels, numbers_of, open_dicom
 from axon_backend.imaging.dicom_values import padding_mask, rescale_of, stored_values
 from axon_backend.imaging.grid import AIR_HU
 from axon_backend.imaging.header_check import check_volume
+from axon_backend.util.chatter import no_chatter
 
 _POSITION_TOLERANCE = 0.02  # part of a slice step; below this a stack counts as regular
 _MAX_FILLED_GAP_MM = 12.0  # a wider hole in the stack is not filled but refused
@@ -147,7 +148,8 @@ def _read_slice(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     try:
         dataset = open_dicom(path)
         check_pixels(dataset, path)
-        stored = stored_values(dataset)
+        with no_chatter():
+            stored = stored_values(dataset)
     except (AxonInputError, MemoryError):
         raise
     except Exception as error:  # decoders raise many kinds; all mean the slice is unreadable

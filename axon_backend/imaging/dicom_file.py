@@ -26,7 +26,7 @@ from axon_backend.imaging.dicom_mark import is_dicom
 from axon_backend.imaging.header_check import MAX_PIXELS, check_image
 from axon_backend.util.limits import limit
 
-_PIECE = 1 << 20
+_PIECE, _DEFERRED = 1 << 20, 64 << 20
 
 
 def open_dicom(path: Path, **how: Any) -> FileDataset:
@@ -38,6 +38,8 @@ def open_dicom(path: Path, **how: Any) -> FileDataset:
         InvalidDicomError: no DICOM image. pydicom raises many other kinds on damaged files.
     """
     check_deflated(path)
+    # An element that states more bytes than there are would be given memory for all of them.
+    how.setdefault("defer_size", _DEFERRED)
     try:
         return pydicom.dcmread(path, **how)
     except InvalidDicomError:

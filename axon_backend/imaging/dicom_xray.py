@@ -27,6 +27,7 @@ from axon_backend.imaging.dicom_tags import (
 )
 from axon_backend.imaging.dicom_values import stored_values
 from axon_backend.imaging.raw_xray import RawXray
+from axon_backend.util.chatter import no_chatter
 
 # OT, SC, XC and HC: secondary captures and digitised film.
 _XRAY_MODALITIES = ("CR", "DX", "DR", "DC", "RG", "RF", "XA", "OT", "SC", "HC", "")
@@ -154,7 +155,8 @@ def _body_part(dataset: Dataset) -> tuple[str, ...]:
 
 def _decode(dataset: Dataset, name: str) -> np.ndarray:
     try:
-        return stored_values(dataset)
+        with no_chatter():
+            return stored_values(dataset)
     except Exception as error:  # decoders raise many kinds
         syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
         kind = syntax.name if syntax is not None else "unknown"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.colour import GreyImage, grey_of_colour
 from axon_backend.imaging.header_check import check_image
 from axon_backend.imaging.raw_xray import RawXray
+from axon_backend.util.chatter import no_chatter
 
 NO_PIXEL_SIZE = "no pixel size in the file: the atlas's size is used"
 LINEAR_GREY = "grey is taken as linear in attenuation"
@@ -24,12 +24,21 @@ def open_image(path: Path) -> Image.Image:
     """The file with its header read, in a format that Pillow decodes by itself.
 
     Raises:
+        AxonInputError: see ``header_check.check_image``.
         OSError and others: of Pillow, for what is no such image.
     """
-    with warnings.catch_warnings():
-        # Its own remark on large images; the size is checked before they are decoded.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(path, formats=_DECODED)
+    # Pillow has a limit of its own, which no setting of AXON's would change.
+    kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        opened = Image.open(path, formats=_DECODED)
+    finally:
+        Image.MAX_IMAGE_PIXELS = kept
+    try:
+        check_image(path, opened.height, opened.width, len(opened.getbands()))
+    except AxonInputError:
+        opened.close()
+        raise
+    return opened
 
 
 def read_image(path: Path) -> RawXray:
@@ -42,7 +51,6 @@ def read_image(path: Path) -> RawXray:
     notes: list[str] = []
     try:
         with open_image(path) as opened:
-            check_image(path, opened.height, opened.width, len(opened.getbands()))
             pages = sum(1 for _ in zip(range(3), ImageSequence.Iterator(opened), strict=False))
             if pages > 1:
                 raise AxonInputError(
@@ -50,7 +58,8 @@ def read_image(path: Path) -> RawXray:
                     "Save the page with the X-ray alone."
                 )
             opened.seek(0)
-            opened.load()
+            with no_chatter():
+                opened.load()
             white_is_zero = (
                 opened.format == "TIFF"
                 and opened.mode.startswith("I;16")

@@ -21,7 +21,7 @@ from axon_backend.imaging.polarity import CERTAIN, UNCLEAR, bone_brightness
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.turn import Turn
 from axon_backend.imaging.view import View
-from axon_backend.util.input_file import exists
+from axon_backend.util.input_file import check_input, exists
 
 __all__ = ["Radiograph", "View", "read_radiograph"]
 
@@ -94,6 +94,7 @@ def read_radiograph(
     Raises `AxonInputError`, with what was found and the way out, for anything that is not one
     grey chest X-ray.
     """
+    check_input(path)
     source = Path(path)
     view = known_view(view)
     raw = _read_raw(source, view)

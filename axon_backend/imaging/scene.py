@@ -14,7 +14,7 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.content import see
 from axon_backend.imaging.ct import CTVolume, checked_ct
 from axon_backend.imaging.layout import recognise
-from axon_backend.imaging.parts import cut_out
+from axon_backend.imaging.parts import part_box
 from axon_backend.imaging.radiograph import (
     NO_TAG,
     NOT_A_CHEST,
@@ -187,8 +187,9 @@ def corrected(
         notes = _noted(notes, _FORCED, _FORCED)
         warnings = tuple(w for w in warnings if not w.startswith(NOT_A_CHEST))
     if part is not None:
-        pixels = cut_out(pixels, part)
-        valid = None if valid is None else cut_out(valid, part)
+        box = part_box(pixels, part)
+        pixels = np.ascontiguousarray(pixels[box])
+        valid = None if valid is None else valid[box]
         looks_like, shown = judged(see(pixels), pixels, bool(force))
         notes = [n for n in notes if n not in xray.warnings]
         notes += [f"{_BY_HAND} the {part} part of the image is used", shown]

@@ -33,6 +33,9 @@ from axon_backend.methods.protocol import ModelConfig
 from axon_backend.physics.pose import Pose
 from axon_backend.util.run_context import RunContext
 
+# Far more than anybody waits for; a typing error would fill the memory.
+MAX_SAMPLES, MAX_STEPS = 1000, 10_000
+
 # stage_done(stage, HU [z, y, x], frame): called once for each stage, when all its samples are done.
 StageDone = Callable[[str, np.ndarray, ThoraxFrame], None]
 
@@ -143,8 +146,10 @@ class InferenceSession:
                 f"steps names the stage {unknown[0]!r}; the stages of {self.info.label} are "
                 f"{', '.join(self.info.stage_names)}."
             )
-        if any(count < 1 for count in counts.values()):
-            raise AxonInputError(f"Every stage needs at least one step, got {counts}.")
+        if any(not 1 <= count <= MAX_STEPS for count in counts.values()):
+            raise AxonInputError(
+                f"Every stage needs at least one step and at most {MAX_STEPS}, got {counts}."
+            )
         return counts
 
     def reconstruct(
@@ -172,8 +177,10 @@ class InferenceSession:
         context = context or RunContext()
         chosen = self.stages(stages)
         counts = self.steps(steps)
-        if samples < 1:
-            raise AxonInputError(f"At least one sample is needed, {samples} were asked for.")
+        if not 1 <= samples <= MAX_SAMPLES:
+            raise AxonInputError(
+                f"At least one sample and at most {MAX_SAMPLES} can be made, got {samples}."
+            )
         with self._alone():
             runner = self._runner
             seconds: dict[str, float] = {}

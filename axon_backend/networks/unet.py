@@ -32,6 +32,13 @@ class UNetConfig:
     groups: int = 16
     head_channels: int = 16
 
+    def __post_init__(self) -> None:
+        counts = {"channels": self.channels, "patch": (self.patch,)}
+        counts |= {"groups": (self.groups,), "head_channels": (self.head_channels,)}
+        for name, values in counts.items():
+            if not values or min(values) < 1:
+                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)!r}")
+
     def monai(self) -> dict:
         """The keyword arguments that MONAI's two classes have in common."""
         return {

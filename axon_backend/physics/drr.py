@@ -19,6 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.physics.attenuation import AttenuationVolume
 from axon_backend.physics.geometry import AcquisitionGeometry
@@ -27,6 +28,7 @@ from axon_backend.physics.geometry import AcquisitionGeometry
 # and a pixel has three coordinates. A DRR is hundreds of short steps, after each of which threads
 # would wait for one another: on a busy machine that took ten times as long with two threads.
 CPU_PIXELS = 10_000
+MAX_PIXELS = 8192  # along a side
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,9 @@ def render_drr(
         attenuation in 1/mm, bright = more attenuation, in the display orientation of the
         geometry. Differentiable with respect to the volume, ``source_mm`` and ``points_mm``.
 
+    Raises:
+        AxonInputError: the size is out of range.
+
     Rays more than about 70 degrees from the stepping axis are outside the method's range of use.
     """
     if isinstance(volume, CTVolume):
@@ -77,6 +82,11 @@ def render_drr(
 
     if isinstance(geometry, AcquisitionGeometry):
         height, width = (size, size) if isinstance(size, int) else size
+        if not (1 <= height <= MAX_PIXELS and 1 <= width <= MAX_PIXELS):
+            raise AxonInputError(
+                f"A DRR of {height} x {width} pixels was asked for; each side has 1 to "
+                f"{MAX_PIXELS}, usually 1024."
+            )
         geometry = Rays(
             as_tensor(geometry.source_mm),
             as_tensor(geometry.pixel_centres(height, width)),

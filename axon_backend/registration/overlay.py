@@ -54,12 +54,12 @@ def overlay_image(placed: PlacedView, style: str | None = None) -> np.ndarray:
     if style not in STYLES:
         raise ValueError(f"style must be one of {STYLES}, got {style!r}")
     valid = _sized(placed.valid.astype(np.float32)) > 0.99
-    xray = _contrast_grey(_sized(placed.pixels), valid)
+    xray = contrast_grey(_sized(placed.pixels), valid)
     if placed.reference is None:
         return _bytes(np.repeat(xray[..., None], 3, axis=2))
-    reference = _contrast_grey(_sized(placed.reference))
+    reference = contrast_grey(_sized(placed.reference))
     if style == "red-cyan":
-        return _bytes(np.stack([reference, xray, xray], axis=-1))
+        return _bytes(red_cyan(xray, reference))
     if style == "checkerboard":
         row, column = np.indices(xray.shape) * SQUARES // SIZE
         squares = np.where((row + column) % 2 == 0, xray, reference)
@@ -77,10 +77,15 @@ def _sized(image: np.ndarray) -> np.ndarray:
     return ndimage.zoom(smooth, zoom, order=1, grid_mode=True, mode="nearest")
 
 
-def _contrast_grey(image: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+def contrast_grey(image: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
     """(H, W) local contrast as grey, 0 (black) to 1; 0 where not ``valid``."""
     shown = np.clip(0.5 + local_contrast(image, valid) / 5, 0, 1)
     return shown if valid is None else np.where(valid, shown, 0)
+
+
+def red_cyan(xray: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """(H, W, 3) of two grey images in [0, 1]: reference red, X-ray cyan, grey where they agree."""
+    return np.stack([reference, xray, xray], axis=-1)
 
 
 def _bytes(rgb: np.ndarray) -> np.ndarray:

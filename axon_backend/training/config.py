@@ -14,6 +14,7 @@ from axon_backend.methods import registry
 from axon_backend.methods.objective import Objective
 from axon_backend.methods.protocol import Method
 from axon_backend.training.data.augmentation import RadiographAugmentation
+from axon_backend.util.run_context import MAX_SEED
 
 OPTIMISERS = ("adam", "adamw", "muon")
 SCHEDULES = ("cosine", "constant", "exponential", "linear")
@@ -69,8 +70,6 @@ class DataSettings:
         repeat_after: the run's samples come again after that many, and what the earlier stages
             make of them is then computed once and kept (for trainings where that costs more than
             the step itself; crops and augmentation are new each time). 0: every sample is new.
-        deformed: bend, mirror and scale the CTs before their X-rays are rendered; false: every CT
-            as it is, from the usual distance.
         appearance: of the rendered X-rays.
     """
 
@@ -84,7 +83,6 @@ class DataSettings:
     complete_pairs: bool = False
     single_view: float = 0.4
     repeat_after: int = 0
-    deformed: bool = True
     appearance: RadiographAugmentation = field(default_factory=RadiographAugmentation)
 
 
@@ -206,6 +204,14 @@ class TrainConfig:
         for key, number in positive.items():
             if number is not None and not number > 0:
                 raise AxonInputError(f"{key} is {number:g}; it must be more than 0.")
+        for key, number, most in (
+            ("batch", self.batch, 1 << 20),
+            ("micro_batch", self.micro_batch, 1 << 20),
+            ("threads", self.threads, 1 << 16),
+            ("seed", self.seed, MAX_SEED),
+        ):
+            if number is not None and not 0 <= number <= most:
+                raise AxonInputError(f"{key} is {number}; it is a number from 0 to {most}.")
         if sum(b is not None for b in (self.steps, self.minutes, self.epochs)) != 1:
             raise AxonInputError(
                 "Give one budget: steps, minutes or epochs. Set the other two to null."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
@@ -162,8 +163,9 @@ def convert(kind: Any, value: Any, where: str) -> Any:
             return words[str(value).lower()]
     elif kind is float and not isinstance(value, bool):
         try:
-            return float(value)  # YAML reads 1e-4 as a text
-        except (TypeError, ValueError):
+            if math.isfinite(number := float(value)):  # YAML reads 1e-4 as a text
+                return number
+        except (TypeError, ValueError, OverflowError):
             pass
     elif kind is int and not isinstance(value, bool):
         try:

@@ -22,6 +22,10 @@ def check_input(path: str | os.PathLike[str]) -> None:
             it better.
     """
     given = Path(path)
+    if isinstance(path, str) and not path.strip():  # it would be the current folder
+        raise AxonInputError("The path of an input is empty. Give a file or a folder.")
+    if "\0" in str(path):  # Python before 3.12 takes it for a file that does not exist
+        raise AxonInputError(f"{shown(path)} cannot be opened: no file's name holds a zero.")
     try:
         neither = given.exists() and not (given.is_file() or given.is_dir())
     except (OSError, ValueError) as error:  # too long, a zero character, a loop of links

@@ -30,6 +30,13 @@ def recorded(path: str | os.PathLike[str]) -> str:
     return str(path) if whole else Path(path).name
 
 
+def recorded_word(word: str) -> str:
+    """A word of a command line, ``--option=path`` too, with a path as ``recorded`` names it."""
+    option, equals, value = word.rpartition("=")
+    separators = (os.sep, os.altsep or os.sep)
+    return option + equals + recorded(value) if any(s in value for s in separators) else word
+
+
 def without_folders(text: str, paths: Iterable[str | os.PathLike[str] | None]) -> str:
     """A message in which inputs are named as ``recorded`` does."""
     spellings = {

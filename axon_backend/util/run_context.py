@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from axon_backend.errors import Cancelled
+from axon_backend.errors import AxonInputError, Cancelled
 
 # progress(stage, step, total, preview): called after each step. The preview is the volume so far,
 # (1, 1, h, h, h) in normalised HU, or None. It may raise errors.Cancelled.
+# All generators take seeds up to this; SimpleITK's no larger ones.
+MAX_SEED = 2**31 - 1
+
 Progress = Callable[[str, int, int, Any], None]
+
+
+def check_seed(seed: int) -> None:
+    """Raise :class:`AxonInputError` unless it is a whole number from 0 to ``MAX_SEED``."""
+    whole = not isinstance(seed, bool) and hasattr(seed, "__index__")
+    if not whole or not 0 <= operator.index(seed) <= MAX_SEED:
+        raise AxonInputError(f"The seed is {seed!r}; it is a whole number from 0 to {MAX_SEED}.")
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,9 @@ class RunContext:
     device: str = "auto"
     progress: Progress | None = None
     cancelled: Callable[[], bool] | None = None
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
     def check(self, where: str) -> None:
         """Raise :class:`Cancelled` if the caller asked to stop."""

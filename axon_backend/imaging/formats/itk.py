@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from axon_backend.imaging.formats.format import ImageFormat, starts_with
 from axon_backend.imaging.header_check import check_text_header
+from axon_backend.util.chatter import no_chatter
 
 if TYPE_CHECKING:
     from SimpleITK import ImageFileReader
@@ -31,7 +32,9 @@ class ItkFormat:
 
         from axon_backend.imaging.raw_volume import RawVolume
 
-        image = self._reader(path).Execute()
+        reader = self._reader(path)
+        with no_chatter():
+            image = reader.Execute()
         used = min(image.GetDimension(), 3)
         direction = np.reshape(image.GetDirection(), (image.GetDimension(),) * 2)[:used, :used]
         affine = np.eye(4)
@@ -43,7 +46,8 @@ class ItkFormat:
     def read_size(self, path: Path) -> tuple[int, ...]:
         """Voxels along each axis, by the header."""
         reader = self._reader(path)
-        reader.ReadImageInformation()
+        with no_chatter():
+            reader.ReadImageInformation()
         return tuple(reader.GetSize())
 
     def _reader(self, path: Path) -> ImageFileReader:

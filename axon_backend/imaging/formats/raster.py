@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from axon_backend.errors import AxonInputError
 from axon_backend.imaging.formats.format import ImageFormat, starts_with
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ def is_image(path: Path) -> bool:
     try:
         with open_image(path):
             return True
+    except AxonInputError:  # too large to be read, which the reader says
+        return True
     except Exception:  # Pillow's decoders raise many kinds
         return False
 

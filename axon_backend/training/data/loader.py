@@ -134,6 +134,9 @@ class Batches:
             collate_fn=_together,
             worker_init_fn=_start_worker if workers else None,
             pin_memory=pin,
+            # Its seed for workers would be drawn from torch's own generator, which a resumed run
+            # continues where the checkpoint left it.
+            generator=torch.Generator(),
             **options,
         )
         self._iterator: Any = None
