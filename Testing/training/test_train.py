@@ -152,7 +152,8 @@ def in_two(forked, config, data, folder, **options) -> list[int]:
     return join(start_two(forked, lambda: run_train(config, data, folder, device="cpu", **options)))
 
 
-@pytest.mark.parametrize("name", ["muon", pytest.param("adam", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["muon", "adam"])
 def test_two_processes_train_as_one_with_the_same_global_batch(train, data, tmp_path, forked, name):
     """Sample i is the same whoever draws it, and gradients are averaged; a resumed run may change
     the number of processes. (Adam divides by the gradient's size: rounding grows in it.)"""
