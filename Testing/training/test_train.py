@@ -60,10 +60,10 @@ def test_all_stages_train_one_after_the_other_and_write_what_they_say(train, tmp
         samples = events(folder, "sample")
         assert len(samples) == int(shown)
         for event in samples:
-            assert event["files"].keys() == {"prediction", "truth", "picture"}
+            assert event["files"].keys() == {"prediction", "truth", "image"}
             assert all(os.path.getsize(file) > 500 for file in event["files"].values())
-        figures = events(folder, "validation")[0]["figures"]
-        assert all(isinstance(v, float) for v in figures.values())
+        metrics = events(folder, "validation")[0]["metrics"]
+        assert all(isinstance(v, float) for v in metrics.values())
     names = sorted(p.name.split("-")[0] for p in tmp_path.iterdir())
     # Encoder and bridge come from the joint run, which is the later one; pairs are drawn once.
     assert names == sorted([*STAGES, "mean", "pairs"])
