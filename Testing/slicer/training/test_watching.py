@@ -370,7 +370,7 @@ def test_loading_the_module_imports_no_heavy_packages():
     code = (
         f"import sys; sys.path += [r'{root}/AXONTraining', r'{root}/AXONReconstruction', r'{root}']"
         "\n"
-        "import AXONTrainingLib.watching, AXONTrainingLib.processes;"
+        "import AXONTrainingLib.watching, AXONReconstructionLib.jobs.processes;"
         "print([m for m in ('torch', 'monai', 'SimpleITK', 'scipy') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
