@@ -145,9 +145,9 @@ def commands(inputs: Inputs) -> Iterator[Command]:
 def whole_drr(folder: Path) -> None:
     from axon_backend.imaging.volume_file import load_volume
 
-    assert sorted(visible(folder)) == ["drr.json", "drr.nii.gz"], visible(folder)
+    assert sorted(visible(folder)) == ["drr.nii.gz", "drr.nii.gz.json"], visible(folder)
     load_volume(folder / "drr.nii.gz")
-    json.loads((folder / "drr.json").read_text())
+    json.loads((folder / "drr.nii.gz.json").read_text())
 
 
 def whole_reconstruction(folder: Path) -> None:
