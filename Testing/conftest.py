@@ -59,6 +59,22 @@ def phantom_ct():
 
 
 @pytest.fixture(scope="session")
+def ct_of_image():
+    """ct_of_image(SimpleITK image in HU) -> CTVolume."""
+    import SimpleITK as sitk
+
+    from axon_backend.imaging.ct import CTVolume
+
+    def convert(image: sitk.Image) -> CTVolume:
+        affine = np.eye(4)
+        affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+        affine[:3, 3] = image.GetOrigin()
+        return CTVolume.from_affine(sitk.GetArrayFromImage(image), affine)
+
+    return convert
+
+
+@pytest.fixture(scope="session")
 def phantom_ct_file(phantom_ct, tmp_path_factory) -> Path:
     """The phantom as int16 NIfTI."""
     from axon_backend.imaging.write import write_volume

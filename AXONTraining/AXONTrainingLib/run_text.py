@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
+from AXONReconstructionLib.setup.run_times import durationText
+
 
 def statusText(status: str, watch) -> str:
     """The status of a run."""
@@ -33,7 +35,7 @@ def numbersText(watch) -> str:
     if watch.active and watch.speed:
         parts.append(_("{speed:.2f} steps/s").format(speed=watch.speed))
     if watch.secondsLeft is not None:
-        parts.append(_("{time} left").format(time=timeText(watch.secondsLeft)))
+        parts.append(_("{time} left").format(time=durationText(watch.secondsLeft)))
     if watch.active and watch.memoryGb:
         parts.append(_("{memory:.1f} GB").format(memory=watch.memoryGb))
     if watch.device:
@@ -53,16 +55,6 @@ def metricsText(watch) -> str:
     newest = {name: points[-1][1] for name, points in watch.metrics.items() if points}
     names = [n for n in newest if "psnr" in n] or list(newest)
     return ", ".join(f"{name} {newest[name]:.3g}" for name in names[:3])
-
-
-def timeText(seconds: float) -> str:
-    """A duration as text."""
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return _("less than a minute")
-    if minutes < 90:
-        return _("{n} min").format(n=minutes)
-    return _("{h} h {m} min").format(h=minutes // 60, m=minutes % 60)
 
 
 def failureMessage(output: str) -> str:

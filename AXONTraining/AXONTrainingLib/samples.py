@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 
 class Samples:
-    """Two volumes of the scene: the latest sample and its ground truth."""
+    """Two volumes of the scene: the latest sample and its CT."""
 
     def __init__(self) -> None:
         self._shown: tuple | None = None
@@ -32,7 +32,7 @@ class Samples:
         self._shown = key
         titles = {
             "sampleVolume": _("AXON sample of {case}, step {step}"),
-            "sampleTruth": _("Ground truth of {case}"),
+            "sampleTruth": _("CT of {case}"),
         }
         for name, path in paths.items():
             if path.is_file():
@@ -42,7 +42,7 @@ class Samples:
         return True
 
     def show(self, parameterNode, fade: float) -> None:
-        """Show the sample in the slice views, with the ground truth at opacity ``fade``, 0 to 1."""
+        """Show the sample in the slice views, with the CT at opacity ``fade``, 0 to 1."""
         volume, truth = parameterNode.sampleVolume, parameterNode.sampleTruth
         if volume is None:
             return

@@ -14,7 +14,11 @@ from AXONTrainingLib.logic import PACKAGES
 
 def presetLabel(name: str) -> str:
     """Label of a preset."""
-    known = {"preview": _("Preview (any computer)"), "paper": _("Paper (large GPU)")}
+    known = {
+        "preview": _("Preview (any computer)"),
+        "full": _("Full size (GPU)"),
+        "paper": _("Paper (large GPU)"),
+    }
     return known.get(name, name)
 
 

@@ -1,6 +1,6 @@
 """Is it a chest X-ray at all: trains the network of ``imaging/content.py``, and measures it.
 
-    python Testing/benchmarks/content.py fit --data DATA --photos FOLDER ... [--minutes 30]
+    python Testing/benchmarks/content.py fit --data DATA --photos FOLDER ... [--images N]
     python Testing/benchmarks/content.py measure --data DATA --photos FOLDER ... \
         --out results/content.json
 
@@ -15,27 +15,36 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
+import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import not_chests
 import numpy as np
 import torch
 import torch.nn.functional as F
-from not_chests import Picture, Rng, Sources
+from not_chests import VOXEL_MM, Picture, Rng, Sources
 from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 from scipy import ndimage
 from torch import nn
 
+from axon_backend.errors import AxonInputError
 from axon_backend.imaging import content
 from axon_backend.imaging.content import INPUT, KINDS, normalised
+from axon_backend.imaging.ct_orientation import most_likely, recognise_ct
 from axon_backend.imaging.layout import thumbnail
-from axon_backend.imaging.radiograph import read_radiograph
-from axon_backend.imaging.turn import TURNS, reoriented
+from axon_backend.imaging.radiograph import MIN_PIXELS, Radiograph, read_radiograph
+from axon_backend.imaging.scene import radiograph_from_pixels
+from axon_backend.imaging.turn import TURNS, Turn, reoriented
+from axon_backend.imaging.write import write_text
 
 CACHED = 160  # pixels along the longer side of what the training keeps in memory
+MEASURED = 320  # and of what is measured
 WIDTHS = (16, 32, 32, 64, 96, 128)
 BATCH, COPIES, RATE = 128, 2, 2.5e-3
 PICTURES = (".jpg", ".jpeg", ".png")
@@ -52,33 +61,38 @@ COUNTS = {
 # Data
 
 
-def clinical(data: Path, part: str) -> dict[str, Picture]:
+def clinical_files(data: Path, part: str) -> list[Path]:
     """The clinical frontal X-rays of a part: five in eight for training, one for validation, two
     for the test."""
-    names = [p for p in sorted((data / "xray").iterdir())
-             if p.suffix != ".json" and "scout" not in p.name]  # fmt: skip
+    found = sorted((data / "xray").iterdir())
+    files = [p for p in found if p.suffix != ".json" and "scout" not in p.name]
     parts = ("train", "test", "train", "validation", "train", "test", "train", "train")
-    chosen = [p for k, p in enumerate(names) if parts[k % 8] == part]
-    return {p.name: cached(read_radiograph(p, flip=False).pixels) for p in chosen}
+    return [p for k, p in enumerate(files) if parts[k % 8] == part]
 
 
-def cached(pixels: np.ndarray) -> Picture:
+def clinical(data: Path, part: str, side: int = CACHED) -> dict[str, Picture]:
+    """`clinical_files`, read as they are stored (all are upright)."""
+    files = clinical_files(data, part)
+    return {p.name: cached(read_radiograph(p, flip=False).pixels, side) for p in files}
+
+
+def cached(pixels: np.ndarray, side: int = CACHED) -> Picture:
     """Smaller, 0 to 1."""
     image = Image.fromarray(np.ascontiguousarray(pixels, np.float32))
-    scale = min(1.0, CACHED / max(image.size))
+    scale = min(1.0, side / max(image.size))
     size = (round(image.width * scale), round(image.height * scale))
     small = np.asarray(image.resize(size, Image.Resampling.BOX))
     low, high = np.percentile(small, (0.2, 99.8))
     return np.clip((small - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
 
 
-def projections(data: Path, split: str) -> dict[tuple[str, str], Picture]:
+def projections(data: Path, split: str, side: int = CACHED) -> dict[tuple[str, str], Picture]:
     """By patient and view (``ap``, ``lat``)."""
     folder = data / "projections"
     with (folder / "index.csv").open(encoding="utf-8") as stream:
         patients = [row["patient"] for row in csv.DictReader(stream) if row["split"] == split]
     return {
-        (patient, view): cached(np.asarray(Image.open(folder / f"{patient}_{view}.png")))
+        (patient, view): cached(np.asarray(Image.open(folder / f"{patient}_{view}.png")), side)
         for patient in patients
         for view in ("ap", "lat")
     }
@@ -305,12 +319,12 @@ def sample(rng: Rng, pool: Pool) -> list[tuple[np.ndarray, np.ndarray, float]]:
     return made
 
 
-def pools(data: Path, photos: list[Path], rng: Rng, part: str = "train") -> list[Pool]:
-    """What one split is made of; laterals of prone patients, which face the other way, are left
+def pools(data: Path, photos: list[Path], rng: Rng) -> list[Pool]:
+    """What the training draws from; laterals of prone patients, which face the other way, are left
     out."""
     from orientation import is_prone
 
-    films, real = projections(data, part), list(clinical(data, part).values())
+    films, real = projections(data, "train"), list(clinical(data, "train").values())
     start = time.time()
     laterals = [a for (_, view), a in films.items() if view == "lat"]
     frontals = [a for (_, view), a in films.items() if view == "ap"]
@@ -318,13 +332,13 @@ def pools(data: Path, photos: list[Path], rng: Rng, part: str = "train") -> list
     frontals, laterals = ([a for a, p in zip(all_, prone, strict=True) if not p]
                           for all_ in (frontals, laterals))  # fmt: skip
     print(f"{sum(prone)} prone patients left out, {time.time() - start:.0f} s", flush=True)
-    cts = cts_of(data, part)
+    cts = cts_of(data, "train")
     sources = Sources(cts, frontals + 4 * real, laterals, photos)
 
     def stored(images: list[Picture]) -> list[Image.Image]:
         return [Image.fromarray(np.uint8(255 * i + 0.5)) for i in images]
 
-    made = drrs(rng, cts, 8 if part == "train" else 4)
+    made = drrs(rng, cts, 8)
     drawn = phantoms(rng, 60)
     found = [
         Pool(stored(frontals), (0,), 0.16, 0.13, 5),
@@ -337,8 +351,8 @@ def pools(data: Path, photos: list[Path], rng: Rng, part: str = "train") -> list
     ]
     rest = 1 - sum(p.share for p in found)
     for kind, count in COUNTS.items():
-        start, few = time.time(), 1.0 if part == "train" else 0.1
-        images = [not_chests.make(kind, rng, sources) for _ in range(round(few * count))]
+        start = time.time()
+        images = [not_chests.make(kind, rng, sources) for _ in range(count)]
         share = rest * count / sum(COUNTS.values())
         right = (16 + list(KINDS).index(not_chests.KINDS[kind][0]),)
         found.append(Pool(stored([cached(i) for i in images]), right, share, 0.05, 4))
@@ -388,7 +402,7 @@ def loss_of(out: torch.Tensor, right: torch.Tensor, dark: torch.Tensor) -> torch
     return -(0.97 * hit + 0.03 * logs.mean(1)).mean() + 0.2 * polarity
 
 
-def fit(data: Path, folders: list[Path], minutes: float, seed: int, out: Path) -> None:
+def fit(data: Path, folders: list[Path], images: int, seed: int, out: Path) -> None:
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     torch.set_num_threads(1)
@@ -399,14 +413,14 @@ def fit(data: Path, folders: list[Path], minutes: float, seed: int, out: Path) -
     network = Network()
     print(sum(a.numel() for a in network.parameters()), "weights", flush=True)
     optimiser = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=0.02)
-    start, seen, told, running = time.time(), 0, 0.0, 0.0
-    while (done := (time.time() - start) / (60 * minutes)) < 1:
+    seen, told, running = 0, 0.0, 0.0
+    while (done := seen / images) < 1:
         for group in optimiser.param_groups:  # a short warm-up, then a cosine
             group["lr"] = RATE * min(1.0, done / 0.03 + 0.02) * 0.5 * (1 + np.cos(np.pi * done))
         which = np.searchsorted(shares, rng.random(BATCH // COPIES))
         drawn = [one for k in which for one in sample(rng, train[k])]
-        images, right, dark = (torch.as_tensor(np.stack(a)) for a in zip(*drawn, strict=True))
-        loss = loss_of(network(images), right, dark.float())
+        inputs, right, dark = (torch.as_tensor(np.stack(a)) for a in zip(*drawn, strict=True))
+        loss = loss_of(network(inputs), right, dark.float())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -421,18 +435,157 @@ def fit(data: Path, folders: list[Path], minutes: float, seed: int, out: Path) -
     print(f"{out}: {seen} images", flush=True)
 
 
+# What is measured
+
+
+def copies(rng: Rng, image: Picture) -> list[tuple[Turn, str, np.ndarray]]:
+    """An upright image (0 to 1) as it is and with one alteration, and three turned or mirrored
+    copies with another each: what undoes the turn, what was altered, 8-bit pixels."""
+    made = []
+    kinds = ["inverted", "tinted", "framed", "plain"]
+    first = int(rng.integers(4))
+    for k, which in enumerate([0, 0, *rng.choice(np.arange(1, 8), 3, replace=False)]):
+        turn, kind = TURNS[which], "plain" if k == 0 else kinds[(first + k) % 4]
+        pixels = np.uint8(255 * reoriented(image, turn) + 0.5)
+        if kind == "inverted":
+            pixels = 255 - pixels
+        elif kind == "tinted":
+            curve = [np.arange(256) ** g * 255 ** (1 - g) for g in (1.08, 1.0, 0.9)]
+            pixels = np.stack([np.uint8(c)[pixels] for c in curve], -1)
+        elif kind == "framed":
+            grey = int(rng.integers(20, 236))
+            pad = [tuple(rng.integers(10, 60, 2)) for _ in range(2)]
+            pixels = np.pad(pixels, pad, constant_values=grey)
+        made.append((turn, kind, pixels))
+    return made
+
+
+def outcome(found: Radiograph, upright: Picture, turn: Turn) -> str:
+    """``right``, ``right, but warned of``, ``named`` (a correct warning), ``refused``, ``kept`` (no
+    warning), or ``wrong``."""
+    if found.looks_like:
+        return "refused"
+
+    def small(image: np.ndarray) -> np.ndarray:
+        pixels = Image.fromarray(np.ascontiguousarray(image, np.float32))
+        return np.asarray(pixels.resize((40, 40), Image.Resampling.BOX)).ravel()
+
+    got = small(found.pixels)
+    fits = [abs(np.corrcoef(got, small(reoriented(upright, t)))[0, 1]) for t in TURNS]
+    lies = TURNS[int(np.argmax(fits))]
+    words = turn.words(found.view.is_frontal)
+    named = [w for w in found.warnings if "looks" in w]
+    if lies == Turn():
+        return "right" if turn != Turn() or not named else "right, but warned of"
+    if lies == turn:
+        return "named" if any(words in w for w in named) else "kept"
+    return "wrong"
+
+
+def measure(data: Path, folders: list[Path], seed: int, out: Path) -> None:
+    from orientation import is_prone
+
+    rng = np.random.default_rng(seed)
+    counts: dict[str, Counter] = {}
+    seconds: list[float] = []
+
+    def note(case: str, said: str) -> None:
+        counts.setdefault(case, Counter())[said] += 1
+
+    films = projections(data, "test", MEASURED)
+    prone = {p for (p, view), a in films.items() if view == "lat" and is_prone(thumbnail(a, 80))}
+    sets = [
+        (f"clinical, {part}", "pa", clinical(data, part, MEASURED))
+        for part in ("train", "validation", "test")
+    ]
+    for view, given in (("ap", "pa"), ("lat", "ll")):
+        images = {p: a for (p, v), a in films.items() if v == view and p not in prone}
+        sets.append((f"projection, {view}", given, images))
+    for part in ("train", "validation", "test"):
+        for file in clinical_files(data, part):
+            found = read_radiograph(file)
+            said = outcome(found, read_radiograph(file, flip=False).pixels, Turn())
+            note(f"clinical, {part}, as stored", said)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.png"
+        for title, view, images in sets:
+            for name, image in images.items():
+                for turn, kind, pixels in copies(rng, image):
+                    Image.fromarray(pixels).save(path)
+                    found = read_radiograph(path, view)
+                    said = outcome(found, image, turn)
+                    lies = "upright" if turn == Turn() else "turned"
+                    note(f"{title}, {lies}", said)
+                    if said not in ("right", "named"):
+                        print(
+                            name, turn.words(view == "pa"), kind, said, found.warnings, flush=True
+                        )
+                start = time.process_time()
+                content.see(image)
+                seconds.append(time.process_time() - start)
+            print(title, {c: dict(n) for c, n in counts.items() if c.startswith(title)}, flush=True)
+    frontals, laterals = ([a for (p, v), a in films.items() if v == view and p not in prone]
+                          for view in ("ap", "lat"))  # fmt: skip
+    frontals += list(clinical(data, "test", MEASURED).values())
+    cts = cts_of(data, "test")
+    sources = Sources(cts, frontals, laterals, pictures_in(folders))
+    kinds = list(not_chests.KINDS)
+    for k in range(1000):
+        kind = kinds[k % len(kinds)]
+        image = not_chests.make(kind, rng, sources)
+        if min(image.shape) < MIN_PIXELS:
+            image = np.kron(image, np.ones((4, 4), np.float32))
+        try:
+            found = radiograph_from_pixels(image, view=("pa", "ll")[k % 2])
+            note(f"no chest X-ray, {kind}", "refused" if found.looks_like else "passed")
+        except AxonInputError:  # blank, for example
+            note(f"no chest X-ray, {kind}", "refused")
+    for hu in cts:
+        for axes in product((1, -1), repeat=3):
+            found_ct = recognise_ct(hu[:: axes[2], :: axes[1], :: axes[0]], (VOXEL_MM,) * 3)
+            right = found_ct.flips == tuple(a < 0 for a in axes)
+            note(
+                "CT, upright" if axes == (1, 1, 1) else "CT, reversed",
+                "right" if right else "wrong",
+            )
+    for patient in sorted({p for p, _ in films} - prone):
+        for flips in [(False,) * 3, *(tuple(bool(b) for b in rng.integers(0, 2, 3)) for _ in "ab")]:
+            x, y, z = flips
+            front, side = (
+                content.see(films[patient, view][:: -1 if z else 1, :: -1 if across else 1])
+                for view, across in (("ap", x), ("lat", y))
+            )
+            likely = most_likely(front, side)
+            said = "right" if likely.flips == flips else "wrong"
+            note(f"both projections, {'reversed' if any(flips) else 'upright'}", said)
+    passed = sum(n["passed"] for case, n in counts.items() if case.startswith("no chest"))
+    record = {
+        "counts": {case: dict(n) for case, n in counts.items()},
+        "no chest X-ray, passed of 1000": passed,
+        "CPU seconds of the network, median and worst": [
+            round(float(np.median(seconds)), 3), round(max(seconds), 3)
+        ],
+    }  # fmt: skip
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_text(out, json.dumps(record, indent=1))
+    print(json.dumps(record, indent=1))
+
+
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__)
     ask.add_argument("what", choices=("fit", "measure"))
     ask.add_argument("--data", type=Path, required=True)
     ask.add_argument("--photos", type=Path, nargs="+", default=[])
-    ask.add_argument("--minutes", type=float, default=30)
-    ask.add_argument("--seed", type=int, default=0)
+    ask.add_argument("--images", type=int, default=106_624, help="that the training sees")
+    ask.add_argument("--seed", type=int, default=1)
     ask.add_argument("--out", type=Path)
     chosen = ask.parse_args()
     if chosen.what == "fit":
         out = chosen.out or content.WEIGHTS
-        fit(chosen.data, chosen.photos, chosen.minutes, chosen.seed, out)
+        fit(chosen.data, chosen.photos, chosen.images, chosen.seed, out)
+    else:
+        out = chosen.out or Path("results/content.json")
+        measure(chosen.data, chosen.photos, chosen.seed, out)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,9 @@
-"""Which way round is the picture: makes the mean chests, and measures the check.
+"""Which way round is the picture: makes the mean chests.
 
-    python Testing/benchmarks/orientation.py fit --data DATA      writes mean_chests.json
-    python Testing/benchmarks/orientation.py measure --data DATA --split validation \
-        --out results/orientation.json
+    python Testing/benchmarks/orientation.py --data DATA      writes mean_chests.json
 
-``fit`` takes the projections of the train split only, and starts from the means that are there.
-``measure`` rotates and mirrors real frontal X-rays (all upright and not mirrored) and the
-projections of a split, laterals in both polarities, and counts what ``recognise`` makes of them.
+It takes the projections of the train split only, and starts from the means that are there. What
+becomes of rotated and mirrored images is measured by ``content.py``.
 """
 
 from __future__ import annotations
@@ -14,7 +11,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +19,6 @@ from PIL import Image
 from axon_backend.imaging import layout
 from axon_backend.imaging.layout import GRID
 from axon_backend.imaging.matching import local_contrast
-from axon_backend.imaging.radiograph import decide, read_radiograph
-from axon_backend.imaging.turn import TURNS, Turn
 from axon_backend.imaging.write import write_text
 
 Picture = np.ndarray
@@ -86,7 +80,7 @@ def fit(data: Path) -> None:
         "what": f"Mean local contrast of projections, {GRID} x {GRID}: frontal (made symmetric) "
         "and lateral; and the linear discriminant of the unit difference of a frontal chest to its "
         "mirror image, left half, in standard deviations. Made by "
-        "Testing/benchmarks/orientation.py fit.",
+        "Testing/benchmarks/orientation.py.",
         "from": f"{len(names)} patients of the train split of LIDC-IDRI (Armato et al. 2015, "
         "doi 10.7937/K9/TCIA.2015.LO9QL9SX, CC BY 3.0); nobody can be told from them",
         **{name: np.round(a.astype(np.float64), 3).tolist() for name, a in means.items()},
@@ -104,64 +98,10 @@ def discriminant(rows: np.ndarray) -> np.ndarray:
     return found / np.linalg.norm(found)
 
 
-def measure(data: Path, split: str, out: Path) -> None:
-    """What is done, by case: ``right`` (reoriented, or left as it was where it was right),
-    ``named`` (a correct warning), ``named wrongly``, ``kept`` (no warning), ``wrong`` (reoriented
-    wrongly)."""
-    counts: dict[str, Counter] = {}
-
-    def count(case: str, picture: Picture, frontal: bool, turn: Turn, dark: bool) -> None:
-        # ``turn`` undoes what was done to the picture.
-        found = layout.recognise(-picture if dark else picture, frontal, None)
-        done, _, warnings = decide(found, stated=False)
-        same = done == turn
-        if same and (done != Turn() or not warnings):
-            said = "right"
-        elif done != Turn():
-            said = "wrong"
-        elif warnings:
-            said = "named" if found.turn == turn and found.other is None else "named wrongly"
-        else:
-            said = "kept"
-        counts.setdefault(case, Counter())[said] += 1
-
-    real = {}
-    for path in sorted((data / "xray").iterdir()):
-        if path.suffix != ".json" and "scout" not in path.name:
-            real[path.name] = layout.thumbnail(read_radiograph(path, flip=False).pixels)
-    sets = [("real frontal", True, list(real.values()))]
-    films = projections(data, split)
-    names = [p for p, view in films if view == "lat" and not is_prone(films[p, view])]
-    print(len(films) // 2 - len(names), "prone patients left out")
-    sets += [
-        (f"{split}, {view}", view == "ap", [films[p, view] for p in names])
-        for view in ("ap", "lat")
-    ]
-    for title, frontal, pictures in sets:
-        for turn in TURNS:
-            for dark in (False,) if frontal else (False, True):
-                words = turn.words(frontal) or "as it is"
-                case = f"{title}, {words}{', inverted' if dark else ''}"
-                for picture in pictures:
-                    back = turn.mirrored  # a mirror image undoes itself; turns go the other way
-                    copy = np.rot90(picture[:, ::-1] if back else picture, -turn.quarters)
-                    count(case, np.ascontiguousarray(copy), frontal, turn, dark)
-                print(f"{case:60s}", dict(counts[case].most_common()), flush=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_text(out, json.dumps(counts, indent=1))
-
-
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__)
-    ask.add_argument("what", choices=("fit", "measure"))
     ask.add_argument("--data", type=Path, required=True)
-    ask.add_argument("--split", default="validation")
-    ask.add_argument("--out", type=Path, default=Path("results/orientation.json"))
-    chosen = ask.parse_args()
-    if chosen.what == "fit":
-        fit(chosen.data)
-    else:
-        measure(chosen.data, chosen.split, chosen.out)
+    fit(ask.parse_args().data)
 
 
 if __name__ == "__main__":

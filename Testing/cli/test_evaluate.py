@@ -1,4 +1,4 @@
-"""`axon evaluate`: several bundles, rows that pair, bad cases that stop nothing, runs that resume."""
+"""`axon evaluate`: bundles beside one another, bad cases that stop nothing, runs that resume."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from axon_backend.evaluation.evaluate import evaluate_cases
 from axon_backend.evaluation.manifest import ManifestCase
 from axon_backend.imaging.frame import HuWindow, find_thorax_frame, resample_to_frame
 from axon_backend.metrics import compute_metrics, metric_names
-
 
 
 @pytest.fixture(scope="module", autouse=True)

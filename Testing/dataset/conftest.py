@@ -72,14 +72,14 @@ class Tree:
         base = self.chest
         geometry = CTVolume(base.hu, tuple(scale * s for s in base.spacing_mm), base.origin_mm)
         hu = base.hu if hu is None else hu
-        files = write_ct_series(target, hu, geometry, patient_id=patient, study_uid=study)
+        files = write_ct_series(target, hu, geometry, study_uid=study)
         kept = files[slices]
         for path in files:
             if path not in kept:
                 path.unlink()
                 continue
             item = pydicom.dcmread(path)
-            item.PatientName = "Nobody^Knows"
+            item.PatientName, item.PatientID = "Nobody^Knows", patient
             item.ImageType = list(kind)
             item.SeriesNumber, item.SeriesDescription, item.BodyPartExamined = number, words, part
             item.StudyDate = (DAY + timedelta(days)).strftime("%Y%m%d")

@@ -16,7 +16,7 @@ GOOD = {"LIDC-IDRI-0001": "paired", "LIDC-IDRI-0002": "biplanar", "LIDC-IDRI-001
 BAD = {
     "LIDC-IDRI-0003": "cut short",
     "LIDC-IDRI-0004": "lacks slices: a hole of 28.0 mm",
-    "LIDC-IDRI-0005": "mixes pixel spacings",
+    "LIDC-IDRI-0005": "whole chest",
     "LIDC-IDRI-0006": "No lungs",
     "LIDC-IDRI-0007": "there is no CT",
     "LIDC-IDRI-0008": "whole chest",

@@ -227,14 +227,14 @@ def test_refusals(tmp_path):
     refused(tmp_path / "none", "holds no DICOM image. Give the folder that holds the CT slices")
     refused(
         write_series(tmp_path / "one", ct_slices(HU)[:1]),
-        "holds at most 1 CT slice of one series, a chest CT has at least 16",
+        "holds at most 1 CT slice of one series; a chest CT has at least 16",
     )
     refused(write_series(tmp_path / "mr", ct_slices(HU, Modality="MR")), "holds 24 MR, not CT")
     refused(
         write_series(
             tmp_path / "hand", ct_slices(HU, BodyPartExamined="HAND", SeriesDescription="")
         ),
-        r"another body part \(HAND\), a chest CT is expected",
+        r"another body part \(HAND\); a chest CT is expected",
     )
     scouts = ct_slices(HU, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
     refused(write_series(tmp_path / "scout", scouts), "localiser images only")

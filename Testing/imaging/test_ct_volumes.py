@@ -121,12 +121,12 @@ def test_round_trip_of_every_format(tmp_path, suffix):
     assert np.abs(brightest_point(back) - brightest_point(ct)).max() < 1e-3
 
 
-def test_to_and_from_sitk():
+def test_to_and_from_sitk(ct_of_image):
     ct = CTVolume(HU, CT_SPACING, ORIGIN)
     image = ct.to_sitk()
     point = image.TransformIndexToPhysicalPoint([int(i) for i in CT_MARKER_ZYX[::-1]])
     assert point == pytest.approx(tuple(MARKER_LPS))
-    again = CTVolume.from_sitk(sitk.DICOMOrient(image, "ASR"), "x")
+    again = ct_of_image(sitk.DICOMOrient(image, "ASR"))
     assert np.array_equal(again.hu, HU)
     assert again.origin_mm == pytest.approx(ORIGIN)
     assert again.size_mm == (320.0, 320.0, 240.0)
@@ -219,7 +219,7 @@ def test_flat_images_and_unknown_formats(tmp_path):
     with pytest.raises(AxonInputError, match="flat image .* give it as the X-ray"):
         read_ct(tmp_path / "x.nrrd")
     (tmp_path / "x.png").write_bytes(b"\x89PNG")
-    with pytest.raises(AxonInputError, match="flat image, a CT is a volume"):
+    with pytest.raises(AxonInputError, match="flat image; a CT is a volume"):
         read_ct(tmp_path / "x.png")
     (tmp_path / "x.docx").write_bytes(b"PK" * 100)
     with pytest.raises(AxonInputError, match="not a CT in a known format"):

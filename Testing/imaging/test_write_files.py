@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel
@@ -13,6 +12,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from axon_backend.errors import AxonInputError, OutputError
+from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.view import View
 from axon_backend.imaging.write import (
     RESEARCH_NOTE,
@@ -24,14 +24,7 @@ from axon_backend.imaging.write import (
     write_volume,
 )
 
-
-@dataclass(frozen=True)
-class Box:
-    center_mm: tuple[float, float, float]
-    size_mm: tuple[float, float, float]
-
-
-BOX = Box((10.0, 20.0, -30.0), (320.0, 240.0, 400.0))
+BOX = ThoraxFrame((10.0, 20.0, -30.0), (320.0, 240.0, 400.0))
 
 
 def ramp(n=8):

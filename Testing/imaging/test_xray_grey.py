@@ -189,8 +189,17 @@ def test_invert_means_as_shown_and_wins(tmp_path):
     assert "inverted as asked" in inverted.assumptions
 
 
-def test_tags_that_contradict_the_image_are_kept_but_reported(tmp_path):
-    stored = (TOP - as_integers(PICTURE)).astype(np.uint16)
-    radiograph = read_radiograph(write_xray(tmp_path / "x.dcm", stored))
-    assert radiograph.pixels[44, 10] == radiograph.pixels.min()
-    assert any("they look dark" in note for note in radiograph.assumptions)
+def test_a_certain_image_wins_over_tags_and_both_are_reported(tmp_path):
+    stored = as_integers(PICTURE)
+    right = read_radiograph(write_xray(tmp_path / "x.dcm", stored)).pixels
+    for name, tags in (
+        ("shape", {"PresentationLUTShape": "INVERSE"}),
+        ("photometric", {"PhotometricInterpretation": "MONOCHROME1"}),
+    ):
+        radiograph = read_radiograph(write_xray(tmp_path / f"{name}.dcm", stored, **tags))
+        assert np.allclose(radiograph.pixels - right, (radiograph.pixels - right)[0, 0], atol=1e-5)
+        said = "the file says that bones are bright, but the image shows dark ones"
+        assert any(note.startswith(said) for note in radiograph.warnings)
+        assert set(radiograph.warnings) <= set(radiograph.assumptions)
+        kept = read_radiograph(tmp_path / f"{name}.dcm", invert=False)  # the user overrules it
+        assert np.corrcoef(kept.pixels.ravel(), right.ravel())[0, 1] < -0.99

@@ -5,6 +5,7 @@ import pytest
 from imaging_synthetic import MARKER, as_integers, chest_image, stored_image, write_xray
 
 from axon_backend.errors import AxonInputError
+from axon_backend.imaging.dicom_xray import read_dicom_xray
 from axon_backend.imaging.radiograph import View, read_radiograph
 
 FRONTAL = [(a, d) for a, d in ("LF", "RF", "LH", "RH", "FL", "FR", "HL", "HR")]
@@ -82,7 +83,6 @@ def test_pixel_size_turns_with_the_image(tmp_path):
         ({"ViewPosition": "RIGHT LATERAL"}, View.lateral_right),
         ({"ViewPosition": "LATERAL"}, View.lateral_left),
         ({"ViewPosition": "LATERAL", "ImageLaterality": "R"}, View.lateral_right),
-        ({"ViewPosition": "", "PatientOrientation": ["P", "F"]}, View.lateral_left),
         ({"ViewPosition": "", "SeriesDescription": "Chest AP portable"}, View.ap),
         ({"ViewPosition": ""}, View.pa),
     ],
@@ -90,6 +90,18 @@ def test_pixel_size_turns_with_the_image(tmp_path):
 def test_view_tags(tmp_path, tags, view):
     path = write_xray(tmp_path / "x.dcm", as_integers(chest_image()), **tags)
     assert read_radiograph(path).view is view
+
+
+def test_a_view_by_the_orientation_alone_gives_way_to_a_certain_image(tmp_path):
+    """The image is a frontal one; a ViewPosition would be believed."""
+    tags = {"ViewPosition": "", "PatientOrientation": ["P", "F"]}
+    path = write_xray(tmp_path / "x.dcm", as_integers(chest_image()), **tags)
+    assert read_dicom_xray(path).view is View.lateral_left
+    radiograph = read_radiograph(path)
+    assert radiograph.view is View.pa
+    assert any("shows a frontal view, although the file suggests" in w for w in radiograph.warnings)
+    path = write_xray(tmp_path / "y.dcm", as_integers(chest_image()), ViewPosition="LL")
+    assert read_radiograph(path).view is View.lateral_left
 
 
 def test_an_unknown_view_is_recorded_as_assumed(tmp_path):
@@ -112,7 +124,7 @@ def test_a_given_view_wins_over_the_tag(tmp_path):
 @pytest.mark.parametrize("view", ["RAO", "PA LLD", "LATERAL DECUB"])
 def test_an_oblique_view_is_refused_unless_the_view_is_given(tmp_path, view):
     path = write_xray(tmp_path / "x.dcm", as_integers(chest_image()), ViewPosition=view)
-    with pytest.raises(AxonInputError, match=rf"view {view}, a frontal \(PA, AP\) or lateral"):
+    with pytest.raises(AxonInputError, match=rf"view {view}; a frontal \(PA, AP\) or lateral"):
         read_radiograph(path)
     assert read_radiograph(path, view=View.pa).view is View.pa
 

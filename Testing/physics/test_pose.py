@@ -8,7 +8,6 @@ import SimpleITK as sitk
 import torch
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.view import View
 from axon_backend.physics.attenuation import AttenuationVolume
@@ -87,7 +86,7 @@ def test_moved_geometry_is_a_moved_ct(frame, centred, view):
     assert float((unmoved - of_moved_ct).abs().max()) > 0.5 * float(of_moved_ct.max())
 
 
-def test_a_ct_resampled_by_itk_into_its_pose_gives_the_same_image(phantom_ct):
+def test_a_ct_resampled_by_itk_into_its_pose_gives_the_same_image(phantom_ct, ct_of_image):
     frame = ThoraxFrame((76.0, -182.0, 660.0), (300.0, 200.0, 280.0))
     pose = Pose((4.0, -5.0, 6.0), (8.0, -6.0, 10.0))
     image = phantom_ct.to_sitk()
@@ -99,7 +98,7 @@ def test_a_ct_resampled_by_itk_into_its_pose_gives_the_same_image(phantom_ct):
                           np.eye(3).ravel().tolist(), -1000.0)  # fmt: skip
     for view in (View.pa, View.lateral_left):
         images = []
-        for ct, p in ((CTVolume.from_sitk(moved), Pose()), (phantom_ct, pose)):
+        for ct, p in ((ct_of_image(moved), Pose()), (phantom_ct, pose)):
             images.append(render_drr(ct, p.geometry(frame, view), 64))
         a, b = images
         assert float((a - b).norm()) < 0.015 * float(a.norm())

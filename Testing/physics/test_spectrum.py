@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import optimize
 
 from axon_backend.errors import AxonInputError
 from axon_backend.physics.spectrum import Spectrum, Tube
@@ -22,10 +23,19 @@ SPEKPY = [
 ]
 
 
+def half_value_layer(spectrum: Spectrum) -> float:
+    """Millimetres of aluminium that halve the air kerma (narrow beam)."""
+
+    def excess(mm: float) -> float:
+        return spectrum.filtered("aluminium", mm).air_kerma - spectrum.air_kerma / 2
+
+    return optimize.brentq(excess, 0.0, 100.0)
+
+
 @pytest.mark.parametrize(("tube", "expected"), SPEKPY)
 def test_spectra_agree_with_spekpy(tube, expected):
     found = Tube(*tube).spectrum()
-    values = found.mean_kev, found.half_value_layer(), found.air_kerma
+    values = found.mean_kev, half_value_layer(found), found.air_kerma
     assert values == pytest.approx(expected, rel=0.02)
 
 
@@ -36,10 +46,10 @@ def test_spectra_agree_with_spekpy(tube, expected):
 )
 def test_standard_beams_rqr_have_their_homogeneity(kvp, layer, homogeneity):
     al = np.linspace(1.5, 6.0, 46)
-    layers = [Tube(kvp, a, 0.0).spectrum().half_value_layer() for a in al]
+    layers = [half_value_layer(Tube(kvp, a, 0.0).spectrum()) for a in al]
     beam = Tube(kvp, float(np.interp(layer, layers, al)), 0.0).spectrum()
-    first = beam.half_value_layer()
-    second = beam.filtered("aluminium", first).half_value_layer()
+    first = half_value_layer(beam)
+    second = half_value_layer(beam.filtered("aluminium", first))
     assert first == pytest.approx(layer, rel=0.01)
     assert first / second == pytest.approx(homogeneity, abs=0.035)
 
@@ -47,7 +57,7 @@ def test_standard_beams_rqr_have_their_homogeneity(kvp, layer, homogeneity):
 def test_rqa5_has_its_half_value_layer_and_photons_per_microgray():
     """IEC 62220-1: 70 kV, 21 mm Al added, half-value layer 6.8 mm, 30174 photons/(mm^2 uGy)."""
     beam = Tube(70, 23.5, 0.0).spectrum()
-    assert beam.half_value_layer() == pytest.approx(6.8, rel=0.03)
+    assert half_value_layer(beam) == pytest.approx(6.8, rel=0.03)
     assert beam.photons.sum() / beam.air_kerma == pytest.approx(30174, rel=0.02)
 
 
@@ -75,13 +85,13 @@ def test_output_changes_smoothly_with_the_voltage():
 def test_filters_harden():
     beam = Tube(100, 2.5, 0.0).spectrum()
     means = [beam.filtered("aluminium", mm).mean_kev for mm in (0, 2, 5, 20)]
-    layers = [beam.filtered("aluminium", mm).half_value_layer() for mm in (0, 2, 5, 20)]
+    layers = [half_value_layer(beam.filtered("aluminium", mm)) for mm in (0, 2, 5, 20)]
     assert np.all(np.diff(means) > 0) and np.all(np.diff(layers) > 0)
 
 
 def test_one_energy_falls_off_exponentially():
     beam = Spectrum.mono(60.0)
-    twice = 2 * beam.half_value_layer()
+    twice = 2 * half_value_layer(beam)
     assert beam.filtered("aluminium", twice).air_kerma == pytest.approx(beam.air_kerma / 4)
 
 

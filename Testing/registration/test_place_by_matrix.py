@@ -50,6 +50,22 @@ def test_the_true_placement_shows_the_drr_itself(xray, chest_ct, frame):
     assert placed.size_mm == pytest.approx(frame.size_mm[1:])
 
 
+def test_a_mark_is_left_out_of_the_comparison(xray, chest_ct, frame):
+    """A white box that hides part of the chest lowers the score, unless it is known as a mark."""
+    image, matrix = xray
+    hidden, valid = image.pixels.copy(), np.ones(image.pixels.shape, bool)
+    hidden[200:260, 150:330], valid[200:260, 150:330] = image.pixels.max(), False
+    seen, told = (
+        place_by_matrix(replace(image, pixels=hidden, valid=v), chest_ct, frame, matrix, size=256)
+        for v in (None, valid)
+    )
+    whole = place_by_matrix(image, chest_ct, frame, matrix, size=256)
+    scores = [placed.registration.quality.score for placed in (whole, told, seen)]
+    assert scores[1] > scores[0] - 0.02 and scores[2] < scores[0] - 0.05
+    assert not told.valid.all() and told.covered.all()  # networks are shown what is around it
+    assert np.array_equal(told.valid, told.valid & whole.valid)
+
+
 def test_a_wrong_placement_scores_less_and_a_far_one_is_poor(xray, chest_ct, frame):
     image, matrix = xray
     scores, verdicts = [], []

@@ -25,6 +25,18 @@ def test_a_whole_pixel_shift_moves_the_pixels_and_their_mask():
     assert np.array_equal(valid, expected)
 
 
+def test_what_is_not_valid_stays_out_however_much_it_shrinks():
+    image, valid = np.zeros((400, 400), np.float32), np.ones((400, 400), bool)
+    valid[200:203, 100:300] = False
+    for size in (400, 40):
+        step = 400 // size
+        _, shown = resample_image(image, whole_image_placement(image).matrix, size, valid=valid)
+        hidden = np.zeros((size, size), bool)
+        hidden[200 // step : -(-203 // step), 100 // step : 300 // step] = True
+        assert not shown[hidden].any()
+        assert (~shown).sum() <= 2.2 * hidden.sum()
+
+
 def test_a_marker_lands_where_the_matrix_says():
     image = np.zeros((300, 260), np.float32)
     image[121, 83] = 1.0  # row, column

@@ -136,6 +136,24 @@ def test_without_its_package_the_model_is_listed_and_cannot_be_run(
     assert not section.stages.rows
 
 
+def test_the_trainings_of_every_built_in_method_are_offered(host):
+    from axon_backend.methods import registry
+
+    module = Path(__file__).resolve().parents[2] / "AXONTraining" / "AXONTraining.py"
+    widget = host.load_module(module)[1]
+    try:
+        ui = widget.ui
+        for name in registry.BUILT_IN:
+            info = registry.info(name)
+            choose(ui.methodCombo, info.label)
+            offered = [ui.stageCombo.itemText(i) for i in range(ui.stageCombo.count)]
+            assert offered == [training.label for training in info.trainings]
+            presets = [ui.presetCombo.itemData(i) for i in range(ui.presetCombo.count)]
+            assert presets == list(info.presets)
+    finally:
+        host.unload_module(module.stem)
+
+
 def test_its_trainings_are_offered(host, installed):
     module = Path(__file__).resolve().parents[2] / "AXONTraining" / "AXONTraining.py"
     widget = host.load_module(module)[1]

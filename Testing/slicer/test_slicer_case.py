@@ -37,3 +37,13 @@ def test_failures_are_reported(case, monkeypatch, capsys):
     monkeypatch.setattr(sample_data, "load", load)
     assert case.main() == case.WRONG
     assert "the sample file is damaged" in capsys.readouterr().err
+
+
+def test_the_script_of_the_screenshots_uses_widgets_of_the_panel(axon):
+    """It runs in Slicer only, where a widget that is gone would be noticed late."""
+    import re
+
+    text = SCRIPT.with_name("slicer_screenshots.py").read_text("utf-8")
+    names = set(re.findall(r"\bui\.(\w+)", text))
+    assert len(names) > 10 and all(hasattr(axon[1].panel.ui, name) for name in names)
+    assert set(re.findall(r'open\("(\w+)"\)', text)) <= set(axon[1].panel.sections)

@@ -1,4 +1,4 @@
-"""The methods that AXON is compared with, by the commands that there are, from training to a table.
+"""The methods that AXON is compared with, by the commands of methods.md, from training to a table.
 
 Networks of a few thousand weights and a few steps: what they learn is tested elsewhere.
 """
@@ -17,9 +17,18 @@ from axon_backend.cli.main import main
 from axon_backend.inference.model_loading import load_model
 from axon_backend.methods import registry
 
-DRR = Path(axon_backend.__file__).parent / "demo_data" / "drr_lidc0306_pa.nrrd"
-# Of each method, a model of 16^3 voxels.
+DEMO = Path(axon_backend.__file__).parent / "demo_data"
+FRONTAL, LATERAL = (DEMO / f"drr_lidc0306_{view}.nrrd" for view in ("pa", "lateral"))
+# Of each method but AXON, whose trainings have tests of their own, a small model. One that is
+# trained against an adversary needs 24^3 voxels.
 TINY = {
+    "atlas_mean": {"grid": 16, "view_size": 32},
+    "nearest_patient": {"grid": 16, "view_size": 32, "match_size": 8, "patients": 2},
+    "repeat_concatenate": {"grid": 24, "view_size": 24, "channels": [8, 8]},
+    "x2ct": {
+        "grid": 24, "view_size": 24, "stem": 8, "layers": [1, 1, 1], "growth": 4,
+        "decoder": [8, 8, 4, 4], "blocks": [1, 1, 1], "fused_blocks": [1, 1, 1, 0],
+    },
     "diffux2ct": {
         "size": 16,
         "tri_plane": {
@@ -40,6 +49,10 @@ TINY = {
         "sampling": {"steps": 2},
     },
 }  # fmt: skip
+
+
+def test_no_method_is_left_out():
+    assert {*TINY, "axon"} == set(registry.BUILT_IN)
 
 
 @pytest.mark.slow
@@ -63,14 +76,15 @@ def test_from_training_to_a_table(method, data, phantom_ct_file, tmp_path):
     assert main(["bundle", "export", str(runs), str(bundle), "--name", method]) == 0
     model = load_model(load_bundle(bundle))
     assert model.config == registry.load(method).configure(model.config.as_dict())
-    assert model.config.output_grid == 16
+    assert model.config.output_grid == (TINY[method].get("grid") or TINY[method]["size"])
 
-    words = ("--frontal", DRR, "--bundle", bundle, "--no-register", "--device", "cpu",
-             "--output", tmp_path / "out", "--quiet")  # fmt: skip
-    assert main(["reconstruct", *map(str, words)]) == 0
-    record = json.loads((tmp_path / "out" / "result.json").read_text())
-    assert record["method"] == method
-    assert [s["name"] for s in record["stages"]] == list(info.stage_names)
+    for name, lateral in (("one", ()), ("two", ("--lateral", LATERAL))):
+        words = ("--frontal", FRONTAL, *lateral, "--bundle", bundle, "--no-register", "--device", "cpu",
+                 "--output", tmp_path / name, "--quiet")  # fmt: skip
+        assert main(["reconstruct", *map(str, words)]) == 0
+        record = json.loads((tmp_path / name / "result.json").read_text())
+        assert record["method"] == method
+        assert [s["name"] for s in record["stages"]] == list(info.stage_names)
 
     case = {"id": "p", "frontal": None, "lateral": None, "ct": str(phantom_ct_file)}
     (tmp_path / "cases.json").write_text(json.dumps([case]))

@@ -1,9 +1,12 @@
 """The losses of the trainings: what is drawn, what is asked, and that each sample stands alone."""
 
+import math
+
 import pytest
 import torch
 from training_tiny import tiny
 
+from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.axon.losses import (
     bridge_times,
@@ -16,7 +19,6 @@ from axon_backend.methods.axon.train_encoder import encode
 from axon_backend.methods.batch import Batch, Draws, ValidationCase
 from axon_backend.methods.objective import Objective, mean_metrics, regression_loss
 from axon_backend.metrics import compute_metrics
-from axon_backend.training.data.batch import stack
 from axon_backend.training.recompute import recompute_blocks
 
 TRAININGS = AXON.info.training_names
@@ -82,7 +84,7 @@ def test_the_loss_of_a_batch_is_the_mean_of_its_samples(name):
         name, "synthesised=1" if name == "sr" else "conditioning_augmentation=0.3"
     )
     parts = [sample(0), sample(1, single=True), sample(2)]
-    together = objective(stack(parts))
+    together = objective(Batch.stack(parts))
     alone = torch.stack([objective(p) for p in parts])
     assert float(alone.detach().std()) > 1e-4
     assert float(together.detach()) == pytest.approx(float(alone.detach().mean()), rel=1e-4)
@@ -179,7 +181,7 @@ def test_the_encoder_sees_each_samples_views_in_their_order():
     encoder = objective_of("encoder").model.coarse_diff.encoder
     parts = [sample(0, True), sample(1), sample(2, True), sample(3)]
     with torch.no_grad():
-        together = encode(encoder, stack(parts))
+        together = encode(encoder, Batch.stack(parts))
         alone = torch.cat(
             [encoder(p.frontal, None if p.draws.single else p.lateral, p.beam) for p in parts]
         )
@@ -256,6 +258,29 @@ def test_clamping_asks_nothing_of_what_lies_beyond():
     assert not seen.grad.any()
 
 
+def test_without_clamping_stage_two_leaves_the_window_and_is_measured_there():
+    """A network whose estimate of the CT is -1.4 everywhere, of a CT that is -1 and 0.2."""
+    volume = torch.full((1, 1, 16, 16, 16), -1.0)
+    volume[..., 8:] = 0.2
+    batch = sample(0)
+    case = ValidationCase(
+        "c", Batch(volume, batch.fine, batch.frontal, batch.lateral, batch.beam), None
+    )
+    for limit, lowest in (("1", -1.0), ("0", -1.4)):
+        objective = objective_of("controlnet", f"model.sampling.fine_clamp={limit}")
+        stage = objective.model.fine_diff
+        stage.x0_of = lambda output, y_t, t, seen: torch.full_like(y_t, -1.4)
+        with torch.no_grad():
+            measured = objective.measure(case)
+        assert torch.allclose(measured.sample, torch.full((16,) * 3, lowest))
+        # Differences on [0, 1]: clipped 0 and 0.6, as it is 0.2 and 0.8.
+        assert measured.metrics["v2_fine_psnr"] == pytest.approx(-10 * math.log10(0.18))
+        unclipped = measured.metrics.get("v2_fine_unclipped_psnr")
+        assert unclipped == (None if limit == "1" else pytest.approx(-10 * math.log10(0.34)))
+    with pytest.raises(AxonInputError, match="fine_clamp must be 0 or more, got -1"):
+        objective_of("controlnet", "model.sampling.fine_clamp=-1")
+
+
 def test_without_a_bridge_stage_two_starts_from_the_end_point():
     """The paper's "FineDiff only": no bridge is needed, or run."""
     objective = objective_of("controlnet", "coarse_steps=0", "tta_shifts=1")
@@ -274,7 +299,7 @@ def test_without_a_bridge_stage_two_starts_from_the_end_point():
 
 
 def test_sr_sees_true_volumes_or_reconstructions_as_the_share_says():
-    batch = stack([sample(i) for i in range(8)])
+    batch = Batch.stack([sample(i) for i in range(8)])
     true = objective_of("sr", "synthesised=0").inputs(batch)
     assert torch.equal(true, batch.volume)
     made = objective_of("sr", "synthesised=1").inputs(batch)

@@ -32,6 +32,12 @@ def test_the_constant_and_the_exponential_schedule():
     assert rates == pytest.approx([2.0, 0.2, 0.02])
 
 
+def test_the_linear_schedule_falls_over_its_second_half():
+    linear = OptimiserSettings(lr=2.0, schedule="linear", warm_up=0.0, floor=0.1)
+    rates = [learning_rate(p, linear) for p in (0.0, 0.5, 0.75, 1.0, 1.2)]
+    assert rates == pytest.approx([2.0, 2.0, 1.1, 0.2, 0.2])
+
+
 def test_the_average_warms_up_and_steps_in_for_the_network():
     """decay_k = (1 + k) / (10 + k): 0.1, 2/11, then the decay given."""
     net = nn.BatchNorm1d(1)  # it also has an integer in its state
@@ -64,11 +70,12 @@ def gradients(net: nn.Module) -> None:
 @pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_adam_is_torchs(name):
     ours, theirs = small(), small()
-    settings = OptimiserSettings(name=name, lr=1e-3, weight_decay=0.1)
+    betas = (0.5, 0.99)
+    settings = OptimiserSettings(name=name, lr=1e-3, weight_decay=0.1, betas=betas)
     optimiser = Optimiser(list(ours.parameters()), settings)
     kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
     options = {} if name == "adam" else {"weight_decay": 0.1}
-    reference = kind(theirs.parameters(), lr=1e-3, **options)
+    reference = kind(theirs.parameters(), lr=1e-3, betas=betas, **options)
     for _ in range(3):
         gradients(ours)
         gradients(theirs)

@@ -12,13 +12,9 @@ from axon_backend.imaging.view import View
 from axon_backend.physics.attenuation import AttenuationVolume, hu_to_mu
 from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry
-from axon_backend.training.data.pairs import DeformableCT, Deformation, PairFactory
+from axon_backend.training.data.pairs import NOT_DEFORMED, DeformableCT, Deformation, PairFactory
 
 N = 48
-STILL = Deformation(
-    rotation_deg=0.0, anisotropy=0.0, shift=0.0, scale=0.0, elastic=0.0, mirror=0.0,
-    bone_gain=(1.0, 1.0),
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +72,7 @@ def test_the_volume_projects_to_the_pictures(factory, seed):
 
 
 def test_without_augmentation_the_volume_is_the_ct_in_its_frame(factory, chest):
-    pair = drawn(factory, STILL)
+    pair = drawn(factory, NOT_DEFORMED)
     hu = HuWindow().to_hu(pair.volume.astype(float) / 127.5 - 1)
     expected = resample_to_frame(chest, factory.bent.frame, N)
     assert np.abs(hu - np.clip(expected, -1000, 900)).mean() < 15.0  # one grey level is 7.5 HU
@@ -85,7 +81,7 @@ def test_without_augmentation_the_volume_is_the_ct_in_its_frame(factory, chest):
 
 
 def test_the_mirror_swaps_left_and_right(factory):
-    straight, mirrored = (drawn(factory, replace(STILL, mirror=m)) for m in (0.0, 1.0))
+    straight, mirrored = (drawn(factory, replace(NOT_DEFORMED, mirror=m)) for m in (0.0, 1.0))
     a, b = straight.volume.astype(float), mirrored.volume.astype(float)
     assert np.abs(a - b[:, :, ::-1]).mean() < 0.3 * np.abs(a - b).mean()
 
@@ -99,8 +95,8 @@ def test_the_frame_follows_the_lungs_of_a_deformed_chest(factory):
             affine = torch.cat([affine[:, :3] / 1.2, torch.full((3, 1), 0.05)], 1)
             return affine, elastic
 
-    enlarged = Enlarged(factory.bent, STILL)
-    a = drawn(factory, STILL)
+    enlarged = Enlarged(factory.bent, NOT_DEFORMED)
+    a = drawn(factory, NOT_DEFORMED)
     b = enlarged.draw(np.random.default_rng(0))
     assert np.abs(a.volume.astype(float) - b.volume).mean() < 8.0
     # The lungs of a draw are found on a lattice of 0.06 half box sizes.

@@ -11,9 +11,10 @@ import yaml
 
 from axon_backend.bundle import load_bundle
 from axon_backend.errors import AxonInputError
+from axon_backend.methods import registry
 from axon_backend.methods.axon import INFO
 from axon_backend.methods.axon.config import AxonConfig
-from axon_backend.training.plan import resolve
+from axon_backend.training.plan import notes, resolve, window_warning
 from axon_backend.training.presets import preset
 from axon_backend.training.settings import (
     all_keys,
@@ -29,7 +30,7 @@ from axon_backend.training.settings import (
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("name", ["preview", "paper"])
+@pytest.mark.parametrize("name", INFO.presets)
 @pytest.mark.parametrize("stage", INFO.training_names)
 def test_a_preset_survives_yaml(name, stage):
     config = preset(name, stage).check()
@@ -48,6 +49,33 @@ def test_the_paper_preset_has_the_papers_settings():
     assert (sr.optimiser.lr, sr.optimiser.schedule, sr.epochs) == (2e-4, "exponential", 56)
     assert [preset("paper", s).epochs for s in ("prior", "controlnet")] == [320, 150]
     assert coarse.total_steps(983) == -(-90 * 983 // 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "single", "complete"), [("paper", 1, False), ("paper_biplanar", 0, True)]
+)
+def test_the_two_models_of_the_paper_differ_in_their_inputs_alone(name, single, complete):
+    config = preset(name, "controlnet").check()
+    assert (config.data.single_view, config.data.complete_pairs) == (single, complete)
+    assert not config.data.deformed and config.data.blended == 0
+    look = config.data.appearance
+    assert (look.clean, look.physical) == (0, 1), "poly-energetic"
+    assert not any(getattr(look.p, p) for p in ("misregistration", "letters", "collimation"))
+    assert config.loss.sampled_condition and config.loss.conditioning_augmentation == 0
+    assert config.model.sampling.fine_clamp == 0 and not config.loss.clamp
+    other = preset("paper" if complete else "paper_biplanar", "controlnet")
+    assert set(differences(as_plain(config), as_plain(other))) == {
+        "preset", "data.single_view", "data.complete_pairs",
+    }  # fmt: skip
+
+
+def test_a_window_that_hides_the_lungs_is_said():
+    config = preset("paper", "coarse")
+    assert "lungs and air" in str(window_warning(config)) and notes(config)[0].startswith("The HU")
+    changed = apply_pairs(config, ["model.window.low=-1000"])
+    assert window_warning(changed) is None
+    assert notes(changed) == list(config.of_method.deviations("paper")) != []
+    assert notes(preset("preview", "coarse")) == []
 
 
 def test_pairs_set_what_they_say():
@@ -180,8 +208,14 @@ def test_every_setting_is_used_by_a_preset_or_documented():
     text = " ".join(page.read_text("utf-8") for page in pages)
     code = " ".join(re.findall(r"`([^`\n]+)`", text))
     named = set(re.findall(r"[\w.*]+", code))
-    presets = [as_plain(preset(p, t)) for p in INFO.presets for t in INFO.training_names]
-    vary = {key for other in presets for key in differences(presets[0], other)}
+    presets = [
+        as_plain(preset(name, training, method))
+        for method, info in registry.available().items()
+        for name in info.presets
+        for training in info.training_names
+    ]
+    first = as_plain(preset("preview", "coarse"))
+    vary = {key for other in presets for key in differences(first, other)}
     unused = [
         key
         for key in all_keys(preset("preview", "coarse"))

@@ -28,6 +28,7 @@ EDGE = "loss.edge=1"
 ALONE = "model.sampling.coarse_steps=0"  # FineDiff only: its condition is F(x)
 IMAGE, REPEAT = "model.encoder.lifting=reshape", "model.encoder.lifting=repeat"
 CLAMP = ("loss.clamp=true", "model.sampling.fine_clamp=1")
+OPEN = "model.sampling.fine_clamp=0"  # the rows without "+ clamping"
 BBDM, GLOBAL = "model.fine_diff=bridge", "model.global_encoder=true"
 REAL = "data.real=1"
 
@@ -36,8 +37,8 @@ ROWS: dict[str, tuple[tuple[str, ...], ...]] = {
     "L2": (("coarse",),),
     "L2 + Ledge": (("coarse", EDGE),),
     "+ clamping": (("encoder", REPEAT), ("prior",), ("controlnet", REPEAT, ALONE, *CLAMP)),
-    "image enc.": (("encoder", IMAGE), ("prior",), ("controlnet", IMAGE, ALONE)),
-    "R&C enc.": (("encoder", REPEAT), ("prior",), ("controlnet", REPEAT, ALONE)),
+    "image enc.": (("encoder", IMAGE), ("prior",), ("controlnet", IMAGE, ALONE, OPEN)),
+    "R&C enc.": (("encoder", REPEAT), ("prior",), ("controlnet", REPEAT, ALONE, OPEN)),
     "L2, BBDM": (("coarse",), ("controlnet", BBDM)),
     "L2, + global enc.": (("coarse",), ("prior",), ("controlnet", GLOBAL)),
     "L2, w/o DRRs": (("coarse", REAL), ("prior",), ("controlnet", REAL)),
@@ -113,6 +114,7 @@ def test_each_row_trains(chain, row):
     figures = [e["figures"] for e in folder.events()[0] if e["event"] == "validation"][-1]
     assert np.isfinite(list(figures.values())).all()
     assert ("v2_fine_psnr" in figures) == (stages[-1][0] == "controlnet")
+    assert ("v2_fine_unclipped_ssim" in figures) == (OPEN in stages[-1])
     needed = folder.state()["networks"].keys()
     assert ("prior" in needed) == (len(stages) == 3)
     # FineDiff only runs no bridge, and needs none.
@@ -143,7 +145,8 @@ def test_the_presets_are_the_last_row(name):
     config = preset(name, "controlnet")
     assert config.loss.edge == 0 and not config.loss.clamp and config.data.real is None
     assert config.model.fine_diff == "controlnet" and not config.model.global_encoder
-    assert config.model.sampling.coarse_steps > 0 and config.model.sampling.fine_clamp > 1
+    assert config.model.sampling.coarse_steps > 0
+    assert config.model.sampling.fine_clamp == (0 if name == "paper" else 1.2)
 
 
 def test_a_bridge_in_stage_two_asks_for_no_prior_and_trains_none():

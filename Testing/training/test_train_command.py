@@ -25,6 +25,14 @@ def test_show_prints_what_a_run_would_use(capsys):
     assert shown["stage"] == "sr" and shown["preset"] == "paper"
 
 
+def test_show_says_where_the_paper_s_preset_deviates_and_what_its_window_hides(capsys):
+    assert main(["train", "coarse", "--preset", "paper_biplanar", "--show"]) == 0
+    comments = [x for x in capsys.readouterr().out.splitlines() if x.startswith("#")]
+    text = " ".join(line.lstrip("# ") for line in comments)
+    assert "will show no lungs" in text and "scaled-linear from 0.0015 to 0.0195" in text
+    assert text.count("- ") >= 10 and max(map(len, comments)) <= 100
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

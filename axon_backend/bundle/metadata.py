@@ -51,6 +51,31 @@ def check_metadata(metadata: dict[str, Any], source: str = "metadata") -> None:
         raise AxonInputError(f"{source}: 'network_data_format' is missing.")
 
 
+def tensor_format(
+    kind: str, modality: str, shape: list[int], value_range: list[float], channels: list[str]
+) -> dict[str, Any]:
+    """One tensor, channel first.
+
+    Args:
+        kind: MONAI's format, for example ``hounsfield``, ``magnitude``, ``raw``.
+        modality: "X-ray" or "CT".
+        shape: spatial shape in pixels or voxels.
+        value_range: [smallest, largest]; empty where there is none.
+        channels: what each channel holds.
+    """
+    return {
+        "type": "image",
+        "format": kind,
+        "modality": modality,
+        "num_channels": len(channels),
+        "spatial_shape": shape,
+        "dtype": "float32",
+        "value_range": value_range,
+        "is_patch_data": False,
+        "channel_def": {str(i): name for i, name in enumerate(channels)},
+    }
+
+
 def bundle_metadata(
     *,
     name: str,
@@ -83,17 +108,7 @@ def bundle_metadata(
         eval_metrics: headline metrics, for example {"psnr": 20.1}.
         recommended_stage: the stage to look at first, where that is not the last one.
     """
-    result = {
-        "type": "image",
-        "format": "hounsfield",
-        "modality": "CT",
-        "num_channels": 1,
-        "spatial_shape": [output_grid] * 3,
-        "dtype": "float32",
-        "value_range": list(hu_window),
-        "is_patch_data": False,
-        "channel_def": {"0": "HU"},
-    }
+    result = tensor_format("hounsfield", "CT", [output_grid] * 3, list(hu_window), ["HU"])
     recommended = {"recommended_stage": recommended_stage} if recommended_stage else {}
     return {
         "schema": SCHEMA_URL,

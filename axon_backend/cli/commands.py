@@ -94,6 +94,7 @@ def reconstruct(chosen: argparse.Namespace) -> int:
                 result,
                 keep_stages=chosen.keep_stages,
                 dicom=chosen.dicom,
+                interactive=chosen.interactive,
                 progress=bars,
                 cancelled=stop.is_set,
             )

@@ -138,13 +138,18 @@ def evaluate(chosen: argparse.Namespace, *, spread: bool = False) -> int:
             return 1
         finally:
             bars.close()
-        words = sys.argv[1:] if "evaluate" in sys.argv[1:3] else []
-        command = shlex.join(["axon", *map(recorded_word, words)]) if words else ""
         with output.files() as folder:
-            text = write_evaluation(folder, result, table=chosen.table, command=command)
+            text = write_evaluation(folder, result, table=chosen.table, command=_command())
     print(text)
     print(f"Written: {Path(chosen.output) / (chosen.table or 'comparison')}.html, .md, .tex")
     return 1 if result.failures else 0
+
+
+def _command() -> str:
+    """How this command was typed, its files without their folders; empty when it was not typed."""
+    if "evaluate" not in sys.argv[1:3]:
+        return ""
+    return shlex.join(["axon", *map(recorded_word, sys.argv[1:])])
 
 
 def _cases(chosen: argparse.Namespace, cases: list[ManifestCase]) -> list[ManifestCase]:

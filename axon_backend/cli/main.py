@@ -180,6 +180,11 @@ def _reconstruct(one: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also write the volume of every stage, STAGE.nii.gz",
     )
+    one.add_argument(
+        "--interactive",
+        action="store_true",
+        help="also write interactive.html: the volume in slices and 3-D, for a browser",
+    )
     series = one.add_mutually_exclusive_group()
     series.add_argument(
         "--dicom",

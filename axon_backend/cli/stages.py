@@ -6,7 +6,7 @@ from axon_backend.errors import AxonInputError
 
 
 def parse_stages(text: str | None) -> tuple[str, ...] | None:
-    """``coarse,fine`` -> names; which ones exist is for the bundle's method to say."""
+    """``a,b`` -> names; which ones exist is for the bundle's method to say."""
     if text is None:
         return None
     return tuple(part.strip() for part in text.split(",") if part.strip())

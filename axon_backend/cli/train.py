@@ -6,6 +6,7 @@ import argparse
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 from axon_backend.methods import registry
@@ -77,7 +78,7 @@ def train(chosen: argparse.Namespace) -> int:
     from axon_backend.bundle import load_bundle
     from axon_backend.cli import STARTED
     from axon_backend.errors import AxonInputError
-    from axon_backend.training.plan import resolve
+    from axon_backend.training.plan import notes, resolve
     from axon_backend.training.settings import to_yaml
 
     start = None if chosen.start is None else load_bundle(chosen.start)
@@ -92,6 +93,10 @@ def train(chosen: argparse.Namespace) -> int:
         start=start,
     )
     if chosen.show:
+        lines = [textwrap.fill(note, 98, initial_indent="# - ", subsequent_indent="#   ")
+                 for note in notes(config)]  # fmt: skip
+        if lines:
+            print(f"# What to know about the preset {config.preset}:", *lines, sep="\n")
         print(to_yaml(config), end="")
         return 0
     for name, value in (("--data", chosen.data), ("--run", chosen.folder)):

@@ -11,16 +11,16 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.body_parts import is_elsewhere
 from axon_backend.imaging.ct_series import HEADER_TAGS
-from axon_backend.imaging.dicom_file import open_dicom
+from axon_backend.imaging.dicom_file import open_dicom, value_of
 from axon_backend.imaging.dicom_mark import is_dicom
-from axon_backend.imaging.dicom_tags import orientation_of, view_of
+from axon_backend.imaging.dicom_tags import orientation_of, other_body_part, view_of
 
 XRAY_MODALITIES = ("CR", "DX", "DR", "DC", "RG")
 _KEPT = (*HEADER_TAGS, "PatientID", "StudyInstanceUID", "StudyDate", "PresentationIntentType")
 _ONLY_READ = ("PatientSex", "PatientBirthDate", "ViewPosition", "ViewCodeSequence",
-              "PatientOrientation", "ImageLaterality", "Laterality")  # fmt: skip
+              "PatientOrientation", "ImageLaterality", "Laterality",
+              "AnatomicRegionSequence")  # fmt: skip
 
 
 class Tags(dict[str, Any]):
@@ -66,21 +66,21 @@ def _compact(header: Dataset, name: str) -> dict[str, Any]:
     modality = str(header.Modality).upper()
     if modality != "CT" and modality not in XRAY_MODALITIES:
         return {"Modality": modality}
-    tags = {k: v for k in _KEPT if (v := _plain(header.get(k))) not in (None, "")}
+    tags = {k: v for k in _KEPT if (v := _plain(value_of(header, k))) not in (None, "")}
     tags["Modality"] = modality
     person = [str(header.get(k) or "") for k in ("PatientSex", "PatientBirthDate")]
     if all(person):
         tags["who"] = hashlib.sha256("|".join(person).encode()).hexdigest()[:8]
     if modality == "CT":
         return tags
-    part = str(header.get("BodyPartExamined") or "")
     try:
-        view, _ = view_of(header, name)
+        view, *_ = view_of(header, name)
         tags["view"] = None if view is None else view.value
         tags["oriented"] = orientation_of(header) is not None
     except AxonInputError as error:
         tags["refused"] = str(error)
-    if is_elsewhere(part):
+    part = other_body_part(header)
+    if part is not None:
         tags["refused"] = f"it shows another body part ({part}), not the chest"
     return tags
 

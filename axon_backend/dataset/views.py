@@ -157,7 +157,9 @@ def _score(placed: PlacedView) -> float:
 
 
 def _mirrored(image: Radiograph) -> Radiograph:
-    return replace(image, pixels=np.ascontiguousarray(image.pixels[:, ::-1]), warnings=())
+    valid = None if image.valid is None else np.ascontiguousarray(image.valid[:, ::-1])
+    pixels = np.ascontiguousarray(image.pixels[:, ::-1])
+    return replace(image, pixels=pixels, valid=valid, warnings=())
 
 
 def _settles_orientation(stated: Stated) -> bool:
@@ -181,9 +183,10 @@ def _oriented(xray: Xray) -> bool:
 
 def with_air(placed: PlacedView) -> np.ndarray:
     """The registered pixels; what the X-ray does not show gets its darkest grey, that of air."""
-    inside = placed.pixels[placed.valid]
+    shown = placed.covered
+    inside = placed.pixels[shown]
     dark = float(np.quantile(inside, 0.01)) if inside.size else 0.0
-    return np.where(placed.valid, placed.pixels, np.float32(dark)).astype(np.float32)
+    return np.where(shown, placed.pixels, np.float32(dark)).astype(np.float32)
 
 
 def write_view(path: Path, pixels: np.ndarray, frame: ThoraxFrame, view: View) -> None:

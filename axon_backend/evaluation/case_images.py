@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,29 +10,14 @@ import numpy as np
 from axon_backend.evaluation.figures import WIDE, FlatImage, VolumeRow, footer_line, overview
 from axon_backend.evaluation.render3d import render3d
 from axon_backend.imaging.display import grey
-from axon_backend.registration.overlay import contrast_grey, red_cyan
+from axon_backend.registration.overlay import overlay_image
 
 if TYPE_CHECKING:
     from axon_backend.imaging.frame import ThoraxFrame
     from axon_backend.inference.reconstruct import Reconstruction
     from axon_backend.registration.place import PlacedView
 
-OVERLAY_SIZE = 512
-
-
-def overlay(placed: PlacedView) -> np.ndarray:
-    """The registered X-ray (cyan) over its reference (red), uint8 RGB; grey where they agree.
-
-    Both are shown by their local contrast, because their grey scales are not comparable.
-    """
-    if placed.reference is None:
-        shown = grey(placed.pixels, placed.valid)
-        return np.repeat(np.rint(255 * shown).astype(np.uint8)[..., None], 3, axis=2)
-    step = max(1, placed.pixels.shape[0] // OVERLAY_SIZE)
-    valid = placed.valid[::step, ::step]
-    xray = contrast_grey(placed.pixels[::step, ::step], valid)
-    rgb = red_cyan(xray, contrast_grey(placed.reference[::step, ::step]))
-    return np.rint(255 * rgb).astype(np.uint8)
+overlay = partial(overlay_image, style="red-cyan")
 
 
 def view_pixel_mm(placed: PlacedView, frame: ThoraxFrame) -> tuple[float, float]:

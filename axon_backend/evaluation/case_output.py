@@ -30,6 +30,7 @@ def case_files() -> tuple[str, ...]:
         "deviation.nii.gz",
         "overview.png",
         "report.html",
+        "interactive.html",
         "result.json",
         *VIEW_FILES,
     )
@@ -41,6 +42,7 @@ def write_case(
     *,
     keep_stages: bool = False,
     report: bool = True,
+    interactive: bool = False,
     dicom: Literal["anonymous", "identified"] | None = None,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -52,8 +54,8 @@ def write_case(
     ``deviation.nii.gz`` (their standard deviation in HU), and with ``keep_stages`` one volume per
     stage. With ``dicom`` also the folder ``dicom`` with the last stage as a CT series, which
     refers to the X-rays that are DICOM; "identified" takes the patient and the study over from the
-    first of them. Without ``report``, neither ``overview.png`` nor ``report.html``. Returns what
-    ``result.json`` holds.
+    first of them. With ``interactive`` also ``interactive.html``. Without ``report``, neither
+    ``overview.png`` nor ``report.html``. Returns what ``result.json`` holds.
 
     ``progress`` is called with the stage ``write``.
 
@@ -86,6 +88,7 @@ def write_case(
     record["files"] = [
         *(f"{name}.nii.gz" for name in volumes),
         *pages,
+        *(["interactive.html"] if interactive else []),
         "result.json",
         *([DICOM_FOLDER] if dicom is not None else []),
     ]
@@ -98,6 +101,10 @@ def write_case(
         tell(len(volumes) + 1)
         write_png(folder / "overview.png", images["overview"])
         write_report(folder / "report.html", record, images)
+    if interactive:
+        from axon_backend.evaluation.interactive import write_interactive
+
+        write_interactive(folder / "interactive.html", result)
     write_json(folder / "result.json", record)
     tell(len(volumes) + 2)
     return record

@@ -160,9 +160,7 @@ def _bundles(bundles: Sequence[dict[str, Any]]) -> Section:
     return Section(
         "Bundles",
         (Table(headings, rows, "Bundles"),),
-        (
-            "Training time and samples: of all trainings of a bundle, up to its best checkpoints.",
-        ),
+        ("Training time and samples: of all trainings of a bundle, up to its best checkpoints.",),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from axon_backend.evaluation.side_by_side import resampled
 from axon_backend.imaging.frame import HuWindow
@@ -50,11 +51,11 @@ def segment(
     window = window or HuWindow()
     bounds = (window.low, window.high)
     voxel_ml = abs(float(np.linalg.det(np.asarray(ijk_to_lps)[:3, :3]))) / 1000.0
-    unit = (window.normalise(np.asarray(volume, np.float32)) + 1) / 2
+    unit = _unit(volume, window)
     unit_other = None
     if other is not None and other_to_lps is not None:
         moved = resampled(other, other_to_lps, volume.shape, ijk_to_lps)
-        unit_other = (window.normalise(moved) + 1) / 2
+        unit_other = _unit(moved, window)
     found = {}
     for name in STRUCTURES:
         mask = structure_mask(unit, bounds, name)
@@ -67,3 +68,8 @@ def segment(
             mask, ml, second, float(second.sum()) * voxel_ml, dice(mask, second)
         )
     return found
+
+
+def _unit(hu: np.ndarray, window: HuWindow) -> NDArray[np.float32]:
+    """HU to [0, 1] over the window."""
+    return ((window.normalise(np.asarray(hu, np.float32)) + 1) / 2).astype(np.float32)

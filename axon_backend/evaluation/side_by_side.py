@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from axon_backend.imaging.frame import AIR_HU, HuWindow
-from axon_backend.metrics import compute_metrics
+from axon_backend.inference.result import measure
 
 
 def compare_volumes(
@@ -28,11 +28,8 @@ def compare_volumes(
     """
     window = window or HuWindow()
     moved = resampled(other, other_to_lps, volume.shape, ijk_to_lps)
-
-    def unit(hu: np.ndarray) -> np.ndarray:
-        return (window.normalise(hu) + 1) / 2
-
-    metrics = compute_metrics(unit(volume), unit(moved), (window.low, window.high))
+    x, y, z = (float(mm) for mm in np.linalg.norm(np.asarray(ijk_to_lps)[:3, :3], axis=0))
+    metrics = measure(volume.astype(np.float32), moved, window, (x, y, z))
     return volume.astype(np.float32) - moved, metrics
 
 

@@ -1,29 +1,65 @@
-"""Whether the free-text body part of a DICOM header names the chest, another part, or neither."""
+"""Whether the body part that a DICOM header names is the chest, another part, or neither.
+
+The words are those of PS3.16 annex L (defined terms of BodyPartExamined) and of the code meanings
+of CID 4031, and what devices write in other languages.
+"""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _CHEST = re.compile(
-    r"CHEST|THORA|LUNG|PULMO|TORAX|POUMON|LUNGE|HEART|CARDIAC|CXR|\bTAP\b|\bCAP\b", re.IGNORECASE
+    r"CHEST|THORA(?!CIC ?SPINE)|LUNG|PULMO|TORAX|POUMON|LUNGE|HEART|CARDIAC|CXR|MEDIASTIN|BRONCHUS|"
+    r"\bTAP\b|\bCAP\b|BRUSTKORB"
 )
 # Named parts that never show a whole chest. Words that may include one (ABDOMEN, NECK, SPINE,
 # BREAST, WHOLEBODY, TSPINE, SHOULDER ...) are left out: there the image decides.
 _ELSEWHERE = re.compile(
-    r"\b(HAND|FINGER|THUMB|WRIST|FOREARM|ELBOW|HUMERUS|ARM|FOOT|FEET|TOE|ANKLE|CALCANEUS|TIBIA|"
-    r"FIBULA|KNEE|PATELLA|FEMUR|LEG|THIGH|CALF|HIP|HIPS|PELVIS|SACRUM|COCCYX|SKULL|HEAD|BRAIN|FACE|"
-    r"NOSE|ORBIT|ORBITS|SINUS|SINUSES|JAW|MANDIBLE|MAXILLA|TMJ|TEETH|TOOTH|DENTAL|CSPINE|"
-    r"LSPINE|LSSPINE|CERVICAL|LUMBAR|EXTREMITY|LOWER ?LIMB|UPPER ?LIMB|BLADDER|PROSTATE|UTERUS)\b",
-    re.IGNORECASE,
+    r"\b(HANDS?|FINGERS?|THUMB|WRIST|CARPUS|SCAPHOID|FOREARM|ELBOW|HUMERUS|UPPER ?ARM|ARM|RADIUS|"
+    r"ULNA|FOOT|FEET|TOES?|ANKLE|CALCANEUS|TARSAL|SESAMOIDS?|TIBIA|FIBULA|LOWER ?LEG|KNEES?|"
+    r"PATELLA|FEMUR|LEGS?|THIGH|CALF|HIPS?|PELVIS|PELVIC|PELVISLOWEXTREMT|ILIUM|SACRUM|COCCYX|"
+    r"BUTTOCK|SACROILIAC|SI ?JOINT|EXTREMITY|EXTREMITIES|(LOWER|UPPER) ?(LIMB|EXTREMITY)|"
+    r"SKULL|HEAD|HEAD ?NECK|BRAIN|CEREBELLUM|CRANIUM|SCALP|FACE|FACIAL|CHEEK|NOSE|NASAL|ORBITS?|"
+    r"ORBITAL|EYES?|EYELID|CORNEA|SCLERA|EAR|IAC|AUDITORY|MASTOIDS?|OPTIC|OPTICCANAL|SELLA|ZYGOMA|"
+    r"SINUS|SINUSES|PNS|PARANASAL|JAW|MANDIBLE|MAXILLA|TM ?JOINT|TMJ|TEMPOROMANDIBULAR|MOUTH|"
+    r"TONGUE|TEETH|TOOTH|DENTAL|PAROTID|SUBMANDIBULAR|CAROTID|CIRCLEOFWILLIS|PHARYNX|"
+    r"[CLS] ?SPINE|LS ?SPINE|CERVICAL|LUMBAR|LUMBO|SACRO|BLADDER|URETHRA|PROSTATE|UTERUS|CERVIX|"
+    r"OVARY|OVARIES|VAGINA|VULVA|PENIS|SCROTUM|TESTIS|TESTES|ANUS|RECTUM|"
+    r"KNIE|SCHADEL|BECKEN|HUFTE|FUSS|ELLENBOGEN|HANDGELENK|SPRUNGGELENK|OBERSCHENKEL|"
+    r"UNTERSCHENKEL|OBERARM|UNTERARM|HALSWIRBELSAULE|HWS|LWS|LENDENWIRBELSAULE|"
+    r"GENOU|CRANE|BASSIN|HANCHE|PIED|COUDE|POIGNET|CHEVILLE|CUISSE|JAMBE|AVANT BRAS|"
+    r"RODILLA|CRANEO|CADERA|MANO|CODO|MUNECA|TOBILLO|MUSLO|PIERNA|"
+    r"GINOCCHIO|CRANIO|BACINO|ANCA|PIEDE|GOMITO|POLSO|CAVIGLIA|JOELHO|QUADRIL)\b"
+)
+# A CT of these may include the chest; an X-ray of them does not.
+_BESIDE = re.compile(
+    r"\b(NECK|LARYNX|THYROID|SHOULDERS?|SCAPULA|CLAVICLE|ACROMIOCLAVICULAR|AC ?JOINT|"
+    r"STERNOCLAVICULAR|SC ?JOINT|AXILLA|BREASTS?|MAMMA|ABDOMEN|ABDOMEN ?PELVIS|ABDOMINAL|KUB|LIVER|"
+    r"BILIARY|BILE ?DUCT|GALLBLADDER|PANCREAS|PANCREATIC|SPLEEN|KIDNEYS?|ADRENAL|RENAL|URINARY|"
+    r"URETER|COLON|INTESTINE|BOWEL|DUODENUM|JEJUNUM|ILEUM|STOMACH|"
+    r"SCHULTER|EPAULE|HOMBRO|SPALLA|OMBRO)\b"
 )
 
 
 def is_chest(*words: str) -> bool:
     """Whether any of the texts names the chest."""
-    return any(_CHEST.search(word) for word in words)
+    return any(_CHEST.search(_plain(word)) for word in words)
 
 
 def is_elsewhere(body_part: str) -> bool:
     """Whether the body part is certainly not the chest (HAND, SKULL, ...)."""
-    text = body_part.replace("_", " ").replace("-", " ")
-    return bool(_ELSEWHERE.search(text)) and not is_chest(text)
+    return bool(_ELSEWHERE.search(_plain(body_part))) and not is_chest(body_part)
+
+
+def is_no_chest_xray(body_part: str) -> bool:
+    """Whether an X-ray of the body part is certainly none of the chest: also of its neighbours, as
+    the abdomen or a shoulder, which a CT of the chest may be named after."""
+    beside = bool(_BESIDE.search(_plain(body_part))) and not is_chest(body_part)
+    return beside or is_elsewhere(body_part)
+
+
+def _plain(text: str) -> str:
+    """Capital letters without accents; separators as spaces."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[_\-/,]+", " ", plain.upper())

@@ -55,24 +55,6 @@ class CTVolume:
         return x * sx, y * sy, z * sz
 
     @classmethod
-    def from_sitk(
-        cls, image: sitk.Image, source: str = "", assumptions: tuple[str, ...] = ()
-    ) -> CTVolume:
-        """From a 3-D scalar image in HU with any orientation; oblique ones are resampled.
-
-        Geometry only: values are taken as HU without a check.
-        """
-        if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-            raise AxonInputError(
-                f"{source or 'The image'} has {image.GetDimension()} dimensions and "
-                f"{image.GetNumberOfComponentsPerPixel()} values a voxel; a CT has 3 and 1."
-            )
-        affine = np.eye(4)
-        affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
-        affine[:3, 3] = image.GetOrigin()
-        return cls.from_affine(sitk.GetArrayViewFromImage(image), affine, source, assumptions)
-
-    @classmethod
     def from_affine(
         cls,
         voxels: np.ndarray,
@@ -165,13 +147,13 @@ def _read_volume_file(path: Path) -> RawVolume:
             raise AxonInputError(f"{path.name} is not a CT in a known format. Give {known}.")
         if format.read_volume is None:
             raise AxonInputError(
-                f"{path.name} is a flat image, a CT is a volume. Give {known}; if it is an X-ray, "
+                f"{path.name} is a flat image; a CT is a volume. Give {known}; if it is an X-ray, "
                 "give it as the X-ray."
             )
     file = load_volume(path)
     if file.channels != 1:
         raise AxonInputError(
-            f"{path.name} has {file.channels} values a voxel (colour or vectors), a CT has one. "
+            f"{path.name} has {file.channels} values a voxel (colour or vectors); a CT has one. "
             "Export the CT itself, not a rendering of it."
         )
     size = file.size
@@ -179,12 +161,12 @@ def _read_volume_file(path: Path) -> RawVolume:
         size = size[:3]
     if len(size) > 3:
         raise AxonInputError(
-            f"{path.name} has {len(size)} dimensions {size}, a CT has 3. "
+            f"{path.name} has {len(size)} dimensions {size}; a CT has 3. "
             "Extract one time point first."
         )
     if len(size) < 3:
         raise AxonInputError(
-            f"{path.name} is a flat image {size}, a CT is a volume. "
+            f"{path.name} is a flat image {size}; a CT is a volume. "
             "If it is an X-ray, give it as the X-ray."
         )
     return replace(file, voxels=file.voxels.reshape(size[::-1]))
@@ -195,7 +177,7 @@ def _check_shape(label: str, voxels: np.ndarray, affine: np.ndarray) -> None:
     steps = np.linalg.norm(affine[:3, :3], axis=0)
     if min(size) == 1:
         raise AxonInputError(
-            f"{label} has a single slice {size}, a CT has many. Give the folder with all slices."
+            f"{label} has a single slice {size}; a CT has many. Give the folder with all slices."
         )
     if min(size) < MIN_VOXELS:
         raise AxonInputError(
@@ -210,11 +192,11 @@ def _check_shape(label: str, voxels: np.ndarray, affine: np.ndarray) -> None:
     extent = steps * size
     if extent.max() > MAX_EXTENT_MM:
         raise AxonInputError(
-            f"{label} would be {extent.max():.0f} mm long by its spacing, a scan is at most "
+            f"{label} would be {extent.max():.0f} mm long by its spacing; a scan is at most "
             f"{MAX_EXTENT_MM:.0f} mm. Export it again with its true spacing in millimetres."
         )
     if extent.min() < MIN_EXTENT_MM:
         raise AxonInputError(
-            f"{label} covers only {' x '.join(f'{e:.0f}' for e in extent)} mm, a chest needs at "
+            f"{label} covers only {' x '.join(f'{e:.0f}' for e in extent)} mm; a chest needs at "
             f"least {MIN_EXTENT_MM:.0f} mm each way. Give the whole chest, with its true spacing."
         )

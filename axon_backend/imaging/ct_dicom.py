@@ -68,7 +68,7 @@ def stack_series(group: list[Slice], label: str) -> DicomSeries:
     notes: tuple[str, ...] = ()
     pixel = np.array(numbers_of(group[0].header, "PixelSpacing") or ())
     if not group[0].header.get("PixelSpacing"):
-        raise AxonInputError(f"{label} has no PixelSpacing, a CT needs it. Export the CT again.")
+        raise AxonInputError(f"{label} has no PixelSpacing; a CT needs it. Export the CT again.")
     if pixel.shape != (2,) or pixel.min() <= 0:
         raise AxonInputError(
             f"{label} has the PixelSpacing {group[0].header.PixelSpacing}; a CT has two positive "
@@ -92,7 +92,7 @@ def stack_series(group: list[Slice], label: str) -> DicomSeries:
     tilt = np.degrees(np.arccos(np.clip(run @ normal / np.linalg.norm(run), -1, 1)))
     if tilt > 45:
         raise AxonInputError(
-            f"{label} has slices stacked {tilt:.0f} degrees off their normal, a CT is stacked "
+            f"{label} has slices stacked {tilt:.0f} degrees off their normal; a CT is stacked "
             "along it. Export the series again."
         )
     if tilt > 0.1:
@@ -159,7 +159,7 @@ def _read_slice(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
             "short; copy it again."
         ) from error
     if stored.ndim != 2:
-        raise AxonInputError(f"{path.name} has {stored.ndim} axes, a CT slice is grey and has 2.")
+        raise AxonInputError(f"{path.name} has {stored.ndim} axes; a CT slice is grey and has 2.")
     slope, intercept, notes = rescale_of(dataset)
     values = stored.astype(np.float32) * slope + intercept
     mask = padding_mask(dataset, stored)

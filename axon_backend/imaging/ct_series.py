@@ -268,13 +268,17 @@ def _stacks_of(slices: list[Slice], label: str) -> tuple[list[list[Slice]], list
         )
     longest = max((len(stack) for stack in stacks), default=0)
     if longest == 0:
-        why = f"{localisers} localiser images" if localisers else f"{unplaced} without one"
+        if unplaced:
+            raise AxonInputError(
+                f"{label} holds no CT slice with a position ({unplaced} state none, as after some "
+                "anonymisers). Export the series again with its positions, or give another series."
+            )
         raise AxonInputError(
-            f"{label} holds no CT slice with a position ({why} only). "
+            f"{label} holds no CT slice with a position ({localisers} localiser images only). "
             "Give the folder of the axial series."
         )
     raise AxonInputError(
-        f"{label} holds at most {longest} CT slice{'s' if longest > 1 else ''} of one series, a "
+        f"{label} holds at most {longest} CT slice{'s' if longest > 1 else ''} of one series; a "
         f"chest CT has at least {MIN_SLICES}. Give the folder with all slices."
     )
 
@@ -346,7 +350,7 @@ def _split_repeats(group: list[Slice], label: str) -> tuple[list[list[Slice]], i
     if max(map(len, kept.values())) == 1:
         return [[item for (item,) in kept.values()]], len(group) - len(kept)
     raise AxonInputError(
-        f"{describe_stack(group)} has several different slices at the same position, one is "
+        f"{describe_stack(group)} has several different slices at the same position; one is "
         "expected. Export a single phase of the scan."
     )
 
@@ -374,7 +378,7 @@ def rank_stacks(groups: list[list[Slice]], label: str) -> list[list[Slice]]:
     if not usable:
         part = _words(groups[0])[0]
         raise AxonInputError(
-            f"{label} is a CT of another body part ({part}), a chest CT is expected. "
+            f"{label} is a CT of another body part ({part}); a chest CT is expected. "
             "Give the chest series."
         )
 

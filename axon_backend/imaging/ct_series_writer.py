@@ -130,7 +130,7 @@ def _voxels(hu: np.ndarray, name: str) -> np.ndarray:
     array = np.asarray(hu)
     if array.ndim != 3 or 0 in array.shape:
         raise AxonInputError(
-            f"Cannot write {name}: the array has the shape {array.shape}, a volume has 3 axes."
+            f"Cannot write {name}: the array has the shape {array.shape}; a volume has 3 axes."
         )
     if not np.isfinite(array).all():
         raise AxonInputError(

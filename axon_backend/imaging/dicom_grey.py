@@ -4,56 +4,84 @@ from __future__ import annotations
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_modality_lut, apply_voi
+
+from axon_backend.imaging.dicom_file import number_of, value_of
+from axon_backend.imaging.dicom_lut import lookup_table
+from axon_backend.imaging.dicom_values import has_no_value, padding_mask, rescale_of
 
 _FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"  # Digital X-Ray Image Storage - For Processing
+_FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.1"
+# X-Ray Angiographic and X-Ray Radiofluoroscopic Image Storage
+_FLUOROSCOPY = ("1.2.840.10008.5.1.4.1.1.12.1", "1.2.840.10008.5.1.4.1.1.12.2")
+_LEAST_SHOWN = 0.2  # of the pixels: a window or LUT that leaves fewer of them greys is wrong
 
 
 def log_linear_grey(dataset: Dataset, stored: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     """Grey float32 [row, col] from stored values, and notes.
 
     Modality LUT or rescale first. Then:
-    - PixelIntensityRelationship LIN: values count photons; Beer-Lambert, -log(I / I_max).
+    - PixelIntensityRelationship LIN of an image that is not for presentation: values count
+      photons; Beer-Lambert, -log(I / I_max).
     - LOG of an image for processing: values are log exposure, up to their sign.
     - else (DISP, for presentation, none): VOI LUT or window to display grey in [0, 1], which is
       taken as log-linear up to an affine map.
     Polarity: PixelIntensityRelationshipSign (1: larger = more exposure; -1: the reverse) for raw
     data, else MONOCHROME1 or presentation LUT shape INVERSE: larger = darker.
+    Tables and rescale values that are broken are left out, and noted.
     """
-    values = np.asarray(apply_modality_lut(stored, dataset), dtype=np.float64)
-    padding = _padding_mask(dataset, stored)
+    values, notes = _modality_values(dataset, stored)
+    padding = padding_mask(dataset, stored)
     valid = values[~padding]
     if valid.size == 0:
         valid = values.ravel()
     low, high = float(valid.min()), float(valid.max())
-    relationship = str(dataset.get("PixelIntensityRelationship") or "").upper()
-    sign = dataset.get("PixelIntensityRelationshipSign")
+    relationship = _code(dataset, "PixelIntensityRelationship")
+    sign = number_of(dataset, "PixelIntensityRelationshipSign")
     inverse = is_inverse(dataset)
-    raw = (
-        str(dataset.get("PresentationIntentType") or "").upper() == "FOR PROCESSING"
-        or dataset.get("SOPClassUID") == _FOR_PROCESSING
-    )
+    kind, intent = dataset.get("SOPClassUID"), _code(dataset, "PresentationIntentType")
+    raw = intent == "FOR PROCESSING" or (not intent and kind == _FOR_PROCESSING)
+    # The relationship of an image for presentation is what its raw data had: it was processed.
+    shown = intent == "FOR PRESENTATION" or (not intent and kind == _FOR_PRESENTATION)
     # Larger value = more photons = less attenuation?
-    larger_is_exposed = int(sign) == 1 if sign in (1, -1) else inverse
-    if relationship == "LIN":
+    larger_is_exposed = sign == 1 if sign in (1, -1) else inverse
+    if relationship == "LIN" and not shown:
         top = _largest_value(dataset)
         exposure = values if larger_is_exposed else max(top, high) - values
         brightest = float(exposure[~padding].max()) if (~padding).any() else float(exposure.max())
         # One grey level is the least that the detector can distinguish from zero.
-        floor = max(brightest / 2.0 ** int(dataset.get("BitsStored") or 16), 1e-12)
+        floor = max(brightest / 2.0 ** int(number_of(dataset, "BitsStored") or 16), 1e-12)
         grey = -np.log(np.maximum(exposure, floor) / max(brightest, floor))
-        notes = ("linear detector values were turned into -log exposure",)
+        notes += ("linear detector values were turned into -log exposure",)
     elif relationship == "LOG" and raw:
         grey = -values if larger_is_exposed else values
-        notes = ("raw detector values are log exposure, as the file says",)
+        notes += ("raw detector values are log exposure, as the file says",)
     else:
-        grey, voi = _display_grey(dataset, values, low, high)
+        grey, voi, left_out = _display_grey(dataset, values, low, high)
         if inverse:
             grey = 1.0 - grey
-        notes = (f"display grey ({voi}) is taken as linear in attenuation",)
+        notes += (f"display grey ({voi}) is taken as linear in attenuation", *left_out)
     if padding.any() and not padding.all():
         grey[padding] = grey[~padding].min()
     return grey.astype(np.float32), notes
+
+
+def _code(dataset: Dataset, keyword: str) -> str:
+    return str(value_of(dataset, keyword) or "").strip().upper()
+
+
+def _modality_values(dataset: Dataset, stored: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Values float64 after the modality LUT or the rescale, and notes."""
+    fluoroscopy = dataset.get("SOPClassUID") in _FLUOROSCOPY
+    relationship = _code(dataset, "PixelIntensityRelationship")
+    if not (fluoroscopy and relationship in ("LOG", "DISP")):
+        # There it leads back to linear exposure and is not meant for display (PS3.3 C.8.7.1.1.2).
+        table, why = lookup_table(dataset, "ModalityLUTSequence")
+        if table is not None:
+            return table(stored), ()
+        if why is not None:
+            return stored.astype(np.float64), (f"the modality LUT was left out: {why}",)
+    slope, intercept, notes = rescale_of(dataset)
+    return stored.astype(np.float64) * slope + intercept, notes
 
 
 def is_inverse(dataset: Dataset) -> bool:
@@ -64,29 +92,43 @@ def is_inverse(dataset: Dataset) -> bool:
     """
     return (
         dataset.get("PhotometricInterpretation") == "MONOCHROME1"
-        or str(dataset.get("PresentationLUTShape") or "").upper() == "INVERSE"
+        or _code(dataset, "PresentationLUTShape") == "INVERSE"
     )
 
 
 def _display_grey(
     dataset: Dataset, values: np.ndarray, low: float, high: float
-) -> tuple[np.ndarray, str]:
-    """Display grey in [0, 1] before the photometric inversion, and which transform was used."""
-    if dataset.get("VOILUTSequence"):
-        item = dataset.VOILUTSequence[0]
-        integers = np.rint(values).astype(np.int32)
-        mapped = apply_voi(integers, dataset).astype(np.float64)
-        return mapped / (2.0 ** int(item.LUTDescriptor[2]) - 1.0), "VOI LUT"
-    centre, width = _first(dataset.get("WindowCenter")), _first(dataset.get("WindowWidth"))
-    if centre is not None and width is not None and width > 0:
-        function = str(dataset.get("VOILUTFunction") or "LINEAR").upper()
-        grey = window_grey(values, centre, width, function)
-        # A window left over from another image would blank this one.
-        inside = (grey > 0.0) & (grey < 1.0)
-        if float(inside.mean()) > 0.2:
-            return grey, f"window {centre:g}/{width:g}"
-        return _stretch(values, low, high), f"window {centre:g}/{width:g} ignored as it blanks it"
-    return _stretch(values, low, high), "no window"
+) -> tuple[np.ndarray, str, tuple[str, ...]]:
+    """Display grey in [0, 1] before the photometric inversion, which transform was used, and notes
+    on what was left out."""
+    table, why = lookup_table(dataset, "VOILUTSequence")
+    notes: tuple[str, ...] = ()
+    if table is not None:
+        grey = table(values) / (2.0**table.bits - 1.0)
+        if _shows(grey):
+            return grey, "VOI LUT", ()
+        why = "it blanks the image"
+    if why is not None:
+        notes = (f"the VOI LUT was left out: {why}",)
+    centre, width = (number_of(dataset, f"Window{what}") for what in ("Center", "Width"))
+    if centre is None or width is None or width <= 0:
+        stated = [t for t in ("WindowCenter", "WindowWidth") if not has_no_value(dataset, t)]
+        broken = any(number_of(dataset, tag) is None for tag in stated)
+        if broken:
+            notes += ("the window in the file is not of numbers: it was left out",)
+        return _stretch(values, low, high), "no window", notes
+    function = _code(dataset, "VOILUTFunction") or "LINEAR"
+    grey = window_grey(values, centre, width, function)
+    if _shows(grey):
+        return grey, f"window {centre:g}/{width:g}", notes
+    blank = f"window {centre:g}/{width:g} ignored as it blanks it"
+    return _stretch(values, low, high), blank, notes
+
+
+def _shows(grey: np.ndarray) -> bool:
+    """Whether enough of the image keeps its greys; a window left over from another image, or a
+    table for other values, would blank it."""
+    return float(((grey > grey.min()) & (grey < grey.max())).mean()) > _LEAST_SHOWN
 
 
 def window_grey(
@@ -104,28 +146,9 @@ def _stretch(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.clip((values - low) / max(high - low, 1e-12), 0.0, 1.0)
 
 
-def _first(value: object) -> float | None:
-    if value is None or value == "":
-        return None
-    if isinstance(value, (list, tuple)) or hasattr(value, "append"):
-        return float(value[0]) if len(value) else None  # type: ignore[index, arg-type]
-    return float(value)  # type: ignore[arg-type]
-
-
 def _largest_value(dataset: Dataset) -> float:
-    bits = int(dataset.get("BitsStored") or 16)
-    signed = int(dataset.get("PixelRepresentation") or 0) == 1
+    bits = int(number_of(dataset, "BitsStored") or 16)
+    signed = number_of(dataset, "PixelRepresentation") == 1
     top = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
-    return float(top) * float(dataset.get("RescaleSlope") or 1) + float(
-        dataset.get("RescaleIntercept") or 0
-    )
-
-
-def _padding_mask(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
-    """Pixels outside the exposed field, by PixelPaddingValue and its range limit."""
-    value = dataset.get("PixelPaddingValue")
-    if not isinstance(value, int):
-        return np.zeros(stored.shape, dtype=bool)
-    limit = dataset.get("PixelPaddingRangeLimit")
-    other = limit if isinstance(limit, int) else value
-    return (stored >= min(value, other)) & (stored <= max(value, other))
+    slope, intercept, _ = rescale_of(dataset)
+    return float(top) * slope + intercept

@@ -1,16 +1,18 @@
-"""What an X-ray's DICOM header says on pixel size, view and orientation."""
+"""What an X-ray's DICOM header says on pixel size, body part, view and orientation."""
 
 from __future__ import annotations
-
-import re
 
 import numpy as np
 from pydicom.dataset import Dataset
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.display import orientation_of_cosines
-from axon_backend.imaging.image_file import FIELD_MM, NO_PIXEL_SIZE
+from axon_backend.imaging.body_parts import is_chest, is_elsewhere, is_no_chest_xray
+from axon_backend.imaging.dicom_file import number_of, numbers_of, value_of
+from axon_backend.imaging.display import is_upright, orientation_of_cosines
+from axon_backend.imaging.image_file import NO_PIXEL_SIZE
+from axon_backend.imaging.raw_xray import is_chest_field
 from axon_backend.imaging.view import View
+from axon_backend.imaging.view_words import ViewWords, view_words
 
 STANDARD_MAGNIFICATION = 1800.0 / 1600.0  # detector at 1800 mm, patient's middle at 1600 mm
 _MAGNIFICATIONS = (1.0, 2.0)  # plausible for a chest stand
@@ -29,7 +31,7 @@ def patient_pixel_mm(
     """
     pixel, imager = _spacing(dataset, "PixelSpacing"), _spacing(dataset, "ImagerPixelSpacing")
     scanned = _spacing(dataset, "NominalScannedPixelSpacing")
-    calibration = str(dataset.get("PixelSpacingCalibrationType") or "").upper()
+    calibration = str(value_of(dataset, "PixelSpacingCalibrationType") or "").upper()
     size: tuple[float, float] | None
     if pixel and (calibration or (imager and not np.allclose(pixel, imager, rtol=1e-3))):
         size, how = (
@@ -44,9 +46,8 @@ def patient_pixel_mm(
             return None, (why if broken else NO_PIXEL_SIZE,)
         factor, how = magnification(dataset)
         size = (at_detector[0] / factor, at_detector[1] / factor)
-    field = [n * mm for n, mm in zip(shape, size, strict=True)]
-    if not all(FIELD_MM[0] <= f <= FIELD_MM[1] for f in field):
-        size_text = f"{field[0]:.0f} x {field[1]:.0f} mm"
+    if not is_chest_field(shape, size):
+        size_text = f"{shape[0] * size[0]:.0f} x {shape[1] * size[1]:.0f} mm"
         return None, (
             f"by its pixel size the image measures {size_text}, which cannot be a chest: "
             "the atlas's size is used",
@@ -60,14 +61,14 @@ def magnification(dataset: Dataset) -> tuple[float, str]:
     EstimatedRadiographicMagnificationFactor, else DistanceSourceToDetector /
     DistanceSourceToPatient, else 1800 / 1600.
     """
-    stated = _number(dataset.get("EstimatedRadiographicMagnificationFactor"))
+    stated = _length(dataset, "EstimatedRadiographicMagnificationFactor")
     if stated is not None and _MAGNIFICATIONS[0] <= stated <= _MAGNIFICATIONS[1]:
         return (
             stated,
             f"pixel size at the detector divided by the stated magnification {stated:.3f}",
         )
-    detector = _number(dataset.get("DistanceSourceToDetector"))
-    patient = _number(dataset.get("DistanceSourceToPatient"))
+    detector = _length(dataset, "DistanceSourceToDetector")
+    patient = _length(dataset, "DistanceSourceToPatient")
     if detector and patient and _MAGNIFICATIONS[0] <= detector / patient <= _MAGNIFICATIONS[1]:
         factor = detector / patient
         return factor, (
@@ -81,85 +82,132 @@ def magnification(dataset: Dataset) -> tuple[float, str]:
 
 def tube_distance(dataset: Dataset) -> float | None:
     """DistanceSourceToDetector in mm if it is plausible for a chest X-ray, else None."""
-    stated = _number(dataset.get("DistanceSourceToDetector"))
+    stated = _length(dataset, "DistanceSourceToDetector")
     return stated if stated is not None and _DISTANCES[0] <= stated <= _DISTANCES[1] else None
 
 
 def view_of(
     dataset: Dataset, name: str, given: bool = False
-) -> tuple[View | None, tuple[str, ...]]:
-    """View by ViewPosition, the view code, the patient orientation or the description.
+) -> tuple[View | None, tuple[str, ...], bool]:
+    """View by ViewPosition, the view code, the patient orientation or the description; notes; and
+    whether it follows from one of the last two only.
 
     Raises `AxonInputError` for views that are neither frontal nor lateral (oblique, decubitus),
     unless the caller was `given` a view.
     """
-    position = str(dataset.get("ViewPosition") or "").strip().upper()
-    codes = dataset.get("ViewCodeSequence") or []
-    meaning = str(codes[0].get("CodeMeaning") or "").lower() if len(codes) else ""
-    words = re.findall("[A-Z]+", position)  # "AP AXIAL", "PA LLD", "LEFT LATERAL"
-    oblique = any(re.fullmatch(r"[LR][AP]O|[LR]LO|[LR]LD|.*OBL.*|.*DECUB.*", w) for w in words)
-    if oblique and not given:
+    position = str(value_of(dataset, "ViewPosition") or "").strip()
+    code = _coded(dataset, "ViewCodeSequence")
+    stated, coded = view_words(position), view_words(code)
+    if not given and "neither" in (stated.kinds or coded.kinds):
         raise AxonInputError(
-            f"{name} was taken in view {position}, a frontal (PA, AP) or lateral (LL, RL) X-ray is "
-            "expected. Give such an X-ray, or state the view if the tag is wrong."
+            f"{name} was taken in view {(position or code).upper()}; a frontal (PA, AP) or lateral "
+            "(LL, RL) X-ray is expected. Give such an X-ray, or state the view if the tag is wrong."
         )
-    stated = {word for word in words if word in ("PA", "AP", "LL", "RL")}
-    if len(stated) == 1 and not oblique:
-        return View(stated.pop().lower()), ()
-    if not oblique and (
-        {"LATERAL", "LAT", "ML", "LM"} & set(words) or (not position and "lateral" in meaning)
-    ):
-        return _lateral_side(dataset, f"{meaning} {position.lower()}")
-    if not position and re.search(r"postero.?anterior", meaning):
-        return View.pa, ()
-    if not position and re.search(r"antero.?posterior", meaning):
-        return View.ap, ()
+    for words in (stated, coded):
+        view, notes = _view(dataset, words, coded.side)
+        if view is not None:
+            return view, notes, False
     orientation = orientation_of(dataset)
     if orientation and {orientation[0][:1], orientation[1][:1]} & {"A", "P"}:
-        view, notes = _lateral_side(dataset, meaning)
-        return view, ("the view is lateral by PatientOrientation", *notes)
-    text = f"{dataset.get('SeriesDescription', '')} {dataset.get('ProtocolName', '')}".upper()
-    found = re.findall(r"\b(PA|AP|LAT|LATERAL)\b", text)
-    if len(set(found)) == 1:
-        note = f"the view is taken from the series description ({found[0]})"
-        if found[0] in ("PA", "AP"):
-            return View(found[0].lower()), (note,)
-        view, notes = _lateral_side(dataset, meaning)
-        return view, (note, *notes)
-    return None, ((f"ViewPosition {position} is none of PA, AP, LL and RL",) if position else ())
+        view, notes = _lateral_side(dataset, coded.side)
+        return view, ("the view is lateral by PatientOrientation", *notes), True
+    text = " ".join(str(value_of(dataset, t) or "") for t in ("SeriesDescription", "ProtocolName"))
+    described = view_words(text, words_alone=True)
+    view, notes = _view(dataset, described, None)
+    if view is not None:
+        said = f"the view is taken from the series description ({text.strip()})"
+        return view, (said, *notes), True
+    unknown = f"ViewPosition {position.upper()} is none of PA, AP, LL and RL"
+    return None, ((unknown,) if position else ()), False
+
+
+def _view(
+    dataset: Dataset, words: ViewWords, side: str | None
+) -> tuple[View | None, tuple[str, ...]]:
+    """The one view that words name, or None; `side`: of a lateral whose own words name none."""
+    if len(words.kinds) != 1:
+        return None, ()
+    (kind,) = words.kinds
+    if kind in ("pa", "ap"):
+        return View(kind), ()
+    if kind == "frontal":
+        return View.pa, ("the frontal view states no direction of the beam: PA is assumed",)
+    if kind == "lateral":
+        return _lateral_side(dataset, words.side or side)
+    return None, ()
+
+
+def _coded(dataset: Dataset, keyword: str) -> str:
+    """The meaning of the first code of a sequence; where it is missing, that of the code's value
+    (SNOMED CT or RT)."""
+    sequence = value_of(dataset, keyword)
+    if not sequence:
+        return ""
+    value, scheme, meaning = (
+        str(value_of(sequence[0], f"Code{t}" if t != "Scheme" else "CodingSchemeDesignator") or "")
+        for t in ("Value", "Scheme", "Meaning")
+    )
+    if meaning.strip() or not value:
+        return meaning
+    from pydicom.sr.codedict import codes  # large tables, rarely needed
+    from pydicom.sr.coding import Code
+
+    code = Code(value, scheme, "-")
+    tables = [codes.cid4010, codes.cid4031]  # projections, anatomic regions
+    found = (known for table in tables for known in table.concepts.values() if known == code)
+    return next((known.meaning for known in found), "")
+
+
+def other_body_part(dataset: Dataset, given: bool = False) -> str | None:
+    """The body part that the header of an X-ray names, where it is certainly not the chest.
+
+    A header that names the chest anywhere is one of the chest, except beside a hand, a skull and
+    the like: descriptions are often those of a whole study. Of the chest's neighbours (an abdomen,
+    a shoulder) the tag is believed unless the caller was `given` a view of the chest.
+    """
+    parts = [str(value_of(dataset, "BodyPartExamined") or "").strip(),
+             _coded(dataset, "AnatomicRegionSequence")]  # fmt: skip
+    if is_chest(*parts):
+        return None
+    described = ("SeriesDescription", "StudyDescription", "ProtocolName")
+    if any(map(is_elsewhere, parts)):
+        return next(part for part in parts if is_elsewhere(part))
+    if given or is_chest(*(str(value_of(dataset, tag) or "") for tag in described)):
+        return None
+    return next((part for part in parts if is_no_chest_xray(part)), None)
 
 
 def orientation_of(dataset: Dataset) -> tuple[str, str] | None:
-    """PatientOrientation, or the letters of ImageOrientationPatient, or None."""
-    stated = dataset.get("PatientOrientation")
-    if stated and len(stated) == 2 and all(str(code).strip() for code in stated):
+    """PatientOrientation, or the letters of ImageOrientationPatient, or None.
+
+    An orientation without head or feet is that of an axial slice, which converters write by
+    default: it says nothing about a projection.
+    """
+    stated = value_of(dataset, "PatientOrientation")
+    if stated and len(stated) == 2 and is_upright((str(stated[0]), str(stated[1]))):
         return str(stated[0]), str(stated[1])
-    cosines = dataset.get("ImageOrientationPatient")
+    cosines = numbers_of(dataset, "ImageOrientationPatient")
     if cosines and len(cosines) == 6:
-        return orientation_of_cosines(np.array(cosines, float))
+        letters = orientation_of_cosines(np.array(cosines))
+        return letters if is_upright(letters) else None
     return None
 
 
-def _lateral_side(dataset: Dataset, meaning: str) -> tuple[View, tuple[str, ...]]:
-    side = str(dataset.get("ImageLaterality") or dataset.get("Laterality") or "").upper()
-    if side == "R" or "right" in meaning:
+def _lateral_side(dataset: Dataset, side: str | None) -> tuple[View, tuple[str, ...]]:
+    tags = ("ImageLaterality", "Laterality")
+    letter = next((v for t in tags if (v := str(value_of(dataset, t) or "").strip().upper())), "")
+    if letter == "R" or (letter != "L" and side == "right"):
         return View.lateral_right, ()
-    if side == "L" or "left" in meaning:
+    if letter == "L" or side == "left":
         return View.lateral_left, ()
     return View.lateral_left, ("the lateral view states no side: left at the detector is assumed",)
 
 
 def _spacing(dataset: Dataset, tag: str) -> tuple[float, float] | None:
-    value = dataset.get(tag)
-    if not value or len(value) != 2:
-        return None
-    row, col = float(value[0]), float(value[1])
-    return (row, col) if row > 0 and col > 0 and np.isfinite([row, col]).all() else None
+    found = numbers_of(dataset, tag)
+    return (found[0], found[1]) if found and len(found) == 2 and min(found) > 0 else None
 
 
-def _number(value: object) -> float | None:
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    return number if np.isfinite(number) and number > 0 else None
+def _length(dataset: Dataset, tag: str) -> float | None:
+    number = number_of(dataset, tag)
+    return number if number is not None and number > 0 else None

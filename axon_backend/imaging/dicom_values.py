@@ -23,6 +23,7 @@ def stored_values(dataset: Dataset) -> np.ndarray:
     if _is_jpeg_12_bit(dataset):
         stored = _decode_jpeg_12_bit(dataset)
     else:
+        dataset.pixel_array_options(correct_unused_bits=False)  # it believes BitsStored
         stored = dataset.pixel_array
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         return pydicom.pixels.apply_color_lut(stored, dataset)
@@ -49,7 +50,9 @@ def _without_foreign_bits(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
         if used & (used + 1) == 0 and float((beyond > 0).mean()) > _OVERLAY_SHARE:
             return stored
         return stored & np.array(high, dtype=stored.dtype)
-    return stored
+    if stored.min() < 0:
+        return stored  # signs go up to the last bit: it is BitsStored that is wrong
+    return (stored << (room - bits)) >> (room - bits)
 
 
 def _is_jpeg_12_bit(dataset: Dataset) -> bool:
@@ -95,7 +98,7 @@ def rescale_of(dataset: Dataset) -> tuple[float, float, tuple[str, ...]]:
     for tag, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0)):
         number = number_of(dataset, tag)
         if number is None or (tag == "RescaleSlope" and number == 0):
-            if tag in dataset and (number == 0 or not _is_empty(dataset, tag)):
+            if tag in dataset and (number == 0 or not has_no_value(dataset, tag)):
                 said = "0" if number == 0 else "no number"
                 notes += (f"{tag} is {said}: {default:g} is used",)
             number = default
@@ -103,7 +106,8 @@ def rescale_of(dataset: Dataset) -> tuple[float, float, tuple[str, ...]]:
     return found[0], found[1], notes
 
 
-def _is_empty(dataset: Dataset, tag: str) -> bool:
+def has_no_value(dataset: Dataset, tag: str) -> bool:
+    """Whether a tag is absent or empty, and not only unreadable."""
     element = dataset.get_item(tag)
     value = None if element is None else element.value
     text = value.decode("latin1") if isinstance(value, bytes) else str(value or "")

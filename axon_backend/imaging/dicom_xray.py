@@ -5,15 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from pydicom.dataset import Dataset
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.body_parts import is_chest, is_elsewhere
-from axon_backend.imaging.dicom_file import check_pixels, open_dicom
+from axon_backend.imaging.colour import grey_of_colour
+from axon_backend.imaging.dicom_file import (
+    check_pixels,
+    number_of,
+    numbers_of,
+    open_dicom,
+    value_of,
+)
 from axon_backend.imaging.dicom_grey import log_linear_grey
-from axon_backend.imaging.dicom_tags import orientation_of, patient_pixel_mm, tube_distance, view_of
-from axon_backend.imaging.image_file import grey_of_colour
+from axon_backend.imaging.dicom_tags import (
+    orientation_of,
+    other_body_part,
+    patient_pixel_mm,
+    tube_distance,
+    view_of,
+)
+from axon_backend.imaging.dicom_values import stored_values
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.util.chatter import no_chatter
 
@@ -50,17 +62,20 @@ def read_dicom_xray(path: Path, view_given: bool = False) -> RawXray:
 
 def _interpret(dataset: Dataset, path: Path, view_given: bool) -> RawXray:
     name = path.name
-    scout = _refuse_unless_xray(dataset, name)
+    scout = _refuse_unless_xray(dataset, name, view_given)
     check_pixels(dataset, path)
     stored = _decode(dataset, name)
     notes: tuple[str, ...] = ()
+    valid: np.ndarray | None = None
+    warnings: tuple[str, ...] = ()
     if stored.ndim == 3 and stored.shape[-1] in (3, 4):
         top = float(np.iinfo(stored.dtype).max) if stored.dtype.kind in "ui" else 1.0
-        grey, colour_notes = grey_of_colour(stored / np.float32(top), name)
-        notes += tuple(colour_notes)
+        colour = grey_of_colour(stored / np.float32(top), name)
+        grey, valid, warnings = colour.pixels, colour.valid, colour.warnings
+        notes += colour.notes
     elif stored.ndim != 2:
         raise AxonInputError(
-            f"{name} decodes to {stored.ndim} axes {stored.shape}, an X-ray has 2. "
+            f"{name} decodes to {stored.ndim} axes {stored.shape}; an X-ray has 2. "
             "Export one frame."
         )
     else:
@@ -70,51 +85,61 @@ def _interpret(dataset: Dataset, path: Path, view_given: bool) -> RawXray:
     if scout and _positive_spacing(dataset):
         pixel_mm = (float(dataset.PixelSpacing[0]), float(dataset.PixelSpacing[1]))
         size_notes = ("a CT scout: its pixel size is at the isocentre, its beam a moving fan",)
-    grey, cut = _apply_shutter(dataset, grey)
-    view, view_notes = view_of(dataset, name, view_given)
+    box, cut = _shutter(dataset, grey.shape)
+    grey, valid = grey[box], None if valid is None else valid[box]
+    view, view_notes, view_weak = view_of(dataset, name, view_given)
     other_part = _body_part(dataset)
     return RawXray(
-        pixels=grey.astype(np.float32),
+        pixels=np.ascontiguousarray(grey, dtype=np.float32),
         polarity_known=True,
         pixel_mm=pixel_mm,
         view=view,
         orientation=orientation_of(dataset),
-        notes=notes + size_notes + cut + view_notes + other_part,
+        notes=notes + size_notes + cut + view_notes + _axial_note(dataset) + other_part,
         # A scout's tube moves along the patient: it has no distance in this sense.
         sid_mm=None if scout else tube_distance(dataset),
-        warnings=other_part,
+        warnings=warnings + other_part,
+        valid=valid,
+        view_weak=view_weak,
     )
 
 
-def _refuse_unless_xray(dataset: Dataset, name: str) -> bool:
+def _refuse_unless_xray(dataset: Dataset, name: str, view_given: bool) -> bool:
     """Raise for what is no single X-ray of the chest; return whether it is a CT scout."""
-    modality = str(dataset.get("Modality") or "").upper()
-    kinds = [str(kind).upper() for kind in dataset.get("ImageType") or []]
+    modality = str(dataset.get("Modality") or "").strip().upper()
+    kinds = [str(kind).upper() for kind in value_of(dataset, "ImageType") or []]
     scout = modality == "CT" and "LOCALIZER" in kinds
     if modality == "CT" and not scout:
         raise AxonInputError(
-            f"{name} is a CT slice, an X-ray (CR, DX) is expected. Give its folder as the CT, "
+            f"{name} is a CT slice; an X-ray (CR, DX) is expected. Give its folder as the CT, "
             "and an X-ray as the X-ray."
         )
     if modality not in _XRAY_MODALITIES and not scout:
         raise AxonInputError(
-            f"{name} has modality {modality}, an X-ray (CR, DX) of the chest is expected. "
+            f"{name} has modality {modality}; an X-ray (CR, DX) of the chest is expected. "
             "Give a chest X-ray."
         )
-    part = str(dataset.get("BodyPartExamined") or "")
-    if is_elsewhere(part):
+    part = other_body_part(dataset, view_given)
+    if part is not None:
+        way_out = "" if is_elsewhere(part) else ", or state its view if the tag is wrong"
         raise AxonInputError(
-            f"{name} shows another body part ({part}), a chest X-ray is expected. "
-            "Give a chest X-ray."
+            f"{name} shows another body part ({part}); a chest X-ray is expected. "
+            f"Give a chest X-ray{way_out}."
         )
-    frames = int(dataset.get("NumberOfFrames") or 1)
+    frames = number_of(dataset, "NumberOfFrames") or 1
     if frames > 1:
         raise AxonInputError(
-            f"{name} has {frames} frames, a single X-ray is expected. Export the one frame to use."
+            f"{name} has {frames:.0f} frames; a single X-ray is expected. Export the one frame to "
+            "use."
+        )
+    if "DirectoryRecordSequence" in dataset:
+        raise AxonInputError(
+            f"{name} is the index of a DICOM disc, not an image. Give the X-ray's own file from "
+            "the folders beside it."
         )
     if "PixelData" not in dataset:
         raise AxonInputError(
-            f"{name} holds no image (a report, a directory or cut short), an X-ray is expected. "
+            f"{name} holds no image (a report, a directory or cut short); an X-ray is expected. "
             "Give the image file itself."
         )
     return scout
@@ -131,9 +156,7 @@ def _body_part(dataset: Dataset) -> tuple[str, ...]:
 def _decode(dataset: Dataset, name: str) -> np.ndarray:
     try:
         with no_chatter():
-            stored = dataset.pixel_array
-        if dataset.PhotometricInterpretation == "PALETTE COLOR":
-            stored = pydicom.pixels.apply_color_lut(stored, dataset)
+            return stored_values(dataset)
     except Exception as error:  # decoders raise many kinds
         syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
         kind = syntax.name if syntax is not None else "unknown"
@@ -141,12 +164,6 @@ def _decode(dataset: Dataset, name: str) -> np.ndarray:
             f"{name}: the pixels ({kind}) could not be decoded. The file is cut short or its "
             "compression is not known; copy it again or export it uncompressed."
         ) from error
-    bits = int(dataset.get("BitsStored") or 0)
-    unsigned = stored.dtype.kind == "u" and stored.ndim == 2
-    if unsigned and 0 < bits < stored.dtype.itemsize * 8:
-        # Old files keep overlays in the bits above the grey value.
-        stored = stored & np.array(2**bits - 1, dtype=stored.dtype)
-    return stored
 
 
 def _scout(dataset: Dataset) -> Dataset:
@@ -154,35 +171,47 @@ def _scout(dataset: Dataset) -> Dataset:
     bare = Dataset()
     for keyword in ("RescaleSlope", "RescaleIntercept", "PhotometricInterpretation",
                     "PixelPaddingValue", "BitsStored", "PixelRepresentation"):  # fmt: skip
-        if keyword in dataset:
+        if value_of(dataset, keyword) is not None:
             setattr(bare, keyword, dataset[keyword].value)
     return bare
 
 
+def _axial_note(dataset: Dataset) -> tuple[str, ...]:
+    stated = value_of(dataset, "PatientOrientation")
+    if not stated or len(stated) != 2 or orientation_of(dataset) is not None:
+        return ()
+    codes = "\\".join(str(code) for code in stated)
+    return (f"PatientOrientation {codes} is that of an axial slice, not of an X-ray: ignored",)
+
+
 def _positive_spacing(dataset: Dataset) -> bool:
-    spacing = dataset.get("PixelSpacing")
-    return bool(spacing) and len(spacing) == 2 and min(map(float, spacing)) > 0
+    spacing = numbers_of(dataset, "PixelSpacing")
+    return spacing is not None and len(spacing) == 2 and min(spacing) > 0
 
 
-def _apply_shutter(dataset: Dataset, grey: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Cut to the rectangular shutter or collimator stated in pixels, if it is plausible."""
-    rows, cols = grey.shape
+def _shutter(
+    dataset: Dataset, shape: tuple[int, int]
+) -> tuple[tuple[slice, slice], tuple[str, ...]]:
+    """What the rectangular shutter or collimator stated in pixels leaves of an image, if it is
+    plausible, and the note on it."""
+    rows, cols = shape
+    whole_image = slice(0, rows), slice(0, cols)
     for kind in ("Shutter", "Collimator"):
-        if "RECTANGULAR" not in str(dataset.get(f"{kind}Shape") or "").upper():
+        if "RECTANGULAR" not in str(value_of(dataset, f"{kind}Shape") or "").upper():
             continue
         names = ("UpperHorizontal", "LowerHorizontal", "LeftVertical", "RightVertical")
-        edges = [dataset.get(f"{kind}{name}Edge") for name in names]
-        if any(edge is None or edge == "" for edge in edges):
+        edges = [number_of(dataset, f"{kind}{name}Edge") for name in names]
+        if any(edge is None for edge in edges):
             continue
         # Edges are 1-based and belong to the blades; the image lies between them.
-        top, bottom, left, right = (int(edge) for edge in edges)
+        top, bottom, left, right = (int(edge or 0) for edge in edges)
         whole = 0 <= top < bottom <= rows + 1 and 0 <= left < right <= cols + 1
         area = max(bottom - top - 1, 0) * max(right - left - 1, 0)
         if not whole or area < _MIN_SHUTTER_SHARE * rows * cols:
             continue
-        inner = grey[top : bottom - 1, left : right - 1]
-        if inner.shape == grey.shape:
+        inner = slice(top, bottom - 1), slice(left, right - 1)
+        if inner == whole_image:
             continue
         span = f"rows {top + 1}-{bottom - 1}, columns {left + 1}-{right - 1}"
-        return np.ascontiguousarray(inner), (f"cropped to the {kind.lower()} in the file: {span}",)
-    return grey, ()
+        return inner, (f"cropped to the {kind.lower()} in the file: {span}",)
+    return whole_image, ()

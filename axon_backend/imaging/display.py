@@ -18,6 +18,13 @@ def belongs(orientation: tuple[str, str], frontal: bool) -> bool:
     return axes == {"z", "x" if frontal else "y"}
 
 
+def is_upright(orientation: tuple[str, str]) -> bool:
+    """Whether a PatientOrientation is that of an upright plane: it has an axis up and down and one
+    across."""
+    axes = [_AXIS.get(code.strip().upper()[:1]) for code in orientation]
+    return "z" in axes and None not in axes and axes[0] != axes[1]
+
+
 def turn_to_display(
     pixels: np.ndarray,
     pixel_mm: tuple[float, float] | None,

@@ -8,13 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.image_file import (
-    FIELD_MM,
-    LINEAR_GREY,
-    NO_PIXEL_SIZE,
-    grey_of_colour,
-)
-from axon_backend.imaging.raw_xray import RawXray
+from axon_backend.imaging.colour import GreyImage, grey_of_colour
+from axon_backend.imaging.image_file import LINEAR_GREY, NO_PIXEL_SIZE
+from axon_backend.imaging.raw_xray import RawXray, is_chest_field
 from axon_backend.imaging.view import OBLIQUE_DEG, View
 from axon_backend.imaging.volume_file import load_volume
 
@@ -33,20 +29,24 @@ def read_flat_volume(path: Path, view: View | None = None) -> RawXray:
     """
     file = load_volume(path)
     array, size, spacing, notes = file.voxels, file.size, file.spacing, list(file.notes)
+    valid: np.ndarray | None = None
+    warnings: tuple[str, ...] = ()
     if file.channels > 1:
         if array.dtype != np.uint8:
             raise AxonInputError(
-                f"{path.name} has {file.channels} values a pixel, an X-ray has one. "
+                f"{path.name} has {file.channels} values a pixel; an X-ray has one. "
                 "Export the grey X-ray."
             )
-        array, grey_notes = grey_of_colour(array / np.float32(255), path.name)
-        notes += grey_notes
+        colour = _grey(array, path.name)
+        array, valid, warnings = colour.pixels, colour.valid, colour.warnings
+        notes += colour.notes
     if len(size) > 3 and all(n == 1 for n in size[3:]):
         size = size[:3]
         array = array.reshape(size[::-1])
+        valid = None if valid is None else valid.reshape(size[::-1])
     if len(size) > 3 or (len(size) == 3 and min(size) > 1):
         raise AxonInputError(
-            f"{path.name} is a volume of {' x '.join(map(str, size))} voxels, an X-ray is flat. "
+            f"{path.name} is a volume of {' x '.join(map(str, size))} voxels; an X-ray is flat. "
             "If it is a CT, give it as the CT; to make an X-ray of it, render a DRR."
         )
     if len(size) == 3 and sum(n > 1 for n in size) == 2:
@@ -54,15 +54,31 @@ def read_flat_volume(path: Path, view: View | None = None) -> RawXray:
         if upright is not None:
             plane, size_mm, seen = upright
             raw = _with_size(plane, size_mm, [*notes, "rotated by the file's geometry"], seen)
-            return replace(raw, oriented=True)
+            if valid is not None:
+                hidden = upright_plane(valid, file.affine, path.name, view)
+                valid = None if hidden is None else np.ascontiguousarray(hidden[0])
+            return replace(raw, oriented=True, valid=valid, warnings=warnings)
     flat = tuple(n for n in size if n > 1)
     if len(flat) != 2:
         raise AxonInputError(
-            f"{path.name} is a line of {size} pixels, an X-ray has rows and columns."
+            f"{path.name} is a line of {size} pixels; an X-ray has rows and columns."
         )
     steps = [mm for mm, n in zip(spacing, size, strict=False) if n > 1]
     notes.append("the file states no upright orientation: rows are taken top to bottom as stored")
-    return _with_size(array.reshape(flat[::-1]), (steps[1], steps[0]), notes)
+    raw = _with_size(array.reshape(flat[::-1]), (steps[1], steps[0]), notes)
+    valid = None if valid is None else valid.reshape(flat[::-1])
+    return replace(raw, valid=valid, warnings=warnings)
+
+
+def _grey(array: np.ndarray, name: str) -> GreyImage:
+    """Of an array [..., channel] of bytes, in its own shape; a volume is refused later."""
+    shape = array.shape[:-1]
+    flat = tuple(n for n in shape if n > 1)
+    if len(flat) != 2:
+        return GreyImage(array[..., 0])
+    grey = grey_of_colour(array.reshape(*flat, -1) / np.float32(255), name)
+    valid = None if grey.valid is None else grey.valid.reshape(shape)
+    return replace(grey, pixels=grey.pixels.reshape(shape), valid=valid)
 
 
 def upright_plane(
@@ -120,9 +136,8 @@ def _with_size(
     notes: list[str],
     view: View | None = None,
 ) -> RawXray:
-    field = [n * mm for n, mm in zip(pixels.shape, pixel_mm, strict=True)]
     unit = all(abs(mm - 1.0) < 1e-6 for mm in pixel_mm)
-    trusted = not unit and all(FIELD_MM[0] <= f <= FIELD_MM[1] for f in field)
+    trusted = not unit and is_chest_field(pixels.shape, pixel_mm)
     if trusted:
         notes = [*notes, "the file's spacing is taken as millimetres in the patient plane"]
     else:

@@ -31,6 +31,7 @@ AIR_HU = -1000.0
 # Samples along the frame that a volume is averaged from (as far as its voxels allow).
 SAMPLES_PER_SIDE = 256
 
+Counts = tuple[int, int, int]
 Array = TypeVar("Array", np.ndarray, "torch.Tensor")
 
 
@@ -57,29 +58,20 @@ class ThoraxFrame:
     center_mm: tuple[float, float, float]
     size_mm: tuple[float, float, float]
 
-    def spacing_mm(self, n: int) -> tuple[float, float, float]:
-        """Voxel size (x, y, z) of an ``n^3`` volume in this frame."""
-        return tuple(s / n for s in self.size_mm)  # type: ignore[return-value]
+    def spacing_mm(self, n: int | Counts) -> tuple[float, float, float]:
+        """Voxel size (x, y, z) of a volume of ``n`` voxels a side, or of (x, y, z) voxels."""
+        x, y, z = n if isinstance(n, tuple) else (n, n, n)
+        return self.size_mm[0] / x, self.size_mm[1] / y, self.size_mm[2] / z
 
-    def origin_mm(self, n: int) -> tuple[float, float, float]:
-        """LPS position of the centre of voxel (0, 0, 0) of an ``n^3`` volume."""
+    def origin_mm(self, n: int | Counts) -> tuple[float, float, float]:
+        """LPS position of the centre of voxel (0, 0, 0), half a voxel inside the box."""
         return tuple(  # type: ignore[return-value]
-            c - s / 2 + s / n / 2 for c, s in zip(self.center_mm, self.size_mm, strict=True)
+            c - s / 2 + d / 2
+            for c, s, d in zip(self.center_mm, self.size_mm, self.spacing_mm(n), strict=True)
         )
 
     def as_dict(self) -> dict:
         return asdict(self)
-
-
-def frame_image(volume: np.ndarray, frame: ThoraxFrame) -> sitk.Image:
-    """Wrap a cubic array ``[z, y, x]`` of the frame as an ITK image in LPS millimetres."""
-    n = volume.shape[0]
-    if volume.shape != (n, n, n):
-        raise ValueError(f"a volume of the frame is a cube, got {volume.shape}")
-    image = sitk.GetImageFromArray(np.ascontiguousarray(volume))
-    image.SetSpacing(frame.spacing_mm(n))
-    image.SetOrigin(frame.origin_mm(n))
-    return image
 
 
 def lung_mask(hu: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:

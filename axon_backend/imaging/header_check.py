@@ -37,7 +37,7 @@ def check_volume(path: Path, size: Sequence[int], values: int = 1, whole: bool =
     shown = " x ".join(map(str, size[:8])) + (" x ..." if len(size) > 8 else "")
     if not 1 <= len(size) <= MAX_AXES or min(size) < 1:
         raise AxonInputError(
-            f"{path.name} declares {len(size)} axes ({shown} voxels), a volume has 3. The file is "
+            f"{path.name} declares {len(size)} axes ({shown} voxels); a volume has 3. The file is "
             "damaged; export it again."
         )
     count = math.prod(size) * max(1, values)

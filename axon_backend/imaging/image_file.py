@@ -8,17 +8,13 @@ import numpy as np
 from PIL import Image, ImageOps, ImageSequence
 
 from axon_backend.errors import AxonInputError
+from axon_backend.imaging.colour import GreyImage, grey_of_colour
 from axon_backend.imaging.header_check import check_image
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.util.chatter import no_chatter
 
 NO_PIXEL_SIZE = "no pixel size in the file: the atlas's size is used"
 LINEAR_GREY = "grey is taken as linear in attenuation"
-# A chest detector measures 350 to 430 mm; images far outside this carry a meaningless spacing.
-FIELD_MM = (120.0, 700.0)
-_COLOUR_TOLERANCE = 24.0 / 255.0  # spread between channels that JPEG makes of grey
-_STRONGEST_TINT = 80.0 / 255.0
-_COLOUR_SHARE = 0.005  # of the pixels: a small coloured arrow is tolerated
 # Not those for which Pillow starts a program on the file (EPS: Ghostscript), and no old ones.
 _DECODED = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "GIF", "WEBP", "PPM")
 _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO, _EXIF_ORIENTATION = 262, 0, 0x0112
@@ -46,7 +42,7 @@ def open_image(path: Path) -> Image.Image:
 
 
 def read_image(path: Path) -> RawXray:
-    """Read an image that Pillow knows: 8 or 16 bit, grey or colourless RGB.
+    """Read an image that Pillow knows: 8 or 16 bit, grey or RGB without colours of its own.
 
     Transparency, palettes and EXIF orientation are resolved and recorded. The printed
     resolution (dpi) says nothing about the patient and is ignored. Raises `AxonInputError` for
@@ -58,7 +54,7 @@ def read_image(path: Path) -> RawXray:
             pages = sum(1 for _ in zip(range(3), ImageSequence.Iterator(opened), strict=False))
             if pages > 1:
                 raise AxonInputError(
-                    f"{path.name} holds several images (pages or frames), an X-ray has one. "
+                    f"{path.name} holds several images (pages or frames); an X-ray has one. "
                     "Save the page with the X-ray alone."
                 )
             opened.seek(0)
@@ -82,7 +78,7 @@ def read_image(path: Path) -> RawXray:
 
     if image.mode == "1":
         raise AxonInputError(
-            f"{path.name} is black and white without greys, an X-ray has at least 8 bits. "
+            f"{path.name} is black and white without greys; an X-ray has at least 8 bits. "
             "Export the X-ray again in grey."
         )
     if image.mode in ("P", "PA"):
@@ -100,40 +96,15 @@ def read_image(path: Path) -> RawXray:
             values = values * alpha
         else:
             notes.append("the image's (opaque) alpha channel was dropped")
-    if values.ndim == 3:
-        values, grey_notes = grey_of_colour(values, path.name)
-        notes += grey_notes
+    grey = grey_of_colour(values, path.name) if values.ndim == 3 else GreyImage(values)
+    notes += grey.notes
+    values = grey.pixels
     if white_is_zero:
         values = values.max() - values
         notes.append("the TIFF stores white as zero: it was shown as white")
-    return RawXray(values.astype(np.float32), notes=(*notes, NO_PIXEL_SIZE, LINEAR_GREY))
-
-
-def grey_of_colour(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
-    """Grey [row, col] out of channels [row, col, n] in [0, 1] that carry no colour of their own.
-
-    Accepted: channels equal but for JPEG noise (0.5 % of the pixels may be a coloured arrow), and
-    a weak tint, where the colour follows from the grey alone (a scanned or photographed X-ray).
-    Raises `AxonInputError` for a truly coloured image.
-    """
-    if values.shape[-1] == 1:
-        return values[..., 0], []
-    values = values[..., :3]
-    grey = values.mean(axis=-1)
-    spread = values.max(axis=-1) - values.min(axis=-1)
-    if float((spread > _COLOUR_TOLERANCE).mean()) <= _COLOUR_SHARE:
-        return grey, ["the image is stored in colour but is grey: channels averaged"]
-    level = np.rint(grey * 255).astype(int).ravel()
-    count = np.maximum(np.bincount(level, minlength=256), 1)
-    unexplained = np.zeros(grey.size)
-    for channel in range(3):
-        flat = values[..., channel].ravel()
-        curve = np.bincount(level, flat, minlength=256) / count
-        unexplained = np.maximum(unexplained, np.abs(flat - curve[level]))
-    own_colour = (unexplained > _COLOUR_TOLERANCE) | (spread.ravel() > _STRONGEST_TINT)
-    if float(own_colour.mean()) <= _COLOUR_SHARE:
-        return grey, ["the image has a weak tint: its channels were averaged to grey"]
-    raise AxonInputError(
-        f"{name} is a colour image ({float((spread > _COLOUR_TOLERANCE).mean()):.0%} of its "
-        "pixels are coloured), an X-ray is grey. Give the X-ray itself, without colours."
+    return RawXray(
+        values.astype(np.float32),
+        notes=(*notes, NO_PIXEL_SIZE, LINEAR_GREY),
+        warnings=grey.warnings,
+        valid=grey.valid,
     )

@@ -8,7 +8,7 @@ the image, which is shrunk and filtered once for each size. Left and right of a 
 decided by a linear discriminant of the difference between a chest and its mirror image (heart,
 aortic arch, stomach, diaphragm).
 
-Measured by ``Testing/benchmarks/orientation.py``; counts are in ``Testing/benchmarks/README.md``.
+Measured by ``Testing/benchmarks/content.py``; counts are in ``Testing/benchmarks/README.md``.
 """
 
 from __future__ import annotations
@@ -19,23 +19,21 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from scipy import fft, ndimage
+from scipy import ndimage
 
 from axon_backend.imaging.content import CHEST, Content, see
-from axon_backend.imaging.matching import box_sum, local_contrast, shrink_by, shrink_to
+from axon_backend.imaging.matching import local_contrast, shrink_by
 from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
+from axon_backend.imaging.template_search import GRID, Match, Place, best_places, template_of
 from axon_backend.imaging.turn import TURNS, Turn
 
 MEANS = Path(__file__).with_name("mean_chests.json")
-GRID = 64  # side of the means
 # Pixels along the image's longer side, about: no scale below needs more.
 THUMBNAIL = 256
 # Sides of the field of view as fractions of the image's longer side, and its aspect ratios (width
 # over height) by view: chests are wider than the mean, or deeper.
 _SCALES = tuple(np.exp(np.linspace(np.log(0.62), np.log(1.45), 6)))
 _STRETCHES = {True: (1.0, 1.18), False: (0.85, 1.0)}
-# The centre of a mean is the template: lungs, heart and spine, not arms and corners.
-_MIDDLE = slice(round(0.1 * GRID), round(0.9 * GRID))
 # How the evidence on an orientation adds up, in natural log-odds: of the agreement (NCC) with a
 # mean, of the sides of a frontal image per standard deviation (see `sidedness`), of the network's
 # opinion at most, and of the orientation as given. Chosen on the validation data.
@@ -72,6 +70,11 @@ class Layout:
     def sides_only(self) -> bool:
         """Whether it is a frontal image that is only mirrored, which nothing but its sides show."""
         return self.frontal and self.turn == Turn(0, True)
+
+    @property
+    def is_other_view(self) -> bool:
+        """Whether it is certainly the other view."""
+        return self.other is not None and self.other >= CERTAIN
 
     @property
     def looks(self) -> str | None:
@@ -177,23 +180,6 @@ def thumbnail(image: np.ndarray, side: int = THUMBNAIL) -> np.ndarray:
     return shrink_by(image, max(1, round(max(image.shape) / side)))
 
 
-@dataclass(frozen=True)
-class _Place:
-    """The field of view in the image: a box of (rows, columns) ``size`` around ``middle``."""
-
-    score: float
-    middle: tuple[float, float]
-    size: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class _Match:
-    """The best place of a mean, and the best score of the inverted image."""
-
-    bright: _Place
-    dark: float
-
-
 _Key = tuple[bool, int, bool]  # frontal, quarters, mirrored
 
 
@@ -202,9 +188,7 @@ def _templates() -> dict[_Key, np.ndarray]:
     """The means as they appear in images that need such a turn; zero mean, unit norm."""
     made: dict[_Key, np.ndarray] = {}
     for frontal, name in ((True, "frontal"), (False, "lateral")):
-        middle = local_contrast(means()[name])[_MIDDLE, _MIDDLE]
-        middle = middle - middle.mean()
-        middle /= np.linalg.norm(middle)
+        middle = template_of(means()[name])
         for quarters in range(4):
             for mirrored in (False,) if frontal else (False, True):
                 upright = middle[:, ::-1] if mirrored else middle
@@ -212,12 +196,12 @@ def _templates() -> dict[_Key, np.ndarray]:
     return made
 
 
-def _matches(image: np.ndarray, only: _Key | None = None) -> dict[_Key, _Match]:
+def _matches(image: np.ndarray, only: _Key | None = None) -> dict[_Key, Match]:
     """Where each mean fits the image (H, W) best in each orientation, or in ``only`` one."""
     templates, long_side = _templates(), max(image.shape)
     if only is not None:
         templates = {only: templates[only]}
-    best: dict[_Key, _Match] = {}
+    best: dict[_Key, Match] = {}
     every = sorted({s for some in _STRETCHES.values() for one in some for s in (one, 1 / one)})
     for scale in _SCALES:
         for stretch in every:
@@ -225,11 +209,11 @@ def _matches(image: np.ndarray, only: _Key | None = None) -> dict[_Key, _Match]:
             keys = [key for key in templates if _tried(key, stretch)]
             if not keys:
                 continue
-            for key, match in _compare(image, size, {k: templates[k] for k in keys}).items():
+            for key, match in best_places(image, size, {k: templates[k] for k in keys}).items():
                 old = best.get(key)
                 if old is not None:
                     place = max(old.bright, match.bright, key=lambda p: p.score)
-                    match = _Match(place, max(old.dark, match.dark))
+                    match = Match(place, max(old.dark, match.dark))
                 best[key] = match
     return best
 
@@ -238,38 +222,6 @@ def _tried(key: _Key, stretch: float) -> bool:
     """Whether an aspect ratio belongs to an orientation: on its side, width and height swap."""
     upright = stretch if key[1] % 2 == 0 else 1 / stretch
     return any(abs(upright - s) < 1e-6 for s in _STRETCHES[key[0]])
-
-
-def _compare(
-    image: np.ndarray, size: tuple[float, float], templates: dict[_Key, np.ndarray]
-) -> dict[_Key, _Match]:
-    """The best places of a field of view of one ``size`` (rows, columns)."""
-    side = _MIDDLE.stop - _MIDDLE.start
-    shape = [max(8, round(n * GRID / s)) for n, s in zip(image.shape, size, strict=True)]
-    small = shrink_to(image, *shape)
-    pad = GRID // 5  # room for a chest that the image cuts off
-    small = local_contrast(np.pad(small, pad, mode="edge"), sigma=GRID / 8)
-    extra = [max(0, side - n) for n in small.shape]
-    small = np.pad(small, [(e // 2, e - e // 2) for e in extra])
-    count = side * side
-    deviation = np.sqrt(
-        np.clip(box_sum(small**2, side) - box_sum(small, side) ** 2 / count, 1e-3, None)
-    )
-    rows, columns = deviation.shape
-    padded = [fft.next_fast_len(n, real=True) for n in small.shape]
-    spectrum = fft.rfft2(small, padded)
-    found = {}
-    for key, template in templates.items():
-        product = fft.irfft2(spectrum * fft.rfft2(template, padded).conj(), padded)
-        score = product[:rows, :columns] / deviation
-        at = np.unravel_index(int(np.argmax(score)), score.shape)
-        middle = [
-            (a + side / 2 - pad - e // 2) / n * whole - 0.5
-            for a, e, n, whole in zip(at, extra, shape, image.shape, strict=True)
-        ]
-        place = _Place(float(score[at]), (middle[0], middle[1]), size)
-        found[key] = _Match(place, float(-score.min()))
-    return found
 
 
 def side_difference(image: np.ndarray) -> np.ndarray:
@@ -292,7 +244,7 @@ def side_difference(image: np.ndarray) -> np.ndarray:
     return (small - small[:, ::-1])[:, : inner // 4]
 
 
-def _cut(image: np.ndarray, place: _Place) -> np.ndarray:
+def _cut(image: np.ndarray, place: Place) -> np.ndarray:
     """The field of view at a place, (GRID, GRID)."""
     step = [s / GRID for s in place.size]
     smooth = ndimage.gaussian_filter(

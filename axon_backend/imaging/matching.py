@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, overload
 
@@ -104,12 +104,15 @@ def _shrink(n: int, m: int) -> np.ndarray:
     return matrix.astype(np.float32)
 
 
-def correlate(image: np.ndarray, template: np.ndarray) -> np.ndarray:
-    """Sums of products of a template with every part of an image that it fits in."""
+def correlate(image: np.ndarray, templates: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """For each template, the sums of its products with every part of an image that it fits in."""
     shape = [fft.next_fast_len(n, real=True) for n in image.shape]
-    spectrum = fft.rfft2(image, shape) * np.conj(fft.rfft2(template, shape))
-    rows, columns = (n - m + 1 for n, m in zip(image.shape, template.shape, strict=True))
-    return fft.irfft2(spectrum, shape)[:rows, :columns]
+    spectrum, found = fft.rfft2(image, shape), []
+    for template in templates:
+        product = fft.irfft2(spectrum * np.conj(fft.rfft2(template, shape)), shape)
+        rows, columns = (n - m + 1 for n, m in zip(image.shape, template.shape, strict=True))
+        found.append(product[:rows, :columns])
+    return found
 
 
 def box_sum(image: np.ndarray, side: int) -> np.ndarray:

@@ -15,9 +15,9 @@ _LOOK_AT = 256  # pixels
 _CHEST = 0.5  # probability that a part is a chest X-ray, from which it is named as one
 
 
-def cut_out(pixels: np.ndarray, part: str) -> np.ndarray:
-    """The ``left`` or ``right``, ``top`` or ``bottom`` one of two images in an image (H, W),
-    without uniform borders.
+def part_box(pixels: np.ndarray, part: str) -> tuple[slice, slice]:
+    """Rows and columns of the ``left`` or ``right``, ``top`` or ``bottom`` one of two images in an
+    image (H, W), without uniform borders.
 
     Raises:
         AxonInputError: there is no such part.
@@ -27,8 +27,13 @@ def cut_out(pixels: np.ndarray, part: str) -> np.ndarray:
     across = part in ("left", "right")
     turned = pixels.T if across else pixels
     at = _seam(turned)
-    half = turned[:at] if part in ("left", "top") else turned[at:]
-    return crop_border(np.ascontiguousarray(half.T if across else half))[0]
+    first, end = (0, at) if part in ("left", "top") else (at, len(turned))
+    half = turned[first:end]
+    top, bottom, left, right = crop_border(np.ascontiguousarray(half.T if across else half))[1]
+    rows, columns = pixels.shape
+    if across:
+        return slice(top, rows - bottom), slice(first + left, end - right)
+    return slice(first + top, end - bottom), slice(left, columns - right)
 
 
 def chests_in(pixels: np.ndarray) -> dict[str, str]:
@@ -36,7 +41,7 @@ def chests_in(pixels: np.ndarray) -> dict[str, str]:
     not both are chest X-rays."""
     best, chosen = _CHEST, {}
     for pair in (PARTS[:2], PARTS[2:]):
-        halves = {part: cut_out(pixels, part) for part in pair}
+        halves = {part: pixels[part_box(pixels, part)] for part in pair}
         if min(min(half.shape) for half in halves.values()) < 32:
             continue
         seen = {part: see(half) for part, half in halves.items()}

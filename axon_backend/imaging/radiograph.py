@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,8 @@ from axon_backend.imaging.flat_volume import read_flat_volume
 from axon_backend.imaging.formats import find_format, list_formats
 from axon_backend.imaging.layout import Layout, recognise
 from axon_backend.imaging.packed import refuse_packed
-from axon_backend.imaging.parts import chests_in, cut_out
-from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
+from axon_backend.imaging.parts import chests_in, part_box
+from axon_backend.imaging.polarity import CERTAIN, UNCLEAR, bone_brightness
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.turn import Turn
 from axon_backend.imaging.view import View
@@ -27,6 +27,7 @@ __all__ = ["Radiograph", "View", "read_radiograph"]
 
 MIN_PIXELS = 64  # along each side
 _MIN_LEVELS = 16  # grey levels
+NOT_A_CHEST = "the image does not look like a chest X-ray"
 NO_TAG = "no tag states the orientation: judging by the image, it is right"
 _STRONGLY_INVERTED = -0.6  # a layout score this low casts doubt on the tags
 
@@ -42,7 +43,8 @@ class Radiograph:
     `sid_mm`: from the tube to the detector, where the file says so. `warnings`: the assumptions
     that the user should check. `looks_like`: what the image shows instead of one chest X-ray; such
     an image is not registered (see `require_chest`). Empty where it shows one, or where the user
-    insists.
+    insists. `valid`: [row, col] bool, False under coloured marks, whose pixels were filled from
+    around them; None without any.
     """
 
     pixels: np.ndarray
@@ -53,6 +55,7 @@ class Radiograph:
     sid_mm: float | None = None
     warnings: tuple[str, ...] = ()
     looks_like: str = ""
+    valid: np.ndarray | None = None
 
 
 def require_chest(xray: Radiograph) -> None:
@@ -64,7 +67,7 @@ def require_chest(xray: Radiograph) -> None:
     if xray.looks_like:
         raise AxonInputError(
             f"{Path(xray.source).name or 'The X-ray'} does not look like a chest X-ray, but like "
-            f"{xray.looks_like}. Give a chest X-ray; if it is one, --force uses it as it is."
+            f"{xray.looks_like}. Give a chest X-ray, or use it anyway (--force)."
         )
 
 
@@ -138,7 +141,7 @@ def upright(
 
     `name` is used in messages, `source` is recorded.
     """
-    notes = list(raw.notes)
+    notes, given = list(raw.notes), view
     if view is None:
         view = raw.view
         if view is None:
@@ -148,12 +151,17 @@ def upright(
         notes.append(f"the view {view.value} was given, the file says {raw.view.value}")
 
     _check(raw.pixels, name)
-    pixels, pixel_mm, stated = raw.pixels, raw.pixel_mm, raw.oriented
+    pixels, pixel_mm, stated, valid = raw.pixels, raw.pixel_mm, raw.oriented, raw.valid
     if raw.orientation is not None:
-        pixels, pixel_mm, note = turn_to_display(pixels, pixel_mm, raw.orientation, view.is_frontal)
+        turned = raw.orientation, view.is_frontal
+        if valid is not None:
+            valid = turn_to_display(valid, None, *turned)[0]
+        pixels, pixel_mm, note = turn_to_display(pixels, pixel_mm, *turned)
         notes += [note] if note else []
         stated = belongs(raw.orientation, view.is_frontal)
     pixels, cut = crop_border(pixels)
+    if valid is not None:
+        valid = valid[cut[0] : valid.shape[0] - cut[1], cut[2] : valid.shape[1] - cut[3]]
     if any(cut):
         sides = zip(("top", "bottom", "left", "right"), cut, strict=True)
         counts = ", ".join(
@@ -161,11 +169,12 @@ def upright(
         )
         notes.append(f"a uniform border was cropped: {counts}")
     if part is not None:
-        pixels = cut_out(pixels, part)
+        box = part_box(pixels, part)
+        pixels, valid = pixels[box], None if valid is None else valid[box]
         notes.append(f"the {part} part of the image was used as requested")
     _check(pixels, name)
     content = see(pixels)
-    looks_like, said = _judged(content, pixels, force)
+    looks_like, said = judged(content, pixels, force)
     notes.append(said)
     if invert is not None:
         pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
@@ -174,15 +183,33 @@ def upright(
     if flip is None and rotate is None:
         bright = True if invert is not None else None
         layout = recognise(pixels, view.is_frontal, bright, content)
+        if given is None and raw.view_weak and layout.is_other_view:
+            # No tag names the view, and the image shows the other one.
+            other = View.lateral_left if view.is_frontal else View.pa
+            shows = (
+                f"the image shows a {'lateral' if view.is_frontal else 'frontal'} view, although "
+                "the file suggests otherwise: check it"
+            )
+            raw = replace(
+                raw,
+                view=other,
+                view_weak=False,
+                orientation=None,
+                notes=(*raw.notes, shows),
+                warnings=(*raw.warnings, shows),
+            )
+            return upright(raw, None, invert, name, source, part=part, force=force)
         turn, orientation, doubts = decide(layout, stated)
         warnings += doubts
     else:
         turn, orientation = _as_asked(flip, rotate)
     notes += orientation
     pixels, pixel_mm = turn(pixels), turn.pixel_mm(pixel_mm)
+    valid = None if valid is None else turn(valid)
     if invert is None:  # judged by the layout of an upright image
         pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
         notes += polarity
+        warnings += [note for note in polarity if raw.polarity_known]
     return Radiograph(
         np.ascontiguousarray(pixels, dtype=np.float32),
         pixel_mm,
@@ -192,12 +219,13 @@ def upright(
         raw.sid_mm,
         (*raw.warnings, *warnings),
         looks_like,
+        valid,
     )
 
 
-def _judged(content: Content, pixels: np.ndarray, force: bool) -> tuple[str, str]:
-    """What the image looks like instead of a chest X-ray (empty where it is one or is forced), and
-    the note on it."""
+def judged(content: Content, pixels: np.ndarray, force: bool) -> tuple[str, str]:
+    """What an image without borders looks like instead of one chest X-ray (empty where it is one or
+    is forced), and the note on it."""
     if content.chest >= CHEST:
         view = "frontal" if content.frontal >= 0.5 else "lateral"
         return "", f"the image shows a {view} chest X-ray (probability {content.chest:.2f})"
@@ -209,7 +237,7 @@ def _judged(content: Content, pixels: np.ndarray, force: bool) -> tuple[str, str
         advice = f"; choose one with --part {' or --part '.join(two)}"
     if force:
         return "", f"the image looks like {found}: it was used as requested"
-    return found + advice, f"the image does not look like a chest X-ray, but like {found}{advice}"
+    return found + advice, f"{NOT_A_CHEST}, but like {found}{advice}"
 
 
 def _as_asked(flip: bool | None, rotate: int | None) -> tuple[Turn, list[str]]:
@@ -249,7 +277,7 @@ def _read_raw(source: Path, view: View | None) -> RawXray:
         raise AxonInputError(f"{source} does not exist. Check the path of the X-ray.")
     if source.is_dir():
         raise AxonInputError(
-            f"{source} is a folder, an X-ray is one file. Give the X-ray's file; a folder of "
+            f"{source} is a folder; an X-ray is one file. Give the X-ray's file; a folder of "
             "slices is a CT."
         )
     if source.stat().st_size == 0:
@@ -288,7 +316,7 @@ def _check(pixels: np.ndarray, name: str) -> None:
     levels = len(np.unique(pixels[:: max(1, pixels.shape[0] // 256)]))
     if levels < _MIN_LEVELS:
         raise AxonInputError(
-            f"{name} has only {levels} grey level{'s' if levels > 1 else ''}, an X-ray has "
+            f"{name} has only {levels} grey level{'s' if levels > 1 else ''}; an X-ray has "
             "hundreds: it is blank or a drawing. Give a chest X-ray."
         )
 
@@ -302,8 +330,13 @@ def _bright_bones(
         return (inverted, ["inverted as asked"]) if invert else (pixels, [])
     score = bone_brightness(pixels, view.is_frontal)
     if polarity_known:
+        if score <= -CERTAIN:
+            return inverted, [
+                f"the file says that bones are bright, but the image shows dark ones (score "
+                f"{score:.2f}): it was inverted; invert it if this is wrong"
+            ]
         if score < _STRONGLY_INVERTED:
-            return pixels, ["the tags say that bones are bright, but they look dark: check it"]
+            return pixels, ["the file says that bones are bright, but they look dark: check it"]
         return pixels, []
     if score <= -UNCLEAR:
         return inverted, [f"the image shows dark bones (score {score:.2f}): it was inverted"]

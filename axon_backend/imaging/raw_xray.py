@@ -8,6 +8,9 @@ import numpy as np
 
 from axon_backend.imaging.view import View
 
+# A chest detector measures 350 to 430 mm; images far outside this carry a meaningless spacing.
+FIELD_MM = (120.0, 700.0)
+
 
 @dataclass(frozen=True)
 class RawXray:
@@ -17,8 +20,10 @@ class RawXray:
     attenuation). `polarity_known`: the file says what bright means. `pixel_mm`: (row, col) in the
     patient plane, or None. `view`: from tags, or None. `orientation`: DICOM PatientOrientation
     (direction in which columns grow, direction in which rows grow), or None. `oriented`: the pixels
-    were oriented by the file's geometry already. `notes`: assumptions. `sid_mm`: source-to-image
-    distance by the tags, or None. `warnings`: the notes that the user should check.
+    were oriented by the file's geometry already. `notes`: assumptions, of which `warnings` are to
+    be checked. `sid_mm`: source-to-image distance by the tags, or None. `valid`: [row, col] bool,
+    False where something hides the X-ray and its pixels were filled from around; None without any.
+    `view_weak`: no tag names the view; it follows from the orientation or a description.
     """
 
     pixels: np.ndarray
@@ -30,3 +35,10 @@ class RawXray:
     notes: tuple[str, ...] = ()
     sid_mm: float | None = None
     warnings: tuple[str, ...] = ()
+    valid: np.ndarray | None = None
+    view_weak: bool = False
+
+
+def is_chest_field(shape: tuple[int, ...], pixel_mm: tuple[float, float]) -> bool:
+    """Whether an image of (rows, columns) pixels of that size can show a chest (FIELD_MM)."""
+    return all(FIELD_MM[0] <= n * mm <= FIELD_MM[1] for n, mm in zip(shape, pixel_mm, strict=True))

@@ -3,17 +3,28 @@ corrections of what was assumed about an X-ray."""
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from axon_backend.errors import AxonInputError
+from axon_backend.imaging.content import see
 from axon_backend.imaging.ct import CTVolume, checked_ct
-from axon_backend.imaging.image_file import FIELD_MM
 from axon_backend.imaging.layout import recognise
-from axon_backend.imaging.radiograph import NO_TAG, Radiograph, decide, known_view, upright
-from axon_backend.imaging.raw_xray import RawXray
+from axon_backend.imaging.parts import part_box
+from axon_backend.imaging.radiograph import (
+    NO_TAG,
+    NOT_A_CHEST,
+    Radiograph,
+    decide,
+    judged,
+    known_view,
+    upright,
+)
+from axon_backend.imaging.raw_xray import FIELD_MM, RawXray, is_chest_field
 from axon_backend.imaging.view import View
 
 _NO_SIZE = "no plausible pixel size is known: the atlas's size is used"
@@ -22,6 +33,7 @@ _VIEW = f"{_BY_HAND} the view is "
 _PIXEL = f"{_BY_HAND} the pixel size is "
 _INVERTED = f"{_BY_HAND} the grey scale was inverted"
 _FLIPPED = f"{_BY_HAND} left and right were exchanged"
+_FORCED = f"{_BY_HAND} it is a chest X-ray"
 
 PixelSize = float | tuple[float, float]
 
@@ -68,13 +80,13 @@ def radiograph_from_pixels(
         array = array[0]
     if array.ndim != 2 or array.dtype.kind not in "uif":
         raise AxonInputError(
-            f"{name} has the shape {' x '.join(map(str, array.shape))} of {array.dtype}, an X-ray "
+            f"{name} has the shape {' x '.join(map(str, array.shape))} of {array.dtype}; an X-ray "
             "has rows and columns of grey values. Give the grey image."
         )
     size = _pixel_size(pixel_mm, name)
     # Host programs and files give 1 mm where the size is unknown.
     unit = size is not None and all(abs(mm - 1.0) < 1e-6 for mm in size)
-    if size is not None and (unit or not _plausible(array.shape, size)):
+    if size is not None and (unit or not is_chest_field(array.shape, size)):
         size = None
     notes = [*assumptions, *([] if size else [_NO_SIZE])]
     raw = RawXray(array.astype(np.float32), pixel_mm=size, oriented=oriented, notes=tuple(notes))
@@ -90,6 +102,24 @@ def radiograph_from_pixels(
         part=part,
         force=force,
     )
+
+
+def mask_as_text(mask: np.ndarray | None) -> str:
+    """A [row, col] mask as text, for a host program's attributes; nothing for None."""
+    if mask is None:
+        return ""
+    return base64.b64encode(zlib.compress(np.packbits(mask).tobytes())).decode("ascii")
+
+
+def mask_of_text(text: str | None, shape: tuple[int, int]) -> np.ndarray | None:
+    """The mask of `mask_as_text`; None for no text, or for one that belongs to another shape."""
+    try:
+        bits = np.frombuffer(zlib.decompress(base64.b64decode(text or "")), np.uint8)
+    except (ValueError, zlib.error):
+        return None
+    if len(bits) != -(-shape[0] * shape[1] // 8):
+        return None
+    return np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape).astype(bool)
 
 
 def ct_from_array(
@@ -113,7 +143,7 @@ def ct_from_array(
     voxels, affine = np.asarray(hu), np.asarray(ijk_to_lps, dtype=np.float64)
     if voxels.ndim != 3 or voxels.dtype.kind not in "uif":
         raise AxonInputError(
-            f"{name} has {voxels.ndim} axes of {voxels.dtype}, a CT has 3 of HU. Give one volume."
+            f"{name} has {voxels.ndim} axes of {voxels.dtype}; a CT has 3 of HU. Give one volume."
         )
     if affine.shape != (4, 4) or not np.allclose(affine[3], (0, 0, 0, 1)):
         raise AxonInputError(
@@ -130,6 +160,8 @@ def corrected(
     pixel_mm: PixelSize | None = None,
     invert: bool | None = None,
     flip_lr: bool | None = None,
+    part: str | None = None,
+    force: bool | None = None,
 ) -> Radiograph:
     """The X-ray with the user's corrections, each recorded in its assumptions.
 
@@ -139,6 +171,9 @@ def corrected(
             unknown size.
         invert: True inverts the grey scale as it is now.
         flip_lr: True exchanges the image's left and right as they are now.
+        part: one of two X-rays in the image, ``left``, ``right``, ``top`` or ``bottom`` as it is
+            now; the orientation is judged anew.
+        force: True takes it for a chest X-ray, whatever it looks like.
 
     Inverting or flipping twice restores the X-ray.
 
@@ -146,14 +181,29 @@ def corrected(
         AxonInputError: the view is not known, or no chest X-ray has such a pixel size.
     """
     pixels, notes, warnings = xray.pixels, list(xray.assumptions), xray.warnings
+    valid = xray.valid
+    looks_like = "" if force else xray.looks_like
+    if force and xray.looks_like:
+        notes = _noted(notes, _FORCED, _FORCED)
+        warnings = tuple(w for w in warnings if not w.startswith(NOT_A_CHEST))
+    if part is not None:
+        box = part_box(pixels, part)
+        pixels = np.ascontiguousarray(pixels[box])
+        valid = None if valid is None else valid[box]
+        looks_like, shown = judged(see(pixels), pixels, bool(force))
+        notes = [n for n in notes if n not in xray.warnings]
+        notes += [f"{_BY_HAND} the {part} part of the image is used", shown]
+        warnings = (shown,) if looks_like else ()
     known = known_view(view) or xray.view
     if known is not xray.view:
         notes = _noted(notes, _VIEW, f"{_VIEW}{known.value}, not {xray.view.value}")
     size = xray.pixel_mm
-    if known.is_frontal is not xray.view.is_frontal:
-        # Its orientation was judged as that of the other view.
+    if part is not None or known.is_frontal is not xray.view.is_frontal:
+        # Its orientation was judged as that of the other view, or of all of the image.
         turn, said, warned = decide(recognise(pixels, known.is_frontal), stated=False)
-        pixels, warnings = turn(pixels), tuple(warned)
+        doubts = [w for w in warnings if w.startswith(NOT_A_CHEST)]
+        pixels, warnings = turn(pixels), (*doubts, *warned)
+        valid = None if valid is None else turn(valid)
         notes = [n for n in notes if n not in (NO_TAG, *xray.warnings)] + said
         size = turn.pixel_mm(size)
     if isinstance(pixel_mm, int | float) and pixel_mm == 0:
@@ -162,11 +212,11 @@ def corrected(
     elif pixel_mm is not None:
         size = _pixel_size(pixel_mm, xray.source or "The X-ray")
         assert size is not None
-        if not _plausible(pixels.shape, size):
+        if not is_chest_field(pixels.shape, size):
             field = " x ".join(f"{n * mm:.0f}" for n, mm in zip(pixels.shape, size, strict=True))
             raise AxonInputError(
                 f"With a pixel size of {size[0]:g} x {size[1]:g} mm the X-ray would show {field} "
-                f"mm, a chest X-ray shows {FIELD_MM[0]:.0f} to {FIELD_MM[1]:.0f} mm. Give the size "
+                f"mm; a chest X-ray shows {FIELD_MM[0]:.0f} to {FIELD_MM[1]:.0f} mm. Give the size "
                 "of a pixel in millimetres."
             )
         notes = _noted(notes, _PIXEL, f"{_PIXEL}{size[0]:g} x {size[1]:g} mm")
@@ -175,6 +225,7 @@ def corrected(
         notes = _switched(notes, _INVERTED)
     if flip_lr:
         pixels = pixels[:, ::-1]
+        valid = None if valid is None else np.ascontiguousarray(valid[:, ::-1])
         notes = _switched(notes, _FLIPPED)
         warnings = ()  # on the orientation, which the user has checked now
     return replace(
@@ -184,6 +235,8 @@ def corrected(
         view=known,
         assumptions=tuple(notes),
         warnings=warnings,
+        looks_like=looks_like,
+        valid=valid,
     )
 
 
@@ -209,7 +262,3 @@ def _pixel_size(size: PixelSize | None, name: str) -> tuple[float, float] | None
             "for example 0.143."
         )
     return float(pair[0]), float(pair[1])
-
-
-def _plausible(shape: tuple[int, ...], size: tuple[float, float]) -> bool:
-    return all(FIELD_MM[0] <= n * mm <= FIELD_MM[1] for n, mm in zip(shape, size, strict=True))

@@ -23,6 +23,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from axon_backend.errors import AxonInputError, not_written
+from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.util.atomic import whole_file
 
 RESEARCH_NOTE = "AXON: research use only, not for diagnosis"
@@ -68,10 +69,10 @@ def write_volume(
 ) -> Path:
     """Write a HU volume as int16 NIfTI (.nii, .nii.gz), NRRD (.nrrd) or MetaImage (.mha).
 
-    `array_hu` is [z, y, x] (z to Superior, y to Posterior, x to Left). `geometry` is either a
-    box with `center_mm` and `size_mm` (a `ThoraxFrame`: the array fills it exactly), anything
-    with `spacing_mm` and `origin_mm` (a `CTVolume`), all (x, y, z) in LPS millimetres, or a (4, 4)
-    matrix from voxel (x, y, z, 1) to LPS millimetres with axes at right angles.
+    `array_hu` is [z, y, x] (z to Superior, y to Posterior, x to Left). `geometry` is a
+    `ThoraxFrame`, which the array fills exactly; anything with `spacing_mm` and `origin_mm` (a
+    `CTVolume`), both (x, y, z) in LPS millimetres; or a (4, 4) matrix from voxel (x, y, z, 1) to
+    LPS millimetres with axes at right angles.
     Values are rounded and clipped to int16. The header's description says that the file is for
     research only, followed by `description` (NIfTI keeps 79 characters in all).
 
@@ -82,7 +83,7 @@ def write_volume(
     array = np.asarray(array_hu)
     if array.ndim != 3:
         raise AxonInputError(
-            f"Cannot write {target.name}: the array has {array.ndim} axes, a volume has 3."
+            f"Cannot write {target.name}: the array has {array.ndim} axes; a volume has 3."
         )
     if not np.isfinite(array).all():
         raise AxonInputError(
@@ -159,17 +160,11 @@ def spacing_and_origin(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Voxel size and the centre of voxel (0, 0, 0), both (x, y, z) in LPS millimetres.
 
-    ``geometry`` is a box or anything with a spacing and an origin, see `write_volume`;
+    ``geometry`` is a frame or anything with a spacing and an origin, see `write_volume`;
     ``size_xyz`` counts voxels.
     """
-    if hasattr(geometry, "center_mm") and hasattr(geometry, "size_mm"):
-        spacing = tuple(float(s) / n for s, n in zip(geometry.size_mm, size_xyz, strict=True))
-        # The first voxel's centre lies half a voxel inside the box.
-        origin = tuple(
-            float(c) - float(s) / 2 + d / 2
-            for c, s, d in zip(geometry.center_mm, geometry.size_mm, spacing, strict=True)
-        )
-        return spacing, origin
+    if isinstance(geometry, ThoraxFrame):
+        return geometry.spacing_mm(size_xyz), geometry.origin_mm(size_xyz)
     return tuple(map(float, geometry.spacing_mm)), tuple(map(float, geometry.origin_mm))
 
 

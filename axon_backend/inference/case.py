@@ -23,7 +23,7 @@ from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry, beam_parameter
 from axon_backend.physics.pose import Pose
 from axon_backend.registration import register as register_xrays
-from axon_backend.registration.place import PlacedView, check_placement
+from axon_backend.registration.place import PlacedView, check_placement, check_role
 from axon_backend.util.plain_text import recorded
 from axon_backend.util.run_context import RunContext
 
@@ -144,11 +144,7 @@ def check_placements(
     placements = placements or {}
     given = [role for role, xray in case.xrays.items() if xray is not None]
     for role in placements:
-        if role not in given:
-            raise AxonInputError(
-                f"A placement was given for the {role} X-ray, but the X-rays of this case are: "
-                f"{', '.join(given) or 'none'}. Leave the placement out or give that X-ray."
-            )
+        check_role(role, given)
     return {role: check_placement(matrix) for role, matrix in placements.items()}
 
 
@@ -227,7 +223,7 @@ def network_views(placed: PlacedCase) -> RegisteredViews:
         if shown is not None:
             images[role] = standardise_view(
                 torch.as_tensor(shown.pixels)[None, None],
-                torch.as_tensor(shown.valid)[None, None],
+                torch.as_tensor(shown.covered)[None, None],
             )
     return RegisteredViews(images["frontal"], images.get("lateral"), torch.tensor([beam]))
 

@@ -7,11 +7,24 @@ from abc import abstractmethod
 
 import torch
 
+from axon_backend.errors import AxonInputError
 from axon_backend.methods.batch import Batch
 from axon_backend.methods.objective import Adversary
 from axon_backend.networks.blocks import channels_last
 from axon_backend.networks.lifting import back_project
 from axon_backend.networks.patch_critic import PatchCritic
+
+SMALLEST_GRID = 24
+"""Volumes of less leave the last normalisation of :class:`PatchCritic` with a single value."""
+
+
+def check_grid(grid: int) -> None:
+    """Raise AxonInputError for volumes that are too small to be judged."""
+    if grid < SMALLEST_GRID:
+        raise AxonInputError(
+            f"model.grid is {grid}; an adversarial training needs at least {SMALLEST_GRID}. Set a "
+            "larger grid, or take the training without a critic or discriminator."
+        )
 
 
 class VolumeAdversary(Adversary):

@@ -72,7 +72,7 @@ class Batch:
 
     def __getitem__(self, which: slice) -> Batch:
         """Some of the samples."""
-        parts = {f.name: getattr(self, f.name)[which] for f in fields(self) if f.name != "draws"}
+        parts = {name: getattr(self, name)[which] for name in _TENSORS}
         draws = self.draws
         if draws is not None:
             draws = Draws(**{f.name: getattr(draws, f.name)[which] for f in fields(draws)})
@@ -83,11 +83,23 @@ class Batch:
         return self._moved(torch.Tensor.pin_memory)
 
     def _moved(self, move: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
-        parts = {f.name: move(getattr(self, f.name)) for f in fields(self) if f.name != "draws"}
+        parts = {name: move(getattr(self, name)) for name in _TENSORS}
         draws = self.draws
         if draws is not None:
             draws = replace(draws, noise=move(draws.noise))
         return Batch(**parts, draws=draws)
+
+    @staticmethod
+    def stack(samples: list[Batch]) -> Batch:
+        """Batches of one, together; with draws where all have some."""
+        parts = {name: torch.cat([getattr(s, name) for s in samples]) for name in _TENSORS}
+        draws = [s.draws for s in samples if s.draws is not None]
+        both = None
+        if len(draws) == len(samples):
+            both = Draws(
+                **{f.name: torch.cat([getattr(d, f.name) for d in draws]) for f in fields(Draws)}
+            )
+        return Batch(**parts, draws=both)
 
     def views(self, single: bool = False) -> RegisteredViews:
         """The views, without the lateral one if ``single``."""
@@ -108,6 +120,9 @@ class Batch:
         return RegisteredViews(
             self.frontal, self.lateral, self.beam, None if bool(present.all()) else present
         )
+
+
+_TENSORS = tuple(field.name for field in fields(Batch) if field.name != "draws")
 
 
 @dataclass

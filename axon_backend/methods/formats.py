@@ -4,33 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from axon_backend.bundle.metadata import tensor_format
+
+__all__ = ["STEP", "tensor_format", "view_format", "views_format", "volume_format"]
+
 STEP = "integer diffusion step, shape [B]"
 """The format of the times (B,) of a diffusion network."""
-
-
-def tensor_format(
-    kind: str, modality: str, shape: list[int], value_range: list[float], channels: list[str]
-) -> dict[str, Any]:
-    """One tensor, channel first.
-
-    Args:
-        kind: MONAI's format, for example ``hounsfield``, ``magnitude``, ``raw``.
-        modality: "X-ray" or "CT".
-        shape: spatial shape in pixels or voxels.
-        value_range: [smallest, largest]; empty where there is none.
-        channels: what each channel holds.
-    """
-    return {
-        "type": "image",
-        "format": kind,
-        "modality": modality,
-        "num_channels": len(channels),
-        "spatial_shape": shape,
-        "dtype": "float32",
-        "value_range": value_range,
-        "is_patch_data": False,
-        "channel_def": {str(i): name for i, name in enumerate(channels)},
-    }
 
 
 def view_format(side: int) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 
+from axon_backend.errors import AxonInputError
 from axon_backend.methods.batch import Batch, Draws, ValidationCase
 from axon_backend.methods.objective import Measurement, Objective
-from axon_backend.methods.protocol import Model, RegisteredViews
+from axon_backend.methods.protocol import Method, Model, RegisteredViews
 from axon_backend.networks.precision import autocast
 from axon_backend.util.run_context import RunContext
 
@@ -18,6 +19,10 @@ class GeneratorModel(Model):
     None) to (B, 1, h, h, h)."""
 
     PATHS = {"generator": "views_to_volume"}
+
+    def __init__(self, method: Method, config: Any) -> None:
+        config.check()
+        super().__init__(method, config)
 
     def make(self, views: RegisteredViews, draws: Draws | None = None) -> torch.Tensor:
         """The volume, (B, 1, h, h, h) in about [-1, 1]."""
@@ -52,6 +57,13 @@ class GeneratorObjective(Objective):
     @classmethod
     def trains(cls, config: Any, loss: Any) -> tuple[str, ...]:
         return ("generator",)
+
+    @classmethod
+    def check(cls, config: Any, loss: Any) -> None:
+        try:
+            config.check()
+        except ValueError as error:
+            raise AxonInputError(f"model: {error}.") from error
 
     def make(self, batch: Batch) -> torch.Tensor:
         """The volumes of a training batch, the lateral view withheld where drawn so."""

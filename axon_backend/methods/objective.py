@@ -12,7 +12,7 @@ from torch import nn
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.batch import Batch, ValidationCase
 from axon_backend.methods.protocol import Model, RegisteredViews
-from axon_backend.metrics import compute_metrics
+from axon_backend.metrics import VolumePair, compute_metrics, registered_metrics
 
 
 @dataclass
@@ -115,20 +115,28 @@ class Objective(nn.Module):
     def score(self, metrics: dict[str, float]) -> float:
         """What the best checkpoint has smallest, from metrics averaged over the cases."""
 
-    def compare(self, prefix: str, output: torch.Tensor, target: torch.Tensor) -> dict[str, float]:
+    def compare(
+        self, prefix: str, output: torch.Tensor, target: torch.Tensor, *, clip: bool = True
+    ) -> dict[str, float]:
         """PSNR (dB), SSIM and sharpness of a volume.
 
         Args:
             prefix: of the names of the metrics.
-            output, target: (1, 1, n, n, n) in [-1, 1]; what lies beyond is clipped.
+            output, target: (1, 1, n, n, n), the target in [-1, 1].
+            clip: limit the output to [-1, 1], as HU are when they are written.
 
         Returns:
             {"PREFIX_psnr", "PREFIX_ssim", "PREFIX_sharp"}.
         """
-        a, b = ((v[0, 0].detach().float().cpu().clamp(-1, 1) + 1) / 2 for v in (output, target))
+        a, b = ((v[0, 0].detach().float().cpu() + 1) / 2 for v in (output, target))
         names = {"psnr": "psnr", "ssim": "ssim3d_gauss11", "sharp": "gradient_ratio"}
         window = (self.window.low, self.window.high)
-        values = compute_metrics(a, b, window, names.values())
+        if clip:
+            values = compute_metrics(a, b.clamp(0, 1), window, names.values())
+        else:
+            pair = VolumePair(a.numpy(), b.clamp(0, 1).numpy(), window)
+            metrics = {name: registered_metrics()[name] for name in names.values()}
+            values = {name: m.function(pair, m.region) for name, m in metrics.items()}
         return {f"{prefix}_{short}": values[name] for short, name in names.items()}
 
     def by_views(self, case: ValidationCase) -> dict[str, RegisteredViews]:

@@ -20,6 +20,7 @@ from torch import nn
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.info import MethodInfo
 from axon_backend.methods.typed_config import Renamed
+from axon_backend.networks.precision import Precision
 from axon_backend.util.run_context import RunContext
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class Model(nn.Module):
     def __init__(self, method: Method, config: Any) -> None:
         super().__init__()
         self.method, self.config = method, config
-        self.always_bfloat16 = False
+        self.precision = Precision()
 
     # -- networks ------------------------------------------------------------------------------
 
@@ -167,9 +168,14 @@ class Model(nn.Module):
         other.compute_in_bfloat16(self.always_bfloat16)
         return other.eval()
 
+    @property
+    def always_bfloat16(self) -> bool:
+        """Whether it computes in bfloat16 also where the hardware does not ask for it."""
+        return self.precision.always_bfloat16
+
     def compute_in_bfloat16(self, always: bool = True) -> None:
         """Compute in bfloat16 also where the hardware does not ask for it."""
-        self.always_bfloat16 = always
+        self.precision.always_bfloat16 = always
 
     def set_mean_volume(self, mean: torch.Tensor) -> None:
         """Take the mean training volume, (1, 1, n, n, n) in [-1, 1], n a multiple of ``grid``;
@@ -334,6 +340,11 @@ class Method(ABC):
     def recipe(self, preset: str, training: str) -> dict[str, Any]:
         """Settings of ``axon train`` that differ from its defaults, nested as in its YAML."""
         return {}
+
+    def deviations(self, preset: str) -> tuple[str, ...]:
+        """Where a preset that is named after a paper does otherwise, and what the paper leaves
+        open, as sentences; ``axon train --show`` prints them."""
+        return ()
 
     def smallest_side(self, config: Any) -> int | None:
         """Side of the coarsest 3-D feature volume, None where it does not matter (see

@@ -7,8 +7,8 @@ from torch import nn
 
 
 class PatchCritic(nn.Module):
-    """Judges each patch of a volume (Isola et al. 2017, there in 2-D): convolutions of kernel 4, the
-    first ``layers`` with stride 2 and doubling channels, then two with stride 1; instance
+    """Judges each patch of a volume (Isola et al. 2017, there in 2-D): convolutions of kernel 4,
+    the first ``layers`` with stride 2 and doubling channels, then two with stride 1; instance
     normalisation but for the first and the last, leaky ReLU 0.2.
 
     Args:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+
+@dataclass
+class Precision:
+    """What a model computes in; its parts share one object.
+
+    Attributes:
+        always_bfloat16: compute in bfloat16 also where the hardware does not ask for it.
+    """
+
+    always_bfloat16: bool = False
 
 
 @lru_cache(maxsize=1)

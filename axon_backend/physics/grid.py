@@ -96,10 +96,5 @@ class Grid:
         inside = (lead_before(leave) - lead_before(enter)) / sideways
         return float(np.exp(-lead * inside - fill * (length - inside)).mean())
 
-    def bucky_factor(self, spr: float, primary: float, scatter: float) -> float:
-        """Incident over transmitted signal, ``(1 + SPR) / (Tp + Ts SPR)``: the factor by which the
-        exposure must increase."""
-        return (1 + spr) / (primary + scatter * spr)
-
 
 NO_GRID = Grid(ratio=0.0)

@@ -64,17 +64,6 @@ class Spectrum:
         path = attenuation_per_cm(name, self.energy_kev) * thickness_mm / 10
         return replace(self, photons=self.photons * np.exp(-path))
 
-    def half_value_layer(self, name: str = "aluminium") -> float:
-        """Thickness in mm of a material that halves the air kerma (narrow beam)."""
-        low, high = 0.0, 1.0
-        while self.filtered(name, high).air_kerma > self.air_kerma / 2:
-            low, high = high, 2 * high
-        for _ in range(50):
-            middle = (low + high) / 2
-            more = self.filtered(name, middle).air_kerma > self.air_kerma / 2
-            low, high = (middle, high) if more else (low, middle)
-        return (low + high) / 2
-
     @classmethod
     def mono(cls, energy_kev: float) -> Spectrum:
         """One photon per mm^2 at a single energy."""

@@ -15,7 +15,7 @@ from axon_backend.imaging.frame import ThoraxFrame, find_thorax_frame
 from axon_backend.imaging.radiograph import Radiograph, require_chest
 from axon_backend.physics.pose import Pose
 from axon_backend.registration.landmarks import LandmarkFit, fit_landmarks
-from axon_backend.registration.place import PlacedView, place_by_matrix, place_by_search
+from axon_backend.registration.place import PlacedView, check_role, place_by_matrix, place_by_search
 from axon_backend.registration.rigid import PoseRegistration, register_pose
 
 Method = Literal["none", "planar", "pose", "pose_sid"]
@@ -212,11 +212,7 @@ def _check(
         require_chest(xray)
     require_upright(reference)
     for role in given:
-        if role not in xrays:
-            raise AxonInputError(
-                f"A placement was given for the {role} X-ray, but the X-rays of this case are: "
-                f"{', '.join(xrays)}. Leave the placement out or give that X-ray."
-            )
+        check_role(role, xrays)
     if seek_pose and reference.is_atlas:
         raise AxonInputError(
             "The patient's pose can only be found with a CT of the same patient. Give that CT, or "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,7 +40,7 @@ class PlacedView:
     Attributes:
         pixels: (S, S) float32 log-linear, on the canonical grid (rows Superior to Inferior,
             columns Right to Left or Anterior to Posterior, 1.1 x the frame).
-        valid: (S, S) bool, False outside the X-ray.
+        valid: (S, S) bool, False outside the X-ray, and under marks that hide it.
         view: the projection.
         reference: (S, S) DRR it was registered to, on the same grid; None for a DRR input.
         registration: the placement, its matrix from the canonical view in [0, 1]^2, and its
@@ -62,6 +62,14 @@ class PlacedView:
     def from_drr(cls, image: np.ndarray, view: View) -> PlacedView:
         """A DRR rendered on the canonical grid needs no registration."""
         return cls(image, np.ones(image.shape, bool), view)
+
+    @property
+    def covered(self) -> np.ndarray:
+        """(S, S) bool: where the X-ray is. Unlike in ``valid``, the marks inside it count, whose
+        pixels are filled from around them: networks know missing pixels only at the edge of the
+        field."""
+        found: np.ndarray = ndimage.binary_fill_holes(self.valid)
+        return found
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -94,7 +102,7 @@ def _placed(
     matrix, quality = found.matrix, found.quality
     # Whoever checks the registration should know what was assumed about the image.
     found = replace(found, quality=replace(quality, warnings=(*xray.warnings, *quality.warnings)))
-    pixels, valid = resample_image(xray.pixels, matrix, size)
+    pixels, valid = resample_image(xray.pixels, matrix, size, valid=xray.valid)
     size_mm = None
     if xray.pixel_mm is not None:
         columns = np.hypot(matrix[0, 0] * xray.pixel_mm[1], matrix[1, 0] * xray.pixel_mm[0])
@@ -103,21 +111,24 @@ def _placed(
     return PlacedView(pixels, valid, xray.view, reference.shown(size), found, size_mm)
 
 
-def _square_pixels(xray: Radiograph) -> tuple[np.ndarray, np.ndarray]:
-    """The X-ray resampled to square pixels, since a similarity has only one scale, and the (3, 3)
-    map from these pixels (column, row) to those of the X-ray."""
+def _square_pixels(xray: Radiograph) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """The X-ray and what is valid of it resampled to square pixels, since a similarity has only one
+    scale, and the (3, 3) map from these pixels (column, row) to those of the X-ray."""
     if xray.pixel_mm is None or abs(xray.pixel_mm[0] / xray.pixel_mm[1] - 1) < 0.005:
-        return xray.pixels, np.eye(3)
+        return xray.pixels, xray.valid, np.eye(3)
     shape = [
         round(n * mm / min(xray.pixel_mm))
         for n, mm in zip(xray.pixels.shape, xray.pixel_mm, strict=True)
     ]
     (h, w), (rows, columns) = xray.pixels.shape, shape
-    image = ndimage.zoom(
-        xray.pixels, (rows / h, columns / w), order=1, grid_mode=True, mode="nearest"
-    )
+    factors = (rows / h, columns / w)
+    image = ndimage.zoom(xray.pixels, factors, order=1, grid_mode=True, mode="nearest")
+    valid = None
+    if xray.valid is not None:
+        weight = xray.valid.astype(np.float32)
+        valid = ndimage.zoom(weight, factors, order=1, grid_mode=True, mode="nearest") > 0.99
     sx, sy = w / columns, h / rows
-    return image, np.array([[sx, 0, 0.5 * sx - 0.5], [0, sy, 0.5 * sy - 0.5], [0, 0, 1]])
+    return image, valid, np.array([[sx, 0, 0.5 * sx - 0.5], [0, sy, 0.5 * sy - 0.5], [0, 0, 1]])
 
 
 def place_by_search(
@@ -157,13 +168,14 @@ def place_by_search(
     target = Reference.from_ct(reference, frame, xray.view, pose, REFERENCE_SIZE)
     if search:
         kind = "affine" if affine else "similarity"
-        image, to_xray = _square_pixels(xray)
+        image, valid, to_xray = _square_pixels(xray)
         found = register_planar(
             image,
             target.image,
             transform=kind,
             seed=seed,
             limits=_limits(reference),
+            valid=valid,
             cancelled=cancelled,
         )
         found = replace(found, matrix=to_xray @ found.matrix @ target.to_square)
@@ -187,16 +199,16 @@ def _warped(
     assert placed.registration is not None
     found, size = placed.registration, placed.pixels.shape[0]
     fixed = reference.shown(WORKING_SIZE)
-    before = resample_image(xray.pixels, found.matrix, WORKING_SIZE)
+    before = resample_image(xray.pixels, found.matrix, WORKING_SIZE, valid=xray.valid)
     shift = find_warp(before[0], fixed, before[1], seed=seed, cancelled=cancelled)
-    after = resample_image(xray.pixels, found.matrix, WORKING_SIZE, shift)
+    after = resample_image(xray.pixels, found.matrix, WORKING_SIZE, shift, xray.valid)
     old, new = (assess(p, fixed, valid, limits=limits) for p, valid in (before, after))
     if new.score <= old.score:
         return placed
     quality = replace(new, warnings=(*xray.warnings, *new.warnings))
     factor = size / WORKING_SIZE
     fine = ndimage.zoom(shift, (1, factor, factor), order=1, grid_mode=True, mode="nearest")
-    pixels, valid = resample_image(xray.pixels, found.matrix, size, fine)
+    pixels, valid = resample_image(xray.pixels, found.matrix, size, fine, xray.valid)
     return replace(
         placed,
         pixels=pixels,
@@ -237,13 +249,22 @@ def place_by_matrix(
     target = Reference.from_ct(reference, frame, xray.view, pose, side)
     fixed = shrink_to(target.image, WORKING_SIZE, WORKING_SIZE)
     on_square = matrix @ np.linalg.inv(target.to_square)
-    moved, valid = resample_image(xray.pixels, on_square, WORKING_SIZE)
+    moved, valid = resample_image(xray.pixels, on_square, WORKING_SIZE, valid=xray.valid)
     quality = assess(moved, fixed, valid, limits=_limits(reference))
     return _placed(xray, target, PlanarRegistration(matrix, quality), size)
 
 
 def _limits(reference: CTVolume) -> Limits:
     return OTHER_PATIENT if reference.is_atlas else SAME_PATIENT
+
+
+def check_role(role: str, xrays: Collection[str]) -> None:
+    """Raise AxonInputError for a placement (or landmarks) of an X-ray that is not in the case."""
+    if role not in xrays:
+        raise AxonInputError(
+            f"A placement was given for the {role} X-ray, but the X-rays of this case are: "
+            f"{', '.join(xrays) or 'none'}. Leave the placement out or give that X-ray."
+        )
 
 
 def check_placement(matrix: np.ndarray) -> np.ndarray:

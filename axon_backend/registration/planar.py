@@ -55,9 +55,12 @@ class PlanarRegistration:
         return float(np.degrees(np.arctan2(self.matrix[1, 0], self.matrix[0, 0])))
 
 
-def _score(moving: np.ndarray, fixed: np.ndarray, matrix: np.ndarray) -> float:
-    """Mean of NCC and gradient NCC at a placement, reduced where the X-ray covers less."""
-    moved, valid = resample_image(moving, matrix, fixed.shape[0])
+def _score(
+    moving: np.ndarray, fixed: np.ndarray, matrix: np.ndarray, shown: np.ndarray | None = None
+) -> float:
+    """Mean of NCC and gradient NCC at a placement, reduced where the X-ray covers less; `shown`:
+    what is valid of the X-ray."""
+    moved, valid = resample_image(moving, matrix, fixed.shape[0], valid=shown)
     if valid.mean() < 0.4:
         return -1.0
     a, b = local_contrast(moved, valid), local_contrast(fixed, valid)
@@ -88,6 +91,7 @@ def _refine(
     shrink: list[int],
     seed: int,
     cancelled: Callable[[], bool] | None,
+    valid: np.ndarray | None,
 ) -> np.ndarray:
     """Refine a placement by ``mattes`` or ``correlation``, coarse to fine over ``shrink``; returns
     the new matrix."""
@@ -95,7 +99,7 @@ def _refine(
     long_side = float(max(moving.shape))
     if metric == "correlation":
         field = float(np.sqrt(abs(np.linalg.det(start[:2, :2]))))
-        moving, fixed = local_contrast(moving, sigma=field / 8), local_contrast(fixed)
+        moving, fixed = local_contrast(moving, valid, sigma=field / 8), local_contrast(fixed)
     # Both images in units of about one field of view, so that one step size suits all.
     target = sitk.GetImageFromArray(fixed.astype(np.float32))
     target.SetSpacing((1 / n, 1 / n))
@@ -103,6 +107,10 @@ def _refine(
     image = sitk.GetImageFromArray(moving.astype(np.float32))
     image.SetSpacing((1 / long_side,) * 2)
     first = np.diag([1 / long_side, 1 / long_side, 1.0]) @ start
+    mask = None
+    if valid is not None:
+        mask = sitk.GetImageFromArray(valid.astype(np.uint8))
+        mask.CopyInformation(image)
     transform: sitk.Similarity2DTransform | sitk.AffineTransform
     if kind == "similarity":
         transform = sitk.Similarity2DTransform()
@@ -127,6 +135,8 @@ def _refine(
         method.SetMetricAsCorrelation()
     method.SetMetricSamplingStrategy(method.REGULAR)
     method.SetMetricSamplingPercentage(0.5, seed=seed + 1)
+    if mask is not None:
+        method.SetMetricMovingMask(mask)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(0.02, 1e-4, 60, 0.6, 1e-8)
     method.SetOptimizerScalesFromPhysicalShift()
@@ -173,6 +183,7 @@ def register_planar(
     transform: str = "similarity",
     seed: int = 0,
     limits: Limits = OTHER_PATIENT,
+    valid: np.ndarray | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> PlanarRegistration:
     """Find the reference's field of view in an X-ray.
@@ -183,6 +194,7 @@ def register_planar(
         transform: ``similarity`` (same patient) or ``affine`` (proportions may differ).
         seed: of the metric's sampling; the same seed gives the same result.
         limits: of the verdict.
+        valid: (H, W) bool, False where a mark hides the X-ray; None: all of it counts.
         cancelled: asked before every step of the search.
 
     Returns:
@@ -200,15 +212,18 @@ def register_planar(
     # Work at about the reference's working resolution: smaller images, same field.
     factor = max(1, round(max(moving.shape) / IMAGE_SIZE))
     small = shrink_by(moving, factor)
+    shown = None if valid is None else shrink_by(valid.astype(np.float32), factor) > 0.99
     target = shrink_to(fixed, WORKING_SIZE, WORKING_SIZE)
     coarse = shrink_to(target, WORKING_SIZE // 2, WORKING_SIZE // 2)
 
     def best_of(candidates: list[np.ndarray]) -> np.ndarray:
-        return max(candidates, key=lambda m: _score(small, coarse, m) if _plausible(m) else -np.inf)
+        return max(
+            candidates, key=lambda m: _score(small, coarse, m, shown) if _plausible(m) else -np.inf
+        )
 
     def refined(placements: list[np.ndarray], shrink: list[int]) -> list[np.ndarray]:
         return [
-            _refine(small, target, m, transform, metric, shrink, seed, cancelled)
+            _refine(small, target, m, transform, metric, shrink, seed, cancelled, shown)
             for m in placements
             for metric in METRICS[transform]
         ]
@@ -219,14 +234,16 @@ def register_planar(
     ]
     best = best_of(starts + refined(starts, [4, 2]))
     best = best_of([best, *refined([best], [2, 1])])
-    sharper = refine_edges(small, target, best, transform=transform, cancelled=cancelled)
+    sharper = refine_edges(
+        small, target, best, transform=transform, valid=shown, cancelled=cancelled
+    )
     # Between patients edges differ, so intensities count as well.
     if transform == "affine":
         best = best_of([best, sharper])
     elif _plausible(sharper):
         best = sharper
-    moved, valid = resample_image(small, best, WORKING_SIZE)
-    quality = assess(moved, target, valid, limits=limits)
+    moved, inside = resample_image(small, best, WORKING_SIZE, valid=shown)
+    quality = assess(moved, target, inside, limits=limits)
     # Pixel (i) of the shrunk image covers pixels factor * i ... of the full one.
     lift = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1]])
     return PlanarRegistration(lift @ best, quality)

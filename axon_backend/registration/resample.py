@@ -7,7 +7,11 @@ from scipy import ndimage
 
 
 def resample_image(
-    pixels: np.ndarray, matrix: np.ndarray, size: int, shift: np.ndarray | None = None
+    pixels: np.ndarray,
+    matrix: np.ndarray,
+    size: int,
+    shift: np.ndarray | None = None,
+    valid: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sample an image on a unit square's grid.
 
@@ -17,9 +21,10 @@ def resample_image(
             old one; pixel centres are whole numbers there.
         size: side of the new image; pixel centres at (i + 0.5) / size.
         shift: (2, size, size) displacement in [0, 1]^2, added to (x, y) before the map.
+        valid: (H, W) bool, False where the image shows something else; None: all of it counts.
 
     Returns:
-        (size, size) float32 values and the mask of what lies inside the old image.
+        (size, size) float32 values and the mask of what lies inside the old image and is valid.
     """
     shrink = np.sqrt(abs(np.linalg.det(matrix[:2, :2]))) / size
     source = pixels.astype(np.float32)
@@ -32,5 +37,14 @@ def resample_image(
     column, row = (matrix[i, 0] * x + matrix[i, 1] * y + matrix[i, 2] for i in range(2))
     values = ndimage.map_coordinates(source, [row, column], order=1, mode="nearest")
     h, w = pixels.shape
-    valid = (row >= -0.5) & (row <= h - 0.5) & (column >= -0.5) & (column <= w - 0.5)
-    return values.astype(np.float32), valid
+    shown = (row >= -0.5) & (row <= h - 0.5) & (column >= -0.5) & (column <= w - 0.5)
+    if valid is not None:
+        # Any invalid pixel among those that a new one covers.
+        reach = max(1, round(shrink))
+        hidden = ndimage.maximum_filter((~valid).astype(np.uint8), reach) if reach > 1 else ~valid
+        at = (
+            np.clip(np.rint(row).astype(int), 0, h - 1),
+            np.clip(np.rint(column).astype(int), 0, w - 1),
+        )
+        shown &= ~hidden.astype(bool)[at]
+    return values.astype(np.float32), shown

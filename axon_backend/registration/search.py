@@ -8,13 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from axon_backend.errors import Cancelled
-from axon_backend.imaging.matching import box_sum, correlate, local_contrast, shrink_to
+from axon_backend.imaging.matching import shrink_to
+from axon_backend.imaging.template_search import GRID, best_places, template_of
 
-GRID = 64  # side of the reference during the search
 # Sides of the field of view, as fractions of the image's longer side.
 SCALES = tuple(np.exp(np.linspace(np.log(0.62), np.log(1.45), 11)))
-# The centre of the reference is the template: lungs, heart and spine, not arms and corners.
-MIDDLE = slice(round(0.1 * GRID), round(0.9 * GRID))
 
 
 @dataclass(frozen=True)
@@ -70,32 +68,17 @@ def find_chest(
     Raises:
         Cancelled: ``cancelled()`` was true.
     """
-    template = local_contrast(shrink_to(fixed, GRID, GRID))[MIDDLE, MIDDLE]
-    template = template - template.mean()
-    template /= np.sqrt((template**2).sum())
-    side = template.shape[0]
+    template = {"": template_of(shrink_to(fixed, GRID, GRID))}
     found = []
     for scale in scales:
         if cancelled is not None and cancelled():
             raise Cancelled("stopped during the search for the chest")
         for stretch in stretches:
-            width = scale * max(moving.shape) * np.sqrt(stretch)
-            height = scale * max(moving.shape) / np.sqrt(stretch)
-            rows = max(8, round(moving.shape[0] * GRID / height))
-            columns = max(8, round(moving.shape[1] * GRID / width))
-            small = shrink_to(moving, rows, columns)
-            # Room for a chest that the image cuts off.
-            pad = GRID // 5
-            small = local_contrast(np.pad(small, pad, mode="edge"), sigma=GRID / 8)
-            extra = [max(0, side - n) for n in small.shape]
-            small = np.pad(small, [(e // 2, e - e // 2) for e in extra])
-            product = correlate(small, template)
-            total, square = (box_sum(a, side) for a in (small, small**2))
-            score = product / np.sqrt(np.clip(square - total**2 / side**2, 1e-3, None))
-            r, c = np.unravel_index(np.argmax(score), score.shape)
-            row = (r + side / 2 - pad - extra[0] // 2) / rows * moving.shape[0] - 0.5
-            column = (c + side / 2 - pad - extra[1] // 2) / columns * moving.shape[1] - 0.5
-            found.append(Start(*map(float, (column, row, width, height, score[r, c]))))
+            width = float(scale * max(moving.shape) * np.sqrt(stretch))
+            height = float(scale * max(moving.shape) / np.sqrt(stretch))
+            place = best_places(moving, (height, width), template)[""].bright
+            row, column = place.middle
+            found.append(Start(column, row, width, height, place.score))
     best: list[Start] = []
     for start in sorted(found, key=lambda s: -s.score):
         if not any(start.near(other) for other in best):

@@ -16,6 +16,7 @@ from axon_backend.methods.batch import ValidationCase
 from axon_backend.training.config import TrainConfig
 from axon_backend.training.data.loader import Batches, default_workers, micro_batch
 from axon_backend.training.data.mean import MEAN_CASES, mean_volume, spread
+from axon_backend.training.data.pairs import NOT_DEFORMED, Deformation
 from axon_backend.training.data.samples import Samples
 from axon_backend.training.data.source import PairSettings, PairSource
 from axon_backend.training.data.validation_cases import load_case
@@ -60,7 +61,13 @@ class Assembly:
         data = config.data
         self.source = PairSource(
             cases,
-            PairSettings(self.side, config.model.view_size, config.model.window, seed=config.seed),
+            PairSettings(
+                self.side,
+                config.model.view_size,
+                config.model.window,
+                deformation=Deformation() if data.deformed else NOT_DEFORMED,
+                seed=config.seed,
+            ),
             memory_gb=data.memory_gb,
         )
         self.kept = Path(data.cache_folder) if data.cache_folder else self.folder.path.parent

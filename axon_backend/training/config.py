@@ -58,10 +58,14 @@ class DataSettings:
         cache_folder: where; by default beside the run folder, so that all stages share it.
         workers: processes that draw pairs; null: one less than the CPU cores, at most 8.
         memory_gb: CTs that one worker keeps in memory.
+        deformed: CTs are deformed before their X-rays are rendered, each pair anew; false shows
+            them as they are, all by the same X-ray unit.
         blended: share of the rendered pairs that are a blend of two patients.
         real: share of samples with real X-rays (with DRRs the rest). null: each case counts the
-            same, with its real X-rays where it has accepted ones. 0: DRRs only. 1: the paper's
-            "w/o DRRs".
+            same, one with accepted X-rays with these in half of its draws, with DRRs in the
+            others. 0: DRRs only. 1: the paper's "w/o DRRs".
+        complete_pairs: leave out the cases of which only one view has an accepted X-ray, in
+            validation too, instead of putting a DRR beside it; those without any stay.
         single_view: share of samples with the frontal view only; 1 trains for single X-rays.
         repeat_after: the run's samples come again after that many, and what the earlier stages
             make of them is then computed once and kept (for trainings where that costs more than
@@ -73,8 +77,10 @@ class DataSettings:
     cache_folder: str | None = None
     workers: int | None = None
     memory_gb: float = 2.0
+    deformed: bool = True
     blended: float = 0.7
     real: float | None = None
+    complete_pairs: bool = False
     single_view: float = 0.4
     repeat_after: int = 0
     appearance: RadiographAugmentation = field(default_factory=RadiographAugmentation)

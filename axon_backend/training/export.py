@@ -19,7 +19,7 @@ from axon_backend.methods import registry
 from axon_backend.methods.formats import views_format
 from axon_backend.methods.protocol import Method
 from axon_backend.training.checkpoint import weights_hash
-from axon_backend.training.export_card import card_of
+from axon_backend.training.export_card import card_of, effort
 from axon_backend.training.run.run_folder import RunFolder
 from axon_backend.training.settings import differences
 from axon_backend.training.weights import (
@@ -132,6 +132,7 @@ def export_bundle(
             if np.isfinite(v)
         },
     )
+    metadata["training"] = {t.stage: effort(t) for t in stages.values() if id(t) in kept}
     metadata["authors"] = author
     metadata["copyright"] = f"{author}; see LICENSE"
     bundle = write_bundle(

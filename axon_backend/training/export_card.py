@@ -80,7 +80,7 @@ def _training(stages: Mapping[str, Trained], source: str | None, most: int) -> s
         lr = optimiser.get("lr", optimiser.get("rate"))  # its name in version 0.1.0
         words.append(
             f"Training {run.stage}: {'best' if run.metrics else 'not validated,'} at step "
-            f"{run.step}{_minutes(run)}; preset "
+            f"{run.step}{_after(run)}; preset "
             f"{config['preset']}, seed {config['seed']}, batch {config['batch']}, "
             f"{optimiser['name']} at {lr:g} ({optimiser['schedule']}), EMA {config['ema']:g}, "
             f"{100 * config['data']['blended']:.0f} % of rendered pairs "
@@ -94,14 +94,31 @@ def _axon(state: Mapping[str, Any]) -> str:
     return str((state.get("environment") or {}).get("axon", ""))
 
 
-def _minutes(run: Trained) -> str:
+def _after(run: Trained) -> str:
+    minutes = _minutes(run)
+    return "" if minutes is None else f" after {minutes:.0f} minutes"
+
+
+def effort(run: Trained) -> dict[str, Any]:
+    """What a training cost up to its best step, for the metadata: ``steps``, ``samples`` seen,
+    ``minutes`` (None where the run does not say), training ``cases``."""
+    cases = (RunFolder(run.folder).state().get("cases") or {}).get("train")
+    return {
+        "steps": run.step,
+        "samples": run.step * int(run.config["batch"]),
+        "minutes": _minutes(run),
+        "cases": cases,
+    }
+
+
+def _minutes(run: Trained) -> float | None:
     """How long the training had taken by the best step, from metrics.csv."""
     try:
         with open(RunFolder(run.folder).metrics_file, newline="", encoding="utf-8") as stream:
             rows = [r for r in csv.DictReader(stream) if int(r["step"]) <= run.step]
-        return f" after {float(rows[-1]['minutes']):.0f} minutes" if rows else ""
+        return float(rows[-1]["minutes"]) if rows else None
     except (OSError, KeyError, ValueError, TypeError):
-        return ""
+        return None
 
 
 def _metrics(run: Trained) -> list[dict[str, str]]:

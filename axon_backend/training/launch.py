@@ -19,7 +19,7 @@ from axon_backend.errors import AxonInputError
 from axon_backend.training.assembly import Assembly
 from axon_backend.training.config import TrainConfig
 from axon_backend.training.data.source import data_hash
-from axon_backend.training.plan import cases_of
+from axon_backend.training.plan import cases_of, window_warning
 from axon_backend.training.resume import check_stage, data_changed, last_state
 from axon_backend.training.run import distributed
 from axon_backend.training.run.error_text import explain
@@ -135,7 +135,8 @@ def train(
                     processes=fabric.world_size,
                     networks=before.get("networks") or {},
                 )
-                for text in told + ([changed] if changed else []):
+                hidden = window_warning(config)
+                for text in [*told, *(t for t in (changed, hidden) if t)]:
                     writer.message(text, "warning")
                 status = parts.go(start, state)
         except BaseException as error:

@@ -17,6 +17,8 @@ from axon_backend.training.presets import preset
 from axon_backend.training.settings import apply, apply_pairs, read_yaml, with_new_names
 from axon_backend.training.weights import bundle_model
 
+# A window that starts above it shows no lung (aerated lung has -900 to -500 HU).
+LUNG_HU = -500.0
 # They decide on the other settings, so they cannot be one among these.
 CHOSEN = {
     "stage": "the stage is the word behind `axon train`",
@@ -71,6 +73,27 @@ def resolve(
     return replace(config, method=method, stage=stage, preset=preset_name).check()
 
 
+def window_warning(config: TrainConfig) -> str | None:
+    """A sentence where the HU window hides the lungs."""
+    window = config.model.window
+    if window.low < LUNG_HU:
+        return None
+    return (
+        f"The HU window starts at {window.low:g}: lungs and air, which lie below, become one and "
+        "the same value, so that the volumes will show no lungs. --set model.window.low=-1000 "
+        "shows them."
+    )
+
+
+def notes(config: TrainConfig) -> list[str]:
+    """What somebody should know who is about to train with these settings, as sentences."""
+    warning = window_warning(config)
+    return [
+        *([warning] if warning else []),
+        *config.of_method.deviations(config.preset),
+    ]
+
+
 def _one_budget(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
     given = [b for b in BUDGETS if values.get(b) not in (None, "", "null")]
     return replace(config, steps=None, minutes=None, epochs=None) if given else config
@@ -93,6 +116,17 @@ def cases_of(data: Dataset, config: TrainConfig) -> tuple[list[DatasetCase], lis
             f"Patient {sorted(both)[0]} is in training and in validation; figures would mean "
             "nothing. Split the data by patient."
         )
+    if config.data.complete_pairs:
+        train, validation = (
+            [case for case in cases if bool(case.real("frontal")) == bool(case.real("lateral"))]
+            for cases in (train, validation)
+        )
+        if not train or not validation:
+            raise AxonInputError(
+                f"data.complete_pairs leaves no {'validation' if train else 'training'} case: each "
+                "has an accepted X-ray of a single view. Add lateral X-rays, or set "
+                "data.complete_pairs=false."
+            )
     validation = spread(validation, config.validation.cases)
     for case in (*train, *validation):
         files = [case.ct, *(v.file for v in case.views if v.kind == "real" and v.accepted)]

@@ -105,6 +105,8 @@ class CaseLogic(ScriptedLoadableModuleLogic):
         pixelSizeMm: float | tuple[float, float] | None = None,
         invert: bool | None = None,
         flip: bool | None = None,
+        part: str | None = None,
+        accept: bool | None = None,
     ) -> VolumeNode:
         """Correct the assumptions about an X-ray, in place.
 
@@ -114,8 +116,10 @@ class CaseLogic(ScriptedLoadableModuleLogic):
             pixelSizeMm: one number or (row, column), in the plane of the patient; 0 = unknown.
             invert: True inverts the intensities.
             flip: True mirrors the image left/right.
+            part: ``left``, ``right``, ``top`` or ``bottom``: which of two X-rays in one image.
+            accept: True uses an image that does not look like a chest X-ray.
         """
-        return reading.correctRadiograph(node, view, pixelSizeMm, invert, flip)
+        return reading.correctRadiograph(node, view, pixelSizeMm, invert, flip, part, accept)
 
     def loadCT(self, path: str | PathLike, name: str | None = None, **callbacks) -> VolumeNode:
         """Load a CT in HU from a DICOM folder, or a file in any supported format."""

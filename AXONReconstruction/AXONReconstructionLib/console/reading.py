@@ -72,14 +72,16 @@ def describeRadiograph(node):
         radiograph.pixel_mm,
         node.GetAttribute("AXON.Inverted") == "true",
         list(radiograph.assumptions),
+        radiograph.looks_like,
     )
 
 
-def correctRadiograph(node, view, pixelSizeMm, invert, flip):
+def correctRadiograph(node, view, pixelSizeMm, invert, flip, part, accept):
     """See `AXONReconstructionLogic.correctRadiograph`."""
     requireOwn(node)
     before = nodes.radiographOf(node)
-    after = _corrected(before, viewName(view), _pixelSize(pixelSizeMm), invert, flip)
+    size = _pixelSize(pixelSizeMm)
+    after = _corrected(before, viewName(view), size, invert, flip, part, accept)
     columns, rows = node.GetImageData().GetDimensions()[:2]
     middle = ijkToWorld(node, withTransform=False) @ [(columns - 1) / 2, (rows - 1) / 2, 0, 1]
     nodes.radiographNode(after, node.GetName(), node, centreRas=middle[:3])
@@ -87,7 +89,7 @@ def correctRadiograph(node, view, pixelSizeMm, invert, flip):
     if invert:
         was = node.GetAttribute("AXON.Inverted") == "true"
         setAttributes(node, Inverted=str(not was).lower())
-    if flip or after.view is not before.view or after.pixel_mm != before.pixel_mm:
+    if flip or part or after.view is not before.view or after.pixel_mm != before.pixel_mm:
         node.SetAndObserveTransformNodeID(None)  # it belongs to the uncorrected image
     return node
 
@@ -141,9 +143,15 @@ def requiredView(view):
     return views(name)
 
 
-def _corrected(radiograph, view, pixelMm, invert, flip):
+def _corrected(radiograph, view, pixelMm, invert, flip, part=None, accept=None):
     return backend.load("imaging.scene").corrected(
-        radiograph, view=view, pixel_mm=pixelMm, invert=invert, flip_lr=flip
+        radiograph,
+        view=view,
+        pixel_mm=pixelMm,
+        invert=invert,
+        flip_lr=flip,
+        part=part,
+        force=accept,
     )
 
 

@@ -130,15 +130,10 @@ def reconstruct(
 
 
 def _xray(node, role):
-    """The `Radiograph` of a node; a lateral without a stated view is assumed a left lateral."""
+    """The `Radiograph` of a node, or None; one without a stated view is a PA or a left lateral."""
     if node is None:
         return None
-    try:
-        return nodes.radiographOf(node, assumed=viewName("ll" if role == "lateral" else "pa"))
-    except backend.load("errors").AxonInputError:
-        if role == "frontal" or node.GetAttribute("AXON.View"):
-            raise
-        return nodes.radiographOf(node, viewName("ll"))  # possibly because the view is not stated
+    return nodes.radiographOf(node, assumed=viewName("ll" if role == "lateral" else "pa"))
 
 
 def _inversePose(pose, frame, hasCt):

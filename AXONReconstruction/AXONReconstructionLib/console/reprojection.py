@@ -105,7 +105,8 @@ def _pair(beams, view, xray, hu, truth):
         seen, valid = beams.project(truth, view["view"]), np.ones(made.shape, bool)
     else:
         resample = backend.load("registration.resample").resample_image
-        seen, valid = resample(xray.pixels, np.asarray(view["matrix"], float), SIZE)
+        matrix = np.asarray(view["matrix"], float)
+        seen, valid = resample(xray.pixels, matrix, SIZE, valid=xray.valid)
         if valid.any():
             seen[~valid] = seen[valid].min()  # background outside the image
     similarity = backend.load("registration.similarity")

@@ -151,7 +151,7 @@ def freeFolder(parent, name: str) -> Path:
 
 
 def metricsCsv(record: dict) -> str:
-    """Metrics against the ground truth as CSV (see `metricsByStage`); empty without a CT."""
+    """Metrics against the CT as CSV (see `metricsByStage`); empty without a CT."""
     metrics = metricsByStage(record)
     if not metrics:
         return ""

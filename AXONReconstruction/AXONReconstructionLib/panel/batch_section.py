@@ -84,9 +84,11 @@ class BatchSection(Section):
         self._records = {}
         log = self._output.with_name(self._output.name + ".log")
         try:
-            package = Path(backend.load().__file__).parent.parent
+            package = Path(str(backend.load().__file__)).parent.parent
             log.unlink(missing_ok=True)
-            self._job.follow(processes.launch(self._arguments(), str(package), log), log)
+            # A process group of its own, so that its worker ends with it.
+            process = processes.launch(self._arguments(), str(package), log, survive=True)
+            self._job.follow(process, log)
         except Exception as error:
             self.panel.reportError(error)
             return
@@ -181,11 +183,11 @@ class BatchSection(Section):
         table.rowCount, table.columnCount = len(rows), len(titles)
         table.setHorizontalHeaderLabels(list(titles))
         for r, (name, record) in enumerate(rows):
-            metrics = record.get("metrics") or {}
+            metrics, status = record.get("metrics") or {}, str(record.get("status"))
             agreements = list((record.get("reprojection") or {}).values())
             texts = (
                 name,
-                _STATES.get(record.get("status"), str(record.get("status"))),
+                _STATES.get(status, status),
                 str(record.get("views", "")),
                 _number(metrics.get("psnr"), 1),
                 _number(metrics.get("ssim3d_gauss11"), 3),

@@ -127,7 +127,7 @@ class CompareSection(Section):
                 self.stage,
                 self.parameterNode.preset,
                 self.results.side,
-                self.results.title,
+                self._title,
             )
         self._showSlices()
 
@@ -175,6 +175,11 @@ class CompareSection(Section):
     def _isShown(self) -> bool:
         return own_layouts.shownLayout() in layout.LAYOUTS
 
+    @property
+    def _title(self) -> str:
+        """Title of the 3D view, where it must tell the result from another one."""
+        return "" if self.results.other is None else self.results.title
+
     def _follow(self, node) -> None:
         ui = self.ui
         self.result = None if node is None else display.resultOf(node)
@@ -216,7 +221,7 @@ class CompareSection(Section):
                 self.stage,
                 self.parameterNode.preset,
                 self.results.side,
-                self.results.title,
+                self._title,
             )
 
     def _showSlices(self) -> None:

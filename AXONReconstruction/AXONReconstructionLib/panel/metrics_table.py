@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import qt
 from slicer.i18n import tr as _
 
@@ -9,6 +11,8 @@ from AXONReconstructionLib.scene.results import metricsByStage
 from AXONReconstructionLib.setup import backend
 from AXONReconstructionLib.setup.methods import stageLabel
 
+# Saved with the result, but not shown: other conventions, and variants of the metrics shown.
+_NOT_SHOWN = re.compile(r"ssim3d_uniform7|ssim2d_x2ct|.+_body|assd_.+|volume_error_.+")
 # The metrics that decide whether a later stage measures worse.
 _HEADLINES = ("ssim3d_gauss11", "psnr")
 
@@ -72,7 +76,7 @@ def noteOf(result) -> str:
     lines = [
         _(
             "Bold: best. Atlas: the mean of the training CTs, a baseline that does not use the "
-            "X-rays. Intensities are clipped to [{low:.0f}, {high:.0f}] HU."
+            "X-rays. Intensities are clipped to [{low:.0f}, {high:.0f}] HU. More metrics are saved."
         ).format(low=low, high=high)
     ]
     if laterStagesMeasureWorse(result):
@@ -108,4 +112,8 @@ def _rows(columns: dict) -> list:
     except ImportError:
         return []
     present = {name for values in columns.values() for name in values}
-    return [metric for name, metric in known.items() if name in present]
+    return [
+        metric
+        for name, metric in known.items()
+        if name in present and not _NOT_SHOWN.fullmatch(name)
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import slicer
 import vtk
 from slicer.util import VTKObservationMixin
@@ -44,7 +46,7 @@ class Panel(MessageArea, VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self.resourcePath = resourcePath
         self.logic = logic
-        self.parameterNode = None
+        self.parameterNode: Any = None
         self.isBusy = False
         self._isEntered = isEntered
         self.isShown = bool(isEntered())

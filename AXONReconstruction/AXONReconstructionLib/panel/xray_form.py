@@ -23,6 +23,17 @@ def viewText(view: str) -> str:
     }[view]
 
 
+def partTexts() -> dict[str, str]:
+    """Display names of the parts of an image; the first one is all of it."""
+    return {
+        "": _("Whole image"),
+        "left": _("Left part"),
+        "right": _("Right part"),
+        "top": _("Top part"),
+        "bottom": _("Bottom part"),
+    }
+
+
 class XrayForm:
     """The widgets of one role.
 
@@ -42,12 +53,16 @@ class XrayForm:
         self._control("PixelBox").connect("valueChanged(double)", self._pixelCorrected)
         self._control("InvertBox").connect("toggled(bool)", self._invertCorrected)
         self._control("FlipButton").connect("clicked()", lambda: self._correct(flip=True))
+        for part, text in partTexts().items():
+            self._control("PartBox").addItem(text, part)
+        self._control("PartBox").connect("currentIndexChanged(int)", self._partChosen)
+        self._control("AcceptButton").connect("clicked()", lambda: self._correct(accept=True))
         self._drop = FileDrop(self._control("Box"), lambda paths: section.dropped(role, paths))
 
     def refresh(self) -> None:
         """Show the X-ray of the parameter node, if it changed."""
         node = self._node
-        names = ("View", "PixelMm", "PixelSizeKnown", "Inverted", "Assumptions")
+        names = ("View", "PixelMm", "PixelSizeKnown", "Inverted", "Assumptions", "LooksLike")
         shown = (node, *(node.GetAttribute(f"AXON.{n}") for n in names)) if node else (None,)
         if shown == self._shown:
             return
@@ -72,6 +87,8 @@ class XrayForm:
             self._control("ViewBox").currentIndex = VIEWS.index(found.view)
             self._control("PixelBox").value = 0.0 if found.pixelMm is None else found.pixelMm[0]
             self._control("InvertBox").checked = found.inverted
+            self._control("PartBox").currentIndex = 0
+            self._control("Refused").visible = bool(found.looksLike)
         finally:
             self._updating = False
 
@@ -117,6 +134,10 @@ class XrayForm:
 
     def _invertCorrected(self, _on: bool) -> None:
         self._correct(invert=True)
+
+    def _partChosen(self, index: int) -> None:
+        if index > 0:
+            self._correct(part=list(partTexts())[index])
 
     def _correct(self, **what) -> None:
         if self._updating or self._node is None:

@@ -59,6 +59,8 @@ def radiographNode(radiograph, name, node=None, frame=None, centreRas=(0.0, 0.0,
         Source=radiograph.source,
         Assumptions=json.dumps(list(radiograph.assumptions)),
         Warnings=json.dumps(list(radiograph.warnings)),
+        LooksLike=radiograph.looks_like or None,
+        Valid=backend.load("imaging.scene").mask_as_text(radiograph.valid),
     )
     return node
 
@@ -78,13 +80,17 @@ def radiographOf(node, view=None, invert=None, assumed=None):
     """
     if requireVolumeNode(node, "An X-ray").GetAttribute("AXON.View"):
         known = node.GetAttribute("AXON.PixelSizeKnown") == "true"
+        pixels = np.array(slicer.util.arrayFromVolume(node)[0], np.float32)
+        valid = backend.load("imaging.scene").mask_of_text
         return backend.load("imaging.radiograph").Radiograph(
-            np.array(slicer.util.arrayFromVolume(node)[0], np.float32),
+            pixels,
             tuple(json.loads(node.GetAttribute("AXON.PixelMm"))) if known else None,
             backend.load("imaging.view").View(node.GetAttribute("AXON.View")),
             node.GetAttribute("AXON.Source") or node.GetName(),
             tuple(json.loads(node.GetAttribute("AXON.Assumptions") or "[]")),
             warnings=tuple(json.loads(node.GetAttribute("AXON.Warnings") or "[]")),
+            looks_like=node.GetAttribute("AXON.LooksLike") or "",
+            valid=valid(node.GetAttribute("AXON.Valid"), pixels.shape),
         )
     assumed = assumed or backend.load("imaging.view").View.pa
     pixels = None if node.GetImageData() is None else slicer.util.arrayFromVolume(node)
@@ -114,17 +120,12 @@ def radiographOf(node, view=None, invert=None, assumed=None):
     )
 
 
-def ctOf(node):
-    """The backend's `CTVolume` of a node, in world coordinates.
+def ctArrays(node):
+    """A copy of a node's voxels and world geometry, for `ctFromArrays` on any thread.
 
     Raises:
-        AxonInputError: it is not a chest CT, or has a nonlinear transform.
+        AxonInputError: the node is empty, or has a nonlinear transform.
     """
-    return ctFromArrays(*ctArrays(node))
-
-
-def ctArrays(node):
-    """A copy of a node's voxels and geometry, for `ctFromArrays` on any thread."""
     if node.GetImageData() is None:
         raise backend.load("errors").AxonInputError(
             _("{name} is empty. Select a chest CT.").format(name=node.GetName())
@@ -135,7 +136,11 @@ def ctArrays(node):
 
 
 def ctFromArrays(hu, ijkToLps, source, assumptions):
-    """The `CTVolume` of the arrays copied by `ctArrays`. Does not use MRML: any thread."""
+    """The `CTVolume` of the arrays copied by `ctArrays`. Does not use MRML: any thread.
+
+    Raises:
+        AxonInputError: it is not a chest CT.
+    """
     return backend.load("imaging.scene").ct_from_array(hu, ijkToLps, source, assumptions)
 
 

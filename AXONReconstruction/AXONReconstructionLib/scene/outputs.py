@@ -121,7 +121,8 @@ class Outputs:
         if node is not None and not slicer.mrmlScene.IsNodePresent(node):
             node = None
         isNew = node is None
-        name = self._named(title) if isNew else node.GetName()  # the user may have renamed it
+        # The user may have renamed it.
+        name = self._named(title) if node is None else node.GetName()
         node = nodes.volumeNode(hu, frame, name, inversePose, node)
         setAttributes(
             node,

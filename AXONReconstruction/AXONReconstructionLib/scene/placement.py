@@ -70,11 +70,6 @@ class Placement(VTKObservationMixin):
         """Name of the change that undo would revert; empty if there is none."""
         return self._pendingName or (self._steps[-1][0] if self._steps else "")
 
-    @property
-    def isMoving(self) -> bool:
-        """Whether a change is in progress that is not yet an undo step."""
-        return bool(self._settleTimer.active)
-
     def watch(self, node) -> None:
         """Observe a parameter node (or None), the transforms it references, and its pose."""
         if self._ignoreEvents:

@@ -18,12 +18,15 @@ class RadiographDescription:
         pixelMm: (row, column) in millimetres in the plane of the patient; None if unknown.
         inverted: the intensities were inverted so that bones are bright.
         assumptions: messages for the user.
+        looksLike: what the image shows instead of a chest X-ray; it is refused. Empty if it shows
+            one, or if it was accepted.
     """
 
     view: str
     pixelMm: tuple[float, float] | None
     inverted: bool
     assumptions: list[str] = field(default_factory=list)
+    looksLike: str = ""
 
 
 @dataclass

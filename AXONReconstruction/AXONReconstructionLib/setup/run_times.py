@@ -52,7 +52,10 @@ def durationText(seconds: float) -> str:
         return _("1 second")
     if seconds < 100:
         return _("{n} seconds").format(n=round(seconds))
-    return _("{n} minutes").format(n=round(seconds / 60))
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return _("{n} minutes").format(n=minutes)
+    return _("{h} h {m} min").format(h=minutes // 60, m=minutes % 60)
 
 
 def _passes(where: str, stage: str, steps: int) -> float:

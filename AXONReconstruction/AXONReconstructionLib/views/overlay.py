@@ -120,9 +120,8 @@ class Overlay:
         if self._downsampled[0] != stamp:
             pixels = slicer.util.arrayFromVolume(self._xray)[0]
             factor = max(1, min(pixels.shape) // (2 * COMPOSITE_PIXELS))
-            h, w = (n // factor * factor for n in pixels.shape)
-            blocks = pixels[:h, :w].reshape(h // factor, factor, w // factor, factor)
-            self._downsampled = (stamp, blocks.mean((1, 3), dtype=np.float32), factor)
+            small = backend.load("imaging.matching").shrink_by(pixels, factor)
+            self._downsampled = (stamp, small, factor)
         _stamp, small, factor = self._downsampled
         offset = (1 - factor) / (2 * factor)
         shrink = np.array([[1 / factor, 0, offset], [0, 1 / factor, offset], [0, 0, 1.0]])

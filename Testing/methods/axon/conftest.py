@@ -1,5 +1,7 @@
 """An AXON model small enough for a test."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -46,6 +48,19 @@ def tiny():
         return model
 
     return make
+
+
+@pytest.fixture
+def with_sampling():
+    """with_sampling(model, **changes) -> the model with other sampling settings."""
+
+    def change(model: AxonModel, **changes) -> AxonModel:
+        model.config = replace(model.config, sampling=replace(model.config.sampling, **changes))
+        for stage in (model.coarse_diff, model.fine_diff, model.super_resolution):
+            stage.config = model.config
+        return model
+
+    return change
 
 
 @pytest.fixture

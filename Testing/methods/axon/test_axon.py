@@ -103,7 +103,9 @@ def test_a_cancel_stops_within_one_step(tiny, views, where, calls):
     assert (counted["coarse"], counted["prior"]) == calls
 
 
-def test_an_early_start_on_the_prior_s_time_axis_stays_near_the_coarse_volume(tiny, views):
+def test_an_early_start_on_the_prior_s_time_axis_stays_near_the_coarse_volume(
+    tiny, views, with_sampling
+):
     """Shown with a network that adds nothing of its own (v = 0): from pure noise little is left of
     the coarse volume, from a little noise on it nearly everything."""
     model = tiny()
@@ -114,7 +116,7 @@ def test_an_early_start_on_the_prior_s_time_axis_stays_near_the_coarse_volume(ti
     coarse = torch.full((1, 1, 8, 8, 8), 0.5)
 
     def distance(start: float) -> float:
-        model.with_sampling(fine_start=start)
+        with_sampling(model, fine_start=start)
         with torch.no_grad():
             fine = model.fine_diff.run(views, coarse, 4, torch.Generator().manual_seed(0))
         return float((fine - coarse).abs().mean())
@@ -156,33 +158,33 @@ def test_a_model_can_be_trained_after_it_has_reconstructed(tiny, views):
     assert any(p.grad is not None and p.grad.any() for p in model.fine_diff.controlnet.parameters())
 
 
-def test_sr_scale_lies_between_trilinear_enlargement_and_the_network(tiny):
+def test_sr_scale_lies_between_trilinear_enlargement_and_the_network(tiny, with_sampling):
     """Cells of one voxel leave nothing that SR-Net adds, cells of the whole volume all but the
     mean, and no cells all."""
     model = tiny()
     low = torch.rand(1, 1, 8, 8, 8) - 0.5
     with torch.inference_mode():
         full, one, whole = (
-            model.with_sampling(sr_scale=s).super_resolution.run(low) for s in (0, 1, 16)
+            with_sampling(model, sr_scale=s).super_resolution.run(low) for s in (0, 1, 16)
         )
     plain = torch.nn.functional.interpolate(low, scale_factor=2, mode="trilinear")
     assert torch.allclose(one, plain.to(one), atol=0.01) and not torch.allclose(full, plain)
     assert torch.allclose(whole, full - (full - plain).mean(), atol=0.01)
 
 
-def test_sr_scale_leaves_local_means_to_the_stages_before(tiny):
+def test_sr_scale_leaves_local_means_to_the_stages_before(tiny, with_sampling):
     """A network that only lifts the grey level changes nothing; its fine detail stays."""
     model = tiny()
     low = torch.rand(1, 1, 8, 8, 8) - 0.5
     with torch.inference_mode():
         full = model.super_resolution.run(low)
-        kept = model.with_sampling(sr_scale=4).super_resolution.run(low)
+        kept = with_sampling(model, sr_scale=4).super_resolution.run(low)
         for parameter in model.super_resolution.network.parameters():
             parameter.zero_()
-        none = model.with_sampling(sr_scale=0).super_resolution.run(low)
+        none = with_sampling(model, sr_scale=0).super_resolution.run(low)
         list(model.super_resolution.network.parameters())[-1].fill_(0.2)
         lifted = model.super_resolution.run(low)
-        flat = model.with_sampling(sr_scale=4).super_resolution.run(low)
+        flat = with_sampling(model, sr_scale=4).super_resolution.run(low)
     assert torch.allclose(lifted, none + 0.2, atol=2e-3)  # bfloat16
     assert torch.allclose(flat, none, atol=2e-3)
     assert not torch.allclose(kept, full) and not torch.allclose(kept, none)

@@ -116,11 +116,11 @@ def test_a_perfect_bridge_recovers_the_ct(tiny, views, objective, monkeypatch):
         assert torch.allclose(fine(model, views, coarse, steps), true, atol=2e-3)
 
 
-def test_the_bridge_has_no_prior_and_runs_by_stages(tiny, views):
+def test_the_bridge_has_no_prior_and_runs_by_stages(tiny, views, with_sampling):
     model = tiny(fine_diff="bridge")
     assert not model.has_network("prior") and isinstance(model.fine_diff.controlnet, DiffusionUNet)
     seen = []
-    model.with_sampling(fine_draws=2)
+    with_sampling(model, fine_draws=2)
     out = model.reconstruct(
         views,
         steps={"coarse": 1, "fine": 3},

@@ -62,13 +62,13 @@ def test_what_moves_with_its_xrays_comes_back_unchanged():
     assert torch.equal(one.mean(), true)
 
 
-def test_stage_one_is_the_mean_over_the_places(tiny, views):
+def test_stage_one_is_the_mean_over_the_places(tiny, views, with_sampling):
     """As one would take it by hand, with the steps counted on; several steps draw one sample where
     the X-rays lie; and only 1 or 4 places are known."""
     model, told = tiny(), []
     one = model.coarse_diff.run(views, 1, torch.Generator().manual_seed(3))
     drawn = model.coarse_diff.run(views, 2, torch.Generator().manual_seed(3))
-    model.with_sampling(tta_shifts=4)
+    with_sampling(model, tta_shifts=4)
     assert torch.equal(model.coarse_diff.run(views, 2, torch.Generator().manual_seed(3)), drawn)
     four = model.coarse_diff.run(
         views, 1, torch.Generator().manual_seed(3), lambda i, n, x: told.append((i, n))
@@ -80,7 +80,7 @@ def test_stage_one_is_the_mean_over_the_places(tiny, views):
     assert torch.equal(four, by_hand.mean()) and not torch.equal(one, four)
     assert told == [(i + 1, 4) for i in range(4)]
     with pytest.raises(ValueError, match="1 or 4, got 3"):
-        model.with_sampling(tta_shifts=3)
+        with_sampling(model, tta_shifts=3)
 
 
 def test_the_corners_are_balanced_and_as_far_apart_as_they_can_be():

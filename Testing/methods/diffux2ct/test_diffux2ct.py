@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from axon_backend.diffusion.from_noise import NoiseSampling
+from axon_backend.diffusion.gaussian import PREDICTIONS
 from axon_backend.methods.batch import Batch, Draws, ValidationCase
 from axon_backend.methods.diffux2ct.config import DiffuX2CTLoss, full, preview
 from axon_backend.methods.diffux2ct.method import DIFFUX2CT
@@ -116,10 +117,11 @@ def test_samples_follow_the_seed_the_views_and_the_steps(tiny, views):
     assert not torch.allclose(first, drawn, atol=1e-3)
 
 
-def test_a_perfect_denoiser_recovers_the_ct(tiny, views, monkeypatch):
-    """A network that returns the very v of the true volume, from wherever the walk stands."""
-    model, true = tiny(), batch_of(views).volume
-    diffusion = model.config.diffusion
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_a_perfect_denoiser_recovers_the_ct(tiny, views, monkeypatch, prediction):
+    """A network that returns what it is asked for, from wherever the walk stands."""
+    diffusion = replace(full().diffusion, prediction=prediction)
+    model, true = tiny(diffusion=diffusion), batch_of(views).volume
 
     def answer(y_t, t, conditions):
         alpha, sigma = diffusion.alpha_sigma(t)
@@ -128,7 +130,7 @@ def test_a_perfect_denoiser_recovers_the_ct(tiny, views, monkeypatch):
     monkeypatch.setattr(model.denoiser, "forward", answer)
     for steps in (1, 6):
         out = model.draw(views, steps, torch.Generator().manual_seed(0))
-        assert torch.allclose(out, true, atol=1e-4)
+        assert torch.allclose(out, true, atol=2e-3)
 
 
 def test_it_validates_with_two_views_and_with_one(tiny, views):

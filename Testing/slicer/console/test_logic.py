@@ -94,7 +94,7 @@ def test_a_loaded_ct_matches_the_backend(logic, ct, phantom_ct_file):
     from axon_backend.imaging.ct import read_ct
     from AXONReconstructionLib.scene import nodes
 
-    read, found = read_ct(phantom_ct_file), nodes.ctOf(ct)
+    read, found = read_ct(phantom_ct_file), nodes.ctFromArrays(*nodes.ctArrays(ct))
     assert np.array_equal(found.hu, read.hu)
     assert found.spacing_mm == read.spacing_mm and found.origin_mm == read.origin_mm
     assert found.source == read.source

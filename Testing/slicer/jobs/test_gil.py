@@ -234,6 +234,7 @@ TIMERS = {
     "pump.py": "serves the workers",
     "placement.py": "notices when the hand rests; no thread",
     "overlay.py": "flickers; no thread",
+    "batch_section.py": "reads what a batch, a process of its own, has written",
     "AXONTrainingLib/panel.py": "reads what trainings, processes of their own, have written",
 }
 THREADS = {"worker.py"}

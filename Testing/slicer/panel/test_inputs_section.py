@@ -98,6 +98,48 @@ def test_a_lateral_xray_without_a_stated_view_is_a_left_lateral(
     assert (texts["left"], texts["right"], texts["top"]) == ("A", "P", "S")
 
 
+def test_two_xrays_in_one_image_are_refused_until_one_is_selected(host, panel, ui, tmp_path):
+    from axon_backend.cli.demo import DATA
+    from axon_backend.errors import AxonInputError
+    from axon_backend.imaging.layout import thumbnail
+    from axon_backend.imaging.radiograph import read_radiograph, require_chest
+    from axon_backend.imaging.write import write_png
+    from AXONReconstructionLib.scene.nodes import radiographOf
+
+    images = []
+    for name in ("xray_pa.jpg", "drr_lidc0306_lateral.nrrd"):
+        pixels = thumbnail(read_radiograph(DATA / name, flip=False).pixels, 220)
+        images.append((pixels - pixels.min()) / np.ptp(pixels))
+    height, width = np.min([image.shape for image in images], 0)
+    both = np.hstack([image[:height, :width] for image in images])
+    file = write_png(tmp_path / "both.png", both, bits=16)
+    node = open_file(host, panel, file)
+    assert "two chest X-rays in one image" in ui.frontalAssumed.text and ui.frontalRefused.visible
+    with pytest.raises(AxonInputError, match="does not look like a chest X-ray"):
+        require_chest(radiographOf(node))
+    ui.frontalPartBox.setCurrentIndex(1)
+    assert abs(node.GetImageData().GetDimensions()[0] - width) <= 2
+    assert "the left part of the image is used" in ui.frontalAssumed.text
+    require_chest(radiographOf(node))
+    assert not ui.frontalRefused.visible
+
+
+def test_what_does_not_look_like_a_chest_can_be_used_anyway(host, panel, ui, tmp_path):
+    from axon_backend.errors import AxonInputError
+    from axon_backend.imaging.radiograph import require_chest
+    from axon_backend.imaging.write import write_png
+    from AXONReconstructionLib.scene.nodes import radiographOf
+
+    noise = np.random.default_rng(0).random((200, 180))
+    node = open_file(host, panel, write_png(tmp_path / "noise.png", noise, bits=16))
+    assert "does not look like a chest X-ray, but like" in ui.frontalAssumed.text
+    with pytest.raises(AxonInputError, match=r"noise.png does not look like"):
+        require_chest(radiographOf(node))
+    host.click(ui.frontalAcceptButton)
+    require_chest(radiographOf(node))
+    assert not ui.frontalRefused.visible
+
+
 def test_a_lateral_that_faces_the_other_way_is_turned_and_flip_overrules_it(
     host, slicer, panel, ui, tmp_path
 ):

@@ -125,7 +125,7 @@ def test_a_posed_volume_is_transformed_back_to_the_ct(nodes, frame):
 
 def test_a_ct_round_trips(nodes, phantom_ct):
     node = nodes.ctNode(phantom_ct, "ct")
-    found = nodes.ctOf(node)
+    found = nodes.ctFromArrays(*nodes.ctArrays(node))
     assert np.array_equal(found.hu, phantom_ct.hu)
     assert np.allclose(found.spacing_mm, phantom_ct.spacing_mm, rtol=0, atol=1e-12)
     assert np.allclose(found.origin_mm, phantom_ct.origin_mm, rtol=0, atol=1e-12)
@@ -139,7 +139,7 @@ def test_the_transform_of_a_ct_is_applied(nodes, phantom_ct, slicer):
     move[:3, 3] = (5, 7, -11)  # RAS
     slicer.util.updateTransformMatrixFromArray(transform, move)
     node.SetAndObserveTransformNodeID(transform.GetID())
-    found = nodes.ctOf(node)
+    found = nodes.ctFromArrays(*nodes.ctArrays(node))
     assert np.allclose(np.subtract(found.origin_mm, phantom_ct.origin_mm), (-5, -7, -11))
 
 
@@ -157,7 +157,7 @@ def test_a_cts_voxel_order_in_the_scene_does_not_matter(nodes, phantom_ct, slice
     node = slicer.util.addVolumeFromArray(
         phantom_ct.hu[::-1, :, ::-1].astype(np.int16), LPS_TO_RAS @ flipped, "ct"
     )
-    found = nodes.ctOf(node)
+    found = nodes.ctFromArrays(*nodes.ctArrays(node))
     assert np.array_equal(found.hu, phantom_ct.hu.astype(np.int16))
     assert np.allclose(found.origin_mm, phantom_ct.origin_mm)
 

@@ -134,7 +134,7 @@ def _header(path: Path) -> Any:
     steps = [float(step) for step in header["pixdim"][1:4]]
     if int(header["sform_code"]) == 0 and not all(step >= 0 for step in steps[: len(size)]):
         raise AxonInputError(
-            f"{path.name} has the voxel size {' x '.join(f'{s:g}' for s in steps)} mm, a volume "
+            f"{path.name} has the voxel size {' x '.join(f'{s:g}' for s in steps)} mm; a volume "
             "has positive lengths. Export it again with its true spacing."
         )
     check_volume(path, size, len(header.get_data_dtype().names or "x"))

@@ -110,7 +110,8 @@ class MeanObjective(Objective):
 
     def measure(self, case: ValidationCase) -> Measurement:
         out = self.model.mean(case.batch.frontal)
-        return Measurement(self.compare("mean", out, case.batch.volume), out[0, 0])
+        # A copy: the training goes on with other weights than those that are validated.
+        return Measurement(self.compare("mean", out, case.batch.volume), out[0, 0].detach().clone())
 
     def score(self, metrics: dict[str, float]) -> float:
         return -metrics["mean_psnr"]

@@ -46,5 +46,5 @@ INFO = MethodInfo(
         ),
     ),
     implementation="axon_backend.methods.axon.method:AXON",
-    presets=("preview", "paper"),
+    presets=("preview", "paper", "paper_biplanar"),
 )

@@ -10,6 +10,7 @@ from axon_backend.methods.axon.stage import StageModule, condition, count_steps
 from axon_backend.methods.axon.test_time_augmentation import SHIFTS, ShiftedBackMean, shifted_views
 from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.networks.encoder import LiftingEncoder
+from axon_backend.networks.precision import Precision
 from axon_backend.networks.unet import DiffusionUNet
 
 
@@ -18,10 +19,11 @@ class CoarseDiff(StageModule):
 
     Args:
         config: of the model.
+        precision: of the model.
     """
 
-    def __init__(self, config: AxonConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: AxonConfig, precision: Precision) -> None:
+        super().__init__(config, precision)
         self.encoder = LiftingEncoder(config.encoder)
         self.unet = DiffusionUNet(config.coarse, in_channels=1 + config.condition_channels)
 

@@ -48,7 +48,8 @@ class Sampling:
         fine_draws: stage 2 is the mean over that many draws of its noise: what the draws agree on
             stays, what is noise goes.
         fine_clamp: stage 2's estimates of the CT are limited to [-fine_clamp, fine_clamp] at every
-            step of sampling.
+            step of sampling, and its volume to [-1, 1]; 0 limits neither (Table 4, without
+            "+ clamping").
         sr_scale: side of a cell in output voxels, a divisor of the output's side: of what SR-Net
             adds to a trilinear enlargement, local means over such cells are left out, since grey
             levels and positions of organs are for the stages before to say. 0 keeps all.
@@ -96,6 +97,8 @@ class AxonConfig:
             raise ValueError(
                 f"fine_diff must be one of {', '.join(FINE_DIFF)}, got {self.fine_diff!r}"
             )
+        if self.sampling.fine_clamp < 0:
+            raise ValueError(f"fine_clamp must be 0 or more, got {self.sampling.fine_clamp:g}")
         if self.sampling.tta_shifts not in (1, 4):
             raise ValueError(f"tta_shifts must be 1 or 4, got {self.sampling.tta_shifts}")
         scale, side = self.sampling.sr_scale, self.encoder.size * self.sr.gamma
@@ -157,6 +160,8 @@ class AxonLoss:
         prior_t_power: the prior's times are ``T u^prior_t_power``; 1 is uniform.
         conditioning_augmentation: largest strength of the errors added to an earlier stage's output
             (Ho et al. 2022; ``methods.axon.losses.corrupt_condition``).
+        sampled_condition: training ``controlnet`` draws X^ with as many bridge steps as at
+            inference (the paper); false takes the bridge's one-step estimate, cheaper and blurred.
         edge: weight of the edge loss of training ``coarse`` (Table 4, "L2 + Ledge").
         bone: what bone and its surroundings weigh in trainings ``encoder`` and ``coarse`` on top of
             the 1 of every voxel (Testing/benchmarks/README.md).
@@ -170,6 +175,7 @@ class AxonLoss:
     p_t_end: float = 0.5
     prior_t_power: float = 2.0
     conditioning_augmentation: float = 0.3
+    sampled_condition: bool = False
     edge: float = 0.0
     bone: float = 0.0
     clamp: bool = False
@@ -223,10 +229,11 @@ def paper() -> AxonConfig:
         prior=unet,
         diffusion=GaussianDiffusion(prediction="epsilon"),
         sr=SRConfig(gamma=2),
-        sampling=Sampling(fine_steps=50),
+        sampling=Sampling(fine_steps=50, fine_clamp=0.0),
         window=HuWindow(-100.0, 900.0),
         condition_on_views=False,
     )
 
 
-PRESETS = {"preview": preview, "paper": paper}
+# The two models of the paper have one architecture and are trained on other inputs.
+PRESETS = {"preview": preview, "paper": paper, "paper_biplanar": paper}

@@ -18,6 +18,7 @@ from axon_backend.methods.axon.losses import bridge_times
 from axon_backend.methods.axon.stage import StageModule, condition, count_steps
 from axon_backend.methods.batch import Draws
 from axon_backend.methods.protocol import RegisteredViews
+from axon_backend.networks.precision import Precision
 from axon_backend.networks.unet import ControlBranch, DiffusionUNet
 
 
@@ -98,14 +99,16 @@ class FineDiff(StageModule):
         generator: torch.Generator,
         on_step: OnStep | None = None,
     ) -> torch.Tensor:
-        """Y^, (B, 1, h, h, h) clipped to [-1, 1]: the mean over ``fine_draws`` draws."""
+        """Y^, (B, 1, h, h, h), clipped to [-1, 1] unless ``fine_clamp`` is 0: the mean over
+        ``fine_draws`` draws."""
         s = self.config.sampling
         seen = condition(self.config, views, coarse)
         with self.autocast():
             embedding = self.global_embedding(views)
 
         def denoise(y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            return self.predict_x0(y_t, t, seen, embedding).clamp(-s.fine_clamp, s.fine_clamp)
+            x0_hat = self.predict_x0(y_t, t, seen, embedding)
+            return x0_hat.clamp(-s.fine_clamp, s.fine_clamp) if s.fine_clamp else x0_hat
 
         each = self.evaluations(steps)
         mean = torch.zeros_like(coarse)
@@ -114,7 +117,8 @@ class FineDiff(StageModule):
             mean += self.sample(denoise, coarse, steps, generator, counted)
         sample = mean / s.fine_draws
         # As X^ and its change, which rounds as it did when the shipped weights were measured.
-        return (coarse + (sample - coarse)).clamp(-1, 1)
+        fine = coarse + (sample - coarse)
+        return fine.clamp(-1, 1) if s.fine_clamp else fine
 
 
 class ControlNetFineDiff(FineDiff):
@@ -122,12 +126,13 @@ class ControlNetFineDiff(FineDiff):
 
     Args:
         config: of the model.
+        precision: of the model.
     """
 
     controlnet: ControlBranch
 
-    def __init__(self, config: AxonConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: AxonConfig, precision: Precision) -> None:
+        super().__init__(config, precision)
         side = config.view_size if config.global_encoder else 0
         self.prior = DiffusionUNet(config.prior, in_channels=1)
         self.controlnet = ControlBranch(config.prior, config.condition_channels, view_side=side)
@@ -184,12 +189,13 @@ class BridgeFineDiff(FineDiff):
 
     Args:
         config: of the model.
+        precision: of the model.
     """
 
     controlnet: DiffusionUNet
 
-    def __init__(self, config: AxonConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: AxonConfig, precision: Precision) -> None:
+        super().__init__(config, precision)
         side = config.view_size if config.global_encoder else 0
         channels = 1 + config.condition_channels
         self.controlnet = DiffusionUNet(config.prior, channels, view_side=side)
@@ -234,7 +240,7 @@ class BridgeFineDiff(FineDiff):
         )
 
 
-def fine_diff(config: AxonConfig) -> FineDiff:
+def fine_diff(config: AxonConfig, precision: Precision) -> FineDiff:
     """Stage 2 as ``config.fine_diff`` names it."""
     kinds = {"controlnet": ControlNetFineDiff, "bridge": BridgeFineDiff}
-    return kinds[config.fine_diff](config)
+    return kinds[config.fine_diff](config, precision)

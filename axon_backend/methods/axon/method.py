@@ -9,7 +9,7 @@ from typing import Any
 from axon_backend.methods.axon import INFO
 from axon_backend.methods.axon.config import PRESETS, RENAMED, AxonConfig, AxonLoss
 from axon_backend.methods.axon.model import AxonModel
-from axon_backend.methods.axon.recipes import recipe
+from axon_backend.methods.axon.recipes import PAPER_DEVIATIONS, recipe
 from axon_backend.methods.axon.train_coarse import CoarseObjective
 from axon_backend.methods.axon.train_encoder import EncoderObjective
 from axon_backend.methods.axon.train_fine import ControlNetObjective, PriorObjective
@@ -131,6 +131,9 @@ class AxonMethod(Method):
 
     def recipe(self, preset: str, training: str) -> dict[str, Any]:
         return recipe(preset, training)
+
+    def deviations(self, preset: str) -> tuple[str, ...]:
+        return PAPER_DEVIATIONS if preset.startswith("paper") else ()
 
     def smallest_side(self, config: AxonConfig) -> int:
         size, encoder = config.grid, config.encoder

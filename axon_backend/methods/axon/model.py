@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from axon_backend.methods.axon.coarse_diff import CoarseDiff
 from axon_backend.methods.axon.config import AxonConfig
 from axon_backend.methods.axon.fine_diff import ControlNetFineDiff, fine_diff
-from axon_backend.methods.axon.stage import StageModule
 from axon_backend.methods.axon.super_resolution import SuperResolution
 from axon_backend.methods.protocol import Model, RegisteredViews
 from axon_backend.networks.blocks import channels_last
@@ -41,9 +39,9 @@ class AxonModel(Model):
 
     def __init__(self, method: Method, config: AxonConfig) -> None:
         super().__init__(method, config)
-        self.coarse_diff = CoarseDiff(config)
-        self.fine_diff = fine_diff(config)
-        self.super_resolution = SuperResolution(config)
+        self.coarse_diff = CoarseDiff(config, self.precision)
+        self.fine_diff = fine_diff(config, self.precision)
+        self.super_resolution = SuperResolution(config, self.precision)
         channels_last(self)
 
     @torch.inference_mode()
@@ -73,12 +71,6 @@ class AxonModel(Model):
         on_step(1, 1, volume)
         return volume
 
-    def compute_in_bfloat16(self, always: bool = True) -> None:
-        super().compute_in_bfloat16(always)
-        for module in self.modules():
-            if isinstance(module, StageModule):
-                module.always_bfloat16 = always
-
     def set_mean_volume(self, mean: torch.Tensor) -> None:
         if self.has_network("encoder"):
             factor = mean.shape[-1] // self.config.grid
@@ -97,10 +89,3 @@ class AxonModel(Model):
         """A global encoder that the weights lack starts at zero, so that the rest is as before."""
         own = self.network(network).state_dict()
         return {**{k: v for k, v in own.items() if k.startswith("global_encoder.")}, **state}
-
-    def with_sampling(self, **changes: Any) -> AxonModel:
-        """The same weights with other sampling settings (this object is changed and returned)."""
-        self.config = replace(self.config, sampling=replace(self.config.sampling, **changes))
-        for stage in (self.coarse_diff, self.fine_diff, self.super_resolution):
-            stage.config = self.config
-        return self

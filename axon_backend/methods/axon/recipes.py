@@ -1,4 +1,5 @@
-"""The settings of AXON's trainings: ``preview`` for CPUs, ``paper`` as the paper states them."""
+"""The settings of AXON's trainings: ``preview`` for CPUs; ``paper`` (one view) and
+``paper_biplanar`` (two views) as the paper states them, as two models."""
 
 from __future__ import annotations
 
@@ -8,6 +9,32 @@ from typing import Any
 PREVIEW_SR_SAMPLES = 200
 # Section 4.1 of the paper. How many gradients it accumulated it does not say; 4 here.
 PAPER_EPOCHS = {"encoder": 90.0, "coarse": 90.0, "prior": 320.0, "controlnet": 150.0, "sr": 56.0}
+
+# DRRs are poly-energetic exposures with scatter, as DeepDRR makes them.
+PHYSICS_ONLY: dict[str, Any] = {
+    "clean": 0.0,
+    "physical": 1.0,
+    "p": {"gamma": 0.0, "misregistration": 0.0, "letters": 0.0, "collimation": 0.0},
+}
+PAPER_DEVIATIONS = (
+    "The volume is a box around the lungs, not the whole scan: it holds less air, so that PSNR and "
+    "SSIM are not on the paper's scale.",
+    "The encoder is a U-Net after strided convolutions, with coordinate channels and a bias for "
+    "each view; its output is resampled along the beam.",
+    "The bridge is sampled from F(x) with the noise of t = T on it, by the update of Zheng et al. "
+    "(DBIM); the paper says only that it skips steps as DDIM does.",
+    "Sampling steps (10 of the bridge, 50 of the prior) are assumptions: the paper names none.",
+    "The prior's noise schedule is scaled-linear from 0.0015 to 0.0195 over 1000 steps; the paper "
+    "says DDPM and names no schedule. The bridge's is the paper's: linear, variance factor 1.",
+    "SR-Net has 8 channels of growth (ESRGAN has 32), is a residual on trilinear interpolation, "
+    "transposes along z only, and is trained on crops of 32^3 with L2 + 0.1 L1.",
+    "Gradients are accumulated over 4 batches of 2 and clipped at a norm of 1, and averaged "
+    "weights (EMA 0.9999) are used: the paper says that it accumulates, not how often.",
+    "DRRs are of this project's renderer with random tube, grid, detector and dose for every draw, "
+    "not of DeepDRR; a patient with X-rays is shown with a DRR in half of the draws.",
+    "Volumes are clipped to the HU window when they are written and measured; stage 2 itself is "
+    "not clamped.",
+)
 
 
 def recipe(preset: str, training: str) -> dict[str, Any]:
@@ -30,13 +57,22 @@ def recipe(preset: str, training: str) -> dict[str, Any]:
             "floor": 0.01,
             "weight_decay": 0.0,
         },
-        "data": {"cache": 4000, "blended": 0.0, "single_view": 0.0},
+        "data": {
+            "cache": 4000,
+            "blended": 0.0,
+            "single_view": 1.0 if preset == "paper" else 0.0,
+            # The two-view model learns from patients with both films (149 / 8 / 16 of them).
+            "complete_pairs": preset != "paper",
+            "deformed": False,  # the paper mentions no augmentation
+            "appearance": PHYSICS_ONLY,
+        },
         "loss": {
             "end_point": 0.0,
             "t_power": 1.0,
             "p_t_end": 0.0,
             "prior_t_power": 1.0,
             "conditioning_augmentation": 0.0,
+            "sampled_condition": True,
             "synthesised": 0.5,
         },
         "validation": {"every_minutes": 60.0},

@@ -9,26 +9,26 @@ from axon_backend.diffusion.sampling import OnStep
 from axon_backend.methods.axon.config import AxonConfig
 from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.networks.lifting import back_project, back_project_residuals
-from axon_backend.networks.precision import autocast
+from axon_backend.networks.precision import Precision, autocast
 
 
 class StageModule(nn.Module):
     """The networks of one stage.
 
-    Attributes:
+    Args:
         config: of the model.
-        always_bfloat16: compute in bfloat16 also where the hardware does not ask for it.
+        precision: of the model.
     """
 
-    def __init__(self, config: AxonConfig) -> None:
+    def __init__(self, config: AxonConfig, precision: Precision) -> None:
         super().__init__()
-        self.config = config
-        self.always_bfloat16 = False
+        self.config, self.precision = config, precision
 
     def autocast(self) -> torch.autocast:
         """The precision that networks compute in."""
         first = next(self.parameters(), None)
-        return autocast("cpu" if first is None else first.device, self.always_bfloat16)
+        device = "cpu" if first is None else first.device
+        return autocast(device, self.precision.always_bfloat16)
 
 
 def condition(config: AxonConfig, views: RegisteredViews, volume: torch.Tensor) -> torch.Tensor:

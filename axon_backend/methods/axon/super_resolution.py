@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from axon_backend.methods.axon.config import AxonConfig
 from axon_backend.methods.axon.stage import StageModule
+from axon_backend.networks.precision import Precision
 from axon_backend.networks.srnet import SRNet
 
 
@@ -17,10 +18,11 @@ class SuperResolution(StageModule):
 
     Args:
         config: of the model.
+        precision: of the model.
     """
 
-    def __init__(self, config: AxonConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: AxonConfig, precision: Precision) -> None:
+        super().__init__(config, precision)
         self.network = SRNet(config.sr)
 
     def run(self, volume: torch.Tensor, slab: int | None = None) -> torch.Tensor:

@@ -86,7 +86,8 @@ class ControlNetObjective(Objective):
     """The ControlNet on X^, with the prior, the encoder and stage 1's bridge as they are; or stage
     2's own bridge from X^.
 
-    X^ is stage 1's one-step estimate with conditioning augmentation; L2 on the prior's target, or
+    X^ is stage 1's one-step estimate, or with ``loss.sampled_condition`` a sample as at inference,
+    with conditioning augmentation; L2 on the prior's target, or
     on the bridge's. Times are drawn over the range that sampling visits, a bridge's as in stage 1.
     A global encoder is trained along.
     """
@@ -105,7 +106,9 @@ class ControlNetObjective(Objective):
         model, settings, draws = self.model, self.loss, batch.drawn()
         views = batch.training_views()
         with torch.no_grad():
-            steps, generators = min(1, model.config.sampling.coarse_steps), draws.generators()
+            steps, generators = model.config.sampling.coarse_steps, draws.generators()
+            if not settings.sampled_condition:
+                steps = min(1, steps)
             x = torch.cat(
                 [
                     model.coarse_diff.run(v, steps, g, tta_shifts=1)
@@ -126,7 +129,8 @@ class ControlNetObjective(Objective):
         return (output - target).square().mean()
 
     def measure(self, case: ValidationCase) -> Measurement:
-        """Stage 2 beside stage 1."""
+        """Stage 2 beside stage 1; without clamping also measured as it is
+        (``VIEWS_fine_unclipped``)."""
         model, sampling = self.model, self.model.config.sampling
         row: dict[str, float] = {}
         shown = {}
@@ -137,6 +141,8 @@ class ControlNetObjective(Objective):
             fine = model.fine_diff.run(views, x, sampling.fine_steps, generator)
             row |= self.compare(f"{name}_coarse", x, case.batch.volume)
             row |= self.compare(f"{name}_fine", fine, case.batch.volume)
+            if not sampling.fine_clamp:
+                row |= self.compare(f"{name}_fine_unclipped", fine, case.batch.volume, clip=False)
             shown[name] = fine[0, 0]
         return Measurement(row, shown[self.shown_views])
 

@@ -105,7 +105,7 @@ class DiffuX2CTConfig:
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     diffusion: GaussianDiffusion = field(
         default_factory=lambda: GaussianDiffusion(
-            beta_start=1e-4, beta_end=2e-2, schedule="linear_beta", prediction="v"
+            beta_start=1e-4, beta_end=2e-2, schedule="linear_beta", prediction="sample"
         )
     )
     sampling: NoiseSampling = field(default_factory=NoiseSampling)
@@ -165,8 +165,8 @@ class DiffuX2CTLoss:
 
 
 def preview() -> DiffuX2CTConfig:
-    """64^3, made for CPUs. The network returns v, from which the noise follows exactly: asked for
-    the noise itself, a short training leaves errors that the first steps of sampling enlarge."""
+    """64^3, made for CPUs. The network returns the CT, from which the noise follows exactly: asked
+    for the noise itself, or v, a short training leaves errors that sampling enlarges."""
     return DiffuX2CTConfig()
 
 

@@ -83,12 +83,11 @@ class LatentObjective(Objective):
         steps = min(VALIDATION_STEPS, self.model.config.sampling.steps)
         row: dict[str, float] = {}
         shown = {}
-        for name, single in (("v2", False), ("v1", True)):
-            generator = torch.Generator().manual_seed(0)
-            sample = self.model.draw(case.batch.views(single), steps, generator)
+        for name, views in self.by_views(case).items():
+            sample = self.model.draw(views, steps, torch.Generator().manual_seed(0))
             row |= self.compare(name, sample, case.batch.volume)
-            shown[single] = sample[0, 0]
-        return Measurement(row, shown[self.single_view >= 1])
+            shown[name] = sample[0, 0]
+        return Measurement(row, shown[self.shown_views])
 
     def score(self, metrics: dict[str, float]) -> float:
         return -self.weigh(metrics["v2_psnr"], metrics["v1_psnr"])

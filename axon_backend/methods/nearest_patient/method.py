@@ -249,17 +249,7 @@ class NearestPatientMethod(Method):
                 "cache": 0,
                 "blended": 0.0,
                 "single_view": 0.0,
-                "deformation": {
-                    "rotation_deg": 0.0,
-                    "anisotropy": 0.0,
-                    "shift": 0.0,
-                    "scale": 0.0,
-                    "elastic": 0.0,
-                    "mirror": 0.0,
-                    "bone_gain": (1.0, 1.0),
-                    "sod_mm": (1600.0, 1600.0),
-                    "ap": 0.0,
-                },
+                "deformed": False,
                 "appearance": {"clean": 1.0},
             },
         }

@@ -51,6 +51,10 @@ class RepeatConcatenateConfig:
                 raise ValueError(
                     f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
                 )
+
+    def check(self) -> None:
+        """Raise ValueError where sizes do not fit together. (Not when they are set: they are set
+        one after the other.)"""
         unet = self.patch * 2 ** (len(self.channels) - 1)
         step = 32 if self.network == "swin_unetr" else unet
         if self.grid % step:

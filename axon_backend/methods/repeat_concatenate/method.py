@@ -11,6 +11,7 @@ from axon_backend.methods.adversaries import (
     LeastSquaresAdversary,
     TransportAdversary,
     VolumeAdversary,
+    check_grid,
 )
 from axon_backend.methods.batch import Batch
 from axon_backend.methods.formats import views_format, volume_format
@@ -64,6 +65,11 @@ class CriticObjective(GeneratorObjective):
             every=loss.critic_every,
         )
 
+    @classmethod
+    def check(cls, config: Any, loss: Any) -> None:
+        super().check(config, loss)
+        check_grid(config.grid)
+
     def forward(self, batch: Batch) -> torch.Tensor:
         output = self.make(batch)
         lost = self.adversary.generator_loss(batch, output)
@@ -78,8 +84,8 @@ class RepeatConcatenateMethod(Method):
     objectives = {"regression": RegressionObjective, "critic": CriticObjective}
     loss_settings = RepeatConcatenateLoss
     references = (
-        "A. Corona-Figueroa, H. P. H. Shum, C. G. Willcocks: Repeat and Concatenate: 2D to 3D Image "
-        "Translation with 3D to 3D Generative Modeling. CVPR Workshops (2024).",
+        "A. Corona-Figueroa, H. P. H. Shum, C. G. Willcocks: Repeat and Concatenate: 2D to 3D "
+        "Image Translation with 3D to 3D Generative Modeling. CVPR Workshops (2024).",
     )
 
     def configure(self, values: Mapping[str, Any]) -> RepeatConcatenateConfig:

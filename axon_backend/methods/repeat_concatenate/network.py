@@ -65,5 +65,6 @@ def _swin_unetr(config: RepeatConcatenateConfig) -> nn.Module:
             for block in net.modules():
                 if isinstance(block, UnetrUpBlock):
                     cin, cout = block.transp_conv.conv.weight.shape[:2]
-                    block.transp_conv = nn.Sequential(nn.Upsample(scale_factor=2), conv(3, cin, cout))
+                    enlarge = nn.Upsample(scale_factor=2)
+                    block.transp_conv = nn.Sequential(enlarge, conv(3, cin, cout))
     return net.to(where)

@@ -37,7 +37,9 @@ class X2CTConfig:
     dropout: float = 0.5
     window: HuWindow = field(default_factory=HuWindow)
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Raise ValueError where sizes do not fit together. (Not when they are set: they are set
+        one after the other.)"""
         stages = len(self.layers)
         lengths = (len(self.decoder), len(self.blocks), len(self.fused_blocks))
         if lengths != (stages + 1, stages, stages + 1):

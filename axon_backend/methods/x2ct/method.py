@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from axon_backend.methods.adversaries import LeastSquaresAdversary
+from axon_backend.methods.adversaries import LeastSquaresAdversary, check_grid
 from axon_backend.methods.batch import Batch
 from axon_backend.methods.formats import views_format, volume_format
 from axon_backend.methods.generator import GeneratorModel, GeneratorObjective
@@ -59,6 +59,11 @@ class GANObjective(GeneratorObjective):
             lr=loss.discriminator_lr,
             betas=loss.discriminator_betas,
         )
+
+    @classmethod
+    def check(cls, config: Any, loss: Any) -> None:
+        super().check(config, loss)
+        check_grid(config.grid)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         output = self.make(batch)

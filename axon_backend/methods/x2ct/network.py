@@ -31,8 +31,6 @@ def turned(volume: torch.Tensor) -> torch.Tensor:
     return volume.transpose(-1, -2)
 
 
-
-
 def block(dims: int, cin: int, cout: int, stride: int = 1) -> nn.Sequential:
     """Convolution, normalisation, ReLU."""
     norm = nn.InstanceNorm2d if dims == 2 else nn.InstanceNorm3d
@@ -148,7 +146,9 @@ class Generator(nn.Module):
         )
         self.head_single, self.head_both = (conv(3, wide[-1], 1, 7) for _ in range(2))
         for head in (self.head_single, self.head_both):
-            nn.init.constant_(head.bias, 0.5)  # no voxel begins where ReLU has no gradient
+            # Near the middle of the window, where ReLU has a gradient at all voxels.
+            nn.init.constant_(head.bias, 0.5)
+            head.weight.data.mul_(0.1)
 
     def forward(self, views: RegisteredViews, draws: Draws | None = None) -> torch.Tensor:
         kept = self._kept(draws, views.frontal.device)

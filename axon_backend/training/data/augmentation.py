@@ -109,6 +109,18 @@ def augment_radiograph(
     return _apply(EXPOSED, x, rng, a.p)
 
 
+def augment_real(
+    image: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation
+) -> torch.Tensor:
+    """A registered X-ray with another tone and what may happen to any image; its exposure it has.
+
+    Args and returns as of :func:`augment_radiograph`.
+    """
+    if rng.random() < a.clean:
+        return image
+    return _apply((("gamma", gamma), *EXPOSED), _unit(image), rng, a.p)
+
+
 def _apply(
     transforms: tuple[tuple[str, Transform], ...],
     x: torch.Tensor,

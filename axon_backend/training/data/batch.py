@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from axon_backend.imaging.standardise import standardise_view
-from axon_backend.methods.batch import Batch, Draws
-from axon_backend.training.data.augmentation import RadiographAugmentation, augment_radiograph
+from axon_backend.methods.batch import Batch
+from axon_backend.training.data.augmentation import (
+    RadiographAugmentation,
+    augment_radiograph,
+    augment_real,
+)
 from axon_backend.training.data.pairs import TrainingPair
 
 
@@ -20,18 +22,18 @@ def collate(
     appearance: RadiographAugmentation | None = None,
     *,
     gamma: int = 2,
+    real: bool = False,
 ) -> Batch:
     """Stack pairs of volumes with side ``gamma h``; with ``rng`` their views get a random clinical
-    look."""
+    look, those that are ``real`` X-rays what may still happen to one."""
     fine = torch.stack([torch.as_tensor(p.volume) for p in pairs])[:, None].float() / 127.5 - 1
     views = torch.stack([torch.as_tensor(p.views.astype(np.float32)) for p in pairs])
     if rng is not None:
         look = appearance or RadiographAugmentation()
+        augment = augment_real if real else augment_radiograph
         views = torch.stack(
             [
-                torch.stack(
-                    [augment_radiograph(v[None, None].clone(), rng, look)[0, 0] for v in pair]
-                )
+                torch.stack([augment(v[None, None].clone(), rng, look)[0, 0] for v in pair])
                 for pair in views
             ]
         )
@@ -42,18 +44,6 @@ def collate(
         lateral=standardise_view(views[:, 1:]),
         beam=torch.stack([torch.as_tensor(p.beam) for p in pairs]),
     )
-
-
-def stack(samples: list[Batch]) -> Batch:
-    """Batches of one, together."""
-    parts = {f.name: torch.cat([getattr(s, f.name) for s in samples]) for f in fields(Batch)[:5]}
-    draws = [s.draws for s in samples if s.draws is not None]
-    both = None
-    if len(draws) == len(samples):
-        both = Draws(
-            **{f.name: torch.cat([getattr(d, f.name) for d in draws]) for f in fields(Draws)}
-        )
-    return Batch(draws=both, **parts)
 
 
 def blend(a: TrainingPair, b: TrainingPair, share: float) -> TrainingPair:

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from axon_backend.errors import AxonInputError
-from axon_backend.training.data.batch import Batch, stack
+from axon_backend.methods.batch import Batch
 from axon_backend.training.data.samples import Samples
 
 AHEAD = 3  # batches that each worker prepares in advance
@@ -48,7 +48,7 @@ def _together(items: list[Batch | Failure]) -> Batch | Failure:
     for item in items:
         if isinstance(item, Failure):
             return item
-    return stack([item for item in items if isinstance(item, Batch)])
+    return Batch.stack([item for item in items if isinstance(item, Batch)])
 
 
 def _start_worker(_number: int) -> None:

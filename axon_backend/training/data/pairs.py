@@ -26,7 +26,7 @@ from axon_backend.imaging.frame import (
 from axon_backend.imaging.view import View
 from axon_backend.physics.attenuation import AttenuationVolume, hu_to_mu
 from axon_backend.physics.drr import render_drr
-from axon_backend.physics.geometry import AcquisitionGeometry, beam_parameter
+from axon_backend.physics.geometry import DEFAULT_SOD_MM, AcquisitionGeometry, beam_parameter
 
 # The chest is rendered from a box larger than the frame (in half box sizes, x, y, z), since the
 # beam also passes what lies around it: arms, breasts, back.
@@ -59,6 +59,20 @@ class Deformation:
     bone_gain: tuple[float, float] = (0.8, 1.6)
     sod_mm: tuple[float, float] = (1450.0, 1750.0)
     ap: float = 0.25
+
+
+NOT_DEFORMED = Deformation(
+    rotation_deg=0.0,
+    anisotropy=0.0,
+    shift=0.0,
+    scale=0.0,
+    elastic=0.0,
+    mirror=0.0,
+    bone_gain=(1.0, 1.0),
+    sod_mm=(DEFAULT_SOD_MM, DEFAULT_SOD_MM),
+    ap=0.0,
+)
+"""Every CT as it is."""
 
 
 @dataclass

@@ -72,7 +72,8 @@ class Samples:
         if source.with_real and self.real != 0.0:
             case = chosen % len(source.cases)
             if self.real is None:
-                if case in source.with_real:
+                # Not always: few patients with X-rays would be few pairs, however long the run.
+                if case in source.with_real and rng.random() < 0.5:
                     return source.real(case), True
             elif rng.random() < self.real:
                 return source.real(source.with_real[int(rng.integers(len(source.with_real)))]), True
@@ -92,8 +93,8 @@ class Samples:
         if self.repeat_after:
             index %= self.repeat_after
         pair, real = self.pair(index)
-        look = None if real else self._rng(index, LOOK)
-        batch = collate([pair], look, self.appearance, gamma=self.gamma)
+        look = self._rng(index, LOOK)
+        batch = collate([pair], look, self.appearance, gamma=self.gamma, real=real)
         if not self.fine:
             batch.fine = batch.volume
         rng = self._rng(index, STEP)

@@ -29,7 +29,13 @@ from axon_backend.imaging.view import View
 from axon_backend.imaging.volume_file import load_volume
 from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import DEFAULT_SOD_MM, AcquisitionGeometry, beam_parameter
-from axon_backend.training.data.pairs import DeformableCT, Deformation, PairFactory, TrainingPair
+from axon_backend.training.data.pairs import (
+    NOT_DEFORMED,
+    DeformableCT,
+    Deformation,
+    PairFactory,
+    TrainingPair,
+)
 from axon_backend.util.atomic import whole_file
 
 # Part of the hash: raised when pairs of the same settings would come out differently.
@@ -188,6 +194,8 @@ class PairSource:
     def rendered(self, number: int) -> TrainingPair:
         """DRRs and volume of a bent chest; every case gets the same share of the numbers."""
         index = number % len(self.cases)
+        if self.settings.deformation == NOT_DEFORMED:
+            number = index  # kept once, not once for every number
 
         def draw() -> TrainingPair:
             rng = np.random.default_rng([self.settings.seed, number])

@@ -25,7 +25,7 @@ def settle(host, section):
     """settle(): wait until nothing is computed and every change is an undo step."""
 
     def quiet():
-        return not section.logic.busy and not section.placement.isMoving
+        return not section.logic.busy and not section.placement._settleTimer.active
 
     def wait():
         host.process_events(0.05)

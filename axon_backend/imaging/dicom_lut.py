@@ -1,0 +1,90 @@
+"""Lookup tables of DICOM headers, repaired where their meaning is plain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from axon_backend.imaging.dicom_file import value_of
+
+
+@dataclass(frozen=True)
+class LookupTable:
+    """PS3.3 C.11.1.1 and C.11.2.1.1.
+
+    `entries`: float64 (n,); `first`: the stored value that the first entry belongs to; `bits`: of
+    an entry, so that 2^bits - 1 is the brightest.
+    """
+
+    entries: np.ndarray
+    first: int
+    bits: int
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """The entries of values; what lies beyond the table takes its first or last entry."""
+        at = np.clip(np.rint(values) - self.first, 0, len(self.entries) - 1)
+        return self.entries[at.astype(np.int64)]
+
+
+def lookup_table(dataset: Dataset, keyword: str) -> tuple[LookupTable | None, str | None]:
+    """The first table of a sequence (`ModalityLUTSequence`, `VOILUTSequence`), or None where there
+    is none or it is broken beyond repair; and why it is left out.
+
+    Repaired: entries of 8 bits packed into bytes, entries of more bits than are stated, a
+    descriptor without its third value, a signed or unsigned first value of the other kind.
+    """
+    sequence = value_of(dataset, keyword)
+    if not sequence:
+        return None, None
+    item = sequence[0]
+    words = _whole(value_of(item, "LUTDescriptor"))
+    if words is None or len(words) not in (2, 3):
+        return None, "its descriptor is not of three numbers"
+    count = words[0] % (1 << 16) or 1 << 16  # 0 stands for 65536
+    first = _first_value(words[1], int(dataset.get("PixelRepresentation") or 0) == 1)
+    stated = words[2] if len(words) == 3 else 0
+    little = _is_little_endian(dataset)
+    entries = _entries(value_of(item, "LUTData"), count, little)
+    if entries is None:
+        return None, f"it states {count} entries and does not hold them"
+    if entries.min() == entries.max():
+        return None, "all its entries are equal"
+    needed = int(entries.max()).bit_length()
+    return LookupTable(entries.astype(np.float64), first, max(needed, min(stated, 16))), None
+
+
+def _whole(value: object) -> list[int] | None:
+    try:
+        return [int(v) for v in value]  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        return None
+
+
+def _first_value(value: int, signed: bool) -> int:
+    """Of a signed image a value above 32767 is a negative one that was written unsigned."""
+    return value - (1 << 16) if signed and value >= 1 << 15 else value
+
+
+def _entries(data: object, count: int, little: bool) -> np.ndarray | None:
+    """``count`` entries, of 16 bits or packed into bytes; None where there are fewer."""
+    if isinstance(data, bytes):
+        raw = data
+    else:
+        words = _whole([data] if isinstance(data, int) else data)
+        if words is None:
+            return None
+        if len(words) >= count:
+            return np.array(words[:count])
+        raw = np.array(words, "<u2" if little else ">u2").tobytes()
+    if len(raw) >= 2 * count:
+        return np.frombuffer(raw, "<u2" if little else ">u2", count)
+    if len(raw) in (count, count + 1):
+        return np.frombuffer(raw, np.uint8, count)
+    return None
+
+
+def _is_little_endian(dataset: Dataset) -> bool:
+    syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
+    return syntax is None or bool(syntax.is_little_endian)
