@@ -57,7 +57,7 @@ MUTATIONS = (
        "trust/test_size_limits.py"),
     _m("imaging/header_check", 'or ".." in PureWindowsPath(name).parts', "",
        "trust/test_size_limits.py"),
-    _m("imaging/frame", "c - s / 2 + s / n / 2", "c - s / 2", "imaging/test_frame.py"),
+    _m("imaging/frame", "c - s / 2 + d / 2", "c - s / 2", "imaging/test_frame.py"),
     _m("imaging/frame", "(2.0 / (self.high - self.low)) - 1.0", "(2.0 / (self.high - self.low))",
        "imaging/test_frame.py"),
     _m("imaging/display", 'if down == "H":', 'if down == "F":', "imaging/test_xray_orientation.py"),
