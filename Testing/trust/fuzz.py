@@ -155,8 +155,8 @@ def damage(data: bytes, seed: str) -> bytes:
 
 
 def work(name: str, seconds: float, seed: int, least: int, pipe: Any) -> None:
-    """Damage and read for that long, and ``least`` files; runs in a process of its own. The pipe carries the number of
-    each damage before it is read, and what went wrong."""
+    """Damage and read for that long, and ``least`` files; runs in a process of its own. The pipe
+    carries the number of each damage before it is read, and what went wrong."""
     if sys.platform != "win32":
         bad_inputs.limit_memory()
     from axon_backend.errors import AxonInputError

@@ -5,7 +5,8 @@ nothing is left after it.
 
 Each command first runs to its end. Then it is started again and again in the same place and killed
 with SIGKILL, most often near its end, where results are put in their places; what is there must be
-the old or a new result, whole. After every few kills it runs to its end again. At last it runs as on a full disk.
+the old or a new result, whole. After every few kills it runs to its end again. At last it runs as
+on a full disk.
 
 Needs fork: not on Windows.
 """
