@@ -198,6 +198,7 @@ class Generator(nn.Module):
     def _head(channels: int) -> nn.Conv3d:
         """Its output starts near the middle of the window, where ReLU has a gradient."""
         head = nn.Conv3d(channels, 1, 7, 1, 3)
+        assert head.bias is not None
         head.bias.data.fill_(0.5)
         head.weight.data.mul_(0.1)
         return head
