@@ -1,14 +1,15 @@
 """Is it a chest X-ray at all: trains the network of ``imaging/content.py``, and measures it.
 
     python Testing/benchmarks/content.py fit --data DATA --photos FOLDER ... [--images N]
-    python Testing/benchmarks/content.py measure --data DATA --photos FOLDER ... \
-        --out results/content.json
+    python Testing/benchmarks/content.py measure --data DATA --out results/content.json
+    python Testing/benchmarks/content.py refuse --data DATA --photos FOLDER ... \\
+        --out results/content_refused.json
 
 ``fit`` takes the projections, CTs and clinical X-rays of the train split only, and pictures of
-other things from the folders; it chooses nothing by the test split. ``measure`` reads, as
-`read_radiograph` does, the clinical X-rays and the projections of the test split with their
-turned, mirrored, inverted, tinted and framed copies, and 1,000 images of ``not_chests.py``, made
-from other CTs and other pictures than those of the training.
+other things from the folders; it chooses nothing by the test split. ``measure`` reads the clinical
+X-rays and the projections of the test split with turned, mirrored, inverted, tinted and framed
+copies. ``refuse`` reads 1,000 images of ``not_chests.py``, made from other CTs and other pictures
+than those of the training, and CTs with wrong headers.
 """
 
 from __future__ import annotations
@@ -439,12 +440,12 @@ def fit(data: Path, folders: list[Path], images: int, seed: int, out: Path) -> N
 
 
 def copies(rng: Rng, image: Picture) -> list[tuple[Turn, str, np.ndarray]]:
-    """An upright image (0 to 1) as it is and with one alteration, and three turned or mirrored
+    """An upright image (0 to 1) as it is and with one alteration, and two turned or mirrored
     copies with another each: what undoes the turn, what was altered, 8-bit pixels."""
     made = []
     kinds = ["inverted", "tinted", "framed", "plain"]
     first = int(rng.integers(4))
-    for k, which in enumerate([0, 0, *rng.choice(np.arange(1, 8), 3, replace=False)]):
+    for k, which in enumerate([0, 0, *rng.choice(np.arange(1, 8), 2, replace=False)]):
         turn, kind = TURNS[which], "plain" if k == 0 else kinds[(first + k) % 4]
         pixels = np.uint8(255 * reoriented(image, turn) + 0.5)
         if kind == "inverted":
@@ -482,30 +483,46 @@ def outcome(found: Radiograph, upright: Picture, turn: Turn) -> str:
     return "wrong"
 
 
-def measure(data: Path, folders: list[Path], seed: int, out: Path) -> None:
+class Tally:
+    """Counts of outcomes by case, which become a file."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, Counter] = {}
+
+    def note(self, case: str, said: str) -> None:
+        self.counts.setdefault(case, Counter())[said] += 1
+
+    def write(self, out: Path, **more: object) -> None:
+        record = {"counts": {case: dict(n) for case, n in self.counts.items()}, **more}
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_text(out, json.dumps(record, indent=1))
+        print(json.dumps(record, indent=1))
+
+
+def test_projections(data: Path) -> dict[tuple[str, str], Picture]:
+    """Without those of prone patients."""
     from orientation import is_prone
-
-    rng = np.random.default_rng(seed)
-    counts: dict[str, Counter] = {}
-    seconds: list[float] = []
-
-    def note(case: str, said: str) -> None:
-        counts.setdefault(case, Counter())[said] += 1
 
     films = projections(data, "test", MEASURED)
     prone = {p for (p, view), a in films.items() if view == "lat" and is_prone(thumbnail(a, 80))}
-    sets = [
-        (f"clinical, {part}", "pa", clinical(data, part, MEASURED))
-        for part in ("train", "validation", "test")
-    ]
-    for view, given in (("ap", "pa"), ("lat", "ll")):
-        images = {p: a for (p, v), a in films.items() if v == view and p not in prone}
-        sets.append((f"projection, {view}", given, images))
+    print("prone patients left out:", sorted(prone), flush=True)
+    return {(p, view): a for (p, view), a in films.items() if p not in prone}
+
+
+def measure(data: Path, seed: int, out: Path) -> None:
+    """Chest X-rays, as they are and altered: what is read."""
+    rng, tally, seconds = np.random.default_rng(seed), Tally(), []
+    sets = []
     for part in ("train", "validation", "test"):
+        images = clinical(data, part, MEASURED)
+        sets.append((f"clinical, {part}", "pa", images))
         for file in clinical_files(data, part):
-            found = read_radiograph(file)
-            said = outcome(found, read_radiograph(file, flip=False).pixels, Turn())
-            note(f"clinical, {part}, as stored", said)
+            said = outcome(read_radiograph(file), images[file.name], Turn())
+            tally.note(f"clinical, {part}, as stored", said)
+    films = test_projections(data)
+    for view, given in (("ap", "pa"), ("lat", "ll")):
+        images = {p: a for (p, v), a in films.items() if v == view}
+        sets.append((f"projection, {view}", given, images))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.png"
         for title, view, images in sets:
@@ -515,7 +532,7 @@ def measure(data: Path, folders: list[Path], seed: int, out: Path) -> None:
                     found = read_radiograph(path, view)
                     said = outcome(found, image, turn)
                     lies = "upright" if turn == Turn() else "turned"
-                    note(f"{title}, {lies}", said)
+                    tally.note(f"{title}, {lies}", said)
                     if said not in ("right", "named"):
                         print(
                             name, turn.words(view == "pa"), kind, said, found.warnings, flush=True
@@ -523,8 +540,21 @@ def measure(data: Path, folders: list[Path], seed: int, out: Path) -> None:
                 start = time.process_time()
                 content.see(image)
                 seconds.append(time.process_time() - start)
-            print(title, {c: dict(n) for c, n in counts.items() if c.startswith(title)}, flush=True)
-    frontals, laterals = ([a for (p, v), a in films.items() if v == view and p not in prone]
+            print(
+                title,
+                {c: dict(n) for c, n in tally.counts.items() if c.startswith(title)},
+                flush=True,
+            )
+    typical, worst = round(float(np.median(seconds)), 3), round(max(seconds), 3)
+    tally.write(out, **{"CPU seconds of the network, median and worst": [typical, worst]})
+
+
+def refuse(data: Path, folders: list[Path], seed: int, out: Path) -> None:
+    """1,000 images of other things; and CTs with a wrong header, in the test CTs and the pairs of
+    projections."""
+    rng, tally = np.random.default_rng(seed), Tally()
+    films = test_projections(data)
+    frontals, laterals = ([a for (_, v), a in films.items() if v == view]
                           for view in ("ap", "lat"))  # fmt: skip
     frontals += list(clinical(data, "test", MEASURED).values())
     cts = cts_of(data, "test")
@@ -537,18 +567,18 @@ def measure(data: Path, folders: list[Path], seed: int, out: Path) -> None:
             image = np.kron(image, np.ones((4, 4), np.float32))
         try:
             found = radiograph_from_pixels(image, view=("pa", "ll")[k % 2])
-            note(f"no chest X-ray, {kind}", "refused" if found.looks_like else "passed")
+            tally.note(f"no chest X-ray, {kind}", "refused" if found.looks_like else "passed")
         except AxonInputError:  # blank, for example
-            note(f"no chest X-ray, {kind}", "refused")
+            tally.note(f"no chest X-ray, {kind}", "refused")
     for hu in cts:
         for axes in product((1, -1), repeat=3):
             found_ct = recognise_ct(hu[:: axes[2], :: axes[1], :: axes[0]], (VOXEL_MM,) * 3)
             right = found_ct.flips == tuple(a < 0 for a in axes)
-            note(
+            tally.note(
                 "CT, upright" if axes == (1, 1, 1) else "CT, reversed",
                 "right" if right else "wrong",
             )
-    for patient in sorted({p for p, _ in films} - prone):
+    for patient in sorted({p for p, _ in films}):
         for flips in [(False,) * 3, *(tuple(bool(b) for b in rng.integers(0, 2, 3)) for _ in "ab")]:
             x, y, z = flips
             front, side = (
@@ -557,23 +587,14 @@ def measure(data: Path, folders: list[Path], seed: int, out: Path) -> None:
             )
             likely = most_likely(front, side)
             said = "right" if likely.flips == flips else "wrong"
-            note(f"both projections, {'reversed' if any(flips) else 'upright'}", said)
-    passed = sum(n["passed"] for case, n in counts.items() if case.startswith("no chest"))
-    record = {
-        "counts": {case: dict(n) for case, n in counts.items()},
-        "no chest X-ray, passed of 1000": passed,
-        "CPU seconds of the network, median and worst": [
-            round(float(np.median(seconds)), 3), round(max(seconds), 3)
-        ],
-    }  # fmt: skip
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_text(out, json.dumps(record, indent=1))
-    print(json.dumps(record, indent=1))
+            tally.note(f"both projections, {'reversed' if any(flips) else 'upright'}", said)
+    passed = sum(n["passed"] for case, n in tally.counts.items() if case.startswith("no chest"))
+    tally.write(out, **{"no chest X-ray, passed of 1000": passed})
 
 
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__)
-    ask.add_argument("what", choices=("fit", "measure"))
+    ask.add_argument("what", choices=("fit", "measure", "refuse"))
     ask.add_argument("--data", type=Path, required=True)
     ask.add_argument("--photos", type=Path, nargs="+", default=[])
     ask.add_argument("--images", type=int, default=106_624, help="that the training sees")
@@ -583,9 +604,11 @@ def main() -> None:
     if chosen.what == "fit":
         out = chosen.out or content.WEIGHTS
         fit(chosen.data, chosen.photos, chosen.images, chosen.seed, out)
+    elif chosen.what == "measure":
+        measure(chosen.data, chosen.seed, chosen.out or Path("results/content.json"))
     else:
-        out = chosen.out or Path("results/content.json")
-        measure(chosen.data, chosen.photos, chosen.seed, out)
+        out = chosen.out or Path("results/content_refused.json")
+        refuse(chosen.data, chosen.photos, chosen.seed, out)
 
 
 if __name__ == "__main__":

@@ -109,6 +109,14 @@ def test_the_window_of_a_viewer_is_cut_off_in_any_grey(grey):
     assert np.array_equal(cropped, PICTURE.astype(np.float32))
 
 
+def test_one_of_two_images_in_a_viewer_is_not_chosen():
+    rows, cols = PICTURE.shape
+    page = np.full((rows + 20, 2 * cols + 30), 0.3, np.float32)
+    for left in (10, 20 + cols):
+        page[10 : 10 + rows, left : left + cols] = PICTURE
+    assert crop_border(page)[1] == (0, 0, 0, 0)
+
+
 def test_a_screenshot_is_not_taken_for_an_inverted_image(tmp_path):
     page = np.full((240, 300), 45, np.uint8)
     page[40:200, 90:218] = as_integers(PICTURE, 8)

@@ -12,6 +12,7 @@ _KEEP_SHARE = 0.2  # never crop to less than this share of the area
 # A viewer's background is flat: greys this close, of the grey range, are one. The image in it is a
 # solid rectangle, with this share of pixels of other greys, on this many lines along a side.
 _FLAT, _SOLID, _LOOK_AT = 0.006, 0.9, 400
+_OTHER = 0.5  # of the image's area: a larger second piece is another image
 
 Box = tuple[int, int, int, int]  # top, bottom, left, right; bottom and right exclusive
 
@@ -82,13 +83,15 @@ def _area(box: Box) -> int:
 
 
 def _rectangle(background: np.ndarray) -> Box | None:
-    """The box of the largest piece that a background separates, if it is a large solid rectangle
-    and the background is on at least two of its sides."""
+    """The box of the largest piece that a background separates, if it is a large solid rectangle,
+    the background is on at least two of its sides, and no other piece could be the image too."""
     pieces, count = ndimage.label(~background)
     if not count:
         return None
     sizes = np.bincount(pieces.ravel())
     largest = int(sizes[1:].argmax()) + 1
+    if count > 1 and np.partition(sizes[1:], -2)[-2] > _OTHER * sizes[largest]:
+        return None
     down, across = ndimage.find_objects(pieces)[largest - 1]
     box = (down.start, down.stop, across.start, across.stop)
     if _area(box) < _KEEP_SHARE * background.size or sizes[largest] < _SOLID * _area(box):

@@ -18,7 +18,7 @@ from axon_backend.imaging.layout import recognise
 from axon_backend.imaging.turn import TURNS, Turn
 
 _STEP_MM = 3.0  # of the projections
-_CERTAIN = 0.98  # probability of one reflection from which it is named
+_CERTAIN = 0.9  # probability of one reflection from which it is named
 _LUNG_HU = (-980.0, -600.0)
 _MARGIN = 0.15  # of the lungs' height, that is shown above and below them
 

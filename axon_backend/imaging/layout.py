@@ -35,9 +35,9 @@ THUMBNAIL = 256
 _SCALES = tuple(np.exp(np.linspace(np.log(0.62), np.log(1.45), 6)))
 _STRETCHES = {True: (1.0, 1.18), False: (0.85, 1.0)}
 # How the evidence on an orientation adds up, in natural log-odds: of the agreement (NCC) with a
-# mean, of the sides of a frontal image per standard deviation (see `sidedness`), of the network's
-# opinion at most, and of the orientation as given. Chosen on the validation data.
-PER_NCC, PER_DEVIATION, MOST_OF_NETWORK, AS_GIVEN = 75.0, 4.0, 6.0, 1.0
+# mean, of the sides of a frontal image per standard deviation (see `sidedness`) and at most, of the
+# network's opinion at most, and of the orientation as given. Chosen on the validation data.
+PER_NCC, PER_DEVIATION, MOST_OF_SIDES, MOST_OF_NETWORK, AS_GIVEN = 75.0, 4.0, 3.0, 6.0, 1.0
 # Probability of another orientation (or view) from which the user is warned, and from which the
 # image is reoriented.
 DOUBT, CERTAIN = 0.8, 0.98
@@ -135,11 +135,12 @@ def recognise(
     sides = 0.0
     if frontal:
         upright = best(small)
-        sides = sidedness(-upright if is_dark(best, True) else upright)
+        sides = PER_DEVIATION * sidedness(-upright if is_dark(best, True) else upright)
+        sides = float(np.clip(sides, -MOST_OF_SIDES, MOST_OF_SIDES))
     evidence = _opinion(content.upright[0 if frontal else 1])
     for k, turn in enumerate(TURNS):
         ncc = scores[Turn(turn.quarters) if frontal else turn]
-        evidence[k] += PER_NCC * ncc - (PER_DEVIATION * sides if turn.mirrored else 0.0)
+        evidence[k] += PER_NCC * ncc - (sides if turn.mirrored else 0.0)
         evidence[k] += AS_GIVEN if turn == Turn() else 0.0
     shares = _probability(evidence)
     k = int(shares.argmax())

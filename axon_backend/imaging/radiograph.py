@@ -180,7 +180,10 @@ def upright(
         pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
         notes += polarity
     warnings = [said] if content.chest < CHEST else []
-    if flip is None and rotate is None:
+    turn, orientation = Turn(), list[str]()
+    if flip is not None or rotate is not None:
+        turn, orientation = _as_asked(flip, rotate)
+    elif content.chest >= CHEST:  # nothing tells how something else should lie
         bright = True if invert is not None else None
         layout = recognise(pixels, view.is_frontal, bright, content)
         if given is None and raw.view_weak and layout.is_other_view:
@@ -201,8 +204,6 @@ def upright(
             return upright(raw, None, invert, name, source, part=part, force=force)
         turn, orientation, doubts = decide(layout, stated)
         warnings += doubts
-    else:
-        turn, orientation = _as_asked(flip, rotate)
     notes += orientation
     pixels, pixel_mm = turn(pixels), turn.pixel_mm(pixel_mm)
     valid = None if valid is None else turn(valid)
