@@ -359,29 +359,33 @@ def test_the_projection_test_finds_the_own_lateral_image(
     films, tiny_bundle, tmp_path, monkeypatch, same_rows
 ):
     folder, volumes = films
+    # Registered by itself, q's lateral image is refused: it does not look like a chest.
+    names = "pq" if same_rows else "p"
     real = module.InferenceSession
     monkeypatch.setattr(module, "InferenceSession", lambda *a: SeesThrough(real(*a)))
     monkeypatch.setattr(SeesThrough, "volumes", volumes)
     manifest = [
         {"id": name, "frontal": f"{name}_pa.png", "lateral": f"{name}_ll.png",
          "same_rows": same_rows}
-        for name in "pq"
+        for name in names
     ]  # fmt: skip
     (folder / "cases.json").write_text(json.dumps(manifest))
     out = tmp_path / "out"
     assert run("--manifest", folder / "cases.json", "--bundle", tiny_bundle.path,
                "--samples", 1, "--output", out) == 0  # fmt: skip
     found = read(out)
-    assert [r["id"] for r in found] == ["p", "q"] and not any(r.get("psnr") for r in found)
+    assert [r["id"] for r in found] == list(names) and not any(r.get("psnr") for r in found)
     for row in found:
         assert row["inputs"] == "Projection test, frontal X-ray" and row["grid"] == "0"
         # Not 1: the film is a cone-beam image, the volume is projected in parallel.
-        assert float(row["projection"]) > max(0.7, float(row["projection_others"]) + 0.1)
-        assert float(row["projection_rank"]) == 0.0 and float(row["projection_gradient"]) > 0.5
-    assert (
-        "## Projection test, frontal X-ray, images (2 patients)"
-        in (out / "comparison.md").read_text()
-    )
+        assert float(row["projection"]) > 0.7 and float(row["projection_gradient"]) > 0.5
+        if same_rows:
+            assert float(row["projection"]) > float(row["projection_others"]) + 0.1
+            assert float(row["projection_rank"]) == 0.0
+        else:
+            assert row["projection_others"] == row["projection_rank"] == "nan", "nobody else"
+    text = (out / "comparison.md").read_text()
+    assert f"## Projection test, frontal X-ray, images ({len(names)} patient" in text
     before = {p.name: p.stat().st_mtime_ns for p in (out / "results").iterdir()}
     assert run("--manifest", folder / "cases.json", "--bundle", tiny_bundle.path,
                "--samples", 1, "--output", out) == 0  # fmt: skip
