@@ -36,8 +36,9 @@ from torch import nn
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging import content
+from axon_backend.imaging.borders import crop_border
 from axon_backend.imaging.content import INPUT, KINDS, normalised
-from axon_backend.imaging.ct_orientation import most_likely, recognise_ct
+from axon_backend.imaging.ct_orientation import recognise_ct, reversed_axes
 from axon_backend.imaging.layout import thumbnail
 from axon_backend.imaging.radiograph import MIN_PIXELS, Radiograph, read_radiograph
 from axon_backend.imaging.scene import radiograph_from_pixels
@@ -471,8 +472,8 @@ def outcome(found: Radiograph, upright: Picture, turn: Turn) -> str:
         pixels = Image.fromarray(np.ascontiguousarray(image, np.float32))
         return np.asarray(pixels.resize((40, 40), Image.Resampling.BOX)).ravel()
 
-    got = small(found.pixels)
-    fits = [abs(np.corrcoef(got, small(reoriented(upright, t)))[0, 1]) for t in TURNS]
+    got, whole = small(found.pixels), crop_border(upright)[0]
+    fits = [abs(np.corrcoef(got, small(reoriented(whole, t)))[0, 1]) for t in TURNS]
     lies = TURNS[int(np.argmax(fits))]
     words = turn.words(found.view.is_frontal)
     named = [w for w in found.warnings if "looks" in w]
@@ -585,8 +586,7 @@ def refuse(data: Path, folders: list[Path], seed: int, out: Path) -> None:
                 content.see(films[patient, view][:: -1 if z else 1, :: -1 if across else 1])
                 for view, across in (("ap", x), ("lat", y))
             )
-            likely = most_likely(front, side)
-            said = "right" if likely.flips == flips else "wrong"
+            said = "right" if tuple(reversed_axes(front, side) > 0.5) == flips else "wrong"
             tally.note(f"both projections, {'reversed' if any(flips) else 'upright'}", said)
     passed = sum(n["passed"] for case, n in tally.counts.items() if case.startswith("no chest"))
     tally.write(out, **{"no chest X-ray, passed of 1000": passed})

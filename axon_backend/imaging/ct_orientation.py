@@ -18,7 +18,7 @@ from axon_backend.imaging.layout import recognise
 from axon_backend.imaging.turn import TURNS, Turn
 
 _STEP_MM = 3.0  # of the projections
-_CERTAIN = 0.9  # probability of one reflection from which it is named
+_CERTAIN = 0.9  # probability that an axis is reversed, from which it is named
 _LUNG_HU = (-980.0, -600.0)
 _MARGIN = 0.15  # of the lungs' height, that is shown above and below them
 
@@ -31,7 +31,7 @@ class CTLayout:
 
     Attributes:
         flips: the axes (x, y, z) along which it is reversed.
-        probability: of these.
+        probability: of the least certain of these.
         confirmed: comparison with the mean chests says the same of what lies upside down or front
             to back.
     """
@@ -68,25 +68,24 @@ def recognise_ct(hu: np.ndarray, spacing_mm: tuple[float, float, float]) -> CTLa
     front, side = see(frontal), see(lateral)
     if min(front.chest, side.chest) < CHEST:
         return UPRIGHT
-    found = most_likely(front, side)
-    if found.flips == UPRIGHT.flips or found.probability < _CERTAIN:
+    chances = reversed_axes(front, side)
+    x, y, z = (bool(chance >= _CERTAIN) for chance in chances)
+    if not (x or y or z):
         return UPRIGHT
-    x, y, z = found.flips
     confirmed = recognise(lateral, False, content=side).turn == _turn(y, z) if y or z else False
-    return CTLayout(found.flips, found.probability, confirmed)
+    return CTLayout((x, y, z), float(min(c for c in chances if c >= _CERTAIN)), confirmed)
 
 
-def most_likely(front: Content, side: Content) -> CTLayout:
-    """The likeliest reflection, from what the network sees in both projections."""
+def reversed_axes(front: Content, side: Content) -> np.ndarray:
+    """(3,) probabilities that x, y and z are reversed, from what the network sees in both
+    projections."""
     states = list(product((False, True), repeat=3))
     share = np.array([
         front.upright[0, TURNS.index(_turn(x, z))] * side.upright[1, TURNS.index(_turn(y, z))]
         for x, y, z in states
     ])  # fmt: skip
     share = share + 1e-12
-    best = int(share.argmax())
-    x, y, z = states[best]
-    return CTLayout((x, y, z), float(share[best] / share.sum()))
+    return share @ np.array(states) / share.sum()
 
 
 def projections(
