@@ -50,6 +50,17 @@ def test_one_changed_bit_is_found(bundle, name):
         load_bundle(bundle.path)
 
 
+@pytest.mark.parametrize("place", [0, 20, 63])
+def test_every_digit_of_a_hash_counts(bundle, place):
+    sums = bundle.path / "SHA256SUMS"
+    first, *others = sums.read_text().splitlines()
+    digit = "0" if first[place] != "0" else "1"
+    first = first[:place] + digit + first[place + 1 :]
+    sums.write_text("\n".join([first, *others]) + "\n")
+    with pytest.raises(AxonInputError, match="has changed since the bundle was written"):
+        verify_bundle(bundle.path)
+
+
 @pytest.mark.parametrize("name", ["models/sr.safetensors", "atlas/atlas.json", "docs/README.md"])
 def test_a_missing_file_is_named(bundle, name):
     (bundle.path / name).unlink()

@@ -164,7 +164,7 @@ BROKEN_MANIFESTS = {
     "not JSON": ("[{", "not JSON"),
     "no list": ('{"id": "a"}', "is not a list. Expected"),
     "entry no object": ('["a"]', "entry 0"),
-    "no CT": ('[{"id": "a", "frontal": null, "lateral": null}]', "'ct' is null"),
+    "no CT": ('[{"id": "a", "frontal": null, "lateral": null}]', "it has no 'ct' and no 'frontal'"),
     "id no text": ('[{"id": 7, "ct": "a.nii.gz"}]', "'id' is 7"),
     "path no text": ('[{"id": "a", "ct": "a.nii.gz", "frontal": 3}]', "'frontal' is 3"),
     "id twice": (json.dumps([{"id": "a", "ct": "a.nii.gz"}] * 2), "twice"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -312,3 +313,94 @@ def test_a_perfect_sampler_has_the_known_errors(phantom_ct_file, tiny_bundle, mo
     assert mean["spread"] == pytest.approx(s, rel=0.02)
     assert mean["spread_skill"] == pytest.approx(1.0, abs=0.03)
     assert "spread" not in sample
+
+
+class SeesThrough(KnownSampler):
+    """A session whose volume is the CT of the patient, whichever X-ray it is shown: a patient is
+    known by the placement's pixels."""
+
+    window = HuWindow()
+    volumes: dict = {}
+
+    def sample(self, placed, *, samples, **_):
+        import torch
+
+        source = Path(placed.case.xrays["frontal"].source).stem.split("_")[0]
+        return {
+            "coarse": [self.window.normalise(torch.as_tensor(self.volumes[source]))[None, None]]
+        }
+
+
+@pytest.fixture(scope="module")
+def films(phantom_ct, tmp_path_factory):
+    """Frontal and lateral X-rays of two patients without a CT, and their volumes: the phantom, and
+    the phantom with the front half of its lungs filled."""
+    from axon_backend.imaging.view import View
+    from axon_backend.imaging.write import write_png
+    from axon_backend.physics.drr import render_drr
+    from axon_backend.physics.geometry import AcquisitionGeometry
+
+    folder = tmp_path_factory.mktemp("films")
+    frame = find_thorax_frame(phantom_ct)
+    filled = phantom_ct.hu.copy()
+    filled[:, :30][filled[:, :30] == -850.0] = 40.0
+    volumes = {}
+    for name, hu in (("p", phantom_ct.hu), ("q", filled)):
+        ct = replace(phantom_ct, hu=hu)
+        volumes[name] = resample_to_frame(ct, frame, 64)
+        for view in (View.pa, View.lateral_left):
+            image = render_drr(ct, AcquisitionGeometry.of_frame(frame, view), 256).numpy()
+            write_png(folder / f"{name}_{view.value}.png", image / image.max(), bits=16)
+    return folder, volumes
+
+
+@pytest.mark.parametrize("same_rows", [True, False])
+def test_the_projection_test_finds_the_own_lateral_image(
+    films, tiny_bundle, tmp_path, monkeypatch, same_rows
+):
+    folder, volumes = films
+    # Registered by itself, q's lateral image is refused: it does not look like a chest.
+    names = "pq" if same_rows else "p"
+    real = module.InferenceSession
+    monkeypatch.setattr(module, "InferenceSession", lambda *a: SeesThrough(real(*a)))
+    monkeypatch.setattr(SeesThrough, "volumes", volumes)
+    manifest = [
+        {"id": name, "frontal": f"{name}_pa.png", "lateral": f"{name}_ll.png",
+         "same_rows": same_rows}
+        for name in names
+    ]  # fmt: skip
+    (folder / "cases.json").write_text(json.dumps(manifest))
+    out = tmp_path / "out"
+    assert run("--manifest", folder / "cases.json", "--bundle", tiny_bundle.path,
+               "--samples", 1, "--output", out) == 0  # fmt: skip
+    found = read(out)
+    assert [r["id"] for r in found] == list(names) and not any(r.get("psnr") for r in found)
+    for row in found:
+        assert row["inputs"] == "Projection test, frontal X-ray" and row["grid"] == "0"
+        # Not 1: the film is a cone-beam image, the volume is projected in parallel.
+        assert float(row["projection"]) > 0.7 and float(row["projection_gradient"]) > 0.5
+        if same_rows:
+            assert float(row["projection"]) > float(row["projection_others"]) + 0.1
+            assert float(row["projection_rank"]) == 0.0
+        else:
+            assert row["projection_others"] == row["projection_rank"] == "nan", "nobody else"
+    text = (out / "comparison.md").read_text()
+    assert f"## Projection test, frontal X-ray, images ({len(names)} patient" in text
+    before = {p.name: p.stat().st_mtime_ns for p in (out / "results").iterdir()}
+    assert run("--manifest", folder / "cases.json", "--bundle", tiny_bundle.path,
+               "--samples", 1, "--output", out) == 0  # fmt: skip
+    assert before == {p.name: p.stat().st_mtime_ns for p in (out / "results").iterdir()}
+
+
+def test_a_manifest_says_what_a_case_without_a_ct_lacks(tmp_path, capsys):
+    for entry, says in (
+        ({"id": "a", "frontal": "f.png"}, "no 'lateral'"),
+        ({"id": "a"}, "no 'frontal'"),
+        ({"id": "a", "ct": "c", "view": "lateral"}, "'view' is"),
+        ({"id": "a", "ct": "c", "pixel_mm": -1}, "'pixel_mm' is -1"),
+        ({"id": "a", "ct": "c", "same_rows": "yes"}, "'same_rows' is"),
+    ):
+        (tmp_path / "cases.json").write_text(json.dumps([entry]))
+        assert run("--manifest", tmp_path / "cases.json", "--output", tmp_path / "out") == 2
+        said = capsys.readouterr().err
+        assert says in said and said.count("\n") == 1

@@ -96,7 +96,7 @@ def test_result_json_tells_how_it_came_to_be(case, tiny_bundle, phantom_xray_fil
     assert set(record["files"]) == {p.name for p in case.iterdir()}
 
 
-def test_pictures_and_report_can_be_opened(case):
+def test_images_and_report_can_be_opened(case):
     picture = Image.open(case / "overview.png")
     assert min(picture.size) > 200
     assert np.asarray(picture.convert("L")).std() > 10

@@ -128,7 +128,7 @@ def test_what_is_stated_is_done_before_an_xray_is_placed(coarse_chest, tmp_path)
 
 
 @pytest.mark.slow
-def test_the_picture_tells_the_view(coarse_chest, tmp_path):
+def test_the_image_tells_the_view(coarse_chest, tmp_path):
     """A lateral of a patient who looks to the right, in a file that states nothing."""
     chest = coarse_chest()
     frame = find_thorax_frame(chest)

@@ -57,7 +57,7 @@ def test_the_next_run_honours_the_review(lidc, lidc_data, small, one_thread, cop
     assert "by a person" in (data / "report.html").read_text()
 
 
-def test_a_decision_on_another_picture_does_not_count(lidc_data, copy_of):
+def test_a_decision_on_another_image_does_not_count(lidc_data, copy_of):
     data = copy_of(lidc_data[0])
     old = {f"{TWO}/frontal": {"decision": "reject", "picture": "0" * 16}}
     review = {"format": "axon-review", "version": 1, "decisions": old}
@@ -108,7 +108,7 @@ def test_the_page_is_whole_in_itself(lidc_data):
     assert f"script-src 'sha256-{digest}'" in page and "default-src 'none'" in page
 
 
-def test_the_page_names_each_picture_as_the_review_does(lidc_data):
+def test_the_page_names_each_image_as_the_review_does(lidc_data):
     page = (lidc_data[0] / "report.html").read_text()
     shown = set(re.findall(r'name="([^"]+)" value="accept" data-picture="(\w{16})"', page))
     real = {

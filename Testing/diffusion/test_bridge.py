@@ -157,3 +157,24 @@ def test_eta_zero_draws_only_the_start():
     BrownianBridge().sample(lambda x, t: 0.5 * x, end, 6, eta=0.0, generator=walked)
     torch.randn(end.shape, generator=drawn)
     assert torch.equal(walked.get_state(), drawn.get_state())
+
+
+def test_a_step_between_the_two_ends_of_eta() -> None:
+    """The rule of ``BrownianBridge.sample`` written out for two evaluations, with x_T = x0_hat = 0
+    and the same draws; at eta = 0 and 1 a power of eta would not show."""
+    bridge, eta, seen = BrownianBridge(variance=0.5), 0.5, []
+
+    def denoise(x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        seen.append(x_t.clone())
+        return torch.zeros_like(x_t)
+
+    x_T = torch.zeros(1, 1, 4, 4, 4)
+    bridge.sample(denoise, x_T, 2, eta=eta, generator=torch.Generator().manual_seed(3))
+    draws = torch.Generator().manual_seed(3)
+    first, second = (torch.randn(x_T.shape, generator=draws) for _ in range(2))
+    delta_t = delta_n = 2 * 0.5 * 0.999 * 0.001  # alpha is 0.999, then 0.001
+    s2 = 0.25 * (delta_t - delta_n * (0.001 / 0.999) ** 2) * delta_n / delta_t
+    expected = math.sqrt((delta_n - s2) / delta_t) * math.sqrt(delta_t) * first
+    expected = expected + math.sqrt(s2) * second
+    assert len(seen) == 2
+    assert torch.allclose(seen[1], expected, atol=1e-5)

@@ -122,11 +122,11 @@ def test_markdown_says_n_intervals_and_what_is_best(tmp_path: Path) -> None:
     text = markdown("A title", comparison_sections(groups), ["A note."])
     lines = text.splitlines()
     assert "## Frontal DRR, 64³ voxels (2 patients)" in lines
-    assert "| ax\\|on, last | **21.0 \\[20.0, 22.0\\]** |" in lines
-    assert "| toy, last | 19.0 (n = 1) |" in lines
+    assert "| ax\\|on, last | **21.00 \\[20.00, 22.00\\]** |" in lines
+    assert "| toy, last | 19.00 (n = 1) |" in lines
     assert "### Whole volume: difference to ax\\|on, last; n = 1: too small for a test" in lines
-    assert "| toy, last | −1.0 |" in lines
-    assert "| toy, last | 3.0 (n = 1) |" in lines, "inside the body, a table of its own"
+    assert "| toy, last | −1.00 |" in lines
+    assert "| toy, last | 3.00 (n = 1) |" in lines, "inside the body, a table of its own"
     assert DISCLAIMER in text and "A note." in text
     assert "- PSNR (psnr): peak signal-to-noise ratio" in text
 

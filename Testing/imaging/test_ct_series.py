@@ -33,6 +33,12 @@ def test_a_plain_series(tmp_path):
     assert ct.assumptions == ()
 
 
+def test_pixels_that_are_not_square(tmp_path):
+    """PixelSpacing is (between rows, between columns): y, then x."""
+    ct = read_ct(write_series(tmp_path / "ct", ct_slices(HU, PixelSpacing=[9.0, 11.0])))
+    assert ct.spacing_mm == pytest.approx((11, 9, 10))
+
+
 @pytest.mark.parametrize("implicit", [True, False])
 def test_bare_data_sets_without_a_file_header(tmp_path, implicit):
     """No preamble, no file meta information, as archives and networks keep them."""

@@ -43,7 +43,7 @@ def read(tmp_path, picture, view, **stated):
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("turn", WRONG, ids=lambda t: t.words(False))
-def test_a_lateral_without_tags_is_turned_by_its_picture(tmp_path, side, turn, dark):
+def test_a_lateral_without_tags_is_turned_by_its_image(tmp_path, side, turn, dark):
     stored = undone(side, turn)
     xray = read(tmp_path, 1 - stored if dark else stored, View.lateral_left)
     assert xray.pixels == pytest.approx(side, abs=1e-4)
@@ -53,7 +53,7 @@ def test_a_lateral_without_tags_is_turned_by_its_picture(tmp_path, side, turn, d
 
 
 @pytest.mark.parametrize("turn", WRONG, ids=lambda t: t.words(True))
-def test_a_frontal_without_tags_is_turned_by_its_picture(tmp_path, front, turn):
+def test_a_frontal_without_tags_is_turned_by_its_image(tmp_path, front, turn):
     xray = read(tmp_path, undone(front, turn), View.pa)
     assert xray.pixels == pytest.approx(front, abs=1e-4)
     assert turn.words(True) in xray.warnings[0]

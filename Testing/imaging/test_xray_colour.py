@@ -46,7 +46,7 @@ def test_a_tint_is_no_mark(name, compressed):
     assert any("tint" in note for note in grey.notes)
 
 
-def test_a_photograph_of_a_film_under_uneven_light():
+def test_a_photograph_of_a_radiograph_under_uneven_light():
     """The tint changes from corner to corner, and the camera adds noise."""
     light = (0.6 + 0.4 * X)[..., None]
     photo = light * np.dstack([0.5 * PICTURE + 0.1 * Y, 0.75 * PICTURE + 0.1, 0.95 * PICTURE + 0.2])

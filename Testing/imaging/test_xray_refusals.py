@@ -147,7 +147,7 @@ def test_too_small(tmp_path):
 
 
 def test_blank_and_bilevel(tmp_path):
-    refused(write_xray(tmp_path / "x.dcm", np.full((100, 90), 7, np.uint16)), "only 1 grey level,")
+    refused(write_xray(tmp_path / "x.dcm", np.full((100, 90), 7, np.uint16)), "only 1 grey level;")
     Image.fromarray(chest_image() > 0.5).save(tmp_path / "x.png")
     refused(tmp_path / "x.png", "black and white without greys")
 

@@ -5,7 +5,7 @@ import torch
 from made_batches import sample
 
 from axon_backend.errors import AxonInputError
-from axon_backend.methods.batch import ValidationCase
+from axon_backend.methods.batch import Batch, ValidationCase
 from axon_backend.methods.nearest_patient.method import (
     NEAREST_PATIENT,
     LibraryObjective,
@@ -14,7 +14,6 @@ from axon_backend.methods.nearest_patient.method import (
     full,
 )
 from axon_backend.methods.protocol import RegisteredViews
-from axon_backend.training.data.batch import stack
 from axon_backend.training.plan import resolve
 
 CONFIG = NearestPatientConfig(grid=12, view_size=24, match_size=8, patients=4)
@@ -29,7 +28,7 @@ def objective() -> LibraryObjective:
 
 @pytest.mark.parametrize("single", [False, True])
 def test_each_stored_patient_finds_its_own_volume_whatever_the_grey_scale(objective, single):
-    objective(stack(PATIENTS))
+    objective(Batch.stack(PATIENTS))
     model = objective.model
     for patient in PATIENTS:
         views = patient.views(single)
@@ -40,7 +39,7 @@ def test_each_stored_patient_finds_its_own_volume_whatever_the_grey_scale(object
 
 def test_the_similarity_is_the_mean_correlation_of_the_views(objective):
     """Against numpy's correlation coefficient of the stored bytes."""
-    objective(stack(PATIENTS[:3]))
+    objective(Batch.stack(PATIENTS[:3]))
     library, query = objective.model.library, PATIENTS[3]
     small = torch.nn.functional.adaptive_avg_pool2d(torch.cat([query.frontal, query.lateral]), 8)
     expected = [

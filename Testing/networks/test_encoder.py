@@ -66,7 +66,7 @@ def test_a_batch_is_the_single_ones():
 
 
 @torch.no_grad()
-def test_a_1024_picture_is_averaged_down_first():
+def test_a_1024_image_is_averaged_down_first():
     encoder = shaken(TINY)
     front, side = views(1024)
     small = [F.avg_pool2d(v, 64) for v in (front, side)]
@@ -74,7 +74,7 @@ def test_a_1024_picture_is_averaged_down_first():
 
 
 @pytest.mark.parametrize("shape", [(24, 24), (16, 32), (8, 8)])
-def test_wrong_picture_sizes_are_refused(shape):
+def test_wrong_image_sizes_are_refused(shape):
     with pytest.raises(ValueError, match="square, its side a multiple of 16"):
         LiftingEncoder(TINY)(torch.zeros(1, 1, *shape), None, BEAM)
 

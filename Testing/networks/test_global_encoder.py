@@ -41,7 +41,7 @@ def test_the_vector_is_of_the_mean_over_the_views(encoder):
     assert not torch.allclose(encoder([front, front]), encoder([front]))
 
 
-def test_a_larger_picture_is_averaged_down(encoder):
+def test_a_larger_image_is_averaged_down(encoder):
     front, side = views()
     large = [v.repeat_interleave(4, 2).repeat_interleave(4, 3) for v in (front, side)]
     assert torch.allclose(encoder(large), encoder([front, side]), atol=1e-5)

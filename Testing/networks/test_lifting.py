@@ -120,7 +120,7 @@ def smooth_volume(n: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("view", View)
-def test_forward_projection_is_the_renderer_s_picture(view):
+def test_forward_projection_is_the_renderer_s_image(view):
     n, sod = 32, 600.0
     frame = ThoraxFrame((0.0, 0.0, 0.0), (300.0, 200.0, 280.0))
     volume = smooth_volume(n)
@@ -135,7 +135,7 @@ def test_forward_projection_is_the_renderer_s_picture(view):
     assert ours == pytest.approx(rendered * cosine / depth, abs=1e-5)
 
 
-def test_a_volume_that_explains_its_pictures_has_no_residual():
+def test_a_volume_that_explains_its_images_has_no_residual():
     n, beam = 16, torch.tensor([[0.07, -0.09], [-0.06, 0.08]])
     volume = torch.cat([smooth_volume(n), smooth_volume(n).flip(2)])
     pictures = [forward_project(volume, i == 0, beam[:, i], n) for i in range(2)]

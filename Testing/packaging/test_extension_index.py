@@ -87,7 +87,7 @@ def test_revision_is_there_and_empty(entry):
     assert entry["scm_revision"] == ""
 
 
-def test_icon_and_screenshots_are_pictures_of_this_repository(entry):
+def test_icon_and_screenshots_are_images_of_this_repository(entry):
     start = f"/{urlsplit(entry['scm_url']).path.removesuffix('.git').strip('/')}/{BRANCH}/"
     icon = ROOT / urlsplit(in_cmake("EXTENSION_ICONURL")).path.removeprefix(start)
     with Image.open(icon) as picture:

@@ -24,45 +24,58 @@ def installed(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def bundle(installed, tiny_bundle, monkeypatch, tmp_path) -> Path:
-    """A bundle of the toy method in the library of models: offsets rise with the depth."""
+def add_model(tiny_bundle, monkeypatch, tmp_path):
+    """add(model, name) -> the folder of its bundle in the library of models."""
     import torch
 
     from axon_backend.bundle import write_bundle
     from axon_backend.bundle.metadata import bundle_metadata
     from axon_backend.inference.model_loading import bundle_config
-    from axon_backend.methods import registry
     from axon_backend.methods.formats import views_format
 
+    monkeypatch.setenv("AXON_HOME", str(tmp_path / "home"))
+    atlas, size_mm = tiny_bundle.atlas()
+
+    def add(model, name: str) -> Path:
+        method, config = model.method, model.config
+        folder = tmp_path / "home" / "bundles" / f"{name}-1.0"
+        write_bundle(
+            folder,
+            config=bundle_config(method, config),
+            metadata=bundle_metadata(
+                name=name,
+                version="1.0",
+                description="For tests.",
+                inputs=views_format(config.view_size),
+                output_grid=config.output_grid,
+                hu_window=(config.window.low, config.window.high),
+                networks=method.network_formats(config),
+            ),
+            state_dicts={n: model.network(n).state_dict() for n in config.networks},
+            atlas_hu=atlas,
+            atlas_size_mm=size_mm,
+            model_card=f"# {name}\n",
+            licence_text="Apache-2.0\n",
+            dtype=torch.float32,
+        )
+        return folder
+
+    return add
+
+
+@pytest.fixture
+def bundle(installed, add_model) -> Path:
+    """A bundle of the toy method in the library of models: offsets rise with the depth."""
+    import torch
+
+    from axon_backend.methods import registry
+
     toy = registry.load("toy")
-    config = toy.configure({})
-    model = toy.build(config)
+    model = toy.build(toy.configure({}))
     depths = model.network("depths")
     depths.gain.data.fill_(0.5)
-    depths.offset.data.copy_(torch.linspace(-0.5, 0.5, config.grid)[:, None])
-    atlas, size_mm = tiny_bundle.atlas()
-    monkeypatch.setenv("AXON_HOME", str(tmp_path / "home"))
-    folder = tmp_path / "home" / "bundles" / "toys-1.0"
-    write_bundle(
-        folder,
-        config=bundle_config(toy, config),
-        metadata=bundle_metadata(
-            name="toys",
-            version="1.0",
-            description="For tests.",
-            inputs=views_format(config.view_size),
-            output_grid=config.grid,
-            hu_window=(config.window.low, config.window.high),
-            networks=toy.network_formats(config),
-        ),
-        state_dicts={"depths": depths.state_dict()},
-        atlas_hu=atlas,
-        atlas_size_mm=size_mm,
-        model_card="# toys\n",
-        licence_text="Apache-2.0\n",
-        dtype=torch.float32,
-    )
-    return folder
+    depths.offset.data.copy_(torch.linspace(-0.5, 0.5, model.config.grid)[:, None])
+    return add_model(model, "toys")
 
 
 def reconstruct_section(axon):
@@ -123,6 +136,44 @@ def test_the_logic_runs_it(slicer, bundle, axon, phantom_xray_file):
         assert np.array_equal(slicer.util.arrayFromVolume(node), direct.volumes[stage])
 
 
+SMALL = {
+    "nearest_patient": {"grid": 16, "view_size": 32, "match_size": 8, "patients": 1},
+    "repeat_concatenate": {"grid": 16, "view_size": 32, "channels": [8, 8]},
+    "x2ct": {
+        "grid": 16, "view_size": 32, "stem": 8, "layers": [1, 1], "growth": 4,
+        "decoder": [8, 8, 4], "blocks": [1, 1], "fused_blocks": [1, 1, 0],
+    },
+}  # fmt: skip
+
+
+def test_the_compared_methods_run_in_the_panel(host, add_model, axon, phantom_xray_file):
+    import torch
+
+    from axon_backend.methods import registry
+
+    for name, settings in SMALL.items():
+        method = registry.load(name)
+        model = method.build(method.configure(settings))
+        if name == "nearest_patient":
+            model.library.add(torch.rand(2, 32, 32), torch.rand(16, 16, 16))
+        add_model(model, name)
+    section = reconstruct_section(axon)
+    node = section.parameterNode
+    node.device, node.registerAutomatically = "cpu", False
+    node.frontal = section.logic.loadRadiograph(phantom_xray_file, view="pa")
+    for name in SMALL:
+        info = registry.info(name)
+        choose(section.ui.bundleCombo, f"{name} 1.0 ({info.label})")
+        rows = section.stages.rows
+        assert [row.check.text for row in rows.values()] == [s.label for s in info.stages]
+        assert all(row.steps is None for row in rows.values())
+        host.click(section.ui.reconstructButton)
+        assert host.wait_until(lambda: section.state == "idle", 60)
+        record = json.loads(node.record)
+        assert record["method"] == name and record["bundle"]["name"] == name
+        assert list(node.volumes) == list(info.stage_names)
+
+
 def test_without_its_package_the_model_is_listed_and_cannot_be_run(
     bundle, axon, phantom_xray_file, monkeypatch
 ):
@@ -155,11 +206,15 @@ def test_the_trainings_of_every_built_in_method_are_offered(host):
 
 
 def test_its_trainings_are_offered(host, installed):
+    from axon_backend.methods import registry
+
     module = Path(__file__).resolve().parents[2] / "AXONTraining" / "AXONTraining.py"
     widget = host.load_module(module)[1]
     try:
         ui = widget.ui
         first = ui.stageCombo.count
+        labels = [ui.methodCombo.itemText(i) for i in range(ui.methodCombo.count)]
+        assert labels == [info.label for info in registry.available().values()]
         choose(ui.methodCombo, "Toy method")
         assert widget.panel.parameterNode.method == "toy"
         assert ui.stageCombo.count == 1 != first and ui.stageCombo.currentText == "Depths"

@@ -254,6 +254,7 @@ def anotherRun(reader, screenshots):
     one, two = (float(table.item(psnr, column).text()) for column in (0, 1))
     assert one < two  # two views are better
     if screenshots:
+        ui.folderEdit.currentPath = ""  # a temporary one
         screenshots.save("slicer_two_results.png", screen(reader, screenshots))
 
 

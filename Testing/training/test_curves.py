@@ -1,4 +1,4 @@
-"""metrics.csv: rows as they come, new figures as new columns, and a resume without doubles."""
+"""metrics.csv: rows as they come, new metrics as new columns, and a resume without doubles."""
 
 import csv
 import subprocess
@@ -13,7 +13,7 @@ def rows(file):
         return list(csv.DictReader(stream))
 
 
-def test_rows_come_back_and_new_figures_get_columns(tmp_path):
+def test_rows_come_back_and_new_metrics_get_columns(tmp_path):
     file = tmp_path / "metrics.csv"
     curves = Curves(file, tmp_path / "tb", 0)
     curves.add(1, {"loss": 0.1 + 0.2, "lr": 1e-3})

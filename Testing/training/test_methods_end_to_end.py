@@ -78,18 +78,18 @@ def test_from_training_to_a_table(method, data, phantom_ct_file, tmp_path):
     assert model.config == registry.load(method).configure(model.config.as_dict())
     assert model.config.output_grid == (TINY[method].get("grid") or TINY[method]["size"])
 
-    for name, lateral in (("one", ()), ("two", ("--lateral", LATERAL))):
-        words = ("--frontal", FRONTAL, *lateral, "--bundle", bundle, "--no-register", "--device", "cpu",
-                 "--output", tmp_path / name, "--quiet")  # fmt: skip
-        assert main(["reconstruct", *map(str, words)]) == 0
-        record = json.loads((tmp_path / name / "result.json").read_text())
-        assert record["method"] == method
-        assert [s["name"] for s in record["stages"]] == list(info.stage_names)
+    words = ("--frontal", FRONTAL, "--lateral", LATERAL, "--bundle", bundle, "--no-register",
+             "--device", "cpu", "--output", tmp_path / "out", "--quiet")  # fmt: skip
+    assert main(["reconstruct", *map(str, words)]) == 0
+    record = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert record["method"] == method
+    assert [s["name"] for s in record["stages"]] == list(info.stage_names)
 
+    # With one view and with two.
     case = {"id": "p", "frontal": None, "lateral": None, "ct": str(phantom_ct_file)}
     (tmp_path / "cases.json").write_text(json.dumps([case]))
     words = ("--manifest", tmp_path / "cases.json", "--bundle", bundle, "--device", "cpu",
-             "--output", tmp_path / "table", "--quiet")  # fmt: skip
+             "--figures", "0", "--output", tmp_path / "table", "--quiet")  # fmt: skip
     assert main(["evaluate", *map(str, words)]) == 0
     with (tmp_path / "table" / "metrics.csv").open(newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["method"] == method]

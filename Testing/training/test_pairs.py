@@ -47,7 +47,7 @@ def drawn(factory: PairFactory, deformation: Deformation, seed: int = 0):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_volume_projects_to_the_pictures(factory, seed):
+def test_the_volume_projects_to_the_images(factory, seed):
     """However the chest was deformed: re-render the volume and compare."""
     pair = factory.draw(np.random.default_rng(seed))
     assert pair.volume.shape == (N, N, N) and pair.volume.dtype == np.uint8

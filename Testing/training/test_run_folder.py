@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from axon_backend.training.run import process_id
 from axon_backend.training.run.events import RunWriter, in_words, plain
 from axon_backend.training.run.process_id import process_started
 from axon_backend.training.run.run_folder import RunFolder
@@ -92,6 +94,16 @@ def test_the_start_of_a_process_is_the_same_each_time_and_ends_with_it():
         child.wait()
     assert process_started(child.pid) is None
     assert process_started(0) is None and process_started(-1) is None
+
+
+@pytest.mark.skipif(shutil.which("ps") is None, reason="needs ps")
+def test_other_systems_ask_ps():
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        begun = process_id._by_ps(child.pid)
+        assert begun and begun == process_id._by_ps(child.pid)
+        child.kill()
+        child.wait()
+        assert process_id._by_ps(child.pid) is None
 
 
 def test_only_the_first_process_writes(tmp_path):

@@ -275,7 +275,7 @@ def test_a_real_pair_is_the_ct_as_it_is_with_its_x_ray(paired):
     assert (pair.volume == 0).any() and pair.volume.max() > 120
 
 
-def test_a_picture_that_is_not_as_prepared_is_refused(paired, tmp_path):
+def test_a_image_that_is_not_as_prepared_is_refused(paired, tmp_path):
     write_volume(tmp_path / "v.nii.gz", np.zeros((4, 5, 6)), make_chest())
     bad = replace(paired[0].views[0], file=tmp_path / "v.nii.gz")
     with pytest.raises(AxonInputError, match=r"expected a square image.*\(4, 5, 6\)"):

@@ -78,6 +78,12 @@ def test_a_window_that_hides_the_lungs_is_said():
     assert notes(preset("preview", "coarse")) == []
 
 
+def test_the_documentation_lists_where_the_paper_s_presets_deviate():
+    page = (ROOT / "Resources" / "Docs" / "training.md").read_text("utf-8")
+    sentences = preset("paper", "coarse").of_method.deviations("paper")
+    assert [line[2:] for line in page.splitlines() if line[2:] in sentences] == list(sentences)
+
+
 def test_pairs_set_what_they_say():
     changed = {
         "joint=false": ("loss.joint", False),

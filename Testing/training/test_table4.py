@@ -111,10 +111,10 @@ def test_each_row_trains(chain, row):
     stages = ROWS[row]
     folder = last_of(chain(stages), stages)
     assert folder.status() == "finished" and load_checkpoint(folder.last)["step"] == 2
-    figures = [e["figures"] for e in folder.events()[0] if e["event"] == "validation"][-1]
-    assert np.isfinite(list(figures.values())).all()
-    assert ("v2_fine_psnr" in figures) == (stages[-1][0] == "controlnet")
-    assert ("v2_fine_unclipped_ssim" in figures) == (OPEN in stages[-1])
+    metrics = [e["metrics"] for e in folder.events()[0] if e["event"] == "validation"][-1]
+    assert np.isfinite(list(metrics.values())).all()
+    assert ("v2_fine_psnr" in metrics) == (stages[-1][0] == "controlnet")
+    assert ("v2_fine_unclipped_ssim" in metrics) == (OPEN in stages[-1])
     needed = folder.state()["networks"].keys()
     assert ("prior" in needed) == (len(stages) == 3)
     # FineDiff only runs no bridge, and needs none.

@@ -60,10 +60,10 @@ def test_all_stages_train_one_after_the_other_and_write_what_they_say(train, tmp
         samples = events(folder, "sample")
         assert len(samples) == int(shown)
         for event in samples:
-            assert event["files"].keys() == {"prediction", "truth", "picture"}
+            assert event["files"].keys() == {"prediction", "truth", "image"}
             assert all(os.path.getsize(file) > 500 for file in event["files"].values())
-        figures = events(folder, "validation")[0]["figures"]
-        assert all(isinstance(v, float) for v in figures.values())
+        metrics = events(folder, "validation")[0]["metrics"]
+        assert all(isinstance(v, float) for v in metrics.values())
     names = sorted(p.name.split("-")[0] for p in tmp_path.iterdir())
     # Encoder and bridge come from the joint run, which is the later one; pairs are drawn once.
     assert names == sorted([*STAGES, "mean", "pairs"])
@@ -152,7 +152,8 @@ def in_two(forked, config, data, folder, **options) -> list[int]:
     return join(start_two(forked, lambda: run_train(config, data, folder, device="cpu", **options)))
 
 
-@pytest.mark.parametrize("name", ["muon", pytest.param("adam", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["muon", "adam"])
 def test_two_processes_train_as_one_with_the_same_global_batch(train, data, tmp_path, forked, name):
     """Sample i is the same whoever draws it, and gradients are averaged; a resumed run may change
     the number of processes. (Adam divides by the gradient's size: rounding grows in it.)"""

@@ -40,9 +40,6 @@ from pydicom.uid import (
     generate_uid,
 )
 
-# This tree's AXON, not an installed one.
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 MEMORY_BYTES, SECONDS = 3 << 30, 60
 GREY = np.add.outer(np.arange(96), np.arange(80) * 2).astype(np.uint8)
 HU = np.where(np.indices((24, 24, 24)).sum(0) % 7 > 2, -800, 40).astype(np.int16)
@@ -775,7 +772,8 @@ def main(arguments: list[str]) -> int:
     """Run from the command line; prints what is wrong, and a summary as JSON."""
     if sys.platform != "win32":
         limit_memory()
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    here = Path(__file__).resolve()
+    sys.path[:0] = [str(here.parents[2]), str(here.parents[1])]  # this tree's AXON
     import conftest
 
     with tempfile.TemporaryDirectory() as name:

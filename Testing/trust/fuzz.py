@@ -154,9 +154,9 @@ def damage(data: bytes, seed: str) -> bytes:
     return bytes(out)
 
 
-def work(name: str, seconds: float, seed: int, pipe: Any) -> None:
-    """Damage and read for that long; runs in a process of its own. The pipe carries the number of
-    each damage before it is read, and what went wrong."""
+def work(name: str, seconds: float, seed: int, least: int, pipe: Any) -> None:
+    """Damage and read for that long, and ``least`` files; runs in a process of its own. The pipe
+    carries the number of each damage before it is read, and what went wrong."""
     if sys.platform != "win32":
         bad_inputs.limit_memory()
     from axon_backend.errors import AxonInputError
@@ -166,7 +166,7 @@ def work(name: str, seconds: float, seed: int, pipe: Any) -> None:
     read, kind, data = readers()[name]
     end, number = time.monotonic() + seconds, 0
     with tempfile.TemporaryDirectory() as folder:
-        while time.monotonic() < end:
+        while time.monotonic() < end or number < least:
             path = Path(folder) / f"x.{kind}"
             path.write_bytes(damage(data, f"{seed} {name} {number}"))
             pipe.send((number, ""))
@@ -180,11 +180,11 @@ def work(name: str, seconds: float, seed: int, pipe: Any) -> None:
             number += 1
 
 
-def try_reader(name: str, seconds: float, seed: int) -> tuple[int, list[str]]:
+def try_reader(name: str, seconds: float, seed: int, least: int = 1) -> tuple[int, list[str]]:
     """How many files were tried, and what went wrong."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
-    child = context.Process(target=work, args=(name, seconds, seed, there))
+    child = context.Process(target=work, args=(name, seconds, seed, least, there))
     child.start()
     there.close()
     number, wrong = -1, []
@@ -207,6 +207,7 @@ def try_reader(name: str, seconds: float, seed: int) -> tuple[int, list[str]]:
 
 def main(arguments: list[str]) -> int:
     """Give every reader its share of the time."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this tree's AXON
     seconds = float(arguments[0]) if arguments else 60.0
     seed = int(arguments[1]) if len(arguments) > 1 else 0
     names = list(readers())

@@ -5,7 +5,8 @@ nothing is left after it.
 
 Each command first runs to its end. Then it is started again and again in the same place and killed
 with SIGKILL, most often near its end, where results are put in their places; what is there must be
-the old or a new result, whole. After every few kills it runs to its end again.
+the old or a new result, whole. After every few kills it runs to its end again. At last it runs as
+on a full disk.
 
 Needs fork: not on Windows.
 """
@@ -28,6 +29,7 @@ from pathlib import Path
 TESTING = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTING.parent), str(TESTING), str(TESTING / "training")]
 BETWEEN = 5  # kills before the command may end
+FULL_BYTES = 3000
 HIDDEN = (".axon-", ".import-", ".part-", ".old-", ".delete-")
 
 
@@ -145,9 +147,9 @@ def commands(inputs: Inputs) -> Iterator[Command]:
 def whole_drr(folder: Path) -> None:
     from axon_backend.imaging.volume_file import load_volume
 
-    assert sorted(visible(folder)) == ["drr.json", "drr.nii.gz"], visible(folder)
+    assert sorted(visible(folder)) == ["drr.nii.gz", "drr.nii.gz.json"], visible(folder)
     load_volume(folder / "drr.nii.gz")
-    json.loads((folder / "drr.json").read_text())
+    json.loads((folder / "drr.nii.gz.json").read_text())
 
 
 def whole_reconstruction(folder: Path) -> None:
@@ -269,6 +271,31 @@ def kill_often(command: Command, kills: int, folder: Path, seed: int = 0) -> lis
         if (number + 1) % BETWEEN == 0 or number + 1 == kills:
             found = to_the_end(command, folder, number + 1000, log)
             wrong += [f"after kill {number}: {p}" for p in found]
+    return wrong + [f"full disk: {p}" for p in on_a_full_disk(command, folder, log)]
+
+
+def on_a_full_disk(command: Command, folder: Path, log: Path) -> list[str]:
+    """Run it where no file may grow beyond a few kilobytes: it fails in a sentence, and the result
+    before it stays."""
+    import resource
+
+    from axon_backend.dataset.store import OutputFailed
+    from axon_backend.errors import AxonInputError
+
+    def limited() -> int:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (FULL_BYTES, FULL_BYTES))
+        try:
+            return command.run(folder, 3)
+        except (AxonInputError, OutputFailed) as error:  # of a Python call
+            print(error)
+            return 1
+
+    _, status = os.waitpid(child(limited, log), 0)
+    said, code = log.read_text(errors="replace"), os.waitstatus_to_exitcode(status)
+    wrong = [f"left {name}" for name in leftovers(folder)] + problems(command, folder)
+    if code not in (1, 2) or "Traceback" in said or "failed with" in said:
+        wrong.append(f"exit code {code}: {said[-600:]}")
     return wrong
 
 

@@ -1,7 +1,10 @@
 """The commands of this folder work: a few kills, a few damaged files, one break, the licences."""
 
 import os
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import audit
 import fuzz
@@ -13,8 +16,6 @@ def test_a_break_is_noticed_and_a_harmless_change_is_not(tmp_path):
     copy = tmp_path / "axon_backend" / "util"
     copy.parent.mkdir()
     (tmp_path / "axon_backend" / "__init__.py").write_text("")
-    import shutil
-
     root = mutation.ROOT / "axon_backend"
     shutil.copytree(root / "util", copy)
     shutil.copy(root / "errors.py", tmp_path / "axon_backend")
@@ -36,22 +37,15 @@ def test_every_break_can_be_made():
 
 @pytest.mark.parametrize("name", ["rows in CSV", "X-ray as mha"])
 def test_damaged_files_are_read_or_refused(name):
-    tried, wrong = fuzz.try_reader(name, 1.0, 0)
-    assert tried > 1 and wrong == []
+    assert fuzz.try_reader(name, 0.0, 0, least=30) == (30, [])
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_few_kills(capfd):
-    import subprocess
-    from pathlib import Path
-
-    script = Path(__file__).with_name("kills.py")
-    for command in ("drr", "bundle import"):
-        done = subprocess.run(
-            [sys.executable, str(script), "5", command], capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+def test_a_few_kills():
+    words = [sys.executable, str(Path(__file__).with_name("kills.py")), "3", "drr"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 
 
 @pytest.mark.parametrize(

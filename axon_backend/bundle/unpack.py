@@ -96,7 +96,11 @@ def _extract(
     cancelled: Callable[[], bool] | None,
 ) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with opened.open(info) as source, target.open("xb") as file:
+    try:
+        member = opened.open(info)
+    except OSError as error:  # it is said to begin before the file does
+        raise zipfile.BadZipFile(str(error)) from error
+    with member as source, target.open("xb") as file:
         while piece := source.read(_PIECE):
             if cancelled is not None and cancelled():
                 raise Cancelled("the import was stopped")

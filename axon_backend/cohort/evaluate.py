@@ -87,6 +87,13 @@ def evaluate_cohort(
         raise Cancelled("stopped while the cases were evaluated")
     # What is there is only read; cases that failed fail once more, with their reason.
     rest = [case for case in cases if case.id not in lost]
-    result = evaluate_cases(rest, folder=folder, progress=progress, cancelled=cancelled, **settings)
+    result = evaluate_cases(
+        rest,
+        folder=folder,
+        figures=figures,
+        progress=progress,
+        cancelled=cancelled,
+        **settings,
+    )
     result.failures += lost.items()
     return result

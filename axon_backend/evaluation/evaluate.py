@@ -638,9 +638,8 @@ def _hash_of(file: Path) -> str:
 def _total(training: Mapping[str, Any], name: str) -> float | None:
     """The sum over all trainings, None unless each of them has the number."""
     values = [one.get(name) for one in training.values() if isinstance(one, Mapping)]
-    if not values or any(value is None for value in values):
-        return None
-    return sum(values)
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
 
 
 def _reason(error: Exception) -> str:

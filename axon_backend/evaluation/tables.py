@@ -306,9 +306,8 @@ def _signed(value: float, digits: int) -> str:
 def _mean_and_std(value: Mean, column: Column) -> str:
     if not value.n:
         return "-"
-    digits = column.digits + (column.unit == "dB")
-    text = f"{value.value:.{digits}f}"
-    return text if math.isnan(value.std) else f"{text} ± {value.std:.{digits}f}"
+    text = f"{value.value:.{column.digits}f}"
+    return text if math.isnan(value.std) else f"{text} ± {value.std:.{column.digits}f}"
 
 
 def _checked(rows: Iterable[Row]) -> list[Row]:

@@ -22,7 +22,7 @@ _TOLERANCE = 24.0 / 255.0  # spread between channels that JPEG makes of grey
 _MARK, _NOISE = 18.0 / 255.0, 6.0
 _MOST_MARKED = 0.2  # of the pixels: more colour than this is no mark
 _BENT = 0.15  # a tint's channels rise about linearly with the luminance; those of a colour map bend
-_MOST_NOISE = 0.05  # of red or blue about the tint; more is a picture of coloured things
+_MOST_NOISE = 0.05  # of red or blue about the tint; more is an image of coloured things
 _LINE = 0.3  # of the 3 x 3 pixels around one: a line is wider than noise
 _REACH = 0.004  # of the longer side: how far the colour of a mark runs in a JPEG
 

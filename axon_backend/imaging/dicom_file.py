@@ -45,7 +45,10 @@ def open_dicom(path: Path, **how: Any) -> FileDataset:
     except InvalidDicomError:
         if not is_dicom(path):
             raise
-    dataset = pydicom.dcmread(path, force=True, **how)
+    try:
+        dataset = pydicom.dcmread(path, force=True, **how)
+    except MemoryError as error:  # what is no DICOM at all is read as lengths of any size
+        raise InvalidDicomError(f"{path.name} is no DICOM image") from error
     if "SOPClassUID" not in dataset or "Modality" not in dataset:
         raise InvalidDicomError(f"{path.name} is no DICOM image")
     if "TransferSyntaxUID" not in dataset.file_meta:

@@ -150,7 +150,7 @@ def _check_data_files(path: Path, files: list[bytes], start: bytes) -> None:
         absolute = file.is_absolute() or PureWindowsPath(name).is_absolute() or "\0" in name
         if absolute or ".." in PureWindowsPath(name).parts:
             raise AxonInputError(
-                f"{path.name} takes its voxels from {name[:80]!r}, outside its folder. Put the file "
-                "beside the header and name it there, or export the volume as one file."
+                f"{path.name} takes its voxels from {name[:80]!r}, outside its folder. Put the "
+                "file beside the header and name it there, or export the volume as one file."
             )
         check_input(path.parent / name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import nn
 
 from axon_backend.errors import AxonInputError
 from axon_backend.methods.batch import Batch, Draws, ValidationCase
@@ -19,6 +20,7 @@ class GeneratorModel(Model):
     None) to (B, 1, h, h, h)."""
 
     PATHS = {"generator": "views_to_volume"}
+    views_to_volume: nn.Module
 
     def __init__(self, method: Method, config: Any) -> None:
         config.check()

@@ -77,7 +77,7 @@ class UNet(nn.Module):
         for here, below in reversed(list(zip(channels[:-1], channels[1:], strict=True))):
             self.grow.append(conv(dims, below, here))
             self.up.append(ResBlock(dims, 2 * here, here))
-        self.enlarge = nn.Upsample(scale_factor=2, mode="nearest")
+        self.enlarge: nn.Module = nn.Upsample(scale_factor=2, mode="nearest")
         self.head = nn.Sequential(norm(channels[0]), nn.SiLU(), conv(dims, channels[0], cout))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

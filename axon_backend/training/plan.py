@@ -113,7 +113,7 @@ def cases_of(data: Dataset, config: TrainConfig) -> tuple[list[DatasetCase], lis
     both = {c.patient for c in train} & {c.patient for c in validation}
     if both:
         raise AxonInputError(
-            f"Patient {sorted(both)[0]} is in training and in validation; figures would mean "
+            f"Patient {sorted(both)[0]} is in training and in validation; metrics would mean "
             "nothing. Split the data by patient."
         )
     if config.data.complete_pairs:

@@ -298,7 +298,7 @@ class Trainer:
         if self.first:
             if best:
                 self._save_best(metrics)
-            self.writer.event("validation", step=self.step, figures=metrics, best=best)
+            self.writer.event("validation", step=self.step, metrics=metrics, best=best)
             if self.curves is not None:
                 self.curves.add(self.step, {"minutes": self.spent / 60, **metrics})
         show(result, self.writer, self.curves, self.config, self.step)

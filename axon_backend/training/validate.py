@@ -86,4 +86,4 @@ def show(
     for name, files in (one for part in distributed.gather(made) for one in part):
         writer.event("sample", step=step, files=files, case=name)
         if curves is not None:
-            curves.image(step, name, Path(files["picture"]))
+            curves.image(step, name, Path(files["image"]))

@@ -310,10 +310,7 @@ class CompareSection(Section):
             ):
                 columns[title] = (found.record.get("metrics") or {}).get(stage, {})
             columns[_("A with B")] = self._comparison.metrics if self._isCompared() else {}
-            note = _(
-                "A and B: each against the CT; bold: the better one. A with B: A against B, which "
-                "takes the part of the CT."
-            )
+            note = _("A and B: each against the CT; bold: the better one. A with B: A against B.")
         ui.metricsBox.visible = any(columns.values())
         metrics_table.fill(ui.metricsTable, columns, window, compared)
         ui.metricsNote.text = note

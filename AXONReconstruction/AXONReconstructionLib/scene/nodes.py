@@ -80,17 +80,19 @@ def radiographOf(node, view=None, invert=None, assumed=None):
     """
     if requireVolumeNode(node, "An X-ray").GetAttribute("AXON.View"):
         known = node.GetAttribute("AXON.PixelSizeKnown") == "true"
-        pixels = np.array(slicer.util.arrayFromVolume(node)[0], np.float32)
-        valid = backend.load("imaging.scene").mask_of_text
+        grey = np.array(slicer.util.arrayFromVolume(node)[0], np.float32)
+        valid = backend.load("imaging.scene").mask_of_text(
+            node.GetAttribute("AXON.Valid"), grey.shape
+        )
         return backend.load("imaging.radiograph").Radiograph(
-            pixels,
+            grey,
             tuple(json.loads(node.GetAttribute("AXON.PixelMm"))) if known else None,
             backend.load("imaging.view").View(node.GetAttribute("AXON.View")),
             node.GetAttribute("AXON.Source") or node.GetName(),
             tuple(json.loads(node.GetAttribute("AXON.Assumptions") or "[]")),
             warnings=tuple(json.loads(node.GetAttribute("AXON.Warnings") or "[]")),
             looks_like=node.GetAttribute("AXON.LooksLike") or "",
-            valid=valid(node.GetAttribute("AXON.Valid"), pixels.shape),
+            valid=valid,
         )
     assumed = assumed or backend.load("imaging.view").View.pa
     pixels = None if node.GetImageData() is None else slicer.util.arrayFromVolume(node)

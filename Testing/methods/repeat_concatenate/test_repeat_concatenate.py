@@ -7,12 +7,12 @@ from torch import nn
 from view_beads import bead, near
 
 from axon_backend.errors import AxonInputError
+from axon_backend.methods.batch import Batch
 from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.methods.repeat_concatenate.config import RepeatConcatenateConfig, full
 from axon_backend.methods.repeat_concatenate.method import REPEAT_CONCATENATE
 from axon_backend.networks.lifting import lift
 from axon_backend.training.config import OptimiserSettings
-from axon_backend.training.data.batch import stack
 from axon_backend.training.optimiser import Optimiser
 from axon_backend.training.plan import resolve
 
@@ -92,7 +92,7 @@ def test_the_loss_is_l2_the_mean_of_its_samples_and_one_step_lowers_it():
     model = REPEAT_CONCATENATE.build(SMALL)
     objective = config.objective(model, config.loss, single_view=0.4)
     parts = [sample(0, 16, 32), sample(1, 16, 32, single=True)]
-    batch = stack(parts)
+    batch = Batch.stack(parts)
     before = objective(batch)
     error = (model.make(batch.training_views()) - batch.volume).detach()
     assert float(before.detach()) == pytest.approx(float(error.square().mean()))

@@ -6,12 +6,12 @@ from made_batches import sample
 from view_beads import bead, near
 
 from axon_backend.errors import AxonInputError
+from axon_backend.methods.batch import Batch
 from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.methods.x2ct.config import X2CTConfig, X2CTLoss, full
 from axon_backend.methods.x2ct.method import X2CT, CNNObjective, reconstruction_loss
 from axon_backend.methods.x2ct.network import Generator, box_view, turned
 from axon_backend.training.config import OptimiserSettings
-from axon_backend.training.data.batch import stack
 from axon_backend.training.optimiser import Optimiser
 from axon_backend.training.plan import resolve
 
@@ -133,7 +133,7 @@ def test_one_step_lowers_the_loss_and_every_weight_takes_part():
     model = X2CT.build(SMALL)
     objective = config.objective(model, config.loss, single_view=0.4)
     parts = [sample(0, 16, 32), sample(1, 16, 32, single=True)]
-    batch = stack(parts)
+    batch = Batch.stack(parts)
     before = objective(batch)
     alone = [float(objective(part).detach()) for part in parts]
     assert float(before.detach()) == pytest.approx(sum(alone) / 2, rel=1e-4)
@@ -151,7 +151,7 @@ def test_one_step_lowers_the_loss_and_every_weight_takes_part():
 def test_dropout_is_a_function_of_the_sample(net):
     """Each sample's units are left out by its own draws, whatever shares its batch; the others
     count more, and none is left out without draws."""
-    together = stack([sample(0, 16, 32), sample(1, 16, 32)])
+    together = Batch.stack([sample(0, 16, 32), sample(1, 16, 32)])
     kept = net._kept(together.draws, torch.device("cpu"))
     assert kept.shape == (2, 2, 8 * 4**3) and set(kept.unique().tolist()) == {0.0, 2.0}
     assert 0.4 < float((kept > 0).float().mean()) < 0.6
@@ -180,7 +180,7 @@ def test_a_discriminator_of_small_volumes_is_refused():
 
 
 def test_full_size_has_the_papers_levels_and_about_its_parameters():
-    """The paper's generator and discriminator have about 72.3 million (Resources/Docs/methods.md)."""
+    """The paper's generator and discriminator: about 72.3 million (Resources/Docs/methods.md)."""
     config = resolve("gan", method="x2ct", preset_name="full")
     assert config.model == full() and config.model.grid == 128
     assert (config.optimiser.name, config.optimiser.betas) == ("adam", (0.5, 0.99))

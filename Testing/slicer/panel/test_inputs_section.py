@@ -247,7 +247,7 @@ def test_all_files_of_a_patient_are_opened_at_once(
     names = [getattr(node, role).GetName() for role in ("frontal", "lateral")]
     assert names == ["anna_pa", "anna_lat"] and node.groundTruth is not None
     assert node.lateral.GetAttribute("AXON.View") == "ll"
-    assert "left out: anna_lat_2.png" in message(panel)
+    assert message(panel).endswith("is used: anna_lat_2.png.")
 
 
 def test_a_folder_without_images_is_refused(host, panel, ui, tmp_path):

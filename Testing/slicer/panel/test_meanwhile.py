@@ -34,7 +34,7 @@ def case(panel, section, tiny_bundle, phantom_xray_file, phantom_ct_file):
 
 
 def ended(host, section):
-    return host.wait_until(lambda: section.state == "idle", 60)
+    return host.wait_until(lambda: section.state == "idle", 240)
 
 
 def test_a_run_of_a_closed_scene_does_not_end_the_next_one(

@@ -39,7 +39,7 @@ def case(panel, section, node, tiny_bundle, phantom_xray_file, phantom_ct_file):
 
 
 def ended(host, section):
-    return host.wait_until(lambda: section.state == "idle", 60)
+    return host.wait_until(lambda: section.state == "idle", 240)
 
 
 def choose(combo, value):

@@ -37,7 +37,7 @@ def run(host, section, **settings):
     for name, value in settings.items():
         setattr(section.parameterNode, name, value)
     host.click(section.ui.reconstructButton)
-    assert host.wait_until(lambda: section.state == "idle", 60)
+    assert host.wait_until(lambda: section.state == "idle", 240)
 
 
 def choose(host, combo, index):

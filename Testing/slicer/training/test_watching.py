@@ -52,7 +52,7 @@ def step(number, loss):
 
 def validation(number, psnr, best=True):
     return {"event": "validation", "step": number, "best": best,
-            "figures": {"v2_psnr": psnr, "v2_ssim": 0.5}}  # fmt: skip
+            "metrics": {"v2_psnr": psnr, "v2_ssim": 0.5}}  # fmt: skip
 
 
 def test_a_run_is_monitored_and_resuming_discards_lost_steps(training, run):
@@ -156,8 +156,8 @@ def test_a_sample_is_shown_with_its_ground_truth(host, slicer, training, run, tm
     from axon_backend.imaging.write import write_volume
 
     frame = ThoraxFrame((0.0, 0.0, 0.0), (300.0, 250.0, 300.0))
-    files = {"picture": str(tmp_path / "sample.png")}
-    Image.new("L", (80, 40), 90).save(files["picture"])
+    files = {"image": str(tmp_path / "sample.png")}
+    Image.new("L", (80, 40), 90).save(files["image"])
     for name, value in (("prediction", -300.0), ("truth", 100.0)):
         files[name] = str(tmp_path / f"{name}.nii.gz")
         write_volume(Path(files[name]), np.full((8, 8, 8), value, np.float32), frame)
@@ -182,7 +182,7 @@ def test_selecting_another_folder_clears_the_previous_run(training, run, tmp_pat
     from PIL import Image
 
     Image.new("L", (80, 40), 90).save(tmp_path / "sample.png")
-    files = {"picture": str(tmp_path / "sample.png")}
+    files = {"image": str(tmp_path / "sample.png")}
     sample = {"event": "sample", "step": 10, "case": "lidc0028", "files": files}
     panel, ui = training[1].panel, training[1].ui
     assert not ui.curvesButton.enabled
@@ -370,7 +370,7 @@ def test_loading_the_module_imports_no_heavy_packages():
     code = (
         f"import sys; sys.path += [r'{root}/AXONTraining', r'{root}/AXONReconstruction', r'{root}']"
         "\n"
-        "import AXONTrainingLib.watching, AXONTrainingLib.processes;"
+        "import AXONTrainingLib.watching, AXONReconstructionLib.jobs.processes;"
         "print([m for m in ('torch', 'monai', 'SimpleITK', 'scipy') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -144,11 +144,7 @@ class Generator(nn.Module):
             nn.Sequential(*(block(3, width, width) for _ in range(count)))
             for width, count in zip(wide, config.fused_blocks, strict=True)
         )
-        self.head_single, self.head_both = (conv(3, wide[-1], 1, 7) for _ in range(2))
-        for head in (self.head_single, self.head_both):
-            # Near the middle of the window, where ReLU has a gradient at all voxels.
-            nn.init.constant_(head.bias, 0.5)
-            head.weight.data.mul_(0.1)
+        self.head_single, self.head_both = (self._head(wide[-1]) for _ in range(2))
 
     def forward(self, views: RegisteredViews, draws: Draws | None = None) -> torch.Tensor:
         kept = self._kept(draws, views.frontal.device)
@@ -197,6 +193,15 @@ class Generator(nn.Module):
             mean = (front + turned(side)) / 2
             fused = self.blocks[i](self.up[i - 1](fused) + mean)
         return self._output(self.head_both, fused)
+
+    @staticmethod
+    def _head(channels: int) -> nn.Conv3d:
+        """Its output starts near the middle of the window, where ReLU has a gradient."""
+        head = nn.Conv3d(channels, 1, 7, 1, 3)
+        assert head.bias is not None
+        head.bias.data.fill_(0.5)
+        head.weight.data.mul_(0.1)
+        return head
 
     @staticmethod
     def _output(head: nn.Module, volume: torch.Tensor) -> torch.Tensor:

@@ -4,8 +4,8 @@ Events, one object a line, all with "time" (Unix seconds)::
 
     start       stage, step, total_steps, total_minutes, device, parameters
     step        step, loss, lr, steps_per_second, seconds_left, memory_gb, waiting
-    validation  step, figures {name: number}, best
-    sample      step, case, files {prediction, truth, picture}
+    validation  step, metrics {name: number}, best
+    sample      step, case, files {prediction, truth, image}
     checkpoint  step, file
     message     level (info | warning), text
     end         status (finished | stopped | failed), step, error
@@ -147,8 +147,8 @@ def in_words(event: dict[str, Any]) -> str:
             + (f"  {left / 60:.0f} min left" if left is not None else "")
         )
     elif kind == "validation":
-        figures = "  ".join(f"{k} {v:.4g}" for k, v in event["figures"].items())
-        text = f"step {step}  validation{' (best so far)' if event['best'] else ''}: {figures}"
+        metrics = "  ".join(f"{k} {v:.4g}" for k, v in event["metrics"].items())
+        text = f"step {step}  validation{' (best so far)' if event['best'] else ''}: {metrics}"
     elif kind == "sample":
         text = f"step {step}  image: {event['files']['picture']}"
     elif kind == "checkpoint":

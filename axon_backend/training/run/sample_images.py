@@ -13,7 +13,7 @@ from axon_backend.imaging.write import write_volume
 from axon_backend.methods.batch import ValidationCase
 from axon_backend.methods.objective import Measurement
 
-PICTURE_SIDE = 512
+IMAGE_SIDE = 512
 
 
 def write_sample(
@@ -27,7 +27,7 @@ def write_sample(
     """Write the reconstruction and the truth (NIfTI, HU, in the case's frame) and an image.
 
     Returns:
-        {"prediction": path, "truth": path, "picture": path}.
+        {"prediction": path, "truth": path, "image": path}.
 
     Raises:
         AxonInputError: the disk refuses.
@@ -42,7 +42,7 @@ def write_sample(
     files = {
         "prediction": here / f"{case.name}_{stage}.nii.gz",
         "truth": folder / f"{case.name}_truth_{n}.nii.gz",
-        "picture": here / f"{case.name}_{stage}.png",
+        "image": here / f"{case.name}_{stage}.png",
     }
     write_volume(files["prediction"], prediction, case.frame, f"{stage}, step {step}")
     if not files["truth"].exists():
@@ -50,9 +50,9 @@ def write_sample(
     images = []
     for role, view, across in (("frontal", batch.frontal, 0), ("lateral", batch.lateral, 1)):
         kind = "X-ray" if role in case.real else "DRR"
-        pixels = F.adaptive_avg_pool2d(view.float(), PICTURE_SIDE)[0, 0].cpu().numpy()
+        pixels = F.adaptive_avg_pool2d(view.float(), IMAGE_SIDE)[0, 0].cpu().numpy()
         mm = (case.frame.size_mm[2], case.frame.size_mm[across])
-        pixel_mm = (mm[0] / PICTURE_SIDE, mm[1] / PICTURE_SIDE)
+        pixel_mm = (mm[0] / IMAGE_SIDE, mm[1] / IMAGE_SIDE)
         title = f"{role.capitalize()} {kind}"
         images.append(FlatImage(title, pixels, role == "frontal", pixel_mm))
     spacing = case.frame.spacing_mm(n)
@@ -66,5 +66,5 @@ def write_sample(
         f"{k} {v:.3g}" for k, v in measured.metrics.items() if k.endswith(("psnr", "loss"))
     )
     footer = f"{stage}, step {step}  |  {words}" if words else f"{stage}, step {step}"
-    write_overview(files["picture"], images, rows, footer, windows=(shown,))
+    write_overview(files["image"], images, rows, footer, windows=(shown,))
     return {k: str(v) for k, v in files.items()}

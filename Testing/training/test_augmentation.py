@@ -1,4 +1,4 @@
-"""The look of a image: augmentation, standardising, batches."""
+"""The appearance of training radiographs: augmentation, standardising, batches."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def image(size: int = 64) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("size", [64, 128])
-def test_altered_pictures_keep_their_shape_and_stay_finite(size):
+def test_augmented_images_keep_their_shape_and_stay_finite(size):
     before = image(size)
     kept = before.clone()
     for seed in range(40):
@@ -39,10 +39,10 @@ def test_altered_pictures_keep_their_shape_and_stay_finite(size):
     assert torch.equal(before, kept)  # and the original is left as it was
 
 
-def test_altered_pictures_come_from_the_seed():
-    look = RadiographAugmentation(clean=0.0)
+def test_augmented_images_come_from_the_seed():
+    augmentation = RadiographAugmentation(clean=0.0)
     first, again, other = (
-        augment_radiograph(image(), np.random.default_rng(s), look) for s in (1, 1, 2)
+        augment_radiograph(image(), np.random.default_rng(s), augmentation) for s in (1, 1, 2)
     )
     assert torch.equal(first, again) and not torch.equal(first, other)
 
@@ -60,7 +60,7 @@ def test_clean_is_the_share_left_alone():
     assert share == pytest.approx(RadiographAugmentation().clean, abs=0.1)
 
 
-def test_most_altered_pictures_still_look_like_the_original():
+def test_most_augmented_images_still_look_like_the_original():
     before, rng = image(), np.random.default_rng(0)
     p = Probabilities(collimation=0.0, letters=0.0, misregistration=0.0)
     quiet = RadiographAugmentation(clean=0.0, p=p)
@@ -102,13 +102,13 @@ def test_standardising_sees_only_the_valid_part():
     assert (a[~valid] == -1).all() and (a[valid] > -1).any()
 
 
-def test_each_picture_of_a_batch_is_standardised_by_itself():
+def test_each_image_of_a_batch_is_standardised_by_itself():
     view = image()
     both = standardise_view(torch.cat([view, 5 * view.flip(-1)]))
     assert torch.allclose(both[1], both[0].flip(-1), atol=1e-4)
 
 
-def test_a_flat_picture_stays_finite():
+def test_a_flat_image_stays_finite():
     assert torch.isfinite(standardise_view(torch.full((1, 1, 8, 8), 4.0))).all()
 
 
@@ -136,7 +136,7 @@ def test_collate_maps_bytes_to_the_unit_range_and_keeps_the_views_apart():
     assert torch.allclose(batch.beam, torch.tensor([[0.07, -0.09]] * 2))
 
 
-def test_the_picture_of_a_blend_is_the_blend_of_the_pictures(chest):
+def test_the_image_of_a_blend_is_the_blend_of_the_images(chest):
     """A radiograph is linear in the attenuation: a quarter of a chest, three quarters of its
     mirror image."""
     axes = (0, -1, 0), (1, 0, 0), (0, 0, -1)
@@ -157,7 +157,7 @@ def test_the_picture_of_a_blend_is_the_blend_of_the_pictures(chest):
     assert np.abs(made.views - a.views).max() > 0.1 * made.views.max()
 
 
-def test_only_pictures_of_the_same_view_are_blended():
+def test_only_images_of_the_same_view_are_blended():
     """AP and PA magnify opposite sides of the chest; half of a and half of b is neither."""
     pairs = [pair(seed) for seed in range(4)]
     for ap in pairs[2:]:

@@ -1,4 +1,4 @@
-"""Pictures exposed by the physics, as training sees them."""
+"""Radiographs exposed by the physics, as training sees them."""
 
 import numpy as np
 import pytest
@@ -62,11 +62,11 @@ def test_off_by_default_and_set_by_name():
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_the_share_decides_which_kind(share):
     """The quick kind leaves open air at one value; the physics adds quanta to it."""
-    look = RadiographAugmentation(clean=0, physical=share, p=NOISELESS)
+    augmentation = RadiographAugmentation(clean=0, physical=share, p=NOISELESS)
     flat = torch.zeros(1, 1, 64, 64)
     flat[..., 20:44] = 2.0
     noisy = 0
     for seed in range(10):
-        after = augment_radiograph(flat, np.random.default_rng(seed), look)[0, 0]
+        after = augment_radiograph(flat, np.random.default_rng(seed), augmentation)[0, 0]
         noisy += float(after[10:50, 30:34].diff(dim=0).abs().max()) > 1e-5
     assert noisy == (10 if share else 0)

@@ -1,0 +1,111 @@
+"""One training step of every training of a preset at its full size, on the CPU.
+
+    python Testing/benchmarks/full_size.py --preset paper --preset paper_biplanar --out FILE
+
+Networks and batches are random: what is measured is that a step runs, how long it takes and how
+much memory. One sample at a time, activations computed again in the backward pass
+(`checkpointing`), weights and gradients in 32 bits, convolutions in bfloat16 unless --float32.
+Every training runs in a process of its own, so that its peak is its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PRESETS = ("paper", "paper_biplanar")
+
+
+def one_step(
+    name: str, training: str, *, bfloat16: bool = True, steps: int = 1
+) -> dict[str, float]:
+    """Seconds of the last of a few steps, its loss and the largest change of a weight."""
+    import torch
+    from torch import nn
+
+    from axon_backend.methods.batch import Batch, Draws
+    from axon_backend.training.presets import preset
+    from axon_backend.training.recompute import recompute_blocks
+
+    torch.manual_seed(0)
+    config = preset(name, training)
+    model = config.of_method.build(config.model)
+    model.keep_networks({*config.trains, *config.needs})
+    for network in {*config.trains, *config.needs}:
+        model.network(network).requires_grad_(network in config.trains)
+    recompute_blocks(model)
+    objective = config.objective(model, config.loss, single_view=config.data.single_view)
+    weights = [w for n in config.trains for w in model.network(n).parameters()]
+    optimiser = torch.optim.Adam(weights, config.optimiser.lr)
+    before = [w.detach().clone() for w in weights]
+    n, side = config.model.grid, config.model.view_size
+    fine = torch.rand(1, 1, *[n * config.gamma] * 3) * 2 - 1
+    u = torch.full((1,), 0.5, dtype=torch.float64)
+    draws = Draws(
+        single=torch.tensor([config.data.single_view >= 1]),
+        t=u, t_end=u, augmentation=u, kind=u, crop=u.expand(1, 3),
+        noise=torch.randn(1, 1, n, n, n), seeds=torch.tensor([1]),
+    )  # fmt: skip
+    batch = Batch(
+        volume=nn.functional.avg_pool3d(fine, config.gamma), fine=fine,
+        frontal=torch.rand(1, 1, side, side), lateral=torch.rand(1, 1, side, side),
+        beam=torch.tensor([[0.1, 0.1]]), draws=draws,
+    )  # fmt: skip
+    seconds, loss = 0.0, torch.zeros(())
+    for _ in range(steps):
+        began = time.perf_counter()
+        optimiser.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            loss = objective(batch)
+        loss.backward()
+        optimiser.step()
+        seconds = time.perf_counter() - began
+    moved = max(float((a - b.detach()).abs().max()) for a, b in zip(before, weights, strict=True))
+    return {"seconds": round(seconds, 1), "loss": loss.item(), "moved": moved}
+
+
+def main() -> None:
+    ask = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    ask.add_argument("--preset", action="append", choices=PRESETS, help="default: both")
+    ask.add_argument("--training", action="append", help="default: all")
+    ask.add_argument("--float32", action="store_true")
+    ask.add_argument("--steps", type=int, default=1)
+    ask.add_argument("--threads", type=int, default=1)
+    ask.add_argument("--out", type=Path)
+    ask.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    chosen = ask.parse_args()
+    if chosen.here:
+        import resource  # not on Windows
+
+        import torch
+
+        torch.set_num_threads(chosen.threads)
+        (name,), (training,) = chosen.preset, chosen.training
+        row: dict[str, object] = {"preset": name, "training": training}
+        row |= one_step(name, training, bfloat16=not chosen.float32, steps=chosen.steps)
+        row["peak_gb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2)
+        print(json.dumps(row), flush=True)
+        return
+    from axon_backend.methods.axon import INFO
+
+    rows = []
+    for name in chosen.preset or PRESETS:
+        for training in chosen.training or INFO.training_names:
+            words = [sys.executable, __file__, "--here", "--preset", name, "--training", training]
+            words += ["--threads", str(chosen.threads), "--steps", str(chosen.steps)]
+            words += ["--float32"] if chosen.float32 else []
+            done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
+            rows.append(json.loads(done.stdout))
+            print(rows[-1], flush=True)
+    if chosen.out is not None:
+        chosen.out.write_text(json.dumps(rows, indent=1), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
