@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -84,6 +85,7 @@ def send(service: DicomService, item: Dataset, title: str = "SENDER") -> int | N
 
 
 def work(service: DicomService) -> None:
+    time.sleep(2 * service.settings.settle_seconds)  # the study is complete then
     while service.step():
         pass
 
@@ -130,10 +132,12 @@ def test_a_lost_archive_is_asked_again(node, xray, archive):
 
 def test_a_later_image_of_the_study_makes_it_again(node, xray, archive):
     peer, got = archive
+    xray.InstanceNumber = 2
     with node(send_to=peer) as service:
         assert send(service, xray) == 0
         work(service)
         xray.SOPInstanceUID = xray.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        xray.InstanceNumber = 1  # of two, the first is used
         assert send(service, xray) == 0
         work(service)
     assert len(got) == 24 and len({s.SeriesInstanceUID for s in got}) == 2

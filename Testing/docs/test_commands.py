@@ -243,6 +243,8 @@ def test_what_a_page_says_runs(page, files, tmp_path, monkeypatch, capsys):
                 continue
             if block.comment and arguments[0] == "train":
                 arguments += ["--config", str(files / "tiny.yaml"), "--steps", "2"]
+            if block.comment and arguments[0] == "evaluate":
+                arguments += ["--stages", "coarse", "--samples", "1", "--figures", "0"]
             try:
                 code = main(arguments)
             except SystemExit as stop:  # --version
