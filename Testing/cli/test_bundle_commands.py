@@ -99,7 +99,7 @@ def test_ctrl_c_stops_an_import_and_leaves_nothing(home, archive, capsys, monkey
         ("sampling", "tta_shifts", 3, "tta_shifts must be 1 or 4"),
         ("window", "low", True, "window.low is True; expected float"),
         ("coarse", "depth", 3, "coarse.depth is not a setting"),
-        ("coarse", "groups", 0, "No networks can be built"),
+        ("coarse", "groups", 0, "groups must be 1 or more, got 0"),
         ("coarse", "channels", [8, 16], "The network 'coarse'"),
         ("sr", "features", 10**9, "No networks can be built"),
         ("sr", "features", 8, "The network 'sr'"),

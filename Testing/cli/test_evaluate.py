@@ -359,20 +359,20 @@ def test_the_projection_test_finds_the_own_lateral_image(
     films, tiny_bundle, tmp_path, monkeypatch, same_rows
 ):
     folder, volumes = films
-    # Registered by itself, q's lateral image is refused: it does not look like a chest.
-    names = "pq" if same_rows else "p"
+    # Registered by itself, q's lateral image does not look like a chest, and is refused.
+    names, failed = ("pq", 0) if same_rows else ("p", 1)
     real = module.InferenceSession
     monkeypatch.setattr(module, "InferenceSession", lambda *a: SeesThrough(real(*a)))
     monkeypatch.setattr(SeesThrough, "volumes", volumes)
     manifest = [
         {"id": name, "frontal": f"{name}_pa.png", "lateral": f"{name}_ll.png",
          "same_rows": same_rows}
-        for name in names
+        for name in "pq"
     ]  # fmt: skip
     (folder / "cases.json").write_text(json.dumps(manifest))
     out = tmp_path / "out"
     assert run("--manifest", folder / "cases.json", "--bundle", tiny_bundle.path,
-               "--samples", 1, "--output", out) == 0  # fmt: skip
+               "--samples", 1, "--output", out) == failed  # fmt: skip
     found = read(out)
     assert [r["id"] for r in found] == list(names) and not any(r.get("psnr") for r in found)
     for row in found:
@@ -387,9 +387,14 @@ def test_the_projection_test_finds_the_own_lateral_image(
     text = (out / "comparison.md").read_text()
     assert f"## Projection test, frontal X-ray, images ({len(names)} patient" in text
     before = {p.name: p.stat().st_mtime_ns for p in (out / "results").iterdir()}
+    if not same_rows:
+        manifest[1]["force"] = ["lateral"]
+        (folder / "cases.json").write_text(json.dumps(manifest))
     assert run("--manifest", folder / "cases.json", "--bundle", tiny_bundle.path,
                "--samples", 1, "--output", out) == 0  # fmt: skip
-    assert before == {p.name: p.stat().st_mtime_ns for p in (out / "results").iterdir()}
+    assert [r["id"] for r in read(out)] == ["p", "q"]
+    after = {p.name: p.stat().st_mtime_ns for p in (out / "results").iterdir()}
+    assert before.items() <= after.items() and (not same_rows or before == after)
 
 
 def test_a_manifest_says_what_a_case_without_a_ct_lacks(tmp_path, capsys):
@@ -399,6 +404,8 @@ def test_a_manifest_says_what_a_case_without_a_ct_lacks(tmp_path, capsys):
         ({"id": "a", "ct": "c", "view": "lateral"}, "'view' is"),
         ({"id": "a", "ct": "c", "pixel_mm": -1}, "'pixel_mm' is -1"),
         ({"id": "a", "ct": "c", "same_rows": "yes"}, "'same_rows' is"),
+        ({"id": "a", "ct": "c", "force": True}, "'force' is true; expected a list"),
+        ({"id": "a", "ct": "c", "force": ["side"]}, "'force' is"),
     ):
         (tmp_path / "cases.json").write_text(json.dumps([entry]))
         assert run("--manifest", tmp_path / "cases.json", "--output", tmp_path / "out") == 2

@@ -10,8 +10,11 @@ import pytest
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without asking")
 
 # The command `selfcheck` is replaced by one that works in an output folder until it is stopped.
+# Signals that the tests' own parent ignores (nohup, a background job) are heard by it all the same.
 WORKING = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from axon_backend.cli import commands, main
 from axon_backend.cli.console import stop_on_signal
 from axon_backend.errors import Cancelled

@@ -69,7 +69,7 @@ def test_a_decision_on_another_image_does_not_count(lidc_data, copy_of):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "cannot be read as JSON"),
+        ("{", "is not JSON"),
         ("{}", "is no review"),
         ('{"format": "axon-review", "version": 2}', "of version 2"),
         ('{"format": "axon-review", "version": 1, "decisions": {"a/frontal": "maybe"}}', "maybe"),

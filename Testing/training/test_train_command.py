@@ -14,7 +14,7 @@ from axon_backend.training.run.run_folder import RunFolder
 @pytest.fixture
 def config(tmp_path):
     file = tmp_path / "tiny.yaml"
-    file.write_text(yaml.safe_dump(TINY))
+    file.write_text(json.dumps(TINY))  # YAML, too, and without aliases
     return str(file)
 
 

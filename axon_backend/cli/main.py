@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(chosen: argparse.Namespace) -> int:
     try:
         if getattr(chosen, "seed", None) is not None:
-            check_seed(chosen.seed)
+            check_seed(chosen.seed, "--seed")
         _check_not_empty(chosen)
         from axon_backend.cli import commands
 

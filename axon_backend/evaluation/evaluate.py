@@ -448,6 +448,7 @@ class _Case:
         """What registration depends on: without a CT also the atlas of the first bundle."""
         case, run = self.case, self.run
         return {
+            **({"force": case.force} if case.force else {}),
             "contents": self.contents,
             "view": None if case.view is None else case.view.value,
             "pixel_mm": case.pixel_mm,
@@ -497,6 +498,7 @@ class _Case:
             case.ct,
             frontal_view=case.view,
             render_lateral=with_ct,
+            stated={name: {"force": True} for name in case.force},
         )
         inputs = replace(
             inputs, xrays={role: self._scaled(xray) for role, xray in inputs.xrays.items()}
@@ -573,7 +575,10 @@ class _Case:
         if self._lateral is not None:
             return self._lateral
         assert self.case.lateral is not None
-        xray = self._scaled(read_radiograph(self.case.lateral, assumed=View.lateral_left))
+        force = "lateral" in self.case.force
+        xray = self._scaled(
+            read_radiograph(self.case.lateral, assumed=View.lateral_left, force=force)
+        )
         assert xray is not None
         atlas_mm = self.run.first.bundle.atlas()[1]
         if self.case.same_rows:

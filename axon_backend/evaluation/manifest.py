@@ -15,7 +15,8 @@ EXPECTED = (
     'a JSON list of {"id": string, "frontal": path or null, "lateral": ..., "ct": path or null}'
 )
 
-KEYS = ("id", "patient", "ct", "frontal", "lateral", "split", "view", "pixel_mm", "same_rows")
+IMAGES = ("frontal", "lateral", "ct")
+KEYS = (*IMAGES, "id", "patient", "split", "view", "pixel_mm", "same_rows", "force")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class ManifestCase:
         pixel_mm: of both X-rays, where the files do not say it.
         same_rows: both X-rays show the same heights in the same rows (projections of one CT, or
             both exposed at once), so that the lateral one need not be registered by itself.
+        force: of ``IMAGES``, those used whatever they look like, as ``--force`` has it elsewhere.
     """
 
     id: str
@@ -43,6 +45,7 @@ class ManifestCase:
     view: View | None = None
     pixel_mm: float | None = None
     same_rows: bool = False
+    force: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[Path | None, ...]:
@@ -136,6 +139,11 @@ def _case(entry: Any, where: str, folder: Path) -> ManifestCase:
         raise AxonInputError(
             f"{where}: 'same_rows' is {json.dumps(same_rows)}; expected true or false."
         )
+    force = entry.get("force")
+    if force is not None and not (isinstance(force, list) and all(x in IMAGES for x in force)):
+        raise AxonInputError(
+            f"{where}: 'force' is {json.dumps(force)}; expected a list of {', '.join(IMAGES)}."
+        )
     return ManifestCase(
         entry["id"],
         file("ct"),
@@ -146,4 +154,5 @@ def _case(entry: Any, where: str, folder: Path) -> ManifestCase:
         None if view is None else View(view),
         None if pixel_mm is None else float(pixel_mm),
         bool(same_rows),
+        tuple(name for name in IMAGES if name in (force or ())),
     )

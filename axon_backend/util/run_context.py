@@ -17,11 +17,12 @@ MAX_SEED = 2**31 - 1
 Progress = Callable[[str, int, int, Any], None]
 
 
-def check_seed(seed: int) -> None:
-    """Raise :class:`AxonInputError` unless it is a whole number from 0 to ``MAX_SEED``."""
+def check_seed(seed: int, name: str = "The seed") -> None:
+    """Raise :class:`AxonInputError` unless it is a whole number from 0 to ``MAX_SEED``; the message
+    calls it ``name``."""
     whole = not isinstance(seed, bool) and hasattr(seed, "__index__")
     if not whole or not 0 <= operator.index(seed) <= MAX_SEED:
-        raise AxonInputError(f"The seed is {seed!r}; it is a whole number from 0 to {MAX_SEED}.")
+        raise AxonInputError(f"{name} is {seed!r}; expected a whole number from 0 to {MAX_SEED}.")
 
 
 @dataclass(frozen=True)
