@@ -45,9 +45,10 @@ def run():
     from .application import qSlicerApplication
     from .layouts import qSlicerLayoutManager
     from .main_window import qSlicerMainWindow
-    from .module_manager import Namespace
+    from .module_manager import Namespace, qSlicerScriptedLoadableModuleWidget
 
     slicer.modules = sys.modules["slicer.modules"] = Namespace("slicer.modules")
+    slicer.qSlicerScriptedLoadableModuleWidget = qSlicerScriptedLoadableModuleWidget
     slicer.moduleNames = types.ModuleType("slicer.moduleNames")
     slicer.selfTests = {}
     qt.qInstallMessageHandler(_qt_message)

@@ -31,7 +31,7 @@ def test_names_missing_from_the_host_are_refused_and_recorded(host, slicer, ctk)
     for ask in (
         lambda: ctk.ctkColorPickerButton,
         lambda: slicer.qMRMLSegmentsTableView,
-        lambda: slicer.modules.segmentations,
+        lambda: slicer.modules.segmenteditor,
         lambda: slicer.app.caCertificatesPath(),
         lambda: ctk.ctkSliderWidget().nosuch,
     ):

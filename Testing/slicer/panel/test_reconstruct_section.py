@@ -134,6 +134,8 @@ def test_a_missing_model_is_reported(case, ui, tmp_path):
 
 
 def test_a_run_from_click_to_result(host, slicer, case, section, ui, panel):
+    ui.moreSettings.collapsed = False  # folded, its settings are always disabled
+    assert ui.stagesBox.enabled
     host.click(ui.reconstructButton)
     assert section.state == "running" and panel.isBusy
     assert ui.reconstructButton.text == "Cancel" and not ui.stagesBox.enabled

@@ -29,10 +29,11 @@ def versions(host, monkeypatch):
 
 @pytest.fixture
 def setup(home, versions, axon):
-    """The section, expanded."""
+    """The section, expanded, with its list of models."""
     _module, widget = axon
     section = widget.panel.sections["setupSection"]
     widget.panel.container("setupSection").collapsed = False
+    section.ui.setupBundlesBox.collapsed = False
     section.entered()
     return section
 
