@@ -187,7 +187,8 @@ def test_killing_the_run_loses_no_finished_study(source, mean_bundle, tmp_path):
 
 @pytest.mark.slow
 def test_a_bucket_of_s3(source, settings, tmp_path, monkeypatch):
-    """Against a server that speaks S3."""
+    """Against a server that speaks S3: pip install s3fs 'moto[s3]' flask flask-cors. They are not
+    among what development needs, because they need an older python-dateutil."""
     pytest.importorskip("s3fs")
     server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0)
     server.start()
