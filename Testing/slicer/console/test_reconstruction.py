@@ -146,7 +146,7 @@ def test_the_parameter_node_stores_the_result_and_a_new_run_keeps_its_nodes(
     assert json.loads(parameters.record)["seed"] == 0
     stored = logic.metrics(parameters)
     assert stored == {
-        stage: pytest.approx(found, rel=0, abs=0, nan_ok=True)  # no organ segmented: NaN
+        stage: pytest.approx(found, rel=0, abs=0, nan_ok=True)  # NaN equals NaN
         for stage, found in first.record["metrics"].items()
     }
     before = {stage: values(slicer, node).copy() for stage, node in first.volumes.items()}
