@@ -24,9 +24,7 @@ class SetupSection(Section):
         # Downloads and checks continue during a reconstruction and when the scene closes.
         self.background = Background("AXON setup")
         self._installing = False
-        self._complete = (
-            True  # nothing is missing; read when the status is shown, as that takes time
-        )
+        self._complete = True  # whether nothing was missing when the status was last shown
         self._checking: Job | None = None
         ui = self.ui
         ui.setupInstallButton.connect("clicked()", self.onInstall)
