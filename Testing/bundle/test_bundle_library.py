@@ -9,7 +9,7 @@ import pytest
 from bundle_archives import imported, with_extra, zipped
 
 from axon_backend.bundle import load_bundle, seal_bundle
-from axon_backend.bundle.checksums import file_sha256
+from axon_backend.util.hashing import file_sha256
 from axon_backend.bundle.layout import METADATA, SHIPPED
 from axon_backend.bundle.library import (
     bundle_path,

@@ -280,7 +280,7 @@ def test_an_anonymous_data_set_names_nobody(tree, tmp_path, small, one_thread):
     out = tmp_path / "data"
     settings = replace(small, anonymise=True)
     summary = prepare(tree.root, out, settings, workers=0)
-    assert summary.fates == {"done": 2, "skipped": 2}
+    assert summary.counts == {"done": 2, "skipped": 2}
     for path in out.rglob("*"):
         if "private" not in path.parts[-2:]:
             assert "SECRET" not in path.name

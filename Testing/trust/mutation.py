@@ -149,8 +149,8 @@ def broken(one: Mutation, copy: Path) -> str:
     finally:
         path.write_text(whole, encoding="utf-8")
     # 1 is tests that failed; no tests, and errors of pytest's own, are something else.
-    fates = {0: "SURVIVED", 1: "killed"}
-    return fates.get(done.returncode, f"NOT TRIED: {done.stdout[-300:]}")
+    counts = {0: "SURVIVED", 1: "killed"}
+    return counts.get(done.returncode, f"NOT TRIED: {done.stdout[-300:]}")
 
 
 def main(arguments: list[str]) -> int:

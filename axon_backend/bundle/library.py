@@ -14,12 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from axon_backend.bundle.checksums import bundle_sha256, file_sha256
+from axon_backend.bundle.checksums import bundle_sha256
 from axon_backend.bundle.download import ByteProgress, download, is_url
 from axon_backend.bundle.layout import CHECKSUMS, CONFIG, METADATA, SHIPPED, read_json
 from axon_backend.bundle.unpack import unpack_bundle
 from axon_backend.bundle.verify import verify_bundle
 from axon_backend.errors import AxonInputError, Cancelled, not_written
+from axon_backend.util.hashing import file_sha256
 from axon_backend.util.input_file import check_input
 from axon_backend.util.work_folder import sweep, take
 

@@ -157,26 +157,26 @@ def reconstruct(
         finally:
             bars.close()
     print(_words(summary, chosen.output))
-    fates = summary.fates
-    if fates["waiting"]:
+    counts = summary.counts
+    if counts["waiting"]:
         print(f"axon: stopped as asked. {_AGAIN}", file=sys.stderr)
-    return 1 if fates["waiting"] or fates["failed"] or not fates["done"] else 0
+    return 1 if counts["waiting"] or counts["failed"] or not counts["done"] else 0
 
 
 _AGAIN = "Finished studies are kept: run the same command again to resume."
 
 
 def _words(summary: CohortSummary, output: str) -> str:
-    fates = summary.fates
+    counts = summary.counts
     text = [
-        f"{fates['done']} of {len(summary.records)} studies reconstructed ({summary.made} studies "
+        f"{counts['done']} of {len(summary.records)} studies reconstructed ({summary.made} studies "
         f"in this run, {summary.kept} kept)"
     ]
     rest = [r for r in summary.records if r["status"] in ("refused", "failed")]
     text += [f"  {r['status']}: {r['id']}: {r['reason']}" for r in rest[:10]]
     if len(rest) > 10:
         text.append(f"  and {len(rest) - 10} more: see summary.csv")
-    if fates["waiting"]:
-        text.append(f"  not reached yet: {fates['waiting']}")
+    if counts["waiting"]:
+        text.append(f"  not reached yet: {counts['waiting']}")
     page = f"{output.rstrip('/')}/index.html" if "://" in output else Path(output) / "index.html"
     return "\n".join([*text, f"  {page}"])

@@ -146,7 +146,7 @@ def _run(chosen: argparse.Namespace, shard: tuple[int, int] | None) -> int:
     if summary.stopped:
         print(f"axon: {_STOPPED}", file=sys.stderr)
     # Cases that a person rejected were made.
-    none = summary.whole and not (summary.fates["done"] or summary.fates["rejected"])
+    none = summary.whole and not (summary.counts["done"] or summary.counts["rejected"])
     if none and not summary.stopped:
         print("axon: no case could be made; the reasons are above.", file=sys.stderr)
     return 1 if summary.stopped or summary.failed or none else 0
@@ -162,8 +162,8 @@ def _words(summary: Summary, output: Path) -> str:
             f"{summary.made} cases made, {summary.kept} were there; the shard that ends last puts "
             f"{output} together."
         )
-    fates = summary.fates
-    text = [f"{fates['done']} cases in {output} ({summary.made} made now, {summary.kept} kept)"]
+    counts = summary.counts
+    text = [f"{counts['done']} cases in {output} ({summary.made} made now, {summary.kept} kept)"]
     for split in ("train", "validation", "test"):
         groups = [ln.group for ln in summary.lines if ln.split == split and ln.status == "done"]
         text.append(
@@ -172,7 +172,7 @@ def _words(summary: Summary, output: Path) -> str:
         )
     held = {ln.split for ln in summary.lines if ln.status == "done"}
     empty = [s for s in ("train", "validation") if s not in held]
-    if held and empty and not (fates["waiting"] or summary.failed):
+    if held and empty and not (counts["waiting"] or summary.failed):
         text.append(
             f"  `axon train` needs cases in train and in validation; {' and '.join(empty)} has "
             "none: add patients, or name the splits in a manifest (column split)."
@@ -182,8 +182,8 @@ def _words(summary: Summary, output: Path) -> str:
         text.append(f"  {line.status}: {line.id}: {line.reason}")
     if len(rest) > 10:
         text.append(f"  and {len(rest) - 10} more: see report.csv")
-    if fates["waiting"]:
-        text.append(f"  not reached yet: {fates['waiting']}")
+    if counts["waiting"]:
+        text.append(f"  not reached yet: {counts['waiting']}")
     looked = [v for ln in summary.lines for v in ln.real]
     if looked:
         taken = sum(v["accepted"] for v in looked)

@@ -221,7 +221,7 @@ class DicomService:
         # The id of the study's UID: a patient's name belongs into no file name.
         name = f"study-{folder.name[:16]}"
         try:
-            (study,) = find_studies(folder, output=self.folder, memory=folder / "none")
+            (study,) = find_studies(folder)
             study = replace(study, id=name)
         except AxonInputError as error:
             study = Study(name, problem=without_folders(str(error), [folder]))

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from typing import Any, Generic, Protocol, TypeVar
 
-from axon_backend.errors import AxonInputError
+from axon_backend.errors import AxonInputError, Unfinished
 
 Task = TypeVar("Task")
 MEMORY_GB = 3.0  # what a worker needs for a large CT
@@ -33,11 +33,11 @@ _FAILED_STARTS = 3  # in a row, before any worker started: none will
 _READY = "ready"
 
 
-class WorkerDied(RuntimeError):
+class WorkerDied(Unfinished):
     """A worker ended without a result."""
 
 
-class TimedOut(RuntimeError):
+class TimedOut(Unfinished):
     """A task took longer than it was allowed to."""
 
 
@@ -309,7 +309,7 @@ def _portable(result: Any) -> Any:
     except Exception as error:
         if isinstance(result, AxonInputError):
             return AxonInputError(str(result))
-        return RuntimeError(f"{type(result).__name__}: {result} ({error})")
+        return Unfinished(f"{type(result).__name__}: {result} ({error})")
     return result
 
 
