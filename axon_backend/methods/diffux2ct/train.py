@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from axon_backend.methods.batch import Batch, ValidationCase
@@ -37,10 +35,6 @@ class DiffusionObjective(Objective):
 
     model: DiffuX2CTModel
 
-    @classmethod
-    def trains(cls, config: Any, loss: Any) -> tuple[str, ...]:
-        return config.networks
-
     def forward(self, batch: Batch) -> torch.Tensor:
         draws, diffusion = batch.drawn(), self.model.config.diffusion
         t = (diffusion.steps * draws.t).long().to(batch.volume.device)
@@ -64,6 +58,3 @@ class DiffusionObjective(Objective):
             row |= self.compare(name, sample, case.batch.volume)
             shown[name] = sample[0, 0]
         return Measurement(row, shown[self.shown_views])
-
-    def score(self, metrics: dict[str, float]) -> float:
-        return -self.weigh(metrics["v2_psnr"], metrics["v1_psnr"])

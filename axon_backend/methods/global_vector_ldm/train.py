@@ -88,6 +88,3 @@ class LatentObjective(Objective):
             row |= self.compare(name, sample, case.batch.volume)
             shown[name] = sample[0, 0]
         return Measurement(row, shown[self.shown_views])
-
-    def score(self, metrics: dict[str, float]) -> float:
-        return -self.weigh(metrics["v2_psnr"], metrics["v1_psnr"])

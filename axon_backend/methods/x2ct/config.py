@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from axon_backend.imaging.frame import HuWindow
+from axon_backend.methods.protocol import OneGridConfig
 
 
 @dataclass(frozen=True)
-class X2CTConfig:
+class X2CTConfig(OneGridConfig):
     """Everything but the weights. Each stage of the encoder halves the image, each level of the
     decoder but the first doubles the volume.
 
@@ -37,6 +38,8 @@ class X2CTConfig:
     dropout: float = 0.5
     window: HuWindow = field(default_factory=HuWindow)
 
+    networks = ("generator",)
+
     def check(self) -> None:
         """Raise ValueError where sizes do not fit together. (Not when they are set: they are set
         one after the other.)"""
@@ -49,20 +52,6 @@ class X2CTConfig:
             )
         if self.grid % 2**stages:
             raise ValueError(f"grid must be a multiple of {2**stages}, got {self.grid}")
-
-    @property
-    def output_grid(self) -> int:
-        """The only stage's side."""
-        return self.grid
-
-    @property
-    def networks(self) -> tuple[str, ...]:
-        """The generator; the discriminator lives as long as a training."""
-        return ("generator",)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
