@@ -50,6 +50,15 @@ class RegisteredViews:
         """The views that there are, the frontal one first."""
         return [view for view in (self.frontal, self.lateral) if view is not None]
 
+    @property
+    def lateral_present(self) -> torch.Tensor:
+        """(B,) bool on the views' device, which samples have a lateral view; ``has_lateral`` in
+        full."""
+        if self.lateral is not None and self.has_lateral is not None:
+            return self.has_lateral
+        there = self.lateral is not None
+        return torch.full((len(self.frontal),), there, device=self.frontal.device)
+
     def split(self) -> list[RegisteredViews]:
         """Each sample's views, a batch of one."""
         samples = []
