@@ -228,6 +228,16 @@ def test_what_is_no_sound_bundle_is_refused(bundle, library, tmp_path, damage, m
     assert imported(library) == []
 
 
+def test_what_a_killed_deletion_left_goes_with_the_next_import(bundle, library, monkeypatch):
+    import_bundle(bundle.path)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda path: None)  # killed before that
+        delete_bundle("axon-test")
+    assert len(list(library.iterdir())) == 1 and len(installed_bundles()) == 1  # the shipped one
+    import_bundle(bundle.path)
+    assert [p.name for p in library.iterdir()] == ["axon-test-0.1.0"]
+
+
 def test_what_a_killed_import_left_goes_with_the_next(bundle, library):
     (library / ".import-0123456789ab").mkdir(parents=True)
     (library / ".import-0123456789ab" / "download.zip").write_bytes(b"half")

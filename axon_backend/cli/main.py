@@ -61,7 +61,8 @@ def _run(chosen: argparse.Namespace) -> int:
             return FAILED
         place = "The system refused" if error.filename is None else f"{shown(error.filename)}"
         failed = isinstance(not_written("", error), OutputError)
-        sentence = f"axon: {place}: {error.strerror or error}. Choose another path, or free it."
+        why = error.strerror or error
+        sentence = f"axon: {place}: {why}. Choose another path or check this one."
         return _report(chosen, sentence, FAILED if failed else BAD_INPUT)
     except MemoryError:
         return _report(

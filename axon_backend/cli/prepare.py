@@ -138,22 +138,22 @@ def _run(chosen: argparse.Namespace, shard: tuple[int, int] | None) -> int:
             return 1
         except OutputFailed as error:
             bars.close()
-            print(f"axon: {error} {_GO_ON}", file=sys.stderr)
+            print(f"axon: {error} {_AGAIN}", file=sys.stderr)
             return 1
         finally:
             bars.close()
     print(_words(summary, Path(chosen.output)))
     if summary.stopped:
         print(f"axon: {_STOPPED}", file=sys.stderr)
-    # Cases that a person rejected were made.
+    # Cases that a person rejected could have been made.
     none = summary.whole and not (summary.counts["done"] or summary.counts["rejected"])
     if none and not summary.stopped:
         print("axon: no case could be made; the reasons are above.", file=sys.stderr)
     return 1 if summary.stopped or summary.failed or none else 0
 
 
-_GO_ON = "The cases that are done are kept: run the same command again to go on."
-_STOPPED = f"stopped as asked. {_GO_ON}"
+_AGAIN = "Finished cases are kept: run the same command again to resume."
+_STOPPED = f"stopped as asked. {_AGAIN}"
 
 
 def _words(summary: Summary, output: Path) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from axon_backend.util.work_folder import sweep, take
+from axon_backend.util.work_folder import sweep, take_new
 
 # Hidden folders in which single files are written; see ``work_folder``.
 WRITING = ".axon-*.file"
@@ -32,9 +31,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         OSError: of the system.
     """
     sweep(path.parent, WRITING)
-    work = None
-    while work is None:  # another process may be removing it before it is locked
-        work = take(path.with_name(WRITING.replace("*", uuid.uuid4().hex[:12])))
+    work = take_new(path.parent, WRITING)
     temporary = work.path / path.name
     try:
         yield temporary

@@ -10,7 +10,7 @@ from typing import Any
 from axon_backend.errors import AxonInputError
 from axon_backend.util.limits import limit
 
-# Parsed, a text takes up to 20 times its size in memory; manifests of 100,000 cases have 30 MB.
+# Parsed, a text takes up to 20 times its size in memory; manifests of 100,000 cases take 30 MB.
 MAX_TEXT_MB = ("AXON_MAX_TEXT_MB", 64.0)
 
 
@@ -25,10 +25,10 @@ def check_input(path: str | os.PathLike[str]) -> None:
     if isinstance(path, str) and not path.strip():  # it would be the current folder
         raise AxonInputError("The path of an input is empty. Give a file or a folder.")
     if "\0" in str(path):  # Python before 3.12 takes it for a file that does not exist
-        raise AxonInputError(f"{shown(path)} cannot be opened: no file's name holds a zero.")
+        raise AxonInputError(f"{shown(path)} cannot be opened: its name holds a null character.")
     try:
         neither = given.exists() and not (given.is_file() or given.is_dir())
-    except (OSError, ValueError) as error:  # too long, a zero character, a loop of links
+    except (OSError, ValueError) as error:  # too long, a loop of links
         why = getattr(error, "strerror", None) or error
         raise AxonInputError(f"{shown(given)} cannot be opened: {why}.") from error
     if neither:
@@ -60,10 +60,11 @@ def read_text(path: str | os.PathLike[str], what: str = "The file") -> str:
     check_input(path)
     most = limit(*MAX_TEXT_MB)
     try:
-        if os.stat(path).st_size > 1e6 * most:
+        size = os.stat(path).st_size
+        if size > 1e6 * most:
             raise AxonInputError(
-                f"{what} {path} has {os.stat(path).st_size / 1e6:.0f} MB, more than the limit of "
-                f"{most:g} MB for a text. Give another file, or set {MAX_TEXT_MB[0]} higher."
+                f"{what} {path} is {size / 1e6:.0f} MB, more than the limit of {most:g} MB for a "
+                f"text. Give another file, or set {MAX_TEXT_MB[0]} higher."
             )
         return Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -73,6 +74,11 @@ def read_text(path: str | os.PathLike[str], what: str = "The file") -> str:
 
 def read_json(path: str | os.PathLike[str], what: str = "The file", expected: str = "") -> Any:
     """The value in a JSON file; see ``read_text``.
+
+    Args:
+        path: the file.
+        what: begins the message, for example "The manifest".
+        expected: ends the message: what the file should be, or what to do.
 
     Raises:
         AxonInputError: it cannot be read or is not JSON.

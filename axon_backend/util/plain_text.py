@@ -27,14 +27,13 @@ def recorded(path: str | os.PathLike[str]) -> str:
     """An input as results and reports name it: without its folders, which often name the user or
     the patient, unless the environment variable AXON_RECORD_PATHS is set (to anything but 0)."""
     whole = os.environ.get("AXON_RECORD_PATHS", "0") not in ("", "0")
-    return str(path) if whole else Path(path).name
+    return str(path) if whole else Path(path).name or Path(os.path.abspath(path)).name  # "."
 
 
 def recorded_word(word: str) -> str:
     """A word of a command line, ``--option=path`` too, with a path as ``recorded`` names it."""
-    option, equals, value = word.rpartition("=")
-    separators = (os.sep, os.altsep or os.sep)
-    return option + equals + recorded(value) if any(s in value for s in separators) else word
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return option + equals + recorded(value) if _has_folder(value) else word
 
 
 def without_folders(text: str, paths: Iterable[str | os.PathLike[str] | None]) -> str:
@@ -44,10 +43,15 @@ def without_folders(text: str, paths: Iterable[str | os.PathLike[str] | None]) -
         for path in paths
         if path is not None
         for spelling in (str(path), os.path.abspath(path), os.path.realpath(path))
+        if _has_folder(spelling)  # not ".", which ends sentences
     }
     for spelling in sorted(spellings, key=len, reverse=True):
         text = text.replace(spelling, recorded(spelling))
     return text
+
+
+def _has_folder(path: str) -> bool:
+    return any(separator in path for separator in (os.sep, os.altsep or os.sep))
 
 
 def _is_number(text: str) -> bool:

@@ -9,11 +9,11 @@ from typing import Any
 
 from axon_backend.errors import AxonInputError, Cancelled
 
-# progress(stage, step, total, preview): called after each step. The preview is the volume so far,
-# (1, 1, h, h, h) in normalised HU, or None. It may raise errors.Cancelled.
-# All generators take seeds up to this; SimpleITK's no larger ones.
+# All generators take seeds up to this; SimpleITK's take no larger ones.
 MAX_SEED = 2**31 - 1
 
+# progress(stage, step, total, preview): called after each step. The preview is the volume so far,
+# (1, 1, h, h, h) in normalised HU, or None. It may raise errors.Cancelled.
 Progress = Callable[[str, int, int, Any], None]
 
 

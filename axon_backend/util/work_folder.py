@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -82,6 +83,22 @@ def take(path: Path, patience_s: float = 0.0) -> WorkFolder | None:
             if attempt == _ATTEMPTS - 1 or not path.parent.is_dir():
                 raise
     return None
+
+
+def take_new(home: Path, pattern: str) -> WorkFolder:
+    """Make a work folder of a new name in ``home``, for work that no later run takes over.
+
+    Args:
+        home: a folder that exists.
+        pattern: its name, with a ``*`` for what makes the name unique; as for ``sweep``.
+
+    Raises:
+        OSError: of the system.
+    """
+    work = None
+    while work is None:  # a sweep may be removing it before it is locked
+        work = take(home / pattern.replace("*", uuid.uuid4().hex[:12]))
+    return work
 
 
 def _is_at(stream: IO[Any], path: Path) -> bool:
