@@ -53,6 +53,7 @@ def _files(plan: CasePlan) -> Iterator[Path]:
 
 
 def content(path: Path) -> Any:
+    """The SHA-256 of a file; of a folder, the names and hashes of all that is in it."""
     if path.is_dir():
         return [[p.name, content(p)] for p in sorted(path.rglob("*")) if p.is_file()]
     total = hashlib.sha256()
