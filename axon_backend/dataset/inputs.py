@@ -51,6 +51,7 @@ def _files(plan: CasePlan) -> Iterator[Path]:
 
 
 def _content(path: Path) -> Any:
+    """The SHA-256 of a file; of a folder, the names and hashes of all that is in it."""
     if path.is_dir():
         return [[p.name, file_sha256(p)] for p in sorted(path.rglob("*")) if p.is_file()]
     return file_sha256(path)
