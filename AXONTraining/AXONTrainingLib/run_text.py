@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
+from AXONReconstructionLib.jobs.processes import errorOf
 from AXONReconstructionLib.setup.run_times import durationText
 
 
@@ -58,8 +59,5 @@ def metricsText(watch) -> str:
 
 
 def failureMessage(output: str) -> str:
-    """The error message of a failed process: the last line of its output."""
-    lines = [line for line in output.splitlines() if line.strip()]
-    if not lines:
-        return _("The process failed without an error message.")
-    return lines[-1].removeprefix("axon: ")
+    """The error message of a failed process."""
+    return errorOf(output) or _("The process failed without an error message.")

@@ -10,9 +10,9 @@ import pytest
 from bundle_archives import imported, with_extra, zipped
 
 from axon_backend.bundle import load_bundle
-from axon_backend.util.hashing import file_sha256
 from axon_backend.bundle.library import import_bundle
 from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.util.hashing import file_sha256
 
 
 class Handler(SimpleHTTPRequestHandler):

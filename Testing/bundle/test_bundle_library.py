@@ -9,7 +9,6 @@ import pytest
 from bundle_archives import imported, with_extra, zipped
 
 from axon_backend.bundle import load_bundle, seal_bundle
-from axon_backend.util.hashing import file_sha256
 from axon_backend.bundle.layout import METADATA, SHIPPED
 from axon_backend.bundle.library import (
     bundle_path,
@@ -20,6 +19,7 @@ from axon_backend.bundle.library import (
     library_folder,
 )
 from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.util.hashing import file_sha256
 
 
 def newer(bundle, version: str, folder: Path) -> Path:
