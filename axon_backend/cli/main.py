@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 from axon_backend import DISCLAIMER, __version__
-from axon_backend.cli import xray_options
+from axon_backend.cli import shared_options, xray_options
 from axon_backend.cli.console import interrupt_on_signal, quiet_libraries
 from axon_backend.errors import (
     AxonInputError,
@@ -168,55 +168,23 @@ def _reconstruct(one: argparse.ArgumentParser) -> None:
     )
     one.add_argument("--view", choices=("pa", "ap"), help="overrules the frontal file's own tags")
     xray_options.add_arguments(one)
-    one.add_argument(
-        "--no-register", action="store_true", help="assume that the X-rays are in the frame already"
-    )
-    one.add_argument(
-        "--allow-poor",
-        action="store_true",
-        help="continue where a registration is poor, instead of refusing it",
-    )
-    one.add_argument(
-        "--keep-stages",
-        action="store_true",
-        help="also write the volume of every stage, STAGE.nii.gz",
-    )
+    shared_options.add_registration(one)
+    shared_options.add_volumes(one)
     one.add_argument(
         "--interactive",
         action="store_true",
         help="also write interactive.html: the volume in slices and 3-D, for a browser",
     )
-    series = one.add_mutually_exclusive_group()
-    series.add_argument(
-        "--dicom",
-        action="store_const",
-        const="anonymous",
-        help="also write the volume as a DICOM CT series, dicom/, which names no patient",
-    )
-    series.add_argument(
-        "--dicom-patient",
-        dest="dicom",
-        action="store_const",
-        const="identified",
-        help="the same with the patient and study of the X-ray's DICOM file",
-    )
-    one.add_argument(
-        "--samples",
-        type=int,
-        default=1,
-        metavar="K",
-        help="mean of K seeds, with deviation.nii.gz (default 1)",
-    )
-    _model(one)
-    _sampling(one)
-    _output(one)
+    shared_options.add_model(one)
+    shared_options.add_sampling(one)
+    shared_options.add_output(one)
 
 
 def _drr(one: argparse.ArgumentParser) -> None:
     from axon_backend.cli.drr import add_arguments
 
     add_arguments(one)
-    _output(
+    shared_options.add_output(
         one, "FILE", "16-bit .png, DICOM .dcm, or .nii.gz, .nii, .nrrd, .mha with true millimetres"
     )
 
@@ -225,14 +193,14 @@ def _register(one: argparse.ArgumentParser) -> None:
     from axon_backend.cli.register import add_arguments
 
     add_arguments(one)
-    _output(one)
+    shared_options.add_output(one)
 
 
 def _evaluate(one: argparse.ArgumentParser) -> None:
     from axon_backend.cli.evaluate import add_arguments
 
     add_arguments(one)
-    _output(one)
+    shared_options.add_output(one)
 
 
 def _prepare(one: argparse.ArgumentParser) -> None:
@@ -255,8 +223,8 @@ def _cohort(one: argparse.ArgumentParser) -> None:
         commands, "reconstruct", "make a CT volume for every study", run="cohort_reconstruct"
     )
     add_arguments(make)
-    _model(make)
-    _sampling(make)
+    shared_options.add_model(make)
+    shared_options.add_sampling(make)
     measure = _command(
         commands, "evaluate", "measure many cases, as `axon evaluate`", run="cohort_evaluate"
     )
@@ -272,13 +240,13 @@ def _dicom(one: argparse.ArgumentParser) -> None:
         commands, "serve", "receive chest X-rays and send derived CT series", run="dicom_serve"
     )
     add_arguments(serve)
-    _model(serve)
+    shared_options.add_model(serve)
 
 
 def _demo(one: argparse.ArgumentParser) -> None:
-    _model(one)
+    shared_options.add_model(one)
     one.add_argument("--seed", type=int, default=0, metavar="S")
-    _output(one)
+    shared_options.add_output(one)
 
 
 def _bundle(one: argparse.ArgumentParser) -> None:
@@ -310,38 +278,6 @@ def _export(one: argparse.ArgumentParser) -> None:
     one.add_argument("--licence", metavar="FILE", help="a text file with the weights' licence")
     one.add_argument("--packed", action="store_true", help="weights in eight bits, half the size")
     one.add_argument("--overwrite", action="store_true", help="replace an older model in DIR")
-
-
-def _model(one: argparse.ArgumentParser) -> None:
-    one.add_argument(
-        "--bundle",
-        metavar="DIR",
-        help="the model: a folder, or an installed NAME (default: the one shipped)",
-    )
-    one.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
-
-
-def _sampling(one: argparse.ArgumentParser) -> None:
-    one.add_argument(
-        "--stages",
-        metavar="LIST",
-        help="stages of the model's method to run, separated by commas (default: all; "
-        "`axon bundle show` lists them)",
-    )
-    one.add_argument(
-        "--steps",
-        metavar="N[,M]",
-        help="sampling steps of the stages that take steps, in their order (default: the bundle's)",
-    )
-    one.add_argument("--seed", type=int, default=0, metavar="S", help="of all noise (default 0)")
-
-
-def _output(
-    one: argparse.ArgumentParser, kind: str = "DIR", help: str = "the folder for the results"
-) -> None:
-    one.add_argument("--output", required=True, metavar=kind, help=help)
-    one.add_argument("--overwrite", action="store_true", help="replace an earlier run's files")
-    one.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
 if __name__ == "__main__":

@@ -99,11 +99,9 @@ def prepare(chosen: argparse.Namespace) -> int:
 
 
 def _run(chosen: argparse.Namespace, shard: tuple[int, int] | None) -> int:
-    from axon_backend.cli.console import ProgressBars, stop_on_signal
+    from axon_backend.cli.console import run_resumable
     from axon_backend.dataset.prepare import prepare as run
     from axon_backend.dataset.settings import PrepareSettings
-    from axon_backend.dataset.store import OutputFailed
-    from axon_backend.errors import Cancelled
     from axon_backend.util.pool import default_workers
 
     settings = PrepareSettings(
@@ -119,32 +117,25 @@ def _run(chosen: argparse.Namespace, shard: tuple[int, int] | None) -> int:
         max_days=chosen.max_days,
         anonymise=chosen.anonymise,
     )
-    bars = ProgressBars(chosen.quiet)
-    with stop_on_signal() as stop:
-        try:
-            summary = run(
-                chosen.source,
-                chosen.output,
-                settings,
-                workers=chosen.workers or default_workers(),
-                ray=chosen.ray,
-                shard=shard,
-                progress=bars,
-                cancelled=stop.is_set,
-            )
-        except (Cancelled, KeyboardInterrupt):
-            bars.close()
-            print(f"axon: {_STOPPED}", file=sys.stderr)
-            return 1
-        except OutputFailed as error:
-            bars.close()
-            print(f"axon: {error} {_AGAIN}", file=sys.stderr)
-            return 1
-        finally:
-            bars.close()
+    summary = run_resumable(
+        lambda progress, cancelled: run(
+            chosen.source,
+            chosen.output,
+            settings,
+            workers=chosen.workers or default_workers(),
+            ray=chosen.ray,
+            shard=shard,
+            progress=progress,
+            cancelled=cancelled,
+        ),
+        chosen.quiet,
+        _AGAIN,
+    )
+    if summary is None:
+        return 1
     print(_words(summary, Path(chosen.output)))
     if summary.stopped:
-        print(f"axon: {_STOPPED}", file=sys.stderr)
+        print(f"axon: stopped as asked. {_AGAIN}", file=sys.stderr)
     # Cases that a person rejected could have been made.
     none = summary.whole and not (summary.counts["done"] or summary.counts["rejected"])
     if none and not summary.stopped:
@@ -153,7 +144,6 @@ def _run(chosen: argparse.Namespace, shard: tuple[int, int] | None) -> int:
 
 
 _AGAIN = "Finished cases are kept: run the same command again to resume."
-_STOPPED = f"stopped as asked. {_AGAIN}"
 
 
 def _words(summary: Summary, output: Path) -> str:
