@@ -61,6 +61,16 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         ) from error
 
 
+def place_image(image: sitk.Image, ijk_to_lps: np.ndarray) -> None:
+    """Give an image the spacing, origin and direction of a (4, 4) matrix from voxel (i, j, k, 1) to
+    LPS millimetres, whose axes are at right angles."""
+    matrix = np.asarray(ijk_to_lps, float)
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((matrix[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(matrix[:3, 3].tolist())
+
+
 def write_volume(
     path: str | os.PathLike[str],
     array_hu: np.ndarray,
@@ -94,10 +104,7 @@ def write_volume(
     voxels = np.clip(np.rint(array), limits.min, limits.max).astype(np.int16)
     image = sitk.GetImageFromArray(voxels)
     if isinstance(geometry, np.ndarray):
-        steps = np.linalg.norm(geometry[:3, :3], axis=0)
-        image.SetSpacing(steps.tolist())
-        image.SetOrigin(geometry[:3, 3].tolist())
-        image.SetDirection((geometry[:3, :3] / steps).ravel().tolist())
+        place_image(image, geometry)
     else:
         spacing, origin = spacing_and_origin(
             geometry, (voxels.shape[2], voxels.shape[1], voxels.shape[0])
