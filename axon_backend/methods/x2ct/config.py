@@ -23,6 +23,8 @@ class X2CTConfig(OneGridConfig):
         decoder: channels of the levels, coarse to fine: one more than there are stages.
         blocks: 3-D convolutions at each level but the first.
         fused_blocks: 3-D convolutions at each level of the decoder of both views.
+        head: side of the output convolution's kernel, odd. The paper's 7 sums so many inputs that
+            learning rates which suit a short training make its output swing from step to step.
         dropout: share of connection A's units that a training step leaves out.
         window: the HU of -1 and 1.
     """
@@ -35,6 +37,7 @@ class X2CTConfig(OneGridConfig):
     decoder: tuple[int, ...] = (128, 64, 32, 16, 8)
     blocks: tuple[int, ...] = (1, 1, 1, 1)
     fused_blocks: tuple[int, ...] = (1, 1, 1, 1, 0)
+    head: int = 3
     dropout: float = 0.5
     window: HuWindow = field(default_factory=HuWindow)
 
@@ -52,6 +55,8 @@ class X2CTConfig(OneGridConfig):
             )
         if self.grid % 2**stages:
             raise ValueError(f"grid must be a multiple of {2**stages}, got {self.grid}")
+        if self.head < 1 or self.head % 2 == 0:
+            raise ValueError(f"head must be an odd number, got {self.head}")
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ def full() -> X2CTConfig:
         decoder=(256, 128, 64, 32, 16, 16),
         blocks=(2, 2, 2, 2, 1),
         fused_blocks=(1, 1, 1, 1, 1, 0),
+        head=7,
     )
 
 
