@@ -118,7 +118,7 @@ def test_the_output_is_relu_of_the_unit_range(net, images):
 @pytest.mark.parametrize(("kernel", "stable"), [(X2CTConfig().head, True), (7, False)])
 def test_a_step_of_the_preview_moves_the_output_by_less_than_half_the_range(kernel, stable):
     """Adam's first step moves each weight and the bias by the learning rate, so an output whose
-    c k^3 inputs are all 1 moves by (c k^3 + 1) of them. Half of [0, 1] puts ReLU out of action."""
+    c k^3 inputs are 1 moves by c k^3 + 1 of them. Half of [0, 1] puts ReLU out of action."""
     settings = resolve("cnn", method="x2ct").optimiser
     channels = X2CTConfig().decoder[-1]
     head = Generator._head(channels, kernel)
