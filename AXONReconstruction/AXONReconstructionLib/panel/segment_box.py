@@ -22,14 +22,15 @@ class SegmentBox:
 
     def onSegment(self) -> None:
         """Start the segmentation on the worker."""
-        section, side = self._section, self._section.results.side
-        volume = display.volumeOf(section.result, section.stage)
+        section, shown = self._section, self._shown()
+        volume, side = shown
         section.panel.hideMessage()
         self._ui.segmentButton.enabled = False
         name = _("CT") if section.results.other is None else _("B")
 
         def finished(found) -> None:
-            self.show(text(found.structures, name))
+            if self._shown() == shown:  # else the selection has changed
+                self.show(text(found.structures, name))
 
         def over() -> None:
             self._ui.segmentButton.enabled = True
@@ -44,6 +45,13 @@ class SegmentBox:
             finished=finished,
             over=over,
         )
+
+    def _shown(self) -> tuple:
+        """The volume of the shown stage and what is beside it; empty without a result."""
+        section = self._section
+        if section.result is None or not section.result.volumes:
+            return ()
+        return display.volumeOf(section.result, section.stage), section.results.side
 
     def show(self, line: str) -> None:
         """Show a text; empty hides it."""

@@ -3,23 +3,11 @@
 import functools
 import json
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-MODULE = Path(__file__).resolve().parents[3] / "AXONReconstruction"
 STEPS = {"coarse": 3, "fine": 3}
-
-
-@pytest.fixture
-def logic(slicer, monkeypatch):
-    monkeypatch.syspath_prepend(str(MODULE))
-    from AXONReconstruction import AXONReconstructionLogic
-
-    made = AXONReconstructionLogic()
-    yield made
-    made.cleanup()
 
 
 @pytest.fixture
@@ -339,8 +327,7 @@ def test_two_logics_do_not_disturb_each_other(host, slicer, logic, frontal, tiny
         other.cleanup()
 
 
-def test_remaining_time_is_estimated_from_completed_steps(monkeypatch):
-    monkeypatch.syspath_prepend(str(MODULE))
+def test_remaining_time_is_estimated_from_completed_steps(module_path):
     pytest.importorskip("slicer")
     from AXONReconstructionLib.console.reconstructing import Stopwatch
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-MODULE = Path(__file__).resolve().parents[3] / "AXONReconstruction"
 RECORD = {
     "seed": 3,
     "bundle": {"name": "test", "version": "1", "sha256": "abc123" * 10},
@@ -19,9 +18,8 @@ RECORD = {
 
 
 @pytest.fixture
-def lib(slicer, monkeypatch):
+def lib(slicer, module_path):
     """The saving module, and the result class."""
-    monkeypatch.syspath_prepend(str(MODULE))
     from AXONReconstructionLib.console import saving
     from AXONReconstructionLib.scene import results
 

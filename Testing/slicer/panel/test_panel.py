@@ -7,11 +7,6 @@ import threading
 import pytest
 
 
-@pytest.fixture
-def panel(axon):
-    return axon[1].panel
-
-
 def running(panel):
     """Start a job that runs until it is cancelled; its outcome is appended to the returned list."""
     heard, begun = [], threading.Event()

@@ -16,9 +16,8 @@ def home(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def versions(host, monkeypatch):
+def versions(host, module_path, monkeypatch):
     """The versions that appear to be installed, modifiable; None = not installed."""
-    monkeypatch.syspath_prepend(str(MODULE))
     from AXONReconstructionLib.setup import requirements
 
     found = {part.name: "99.0" for part in requirements.requiredPackages()}

@@ -7,11 +7,6 @@ import pytest
 
 
 @pytest.fixture
-def panel(axon):
-    return axon[1].panel
-
-
-@pytest.fixture
 def section(panel):
     for name in ("reconstructSection", "compareSection"):
         panel.container(name).collapsed = False
@@ -21,16 +16,6 @@ def section(panel):
 @pytest.fixture
 def ui(panel, section):
     return panel.ui
-
-
-@pytest.fixture
-def case(panel, section, tiny_bundle, phantom_xray_file, phantom_ct_file):
-    """The phantom and the tiny model."""
-    node = panel.parameterNode
-    node.bundle, node.device, node.registerAutomatically = str(tiny_bundle.path), "cpu", False
-    node.frontal = panel.logic.loadRadiograph(phantom_xray_file, view="pa", name="phantom PA")
-    node.groundTruth = panel.logic.loadCT(phantom_ct_file)
-    return node
 
 
 def run(host, section, **settings):
@@ -202,3 +187,7 @@ def test_lungs_and_bones_are_segmented_and_compared_with_the_ct(host, slicer, ca
     host.click(ui.segmentButton)  # again: the segmentation is replaced
     assert host.wait_until(lambda: ui.segmentButton.enabled, 60)
     assert len(slicer.util.getNodesByClass("vtkMRMLSegmentationNode")) == 1
+    host.click(ui.segmentButton)
+    choose(host, ui.stageCombo, 0)  # the numbers would be those of another stage
+    assert host.wait_until(lambda: ui.segmentButton.enabled, 60)
+    assert not ui.segmentLabel.visible
