@@ -127,12 +127,19 @@ def _regular(
 
 def _read_slices(paths: list[Path]) -> tuple[np.ndarray, tuple[str, ...]]:
     """Pixels [k, row, col] float32 after slope and intercept, padding as air; and notes."""
-    planes, notes = [], []
-    for path in paths:
-        plane, said = _read_slice(path)
-        planes.append(plane)
-        notes += [note for note in said if note not in notes]
-    return np.stack(planes), tuple(notes)
+    first, noted = _read_slice(paths[0])
+    planes, notes = np.empty((len(paths), *first.shape), np.float32), list(noted)
+    planes[0] = first
+    for k, path in enumerate(paths[1:], 1):
+        plane, noted = _read_slice(path)
+        if plane.shape != first.shape:
+            raise AxonInputError(
+                f"{path.name} decodes to {plane.shape[0]} x {plane.shape[1]} pixels, other slices "
+                f"to {first.shape[0]} x {first.shape[1]}. The file is damaged; copy it again."
+            )
+        planes[k] = plane
+        notes += [note for note in noted if note not in notes]
+    return planes, tuple(notes)
 
 
 def _read_slice(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -153,7 +160,10 @@ def _read_slice(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     if stored.ndim != 2:
         raise AxonInputError(f"{path.name} has {stored.ndim} axes; a CT slice is grey and has 2.")
     slope, intercept, notes = rescale_of(dataset)
-    values = stored.astype(np.float32) * slope + intercept
+    values = stored.astype(np.float32)
+    if slope != 1:
+        values *= np.float32(slope)
+    values += np.float32(intercept)
     mask = padding_mask(dataset, stored)
     if mask.any():
         # Some scanners declare a padding that is also a tissue value: trust it below fat, else only

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
+from pydicom.tag import BaseTag
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.body_parts import is_chest, is_elsewhere
@@ -161,9 +163,9 @@ def _scan(paths: Iterable[Path]) -> list[Slice]:
         except Exception:  # no DICOM, or damaged: pydicom raises many kinds
             continue
         # Values are decoded when first used: do it here, where a broken one can be left out.
-        for keyword in HEADER_TAGS:
-            if keyword in header and value_of(header, keyword) is None:
-                del header[keyword]
+        for tag in list(header.keys()):
+            if _is_broken(header, tag):
+                del header[tag]
         uid = header.get("SOPInstanceUID")
         # DICOMDIR has no SOP instance of its own; a file copied twice counts once.
         if uid is None or "Modality" not in header or uid in seen:
@@ -171,6 +173,14 @@ def _scan(paths: Iterable[Path]) -> list[Slice]:
         seen.add(uid)
         slices.append(Slice(path, header))
     return slices
+
+
+def _is_broken(header: pydicom.Dataset, tag: BaseTag) -> bool:
+    """Whether an element has no value, or none that can be decoded."""
+    try:
+        return header[tag].value is None
+    except Exception:  # pydicom raises many kinds
+        return True
 
 
 def _refuse_empty(files: list[Path], label: str) -> None:
