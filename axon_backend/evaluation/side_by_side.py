@@ -49,4 +49,3 @@ def resampled(
         source, target, sitk.Transform(), sitk.sitkLinear, AIR_HU, sitk.sitkFloat32
     )
     return sitk.GetArrayFromImage(found)
-
