@@ -18,7 +18,7 @@ from axon_backend.util.pool import Pool
 
 
 def touch(path, what="png"):
-    """A picture, or a volume of no use but for its header."""
+    """An image, or a volume of no use but for its header."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if what == "png":
         Image.new("L", (8, 8)).save(path)
