@@ -1,4 +1,4 @@
-"""What installed packages add to AXON through the entry points of their package metadata."""
+"""Plug-ins: what installed packages add to AXON through entry points."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def plugin_entries(group: str) -> list[EntryPoint]:
 
 
 def load_plugins(group: str) -> list[Any]:
-    """The objects that entry points of a group name, for example ``axon_backend.metrics``.
+    """Load the objects of an entry-point group, for example ``axon_backend.metrics``.
 
-    A plug-in that cannot be imported is reported in a warning and left out: it must not keep the
-    rest of AXON from working.
+    A plug-in that cannot be imported is reported in a warning and skipped, so that the rest of
+    AXON still works.
     """
     found = []
     for entry in plugin_entries(group):
         try:
             found.append(entry.load())
-        except Exception as error:  # a stranger's code may raise anything
+        except Exception as error:  # third-party code may raise anything
             warnings.warn(
                 f"The plug-in {entry.name!r} ({group}: {entry.value}) could not be loaded and is "
                 f"ignored: {type(error).__name__}: {error}",
