@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 import warnings
 from functools import lru_cache
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 
 @lru_cache(maxsize=1)
-def _all_entries(path: tuple[str, ...]) -> EntryPoints:
-    """Those of every package on the path; reading their metadata takes a tenth of a second."""
+def _all_entries(path: tuple[str, ...]) -> Any:
+    """The entry points of every package on the path; reading their metadata takes a tenth of a second."""
     return entry_points()
 
 
