@@ -45,3 +45,17 @@ def not_written(sentence: str, error: OSError) -> AxonInputError:
 
 class Cancelled(RuntimeError):
     """The user asked to stop; raised between two steps, before anything is written."""
+
+
+class Unfinished(RuntimeError):
+    """A task of many has no result, and another run may give it one (its worker died, it took too
+    long, its files changed). The message is for the user."""
+
+
+def reason_of(error: BaseException) -> str:
+    """What a list of failures says of an error: its message, on one line and with the kind of
+    exception in front unless it is meant for users."""
+    text = " ".join(str(error).split())[:300]
+    if text and isinstance(error, AxonInputError | Unfinished):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

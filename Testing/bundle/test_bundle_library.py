@@ -9,7 +9,6 @@ import pytest
 from bundle_archives import imported, with_extra, zipped
 
 from axon_backend.bundle import load_bundle, seal_bundle
-from axon_backend.bundle.checksums import file_sha256
 from axon_backend.bundle.layout import METADATA, SHIPPED
 from axon_backend.bundle.library import (
     bundle_path,
@@ -20,6 +19,7 @@ from axon_backend.bundle.library import (
     library_folder,
 )
 from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.util.hashing import file_sha256
 
 
 def newer(bundle, version: str, folder: Path) -> Path:
@@ -226,6 +226,16 @@ def test_what_is_no_sound_bundle_is_refused(bundle, library, tmp_path, damage, m
         import_bundle(source)
     assert ".import-" not in str(refusal.value)  # a folder that the user never sees
     assert imported(library) == []
+
+
+def test_what_a_killed_deletion_left_goes_with_the_next_import(bundle, library, monkeypatch):
+    import_bundle(bundle.path)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda path: None)  # killed before that
+        delete_bundle("axon-test")
+    assert len(list(library.iterdir())) == 1 and len(installed_bundles()) == 1  # the shipped one
+    import_bundle(bundle.path)
+    assert [p.name for p in library.iterdir()] == ["axon-test-0.1.0"]
 
 
 def test_what_a_killed_import_left_goes_with_the_next(bundle, library):

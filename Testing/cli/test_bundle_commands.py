@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from axon_backend.bundle import seal_bundle
-from axon_backend.bundle.checksums import file_sha256
 from axon_backend.cli.main import main
+from axon_backend.util.hashing import file_sha256
 
 
 @pytest.fixture

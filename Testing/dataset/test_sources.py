@@ -18,7 +18,7 @@ from axon_backend.util.pool import Pool
 
 
 def touch(path, what="png"):
-    """A picture, or a volume of no use but for its header."""
+    """An image, or a volume of no use but for its header."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if what == "png":
         Image.new("L", (8, 8)).save(path)
@@ -280,7 +280,7 @@ def test_an_anonymous_data_set_names_nobody(tree, tmp_path, small, one_thread):
     out = tmp_path / "data"
     settings = replace(small, anonymise=True)
     summary = prepare(tree.root, out, settings, workers=0)
-    assert summary.fates == {"done": 2, "skipped": 2}
+    assert summary.counts == {"done": 2, "skipped": 2}
     for path in out.rglob("*"):
         if "private" not in path.parts[-2:]:
             assert "SECRET" not in path.name

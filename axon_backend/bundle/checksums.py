@@ -8,17 +8,9 @@ from pathlib import Path
 
 from axon_backend.bundle.layout import CHECKSUMS, inside
 from axon_backend.errors import AxonInputError
+from axon_backend.util.hashing import file_sha256
 
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
-
-
-def file_sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file, read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while piece := stream.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def bundle_sha256(sums: dict[str, str]) -> str:

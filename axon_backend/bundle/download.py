@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from axon_backend import __version__
-from axon_backend.bundle.checksums import file_sha256
 from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.util.hashing import file_sha256
 from axon_backend.util.limits import limit
 
 _TIMEOUT_S = 30.0  # without a byte

@@ -14,15 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from axon_backend.bundle.checksums import bundle_sha256, file_sha256
+from axon_backend.bundle.checksums import bundle_sha256
 from axon_backend.bundle.download import ByteProgress, download, is_url
 from axon_backend.bundle.layout import CHECKSUMS, CONFIG, METADATA, SHIPPED, read_json
 from axon_backend.bundle.unpack import unpack_bundle
 from axon_backend.bundle.verify import verify_bundle
 from axon_backend.errors import AxonInputError, Cancelled, not_written
+from axon_backend.util.hashing import file_sha256
 from axon_backend.util.input_file import check_input
-from axon_backend.util.work_folder import sweep, take
+from axon_backend.util.work_folder import sweep, take_new
 
+_WORK = ".import-*"  # hidden folders for what is being imported or deleted; see ``work_folder``
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -127,10 +129,8 @@ def import_bundle(
     library = library_folder()
     try:
         library.mkdir(parents=True, exist_ok=True)
-        sweep(library, ".import-*")
-        work = None
-        while work is None:  # another import may be removing it before it is locked
-            work = take(library / f".import-{uuid.uuid4().hex[:12]}")
+        sweep(library, _WORK)
+        work = take_new(library, _WORK)
     except OSError as error:
         raise _unwritable(library, error) from error
     try:
@@ -157,8 +157,9 @@ def delete_bundle(name: str) -> BundleInfo:
     info = find_bundle(name)
     if info.shipped:
         raise AxonInputError(f"The bundle {info.name} comes with AXON and is not deleted.")
-    # Out of sight by one rename, so that no reader meets half a bundle.
-    gone = info.path.with_name(f".deleted-{uuid.uuid4().hex[:12]}")
+    # Out of sight by one rename, so that no reader meets half a bundle; what a killed process
+    # leaves of it goes with the next import.
+    gone = info.path.with_name(_WORK.replace("*", uuid.uuid4().hex[:12]))
     try:
         info.path.rename(gone)
         if gone.is_symlink():
@@ -168,7 +169,7 @@ def delete_bundle(name: str) -> BundleInfo:
     except OSError as error:
         raise AxonInputError(
             f"{info.path} cannot be deleted: {error.strerror or error}. Close the programs that "
-            "use it, and check the rights of the folder."
+            "use it, and check the permissions of the folder."
         ) from error
     return info
 

@@ -98,7 +98,7 @@ def _extract(
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         member = opened.open(info)
-    except OSError as error:  # it is said to begin before the file does
+    except OSError as error:  # its entry points before the start of the file
         raise zipfile.BadZipFile(str(error)) from error
     with member as source, target.open("xb") as file:
         while piece := source.read(_PIECE):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from axon_backend.bundle.checksums import file_sha256, read_checksums
+from axon_backend.bundle.checksums import read_checksums
 from axon_backend.bundle.layout import (
     CHECKSUMS,
     CONFIG,
@@ -18,6 +18,7 @@ from axon_backend.bundle.layout import (
 )
 from axon_backend.bundle.metadata import check_metadata
 from axon_backend.errors import AxonInputError
+from axon_backend.util.hashing import file_sha256
 
 
 def verify_bundle(path: str | Path) -> dict[str, str]:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from axon_backend.cli import shared_options
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -29,32 +31,10 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="a folder, or a URL as s3://bucket/name; run again to resume",
     )
-    one.add_argument(
-        "--samples", type=int, default=1, metavar="K", help="mean of K seeds (default 1)"
-    )
-    one.add_argument(
-        "--no-register", action="store_true", help="assume that the X-rays are in the frame already"
-    )
-    one.add_argument(
-        "--allow-poor", action="store_true", help="also reconstruct poorly registered studies"
-    )
-    one.add_argument("--keep-stages", action="store_true", help="write the volume of every stage")
+    shared_options.add_registration(one)
+    shared_options.add_volumes(one)
     one.add_argument(
         "--no-report", action="store_true", help="volumes and records only, in less time and space"
-    )
-    series = one.add_mutually_exclusive_group()
-    series.add_argument(
-        "--dicom",
-        action="store_const",
-        const="anonymous",
-        help="also write each volume as a DICOM CT series, which names no patient",
-    )
-    series.add_argument(
-        "--dicom-patient",
-        dest="dicom",
-        action="store_const",
-        const="identified",
-        help="the same with the patient and study of the X-ray's DICOM file",
     )
     add_pool_arguments(one)
     one.add_argument("--quiet", action="store_true", help="no progress bars")
@@ -116,11 +96,9 @@ def reconstruct(
 
     if chosen.samples < 1:
         raise AxonInputError(f"--samples is {chosen.samples}; at least one is needed.")
-    from axon_backend.cli.console import ProgressBars, stop_on_signal
+    from axon_backend.cli.console import run_resumable
     from axon_backend.cohort.run import reconstruct_cohort
     from axon_backend.cohort.settings import CohortSettings
-    from axon_backend.dataset.store import OutputFailed
-    from axon_backend.errors import Cancelled
 
     settings = CohortSettings(
         bundle=chosen.bundle,
@@ -135,48 +113,41 @@ def reconstruct(
         report=not chosen.no_report,
         dicom=chosen.dicom,
     )
-    bars = ProgressBars(chosen.quiet)
-    with stop_on_signal() as stop:
-        try:
-            summary = reconstruct_cohort(
-                chosen.source,
-                chosen.output,
-                settings,
-                pool=make_pool(chosen, stop.is_set),
-                progress=bars,
-                cancelled=stop.is_set,
-            )
-        except (Cancelled, KeyboardInterrupt):
-            bars.close()
-            print(f"axon: stopped as asked. {_AGAIN}", file=sys.stderr)
-            return 1
-        except OutputFailed as error:
-            bars.close()
-            print(f"axon: {error} {_AGAIN}", file=sys.stderr)
-            return 1
-        finally:
-            bars.close()
+    summary = run_resumable(
+        lambda progress, cancelled: reconstruct_cohort(
+            chosen.source,
+            chosen.output,
+            settings,
+            pool=make_pool(chosen, cancelled),
+            progress=progress,
+            cancelled=cancelled,
+        ),
+        chosen.quiet,
+        _AGAIN,
+    )
+    if summary is None:
+        return 1
     print(_words(summary, chosen.output))
-    fates = summary.fates
-    if fates["waiting"]:
+    counts = summary.counts
+    if counts["waiting"]:
         print(f"axon: stopped as asked. {_AGAIN}", file=sys.stderr)
-    return 1 if fates["waiting"] or fates["failed"] or not fates["done"] else 0
+    return 1 if counts["waiting"] or counts["failed"] or not counts["done"] else 0
 
 
 _AGAIN = "Finished studies are kept: run the same command again to resume."
 
 
 def _words(summary: CohortSummary, output: str) -> str:
-    fates = summary.fates
+    counts = summary.counts
     text = [
-        f"{fates['done']} of {len(summary.records)} studies reconstructed ({summary.made} studies "
+        f"{counts['done']} of {len(summary.records)} studies reconstructed ({summary.made} studies "
         f"in this run, {summary.kept} kept)"
     ]
     rest = [r for r in summary.records if r["status"] in ("refused", "failed")]
     text += [f"  {r['status']}: {r['id']}: {r['reason']}" for r in rest[:10]]
     if len(rest) > 10:
         text.append(f"  and {len(rest) - 10} more: see summary.csv")
-    if fates["waiting"]:
-        text.append(f"  not reached yet: {fates['waiting']}")
+    if counts["waiting"]:
+        text.append(f"  not reached yet: {counts['waiting']}")
     page = f"{output.rstrip('/')}/index.html" if "://" in output else Path(output) / "index.html"
     return "\n".join([*text, f"  {page}"])

@@ -9,7 +9,11 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
+
+from axon_backend.errors import Cancelled
+
+T = TypeVar("T")
 
 
 class ProgressBars:
@@ -74,6 +78,32 @@ def stop_on_signal() -> Iterator[threading.Event]:
 
     with _handled((signal.SIGINT, *_endings()), on_signal):
         yield stop
+
+
+def run_resumable(
+    work: Callable[[ProgressBars, Callable[[], bool]], T], quiet: bool, again: str
+) -> T | None:
+    """What work over many cases returns; None where it was stopped or its output could not be
+    written, which is printed with ``again``, the sentence on how to resume.
+
+    Args:
+        work: called with (progress, cancelled).
+        quiet: no progress bars.
+    """
+    from axon_backend.dataset.store import OutputFailed
+
+    bars = ProgressBars(quiet)
+    try:
+        with stop_on_signal() as stop:
+            return work(bars, stop.is_set)
+    except (Cancelled, KeyboardInterrupt):
+        reason = "stopped as asked."
+    except OutputFailed as error:
+        reason = str(error)
+    finally:
+        bars.close()
+    print(f"axon: {reason} {again}", file=sys.stderr)
+    return None
 
 
 @contextmanager

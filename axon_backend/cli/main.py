@@ -11,12 +11,12 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from axon_backend import DISCLAIMER, __version__
-from axon_backend.cli import xray_options
+from axon_backend.cli import shared_options, xray_options
 from axon_backend.cli.console import interrupt_on_signal, quiet_libraries
 from axon_backend.errors import (
     AxonInputError,
@@ -33,7 +33,9 @@ DONE, FAILED, BAD_INPUT = 0, 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (argparse itself exits with 2 or, for help, 0)."""
-    chosen = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    command = next((word for word in words if not word.startswith("-")), "")
+    chosen = parser(command).parse_args(words)
     if hasattr(sys.stdout, "reconfigure"):
         # A terminal or log of another alphabet than a file's name is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -61,7 +63,8 @@ def _run(chosen: argparse.Namespace) -> int:
             return FAILED
         place = "The system refused" if error.filename is None else f"{shown(error.filename)}"
         failed = isinstance(not_written("", error), OutputError)
-        sentence = f"axon: {place}: {error.strerror or error}. Choose another path, or free it."
+        why = error.strerror or error
+        sentence = f"axon: {place}: {why}. Choose another path or check this one."
         return _report(chosen, sentence, FAILED if failed else BAD_INPUT)
     except MemoryError:
         return _report(
@@ -120,26 +123,20 @@ def _report(chosen: argparse.Namespace, sentence: str, code: int) -> int:
     return code
 
 
-def parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """All commands and their options; with ``only``, the options of that command alone, since
+    some ask every installed method or format for what their help says."""
     top = argparse.ArgumentParser(
         prog="axon", description=f"CT volumes from chest X-rays. {DISCLAIMER}."
     )
     top.add_argument("--version", action="version", version=f"axon {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _reconstruct(_command(commands, "reconstruct", "make a CT volume from one or two X-rays"))
-    _drr(_command(commands, "drr", "render an X-ray from a CT"))
-    _register(_command(commands, "register", "register an X-ray to a CT or the atlas"))
-    _evaluate(_command(commands, "evaluate", "measure models on patients, and compare them"))
-    _prepare(_command(commands, "prepare", "make a training data set from CTs and X-rays"))
-    _train(_command(commands, "train", "train the networks of a method, or resume a run"))
-    _cohort(commands.add_parser("cohort", help="many studies, in processes or on a Ray cluster"))
-    _dicom(commands.add_parser("dicom", help="a DICOM node that reconstructs what it receives"))
-    _demo(_command(commands, "demo", "run the two cases that come with AXON"))
-    _command(commands, "selfcheck", "describe this installation and try it, for bug reports")
-    _bundle(
-        commands.add_parser("bundle", help="models: list, show, import, delete, verify, export")
-    )
+    for name, (help, fill) in _COMMANDS.items():
+        # Those that consist of commands themselves do nothing of their own.
+        alone = name not in _GROUPS
+        one = _command(commands, name, help) if alone else commands.add_parser(name, help=help)
+        if fill is not None and only in (None, name):
+            fill(one)
     return top
 
 
@@ -167,55 +164,23 @@ def _reconstruct(one: argparse.ArgumentParser) -> None:
     )
     one.add_argument("--view", choices=("pa", "ap"), help="overrules the frontal file's own tags")
     xray_options.add_arguments(one)
-    one.add_argument(
-        "--no-register", action="store_true", help="assume that the X-rays are in the frame already"
-    )
-    one.add_argument(
-        "--allow-poor",
-        action="store_true",
-        help="continue where a registration is poor, instead of refusing it",
-    )
-    one.add_argument(
-        "--keep-stages",
-        action="store_true",
-        help="also write the volume of every stage, STAGE.nii.gz",
-    )
+    shared_options.add_registration(one)
+    shared_options.add_volumes(one)
     one.add_argument(
         "--interactive",
         action="store_true",
         help="also write interactive.html: the volume in slices and 3-D, for a browser",
     )
-    series = one.add_mutually_exclusive_group()
-    series.add_argument(
-        "--dicom",
-        action="store_const",
-        const="anonymous",
-        help="also write the volume as a DICOM CT series, dicom/, which names no patient",
-    )
-    series.add_argument(
-        "--dicom-patient",
-        dest="dicom",
-        action="store_const",
-        const="identified",
-        help="the same with the patient and study of the X-ray's DICOM file",
-    )
-    one.add_argument(
-        "--samples",
-        type=int,
-        default=1,
-        metavar="K",
-        help="mean of K seeds, with deviation.nii.gz (default 1)",
-    )
-    _model(one)
-    _sampling(one)
-    _output(one)
+    shared_options.add_model(one)
+    shared_options.add_sampling(one)
+    shared_options.add_output(one)
 
 
 def _drr(one: argparse.ArgumentParser) -> None:
     from axon_backend.cli.drr import add_arguments
 
     add_arguments(one)
-    _output(
+    shared_options.add_output(
         one, "FILE", "16-bit .png, DICOM .dcm, or .nii.gz, .nii, .nrrd, .mha with true millimetres"
     )
 
@@ -224,14 +189,14 @@ def _register(one: argparse.ArgumentParser) -> None:
     from axon_backend.cli.register import add_arguments
 
     add_arguments(one)
-    _output(one)
+    shared_options.add_output(one)
 
 
 def _evaluate(one: argparse.ArgumentParser) -> None:
     from axon_backend.cli.evaluate import add_arguments
 
     add_arguments(one)
-    _output(one)
+    shared_options.add_output(one)
 
 
 def _prepare(one: argparse.ArgumentParser) -> None:
@@ -254,8 +219,8 @@ def _cohort(one: argparse.ArgumentParser) -> None:
         commands, "reconstruct", "make a CT volume for every study", run="cohort_reconstruct"
     )
     add_arguments(make)
-    _model(make)
-    _sampling(make)
+    shared_options.add_model(make)
+    shared_options.add_sampling(make)
     measure = _command(
         commands, "evaluate", "measure many cases, as `axon evaluate`", run="cohort_evaluate"
     )
@@ -271,13 +236,13 @@ def _dicom(one: argparse.ArgumentParser) -> None:
         commands, "serve", "receive chest X-rays and send derived CT series", run="dicom_serve"
     )
     add_arguments(serve)
-    _model(serve)
+    shared_options.add_model(serve)
 
 
 def _demo(one: argparse.ArgumentParser) -> None:
-    _model(one)
+    shared_options.add_model(one)
     one.add_argument("--seed", type=int, default=0, metavar="S")
-    _output(one)
+    shared_options.add_output(one)
 
 
 def _bundle(one: argparse.ArgumentParser) -> None:
@@ -311,36 +276,20 @@ def _export(one: argparse.ArgumentParser) -> None:
     one.add_argument("--overwrite", action="store_true", help="replace an older model in DIR")
 
 
-def _model(one: argparse.ArgumentParser) -> None:
-    one.add_argument(
-        "--bundle",
-        metavar="DIR",
-        help="the model: a folder, or an installed NAME (default: the one shipped)",
-    )
-    one.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
-
-
-def _sampling(one: argparse.ArgumentParser) -> None:
-    one.add_argument(
-        "--stages",
-        metavar="LIST",
-        help="stages of the model's method to run, separated by commas (default: all; "
-        "`axon bundle show` lists them)",
-    )
-    one.add_argument(
-        "--steps",
-        metavar="N[,M]",
-        help="sampling steps of the stages that take steps, in their order (default: the bundle's)",
-    )
-    one.add_argument("--seed", type=int, default=0, metavar="S", help="of all noise (default 0)")
-
-
-def _output(
-    one: argparse.ArgumentParser, kind: str = "DIR", help: str = "the folder for the results"
-) -> None:
-    one.add_argument("--output", required=True, metavar=kind, help=help)
-    one.add_argument("--overwrite", action="store_true", help="replace an earlier run's files")
-    one.add_argument("--quiet", action="store_true", help="no progress bars")
+_COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None] | None]] = {
+    "reconstruct": ("make a CT volume from one or two X-rays", _reconstruct),
+    "drr": ("render an X-ray from a CT", _drr),
+    "register": ("register an X-ray to a CT or the atlas", _register),
+    "evaluate": ("measure models on patients, and compare them", _evaluate),
+    "prepare": ("make a training data set from CTs and X-rays", _prepare),
+    "train": ("train the networks of a method, or resume a run", _train),
+    "cohort": ("many studies, in processes or on a Ray cluster", _cohort),
+    "dicom": ("a DICOM node that reconstructs what it receives", _dicom),
+    "demo": ("run the two cases that come with AXON", _demo),
+    "selfcheck": ("describe this installation and try it, for bug reports", None),
+    "bundle": ("models: list, show, import, delete, verify, export", _bundle),
+}
+_GROUPS = ("cohort", "dicom", "bundle")  # of commands
 
 
 if __name__ == "__main__":

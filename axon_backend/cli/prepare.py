@@ -99,11 +99,9 @@ def prepare(chosen: argparse.Namespace) -> int:
 
 
 def _run(chosen: argparse.Namespace, shard: tuple[int, int] | None) -> int:
-    from axon_backend.cli.console import ProgressBars, stop_on_signal
+    from axon_backend.cli.console import run_resumable
     from axon_backend.dataset.prepare import prepare as run
     from axon_backend.dataset.settings import PrepareSettings
-    from axon_backend.dataset.store import OutputFailed
-    from axon_backend.errors import Cancelled
     from axon_backend.util.pool import default_workers
 
     settings = PrepareSettings(
@@ -119,41 +117,33 @@ def _run(chosen: argparse.Namespace, shard: tuple[int, int] | None) -> int:
         max_days=chosen.max_days,
         anonymise=chosen.anonymise,
     )
-    bars = ProgressBars(chosen.quiet)
-    with stop_on_signal() as stop:
-        try:
-            summary = run(
-                chosen.source,
-                chosen.output,
-                settings,
-                workers=chosen.workers or default_workers(),
-                ray=chosen.ray,
-                shard=shard,
-                progress=bars,
-                cancelled=stop.is_set,
-            )
-        except (Cancelled, KeyboardInterrupt):
-            bars.close()
-            print(f"axon: {_STOPPED}", file=sys.stderr)
-            return 1
-        except OutputFailed as error:
-            bars.close()
-            print(f"axon: {error} {_GO_ON}", file=sys.stderr)
-            return 1
-        finally:
-            bars.close()
+    summary = run_resumable(
+        lambda progress, cancelled: run(
+            chosen.source,
+            chosen.output,
+            settings,
+            workers=chosen.workers or default_workers(),
+            ray=chosen.ray,
+            shard=shard,
+            progress=progress,
+            cancelled=cancelled,
+        ),
+        chosen.quiet,
+        _AGAIN,
+    )
+    if summary is None:
+        return 1
     print(_words(summary, Path(chosen.output)))
     if summary.stopped:
-        print(f"axon: {_STOPPED}", file=sys.stderr)
-    # Cases that a person rejected were made.
-    none = summary.whole and not (summary.fates["done"] or summary.fates["rejected"])
+        print(f"axon: stopped as asked. {_AGAIN}", file=sys.stderr)
+    # Cases that a person rejected could have been made.
+    none = summary.whole and not (summary.counts["done"] or summary.counts["rejected"])
     if none and not summary.stopped:
         print("axon: no case could be made; the reasons are above.", file=sys.stderr)
     return 1 if summary.stopped or summary.failed or none else 0
 
 
-_GO_ON = "The cases that are done are kept: run the same command again to go on."
-_STOPPED = f"stopped as asked. {_GO_ON}"
+_AGAIN = "Finished cases are kept: run the same command again to resume."
 
 
 def _words(summary: Summary, output: Path) -> str:
@@ -162,8 +152,8 @@ def _words(summary: Summary, output: Path) -> str:
             f"{summary.made} cases made, {summary.kept} were there; the shard that ends last puts "
             f"{output} together."
         )
-    fates = summary.fates
-    text = [f"{fates['done']} cases in {output} ({summary.made} made now, {summary.kept} kept)"]
+    counts = summary.counts
+    text = [f"{counts['done']} cases in {output} ({summary.made} made now, {summary.kept} kept)"]
     for split in ("train", "validation", "test"):
         groups = [ln.group for ln in summary.lines if ln.split == split and ln.status == "done"]
         text.append(
@@ -172,7 +162,7 @@ def _words(summary: Summary, output: Path) -> str:
         )
     held = {ln.split for ln in summary.lines if ln.status == "done"}
     empty = [s for s in ("train", "validation") if s not in held]
-    if held and empty and not (fates["waiting"] or summary.failed):
+    if held and empty and not (counts["waiting"] or summary.failed):
         text.append(
             f"  `axon train` needs cases in train and in validation; {' and '.join(empty)} has "
             "none: add patients, or name the splits in a manifest (column split)."
@@ -182,8 +172,8 @@ def _words(summary: Summary, output: Path) -> str:
         text.append(f"  {line.status}: {line.id}: {line.reason}")
     if len(rest) > 10:
         text.append(f"  and {len(rest) - 10} more: see report.csv")
-    if fates["waiting"]:
-        text.append(f"  not reached yet: {fates['waiting']}")
+    if counts["waiting"]:
+        text.append(f"  not reached yet: {counts['waiting']}")
     looked = [v for ln in summary.lines for v in ln.real]
     if looked:
         taken = sum(v["accepted"] for v in looked)

@@ -54,11 +54,9 @@ def add_arguments(one: argparse.ArgumentParser, *, cases: bool = False) -> None:
         action="append",
         default=[],
         metavar="IMAGE",
-        help="use an image that does not look like a chest X-ray, or a CT that does not lie as its "
-        f"header says, nevertheless (IMAGE is frontal, lateral or ct{default})"
-        if not cases
-        else "use an image that does not look like a chest X-ray, or a CT that does not lie as its "
-        "header says, nevertheless (IMAGE is frontal, lateral or ct, or ID/frontal of one case)",
+        help="use an image even if it does not look like a chest X-ray, or a CT even if it does "
+        "not lie as its header says (IMAGE is frontal, lateral or ct"
+        f"{', or ID/frontal of one case' if cases else default})",
         **more,
     )
 

@@ -14,9 +14,10 @@ from axon_backend.dataset.inputs import case_key, fingerprint
 from axon_backend.dataset.plan import CasePlan, scrubbed
 from axon_backend.dataset.settings import PrepareSettings
 from axon_backend.dataset.store import new_case, read_record, write_record
-from axon_backend.errors import AxonInputError
+from axon_backend.errors import AxonInputError, Unfinished
 from axon_backend.imaging.ct import CTVolume, read_ct, require_upright
 from axon_backend.imaging.frame import ThoraxFrame, find_thorax_frame
+from axon_backend.util.hashing import file_sha256
 
 RECORD_VERSION = 1
 
@@ -70,7 +71,7 @@ def prepare_case(task: CaseTask) -> dict[str, Any]:
             write_record(folder, record)
         return record
     if fingerprint(plan, Path(task.root)) != task.inputs:
-        raise RuntimeError("its files changed while they were read; run again")
+        raise Unfinished("its files changed while they were read; run again")
     with new_case(output, plan.id, task.tag) as folder:
         record = {"version": RECORD_VERSION, **stamp, "status": "done", "reason": ""}
         record.update(made.write(folder, task, private))
@@ -129,14 +130,14 @@ class _Made:
                 },
                 "source": _words(source, private), "pose": None,
                 "notes": [_words(n, private) for n in found.notes],
-                "sha256": _sha256(folder / name),
+                "sha256": file_sha256(folder / name),
             })  # fmt: skip
         first = {role: image for role, _, image in reversed(self.drrs)}
         strip = case_strip(first["frontal"], first["lateral"], self.ct, self.frame)
         (folder / "case.jpg").write_bytes(strip)
         return {
             "frame": self.frame.as_dict(),
-            "sha256": _sha256(folder / "ct.nii.gz"),
+            "sha256": file_sha256(folder / "ct.nii.gz"),
             "shape": list(self.ct.hu.shape),
             "pose": None if self.pose is None else self.pose.as_dict(),
             "views": entries,
@@ -222,10 +223,6 @@ def _in_pose(
 
 def _words(text: str, private: tuple[str, ...] | None) -> str:
     return text if private is None else scrubbed(text, private)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def single_thread() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +9,7 @@ from typing import Any
 
 from axon_backend.dataset.plan import CasePlan
 from axon_backend.dataset.settings import CASE_VERSION, PrepareSettings, digest
-
-_BLOCK = 1 << 20
+from axon_backend.util.hashing import file_sha256
 
 
 def fingerprint(plan: CasePlan, root: Path) -> str:
@@ -29,8 +27,8 @@ def fingerprint(plan: CasePlan, root: Path) -> str:
 
 def case_key(plan: CasePlan, settings: PrepareSettings) -> str:
     """A hash of all that a case's files depend on: contents of its input, settings, version."""
-    xrays = [[x.role, x.view, x.days, x.oriented, content(Path(x.file))] for x in plan.xrays]
-    ct = [content(Path(path)) for path in plan.ct]
+    xrays = [[x.role, x.view, x.days, x.oriented, _content(Path(x.file))] for x in plan.xrays]
+    ct = [_content(Path(path)) for path in plan.ct]
     named = [plan.id, plan.sliced, plan.ct_words]
     return digest([CASE_VERSION, named, ct, xrays, settings.of_case(plan.id)])
 
@@ -52,11 +50,8 @@ def _files(plan: CasePlan) -> Iterator[Path]:
             yield path
 
 
-def content(path: Path) -> Any:
+def _content(path: Path) -> Any:
+    """The SHA-256 of a file; of a folder, the names and hashes of all that is in it."""
     if path.is_dir():
-        return [[p.name, content(p)] for p in sorted(path.rglob("*")) if p.is_file()]
-    total = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(_BLOCK):
-            total.update(block)
-    return total.hexdigest()
+        return [[p.name, file_sha256(p)] for p in sorted(path.rglob("*")) if p.is_file()]
+    return file_sha256(path)

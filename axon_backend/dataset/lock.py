@@ -78,6 +78,6 @@ class OutputLock:
         except (OSError, ValueError, KeyError, TypeError):
             pass
         return AxonInputError(
-            f"Another run is preparing {self.path.parent}{who}. Wait for it, stop it, or choose "
+            f"Another run is writing to {self.path.parent}{who}. Wait for it, stop it, or choose "
             "another --output."
         )

@@ -118,7 +118,7 @@ def _row(entry: dict[str, Any], number: int, path: Path, cts: bool) -> Row:
     elif split and split not in SPLITS:
         problem = f"its split is {split!r}; expected one of {', '.join(SPLITS)}"
     for column in ("ct", "frontal", "lateral"):
-        if values[column] and (cts or not is_url(values[column])):
+        if values[column] and (cts or not is_remote(values[column])):
             values[column] = str(path.parent.absolute() / values[column])
             if not problem and not _exists(values[column]):
                 problem = f"its {column} {recorded(values[column])} does not exist"
@@ -128,7 +128,7 @@ def _row(entry: dict[str, Any], number: int, path: Path, cts: bool) -> Row:
     )  # fmt: skip
 
 
-def is_url(path: str) -> bool:
+def is_remote(path: str) -> bool:
     """Whether a path is a URL, as ``s3://bucket/name``, and not a file's."""
     return "://" in path
 

@@ -25,13 +25,12 @@ from axon_backend.dataset.review import read_review
 from axon_backend.dataset.scan import scan
 from axon_backend.dataset.settings import PrepareSettings
 from axon_backend.dataset.split_file import SPLITS_FILE, draw_splits, settle_splits
-from axon_backend.errors import AxonInputError
+from axon_backend.errors import AxonInputError, Unfinished, reason_of
 from axon_backend.imaging.write import write_json
 from axon_backend.util.apart import check_apart
 from axon_backend.util.input_file import check_input
 from axon_backend.util.pool import Pool, import_ray
 
-PRIVATE = "private"
 _MANIFESTS = (".csv", ".json")
 Progress = Callable[[str, int, int, Any], None]
 
@@ -57,7 +56,7 @@ class Summary:
     failed: dict[str, str] = field(default_factory=dict)
 
     @property
-    def fates(self) -> Counter[str]:
+    def counts(self) -> Counter[str]:
         """Cases by status."""
         return Counter(line.status for line in self.lines)
 
@@ -99,7 +98,8 @@ def prepare(
     if ray:
         import_ray()
     fresh = _new_folders(output)
-    out = _make_output(output, source)
+    ours = (SPLITS_FILE, "dataset.json", LOCK_FILE, "review.json")
+    out = store.make_output(output, source, ours, "a data set")
     try:
         return _prepare(source, root, out, settings, workers, ray, shard, progress, cancelled)
     except AxonInputError:
@@ -196,32 +196,10 @@ def _remove_empty(out: Path, new: list[Path]) -> None:
     """Undo what was made for a source that was refused, unless there are cases."""
     with suppress(OSError):
         (out / store.CASES).rmdir()
-        shutil.rmtree(out / PRIVATE)
+        shutil.rmtree(out / store.PRIVATE)
         (out / LOCK_FILE).unlink(missing_ok=True)
         for folder in new:
             folder.rmdir()
-
-
-def _make_output(output: str | os.PathLike[str], source: str | os.PathLike[str]) -> Path:
-    out = Path(os.path.abspath(output))
-    check_apart(out, source, below=True)  # the scan leaves the output out
-    if os.path.lexists(out) and not out.is_dir():
-        raise AxonInputError(f"{out} is a file, --output is a folder. Choose another name.")
-    ours = (store.CASES, PRIVATE, SPLITS_FILE, "dataset.json", "prepare.lock", "review.json")
-    if out.is_dir() and os.listdir(out) and not any((out / n).exists() for n in ours):
-        raise AxonInputError(
-            f"{out} contains files that are not a data set. Choose an empty or new --output."
-        )
-    try:
-        (out / store.CASES).mkdir(parents=True, exist_ok=True)
-        (out / PRIVATE).mkdir(mode=0o700, exist_ok=True)
-        with suppress(OSError):  # made by an earlier version; a file system without such rights
-            (out / PRIVATE).chmod(0o700)
-    except OSError as error:
-        raise AxonInputError(
-            f"Cannot write to {out}: {error.strerror or error}. Choose another --output."
-        ) from error
-    return out
 
 
 def _plan(
@@ -236,7 +214,7 @@ def _plan(
     remarks = []
     if source.is_dir():
         found = scan(
-            root, out, out / PRIVATE / "scan.jsonl.gz", pool,
+            root, out, out / store.PRIVATE / "scan.jsonl.gz", pool,
             lambda done, total: progress("headers", done, total, None), cancelled,
         )  # fmt: skip
         plans = plan_folder(found, settings.max_days)
@@ -262,7 +240,7 @@ def _plan(
 
 def _anonymous(plans: list[CasePlan], out: Path, settings: PrepareSettings) -> list[CasePlan]:
     """Numbered cases; a patient keeps the number of an earlier run."""
-    path = out / PRIVATE / "numbers.json"
+    path = out / store.PRIVATE / "numbers.json"
     numbers = _read_json(path).get("numbers", {})
     count = len(numbers)
     plans = numbered(plans, numbers, settings.seed)
@@ -301,11 +279,10 @@ def _make(
 
 
 def _reason(error: BaseException, anonymise: bool) -> str:
-    text = " ".join(str(error).split())[:300]
-    if isinstance(error, AxonInputError | RuntimeError) and text:
-        return "its input cannot be used" if anonymise else text
-    kind = type(error).__name__
-    return kind if anonymise or not text else f"{kind}: {text}"
+    if not anonymise:
+        return reason_of(error)
+    known = isinstance(error, AxonInputError | Unfinished)
+    return "its input cannot be used" if known else type(error).__name__
 
 
 def _check_stated(settings: PrepareSettings, plans: list[CasePlan]) -> None:

@@ -42,8 +42,8 @@ class Found:
 
 def scan(
     root: Path,
-    leave_out: Path,
-    memory: Path,
+    leave_out: Path | None,
+    memory: Path | None,
     pool: Pool,
     progress: Callable[[int, int], None],
     cancelled: Callable[[], bool],
@@ -52,9 +52,9 @@ def scan(
 
     Args:
         root: the source.
-        leave_out: a folder that is not looked into: the output.
+        leave_out: a folder that is not looked into: the output; None where that is elsewhere.
         memory: file with the headers of earlier runs; files of the same size and time are not read
-            again.
+            again. None remembers nothing.
         pool: where to read.
         progress: called with (files read, files to read).
         cancelled: asked between chunks.
@@ -62,7 +62,7 @@ def scan(
     Raises:
         Cancelled: as asked.
     """
-    known = _remembered(memory)
+    known = {} if memory is None else _remembered(memory)
     files = list(_walk(root, leave_out))
     entries: dict[str, dict[str, Any]] = {}
     new = []
@@ -84,7 +84,7 @@ def scan(
         progress(done, len(new))
         if cancelled():
             raise Cancelled("stopped while the headers were read")
-    if new or len(known) != len(entries):
+    if memory is not None and (new or len(known) != len(entries)):
         _remember(memory, [entries[name] for name, _, _ in files])
     return _sorted_out(root, [entries[name] for name, _, _ in files])
 
@@ -111,10 +111,10 @@ def read_chunk(task: tuple[str, list[tuple[str, int, int]]]) -> list[dict[str, A
     return entries
 
 
-def _walk(root: Path, leave_out: Path) -> Iterator[tuple[str, int, int]]:
+def _walk(root: Path, leave_out: Path | None) -> Iterator[tuple[str, int, int]]:
     """(relative path, size, time) of every file, in a fixed order; links are followed once."""
     seen: set[str] = set()
-    skip = os.path.realpath(leave_out)
+    skip = None if leave_out is None else os.path.realpath(leave_out)
     for folder, folders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
         if real in seen or real == skip:

@@ -9,20 +9,65 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from axon_backend.errors import AxonInputError
+from axon_backend.errors import AxonInputError, Unfinished
 from axon_backend.imaging.write import write_json
+from axon_backend.util.apart import check_apart
 
 CASES, RECORD = "cases", "case.json"
+PRIVATE = "private"  # what only the owner of the data may see
 _PART, _OLD = ".part", ".old"
 ALL = "all"  # the tag of a run that is no shard
 
 
-class OutputFailed(RuntimeError):
+def make_output(
+    output: str | os.PathLike[str],
+    source: str | os.PathLike[str],
+    ours: Sequence[str],
+    kind: str,
+) -> Path:
+    """The folder of an output that many runs fill, with ``cases/`` and ``private/``; made where
+    missing.
+
+    Args:
+        output: as the user gave it.
+        source: what is read; neither may lie in the other, but for an output below the source,
+            which the search leaves out.
+        ours: names by which an earlier run is known, beside those two folders.
+        kind: what an earlier run made, with its article.
+
+    Raises:
+        AxonInputError: it is a file, holds something else, is or contains the source, or cannot be
+            written.
+    """
+    if not os.fspath(output).strip():
+        raise AxonInputError("--output is empty. Give the name of a folder.")
+    out = Path(os.path.abspath(output))
+    check_apart(out, source, below=True)
+    if os.path.lexists(out) and not out.is_dir():
+        raise AxonInputError(f"{out} is a file; --output must be a folder. Choose another name.")
+    known = (CASES, PRIVATE, *ours)
+    if out.is_dir() and os.listdir(out) and not any((out / name).exists() for name in known):
+        raise AxonInputError(
+            f"{out} contains files that are not {kind}. Choose an empty or new --output."
+        )
+    try:
+        (out / CASES).mkdir(parents=True, exist_ok=True)
+        (out / PRIVATE).mkdir(mode=0o700, exist_ok=True)
+        with suppress(OSError):  # made by an earlier version; a file system without such rights
+            (out / PRIVATE).chmod(0o700)
+    except OSError as error:
+        raise AxonInputError(
+            f"Cannot write to {out}: {error.strerror or error}. Choose another --output."
+        ) from error
+    return out
+
+
+class OutputFailed(Unfinished):
     """The output cannot be written: no case can be, so the run stops."""
 
 
@@ -60,7 +105,7 @@ def new_case(root: Path, case: str, tag: str) -> Iterator[Path]:
         except OSError as error:
             raise OutputFailed(
                 f"Cannot write {home / case}: {error.strerror or error}. Check the free space and "
-                "the rights of the folder."
+                "the permissions of the folder."
             ) from error
         except AxonInputError as error:  # of a writer
             raise OutputFailed(str(error)) from error

@@ -43,8 +43,7 @@ def read_slices(files: Sequence[str], force: bool = False) -> CTVolume:
                 f"{path.name} is not a readable DICOM file (damaged or cut short). Copy it again."
             ) from error
     series = stack_series(slices, "the CT")
-    label, notes = series.label, series.assumptions
-    return checked_ct(series.voxels, series.affine, label, "", notes, force=force)
+    return checked_ct(series.voxels, series.affine, series.label, "", series.notes, force=force)
 
 
 def resampled(ct: CTVolume, voxel_mm: float, motion: np.ndarray | None = None) -> CTVolume:

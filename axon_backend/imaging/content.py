@@ -64,12 +64,6 @@ class Content:
         """Probability that it is a frontal chest X-ray, if it is a chest X-ray."""
         return float(self.upright[0].sum() / max(self.chest, 1e-9))
 
-    def turn(self, frontal: bool) -> tuple[Turn, float]:
-        """The likeliest turn as such a view, and its probability among the eight."""
-        row = self.upright[0 if frontal else 1]
-        best = int(row.argmax())
-        return TURNS[best], float(row[best] / max(row.sum(), 1e-9))
-
 
 def see(image: np.ndarray) -> Content:
     """Look at an image (H, W) in any grey scale, without uniform borders."""

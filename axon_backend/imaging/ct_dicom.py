@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from textwrap import shorten
 
@@ -19,10 +19,11 @@ from axon_backend.imaging.ct_series import (
     positions,
     rank_stacks,
 )
-from axon_backend.imaging.dicom_file import check_pixels, numbers_of, open_dicom
+from axon_backend.imaging.dicom_file import check_pixels, open_dicom, spacing_of
 from axon_backend.imaging.dicom_values import padding_mask, rescale_of, stored_values
 from axon_backend.imaging.grid import AIR_HU
 from axon_backend.imaging.header_check import check_volume
+from axon_backend.imaging.raw_volume import RawVolume
 from axon_backend.util.chatter import no_chatter
 
 _POSITION_TOLERANCE = 0.02  # part of a slice step; below this a stack counts as regular
@@ -30,18 +31,9 @@ _MAX_FILLED_GAP_MM = 12.0  # a wider hole in the stack is not filled but refused
 _PADDING_IS_AIR = -500.0  # HU; declared padding below this is no tissue
 
 
-@dataclass(frozen=True)
-class DicomSeries:
-    """A stacked series: `voxels` [k, j, i] float32 after rescale, `affine` (i, j, k) to LPS mm."""
-
-    voxels: np.ndarray
-    affine: np.ndarray
-    label: str
-    assumptions: tuple[str, ...]
-
-
-def read_dicom_series(path: Path) -> DicomSeries:
-    """Read the chest CT series of a folder (with subfolders), or the series a slice belongs to.
+def read_dicom_series(path: Path) -> RawVolume:
+    """Read the chest CT series of a folder (with subfolders), or the series a slice belongs to, as
+    float32 after rescale.
 
     Slices are stacked along their true positions, so a tilted gantry gives a sheared affine.
     Small holes are filled by interpolation along the stack and recorded; wide ones refused. Where
@@ -59,22 +51,22 @@ def read_dicom_series(path: Path) -> DicomSeries:
             skipped.append(str(error).partition(". ")[0])
             continue
         notes = choice_notes(group, found.usable, skipped)
-        return replace(series, label=path.name, assumptions=notes + series.assumptions)
+        return replace(series, label=path.name, notes=notes + series.notes)
     raise problems[0]
 
 
-def stack_series(group: list[Slice], label: str) -> DicomSeries:
+def stack_series(group: list[Slice], label: str) -> RawVolume:
     """Stack the slices of one series, sorted along their normal; see `read_dicom_series`."""
     notes: tuple[str, ...] = ()
-    pixel = np.array(numbers_of(group[0].header, "PixelSpacing") or ())
-    if not group[0].header.get("PixelSpacing"):
-        raise AxonInputError(f"{label} has no PixelSpacing; a CT needs it. Export the CT again.")
-    if pixel.shape != (2,) or pixel.min() <= 0:
-        raise AxonInputError(
-            f"{label} has the PixelSpacing {group[0].header.PixelSpacing}; a CT has two positive "
-            "numbers. Export the CT again."
-        )
     header = group[0].header
+    if not header.get("PixelSpacing"):
+        raise AxonInputError(f"{label} has no PixelSpacing; a CT needs it. Export the CT again.")
+    pixel = spacing_of(header)
+    if pixel is None:
+        raise AxonInputError(
+            f"{label} has the PixelSpacing {header.PixelSpacing}; a CT has two positive numbers. "
+            "Export the CT again."
+        )
     size = tuple(int(n) for n in (header.Columns, header.Rows, len(group)))
     check_volume(group[0].path, size, whole=False)
     planes, read_notes = _read_slices([item.path for item in group])
@@ -103,7 +95,7 @@ def stack_series(group: list[Slice], label: str) -> DicomSeries:
     affine[:3, 1] = column_cosines * pixel[0]
     affine[:3, 2] = run
     affine[:3, 3] = at[0]
-    return DicomSeries(planes, affine, label, notes)
+    return RawVolume(planes, affine, notes=notes, label=label)
 
 
 def _regular(
@@ -135,12 +127,19 @@ def _regular(
 
 def _read_slices(paths: list[Path]) -> tuple[np.ndarray, tuple[str, ...]]:
     """Pixels [k, row, col] float32 after slope and intercept, padding as air; and notes."""
-    planes, notes = [], []
-    for path in paths:
-        plane, said = _read_slice(path)
-        planes.append(plane)
-        notes += [note for note in said if note not in notes]
-    return np.stack(planes), tuple(notes)
+    first, noted = _read_slice(paths[0])
+    planes, notes = np.empty((len(paths), *first.shape), np.float32), list(noted)
+    planes[0] = first
+    for k, path in enumerate(paths[1:], 1):
+        plane, noted = _read_slice(path)
+        if plane.shape != first.shape:
+            raise AxonInputError(
+                f"{path.name} decodes to {plane.shape[0]} x {plane.shape[1]} pixels, other slices "
+                f"to {first.shape[0]} x {first.shape[1]}. The file is damaged; copy it again."
+            )
+        planes[k] = plane
+        notes += [note for note in noted if note not in notes]
+    return planes, tuple(notes)
 
 
 def _read_slice(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -161,7 +160,10 @@ def _read_slice(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     if stored.ndim != 2:
         raise AxonInputError(f"{path.name} has {stored.ndim} axes; a CT slice is grey and has 2.")
     slope, intercept, notes = rescale_of(dataset)
-    values = stored.astype(np.float32) * slope + intercept
+    values = stored.astype(np.float32)
+    if slope != 1:
+        values *= np.float32(slope)
+    values += np.float32(intercept)
     mask = padding_mask(dataset, stored)
     if mask.any():
         # Some scanners declare a padding that is also a tissue value: trust it below fat, else only

@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.uid import JPEGExtended12Bit
 
-from axon_backend.imaging.dicom_file import number_of, value_of
+from axon_backend.imaging.dicom_file import number_of, transfer_syntax, value_of
 
 # Of the pixels: more values than this beyond BitsStored are not overlays but a wrong BitsStored.
 _OVERLAY_SHARE = 0.05
@@ -56,8 +56,8 @@ def _without_foreign_bits(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
 
 
 def _is_jpeg_12_bit(dataset: Dataset) -> bool:
-    syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
-    return syntax == JPEGExtended12Bit and int(number_of(dataset, "BitsStored") or 8) > 8
+    bits = int(number_of(dataset, "BitsStored") or 8)
+    return transfer_syntax(dataset) == JPEGExtended12Bit and bits > 8
 
 
 def _decode_jpeg_12_bit(dataset: Dataset) -> np.ndarray:

@@ -14,7 +14,7 @@ from PIL import Image
 _SIDE = 64  # pixels; the image is reduced to this
 _OFF_CENTRE = (-0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.15)  # of the width
 UNCLEAR = 0.3  # scores below this size do not decide
-CERTAIN = 1.0  # wins over tags; 41 clinical frontal films score 1.37 to 2.61
+CERTAIN = 1.0  # wins over tags; 41 clinical frontal radiographs score 1.37 to 2.61
 
 
 def bone_brightness(pixels: np.ndarray, frontal: bool = True) -> float:

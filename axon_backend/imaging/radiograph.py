@@ -20,7 +20,7 @@ from axon_backend.imaging.parts import chests_in, part_box
 from axon_backend.imaging.polarity import CERTAIN, UNCLEAR, bone_brightness
 from axon_backend.imaging.raw_xray import RawXray
 from axon_backend.imaging.turn import Turn
-from axon_backend.imaging.view import View
+from axon_backend.imaging.view import INSIST, View
 from axon_backend.util.input_file import check_input, exists
 
 __all__ = ["Radiograph", "View", "read_radiograph"]
@@ -67,7 +67,7 @@ def require_chest(xray: Radiograph) -> None:
     if xray.looks_like:
         raise AxonInputError(
             f"{Path(xray.source).name or 'The X-ray'} does not look like a chest X-ray, but like "
-            f"{xray.looks_like}. Give a chest X-ray, or use it anyway (--force)."
+            f"{xray.looks_like}. Give a chest X-ray, or use it anyway: {INSIST}."
         )
 
 
@@ -90,6 +90,9 @@ def read_radiograph(
     `rotate` rotates the image as shown by 0, 90, 180 or 270 degrees clockwise, then `flip` = True
     mirrors it. Giving either settles the orientation; with both None the tags decide, and without
     tags the image does where it is certain (see `layout`).
+    `part` takes the ``left``, ``right``, ``top`` or ``bottom`` one of two X-rays in the image.
+    `force` = True takes the image for a chest X-ray, whatever it looks like; without, what looks
+    like something else is returned with `looks_like`.
 
     Raises `AxonInputError`, with what was found and the way out, for anything that is not one
     grey chest X-ray.

@@ -39,6 +39,15 @@ class RawXray:
     view_weak: bool = False
 
 
+def stated_size(
+    shape: tuple[int, ...], pixel_mm: tuple[float, float]
+) -> tuple[float, float] | None:
+    """The spacing (row, column) in mm that a volume format or a host program states; None where it
+    is exactly 1 mm, which stands for an unknown one, or where the image could not show a chest."""
+    unit = all(abs(mm - 1.0) < 1e-6 for mm in pixel_mm)
+    return None if unit or not is_chest_field(shape, pixel_mm) else pixel_mm
+
+
 def is_chest_field(shape: tuple[int, ...], pixel_mm: tuple[float, float]) -> bool:
     """Whether an image of (rows, columns) pixels of that size can show a chest (FIELD_MM)."""
     return all(FIELD_MM[0] <= n * mm <= FIELD_MM[1] for n, mm in zip(shape, pixel_mm, strict=True))

@@ -175,12 +175,7 @@ class InferenceSession:
         ``context`` holds seed, progress and cancelling (its device is ignored, the session has its
         own)."""
         context = context or RunContext()
-        chosen = self.stages(stages)
-        counts = self.steps(steps)
-        if not 1 <= samples <= MAX_SAMPLES:
-            raise AxonInputError(
-                f"At least one sample and at most {MAX_SAMPLES} can be made, got {samples}."
-            )
+        chosen, counts = self._asked(stages, steps, samples)
         with self._alone():
             runner = self._runner
             seconds: dict[str, float] = {}
@@ -270,10 +265,23 @@ class InferenceSession:
             Cancelled: ``context.cancelled()`` was true.
         """
         context = context or RunContext()
-        chosen, counts = self.stages(stages), self.steps(steps)
+        chosen, counts = self._asked(stages, steps, samples)
         with self._alone():
             run = _Run({}, [])
             return dict(self._run_stages(placed, chosen, counts, samples, context, run))
+
+    def _asked(
+        self,
+        stages: tuple[str, ...] | str | None,
+        steps: Mapping[str, int] | Sequence[int] | None,
+        samples: int,
+    ) -> tuple[tuple[str, ...], dict[str, int]]:
+        """The stages to run and their steps; raises `AxonInputError` for what cannot be run."""
+        if not 1 <= samples <= MAX_SAMPLES:
+            raise AxonInputError(
+                f"At least one sample and at most {MAX_SAMPLES} can be made, got {samples}."
+            )
+        return self.stages(stages), self.steps(steps)
 
     def _run_stages(
         self,

@@ -167,7 +167,7 @@ def test_a_lateral_that_faces_the_other_way_is_turned_and_flip_overrules_it(
     assert np.allclose(slicer.util.arrayFromVolume(lateral)[0], side[:, ::-1], atol=1e-4)
     assert radiographOf(lateral).warnings == ()
     assert "left and right were exchanged" in ui.lateralAssumed.text
-    # As Slicer loads a picture: one axial slice that nothing is known of.
+    # As Slicer loads an image: one axial slice that nothing is known of.
     plain = slicer.util.addVolumeFromArray(side[None, :, ::-1].copy(), name="from the database")
     ui.lateralSelector.setCurrentNode(plain)
     settle(host, panel)

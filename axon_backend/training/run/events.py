@@ -150,7 +150,7 @@ def in_words(event: dict[str, Any]) -> str:
         metrics = "  ".join(f"{k} {v:.4g}" for k, v in event["metrics"].items())
         text = f"step {step}  validation{' (best so far)' if event['best'] else ''}: {metrics}"
     elif kind == "sample":
-        text = f"step {step}  image: {event['files']['picture']}"
+        text = f"step {step}  image: {event['files']['image']}"
     elif kind == "checkpoint":
         text = f"step {step}  written: {event['file']}"
     elif kind == "end":
