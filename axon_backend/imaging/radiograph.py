@@ -18,7 +18,7 @@ from axon_backend.imaging.layout import Layout, recognise
 from axon_backend.imaging.packed import refuse_packed
 from axon_backend.imaging.parts import chests_in, part_box
 from axon_backend.imaging.polarity import CERTAIN, UNCLEAR, bone_brightness
-from axon_backend.imaging.raw_xray import RawXray
+from axon_backend.imaging.raw_xray import RawXray, in_proportion
 from axon_backend.imaging.turn import Turn
 from axon_backend.imaging.view import INSIST, View
 from axon_backend.util.input_file import check_input, exists
@@ -176,8 +176,9 @@ def upright(
         pixels, valid = pixels[box], None if valid is None else valid[box]
         notes.append(f"the {part} part of the image was used as requested")
     _check(pixels, name)
-    content = see(pixels)
-    looks_like, said = judged(content, pixels, force)
+    shown = in_proportion(pixels, pixel_mm)
+    content = see(shown)
+    looks_like, said = judged(content, shown, force)
     notes.append(said)
     if invert is not None:
         pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
@@ -188,7 +189,8 @@ def upright(
         turn, orientation = _as_asked(flip, rotate)
     elif content.chest >= CHEST:  # nothing tells how something else should lie
         bright = True if invert is not None else None
-        layout = recognise(pixels, view.is_frontal, bright, content)
+        shown = in_proportion(pixels, pixel_mm)
+        layout = recognise(shown, view.is_frontal, bright, content)
         if given is None and raw.view_weak and layout.is_other_view:
             # No tag names the view, and the image shows the other one.
             other = View.lateral_left if view.is_frontal else View.pa
