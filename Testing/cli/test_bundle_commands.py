@@ -118,7 +118,7 @@ def test_a_configuration_without_sense_is_one_sentence_before_anything_runs(
     for words in (["bundle", "verify", str(path)], [*run, "--bundle", str(path), "--quiet"]):
         assert main(words) == 2
         out, error = capsys.readouterr()
-        assert says in error and error.count("\n") == 1 and "sound" not in out
+        assert says in error and error.count("\n") == 1 and "verified" not in out
     assert not (tmp_path / "out").exists()
 
 
