@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
-from importlib.metadata import entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
+
+
+@lru_cache(maxsize=1)
+def _all_entries(path: tuple[str, ...]) -> Any:
+    """The entry points of every package on the path, cached: reading them takes about 0.1 s."""
+    return entry_points()
+
+
+def plugin_entries(group: str) -> list[EntryPoint]:
+    """The entry points of a group, sorted by name; their objects are not imported yet."""
+    return sorted(_all_entries(tuple(sys.path)).select(group=group), key=lambda entry: entry.name)
 
 
 def load_plugins(group: str) -> list[Any]:
@@ -14,7 +27,7 @@ def load_plugins(group: str) -> list[Any]:
     AXON still works.
     """
     found = []
-    for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
+    for entry in plugin_entries(group):
         try:
             found.append(entry.load())
         except Exception as error:  # third-party code may raise anything
