@@ -86,7 +86,7 @@ def test_a_plain_folder_becomes_patients(tmp_path):
     assert plans["p1"].group == "biplanar"
     assert [x.role for x in plans["p2"].xrays] == [None] and plans["p2"].group == "paired"
     assert "no CT" in plans["p3"].problem
-    assert "2 CTs, equally good" in plans["p4"].problem and "manifest" in plans["p4"].problem
+    assert "2 equally good CTs" in plans["p4"].problem and "manifest" in plans["p4"].problem
 
 
 def test_flat_layouts_are_sorted_by_their_tags(tree, tmp_path):
@@ -187,7 +187,7 @@ def test_a_patient_in_two_splits_is_refused(tmp_path):
     touch(tmp_path / "1.nii.gz", "nii")
     text = "id,patient,ct,split\na,P,1.nii.gz,train\nb,P,1.nii.gz,test\n"
     (tmp_path / "m.csv").write_text(text)
-    with pytest.raises(AxonInputError, match=r"patient P into train .case a. and into test"):
+    with pytest.raises(AxonInputError, match=r"patient P to train .case a. and to test"):
         read_rows(tmp_path / "m.csv")
 
 

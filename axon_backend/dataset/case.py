@@ -1,4 +1,4 @@
-"""One patient from files to a folder of the data set; runs in a worker."""
+"""Prepare one case: from the patient's files to a folder of the data set. Runs in a worker."""
 
 from __future__ import annotations
 
@@ -24,8 +24,16 @@ RECORD_VERSION = 1
 
 @dataclass(frozen=True)
 class CaseTask:
-    """`root`: of the source; `output`: of the data set; `tag`: of the run; `inputs`: see
-    ``inputs.fingerprint``; `plan_key`: see ``inputs.plan_key``."""
+    """A case to prepare.
+
+    Attributes:
+        plan, settings: the case, and the settings of the run.
+        root: folder of the source.
+        output: folder of the data set.
+        tag: name of the run; see ``store.new_case``.
+        inputs: see ``inputs.fingerprint``.
+        plan_key: see ``inputs.plan_key``.
+    """
 
     plan: CasePlan
     settings: PrepareSettings
@@ -37,13 +45,15 @@ class CaseTask:
 
 
 def prepare_case(task: CaseTask) -> dict[str, Any]:
-    """Make one case, or find that it is up to date; returns its record.
+    """Prepare one case unless it is up to date; returns its record.
 
-    A case that cannot be made is recorded with the reason and not tried again until its input or
+    A case that cannot be prepared is recorded with the reason, and not retried until its input or
     the settings change.
 
     Raises:
-        OutputFailed: nothing can be written.
+        AxonInputError: a file of the patient cannot be read.
+        Unfinished: a file changed while it was being read.
+        OutputFailed: the output cannot be written.
     """
     single_thread()
     plan, output = task.plan, Path(task.output)
@@ -94,14 +104,14 @@ class _Made:
     pose: Any
     drrs: list[tuple[str, Any, np.ndarray]]  # role, pose, image
     xrays: list[Any]
-    problems: list[tuple[str, str]]  # X-ray, why it is excluded
-    more_series: int  # that were read in vain before the CT
-    notes: tuple[str, ...]  # on that
+    problems: list[tuple[str, str]]  # X-ray, reason for its exclusion
+    more_series: int  # number of unusable series read before the CT
+    notes: tuple[str, ...]  # remarks on them
 
     def write(
         self, folder: Path, task: CaseTask, private: tuple[str, ...] | None
     ) -> dict[str, Any]:
-        """Write the files; returns their part of the record."""
+        """Write the files; returns the part of the record that describes them."""
         from axon_backend.dataset.preview import case_strip, registration_strip
         from axon_backend.dataset.views import VIEWS, with_air, write_view
         from axon_backend.imaging.write import write_volume
@@ -167,7 +177,7 @@ def _make(plan: CasePlan, settings: PrepareSettings) -> _Made:
     ct = cropped(whole, frame)
     found: list[PlacedXray] = []
     problems = []
-    # X-rays with a stated view go first; the others fill the remaining roles.
+    # X-rays with a stated view come first; the others fill the remaining roles.
     for xray in sorted(plan.xrays, key=lambda x: x.role is None):
         try:
             found.append(place_xray(xray, ct, frame, settings, {f.role for f in found}, plan.id))
@@ -229,8 +239,8 @@ def _in_pose(
     found: list[Any],
     settings: PrepareSettings,
 ) -> tuple[CTVolume, Any, list[Any]] | None:
-    """The CT in the pose of the patient, with the X-rays registered to it; None if that fits no
-    better."""
+    """The CT moved to the pose of the patient, the pose, and the X-rays registered to that CT; None
+    if they do not fit better."""
     from axon_backend.dataset.volume import cropped, resampled
     from axon_backend.registration import register
 
