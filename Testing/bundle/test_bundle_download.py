@@ -166,7 +166,7 @@ def test_a_download_of_what_is_installed_is_refused(offer, library):
         ("endless-x.zip", "AXON_MAX_DOWNLOAD_MB", "3", "more than 3 MB"),
         ("x.zip", "AXON_MAX_DOWNLOAD_MB", "0.001", "more than 0.001 MB"),
         ("endless-x.zip", "AXON_MAX_DOWNLOAD_MINUTES", "1e-9", "minutes only"),
-        ("x.zip", "AXON_MAX_DOWNLOAD_MB", "much", "give a positive number"),
+        ("x.zip", "AXON_MAX_DOWNLOAD_MB", "much", "set it to a positive number"),
     ],
 )
 def test_downloads_have_limits(site, library, monkeypatch, name, variable, value, words):

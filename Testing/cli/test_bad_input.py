@@ -156,7 +156,7 @@ def test_an_output_that_holds_files(phantom_xray_file, tiny_bundle, tmp_path, ca
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old.txt").write_text("mine")
     assert reconstruct(phantom_xray_file, tiny_bundle, tmp_path / "out") == 2
-    assert_one_plain_sentence(capsys.readouterr().err, ["holds files already", "--overwrite"])
+    assert_one_plain_sentence(capsys.readouterr().err, ["already contains files", "--overwrite"])
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["old.txt"]
 
 

@@ -169,7 +169,7 @@ def delete_bundle(name: str) -> BundleInfo:
     except OSError as error:
         raise AxonInputError(
             f"{info.path} cannot be deleted: {error.strerror or error}. Close the programs that "
-            "use it, and check the rights of the folder."
+            "use it, and check the permissions of the folder."
         ) from error
     return info
 

@@ -89,7 +89,7 @@ def write_bundle(
     except OSError as error:
         raise not_written(
             f"Cannot write the bundle {target}: {error.strerror or error}. Check the free space "
-            "and the rights of the folder; what was there before is as it was.",
+            "and the permissions of the folder; what was there before is as it was.",
             error,
         ) from error
     return load_bundle(target)

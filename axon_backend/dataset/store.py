@@ -49,7 +49,7 @@ def make_output(
     out = Path(os.path.abspath(output))
     check_apart(out, source, below=True)
     if os.path.lexists(out) and not out.is_dir():
-        raise AxonInputError(f"{out} is a file, --output is a folder. Choose another name.")
+        raise AxonInputError(f"{out} is a file; --output must be a folder. Choose another name.")
     known = (CASES, PRIVATE, *ours)
     if out.is_dir() and os.listdir(out) and not any((out / name).exists() for name in known):
         raise AxonInputError(
@@ -105,7 +105,7 @@ def new_case(root: Path, case: str, tag: str) -> Iterator[Path]:
         except OSError as error:
             raise OutputFailed(
                 f"Cannot write {home / case}: {error.strerror or error}. Check the free space and "
-                "the rights of the folder."
+                "the permissions of the folder."
             ) from error
         except AxonInputError as error:  # of a writer
             raise OutputFailed(str(error)) from error

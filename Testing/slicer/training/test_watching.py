@@ -108,7 +108,7 @@ def test_the_panel_shows_a_run_chosen_by_its_folder(host, slicer, training, run)
     panel.parameterNode.runPath = str(run("running", START, step(10, 0.5), validation(10, 17.5)))
     assert ui.statusLabel.text == "Training." and ui.progressBar.value == 250
     assert "Step 10 / 40" in ui.numbersLabel.text and "1.5 GB" in ui.numbersLabel.text
-    assert "v2_psnr 17.5" in ui.numbersLabel.text
+    assert "PSNR 17.5 dB (two views)" in ui.numbersLabel.text
     assert ui.stopButton.enabled and not ui.startButton.enabled and not ui.resumeButton.enabled
     run("running", step(20, 0.3))
     panel.poll()
