@@ -61,7 +61,7 @@ def prepare_case(task: CaseTask) -> dict[str, Any]:
     more = len(plan.ct_others)  # all of them were tried in vain, if it was skipped
     if before is not None and before.get("status") == "done":
         more = before.get("more_series", 0)
-    stamp = {"plan_key": task.plan_key, "inputs": task.inputs}
+    stamp: dict[str, Any] = {"plan_key": task.plan_key, "inputs": task.inputs}
     if before is not None and before.get("key") == _key(task, more):
         folder = output / "cases" / plan.id
         record = {**before, **stamp}
