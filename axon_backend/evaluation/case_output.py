@@ -96,8 +96,7 @@ def write_case(
         from axon_backend.evaluation.case_images import case_images
         from axon_backend.evaluation.report import write_report
 
-        images, note = case_images(result, record)
-        record["rendering"] = note or "volume rendering"
+        images = case_images(result, record)
         tell(len(volumes) + 1)
         write_png(folder / "overview.png", images["overview"])
         write_report(folder / "report.html", record, images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import torch
@@ -9,14 +10,18 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from axon_backend.networks.blocks import ResBlock
+from axon_backend.networks.diffusion_unet import SpatialAttention, TimedResBlock
 from axon_backend.networks.srnet import RRDB
 
 
 def _blocks() -> tuple[type[nn.Module], ...]:
+    ours = (TimedResBlock, SpatialAttention, ResBlock, RRDB)
+    if "monai" not in sys.modules:  # so no network can be made of its blocks
+        return ours
     from monai.networks.blocks.spatialattention import SpatialAttentionBlock
     from monai.networks.nets.diffusion_model_unet import DiffusionUNetResnetBlock
 
-    return DiffusionUNetResnetBlock, SpatialAttentionBlock, ResBlock, RRDB
+    return *ours, DiffusionUNetResnetBlock, SpatialAttentionBlock
 
 
 def recompute_blocks(network: nn.Module) -> int:

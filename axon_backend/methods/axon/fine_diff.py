@@ -8,6 +8,7 @@ asks for one.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 
 import torch
 
@@ -47,6 +48,12 @@ class FineDiff(StageModule):
     ) -> torch.Tensor:
         """What the network returns at y_t, (B, 1, h, h, h)."""
 
+    def output_at(
+        self, condition: torch.Tensor, embedding: torch.Tensor | None
+    ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        """:meth:`output` as a function of y_t and t, for the many times of one sample."""
+        return lambda y_t, t: self.output(y_t, t, condition, embedding)
+
     @abstractmethod
     def x0_of(
         self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: torch.Tensor
@@ -79,17 +86,19 @@ class FineDiff(StageModule):
     def evaluations(self, steps: int) -> int:
         """How often one draw of ``steps`` steps evaluates the network."""
 
-    def predict_x0(
-        self,
-        y_t: torch.Tensor,
-        t: torch.Tensor,
-        condition: torch.Tensor,
-        embedding: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """The estimate of Y at y_t."""
+    def predict_x0_given(
+        self, condition: torch.Tensor, embedding: torch.Tensor | None = None
+    ) -> Denoiser:
+        """The estimate of Y as a function of y_t and t."""
         with self.autocast():
-            output = self.output(y_t, t, condition, embedding)
-        return self.x0_of(output, y_t, t, condition)
+            output_at = self.output_at(condition, embedding)
+
+        def predict_x0(y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+            with self.autocast():
+                output = output_at(y_t, t)
+            return self.x0_of(output, y_t, t, condition)
+
+        return predict_x0
 
     def run(
         self,
@@ -105,9 +114,10 @@ class FineDiff(StageModule):
         seen = condition(self.config, views, coarse)
         with self.autocast():
             embedding = self.global_embedding(views)
+        predict_x0 = self.predict_x0_given(seen, embedding)
 
         def denoise(y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            x0_hat = self.predict_x0(y_t, t, seen, embedding)
+            x0_hat = predict_x0(y_t, t)
             return x0_hat.clamp(-s.fine_clamp, s.fine_clamp) if s.fine_clamp else x0_hat
 
         each = self.evaluations(steps)
@@ -144,8 +154,18 @@ class ControlNetFineDiff(FineDiff):
         condition: torch.Tensor,
         embedding: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        down, middle = self.controlnet(y_t, t, condition, embedding)
-        return self.prior(y_t, t, (down, middle))
+        return self.prior(y_t, t, self.controlnet(y_t, t, condition, embedding))
+
+    def output_at(
+        self, condition: torch.Tensor, embedding: torch.Tensor | None
+    ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        embedded = self.controlnet.embed(condition)
+
+        def output(y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+            residuals = self.controlnet.residuals(y_t, t, embedded, embedding)
+            return self.prior(y_t, t, residuals)
+
+        return output
 
     def x0_of(
         self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: torch.Tensor
