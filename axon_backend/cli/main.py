@@ -11,7 +11,7 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -33,7 +33,9 @@ DONE, FAILED, BAD_INPUT = 0, 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (argparse itself exits with 2 or, for help, 0)."""
-    chosen = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    command = next((word for word in words if not word.startswith("-")), "")
+    chosen = parser(command).parse_args(words)
     if hasattr(sys.stdout, "reconfigure"):
         # A terminal or log of another alphabet than a file's name is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -120,26 +122,20 @@ def _report(chosen: argparse.Namespace, sentence: str, code: int) -> int:
     return code
 
 
-def parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """All commands and their options; with ``only``, the options of that command alone, since
+    some ask every installed method or format for what their help says."""
     top = argparse.ArgumentParser(
         prog="axon", description=f"CT volumes from chest X-rays. {DISCLAIMER}."
     )
     top.add_argument("--version", action="version", version=f"axon {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _reconstruct(_command(commands, "reconstruct", "make a CT volume from one or two X-rays"))
-    _drr(_command(commands, "drr", "render an X-ray from a CT"))
-    _register(_command(commands, "register", "register an X-ray to a CT or the atlas"))
-    _evaluate(_command(commands, "evaluate", "measure models on patients, and compare them"))
-    _prepare(_command(commands, "prepare", "make a training data set from CTs and X-rays"))
-    _train(_command(commands, "train", "train the networks of a method, or resume a run"))
-    _cohort(commands.add_parser("cohort", help="many studies, in processes or on a Ray cluster"))
-    _dicom(commands.add_parser("dicom", help="a DICOM node that reconstructs what it receives"))
-    _demo(_command(commands, "demo", "run the two cases that come with AXON"))
-    _command(commands, "selfcheck", "describe this installation and try it, for bug reports")
-    _bundle(
-        commands.add_parser("bundle", help="models: list, show, import, delete, verify, export")
-    )
+    for name, (help, fill) in _COMMANDS.items():
+        # Those that consist of commands themselves do nothing of their own.
+        alone = name not in _GROUPS
+        one = _command(commands, name, help) if alone else commands.add_parser(name, help=help)
+        if fill is not None and only in (None, name):
+            fill(one)
     return top
 
 
@@ -341,6 +337,22 @@ def _output(
     one.add_argument("--output", required=True, metavar=kind, help=help)
     one.add_argument("--overwrite", action="store_true", help="replace an earlier run's files")
     one.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+_COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None] | None]] = {
+    "reconstruct": ("make a CT volume from one or two X-rays", _reconstruct),
+    "drr": ("render an X-ray from a CT", _drr),
+    "register": ("register an X-ray to a CT or the atlas", _register),
+    "evaluate": ("measure models on patients, and compare them", _evaluate),
+    "prepare": ("make a training data set from CTs and X-rays", _prepare),
+    "train": ("train the networks of a method, or resume a run", _train),
+    "cohort": ("many studies, in processes or on a Ray cluster", _cohort),
+    "dicom": ("a DICOM node that reconstructs what it receives", _dicom),
+    "demo": ("run the two cases that come with AXON", _demo),
+    "selfcheck": ("describe this installation and try it, for bug reports", None),
+    "bundle": ("models: list, show, import, delete, verify, export", _bundle),
+}
+_GROUPS = ("cohort", "dicom", "bundle")  # of commands
 
 
 if __name__ == "__main__":

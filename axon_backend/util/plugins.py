@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
-from importlib.metadata import entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
+
+
+@lru_cache(maxsize=1)
+def _all_entries(path: tuple[str, ...]) -> EntryPoints:
+    """Those of every package on the path; reading their metadata takes a tenth of a second."""
+    return entry_points()
+
+
+def plugin_entries(group: str) -> list[EntryPoint]:
+    """The entry points of a group, by name; what they name is not imported yet."""
+    return sorted(_all_entries(tuple(sys.path)).select(group=group), key=lambda entry: entry.name)
 
 
 def load_plugins(group: str) -> list[Any]:
@@ -14,7 +27,7 @@ def load_plugins(group: str) -> list[Any]:
     rest of AXON from working.
     """
     found = []
-    for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
+    for entry in plugin_entries(group):
         try:
             found.append(entry.load())
         except Exception as error:  # a stranger's code may raise anything
