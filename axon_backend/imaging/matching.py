@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-from scipy import fft, ndimage
+from scipy import ndimage
 
 if TYPE_CHECKING:
     import torch
@@ -106,13 +106,26 @@ def _shrink(n: int, m: int) -> np.ndarray:
 
 def correlate(image: np.ndarray, templates: Sequence[np.ndarray]) -> list[np.ndarray]:
     """For each template, the sums of its products with every part of an image that it fits in."""
-    shape = [fft.next_fast_len(n, real=True) for n in image.shape]
-    spectrum, found = fft.rfft2(image, shape), []
+    shape = [_fast_length(n) for n in image.shape]
+    spectrum, found = np.fft.rfft2(image, shape), []
     for template in templates:
-        product = fft.irfft2(spectrum * np.conj(fft.rfft2(template, shape)), shape)
+        product = np.fft.irfft2(spectrum * np.conj(np.fft.rfft2(template, shape)), shape)
         rows, columns = (n - m + 1 for n, m in zip(image.shape, template.shape, strict=True))
         found.append(product[:rows, :columns])
     return found
+
+
+def _fast_length(n: int) -> int:
+    """The next length without a prime factor above 5; ``scipy.fft`` takes as long to import as
+    everything here takes to compute."""
+    while True:
+        rest = n
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return n
+        n += 1
 
 
 def box_sum(image: np.ndarray, side: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 
 from axon_backend.diffusion.gaussian import ddim
-from axon_backend.diffusion.sampling import Denoiser, OnStep
+from axon_backend.diffusion.sampling import Denoiser, OnStep, noise_like
 from axon_backend.methods.axon.config import AxonConfig, AxonLoss
 from axon_backend.methods.axon.losses import bridge_times
 from axon_backend.methods.axon.stage import StageModule, condition, count_steps
@@ -109,7 +109,7 @@ class FineDiff(StageModule):
         on_step: OnStep | None = None,
     ) -> torch.Tensor:
         """Y^, (B, 1, h, h, h), clipped to [-1, 1] unless ``fine_clamp`` is 0: the mean over
-        ``fine_draws`` draws."""
+        ``fine_draws`` draws, or one draw where more steps are asked for than are usual."""
         s = self.config.sampling
         seen = condition(self.config, views, coarse)
         with self.autocast():
@@ -121,11 +121,13 @@ class FineDiff(StageModule):
             return x0_hat.clamp(-s.fine_clamp, s.fine_clamp) if s.fine_clamp else x0_hat
 
         each = self.evaluations(steps)
+        # As in stage 1: more steps draw a sample; the mean of draws would hide how much they differ.
+        draws = s.fine_draws if steps <= s.fine_steps else 1
         mean = torch.zeros_like(coarse)
-        for draw in range(s.fine_draws):
-            counted = count_steps(on_step, draw * each, each * s.fine_draws)
+        for draw in range(draws):
+            counted = count_steps(on_step, draw * each, each * draws)
             mean += self.sample(denoise, coarse, steps, generator, counted)
-        sample = mean / s.fine_draws
+        sample = mean / draws
         # As X^ and its change, which rounds as it did when the shipped weights were measured.
         fine = coarse + (sample - coarse)
         return fine.clamp(-1, 1) if s.fine_clamp else fine
@@ -197,7 +199,7 @@ class ControlNetFineDiff(FineDiff):
         on_step: OnStep | None,
     ) -> torch.Tensor:
         diffusion, timesteps = self.config.diffusion, self._timesteps(steps)
-        y_t = torch.randn(coarse.shape, generator=generator).to(coarse)
+        y_t = noise_like(coarse, generator)
         if self.config.sampling.fine_start < 1.0:
             t = torch.full((coarse.shape[0],), timesteps[0], device=coarse.device)
             y_t = diffusion.q_sample(coarse, t, y_t)
