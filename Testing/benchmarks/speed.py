@@ -63,6 +63,7 @@ def commands(demo: Path, bundle: Path) -> dict[str, list[str]]:
 def measured(root: Path, name: str, words: list[str], target: Path) -> dict[str, float]:
     """CPU seconds and peak memory in MB of one process."""
     variables = {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONPATH": str(root)}
+    variables["PYTHONDONTWRITEBYTECODE"] = ""  # as installed: modules are compiled already
     if name == "second":
         line = [sys.executable, "-c", TWICE, *words, str(target)]
     else:

@@ -109,28 +109,21 @@ class ControlBranch(nn.Module):
             raise ValueError("the prior and the ControlNet branch have no layer in common")
         self.net.load_state_dict(own | shared)
 
+    def embed(self, condition: torch.Tensor) -> torch.Tensor:
+        """What the network makes of a condition; it is the same at every time."""
+        return self.net.controlnet_cond_embedding(space_to_depth(condition, self.config.patch))
+
     def forward(
         self,
         x: torch.Tensor,
         t: torch.Tensor,
         condition: torch.Tensor,
         global_embedding: torch.Tensor | None = None,
+        embedded: torch.Tensor | None = None,
     ) -> Residuals:
-        return self.residuals(x, t, self.embed(condition), global_embedding)
-
-    def embed(self, condition: torch.Tensor) -> torch.Tensor:
-        """What :meth:`residuals` needs of a condition; it is the same at every time."""
-        return self.net.controlnet_cond_embedding(space_to_depth(condition, self.config.patch))
-
-    def residuals(
-        self,
-        x: torch.Tensor,
-        t: torch.Tensor,
-        embedded: torch.Tensor,
-        global_embedding: torch.Tensor | None = None,
-    ) -> Residuals:
-        """The residuals, given the embedded condition."""
+        """``embedded``: :meth:`embed` of the condition, where it is known already."""
         _check_embedding(self.global_encoder, global_embedding)
+        embedded = self.embed(condition) if embedded is None else embedded
         return self.net(space_to_depth(x, self.config.patch), t, embedded, global_embedding)
 
 

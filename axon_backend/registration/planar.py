@@ -231,7 +231,8 @@ def register_planar(
         # Most of the time of a level goes into filtering the whole image.
         down = np.linalg.inv(half_lift)
         return [
-            half_lift @ _refine(half, coarse, down @ m, transform, metric, seed, cancelled, half_shown)
+            half_lift
+            @ _refine(half, coarse, down @ m, transform, metric, seed, cancelled, half_shown)
             for m in placements
             for metric in METRICS[transform]
         ]

@@ -121,7 +121,8 @@ class FineDiff(StageModule):
             return x0_hat.clamp(-s.fine_clamp, s.fine_clamp) if s.fine_clamp else x0_hat
 
         each = self.evaluations(steps)
-        # As in stage 1: more steps draw a sample; the mean of draws would hide how much they differ.
+        # As in stage 1: more steps draw a sample, and the mean of several would hide how much they
+        # differ.
         draws = s.fine_draws if steps <= s.fine_steps else 1
         mean = torch.zeros_like(coarse)
         for draw in range(draws):
@@ -164,7 +165,7 @@ class ControlNetFineDiff(FineDiff):
         embedded = self.controlnet.embed(condition)
 
         def output(y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            residuals = self.controlnet.residuals(y_t, t, embedded, embedding)
+            residuals = self.controlnet(y_t, t, condition, embedding, embedded)
             return self.prior(y_t, t, residuals)
 
         return output

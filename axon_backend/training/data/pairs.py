@@ -146,11 +146,15 @@ class DeformableCT:
         # A point p of the frame is sampled at 2 (half (A p + t + bend(p)) + centre - corner) /
         # extent - 1, all but the bend being affine in p.
         scale = 2 * half / extent
-        shift = scale * affine[:, 3] + 2 * (torch.tensor(self.frame.center_mm) - corner) / extent - 1
+        shift = (
+            scale * affine[:, 3] + 2 * (torch.tensor(self.frame.center_mm) - corner) / extent - 1
+        )
         matrix = scale[:, None] * affine[:, :3]
         # Of a box along the axes the bend, trilinear between its nodes, is interpolated axis by
         # axis: a hundredth of the work that it is point by point.
-        x, y, z = (_interpolation(at / 1.8, n) for at, n in zip(box, elastic.shape[:1:-1], strict=True))
+        x, y, z = (
+            _interpolation(at / 1.8, n) for at, n in zip(box, elastic.shape[:1:-1], strict=True)
+        )
         bend = elastic[0] * scale[:, None, None, None]
         bend = z @ (y @ (bend @ x.T)).flatten(2)  # (3, Z, Y X)
         grid = torch.empty(len(box[2]), len(box[1]), len(box[0]), 3)
@@ -158,7 +162,9 @@ class DeformableCT:
             along = [matrix[axis, i] * box[i] for i in range(3)]
             plane = along[1][:, None] + along[0]
             part = bend[axis].view(grid.shape[:3])
-            torch.add(part.add_(plane), (along[2] + shift[axis])[:, None, None], out=grid[..., axis])
+            torch.add(
+                part.add_(plane), (along[2] + shift[axis])[:, None, None], out=grid[..., axis]
+            )
         values = F.grid_sample(
             self.hu if source is None else source, grid[None], align_corners=False
         )
