@@ -38,6 +38,7 @@ def run_selfcheck(leave_out: tuple[str, ...] = ()) -> tuple[str, bool]:
         ("disk", _disk),
         ("device", _device),
         ("shipped bundle", _bundle),
+        ("OpenGL", _opengl),
         ("tiny run", _tiny_run),
     )
     lines, sound = ["AXON selfcheck", ""], True
@@ -116,6 +117,18 @@ def _bundle() -> str:
 
     bundle = load_bundle()
     return f"{bundle.name} {bundle.version}, sound, SHA-256 {bundle.sha256}"
+
+
+def _opengl() -> str:
+    import numpy as np
+
+    from axon_backend.evaluation.render3d import render3d
+
+    ball = np.full((32, 32, 32), -1000.0, np.float32)
+    ball[8:24, 8:24, 8:24] = 400.0
+    drawn = render3d(ball, (4.0, 4.0, 4.0), "bone", (64, 64))
+    # Not a fault: reports then carry a projection instead.
+    return drawn.note or "volume rendering works"
 
 
 def _tiny_run() -> str:

@@ -49,11 +49,15 @@ class GaussianDiffusion:
     @cached_property
     def alphas_cumprod(self) -> torch.Tensor:
         """abar_t, (T,) float64."""
-        if self.schedule == "linear_beta":
-            betas = torch.linspace(self.beta_start, self.beta_end, self.steps)
-        else:
-            betas = torch.linspace(self.beta_start**0.5, self.beta_end**0.5, self.steps) ** 2
-        return torch.cumprod(1.0 - betas.double(), 0)
+        from monai.networks.schedulers import DDPMScheduler
+
+        scheduler = DDPMScheduler(
+            num_train_timesteps=self.steps,
+            schedule=self.schedule,
+            beta_start=self.beta_start,
+            beta_end=self.beta_end,
+        )
+        return torch.cumprod(1.0 - scheduler.betas.double(), 0)
 
     def alpha_sigma(self, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """sqrt(abar_t), sqrt(1 - abar_t) as (B, 1, 1, 1, 1) float32."""

@@ -46,20 +46,24 @@ def flat_images(result: Reconstruction) -> list[FlatImage]:
     return shown
 
 
-def case_images(result: Reconstruction, record: dict) -> dict[str, np.ndarray]:
-    """The overview page and the overlays by caption (``overview``, ``overlay_frontal``, ...)."""
+def case_images(result: Reconstruction, record: dict) -> tuple[dict[str, np.ndarray], str]:
+    """The overview page and the overlays by caption (``overview``, ``overlay_frontal``, ...), and
+    a note where the 3-D image is not a volume rendering.
+    """
     stage = result.final_stage
     volumes = [("Reconstruction", result.volumes[stage])]
     if stage in result.truth:
         volumes.append(("Ground truth (CT)", result.truth[stage]))
-    rows = []
+    rows, note = [], ""
     for title, hu in volumes:
         spacing = result.frame.spacing_mm(hu.shape[0])
-        rows.append(VolumeRow(title, hu, spacing, [render3d(hu, spacing, "lung")]))
+        drawn = render3d(hu, spacing, "lung")
+        note = note or drawn.note
+        rows.append(VolumeRow(title, hu, spacing, [drawn]))
     page = overview(flat_images(result), rows, footer_line(record), (WIDE,))
     overlays = {
         f"overlay_{role}": overlay(placed)
         for role, placed in result.views.items()
         if placed.reference is not None
     }
-    return {"overview": page, **overlays}
+    return {"overview": page, **overlays}, note

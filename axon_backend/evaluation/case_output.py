@@ -96,7 +96,8 @@ def write_case(
         from axon_backend.evaluation.case_images import case_images
         from axon_backend.evaluation.report import write_report
 
-        images = case_images(result, record)
+        images, note = case_images(result, record)
+        record["rendering"] = note or "volume rendering"
         tell(len(volumes) + 1)
         overview = write_png(folder / "overview.png", images["overview"])
         shown = {**images, "overview": overview.read_bytes()}  # not packed a second time

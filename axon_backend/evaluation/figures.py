@@ -20,6 +20,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
 from axon_backend import DISCLAIMER
+from axon_backend.evaluation.render3d import Rendering
 from axon_backend.evaluation.report import steps_text
 from axon_backend.imaging.matching import shrink_by
 from axon_backend.imaging.write import write_png
@@ -75,7 +76,7 @@ class VolumeRow:
     title: str
     hu: np.ndarray
     spacing_mm: tuple[float, float, float]
-    renderings: Sequence[np.ndarray] = ()
+    renderings: Sequence[Rendering] = ()
     truth: np.ndarray | None = None
 
 
@@ -268,7 +269,9 @@ def _show_volume(panels: Sequence[Axes], volume: VolumeRow, window: Window, whic
         _mark(axes, left=plane.left, right=plane.right, top=plane.top, bottom=plane.bottom)
         _scale_bar(axes, plane)
     if which < len(volume.renderings):
-        _draw(panels[3], "3-D, from the front", volume.renderings[which], 1.0)
+        rendering = volume.renderings[which]
+        title = "3-D, from the front" + (" (shaded projection)" if rendering.note else "")
+        _draw(panels[3], title, rendering.rgb, 1.0)
         _mark(panels[3], left="R", right="L")
     if volume.truth is not None:
         plane = mid_slices(volume.hu - volume.truth, volume.spacing_mm)[0]

@@ -8,12 +8,11 @@ asks for one.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 
 import torch
 
 from axon_backend.diffusion.gaussian import ddim
-from axon_backend.diffusion.sampling import Denoiser, OnStep, noise_like
+from axon_backend.diffusion.sampling import Denoiser, OnStep
 from axon_backend.methods.axon.config import AxonConfig, AxonLoss
 from axon_backend.methods.axon.losses import bridge_times
 from axon_backend.methods.axon.stage import StageModule, condition, count_steps
@@ -48,12 +47,6 @@ class FineDiff(StageModule):
     ) -> torch.Tensor:
         """What the network returns at y_t, (B, 1, h, h, h)."""
 
-    def output_at(
-        self, condition: torch.Tensor, embedding: torch.Tensor | None
-    ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-        """:meth:`output` as a function of y_t and t, for the many times of one sample."""
-        return lambda y_t, t: self.output(y_t, t, condition, embedding)
-
     @abstractmethod
     def x0_of(
         self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: torch.Tensor
@@ -86,19 +79,17 @@ class FineDiff(StageModule):
     def evaluations(self, steps: int) -> int:
         """How often one draw of ``steps`` steps evaluates the network."""
 
-    def predict_x0_given(
-        self, condition: torch.Tensor, embedding: torch.Tensor | None = None
-    ) -> Denoiser:
-        """The estimate of Y as a function of y_t and t."""
+    def predict_x0(
+        self,
+        y_t: torch.Tensor,
+        t: torch.Tensor,
+        condition: torch.Tensor,
+        embedding: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The estimate of Y at y_t."""
         with self.autocast():
-            output_at = self.output_at(condition, embedding)
-
-        def predict_x0(y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            with self.autocast():
-                output = output_at(y_t, t)
-            return self.x0_of(output, y_t, t, condition)
-
-        return predict_x0
+            output = self.output(y_t, t, condition, embedding)
+        return self.x0_of(output, y_t, t, condition)
 
     def run(
         self,
@@ -109,26 +100,22 @@ class FineDiff(StageModule):
         on_step: OnStep | None = None,
     ) -> torch.Tensor:
         """Y^, (B, 1, h, h, h), clipped to [-1, 1] unless ``fine_clamp`` is 0: the mean over
-        ``fine_draws`` draws, or one draw where more steps are asked for than are usual."""
+        ``fine_draws`` draws."""
         s = self.config.sampling
         seen = condition(self.config, views, coarse)
         with self.autocast():
             embedding = self.global_embedding(views)
-        predict_x0 = self.predict_x0_given(seen, embedding)
 
         def denoise(y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            x0_hat = predict_x0(y_t, t)
+            x0_hat = self.predict_x0(y_t, t, seen, embedding)
             return x0_hat.clamp(-s.fine_clamp, s.fine_clamp) if s.fine_clamp else x0_hat
 
         each = self.evaluations(steps)
-        # As in stage 1: more steps draw a sample, and the mean of several would hide how much they
-        # differ.
-        draws = s.fine_draws if steps <= s.fine_steps else 1
         mean = torch.zeros_like(coarse)
-        for draw in range(draws):
-            counted = count_steps(on_step, draw * each, each * draws)
+        for draw in range(s.fine_draws):
+            counted = count_steps(on_step, draw * each, each * s.fine_draws)
             mean += self.sample(denoise, coarse, steps, generator, counted)
-        sample = mean / draws
+        sample = mean / s.fine_draws
         # As X^ and its change, which rounds as it did when the shipped weights were measured.
         fine = coarse + (sample - coarse)
         return fine.clamp(-1, 1) if s.fine_clamp else fine
@@ -157,18 +144,8 @@ class ControlNetFineDiff(FineDiff):
         condition: torch.Tensor,
         embedding: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        return self.prior(y_t, t, self.controlnet(y_t, t, condition, embedding))
-
-    def output_at(
-        self, condition: torch.Tensor, embedding: torch.Tensor | None
-    ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-        embedded = self.controlnet.embed(condition)
-
-        def output(y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            residuals = self.controlnet(y_t, t, condition, embedding, embedded)
-            return self.prior(y_t, t, residuals)
-
-        return output
+        down, middle = self.controlnet(y_t, t, condition, embedding)
+        return self.prior(y_t, t, (down, middle))
 
     def x0_of(
         self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: torch.Tensor
@@ -200,7 +177,7 @@ class ControlNetFineDiff(FineDiff):
         on_step: OnStep | None,
     ) -> torch.Tensor:
         diffusion, timesteps = self.config.diffusion, self._timesteps(steps)
-        y_t = noise_like(coarse, generator)
+        y_t = torch.randn(coarse.shape, generator=generator).to(coarse)
         if self.config.sampling.fine_start < 1.0:
             t = torch.full((coarse.shape[0],), timesteps[0], device=coarse.device)
             y_t = diffusion.q_sample(coarse, t, y_t)
