@@ -99,8 +99,9 @@ def write_case(
         images, note = case_images(result, record)
         record["rendering"] = note or "volume rendering"
         tell(len(volumes) + 1)
-        write_png(folder / "overview.png", images["overview"])
-        write_report(folder / "report.html", record, images)
+        overview = write_png(folder / "overview.png", images["overview"])
+        shown = {**images, "overview": overview.read_bytes()}  # not packed a second time
+        write_report(folder / "report.html", record, shown)
     if interactive:
         from axon_backend.evaluation.interactive import write_interactive
 

@@ -46,7 +46,7 @@ class Sampling:
             noise (the paper); less starts from the coarse volume with that much noise on it. (A
             bridge in stage 2 always starts from the coarse volume.)
         fine_draws: stage 2 is the mean over that many draws of its noise: what the draws agree on
-            stays, what is noise goes.
+            stays, what is noise goes. More steps than ``fine_steps`` draw one sample.
         fine_clamp: stage 2's estimates of the CT are limited to [-fine_clamp, fine_clamp] at every
             step of sampling, and its volume to [-1, 1]; 0 limits neither (Table 4, without
             "+ clamping").
