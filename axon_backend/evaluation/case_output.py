@@ -100,7 +100,8 @@ def write_case(
         record["rendering"] = note or "volume rendering"
         tell(len(volumes) + 1)
         overview = write_png(folder / "overview.png", images["overview"])
-        shown = {**images, "overview": overview.read_bytes()}  # not packed a second time
+        # As it was written: not compressed a second time.
+        shown: dict[str, bytes | np.ndarray] = {**images, "overview": overview.read_bytes()}
         write_report(folder / "report.html", record, shown)
     if interactive:
         from axon_backend.evaluation.interactive import write_interactive
