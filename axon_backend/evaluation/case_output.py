@@ -7,6 +7,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from axon_backend import DISCLAIMER
 from axon_backend.errors import AxonInputError, Cancelled, PoorRegistration
 from axon_backend.imaging.write import write_json, write_png, write_volume
