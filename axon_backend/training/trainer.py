@@ -237,8 +237,9 @@ class Trainer:
         if math.isfinite(loss) and math.isfinite(norm):
             quantity = "adversary's loss"
         raise FloatingPointError(
-            f"The {quantity} is not a number or infinite at step {self.step} (the last row of metrics "
-            f"was at step {self.meter.first}). {kept}. Lower optimiser.lr or optimiser.clip, or "
+            f"The {quantity} is not a number or infinite at step {self.step} (the last row of "
+            f"metrics was at step {self.meter.first}). {kept}. Lower optimiser.lr or "
+            "optimiser.clip, or "
             "set precision=32, and run the same command with --resume."
         )
 
