@@ -19,8 +19,10 @@ from axon_backend.imaging.ct_series import (
     positions,
     rank_stacks,
 )
+from axon_backend.imaging.ct_values import to_hounsfield
 from axon_backend.imaging.dicom_file import check_pixels, open_dicom, spacing_of
 from axon_backend.imaging.dicom_values import padding_mask, rescale_of, stored_values
+from axon_backend.imaging.frame import lung_mask
 from axon_backend.imaging.grid import AIR_HU
 from axon_backend.imaging.header_check import check_volume
 from axon_backend.imaging.raw_volume import RawVolume
@@ -28,6 +30,9 @@ from axon_backend.util.chatter import no_chatter
 
 _POSITION_TOLERANCE = 0.02  # part of a slice step; below this a stack counts as regular
 _MAX_FILLED_GAP_MM = 12.0  # a wider hole in the stack is not filled but refused
+# Litres of air in the lungs of a whole adult chest at least, and by how much another series has to
+# show more; voxels of this size tell.
+_FULL_LUNGS, _MORE_LUNG, _COARSE_MM = 2.0, 1.5, 4.0
 _PADDING_IS_AIR = -500.0  # HU; declared padding below this is no tissue
 
 
@@ -37,11 +42,13 @@ def read_dicom_series(path: Path) -> RawVolume:
 
     Slices are stacked along their true positions, so a tilted gantry gives a sheared affine.
     Small holes are filled by interpolation along the stack and recorded; wide ones refused. Where
-    the best series cannot be stacked, the next best one is read.
+    the best series by the headers cannot be stacked, or shows hardly any lung, the next best one
+    is read.
     """
     found = find_stacks(path)
     ranked, skipped = rank_stacks(found.usable, path.name), list(found.skipped)
     problems: list[AxonInputError] = []
+    best: tuple[float, list[Slice], RawVolume] | None = None
     for group in ranked:
         label = path.name if len(found.usable) == 1 else describe_stack(group)
         try:
@@ -50,9 +57,31 @@ def read_dicom_series(path: Path) -> RawVolume:
             problems.append(error)
             skipped.append(str(error).partition(". ")[0])
             continue
-        notes = choice_notes(group, found.usable, skipped)
-        return replace(series, label=path.name, notes=notes + series.notes)
-    raise problems[0]
+        litres = _FULL_LUNGS if len(ranked) == 1 else _lung_litres(series)
+        if best is None or litres > _MORE_LUNG * best[0] + 0.1:
+            if best is not None:
+                skipped.append(f"{describe_stack(best[1])} shows little of the lungs")
+            best = litres, group, series
+        if best[0] >= _FULL_LUNGS:
+            break
+    if best is None:
+        raise problems[0]
+    _, group, series = best
+    notes = choice_notes(group, found.usable, skipped)
+    return replace(series, label=path.name, notes=notes + series.notes)
+
+
+def _lung_litres(series: RawVolume) -> float:
+    """The volume of the lungs in a series, 0 where none are found or it is not in HU."""
+    spacing = np.linalg.norm(series.affine[:3, :3], axis=0)
+    steps = [max(1, round(_COARSE_MM / mm)) for mm in spacing]
+    part = series.voxels[:: steps[2], :: steps[1], :: steps[0]]
+    x, y, z = (float(mm * step) for mm, step in zip(spacing, steps, strict=True))
+    try:
+        mask = lung_mask(to_hounsfield(part, series.label)[0], (x, y, z))
+    except AxonInputError:
+        return 0.0
+    return float(mask.sum()) * x * y * z * 1e-6
 
 
 def stack_series(group: list[Slice], label: str) -> RawVolume:
@@ -148,7 +177,7 @@ def _read_slice(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
         dataset = open_dicom(path)
         check_pixels(dataset, path)
         with no_chatter():
-            stored = stored_values(dataset)
+            stored, signs = stored_values(dataset)
     except (AxonInputError, MemoryError):
         raise
     except Exception as error:  # decoders raise many kinds; all mean the slice is unreadable
@@ -171,7 +200,7 @@ def _read_slice(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
         if float(values[mask].max()) >= _PADDING_IS_AIR:
             mask = _joined_to_edge(mask)
         values[mask] = min(AIR_HU, float(values.min()))
-    return values, notes
+    return values, (*signs, *notes)
 
 
 def _joined_to_edge(mask: np.ndarray) -> np.ndarray:

@@ -120,7 +120,8 @@ def check_pixels(dataset: pydicom.Dataset, path: Path) -> None:
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     check_image(path, rows, columns, int(dataset.get("SamplesPerPixel") or 1))
     syntax = transfer_syntax(dataset)
-    if syntax is None or not syntax.is_encapsulated:
+    # A manufacturer's own encoding is found out by the decoder.
+    if syntax is None or not syntax.is_transfer_syntax or not syntax.is_encapsulated:
         return
     declared = _codestream_size(dataset.PixelData)
     if declared is not None and declared != (rows, columns):

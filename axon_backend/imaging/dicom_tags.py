@@ -55,6 +55,13 @@ def patient_pixel_mm(
     return size, (how,)
 
 
+def pixel_aspect(dataset: Dataset) -> tuple[float, float] | None:
+    """Height and width of a pixel in some unit, by PixelAspectRatio or any spacing."""
+    keywords = ("PixelAspectRatio", "ImagerPixelSpacing", "PixelSpacing",
+                "NominalScannedPixelSpacing")  # fmt: skip
+    return next((pair for k in keywords if (pair := spacing_of(dataset, k)) is not None), None)
+
+
 def magnification(dataset: Dataset) -> tuple[float, str]:
     """Magnification (detector size / patient size), and a note on where it comes from.
 

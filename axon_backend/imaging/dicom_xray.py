@@ -25,11 +25,12 @@ from axon_backend.imaging.dicom_tags import (
     orientation_of,
     other_body_part,
     patient_pixel_mm,
+    pixel_aspect,
     tube_distance,
     view_of,
 )
 from axon_backend.imaging.dicom_values import stored_values
-from axon_backend.imaging.raw_xray import RawXray
+from axon_backend.imaging.raw_xray import RawXray, in_proportion
 from axon_backend.util.chatter import no_chatter
 
 # OT, SC, XC and HC: secondary captures and digitised film.
@@ -67,8 +68,7 @@ def _interpret(dataset: Dataset, path: Path, view_given: bool) -> RawXray:
     name = path.name
     scout = _refuse_unless_xray(dataset, name, view_given)
     check_pixels(dataset, path)
-    stored = _decode(dataset, name)
-    notes: tuple[str, ...] = ()
+    stored, notes = _decode(dataset, name)
     valid: np.ndarray | None = None
     warnings: tuple[str, ...] = ()
     if stored.ndim == 3 and stored.shape[-1] in (3, 4):
@@ -90,6 +90,13 @@ def _interpret(dataset: Dataset, path: Path, view_given: bool) -> RawXray:
         size_notes = ("a CT scout: its pixel size is at the isocentre, its beam a moving fan",)
     box, cut = _shutter(dataset, grey.shape)
     grey, valid = grey[box], None if valid is None else valid[box]
+    if pixel_mm is None:  # and later on pixels count as square
+        square = in_proportion(grey, pixel_aspect(dataset))
+        if square is not grey:
+            size_notes += ("the pixels are not square: the image was resampled to square ones",)
+            if valid is not None:
+                valid = in_proportion(valid, pixel_aspect(dataset)) > 0.5
+            grey = square
     view, view_notes, view_weak = view_of(dataset, name, view_given)
     other_part = _body_part(dataset)
     return RawXray(
@@ -139,7 +146,7 @@ def _refuse_unless_xray(dataset: Dataset, name: str, view_given: bool) -> bool:
             f"{name} is the index of a DICOM disc, not an image. Give the X-ray's own file from "
             "the folders beside it."
         )
-    if "PixelData" not in dataset:
+    if not any(f"{kind}PixelData" in dataset for kind in ("", "Float", "DoubleFloat")):
         raise AxonInputError(
             f"{name} holds no image (a report, a directory or cut short); an X-ray is expected. "
             "Give the image file itself."
@@ -155,7 +162,7 @@ def _body_part(dataset: Dataset) -> tuple[str, ...]:
     return (f"the file names the body part {part}: check that it is a chest X-ray",)
 
 
-def _decode(dataset: Dataset, name: str) -> np.ndarray:
+def _decode(dataset: Dataset, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
     try:
         with no_chatter():
             return stored_values(dataset)

@@ -17,8 +17,8 @@ from axon_backend.imaging.formats import find_format, list_formats
 from axon_backend.imaging.layout import Layout, recognise
 from axon_backend.imaging.packed import refuse_packed
 from axon_backend.imaging.parts import chests_in, part_box
-from axon_backend.imaging.polarity import CERTAIN, UNCLEAR, bone_brightness
-from axon_backend.imaging.raw_xray import RawXray
+from axon_backend.imaging.polarity import CERTAIN, UNCLEAR, bones_are_bright
+from axon_backend.imaging.raw_xray import RawXray, in_proportion
 from axon_backend.imaging.turn import Turn
 from axon_backend.imaging.view import INSIST, View
 from axon_backend.util.input_file import check_input, exists
@@ -29,7 +29,8 @@ MIN_PIXELS = 64  # along each side
 _MIN_LEVELS = 16  # grey levels
 NOT_A_CHEST = "the image does not look like a chest X-ray"
 NO_TAG = "no tag states the orientation: judging by the image, it is right"
-_STRONGLY_INVERTED = -0.6  # a layout score this low casts doubt on the tags
+_STRONGLY_INVERTED = -0.6  # a score this low casts doubt on the tags
+_UNCLEAR_BONES = "whether bones are bright is unclear: bright is assumed"
 
 
 @dataclass(frozen=True)
@@ -189,19 +190,21 @@ def upright(
         pixels, valid = pixels[box], None if valid is None else valid[box]
         notes.append(f"the {part} part of the image was used as requested")
     _check(pixels, name)
-    content = see(pixels)
-    looks_like, said = judged(content, pixels, force)
+    shown = in_proportion(pixels, pixel_mm)
+    content = see(shown)
+    looks_like, said = judged(content, shown, force)
     notes.append(said)
     if invert is not None:
-        pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
-        notes += polarity
+        notes += ["inverted as asked"] if invert else []
+        pixels = pixels.max() + pixels.min() - pixels if invert else pixels
     warnings = [said] if content.chest < CHEST else []
     turn, orientation = Turn(), list[str]()
     if flip is not None or rotate is not None:
         turn, orientation = _as_asked(flip, rotate)
     elif content.chest >= CHEST:  # nothing tells how something else should lie
         bright = True if invert is not None else None
-        layout = recognise(pixels, view.is_frontal, bright, content)
+        shown = in_proportion(pixels, pixel_mm)
+        layout = recognise(shown, view.is_frontal, bright, content)
         if given is None and raw.view_weak and layout.is_other_view:
             # No tag names the view, and the image shows the other one.
             other = View.lateral_left if view.is_frontal else View.pa
@@ -224,9 +227,9 @@ def upright(
     pixels, pixel_mm = turn(pixels), turn.pixel_mm(pixel_mm)
     valid = None if valid is None else turn(valid)
     if invert is None:  # judged by the layout of an upright image
-        pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
+        pixels, polarity = _bright_bones(pixels, view, content.dark, raw.polarity_known)
         notes += polarity
-        warnings += [note for note in polarity if raw.polarity_known]
+        warnings += [n for n in polarity if raw.polarity_known or n == _UNCLEAR_BONES]
     return Radiograph(
         np.ascontiguousarray(pixels, dtype=np.float32),
         pixel_mm,
@@ -339,13 +342,11 @@ def _check(pixels: np.ndarray, name: str) -> None:
 
 
 def _bright_bones(
-    pixels: np.ndarray, view: View, invert: bool | None, polarity_known: bool
+    pixels: np.ndarray, view: View, dark: float, polarity_known: bool
 ) -> tuple[np.ndarray, list[str]]:
-    """Pixels with bright bones, and what decided it."""
+    """Pixels with bright bones, and what decided it; `dark`: see `bones_are_bright`."""
     inverted = pixels.max() + pixels.min() - pixels
-    if invert is not None:
-        return (inverted, ["inverted as asked"]) if invert else (pixels, [])
-    score = bone_brightness(pixels, view.is_frontal)
+    score = bones_are_bright(pixels, view.is_frontal, dark)
     if polarity_known:
         if score <= -CERTAIN:
             return inverted, [
@@ -358,5 +359,5 @@ def _bright_bones(
     if score <= -UNCLEAR:
         return inverted, [f"the image shows dark bones (score {score:.2f}): it was inverted"]
     if score < UNCLEAR:
-        return pixels, ["whether bones are bright is unclear: bright is assumed"]
+        return pixels, [_UNCLEAR_BONES]
     return pixels, ["bones are bright by the layout of the image"]

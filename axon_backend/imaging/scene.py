@@ -24,7 +24,13 @@ from axon_backend.imaging.radiograph import (
     known_view,
     upright,
 )
-from axon_backend.imaging.raw_xray import FIELD_MM, RawXray, is_chest_field, stated_size
+from axon_backend.imaging.raw_xray import (
+    FIELD_MM,
+    RawXray,
+    in_proportion,
+    is_chest_field,
+    stated_size,
+)
 from axon_backend.imaging.view import View
 
 _NO_SIZE = "no plausible pixel size is known: the atlas's size is used"
@@ -188,7 +194,8 @@ def corrected(
         box = part_box(pixels, part)
         pixels = np.ascontiguousarray(pixels[box])
         valid = None if valid is None else valid[box]
-        looks_like, shown = judged(content := see(pixels), pixels, bool(force))
+        image = in_proportion(pixels, xray.pixel_mm)
+        looks_like, shown = judged(content := see(image), image, bool(force))
         notes = [n for n in notes if n not in xray.warnings]
         notes += [f"{_BY_HAND} the {part} part of the image is used", shown]
         warnings = (shown,) if looks_like else ()
@@ -198,7 +205,8 @@ def corrected(
     size = xray.pixel_mm
     if part is not None or known.is_frontal is not xray.view.is_frontal:
         # Its orientation was judged as that of the other view, or of all of the image.
-        layout = recognise(pixels, known.is_frontal, content=content)
+        image = in_proportion(pixels, xray.pixel_mm)
+        layout = recognise(image, known.is_frontal, content=content)
         turn, said, warned = decide(layout, stated=False)
         doubts = [w for w in warnings if w.startswith(NOT_A_CHEST)]
         pixels, warnings = turn(pixels), (*doubts, *warned)

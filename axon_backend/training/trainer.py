@@ -239,8 +239,7 @@ class Trainer:
         raise FloatingPointError(
             f"The {quantity} is not a number or infinite at step {self.step} (the last row of "
             f"metrics was at step {self.meter.first}). {kept}. Lower optimiser.lr or "
-            "optimiser.clip, or "
-            "set precision=32, and run the same command with --resume."
+            "optimiser.clip, or set precision=32, and run the same command with --resume."
         )
 
     def close(self) -> None:
