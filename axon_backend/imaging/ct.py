@@ -154,7 +154,7 @@ def _read_volume_file(path: Path) -> RawVolume:
     file = load_volume(path)
     if file.channels != 1:
         raise AxonInputError(
-            f"{path.name} has {file.channels} values a voxel (colour or vectors); a CT has one. "
+            f"{path.name} has {file.channels} values per voxel (colour or vectors); a CT has one. "
             "Export the CT itself, not a rendering of it."
         )
     size = file.size

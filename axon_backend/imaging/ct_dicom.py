@@ -136,7 +136,7 @@ def _regular(
     if widest > max(_MAX_FILLED_GAP_MM, 1.5 * step):
         at = positions[int(gaps.argmax())][2]
         raise AxonInputError(
-            f"{label} lacks slices: a hole of {widest:.1f} mm at z = {at:.1f} mm where slices "
+            f"{label} has missing slices: a gap of {widest:.1f} mm at z = {at:.1f} mm where slices "
             f"are {step:.2f} mm apart. Copy the complete series."
         )
     count = round((depth[-1] - depth[0]) / step) + 1

@@ -146,7 +146,7 @@ def usable_stacks(slices: list[Slice], label: str) -> Stacks:
             "series, complete."
         )
     if merged:
-        skipped.append("every slice has a series identifier of its own: they were put together")
+        skipped.append("every slice has its own series identifier: the slices were combined")
     return Stacks(usable, tuple(skipped))
 
 
@@ -167,7 +167,7 @@ def _scan(paths: Iterable[Path]) -> list[Slice]:
             if _is_broken(header, tag):
                 del header[tag]
         uid = header.get("SOPInstanceUID")
-        # DICOMDIR has no SOP instance of its own; a file copied twice counts once.
+        # DICOMDIR has no SOP instance UID; a file that was copied counts once.
         if uid is None or "Modality" not in header or uid in seen:
             continue
         seen.add(uid)
@@ -179,7 +179,7 @@ def _is_broken(header: pydicom.Dataset, tag: BaseTag) -> bool:
     """Whether an element has no value, or one that cannot be decoded."""
     try:
         return header[tag].value is None
-    except Exception:  # pydicom raises many kinds
+    except Exception:  # pydicom raises many types
         return True
 
 
@@ -364,7 +364,7 @@ def _content(path: Path) -> bytes:
     """A hash of an image's stored pixels."""
     try:
         data = open_dicom(path, specific_tags=["PixelData"]).get("PixelData")
-    except Exception:  # damaged: it equals nothing else
+    except Exception:  # damaged: it has no duplicates
         data = None
     return hashlib.sha256(str(path).encode() if data is None else bytes(data)).digest()
 

@@ -116,7 +116,7 @@ def _reference(source: ImageReference) -> Dataset:
 def _check_target(target: Path) -> None:
     if os.path.lexists(target):
         raise AxonInputError(
-            f"Cannot write {target}: it exists already. A DICOM series needs a folder of its own; "
+            f"Cannot write {target}: it already exists. A DICOM series needs a folder of its own; "
             "choose another name."
         )
     if not target.parent.is_dir():

@@ -49,9 +49,9 @@ def open_dicom(path: Path, **how: Any) -> FileDataset:
     try:
         dataset = pydicom.dcmread(path, force=True, **how)
     except MemoryError as error:  # bytes that are not DICOM are read as arbitrary lengths
-        raise InvalidDicomError(f"{path.name} is no DICOM image") from error
+        raise InvalidDicomError(f"{path.name} is not a DICOM image") from error
     if "SOPClassUID" not in dataset or "Modality" not in dataset:
-        raise InvalidDicomError(f"{path.name} is no DICOM image")
+        raise InvalidDicomError(f"{path.name} is not a DICOM image")
     if "TransferSyntaxUID" not in dataset.file_meta:
         implicit, little = dataset.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian

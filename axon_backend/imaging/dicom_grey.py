@@ -54,7 +54,7 @@ def log_linear_grey(dataset: Dataset, stored: np.ndarray) -> tuple[np.ndarray, t
         notes += ("linear detector values were turned into -log exposure",)
     elif relationship == "LOG" and raw:
         grey = -values if larger_is_exposed else values
-        notes += ("raw detector values are log exposure, as the file says",)
+        notes += ("raw detector values are log exposure, as the file states",)
     else:
         grey, voi, left_out = _display_grey(dataset, values, low, high)
         if inverse:
@@ -115,7 +115,7 @@ def _display_grey(
         stated = [t for t in ("WindowCenter", "WindowWidth") if not has_no_value(dataset, t)]
         broken = any(number_of(dataset, tag) is None for tag in stated)
         if broken:
-            notes += ("the window in the file is not of numbers: it was left out",)
+            notes += ("the window in the file does not consist of numbers: it was ignored",)
         return _stretch(values, low, high), "no window", notes
     function = _code(dataset, "VOILUTFunction") or "LINEAR"
     grey = window_grey(values, centre, width, function)

@@ -41,14 +41,14 @@ def lookup_table(dataset: Dataset, keyword: str) -> tuple[LookupTable | None, st
     item = sequence[0]
     words = _whole(value_of(item, "LUTDescriptor"))
     if words is None or len(words) not in (2, 3):
-        return None, "its descriptor is not of three numbers"
+        return None, "its descriptor does not have three numbers"
     count = words[0] % (1 << 16) or 1 << 16  # 0 stands for 65536
     first = _first_value(words[1], int(dataset.get("PixelRepresentation") or 0) == 1)
     stated = words[2] if len(words) == 3 else 0
     little = _is_little_endian(dataset)
     entries = _entries(value_of(item, "LUTData"), count, little)
     if entries is None:
-        return None, f"it states {count} entries and does not hold them"
+        return None, f"it states {count} entries but contains fewer"
     if entries.min() == entries.max():
         return None, "all its entries are equal"
     needed = int(entries.max()).bit_length()

@@ -124,7 +124,7 @@ def view_of(
     if view is not None:
         said = f"the view is taken from the series description ({text.strip()})"
         return view, (said, *notes), True
-    unknown = f"ViewPosition {position.upper()} is none of PA, AP, LL and RL"
+    unknown = f"ViewPosition {position.upper()} is not one of PA, AP, LL and RL"
     return None, ((unknown,) if position else ()), False
 
 

@@ -125,7 +125,7 @@ def rescale_of(dataset: Dataset) -> tuple[float, float, tuple[str, ...]]:
         number = number_of(dataset, tag)
         if number is None or (tag == "RescaleSlope" and number == 0):
             if tag in dataset and (number == 0 or not has_no_value(dataset, tag)):
-                said = "0" if number == 0 else "no number"
+                said = "0" if number == 0 else "not a number"
                 notes += (f"{tag} is {said}: {default:g} is used",)
             number = default
         found.append(number)

@@ -34,7 +34,7 @@ def read_flat_volume(path: Path, view: View | None = None) -> RawXray:
     if file.channels > 1:
         if array.dtype != np.uint8:
             raise AxonInputError(
-                f"{path.name} has {file.channels} values a pixel; an X-ray has one. "
+                f"{path.name} has {file.channels} values per pixel; an X-ray has one. "
                 "Export the grey X-ray."
             )
         colour = _grey(array, path.name)

@@ -22,7 +22,7 @@ def part_box(pixels: np.ndarray, part: str) -> tuple[slice, slice]:
         AxonInputError: the part is unknown.
     """
     if part not in PARTS:
-        raise AxonInputError(f"The part {part!r} is not known; it is one of {', '.join(PARTS)}.")
+        raise AxonInputError(f"Unknown part {part!r}; it must be one of {', '.join(PARTS)}.")
     across = part in ("left", "right")
     turned = pixels.T if across else pixels
     at = _seam(turned)

@@ -137,7 +137,7 @@ def known_view(view: View | str | None) -> View | None:
         return View(view)
     except ValueError:
         raise AxonInputError(
-            f"The view {view!r} is not known; it is one of {', '.join(v.value for v in View)}."
+            f"Unknown view {view!r}; it must be one of {', '.join(v.value for v in View)}."
         ) from None
 
 
@@ -165,7 +165,7 @@ def upright(
             view = assumed
             notes.append(f"the view is not stated: {view.value.upper()} is assumed")
     elif raw.view is not None and raw.view is not view:
-        notes.append(f"the view {view.value} was given, the file says {raw.view.value}")
+        notes.append(f"the view {view.value} was given, the file states {raw.view.value}")
 
     _check(raw.pixels, name)
     pixels, pixel_mm, stated, valid = raw.pixels, raw.pixel_mm, raw.oriented, raw.valid
@@ -195,7 +195,7 @@ def upright(
     looks_like, said = judged(content, shown, force)
     notes.append(said)
     if invert is not None:
-        notes += ["inverted as asked"] if invert else []
+        notes += ["inverted as requested"] if invert else []
         pixels = pixels.max() + pixels.min() - pixels if invert else pixels
     warnings = [said] if content.chest < CHEST else []
     turn, orientation = Turn(), list[str]()
@@ -306,7 +306,7 @@ def _read_raw(source: Path, view: View | None) -> RawXray:
     if format is None:
         refuse_packed(source, f"the X-ray in it as {list_formats()}")
         raise AxonInputError(
-            f"{source.name} is in no format that AXON reads, or damaged. Give an X-ray as "
+            f"{source.name} is not in a format that AXON reads, or is damaged. Give an X-ray as "
             f"{list_formats()}."
         )
     if format.read_xray is None:
@@ -351,11 +351,11 @@ def _bright_bones(
     if polarity_known:
         if score <= -CERTAIN:
             return inverted, [
-                f"the file says that bones are bright, but the image shows dark ones (score "
-                f"{score:.2f}): it was inverted; invert it if this is wrong"
+                f"the file states that bones are bright, but the image shows dark ones (score "
+                f"{score:.2f}): it was inverted; invert it again if this is wrong"
             ]
         if score < _STRONGLY_INVERTED:
-            return pixels, ["the file says that bones are bright, but they look dark: check it"]
+            return pixels, ["the file states that bones are bright, but they look dark: check it"]
         return pixels, []
     if score <= -UNCLEAR:
         return inverted, [f"the image shows dark bones (score {score:.2f}): it was inverted"]

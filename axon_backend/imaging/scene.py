@@ -265,7 +265,7 @@ def _pixel_size(size: PixelSize | None, name: str) -> tuple[float, float] | None
         pair = np.full(2, np.nan)
     if not np.isfinite(pair).all() or min(pair) <= 0:
         raise AxonInputError(
-            f"{name}: the pixel size {size} is not one or two lengths above 0. Give millimetres, "
+            f"{name}: the pixel size {size} is not one or two positive lengths. Give millimetres, "
             "for example 0.143."
         )
     return float(pair[0]), float(pair[1])

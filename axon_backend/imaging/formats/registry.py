@@ -56,7 +56,7 @@ def registered_formats() -> Mapping[str, ImageFormat]:
         _plugins_loaded = True
         for plugin in load_plugins(ENTRY_POINTS):
             if not isinstance(plugin, ImageFormat):
-                clash = f"{plugin!r} is no ImageFormat"
+                clash = f"{plugin!r} is not an ImageFormat"
             else:
                 clash = _clash(plugin)
             if clash:
@@ -116,7 +116,7 @@ def file_patterns(formats: Iterable[ImageFormat] | None = None) -> str:
 def _clash(format: ImageFormat) -> str:
     """The reason why a format cannot be added, or an empty string."""
     if format.name in _FORMATS:
-        return f"a format named {format.name!r} is registered already"
+        return f"a format named {format.name!r} is already registered"
     for other in _FORMATS.values():
         if shared := set(format.extensions) & set(other.extensions):
             return f"{format.name}: {', '.join(sorted(shared))} is an extension of {other.name}"
