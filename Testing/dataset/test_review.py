@@ -70,7 +70,7 @@ def test_a_decision_on_another_image_does_not_count(lidc_data, copy_of):
     ("text", "words"),
     [
         ("{", "is not JSON"),
-        ("{}", "is no review"),
+        ("{}", "is not a review"),
         ('{"format": "axon-review", "version": 2}', "of version 2"),
         ('{"format": "axon-review", "version": 1, "decisions": {"a/frontal": "maybe"}}', "maybe"),
         ('{"format": "axon-review", "version": 1, "decisions": {"a": "accept"}}', "expected"),

@@ -80,7 +80,7 @@ def test_a_placement_that_cannot_be_is_refused_before_any_work(run, xray, placem
 
 
 def test_a_placement_beside_the_field_is_refused(run, xray):
-    with pytest.raises(AxonInputError, match="shows nothing of the frontal X-ray"):
+    with pytest.raises(AxonInputError, match="contains no part of the frontal X-ray"):
         run(xray, placements={"frontal": field(300, 300, 5000)})
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 @lru_cache(maxsize=1)
 def _all_entries(path: tuple[str, ...]) -> Any:
-    """The entry points of every package on the path; reading their metadata takes a tenth of a second."""
+    """The entry points of every package on the path, cached: reading them takes about 0.1 s."""
     return entry_points()
 
 
 def plugin_entries(group: str) -> list[EntryPoint]:
-    """The entry points of a group, by name; what they name is not imported yet."""
+    """The entry points of a group, sorted by name; their objects are not imported yet."""
     return sorted(_all_entries(tuple(sys.path)).select(group=group), key=lambda entry: entry.name)
 
 
