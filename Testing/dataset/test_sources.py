@@ -21,7 +21,7 @@ from axon_backend.util.pool import Pool
 
 
 def touch(path, what="png"):
-    """A picture, or a volume of no use but for its header."""
+    """An image, or a volume of no use but for its header."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if what == "png":
         Image.new("L", (8, 8)).save(path)
@@ -86,7 +86,7 @@ def test_a_plain_folder_becomes_patients(tmp_path):
     assert plans["p1"].group == "biplanar"
     assert [x.role for x in plans["p2"].xrays] == [None] and plans["p2"].group == "paired"
     assert "no CT" in plans["p3"].problem
-    assert "2 CTs, equally good" in plans["p4"].problem and "manifest" in plans["p4"].problem
+    assert "2 equally good CTs" in plans["p4"].problem and "manifest" in plans["p4"].problem
 
 
 def test_flat_layouts_are_sorted_by_their_tags(tree, tmp_path):
@@ -187,7 +187,7 @@ def test_a_patient_in_two_splits_is_refused(tmp_path):
     touch(tmp_path / "1.nii.gz", "nii")
     text = "id,patient,ct,split\na,P,1.nii.gz,train\nb,P,1.nii.gz,test\n"
     (tmp_path / "m.csv").write_text(text)
-    with pytest.raises(AxonInputError, match=r"patient P into train .case a. and into test"):
+    with pytest.raises(AxonInputError, match=r"patient P to train .case a. and to test"):
         read_rows(tmp_path / "m.csv")
 
 
@@ -283,7 +283,7 @@ def test_an_anonymous_data_set_names_nobody(tree, tmp_path, small, one_thread):
     out = tmp_path / "data"
     settings = replace(small, anonymise=True)
     summary = prepare(tree.root, out, settings, workers=0)
-    assert summary.fates == {"done": 2, "skipped": 2}
+    assert summary.counts == {"done": 2, "skipped": 2}
     for path in out.rglob("*"):
         if "private" not in path.parts[-2:]:
             assert "SECRET" not in path.name

@@ -1,4 +1,4 @@
-"""One patient from files to a folder of the data set; runs in a worker."""
+"""Prepare one case: from the patient's files to a folder of the data set. Runs in a worker."""
 
 from __future__ import annotations
 
@@ -14,17 +14,26 @@ from axon_backend.dataset.inputs import case_key, fingerprint
 from axon_backend.dataset.plan import CasePlan, scrubbed
 from axon_backend.dataset.settings import PrepareSettings
 from axon_backend.dataset.store import new_case, read_record, write_record
-from axon_backend.errors import AxonInputError
+from axon_backend.errors import AxonInputError, Unfinished
 from axon_backend.imaging.ct import CTVolume, read_ct, require_upright
 from axon_backend.imaging.frame import ThoraxFrame, find_thorax_frame
+from axon_backend.util.hashing import file_sha256
 
 RECORD_VERSION = 1
 
 
 @dataclass(frozen=True)
 class CaseTask:
-    """`root`: of the source; `output`: of the data set; `tag`: of the run; `inputs`: see
-    ``inputs.fingerprint``; `plan_key`: see ``inputs.plan_key``."""
+    """A case to prepare.
+
+    Attributes:
+        plan, settings: the case, and the settings of the run.
+        root: folder of the source.
+        output: folder of the data set.
+        tag: name of the run; see ``store.new_case``.
+        inputs: see ``inputs.fingerprint``.
+        plan_key: see ``inputs.plan_key``.
+    """
 
     plan: CasePlan
     settings: PrepareSettings
@@ -36,13 +45,15 @@ class CaseTask:
 
 
 def prepare_case(task: CaseTask) -> dict[str, Any]:
-    """Make one case, or find that it is up to date; returns its record.
+    """Prepare one case unless it is up to date; returns its record.
 
-    A case that cannot be made is recorded with the reason and not tried again until its input or
+    A case that cannot be prepared is recorded with the reason, and not retried until its input or
     the settings change.
 
     Raises:
-        OutputFailed: nothing can be written.
+        AxonInputError: a file of the patient cannot be read.
+        Unfinished: a file changed while it was being read.
+        OutputFailed: the output cannot be written.
     """
     single_thread()
     plan, output = task.plan, Path(task.output)
@@ -50,7 +61,7 @@ def prepare_case(task: CaseTask) -> dict[str, Any]:
     more = len(plan.ct_others)  # all of them were tried in vain, if it was skipped
     if before is not None and before.get("status") == "done":
         more = before.get("more_series", 0)
-    stamp = {"plan_key": task.plan_key, "inputs": task.inputs}
+    stamp: dict[str, Any] = {"plan_key": task.plan_key, "inputs": task.inputs}
     if before is not None and before.get("key") == _key(task, more):
         folder = output / "cases" / plan.id
         record = {**before, **stamp}
@@ -68,7 +79,7 @@ def prepare_case(task: CaseTask) -> dict[str, Any]:
             write_record(folder, record)
         return record
     if fingerprint(plan, Path(task.root)) != task.inputs:
-        raise RuntimeError("its files changed while they were read; run again")
+        raise Unfinished("its files changed while they were read; run again")
     stamp |= {"key": _key(task, made.more_series), "more_series": made.more_series}
     with new_case(output, plan.id, task.tag) as folder:
         record = {"version": RECORD_VERSION, **stamp, "status": "done", "reason": ""}
@@ -93,14 +104,14 @@ class _Made:
     pose: Any
     drrs: list[tuple[str, Any, np.ndarray]]  # role, pose, image
     xrays: list[Any]
-    problems: list[tuple[str, str]]  # X-ray, why it is excluded
-    more_series: int  # that were read in vain before the CT
-    notes: tuple[str, ...]  # on that
+    problems: list[tuple[str, str]]  # X-ray, reason for its exclusion
+    more_series: int  # number of unusable series read before the CT
+    notes: tuple[str, ...]  # remarks on them
 
     def write(
         self, folder: Path, task: CaseTask, private: tuple[str, ...] | None
     ) -> dict[str, Any]:
-        """Write the files; returns their part of the record."""
+        """Write the files; returns the part of the record that describes them."""
         from axon_backend.dataset.preview import case_strip, registration_strip
         from axon_backend.dataset.views import VIEWS, with_air, write_view
         from axon_backend.imaging.write import write_volume
@@ -139,14 +150,14 @@ class _Made:
                 },
                 "source": _words(source, private), "pose": None,
                 "notes": [_words(n, private) for n in found.notes],
-                "sha256": _sha256(folder / name),
+                "sha256": file_sha256(folder / name),
             })  # fmt: skip
         first = {role: image for role, _, image in reversed(self.drrs)}
         strip = case_strip(first["frontal"], first["lateral"], self.ct, self.frame)
         (folder / "case.jpg").write_bytes(strip)
         return {
             "frame": self.frame.as_dict(),
-            "sha256": _sha256(folder / "ct.nii.gz"),
+            "sha256": file_sha256(folder / "ct.nii.gz"),
             "shape": list(self.ct.hu.shape),
             "pose": None if self.pose is None else self.pose.as_dict(),
             "views": entries,
@@ -166,7 +177,7 @@ def _make(plan: CasePlan, settings: PrepareSettings) -> _Made:
     ct = cropped(whole, frame)
     found: list[PlacedXray] = []
     problems = []
-    # X-rays with a stated view go first; the others fill the remaining roles.
+    # X-rays with a stated view come first; the others fill the remaining roles.
     for xray in sorted(plan.xrays, key=lambda x: x.role is None):
         try:
             found.append(place_xray(xray, ct, frame, settings, {f.role for f in found}, plan.id))
@@ -228,8 +239,8 @@ def _in_pose(
     found: list[Any],
     settings: PrepareSettings,
 ) -> tuple[CTVolume, Any, list[Any]] | None:
-    """The CT in the pose of the patient, with the X-rays registered to it; None if that fits no
-    better."""
+    """The CT moved to the pose of the patient, the pose, and the X-rays registered to that CT; None
+    if they do not fit better."""
     from axon_backend.dataset.volume import cropped, resampled
     from axon_backend.registration import register
 
@@ -258,10 +269,6 @@ def _in_pose(
 
 def _words(text: str, private: tuple[str, ...] | None) -> str:
     return text if private is None else scrubbed(text, private)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def single_thread() -> None:

@@ -116,6 +116,19 @@ def read_radiograph(
     )
 
 
+def shows_lateral(path: str | os.PathLike[str]) -> bool:
+    """Whether an image whose tags do not name the view certainly shows a lateral chest X-ray.
+
+    Raises:
+        AxonInputError: the file cannot be read as an X-ray.
+    """
+    check_input(path)
+    source = Path(path)
+    pixels = _read_raw(source, None).pixels
+    _check(pixels, source.name)
+    return recognise(crop_border(pixels)[0], True, None).is_other_view
+
+
 def known_view(view: View | str | None) -> View | None:
     """The view of that name; raises `AxonInputError` for another name."""
     if view is None:

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from axon_backend.errors import AxonInputError
 from axon_backend.methods.info import MethodInfo
+from axon_backend.util.plugins import plugin_entries
 
 if TYPE_CHECKING:
     from axon_backend.methods.protocol import Method
@@ -43,7 +43,7 @@ def available() -> dict[str, MethodInfo]:
     method is asked for by name.
     """
     found = {name: _built_in(name) for name in BUILT_IN}
-    for point in entry_points(group=ENTRY_POINTS):
+    for point in plugin_entries(ENTRY_POINTS):
         if point.name in found:
             continue
         try:
@@ -61,7 +61,9 @@ def info(name: str) -> MethodInfo:
     """
     if name in BUILT_IN:
         return _built_in(name)
-    for point in entry_points(group=ENTRY_POINTS, name=name):
+    for point in plugin_entries(ENTRY_POINTS):
+        if point.name != name:
+            continue
         try:
             return _checked(name, point.load())
         except Exception as error:
