@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
+from pydicom.uid import generate_uid
 
 from axon_backend.dataset.manifest import read_rows
 from axon_backend.dataset.names import named
@@ -14,6 +16,7 @@ from axon_backend.dataset.plan import numbered, plan_folder, plan_rows, scrubbed
 from axon_backend.dataset.prepare import prepare
 from axon_backend.dataset.scan import scan
 from axon_backend.errors import AxonInputError
+from axon_backend.imaging.ct import read_ct
 from axon_backend.util.pool import Pool
 
 
@@ -288,3 +291,29 @@ def test_an_anonymous_data_set_names_nobody(tree, tmp_path, small, one_thread):
     assert sorted(p.name for p in (out / "cases").iterdir()) == [f"P{n:04d}" for n in range(1, 5)]
     with pytest.raises(AxonInputError, match="must not be mixed"):
         prepare(tree.root, out, small, workers=0)
+
+
+def test_a_series_without_lungs_gives_way_to_the_next(
+    tree, tmp_path, small, one_thread, without_lungs
+):
+    """The headers are equally good; the lower number is read first."""
+    uid = generate_uid()
+    tree.ct("p1", "a", hu=without_lungs(tree.chest), number=1, words="ABC", study=uid)
+    good = tree.ct("p1", "b", number=2, words="DEF", study=uid)
+    direct = read_ct(tree.root)
+    assert "series 2 'DEF'" in direct.assumptions[0].partition(" was read")[0]
+    assert "shows little of the lungs" in direct.assumptions[1]
+
+    plan = plans_of(tree.root, tmp_path / "plan")["p1"]
+    assert "series 1" in plan.ct_words and "series 2" in plan.ct_others[0][0]
+    out = tmp_path / "out"
+    first = prepare(tree.root, out, small, workers=0)
+    assert [line.status for line in first.lines] == ["done"]
+    note = next(n for n in first.lines[0].notes if "headers suggest" in n)
+    assert "No lungs were found" in note and "series 2 'DEF'" in note
+    assert prepare(tree.root, out, small, workers=0).kept == 1
+    # A change of the series that was used is noticed, although the headers prefer the other one.
+    item = pydicom.dcmread(good[3])
+    item.PixelData = bytes(len(item.PixelData))
+    item.save_as(good[3])
+    assert prepare(tree.root, out, small, workers=0).made == 1

@@ -113,5 +113,5 @@ def test_the_seed_decides_the_pair(factory):
 def test_a_frame_without_lungs_is_refused(chest):
     """Such as that of a data set whose CT was exchanged."""
     away = ThoraxFrame((5000.0, 0.0, 0.0), (300.0, 200.0, 250.0))
-    with pytest.raises(AxonInputError, match="phantom: its thorax frame holds no lungs"):
+    with pytest.raises(AxonInputError, match="phantom: its thorax frame contains no lungs"):
         DeformableCT(chest, away)

@@ -164,9 +164,9 @@ def test_processes_share_a_batch_without_gap_or_overlap(world):
 
 def test_a_batch_that_cannot_be_shared_is_refused():
     assert micro_batch(4, 8, 2) == 2
-    with pytest.raises(AxonInputError, match="batch of 3 cannot be shared by 2 processes"):
+    with pytest.raises(AxonInputError, match="batch of 3 cannot be divided among 2 processes"):
         micro_batch(3, 1, 2)
-    with pytest.raises(AxonInputError, match="no multiple of micro_batch 4"):
+    with pytest.raises(AxonInputError, match="not a multiple of micro_batch 4"):
         micro_batch(12, 4, 2)
 
 

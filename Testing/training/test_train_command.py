@@ -41,7 +41,7 @@ def test_show_says_where_the_paper_s_preset_deviates_and_what_its_window_hides(c
         (["--data", "none.json", "--run", "r"], "none.json does not exist"),
         (["--start", "no-such-model"], "no-such-model"),
         (["--set", "preset=paper"], "chosen by --preset"),
-        (["--set", "stage=sr"], "the word behind"),
+        (["--set", "stage=sr"], "the word after"),
         (["--threads", "0"], "threads is 0"),
     ],
 )

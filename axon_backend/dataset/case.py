@@ -57,15 +57,12 @@ def prepare_case(task: CaseTask) -> dict[str, Any]:
     """
     single_thread()
     plan, output = task.plan, Path(task.output)
-    try:
-        key = case_key(plan, task.settings)
-    except OSError as error:
-        raise AxonInputError(
-            f"{error.filename} cannot be read: {error.strerror}. Copy the patient's files again."
-        ) from error
     before = read_record(output, plan.id)
-    stamp = {"key": key, "plan_key": task.plan_key, "inputs": task.inputs}
-    if before is not None and before.get("key") == key:
+    more = len(plan.ct_others)  # all of them were tried in vain, if it was skipped
+    if before is not None and before.get("status") == "done":
+        more = before.get("more_series", 0)
+    stamp: dict[str, Any] = {"plan_key": task.plan_key, "inputs": task.inputs}
+    if before is not None and before.get("key") == _key(task, more):
         folder = output / "cases" / plan.id
         record = {**before, **stamp}
         write_record(folder, record)
@@ -74,6 +71,7 @@ def prepare_case(task: CaseTask) -> dict[str, Any]:
     try:
         made = _make(plan, task.settings)
     except AxonInputError as error:
+        stamp["key"] = _key(task, len(plan.ct_others))
         record = {"version": RECORD_VERSION, **stamp, "status": "skipped", "views": []}
         record["reason"] = _words(str(error), private)
         record["notes"] = []
@@ -82,11 +80,21 @@ def prepare_case(task: CaseTask) -> dict[str, Any]:
         return record
     if fingerprint(plan, Path(task.root)) != task.inputs:
         raise Unfinished("its files changed while they were read; run again")
+    stamp |= {"key": _key(task, made.more_series), "more_series": made.more_series}
     with new_case(output, plan.id, task.tag) as folder:
         record = {"version": RECORD_VERSION, **stamp, "status": "done", "reason": ""}
         record.update(made.write(folder, task, private))
         write_record(folder, record)
     return record
+
+
+def _key(task: CaseTask, more: int) -> str:
+    try:
+        return case_key(task.plan, task.settings, more)
+    except OSError as error:
+        raise AxonInputError(
+            f"{error.filename} cannot be read: {error.strerror}. Copy the patient's files again."
+        ) from error
 
 
 @dataclass
@@ -97,6 +105,8 @@ class _Made:
     drrs: list[tuple[str, Any, np.ndarray]]  # role, pose, image
     xrays: list[Any]
     problems: list[tuple[str, str]]  # X-ray, reason for its exclusion
+    more_series: int  # number of unusable series read before the CT
+    notes: tuple[str, ...]  # remarks on them
 
     def write(
         self, folder: Path, task: CaseTask, private: tuple[str, ...] | None
@@ -152,7 +162,7 @@ class _Made:
             "pose": None if self.pose is None else self.pose.as_dict(),
             "views": entries,
             "notes": [
-                *(_words(n, private) for n in self.ct.assumptions),
+                *(_words(n, private) for n in (*self.notes, *self.ct.assumptions)),
                 *(_words(f"{x}: excluded: {why}", private) for x, why in self.problems),
             ],
         }
@@ -160,18 +170,10 @@ class _Made:
 
 def _make(plan: CasePlan, settings: PrepareSettings) -> _Made:
     from axon_backend.dataset.views import VIEWS, PlacedXray, place_xray, poses, render
-    from axon_backend.dataset.volume import check_chest, cropped, read_slices, resampled
+    from axon_backend.dataset.volume import cropped
     from axon_backend.physics.attenuation import AttenuationVolume
 
-    force = settings.stated_for(plan.id, "ct").get("force", False)
-    if plan.sliced:
-        original = read_slices(plan.ct, force=force)
-    else:
-        original = read_ct(plan.ct[0], force=force)
-    require_upright(original)
-    whole = resampled(original, settings.voxel_mm)
-    frame = find_thorax_frame(whole)
-    check_chest(whole, frame)
+    original, whole, frame, more_series, notes = _chest(plan, settings)
     ct = cropped(whole, frame)
     found: list[PlacedXray] = []
     problems = []
@@ -193,7 +195,41 @@ def _make(plan: CasePlan, settings: PrepareSettings) -> _Made:
         for variation in poses(settings, seed)
         for role, view in VIEWS.items()
     ]
-    return _Made(ct, frame, pose, drrs, found, problems)
+    return _Made(ct, frame, pose, drrs, found, problems, more_series, notes)
+
+
+def _chest(
+    plan: CasePlan, settings: PrepareSettings
+) -> tuple[CTVolume, CTVolume, ThoraxFrame, int, tuple[str, ...]]:
+    """The first of the patient's CT series that shows a whole chest: as it is and resampled, its
+    frame, how many were read in vain, and the note on them.
+
+    Raises:
+        AxonInputError: none does; what is wrong with the best one.
+    """
+    from axon_backend.dataset.volume import check_chest, read_slices, resampled
+
+    force = settings.stated_for(plan.id, "ct").get("force", False)
+    problems: list[AxonInputError] = []
+    for words, files in ((plan.ct_words, plan.ct), *plan.ct_others):
+        try:
+            if plan.sliced:
+                original = read_slices(files, force=force)
+            else:
+                original = read_ct(files[0], force=force)
+            require_upright(original)
+            whole = resampled(original, settings.voxel_mm)
+            frame = find_thorax_frame(whole)
+            check_chest(whole, frame)
+        except AxonInputError as error:
+            problems.append(error)
+            continue
+        notes: tuple[str, ...] = ()
+        if problems:
+            why = str(problems[0]).partition(". ")[0]
+            notes = (f"the series that the headers suggest cannot be used ({why}): {words} was",)
+        return original, whole, frame, len(problems), notes
+    raise problems[0]
 
 
 def _in_pose(

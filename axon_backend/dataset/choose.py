@@ -18,18 +18,21 @@ from axon_backend.imaging.ct_series import (
 )
 from axon_backend.imaging.view import View
 
+_MOST_OTHERS = 3  # series to try after the best one
 _NO_DATE = 10**6  # days; sorts images without a date last
 
 
 @dataclass(frozen=True)
 class ChosenCt:
-    """The selected CT: `files` in the order of the stack; `words`: which series, and why."""
+    """The selected CT: `files` in the order of the stack; `words`: which series, and why; `others`:
+    words and files of the next best series of the study, should the first one be unusable."""
 
     files: tuple[str, ...]
     words: str
     study: str = ""
     taken: date | None = None
     notes: tuple[str, ...] = ()
+    others: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def choose_ct(files: list[tuple[str, dict[str, Any]]], xray_dates: list[date]) -
     found = usable_stacks(slices, "the patient's CT")
     stacks = found.usable
     near = _nearest_study(stacks, xray_dates)
-    chosen = rank_stacks(near, "the CT")[0]
+    chosen, *next_best = rank_stacks(near, "the CT")
     first = chosen[0].header
     taken = read_date(first.get("StudyDate"))
     words = describe_stack(chosen)
@@ -95,8 +98,13 @@ def choose_ct(files: list[tuple[str, dict[str, Any]]], xray_dates: list[date]) -
     ]
     if found.skipped:
         notes.append("left out: " + "; ".join(found.skipped))
-    paths = tuple(str(s.path) for s in chosen)
-    return ChosenCt(paths, words, str(first.get("StudyInstanceUID")), taken, tuple(notes))
+    others = tuple((describe_stack(o), _paths(o)) for o in next_best[:_MOST_OTHERS])
+    study = str(first.get("StudyInstanceUID"))
+    return ChosenCt(_paths(chosen), words, study, taken, tuple(notes), others)
+
+
+def _paths(stack: list[Slice]) -> tuple[str, ...]:
+    return tuple(str(s.path) for s in stack)
 
 
 def choose_xrays(

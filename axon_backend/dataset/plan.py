@@ -26,6 +26,7 @@ class CasePlan:
         ct: files of the CT: the slices of a series, or one file or folder.
         sliced: whether ``ct`` lists DICOM slices in the order of their stack.
         ct_words: which CT, and why.
+        ct_others: the next best series, see ``choose.ChosenCt``.
         xrays: at most one frontal and one lateral X-ray, and some of unknown view.
         notes: remarks for the reports.
         requested_split: split stated in a manifest.
@@ -38,6 +39,7 @@ class CasePlan:
     ct: tuple[str, ...] = ()
     sliced: bool = False
     ct_words: str = ""
+    ct_others: tuple[tuple[str, tuple[str, ...]], ...] = ()
     xrays: tuple[Xray, ...] = ()
     notes: tuple[str, ...] = ()
     requested_split: str | None = None
@@ -108,7 +110,7 @@ def plan_rows(rows: list[Row]) -> list[CasePlan]:
         plans.append(
             CasePlan(
                 row.id, row.patient, (row.ct,) if row.ct else (), False, Path(row.ct).name,
-                tuple(xrays), (), row.split, row.problem, tuple(sorted(private)),
+                (), tuple(xrays), (), row.split, row.problem, tuple(sorted(private)),
             )
         )  # fmt: skip
     return _safe_ids(plans)
@@ -169,6 +171,7 @@ def _plan(patient: str, person: _Person, max_days: int | None) -> CasePlan:
         ct=ct.files,
         sliced=bool(person.ct),
         ct_words=ct.words,
+        ct_others=ct.others,
         xrays=tuple(xrays),
         notes=(*notes, *ct.notes, *xray_notes),
     )

@@ -7,6 +7,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from axon_backend import DISCLAIMER
 from axon_backend.errors import AxonInputError, Cancelled, PoorRegistration
 from axon_backend.imaging.write import write_json, write_png, write_volume
@@ -106,8 +108,10 @@ def write_case(
         images, note = case_images(result, record)
         record["rendering"] = note or "volume rendering"
         step_done(len(volumes) + 1)
-        write_png(folder / "overview.png", images["overview"])
-        write_report(folder / "report.html", record, images)
+        overview = write_png(folder / "overview.png", images["overview"])
+        # As it was written: not compressed a second time.
+        shown: dict[str, bytes | np.ndarray] = {**images, "overview": overview.read_bytes()}
+        write_report(folder / "report.html", record, shown)
     if interactive:
         from axon_backend.evaluation.interactive import write_interactive
 

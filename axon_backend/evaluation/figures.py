@@ -22,6 +22,7 @@ from matplotlib.patheffects import withStroke
 from axon_backend import DISCLAIMER
 from axon_backend.evaluation.render3d import Rendering
 from axon_backend.evaluation.report import steps_text
+from axon_backend.imaging.matching import shrink_by
 from axon_backend.imaging.write import write_png
 
 COLUMNS = 4
@@ -226,8 +227,20 @@ def _draw(
     high: float | None = None,
     colours: str = "gray",
 ) -> None:
+    pixels = _about_as_large_as_shown(pixels)
     axes.imshow(pixels, colours, aspect=aspect, interpolation="bilinear", vmin=low, vmax=high)
     axes.set_title(title, color="white", fontsize=10, pad=4, parse_math=False)
+
+
+def _about_as_large_as_shown(pixels: np.ndarray) -> np.ndarray:
+    """Means of blocks of whole pixels: drawing costs what the image has, not what the panel has."""
+    factor = min(pixels.shape[:2]) // round(1.3 * _PANEL_INCHES * _DPI)
+    if factor < 2:
+        return pixels
+    if pixels.ndim == 2:
+        return shrink_by(pixels, factor)
+    channels = [shrink_by(pixels[..., c], factor) for c in range(pixels.shape[2])]
+    return np.stack(channels, -1).astype(pixels.dtype)
 
 
 def _mark(axes: Axes, **letters: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from axon_backend import DISCLAIMER
 from axon_backend.errors import AxonInputError
 from axon_backend.evaluation.html import number, render_page
-from axon_backend.imaging.write import write_text
+from axon_backend.imaging.write import PNG_LEVEL, write_text
 from axon_backend.methods import registry
 from axon_backend.metrics import registered_metrics
 
@@ -205,5 +205,6 @@ def _encoded(name: str, image: Image) -> tuple[str, bytes]:
     if pixels.dtype != np.uint8:
         pixels = np.rint(np.clip(np.nan_to_num(pixels.astype(np.float32)), 0, 1) * 255)
     file = io.BytesIO()
-    PillowImage.fromarray(np.ascontiguousarray(pixels.astype(np.uint8))).save(file, "PNG")
+    drawn = PillowImage.fromarray(np.ascontiguousarray(pixels.astype(np.uint8)))
+    drawn.save(file, "PNG", compress_level=PNG_LEVEL)
     return "image/png", file.getvalue()
