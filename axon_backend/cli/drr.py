@@ -161,7 +161,7 @@ def run(chosen: argparse.Namespace) -> int:
     image, shown, mas = _render(chosen, ct, geometry, size, settings, device)
 
     from axon_backend.imaging.write import write_json
-    from axon_backend.physics.dx_writer import view_position, write_dx
+    from axon_backend.physics.geometry import view_position
 
     check_drr_target(target, chosen.overwrite)  # it may have appeared meanwhile
     name = target.name.lower()
@@ -170,6 +170,8 @@ def run(chosen: argparse.Namespace) -> int:
 
         write_drr_png(target, image)
     elif name.endswith(DICOM_SUFFIXES):
+        from axon_backend.physics.dx_writer import write_dx
+
         write_dx(target, image, geometry, view, shown=shown, settings=settings, mas=mas)
     else:
         from axon_backend.physics.drr_writer import write_drr_volume

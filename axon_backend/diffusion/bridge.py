@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import torch
 
-from axon_backend.diffusion.sampling import Denoiser, OnStep, sample_loop
+from axon_backend.diffusion.sampling import Denoiser, OnStep, noise_like, sample_loop
 
 OBJECTIVES = ("grad", "ysubx", "noise")
 
@@ -123,7 +123,7 @@ class BrownianBridge:
         """
 
         def gauss() -> torch.Tensor:
-            return torch.randn(x_T.shape, generator=generator).to(x_T)
+            return noise_like(x_T, generator)
 
         def step(
             x_t: torch.Tensor, x0_hat: torch.Tensor, t: torch.Tensor, n: torch.Tensor

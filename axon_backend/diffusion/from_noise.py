@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from axon_backend.diffusion.gaussian import SAMPLERS, GaussianDiffusion, sampler
-from axon_backend.diffusion.sampling import Denoiser, OnStep
+from axon_backend.diffusion.sampling import Denoiser, OnStep, noise_like
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class NoiseSampling:
         return sampler(self.sampler)(
             diffusion,
             limited,
-            torch.randn(shape, generator=generator).to(device),
+            noise_like(torch.empty(shape, device=device), generator),
             diffusion.timesteps(steps or self.steps),
             eta=self.eta,
             generator=generator,

@@ -14,7 +14,7 @@ from functools import cached_property
 
 import torch
 
-from axon_backend.diffusion.sampling import Denoiser, OnStep, sample_loop
+from axon_backend.diffusion.sampling import Denoiser, OnStep, noise_like, sample_loop
 
 PREDICTIONS = ("epsilon", "v", "sample")
 SCHEDULES = ("scaled_linear_beta", "linear_beta")
@@ -61,9 +61,24 @@ class GaussianDiffusion:
 
     def alpha_sigma(self, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """sqrt(abar_t), sqrt(1 - abar_t) as (B, 1, 1, 1, 1) float32."""
-        # Looked up on the CPU: Apple GPUs have no float64.
-        abar = self.alphas_cumprod[t.cpu()].reshape(-1, 1, 1, 1, 1)
-        return abar.sqrt().float().to(t.device), (1 - abar).sqrt().float().to(t.device)
+        alpha, sigma = self._tables(t.device)
+        return alpha[t].reshape(-1, 1, 1, 1, 1), sigma[t].reshape(-1, 1, 1, 1, 1)
+
+    def _tables(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """sqrt(abar) and sqrt(1 - abar) of every t, float32 on a device: looking up a time there
+        does not wait for what the device computes."""
+        known: dict[torch.device, tuple[torch.Tensor, torch.Tensor]] = self._known_tables
+        if device not in known:
+            abar = self.alphas_cumprod
+            known[device] = (
+                abar.sqrt().float().to(device),
+                (1 - abar).sqrt().float().to(device),
+            )
+        return known[device]
+
+    @cached_property
+    def _known_tables(self) -> dict[torch.device, tuple[torch.Tensor, torch.Tensor]]:
+        return {}
 
     def q_sample(self, y: torch.Tensor, t: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """y_t for Y and e of shape (B, 1, h, h, h)."""
@@ -118,7 +133,7 @@ def ddim(
         added = eta * (sigma_n / sigma) * (1 - (alpha / alpha_n) ** 2).clamp_min(0).sqrt()
         x_n = alpha_n * x0_hat + (sigma_n**2 - added**2).clamp_min(0).sqrt() * noise
         if eta > 0:
-            x_n = x_n + added * torch.randn(x_t.shape, generator=generator).to(x_t)
+            x_n = x_n + added * noise_like(x_t, generator)
         return x_n
 
     return sample_loop(denoise, x, timesteps, step, on_step)

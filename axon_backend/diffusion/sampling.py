@@ -14,6 +14,17 @@ OnStep = Callable[[int, int, torch.Tensor], None]
 Step = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
+def noise_like(x: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+    """Standard normal numbers in the shape, on the device and of the type of ``x``.
+
+    They are drawn on the CPU, so that a seed means the same everywhere. A GPU still computes the
+    step before meanwhile, and copies them when it gets there: nobody waits.
+    """
+    on_gpu = x.device.type == "cuda"
+    noise = torch.randn(x.shape, generator=generator, pin_memory=on_gpu)
+    return noise.to(x, non_blocking=on_gpu)
+
+
 def sample_loop(
     denoise: Denoiser,
     x: torch.Tensor,

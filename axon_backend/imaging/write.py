@@ -27,6 +27,7 @@ from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.util.atomic import whole_file
 
 RESEARCH_NOTE = "AXON: research use only, not for diagnosis"
+PNG_LEVEL = 3  # a few per cent larger than at zlib's 6, in less than half the time
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 _NIFTI_DESCRIP_CHARS = 79  # the header's field has 80 bytes, the last one a zero
 _NIFTI_HEADER_BYTES = 352
@@ -195,7 +196,8 @@ def write_png(path: str | os.PathLike[str], array: np.ndarray, bits: int = 8) ->
     if not (grey or colour):
         raise ValueError(f"cannot write an array {pixels.shape} of {pixels.dtype} as PNG")
     with atomic_path(target) as temporary:
-        Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, format="PNG")
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        image.save(temporary, format="PNG", compress_level=PNG_LEVEL)
     return target
 
 

@@ -72,12 +72,35 @@ def load_model(bundle: Bundle, device: torch.device | str = "cpu") -> Model:
     Raises:
         AxonInputError: the configuration is not known, or the weights do not match it.
     """
-    config = _meta_model(bundle).config
-    model = bundle_method(bundle).build(config)
-    for name in config.networks:
+    model = _meta_model(bundle)
+    for name in model.config.networks:
         network = model.network(name)
-        network.load_state_dict(_weights_for(network, bundle, name))
+        own, state = network.state_dict(), _weights_for(network, bundle, name)
+        network.load_state_dict({k: _laid_out(state[k], own[k]) for k in own}, assign=True)
+    if _lacks_memory(model):  # it makes tensors that are not among its weights
+        model = bundle_method(bundle).build(model.config)
+        for name in model.config.networks:
+            network = model.network(name)
+            network.load_state_dict(_weights_for(network, bundle, name))
+    if torch.device(device).type == "cuda":
+        torch.backends.cudnn.benchmark = True  # every step has the shapes of the one before
     return model.eval().requires_grad_(False).to(device)
+
+
+def _laid_out(stored: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Stored weights in the type and the memory format that the network gave its own."""
+    if stored.dtype == like.dtype and stored.stride() == like.stride():
+        return stored
+    return torch.empty_strided(like.shape, like.stride(), dtype=like.dtype).copy_(stored)
+
+
+def _lacks_memory(model: Model) -> bool:
+    return any(
+        isinstance(value, torch.Tensor) and value.is_meta
+        for module in model.modules()
+        for held in (module._parameters, module._buffers, vars(module))
+        for value in held.values()
+    )
 
 
 def check_model(bundle: Bundle) -> None:

@@ -12,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.view import View
 from axon_backend.imaging.write import (
+    PNG_LEVEL,
     RESEARCH_NOTE,
     VOLUME_SUFFIXES,
     atomic_path,
@@ -67,7 +68,7 @@ def write_drr_png(target: Path, image: np.ndarray) -> None:
     note.add_text("Description", f"Digitally reconstructed radiograph. {RESEARCH_NOTE}")
     with atomic_path(target) as temporary:
         Image.fromarray(np.rint(scaled * 65535).astype(np.uint16)).save(
-            temporary, format="PNG", pnginfo=note
+            temporary, format="PNG", pnginfo=note, compress_level=PNG_LEVEL
         )
 
 

@@ -143,6 +143,9 @@ class _Comparison:
         # Pixel (column, row) -> grid_sample's [-1, 1].
         to_grid = np.array([[2 / w, 0, 1 / w - 1], [0, 2 / h, 1 / h - 1], [0, 0, 1]])
         self.start = torch.as_tensor(to_grid @ start, dtype=torch.float32)
+        # Local contrast of the reference for one weight: mostly that of the step before.
+        self._weight: torch.Tensor | None = None
+        self._contrast = self.fixed
 
     def __call__(self, parameters: torch.Tensor) -> torch.Tensor:
         grid = self.field @ (self.start @ movement(parameters)).T
@@ -152,8 +155,9 @@ class _Comparison:
         with torch.no_grad():
             seen = F.grid_sample(self.shown, grid[None, ..., :2], align_corners=False)[0, 0]
             weight = (seen > 0.99).float()
-        a, b = local_contrast(moved, weight), local_contrast(self.fixed, weight)
-        return edge_ncc(a, b, weight)
+        if self._weight is None or not torch.equal(weight, self._weight):
+            self._weight, self._contrast = weight, local_contrast(self.fixed, weight)
+        return edge_ncc(local_contrast(moved, weight), self._contrast, weight)
 
 
 def _climb(

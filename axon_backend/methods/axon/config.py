@@ -46,7 +46,8 @@ class Sampling:
             noise (the paper); less starts from the coarse volume with the noise of that time. (A
             bridge in stage 2 always starts from the coarse volume.)
         fine_draws: stage 2 is the mean over this many draws of its noise, which keeps what the
-            draws agree on and averages out the noise.
+            draws agree on and averages out the noise. More steps than
+            ``fine_steps`` draw one sample.
         fine_clamp: clamp stage 2's estimates of the CT to [-fine_clamp, fine_clamp] at every
             sampling step, and its volume to [-1, 1]; 0 disables both (Table 4, without
             "+ clamping").
