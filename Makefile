@@ -31,7 +31,7 @@ PIP := $(RUN) -m pip install --disable-pip-version-check -c constraints.txt
 # gigabytes of CUDA libraries. Other systems get the right build from PyPI.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
-demo: $(VENV)/.installed-demo  ## a CT volume from a real X-ray, with pictures and a report
+demo: $(VENV)/.installed-demo  ## a CT volume from a real X-ray, with images and a report
 	$(RUN) -m axon_backend demo --output demo_output --overwrite
 
 test: $(VENV)/.installed-dev  ## tests but for the slow ones; for some: make test ARGS="-k bundle"
@@ -46,7 +46,7 @@ lint: $(VENV)/.installed-dev  ## style, types and imports, as in continuous inte
 	$(RUN) -m mypy
 	PYTHONPATH=AXONReconstruction:AXONTraining $(VENV)/bin/lint-imports --no-logo
 
-format: $(VENV)/.installed-dev  ## put the code in the house's style
+format: $(VENV)/.installed-dev  ## format the code
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 

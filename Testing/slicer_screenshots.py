@@ -66,12 +66,13 @@ class Tutorial:
     def settle(self) -> None:
         """Wait until nothing is computed; a message of the panel is an error."""
         until = time.monotonic() + LONGEST_SECONDS
-        register = self.panel.sections["registerSection"]
+        placement = self.panel.sections["registerSection"].placement
         quiet = 0
         while quiet < 5:
             slicer.app.processEvents()
             time.sleep(0.05)
-            busy = self.panel.logic.busy or self.panel.isBusy or register.placement.isMoving
+            settling = placement._settleTimer.active  # a change is not yet an undo step
+            busy = self.panel.logic.busy or self.panel.isBusy or settling
             quiet = 0 if busy else quiet + 1
             if time.monotonic() > until:
                 raise TimeoutError("the computation did not end")

@@ -17,7 +17,8 @@ def presetLabel(name: str) -> str:
     known = {
         "preview": _("Preview (any computer)"),
         "full": _("Full size (GPU)"),
-        "paper": _("Paper (large GPU)"),
+        "paper": _("Paper, one view (large GPU)"),
+        "paper_biplanar": _("Paper, two views (large GPU)"),
     }
     return known.get(name, name)
 

@@ -15,7 +15,6 @@ than those of the training, and CTs with wrong headers.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import tempfile
 import time
@@ -29,6 +28,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from not_chests import VOXEL_MM, Picture, Rng, Sources
+from orientation import is_prone, projection_files
 from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 from scipy import ndimage
@@ -90,13 +90,9 @@ def cached(pixels: np.ndarray, side: int = CACHED) -> Picture:
 
 def projections(data: Path, split: str, side: int = CACHED) -> dict[tuple[str, str], Picture]:
     """By patient and view (``ap``, ``lat``)."""
-    folder = data / "projections"
-    with (folder / "index.csv").open(encoding="utf-8") as stream:
-        patients = [row["patient"] for row in csv.DictReader(stream) if row["split"] == split]
     return {
-        (patient, view): cached(np.asarray(Image.open(folder / f"{patient}_{view}.png")), side)
-        for patient in patients
-        for view in ("ap", "lat")
+        key: cached(np.asarray(Image.open(file)), side)
+        for key, file in projection_files(data, split).items()
     }
 
 
@@ -126,17 +122,16 @@ def drrs(rng: Rng, cts: list[np.ndarray], count: int) -> tuple[list[Picture], li
     and abdomen than is usual."""
     frontals, laterals = [], []
     for hu in cts:
-        air = ((hu < -600) & (hu > -980))[:, 20:-20, 20:-20].mean((1, 2))
-        lungs = np.flatnonzero(air > 0.15 * air.max())
+        lungs = not_chests.lung_levels(hu, 0.15)
         height = lungs[-1] - lungs[0]
         for _ in range(count):
             low, high = (int(height * rng.uniform(0.05, m)) for m in (0.6, 0.3))
             part = hu[max(0, lungs[0] - low) : lungs[-1] + high]
-            line = np.clip(part, -1000, 2500) / 1000 + 1
+            line = not_chests.attenuation(part)
             for axes in ((1, 2), (0, 2), (0, 1)):
                 line = ndimage.rotate(line, rng.normal(0, 4), axes, reshape=False, order=1)
             for axis, images in ((1, frontals), (2, laterals)):
-                images.append(cached(not_chests._exposed(rng, line.sum(axis)[::-1])))
+                images.append(cached(not_chests.exposed(rng, line.sum(axis)[::-1])))
     return frontals, laterals
 
 
@@ -324,8 +319,6 @@ def sample(rng: Rng, pool: Pool) -> list[tuple[np.ndarray, np.ndarray, float]]:
 def pools(data: Path, photos: list[Path], rng: Rng) -> list[Pool]:
     """What the training draws from; laterals of prone patients, which face the other way, are left
     out."""
-    from orientation import is_prone
-
     films, real = projections(data, "train"), list(clinical(data, "train").values())
     start = time.time()
     laterals = [a for (_, view), a in films.items() if view == "lat"]
@@ -502,8 +495,6 @@ class Tally:
 
 def test_projections(data: Path) -> dict[tuple[str, str], Picture]:
     """Without those of prone patients."""
-    from orientation import is_prone
-
     films = projections(data, "test", MEASURED)
     prone = {p for (p, view), a in films.items() if view == "lat" and is_prone(thumbnail(a, 80))}
     print("prone patients left out:", sorted(prone), flush=True)

@@ -193,11 +193,18 @@ def several(rng: Rng, sources: Sources) -> Picture:
 # X-rays of other parts of the body
 
 
-def _attenuation(hu: np.ndarray) -> np.ndarray:
+def lung_levels(hu: np.ndarray, least: float, offset: float = 0.0) -> np.ndarray:
+    """Indices along z of the slices in which more than a share ``least`` (of the most) is lung."""
+    air = ((hu < -600) & (hu > -980))[:, 20:-20, 20:-20].mean((1, 2))
+    return np.flatnonzero(air > least * air.max() + offset)
+
+
+def attenuation(hu: np.ndarray) -> np.ndarray:
+    """HU as attenuation relative to water, air 0."""
     return np.clip(hu, -1000, 2500) / 1000 + 1
 
 
-def _exposed(rng: Rng, line: np.ndarray) -> Picture:
+def exposed(rng: Rng, line: np.ndarray) -> Picture:
     """A projection as displayed: linear in attenuation or in intensity, with a tone curve."""
     line = line / max(float(np.percentile(line, 99)), 1e-6)
     line = np.clip(line, 0, 1.3) ** rng.uniform(0.5, 1.8)
@@ -208,8 +215,7 @@ def abdomen(rng: Rng, sources: Sources) -> Picture:
     """What lies below the lungs, from the front or the side; or neck and shoulders above them."""
     for _ in range(20):
         hu = sources.cts[rng.integers(len(sources.cts))]
-        air = ((hu < -600) & (hu > -980))[:, 20:-20, 20:-20].mean((1, 2))
-        lungs = np.flatnonzero(air > 0.12 * air.max() + 0.01)
+        lungs = lung_levels(hu, 0.12, 0.01)
         if len(lungs) < 10:
             continue
         below, above = hu[: lungs[0] + 2], hu[lungs[-1] - 2 :]
@@ -219,7 +225,7 @@ def abdomen(rng: Rng, sources: Sources) -> Picture:
     else:
         part = hu[: max(18, len(hu) // 6)]
     axis = int(rng.integers(1, 3))
-    return _exposed(rng, _attenuation(part).sum(axis)[::-1])
+    return exposed(rng, attenuation(part).sum(axis)[::-1])
 
 
 def _capsules(shape: tuple[int, int], bones: list, rng: Rng) -> np.ndarray:
@@ -243,7 +249,7 @@ def _with_flesh(rng: Rng, bones: np.ndarray, radius: float) -> Picture:
     depth = np.sqrt(ndimage.distance_transform_edt(flesh))
     image = 0.35 * depth / max(float(depth.max()), 1e-3) + bones / max(float(bones.max()), 1e-3)
     image += ndimage.gaussian_filter(rng.normal(0, 1, bones.shape), 1.5) * 0.03
-    return _exposed(rng, np.clip(image, 0, None))
+    return exposed(rng, np.clip(image, 0, None))
 
 
 def hand(rng: Rng, sources: Sources) -> Picture:
@@ -317,7 +323,7 @@ def skull(rng: Rng, sources: Sources) -> Picture:
                 d += ((columns[: n // 2] - cx) / 0.026) ** 2
                 image += np.clip(1 - d, 0, 1) * rng.uniform(0.6, 1)
         image += 0.4 * np.exp(-(((rows[: n // 2] * 2 - 0.5) / 0.4) ** 2))
-    return _exposed(rng, np.clip(image + rng.normal(0, 0.01, image.shape), 0, None))
+    return exposed(rng, np.clip(image + rng.normal(0, 0.01, image.shape), 0, None))
 
 
 def _texture(rng: Rng, shape: tuple[int, int], coarse: float, power: float = 1.6) -> Picture:
@@ -351,7 +357,7 @@ def spine(rng: Rng, sources: Sources) -> Picture:
     """A narrow strip around the spine, or vertebrae drawn one above another."""
     if sources.cts and rng.random() < 0.5:
         hu = sources.cts[rng.integers(len(sources.cts))]
-        image = _exposed(rng, _attenuation(hu).sum(1)[::-1])
+        image = exposed(rng, attenuation(hu).sum(1)[::-1])
         w = image.shape[1]
         half = int(w * rng.uniform(0.08, 0.15))
         return image[:, w // 2 - half : w // 2 + half]

@@ -1,9 +1,9 @@
-"""Which way round is the picture: makes the mean chests.
+"""The orientation of an image: makes the mean chests.
 
     python Testing/benchmarks/orientation.py --data DATA      writes mean_chests.json
 
 It takes the projections of the train split only, and starts from the means that are there. What
-becomes of rotated and mirrored images is measured by ``content.py``.
+is recognised of rotated and mirrored images is measured by ``content.py``.
 """
 
 from __future__ import annotations
@@ -30,16 +30,20 @@ RIDGE = 1.0
 LEAST_AGREEMENT = 0.5  # with the mean, of a chest that counts towards the next one
 
 
-def projections(data: Path, split: str) -> dict[tuple[str, str], Picture]:
-    """Thumbnails by patient and view (``ap``, ``lat``)."""
-    folder, found = data / "projections", {}
+def projection_files(data: Path, split: str) -> dict[tuple[str, str], Path]:
+    """By patient and view (``ap``, ``lat``)."""
+    folder = data / "projections"
     with (folder / "index.csv").open(encoding="utf-8") as stream:
         patients = [row["patient"] for row in csv.DictReader(stream) if row["split"] == split]
-    for patient in patients:
-        for view in ("ap", "lat"):
-            pixels = np.asarray(Image.open(folder / f"{patient}_{view}.png"), np.float32)
-            found[patient, view] = layout.thumbnail(pixels / 255)
-    return found
+    return {(p, view): folder / f"{p}_{view}.png" for p in patients for view in ("ap", "lat")}
+
+
+def projections(data: Path, split: str) -> dict[tuple[str, str], Picture]:
+    """Thumbnails by patient and view."""
+    return {
+        key: layout.thumbnail(np.asarray(Image.open(file), np.float32) / 255)
+        for key, file in projection_files(data, split).items()
+    }
 
 
 def is_prone(lateral: Picture) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from axon_backend.cli.main import main
+from axon_backend.evaluation import entrants
 from axon_backend.evaluation import evaluate as module
 from axon_backend.evaluation.evaluate import evaluate_cases
 from axon_backend.evaluation.manifest import ManifestCase
@@ -298,8 +299,8 @@ class KnownSampler:
 def test_a_perfect_sampler_has_the_known_errors(phantom_ct_file, tiny_bundle, monkeypatch):
     """On [0, 1] the noise is s = 120 / 6000: MSE 2 s^2 of a sample and (1 + 1/8) s^2 of the mean of
     eight, 2.5 dB apart, and spread over skill is 1."""
-    real = module.InferenceSession
-    monkeypatch.setattr(module, "InferenceSession", lambda *a: KnownSampler(real(*a)))
+    real = entrants.InferenceSession
+    monkeypatch.setattr(entrants, "InferenceSession", lambda *a: KnownSampler(real(*a)))
     result = evaluate_cases(
         [ManifestCase("p", phantom_ct_file)], bundles=(tiny_bundle,), views=(2,), device="cpu"
     )
@@ -361,8 +362,8 @@ def test_the_projection_test_finds_the_own_lateral_image(
     folder, volumes = films
     # Registered by itself, q's lateral image does not look like a chest, and is refused.
     names, failed = ("pq", 0) if same_rows else ("p", 1)
-    real = module.InferenceSession
-    monkeypatch.setattr(module, "InferenceSession", lambda *a: SeesThrough(real(*a)))
+    real = entrants.InferenceSession
+    monkeypatch.setattr(entrants, "InferenceSession", lambda *a: SeesThrough(real(*a)))
     monkeypatch.setattr(SeesThrough, "volumes", volumes)
     manifest = [
         {"id": name, "frontal": f"{name}_pa.png", "lateral": f"{name}_ll.png",

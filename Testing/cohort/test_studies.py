@@ -37,7 +37,7 @@ def dx(path, patient: str, study: str, view: str | None, **tags) -> None:
 
 
 def found_in(source, tmp_path):
-    return find_studies(source, output=tmp_path / "out", memory=tmp_path / "memory.gz")
+    return find_studies(source, memory=tmp_path / "memory.gz")
 
 
 def roles(study) -> dict:

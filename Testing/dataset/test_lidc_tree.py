@@ -64,7 +64,7 @@ def test_the_chest_is_chosen_among_scouts_and_crops(lines, lidc_data):
 
 def test_equally_good_series_are_told(lines):
     notes = lines["LIDC-IDRI-0010"]["notes"]
-    assert "as good" in notes and "'B70f'" in notes and "series number is lower" in notes
+    assert "equally good" in notes and "'B70f'" in notes and "series number is lower" in notes
 
 
 def test_the_nearest_xray_is_taken_and_a_hand_is_not(lines, lidc_data):

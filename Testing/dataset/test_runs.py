@@ -69,7 +69,7 @@ def undisturbed(source, tmp_path_factory) -> Path:
 
 def test_one_process_makes_the_same_bytes_as_two(source, undisturbed, small, one_thread, tmp_path):
     summary = prepare(source, tmp_path / "data", small, workers=0)
-    assert (summary.made, summary.fates["done"], summary.fates["skipped"]) == (5, 4, 1)
+    assert (summary.made, summary.counts["done"], summary.counts["skipped"]) == (5, 4, 1)
     assert contents(tmp_path / "data") == contents(undisturbed)
 
 
@@ -146,7 +146,7 @@ def test_ctrl_c_keeps_what_is_done(source, undisturbed, small, one_thread, tmp_p
     summary = prepare(
         source, out, small, workers=0, progress=progress, cancelled=lambda: bool(asked)
     )
-    assert summary.stopped and summary.made == 2 and summary.fates["waiting"] == 3
+    assert summary.stopped and summary.made == 2 and summary.counts["waiting"] == 3
     assert not list(out.glob("cases/.*"))
     assert len(Dataset.read(out).cases) == 2
     assert prepare(source, out, small, workers=0).made == 3

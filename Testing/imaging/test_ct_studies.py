@@ -215,6 +215,15 @@ def test_a_slope_that_would_blank_the_scan_is_ignored(tmp_path, said, value):
     assert f"RescaleSlope is {said}: 1 is used" in ct.assumptions
 
 
+def test_signed_values_that_are_said_to_be_unsigned(tmp_path):
+    slices = ct_slices(HU, RescaleIntercept=0, PixelRepresentation=0)
+    for item, plane in zip(slices, HU, strict=True):
+        item.PixelData = plane.astype(np.int16).tobytes()
+    ct = read_ct(write_series(tmp_path / "ct", slices))
+    assert np.array_equal(ct.hu, HU)
+    assert "PixelRepresentation is wrong: the values are signed by the image" in ct.assumptions
+
+
 @pytest.mark.parametrize("offset", [1024, 8192])
 @pytest.mark.parametrize("padding", [None, -2000, -900, 0])
 def test_a_lost_intercept_is_put_back_whatever_the_padding(tmp_path, offset, padding):

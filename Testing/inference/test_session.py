@@ -99,7 +99,7 @@ def test_a_second_run_meanwhile_is_refused_and_harms_nothing(session, phantom_ct
 
     def meanwhile(stage, step, total, preview):
         if stage == "coarse":
-            with pytest.raises(RuntimeError, match="reconstructing already"):
+            with pytest.raises(RuntimeError, match="already reconstructing"):
                 session.reconstruct(None, **options)
             refused.append(step)
 
@@ -111,3 +111,5 @@ def test_a_second_run_meanwhile_is_refused_and_harms_nothing(session, phantom_ct
 def test_no_sample_is_too_few(session, phantom_ct):
     with pytest.raises(AxonInputError, match="At least one sample"):
         session.reconstruct(None, ct=phantom_ct, samples=0)
+    with pytest.raises(AxonInputError, match="At least one sample"):
+        session.sample(None, samples=0)  # asked before anything is done with the case

@@ -6,18 +6,17 @@ and each depth learns its own gain and offset; a second stage smooths the result
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from axon_backend.imaging.frame import HuWindow
-from axon_backend.methods.formats import views_format, volume_format
+from axon_backend.methods.formats import views_to_volume
 from axon_backend.methods.info import MethodInfo, StageInfo, TrainingInfo
 from axon_backend.methods.objective import Measurement, Objective
-from axon_backend.methods.protocol import Method, Model
-from axon_backend.methods.typed_config import from_plain
+from axon_backend.methods.protocol import Method, Model, OneGridConfig
 from axon_backend.util.run_context import RunContext
 
 INFO = MethodInfo(
@@ -35,20 +34,13 @@ INFO = MethodInfo(
 
 
 @dataclass(frozen=True)
-class ToyConfig:
+class ToyConfig(OneGridConfig):
     grid: int = 16
     view_size: int = 32
     smooth_steps: int = 2
     window: HuWindow = field(default_factory=HuWindow)
 
     networks = ("depths",)
-
-    @property
-    def output_grid(self) -> int:
-        return self.grid
-
-    def as_dict(self) -> dict:
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -88,10 +80,6 @@ class ToyModel(Model):
 
 
 class DepthsObjective(Objective):
-    @classmethod
-    def trains(cls, config, loss):
-        return ("depths",)
-
     def forward(self, batch):
         return self.loss.weight * F.mse_loss(self.model.depths(batch.frontal), batch.volume)
 
@@ -105,13 +93,11 @@ class DepthsObjective(Objective):
 
 class ToyMethod(Method):
     info = INFO
+    config_type = ToyConfig
     presets = {"small": ToyConfig}
     objectives = {"depths": DepthsObjective}
     loss_settings = ToyLoss
     sampling_key = "smooth_steps"
-
-    def configure(self, values):
-        return from_plain(ToyConfig, values)
 
     def build(self, config):
         return ToyModel(self, config)
@@ -126,8 +112,7 @@ class ToyMethod(Method):
         return ()
 
     def network_formats(self, config):
-        output = {"volume": volume_format(config.grid)}
-        return {"depths": {"inputs": views_format(config.view_size), "outputs": output}}
+        return {"depths": views_to_volume(config.view_size, config.grid)}
 
 
 TOY = ToyMethod()

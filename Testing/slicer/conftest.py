@@ -73,12 +73,53 @@ def slicer(host):
 
 
 @pytest.fixture
+def module_path(monkeypatch):
+    """The folder of AXON Reconstruction, from which its Lib can be imported."""
+    folder = REPOSITORY / "AXONReconstruction"
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+@pytest.fixture
+def logic(slicer, module_path):
+    """The logic without a panel."""
+    from AXONReconstruction import AXONReconstructionLogic
+
+    made = AXONReconstructionLogic()
+    yield made
+    made.cleanup()
+    assert not made.busy
+
+
+@pytest.fixture
 def axon(host):
     """The AXON Reconstruction module with its panel, shown: (Python module, widget)."""
     path = REPOSITORY / "AXONReconstruction" / "AXONReconstruction.py"
     loaded = host.load_module(path)
     yield loaded
     host.unload_module(path.stem)
+
+
+@pytest.fixture
+def panel(axon):
+    return axon[1].panel
+
+
+@pytest.fixture
+def section(panel):
+    """The Reconstruct section, open."""
+    panel.container("reconstructSection").collapsed = False
+    return panel.sections["reconstructSection"]
+
+
+@pytest.fixture
+def case(panel, section, tiny_bundle, phantom_xray_file, phantom_ct_file):
+    """The phantom and the tiny model, without registration."""
+    node = panel.parameterNode
+    node.bundle, node.device, node.registerAutomatically = str(tiny_bundle.path), "cpu", False
+    node.frontal = panel.logic.loadRadiograph(phantom_xray_file, view="pa", name="phantom PA")
+    node.groundTruth = panel.logic.loadCT(phantom_ct_file)
+    return node
 
 
 @pytest.fixture

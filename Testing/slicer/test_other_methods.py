@@ -201,6 +201,8 @@ def test_the_trainings_of_every_built_in_method_are_offered(host):
             assert offered == [training.label for training in info.trainings]
             presets = [ui.presetCombo.itemData(i) for i in range(ui.presetCombo.count)]
             assert presets == list(info.presets)
+            labels = {ui.presetCombo.itemText(i) for i in range(ui.presetCombo.count)}
+            assert len(labels) == len(presets) and labels.isdisjoint(presets)
     finally:
         host.unload_module(module.stem)
 

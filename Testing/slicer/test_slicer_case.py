@@ -6,14 +6,19 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).resolve().parents[1] / "slicer_case.py"
+SCREENSHOTS = SCRIPT.with_name("slicer_screenshots.py")
+
+
+def loaded(file):
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture
 def case(axon):
-    spec = importlib.util.spec_from_file_location("slicer_case", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(SCRIPT)
 
 
 @pytest.mark.slow
@@ -43,7 +48,15 @@ def test_the_script_of_the_screenshots_uses_widgets_of_the_panel(axon):
     """It runs in Slicer only, where a widget that is gone would be noticed late."""
     import re
 
-    text = SCRIPT.with_name("slicer_screenshots.py").read_text("utf-8")
+    text = SCREENSHOTS.read_text("utf-8")
     names = set(re.findall(r"\bui\.(\w+)", text))
     assert len(names) > 10 and all(hasattr(axon[1].panel.ui, name) for name in names)
     assert set(re.findall(r'open\("(\w+)"\)', text)) <= set(axon[1].panel.sections)
+
+
+def test_the_script_of_the_screenshots_waits_for_computations(axon, slicer, tmp_path):
+    tutorial = loaded(SCREENSHOTS).Tutorial(tmp_path)
+    ended = []
+    tutorial.panel.logic.tasks.run(lambda job: 7, onFinished=ended.append)
+    tutorial.settle()
+    assert ended == [7]

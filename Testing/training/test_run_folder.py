@@ -136,6 +136,11 @@ def test_values_become_strict_json():
             "step 20  loss 0.5  1.25 steps/s  waiting for data 2 %  10 min left",
         ),
         ({"event": "message", "level": "warning", "text": "Mind."}, "warning: Mind."),
+        ({"event": "sample", "step": 3, "files": {"image": "a.png"}}, "step 3  image: a.png"),
+        (
+            {"event": "validation", "step": 3, "metrics": {"v2_psnr": 20.25}, "best": True},
+            "step 3  validation (best so far): v2_psnr 20.25",
+        ),
         ({"event": "end", "step": 3, "status": "stopped"}, "stopped at step 3"),
     ],
 )  # fmt: skip

@@ -21,106 +21,104 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Mutation:
-    """A line of a file of axon_backend, what it becomes, and the tests that have to fail."""
+    """A line of a file, what it becomes, and the tests that have to fail."""
 
     file: str
     old: str
     new: str
-    tests: str  # a file of Testing/, and with "::" or a word after a space (-k) less of it
+    tests: str  # a file of Testing/, and with a word after a space (-k) less of it
 
 
-def _m(file: str, old: str, new: str, tests: str) -> Mutation:
-    return Mutation(f"axon_backend/{file}.py", old, new, tests)
-
-
-MUTATIONS = (
+# A file of axon_backend, a line of it, what it becomes, and the tests that have to fail.
+TABLE = (
     # files and folders
-    _m("util/atomic", "    finally:\n        work.remove()", "    finally:\n        pass",
-       "util/test_atomic.py"),
-    _m("util/atomic", "sweep(path.parent, WRITING)", "pass", "util/test_atomic.py"),
-    _m("util/apart", "if _same(given, target):", "if given == target:", "util/test_apart.py"),
-    _m("util/file_lock", "return False if error.errno in (", "return None if error.errno in (",
-       "util/test_file_lock.py"),
-    _m("util/output_folder", "_move(work, Path(os.path", "print(work, Path(os.path",
-       "util/test_output_folder.py"),
-    _m("util/output_folder", "_move_back(work, target, names, stale)\n        journal",
-       "journal", "util/test_output_folder.py"),
-    _m("util/work_folder", "if work is None:\n                continue", "if work is None:\n"
-       "                shutil.rmtree(path)\n                continue", "util/test_atomic.py"),
-    _m("util/plain_text", '_FORMULA = ("=", ', "_FORMULA = (", "util/test_plain_text.py"),
-    _m("util/input_file", "st_size > 1e6 * most", "st_size > 1e9 * most",
-       "trust/test_size_limits.py"),
+    ("util/atomic", "    finally:\n        work.remove()", "    finally:\n        pass",
+     "util/test_atomic.py"),
+    ("util/atomic", "sweep(path.parent, WRITING)", "pass", "util/test_atomic.py"),
+    ("util/apart", "if _same(given, target):", "if given == target:", "util/test_apart.py"),
+    ("util/file_lock", "return False if error.errno in (", "return None if error.errno in (",
+     "util/test_file_lock.py"),
+    ("util/output_folder", "_move(work, Path(os.path", "print(work, Path(os.path",
+     "util/test_output_folder.py"),
+    ("util/output_folder", "_move_back(work, target, names, stale)\n        journal",
+     "journal", "util/test_output_folder.py"),
+    ("util/work_folder", "if work is None:\n                continue", "if work is None:\n"
+     "                shutil.rmtree(path)\n                continue", "util/test_atomic.py"),
+    ("util/plain_text", '_FORMULA = ("=", ', "_FORMULA = (", "util/test_plain_text.py"),
+    ("util/input_file", "size > 1e6 * most", "size > 1e9 * most",
+     "trust/test_size_limits.py"),
     # images
-    _m("imaging/header_check", "if count > 1e6 * most:", "if count > 1e9 * most:",
-       "imaging/test_header_limits.py"),
-    _m("imaging/header_check", "rows * columns * samples > 1e6 * most", "False",
-       "trust/test_size_limits.py"),
-    _m("imaging/header_check", 'or ".." in PureWindowsPath(name).parts', "",
-       "trust/test_size_limits.py"),
-    _m("imaging/frame", "c - s / 2 + d / 2", "c - s / 2", "imaging/test_frame.py"),
-    _m("imaging/frame", "(2.0 / (self.high - self.low)) - 1.0", "(2.0 / (self.high - self.low))",
-       "imaging/test_frame.py"),
-    _m("imaging/display", 'if down == "H":', 'if down == "F":', "imaging/test_xray_orientation.py"),
-    _m("imaging/dicom_grey", "        if inverse:\n", "        if not inverse:\n",
-       "imaging/test_xray_grey.py"),
-    _m("imaging/ct_dicom", "affine[:3, 0] = row_cosines * pixel[1]",
-       "affine[:3, 0] = row_cosines * pixel[0]", "imaging/test_ct_series.py"),
-    _m("imaging/ct_series_writer", "k * affine[:3, 2]", "k * affine[:3, 1]",
-       "imaging/test_ct_series_writer.py"),
-    _m("imaging/dicom_source", "len(text) <= 64 and UID(text).is_valid", "True",
-       "imaging/test_dicom_validators.py"),
+    ("imaging/header_check", "if count > 1e6 * most:", "if count > 1e9 * most:",
+     "imaging/test_header_limits.py"),
+    ("imaging/header_check", "rows * columns * samples > 1e6 * most", "False",
+     "trust/test_size_limits.py"),
+    ("imaging/header_check", 'or ".." in PureWindowsPath(name).parts', "",
+     "trust/test_size_limits.py"),
+    ("imaging/frame", "c - s / 2 + d / 2", "c - s / 2", "imaging/test_frame.py"),
+    ("imaging/frame", "(2.0 / (self.high - self.low)) - 1.0", "(2.0 / (self.high - self.low))",
+     "imaging/test_frame.py"),
+    ("imaging/display", 'if down == "H":', 'if down == "F":', "imaging/test_xray_orientation.py"),
+    ("imaging/dicom_grey", "        if inverse:\n", "        if not inverse:\n",
+     "imaging/test_xray_grey.py"),
+    ("imaging/ct_dicom", "affine[:3, 0] = row_cosines * pixel[1]",
+     "affine[:3, 0] = row_cosines * pixel[0]", "imaging/test_ct_series.py"),
+    ("imaging/ct_series_writer", "k * affine[:3, 2]", "k * affine[:3, 1]",
+     "imaging/test_ct_series_writer.py"),
+    ("imaging/dicom_source", "len(text) <= 64 and UID(text).is_valid", "True",
+     "imaging/test_dicom_validators.py"),
     # physics
-    _m("physics/drr", "return (total * length)", "return (total)", "physics/test_drr_answers.py"),
-    _m("physics/geometry", "return self.sid_mm / self.sod_mm", "return self.sod_mm / self.sid_mm",
-       "physics/test_geometry.py"),
-    _m("physics/attenuation", "(1.0 + hu / 1000.0)", "(1.0 + hu / 1024.0)",
-       "physics/test_drr_answers.py"),
-    _m("physics/spectrum", "* thickness_mm / 10", "* thickness_mm", "physics/test_spectrum.py"),
-    _m("physics/scatter", "return p * (a0 + max(a1, 0.0) * p)", "return p * a0",
-       "physics/test_grid_and_scatter.py"),
-    _m("physics/pose", "centre + self.translation_mm -", "centre - self.translation_mm -",
-       "physics/test_pose.py"),
+    ("physics/drr", "return (total * length)", "return (total)", "physics/test_drr_answers.py"),
+    ("physics/geometry", "return self.sid_mm / self.sod_mm", "return self.sod_mm / self.sid_mm",
+     "physics/test_geometry.py"),
+    ("physics/attenuation", "(1.0 + hu / 1000.0)", "(1.0 + hu / 1024.0)",
+     "physics/test_drr_answers.py"),
+    ("physics/spectrum", "* thickness_mm / 10", "* thickness_mm", "physics/test_spectrum.py"),
+    ("physics/scatter", "return p * (a0 + max(a1, 0.0) * p)", "return p * a0",
+     "physics/test_grid_and_scatter.py"),
+    ("physics/pose", "centre + self.translation_mm -", "centre - self.translation_mm -",
+     "physics/test_pose.py"),
     # registration
-    _m("registration/similarity", "(image - (image * valid).sum() / total for", "(image for",
-       "registration/test_quality.py"),
-    _m("registration/quality", "if score < limits.fair:", "if score < 0:",
-       "registration/test_quality.py"),
-    _m("registration/landmarks", "square = view * (aspect, 1.0)", "square = view * (1.0, 1.0)",
-       "registration/test_landmarks.py"),
+    ("registration/similarity", "(image - (image * valid).sum() / total for", "(image for",
+     "registration/test_quality.py"),
+    ("registration/quality", "if score < limits.fair:", "if score < 0:",
+     "registration/test_quality.py"),
+    ("registration/landmarks", "square = view * (aspect, 1.0)", "square = view * (1.0, 1.0)",
+     "registration/test_landmarks.py"),
     # models
-    _m("diffusion/bridge", "return 2.0 * self.variance *", "return self.variance *",
-       "diffusion/test_bridge.py"),
-    _m("diffusion/bridge", "s2 = eta**2 * s2", "s2 = eta * s2", "diffusion/test_bridge.py"),
-    _m("diffusion/gaussian", "return alpha * noise - sigma * y", "return alpha * noise + sigma * y",
-       "diffusion/test_gaussian.py"),
-    _m("networks/lifting", "v = -zoom[", "v = zoom[", "networks/test_lifting.py"),
+    ("diffusion/bridge", "return 2.0 * self.variance *", "return self.variance *",
+     "diffusion/test_bridge.py"),
+    ("diffusion/bridge", "s2 = eta**2 * s2", "s2 = eta * s2", "diffusion/test_bridge.py"),
+    ("diffusion/gaussian", "return alpha * noise - sigma * y", "return alpha * noise + sigma * y",
+     "diffusion/test_gaussian.py"),
+    ("networks/lifting", "v = -zoom[", "v = zoom[", "networks/test_lifting.py"),
     # metrics
-    _m("metrics/standard", "C1, C2 = 0.01**2, 0.03**2", "C1, C2 = 0.011**2, 0.03**2",
-       "metrics/test_metrics.py"),
-    _m("metrics/standard", "-10.0 * np.log10", "-20.0 * np.log10", "metrics/test_metrics.py"),
+    ("metrics/standard", "C1, C2 = 0.01**2, 0.03**2", "C1, C2 = 0.011**2, 0.03**2",
+     "metrics/test_metrics.py"),
+    ("metrics/standard", "-10.0 * np.log10", "-20.0 * np.log10", "metrics/test_metrics.py"),
     # bundles
-    _m("bundle/verify", "if found != expected:", "if found[:16] != expected[:16]:",
-       "bundle/test_bundle_verification.py"),
-    _m("bundle/layout", "or not target.resolve().is_relative_to(root.resolve()):", ":",
-       "bundle/test_bundle_verification.py"),
-    _m("bundle/unpack", "or stat.S_ISLNK(info.external_attr >> 16)", "",
-       "bundle/test_bundle_library.py"),
-    _m("bundle/packing", "rows.abs().amax(1) / 127.0", "rows.abs().amax() / 127.0",
-       "bundle/test_bundle_round_trip.py"),
-    _m("bundle/download", "if found != sha256:", "if False:", "bundle/test_bundle_download.py"),
+    ("bundle/verify", "if found != expected:", "if found[:16] != expected[:16]:",
+     "bundle/test_bundle_verification.py"),
+    ("bundle/layout", "or not target.resolve().is_relative_to(root.resolve()):", ":",
+     "bundle/test_bundle_verification.py"),
+    ("bundle/unpack", "or stat.S_ISLNK(info.external_attr >> 16)", "",
+     "bundle/test_bundle_library.py"),
+    ("bundle/packing", "rows.abs().amax(1) / 127.0", "rows.abs().amax() / 127.0",
+     "bundle/test_bundle_round_trip.py"),
+    ("bundle/download", "if found != sha256:", "if False:", "bundle/test_bundle_download.py"),
     # training
-    _m("training/trainer", 'torch.set_rng_state(state["random"].cpu())', "pass",
-       "training/test_train.py resumed_run_draws"),
-    _m("training/trainer", 'self.optimiser.load_state_dict(state["optimiser"])', "pass",
-       "training/test_train.py kill"),
-    _m("training/optimiser", "(1 + self.updates) / (10 + self.updates)", "0.0",
-       "training/test_optimiser.py"),
+    ("training/trainer", 'torch.set_rng_state(state["random"].cpu())', "pass",
+     "training/test_train.py resumed_run_draws"),
+    ("training/trainer", 'self.optimiser.load_state_dict(state["optimiser"])', "pass",
+     "training/test_train.py kill"),
+    ("training/optimiser", "(1 + self.updates) / (10 + self.updates)", "0.0",
+     "training/test_optimiser.py"),
     # data sets
-    _m("dataset/splits", "part, 1) if count >= FEWEST else 0", "part, 0)",
-       "dataset/test_splits.py"),
-    _m("dataset/review", '.get("picture", image) != image', '.get("picture", image) == image',
-       "dataset/test_review.py"),
+    ("dataset/splits", "part, 1) if count >= FEWEST else 0", "part, 0)",
+     "dataset/test_splits.py"),
+    ("dataset/review", '.get("picture", image) != image', '.get("picture", image) == image',
+     "dataset/test_review.py"),
 )  # fmt: skip
+MUTATIONS = tuple(Mutation(f"axon_backend/{file}.py", *rest) for file, *rest in TABLE)
 
 
 def command(tests: str) -> list[str]:
@@ -149,8 +147,8 @@ def broken(one: Mutation, copy: Path) -> str:
     finally:
         path.write_text(whole, encoding="utf-8")
     # 1 is tests that failed; no tests, and errors of pytest's own, are something else.
-    fates = {0: "SURVIVED", 1: "killed"}
-    return fates.get(done.returncode, f"NOT TRIED: {done.stdout[-300:]}")
+    counts = {0: "SURVIVED", 1: "killed"}
+    return counts.get(done.returncode, f"NOT TRIED: {done.stdout[-300:]}")
 
 
 def main(arguments: list[str]) -> int:

@@ -65,6 +65,8 @@ def inputs(tmp_path_factory, phantom_ct, phantom_xray_file) -> Path:
         one.save_as(folder / "ct" / f"{k:03d}.dcm", enforce_file_format=True)
     cases = [{"id": "a", "ct": "ct"}, {"id": "b", "ct": "none.nii.gz"}]
     (folder / "cases.json").write_text(json.dumps(cases))
+    studies = [{"id": "a", "frontal": "xray.dcm", "ct": "ct"}, {"id": "b", "frontal": "cases.json"}]
+    (folder / "studies.json").write_text(json.dumps(studies))
     return folder
 
 
@@ -77,6 +79,8 @@ COMMANDS = {
     "drr as PNG": "drr {in}/ct --size 64 --output {out}/drr.png",
     "drr as NIfTI": "drr {in}/ct --size 64 --output {out}/drr.nii.gz",
     "evaluate": f"evaluate --manifest {{in}}/cases.json {SAMPLING} --output {{out}}",
+    "cohort": f"cohort reconstruct {{in}}/studies.json --no-register --no-report --dicom "
+    f"--workers 1 {SAMPLING} --output {{out}}",
     "prepare": "prepare {in} --anonymise --view-size 64 --voxel 6 --workers 1 --quiet "
     "--output {out}",
 }

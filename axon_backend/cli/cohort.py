@@ -1,4 +1,4 @@
-"""``axon cohort``: the work of many studies; see ``commands``."""
+"""``axon cohort``: reconstruct many studies; see ``commands``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from axon_backend.cli import shared_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(one: argparse.ArgumentParser) -> None:
-    """The options of ``axon cohort reconstruct`` beside those of model and sampling."""
+    """Add the options of ``axon cohort reconstruct`` other than those of model and sampling."""
     one.add_argument(
         "source",
         metavar="SOURCE",
@@ -27,46 +29,26 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         "--output",
         required=True,
         metavar="DIR",
-        help="a folder, or a URL as s3://bucket/name; run again to resume",
+        help="a folder, or a URL such as s3://bucket/name; run again to resume",
     )
+    shared_options.add_registration(one)
+    shared_options.add_volumes(one)
     one.add_argument(
-        "--samples", type=int, default=1, metavar="K", help="mean of K seeds (default 1)"
-    )
-    one.add_argument(
-        "--no-register", action="store_true", help="assume that the X-rays are in the frame already"
-    )
-    one.add_argument(
-        "--allow-poor", action="store_true", help="also reconstruct poorly registered studies"
-    )
-    one.add_argument("--keep-stages", action="store_true", help="write the volume of every stage")
-    one.add_argument(
-        "--no-report", action="store_true", help="volumes and records only, in less time and space"
-    )
-    series = one.add_mutually_exclusive_group()
-    series.add_argument(
-        "--dicom",
-        action="store_const",
-        const="anonymous",
-        help="also write each volume as a DICOM CT series, which names no patient",
-    )
-    series.add_argument(
-        "--dicom-patient",
-        dest="dicom",
-        action="store_const",
-        const="identified",
-        help="the same with the patient and study of the X-ray's DICOM file",
+        "--no-report",
+        action="store_true",
+        help="write volumes and records only, which takes less time and space",
     )
     add_pool_arguments(one)
     one.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
 def add_pool_arguments(one: argparse.ArgumentParser) -> None:
-    """Where the work of a cohort is done."""
+    """Add the options of the worker pool."""
     one.add_argument(
         "--workers",
         type=int,
         metavar="N",
-        help="processes (as many as processors and memory allow; 1 on a GPU)",
+        help="number of processes (default: as many as processors and memory allow; 1 on a GPU)",
     )
     one.add_argument(
         "--ray",
@@ -80,23 +62,23 @@ def add_pool_arguments(one: argparse.ArgumentParser) -> None:
         "--time-limit",
         type=float,
         metavar="S",
-        help="seconds after which a case has failed",
+        help="time limit per case in seconds",
     )
 
 
 def make_pool(chosen: argparse.Namespace, cancelled: Callable[[], bool]) -> Pool:
-    """The pool that the options ask for.
+    """The worker pool for the options.
 
     Raises:
-        AxonInputError: a number makes no sense.
+        AxonInputError: ``--workers`` or ``--time-limit`` is out of range, or Ray is not installed.
     """
     from axon_backend.errors import AxonInputError
     from axon_backend.util.pool import Pool, default_workers
 
     if chosen.workers is not None and chosen.workers < 1:
-        raise AxonInputError(f"--workers is {chosen.workers}; at least one is needed.")
+        raise AxonInputError(f"--workers is {chosen.workers}; it must be at least 1.")
     if chosen.time_limit is not None and not chosen.time_limit > 0:
-        raise AxonInputError(f"--time-limit is {chosen.time_limit:g}; give seconds above 0.")
+        raise AxonInputError(f"--time-limit is {chosen.time_limit:g} s; it must be more than 0.")
     gpu = chosen.device == "cuda"
     return Pool(
         chosen.workers or (1 if gpu else default_workers()),
@@ -110,17 +92,15 @@ def make_pool(chosen: argparse.Namespace, cancelled: Callable[[], bool]) -> Pool
 def reconstruct(
     chosen: argparse.Namespace, stages: tuple[str, ...] | None, steps: list[int] | None
 ) -> int:
-    """``axon cohort reconstruct``; 1 when it was stopped, when a study failed in a way that another
-    run may mend, or when none could be reconstructed."""
+    """``axon cohort reconstruct``; returns 1 if it was stopped, if a study failed in a way that
+    another run may fix, or if no study could be reconstructed."""
     from axon_backend.errors import AxonInputError
 
     if chosen.samples < 1:
-        raise AxonInputError(f"--samples is {chosen.samples}; at least one is needed.")
-    from axon_backend.cli.console import ProgressBars, stop_on_signal
+        raise AxonInputError(f"--samples is {chosen.samples}; it must be at least 1.")
+    from axon_backend.cli.console import run_resumable
     from axon_backend.cohort.run import reconstruct_cohort
     from axon_backend.cohort.settings import CohortSettings
-    from axon_backend.dataset.store import OutputFailed
-    from axon_backend.errors import Cancelled
 
     settings = CohortSettings(
         bundle=chosen.bundle,
@@ -135,48 +115,41 @@ def reconstruct(
         report=not chosen.no_report,
         dicom=chosen.dicom,
     )
-    bars = ProgressBars(chosen.quiet)
-    with stop_on_signal() as stop:
-        try:
-            summary = reconstruct_cohort(
-                chosen.source,
-                chosen.output,
-                settings,
-                pool=make_pool(chosen, stop.is_set),
-                progress=bars,
-                cancelled=stop.is_set,
-            )
-        except (Cancelled, KeyboardInterrupt):
-            bars.close()
-            print(f"axon: stopped as asked. {_AGAIN}", file=sys.stderr)
-            return 1
-        except OutputFailed as error:
-            bars.close()
-            print(f"axon: {error} {_AGAIN}", file=sys.stderr)
-            return 1
-        finally:
-            bars.close()
-    print(_words(summary, chosen.output))
-    fates = summary.fates
-    if fates["waiting"]:
-        print(f"axon: stopped as asked. {_AGAIN}", file=sys.stderr)
-    return 1 if fates["waiting"] or fates["failed"] or not fates["done"] else 0
+    summary = run_resumable(
+        lambda progress, cancelled: reconstruct_cohort(
+            chosen.source,
+            chosen.output,
+            settings,
+            pool=make_pool(chosen, cancelled),
+            progress=progress,
+            cancelled=cancelled,
+        ),
+        chosen.quiet,
+        _HOW_TO_RESUME,
+    )
+    if summary is None:
+        return 1
+    print(_summary_text(summary, chosen.output))
+    counts = summary.counts
+    if counts["waiting"]:
+        print(f"axon: stopped as asked. {_HOW_TO_RESUME}", file=sys.stderr)
+    return 1 if counts["waiting"] or counts["failed"] or not counts["done"] else 0
 
 
-_AGAIN = "Finished studies are kept: run the same command again to resume."
+_HOW_TO_RESUME = "Finished studies are kept: run the same command again to resume."
 
 
-def _words(summary: CohortSummary, output: str) -> str:
-    fates = summary.fates
+def _summary_text(summary: CohortSummary, output: str) -> str:
+    counts = summary.counts
     text = [
-        f"{fates['done']} of {len(summary.records)} studies reconstructed ({summary.made} studies "
+        f"{counts['done']} of {len(summary.records)} studies reconstructed ({summary.made} studies "
         f"in this run, {summary.kept} kept)"
     ]
     rest = [r for r in summary.records if r["status"] in ("refused", "failed")]
     text += [f"  {r['status']}: {r['id']}: {r['reason']}" for r in rest[:10]]
     if len(rest) > 10:
         text.append(f"  and {len(rest) - 10} more: see summary.csv")
-    if fates["waiting"]:
-        text.append(f"  not reached yet: {fates['waiting']}")
+    if counts["waiting"]:
+        text.append(f"  not reached yet: {counts['waiting']}")
     page = f"{output.rstrip('/')}/index.html" if "://" in output else Path(output) / "index.html"
     return "\n".join([*text, f"  {page}"])

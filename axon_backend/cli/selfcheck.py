@@ -1,4 +1,4 @@
-"""``axon selfcheck``: what this installation is and whether it works, as text for a bug report."""
+"""``axon selfcheck``: describe and test this installation, as text for a bug report."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from axon_backend.errors import AxonInputError
 
 PACKAGES = (
     "torch", "monai", "einops", "numpy", "scipy", "SimpleITK", "nibabel", "pydicom", "pylibjpeg",
-    "safetensors", "pillow", "matplotlib", "tqdm", "vtk",
+    "safetensors", "pillow", "matplotlib", "tqdm",
 )  # fmt: skip
 NEEDED_GIB = 4.0  # for the shipped model on the CPU
 
 
 def run_selfcheck(leave_out: tuple[str, ...] = ()) -> tuple[str, bool]:
-    """Look and try. Returns the text and whether everything that AXON needs works.
+    """Run the checks. Returns the text and whether everything that AXON needs works.
 
-    `leave_out` names checks, by the first words of their lines, that are not made: a host may
-    know better, or have the screen's OpenGL in use.
+    `leave_out` names checks to skip, by the first words of their lines: a host program may have
+    better information.
 
-    No names of users, files or machines are in the text, except where a fault names a path.
+    The text does not name users, files or machines, except where an error message contains a path.
     """
     checks: tuple[tuple[str, Callable[[], str]], ...] = (
         ("AXON", lambda: __version__),
@@ -46,11 +46,12 @@ def run_selfcheck(leave_out: tuple[str, ...] = ()) -> tuple[str, bool]:
             continue
         try:
             found = check()
-        except Exception as error:  # the check's purpose is to name what is broken
+        except Exception as error:  # whatever is broken is to be reported
             kind = "" if isinstance(error, AxonInputError) else f"{type(error).__name__}: "
             found, sound = f"FAILED: {kind}{error}", False
         lines.append(f"{name + ':':16}{found}")
-    lines += ["", "All is well." if sound else "Something FAILED, see above.", f"{DISCLAIMER}."]
+    summary = "All checks passed." if sound else "A check FAILED, see above."
+    lines += ["", summary, f"{DISCLAIMER}."]
     return "\n".join(lines), sound
 
 
@@ -61,15 +62,13 @@ def _packages() -> str:
             found.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             missing.append(package)
-    # Slicer and other hosts bring VTK without a package's records.
-    needed = [package for package in missing if package != "vtk"]
-    if needed:
-        raise AxonInputError(f"not installed: {', '.join(needed)}. Run pip install axon-ct.")
-    return ", ".join(found) + (f"; not installed: {', '.join(missing)}" if missing else "")
+    if missing:
+        raise AxonInputError(f"not installed: {', '.join(missing)}. Run pip install axon-ct.")
+    return ", ".join(found)
 
 
 def memory_gib() -> tuple[float, float] | None:
-    """(all, free) main memory in GiB, or None where the system does not tell."""
+    """(total, free) main memory in GiB, or None if the system does not report it."""
     if sys.platform == "win32":
         import ctypes
 
@@ -119,7 +118,7 @@ def _bundle() -> str:
 
 
 def _tiny_run() -> str:
-    """The first stage of the shipped model on random X-rays, twice with one seed."""
+    """Run the first stage of the shipped model on random X-rays, twice with the same seed."""
     import torch
 
     from axon_backend.bundle import load_bundle
@@ -138,9 +137,9 @@ def _tiny_run() -> str:
         model.reconstruct(views, stages=(first,), context=context).volumes[first] for _ in range(2)
     )
     if not bool(torch.isfinite(volume).all()):
-        raise RuntimeError("the result contains values that are not numbers")
+        raise RuntimeError("the result contains NaN or infinite values")
     difference = float((volume - again).abs().max())
-    # Sums on a GPU may run in another order each time; on a CPU they do not.
+    # The order of summation may vary on a GPU, but not on a CPU.
     if difference > (0.0 if device.type == "cpu" else 0.02):
         raise RuntimeError(f"the same seed gave two volumes that differ by {difference:.3g}")
     return (

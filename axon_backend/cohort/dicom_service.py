@@ -17,6 +17,7 @@ import os
 import ssl
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from axon_backend.errors import AxonInputError
 from axon_backend.evaluation.case_output import DICOM_FOLDER
 from axon_backend.imaging.write import write_json
 from axon_backend.util.atomic import whole_file
+from axon_backend.util.hashing import file_sha256
 from axon_backend.util.plain_text import without_folders
 
 RECEIVED, SENT, DONE = "received", "sent", "done.json"
@@ -95,7 +97,7 @@ class DicomService:
     ) -> None:
         self.folder, self.settings, self.log = folder, settings or ServiceSettings(), log
         self._network = import_pynetdicom()
-        self._lock = OutputLock(folder)
+        self._running = ExitStack()
         self._make = ReconstructStudy(self.settings.cohort, Folder(str(folder)))
         self._server: Any = None
         self._retry_at = 0.0
@@ -115,19 +117,17 @@ class DicomService:
                 f"Cannot write to {self.folder}: {error.strerror or error}. Choose another "
                 "--output."
             ) from error
-        self._lock.__enter__()
-        try:
+        with ExitStack() as stack:
+            stack.enter_context(OutputLock(self.folder))
             store.clean(self.folder, store.ALL)
             self._make.session  # noqa: B018 - a model that cannot be used is refused at the start
             self._listen()
-        except BaseException:
-            self._lock.__exit__(None, None, None)
-            raise
+            stack.callback(self._server.shutdown)
+            self._running = stack.pop_all()
         return self
 
     def __exit__(self, *about: Any) -> None:
-        self._server.shutdown()
-        self._lock.__exit__(None, None, None)
+        self._running.close()
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Work until ``stopped()``; it is asked every second, and between studies."""
@@ -221,7 +221,7 @@ class DicomService:
         # The id of the study's UID: a patient's name belongs into no file name.
         name = f"study-{folder.name[:16]}"
         try:
-            (study,) = find_studies(folder, output=self.folder, memory=folder / "none")
+            (study,) = find_studies(folder)
             study = replace(study, id=name)
         except AxonInputError as error:
             study = Study(name, problem=without_folders(str(error), [folder]))
@@ -320,7 +320,7 @@ def _done(folder: Path) -> list[str] | None:
 
 def _stamp(case: Path) -> str:
     """Tells one making of a case from the next."""
-    return hashlib.sha256((case / store.RECORD).read_bytes()).hexdigest()
+    return file_sha256(case / store.RECORD)
 
 
 def _hash(uid: str) -> str:

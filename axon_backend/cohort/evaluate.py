@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from axon_backend.dataset.case import single_thread
-from axon_backend.errors import Cancelled
+from axon_backend.errors import Cancelled, reason_of
 from axon_backend.evaluation.evaluate import (
     EvaluationResult,
     cases_for_figures,
@@ -80,7 +80,7 @@ def evaluate_cohort(
     tasks = [CaseTask(case, case.id in shown) for case in cases]
     for done, (task, result) in enumerate(pool.map(EvaluateCase(folder, settings), tasks), 1):
         if isinstance(result, BaseException):
-            lost[task.case.id] = " ".join(str(result).split()) or type(result).__name__
+            lost[task.case.id] = reason_of(result)
         if progress is not None:
             progress("cases", done, len(cases), None)
     if cancelled is not None and cancelled():

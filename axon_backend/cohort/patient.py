@@ -1,6 +1,7 @@
 """Which of some files are the frontal X-ray, the lateral X-ray and the CT of one patient.
 
-Only headers and names are read, by the rules of ``axon prepare``.
+Headers and names tell, by the rules of ``axon prepare``; where neither names the view of an X-ray,
+its image does.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from axon_backend.dataset.names import named
 from axon_backend.dataset.tags import read_tags
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.formats import find_format
+from axon_backend.imaging.radiograph import shows_lateral
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class PatientFiles:
     """The images of one patient; None where there is none.
 
     Attributes:
-        frontal, lateral: X-ray files. One whose view is not known is taken as the frontal one.
+        frontal, lateral: X-ray files. One whose view is not stated is the lateral one if the image
+            certainly shows that, and otherwise the frontal one.
         ct: a file, or the folder of a DICOM series.
         notes: sentences about what was left out.
     """
@@ -65,7 +68,7 @@ def find_patient(paths: Iterable[str | os.PathLike[str]]) -> PatientFiles:
     chosen, said = choose_xrays(xrays, None, None)
     roles: dict[str, Path] = {}
     for xray in sorted(chosen, key=lambda x: x.role is None):
-        roles.setdefault(xray.role or "frontal", Path(xray.file))
+        roles.setdefault(xray.role or _shown_role(xray.file), Path(xray.file))
     used = set(roles.values())
     left_out = [x.words for x in xrays if Path(x.file) not in used]
     if left_out:
@@ -84,6 +87,13 @@ def find_patient(paths: Iterable[str | os.PathLike[str]]) -> PatientFiles:
             + (f" {' '.join(notes)}" if notes else "")
         )
     return PatientFiles(roles.get("frontal"), roles.get("lateral"), ct, tuple(notes))
+
+
+def _shown_role(file: str) -> str:
+    try:
+        return "lateral" if shows_lateral(file) else "frontal"
+    except AxonInputError:  # which loading it will report
+        return "frontal"
 
 
 def _files(path: Path) -> list[Path]:

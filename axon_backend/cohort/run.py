@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,14 @@ from axon_backend.cohort.storage import Folder, Storage, open_storage, stamps
 from axon_backend.cohort.studies import Study, find_studies
 from axon_backend.cohort.work import ReconstructStudy, StudyTask, failed, unusable
 from axon_backend.dataset import store
+from axon_backend.dataset.lock import FILE as LOCK_FILE
 from axon_backend.dataset.lock import OutputLock
-from axon_backend.dataset.manifest import is_url
+from axon_backend.dataset.manifest import is_remote
 from axon_backend.dataset.settings import digest
 from axon_backend.errors import AxonInputError
 from axon_backend.util.apart import check_apart
 from axon_backend.util.pool import Pool
 
-PRIVATE = "private"
 Progress = Callable[[str, int, int, Any], None]
 
 
@@ -34,24 +33,28 @@ class CohortSummary:
     """What a run did.
 
     Attributes:
-        records: of every study, in the order of the source; its ``status`` is ``done``,
+        by_id: a record of every study, in the order of the source; its ``status`` is ``done``,
             ``refused`` (the input cannot be used), ``failed`` (another run may make it) or
             ``waiting`` (not reached).
-        made: studies that this run reconstructed or refused.
+        settings: of the run.
         kept: studies that were there already.
-        seconds: the whole run.
+        made: studies that this run reconstructed or refused.
     """
 
-    records: list[dict[str, Any]]
-    made: int = 0
+    by_id: dict[str, dict[str, Any]]
+    settings: dict[str, Any]
     kept: int = 0
-    seconds: float = 0.0
-    settings: dict[str, Any] = field(default_factory=dict)
+    made: int = 0
 
     @property
-    def fates(self) -> Counter[str]:
+    def records(self) -> list[dict[str, Any]]:
+        """The records in their order."""
+        return list(self.by_id.values())
+
+    @property
+    def counts(self) -> Counter[str]:
         """Studies by status."""
-        return Counter(record["status"] for record in self.records)
+        return Counter(record["status"] for record in self.by_id.values())
 
 
 def reconstruct_cohort(
@@ -83,34 +86,30 @@ def reconstruct_cohort(
         store.OutputFailed: the output can no longer be written; finished studies are kept.
     """
     settings = settings or CohortSettings()
-    began = time.monotonic()
     pool = pool or Pool(0, cancelled=cancelled)
     bundle = load_bundle(settings.bundle)  # a wrong one is refused before the work
     where = Path(os.path.abspath(source))
     with _opened(os.fspath(output), where) as (storage, memory):
-        own = Path(storage.path) if isinstance(storage, Folder) else where / "\0"
+        own = Path(storage.path) if isinstance(storage, Folder) else None
         studies = find_studies(
             where,
             output=own,
             memory=memory,
+            pool=pool,
             progress=lambda done, total: progress("headers", done, total, None),
             cancelled=cancelled,
         )
-        if isinstance(storage, Folder):
-            files = [f for study in studies for f in study.files if not is_url(f)]
+        if own is not None:
+            files = [f for study in studies for f in study.files if not is_remote(f)]
             check_apart(own, *files, below=True)
-        summary = CohortSummary([], settings=settings.as_dict())
         records = {study.id: _waiting(study) for study in studies}
         tasks = _missing(studies, storage, settings, bundle.sha256, records)
-        summary.kept = sum(r["status"] in ("done", "refused") for r in records.values())
-        try:
-            for task, record in _made(tasks, pool, ReconstructStudy(settings, storage), progress):
-                records[task.study.id] = record
-                summary.made += record["status"] != "failed"
-        finally:
-            summary.records = list(records.values())
-            summary.seconds = time.monotonic() - began
-            write_summary(storage, summary.records, summary.settings, bundle)
+        usable = sum(not study.problem for study in studies)
+        summary = CohortSummary(records, settings.as_dict(), kept=usable - len(tasks))
+        for task, record in _made(tasks, pool, ReconstructStudy(settings, storage), progress):
+            records[task.study.id] = record
+            summary.made += record["status"] != "failed"
+        write_summary(storage, summary.records, summary.settings, bundle)
     return summary
 
 
@@ -162,31 +161,14 @@ def _waiting(study: Study) -> dict[str, Any]:
 
 
 @contextmanager
-def _opened(output: str, source: Path) -> Iterator[tuple[Storage, Path]]:
+def _opened(output: str, source: Path) -> Iterator[tuple[Storage, Path | None]]:
     """The storage, locked where it is a folder, and where to remember the source's headers."""
-    if not output.strip():
-        raise AxonInputError("--output is empty. Give the name of a folder.")
-    if is_url(output):
-        yield open_storage(output), source / "\0"  # remembers nothing
+    if is_remote(output):
+        yield open_storage(output), None
         return
-    out = Path(os.path.abspath(output))
-    check_apart(out, source, below=True)  # the search leaves the output out
-    if os.path.lexists(out) and not out.is_dir():
-        raise AxonInputError(f"{out} is a file, --output is a folder. Choose another name.")
-    ours = (store.CASES, PRIVATE, "prepare.lock")
-    if out.is_dir() and os.listdir(out) and not any((out / name).exists() for name in ours):
-        raise AxonInputError(
-            f"{out} contains files that are not a cohort. Choose an empty or new --output."
-        )
-    if (out / "dataset.json").exists():
-        raise AxonInputError(f"{out} is a prepared data set. Choose another --output.")
-    try:
-        (out / store.CASES).mkdir(parents=True, exist_ok=True)
-        (out / PRIVATE).mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise AxonInputError(
-            f"Cannot write to {out}: {error.strerror or error}. Choose another --output."
-        ) from error
+    if (Path(output) / "dataset.json").exists():
+        raise AxonInputError(f"{output} is a prepared data set. Choose another --output.")
+    out = store.make_output(output, source, (LOCK_FILE,), "a cohort")
     with OutputLock(out):
         store.clean(out, store.ALL)
-        yield open_storage(str(out)), out / PRIVATE / "scan.jsonl.gz"
+        yield open_storage(str(out)), out / store.PRIVATE / "scan.jsonl.gz"

@@ -18,7 +18,7 @@ from typing import Any
 
 from axon_backend.cohort.studies import Study
 from axon_backend.dataset import store
-from axon_backend.dataset.manifest import is_url
+from axon_backend.dataset.manifest import is_remote
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.write import write_text
 
@@ -112,7 +112,7 @@ def open_storage(output: str) -> Storage:
     Raises:
         AxonInputError: a package for such URLs is missing, or the store does not answer.
     """
-    if not is_url(output):
+    if not is_remote(output):
         return Folder(output)
     bucket = Bucket(output.rstrip("/"))
     bucket.record("none")  # whether it answers is known before any work
@@ -128,7 +128,7 @@ def fetched(study: Study) -> Iterator[Study]:
 
         def local(path: str) -> str:
             nonlocal home
-            if not is_url(path):
+            if not is_remote(path):
                 return path
             if home is None:
                 home = Path(stack.enter_context(_temporary_folder()))
@@ -146,7 +146,7 @@ def stamps(paths: Sequence[str]) -> list[list[Any]]:
     """[size, time or tag] of each file, cheap to ask; a changed file has another."""
     rows: list[list[Any]] = []
     for path in paths:
-        if is_url(path):
+        if is_remote(path):
             system, name = _file_system(path)
             with _told(path):
                 about = system.info(name)

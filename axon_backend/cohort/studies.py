@@ -46,8 +46,9 @@ class Study:
 def find_studies(
     source: Path,
     *,
-    output: Path,
-    memory: Path,
+    output: Path | None = None,
+    memory: Path | None = None,
+    pool: Pool | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> list[Study]:
@@ -58,7 +59,8 @@ def find_studies(
             missing), or a folder: DICOM in any layout, one study for each StudyInstanceUID, or
             plain files named as for ``axon prepare``.
         output: a folder that is not searched.
-        memory: file with the headers of an earlier run, see ``dataset.scan``.
+        memory: file with the headers of an earlier run, see ``dataset.scan``; None: none.
+        pool: where many headers are read; None is this process.
         progress: called with (headers read, headers to read).
         cancelled: polled between headers.
 
@@ -69,7 +71,8 @@ def find_studies(
     if not source.exists():
         raise AxonInputError(f"{source} does not exist. Give a folder of images, or a manifest.")
     if source.is_dir():
-        found = scan(source, output, memory, Pool(0, cancelled=cancelled), progress, cancelled)
+        pool = pool or Pool(0, cancelled=cancelled)
+        found = scan(source, output, memory, pool, progress, cancelled)
         studies = [*_of_dicom(found), *_of_plain_files(found)]
         if not studies:
             others = ", ".join(f"{n} {m}" for m, n in sorted(found.others.items()))

@@ -15,12 +15,11 @@ from axon_backend.cohort.studies import Study
 from axon_backend.cohort.thumbnail import THUMBNAIL, thumbnail
 from axon_backend.dataset.case import single_thread
 from axon_backend.dataset.choose import Xray
-from axon_backend.dataset.inputs import content
 from axon_backend.dataset.settings import PrepareSettings, digest
 from axon_backend.dataset.store import write_record
 from axon_backend.dataset.views import place_xray
 from axon_backend.dataset.volume import read_slices
-from axon_backend.errors import AxonInputError, PoorRegistration
+from axon_backend.errors import AxonInputError, PoorRegistration, reason_of
 from axon_backend.evaluation.case_output import write_case, write_refused
 from axon_backend.imaging.ct import CTVolume, read_ct
 from axon_backend.imaging.frame import ThoraxFrame
@@ -28,6 +27,7 @@ from axon_backend.imaging.radiograph import Radiograph, read_radiograph
 from axon_backend.imaging.view import View
 from axon_backend.inference.model_loading import atlas_ct
 from axon_backend.inference.session import InferenceSession
+from axon_backend.util.hashing import content_sha256
 from axon_backend.util.plain_text import without_folders
 from axon_backend.util.run_context import RunContext
 
@@ -94,8 +94,8 @@ class ReconstructStudy:
 
     def _key(self, study: Study) -> str:
         """A hash of all that the case depends on: contents of the files, settings, weights."""
-        xrays = [[x.role, x.view, content(Path(x.file))] for x in study.xrays]
-        ct = [content(Path(path)) for path in study.ct]
+        xrays = [[x.role, x.view, content_sha256(Path(x.file))] for x in study.xrays]
+        ct = [content_sha256(Path(path)) for path in study.ct]
         return digest([xrays, ct, self.settings.of_case, self.session.bundle.sha256])
 
     def _fill(self, folder: Path, study: Study) -> dict[str, Any]:
@@ -163,10 +163,8 @@ def _ct(study: Study) -> CTVolume | None:
 
 def failed(task: StudyTask, error: BaseException) -> dict[str, Any]:
     """The record of a study that another run may be able to make; it is not kept."""
-    text = without_folders(" ".join(str(error).split())[:300], task.study.files)
-    if not isinstance(error, AxonInputError | RuntimeError) or not text:
-        text = f"{type(error).__name__}: {text}".rstrip(": ")
-    return {"id": task.study.id, "status": "failed", "reason": text, "seconds": None}
+    reason = without_folders(reason_of(error), task.study.files)
+    return {"id": task.study.id, "status": "failed", "reason": reason, "seconds": None}
 
 
 def unusable(study: Study) -> dict[str, Any]:

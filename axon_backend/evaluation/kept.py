@@ -25,23 +25,6 @@ EVALUATION_VERSION = 1
 FOLDER = "results"
 
 
-def content_hash(path: Path) -> str:
-    """SHA-256 of a file, or of the names and contents of all files in a folder.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    total = hashlib.sha256()
-    if path.is_dir():
-        for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            total.update(f"{file.relative_to(path).as_posix()}:{content_hash(file)}\n".encode())
-        return total.hexdigest()
-    with open(path, "rb") as stream:
-        while chunk := stream.read(1 << 20):
-            total.update(chunk)
-    return total.hexdigest()
-
-
 def key_of(**depends: Any) -> str:
     """The name of a result: a hash of all that it depends on (plain values)."""
     parts = {

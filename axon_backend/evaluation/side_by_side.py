@@ -6,6 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from axon_backend.imaging.frame import AIR_HU, HuWindow
+from axon_backend.imaging.write import place_image
 from axon_backend.inference.result import measure
 
 
@@ -41,18 +42,10 @@ def resampled(
     if tuple(volume.shape) == tuple(shape) and np.allclose(ijk_to_lps, target_to_lps, atol=1e-6):
         return volume.astype(np.float32)
     target = sitk.Image([int(n) for n in shape[::-1]], sitk.sitkFloat32)
-    _place(target, target_to_lps)
+    place_image(target, target_to_lps)
     source = sitk.GetImageFromArray(np.ascontiguousarray(volume, np.float32))
-    _place(source, ijk_to_lps)
+    place_image(source, ijk_to_lps)
     found = sitk.Resample(
         source, target, sitk.Transform(), sitk.sitkLinear, AIR_HU, sitk.sitkFloat32
     )
     return sitk.GetArrayFromImage(found)
-
-
-def _place(image: sitk.Image, ijk_to_lps: np.ndarray) -> None:
-    matrix = np.asarray(ijk_to_lps, float)
-    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
-    image.SetSpacing(spacing.tolist())
-    image.SetDirection((matrix[:3, :3] / spacing).ravel().tolist())
-    image.SetOrigin(matrix[:3, 3].tolist())

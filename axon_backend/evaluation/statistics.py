@@ -47,16 +47,17 @@ def mean_of(values: Sequence[float], seed: int = 0, resamples: int = RESAMPLES) 
         return Mean(0, math.nan, math.nan, math.nan, math.nan)
     if len(x) == 1:
         return Mean(1, float(x[0]), math.nan, math.nan, math.nan)
-    rng = np.random.default_rng(seed)
-    # In parts, so that a large cohort does not need memory for all resamples at once.
-    part = max(1, 5_000_000 // len(x))
-    means = np.concatenate(
-        [
-            x[rng.integers(len(x), size=(min(part, resamples - start), len(x)))].mean(1)
-            for start in range(0, resamples, part)
-        ]
-    )
-    low, high = np.quantile(means, (0.025, 0.975))
+    from scipy.stats import bootstrap  # slow to import
+
+    interval = bootstrap(
+        (x,),
+        np.mean,
+        n_resamples=resamples,
+        batch=max(1, 5_000_000 // len(x)),  # a large cohort must not need memory for all at once
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    low, high = interval.low, interval.high
     return Mean(len(x), float(x.mean()), float(x.std(ddof=1)), float(low), float(high))
 
 

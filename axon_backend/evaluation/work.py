@@ -56,15 +56,16 @@ def evaluation_folder(
     folder = Path(path)
     results = folder / FOLDER
     if folder.exists() and not folder.is_dir():
-        raise AxonInputError(f"{folder} is a file, --output is a folder. Choose another name.")
+        raise AxonInputError(f"{folder} is a file; --output must be a folder. Choose another name.")
     made = [p for p in (folder, *folder.parents) if not p.exists()]
     lock = None
     try:
         try:
             others = [] if made else sorted(p.name for p in folder.iterdir())
             if others and not results.is_dir() and not overwrite:
+                more = ", ..." if others[1:] else ""
                 raise AxonInputError(
-                    f"{folder} holds files already ({others[0]}{', ...' if others[1:] else ''}). "
+                    f"{folder} already contains files ({others[0]}{more}). "
                     "Choose another --output, or add --overwrite to replace an earlier run."
                 )
             results.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,8 @@ of CID 4031, and what devices write in other languages.
 from __future__ import annotations
 
 import re
-import unicodedata
+
+from axon_backend.imaging.capitals import capitals
 
 _CHEST = re.compile(
     r"CHEST|THORA(?!CIC ?SPINE)|LUNG|PULMO|TORAX|POUMON|LUNGE|HEART|CARDIAC|CXR|MEDIASTIN|BRONCHUS|"
@@ -61,5 +62,4 @@ def is_no_chest_xray(body_part: str) -> bool:
 
 def _plain(text: str) -> str:
     """Capital letters without accents; separators as spaces."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return re.sub(r"[_\-/,]+", " ", plain.upper())
+    return re.sub(r"[_\-/,]+", " ", capitals(text))

@@ -23,6 +23,7 @@ _MARK, _NOISE = 18.0 / 255.0, 6.0
 _MOST_MARKED = 0.2  # of the pixels: more colour than this is no mark
 _BENT = 0.15  # a tint's channels rise about linearly with the luminance; those of a colour map bend
 _MOST_NOISE = 0.05  # of red or blue about the tint; more is an image of coloured things
+_MOST_UNEVEN = 0.2  # change of a tint's red or blue over the image: more is a map laid over it
 _LINE = 0.3  # of the 3 x 3 pixels around one: a line is wider than noise
 _REACH = 0.004  # of the longer side: how far the colour of a mark runs in a JPEG
 
@@ -58,11 +59,12 @@ def grey_of_colour(values: np.ndarray, name: str) -> GreyImage:
     if _is_colour_map(luma, values):
         raise _colour_image(name, tinted)
     light = np.clip((r + g + b) * np.float32(1 / 3), 0, 1)
-    away, noise = zip(*(_beyond_tint(channel, light) for channel in (red, blue)), strict=True)
+    away, noise, uneven = zip(*(_beyond_tint(c, light) for c in (red, blue)), strict=True)
     marks = np.maximum(*away) > 1
     if marks.any():
         marks = ndimage.uniform_filter(marks.astype(np.float32), 3) > _LINE
-    if float(marks.mean()) > _MOST_MARKED or max(noise) > _MOST_NOISE:
+    coloured = float(marks.mean()) > _MOST_MARKED or max(uneven) > _MOST_UNEVEN
+    if coloured or max(noise) > _MOST_NOISE:
         raise _colour_image(name, tinted)
     notes = ["the image is stored in colour but is grey: its luminance was used"]
     if tinted > _MOST_MARKED:
@@ -104,9 +106,9 @@ def _is_colour_map(luma: np.ndarray, values: np.ndarray) -> bool:
     return float(share[bent > _BENT].sum()) > _MOST_MARKED
 
 
-def _beyond_tint(difference: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, float]:
+def _beyond_tint(difference: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, float, float]:
     """How far one channel's difference from the luminance lies off the tint, [row, col]; 1 is as
-    far as a mark. And the noise of the difference.
+    far as a mark. The noise of the difference, and by how much the tint changes over the image.
 
     The tint is a parabola in the brightness `light` plus one over the image, for uneven light. Its
     coefficients have the least sum of absolute residuals (iteratively reweighted least squares),
@@ -122,12 +124,16 @@ def _beyond_tint(difference: np.ndarray, light: np.ndarray) -> tuple[np.ndarray,
         weights = np.linalg.solve(normal, (terms * trust) @ some)
         left = some - weights @ terms
     noise = 1.4826 * float(np.median(np.abs(left)))
+    uneven = float(np.ptp(weights[_ALIKE:] @ terms[_ALIKE:]))
     away = difference.copy()
     for weight, term in zip(weights, _terms(light), strict=True):
         away -= np.float32(weight) * term
     np.abs(away, out=away)
     away *= np.float32(1 / max(_MARK, _NOISE * noise))
-    return away, noise
+    return away, noise, uneven
+
+
+_ALIKE = 3  # of the terms: those that depend on the brightness only
 
 
 def _terms(light: np.ndarray) -> Iterator[np.ndarray]:

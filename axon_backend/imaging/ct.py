@@ -33,7 +33,7 @@ class CTVolume:
     `spacing_mm`, `origin_mm`: (x, y, z); origin is the LPS point of the centre of voxel (0, 0, 0).
     `source`: the file or folder. `assumptions`: what was guessed, in plain sentences.
     `is_atlas`: it is a bundle's mean of many patients, not one patient's CT.
-    `warnings`: the assumptions that the user should check. `looks`: how it lies, as ``upside
+    `warnings`: the assumptions that the user should check. `looks`: its orientation, as ``upside
     down``, where its voxels contradict its header with certainty; nothing is registered to such a
     CT (see `require_upright`). Empty where they agree, or where the user insists.
     """
@@ -88,7 +88,8 @@ def require_upright(ct: CTVolume) -> None:
     if ct.looks:
         raise AxonInputError(
             f"{Path(ct.source).name or 'The CT'} is {ct.looks} by its voxels: its header states "
-            "the wrong orientation. Correct it, or export the CT again; --force uses it as it is."
+            "the wrong orientation. Correct it or export the CT again, or use it as it is: with "
+            '--force, or "force" in a manifest.'
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from textwrap import shorten
 
@@ -19,37 +19,36 @@ from axon_backend.imaging.ct_series import (
     positions,
     rank_stacks,
 )
-from axon_backend.imaging.dicom_file import check_pixels, numbers_of, open_dicom
+from axon_backend.imaging.ct_values import to_hounsfield
+from axon_backend.imaging.dicom_file import check_pixels, open_dicom, spacing_of
 from axon_backend.imaging.dicom_values import padding_mask, rescale_of, stored_values
+from axon_backend.imaging.frame import lung_mask
 from axon_backend.imaging.grid import AIR_HU
 from axon_backend.imaging.header_check import check_volume
+from axon_backend.imaging.raw_volume import RawVolume
 from axon_backend.util.chatter import no_chatter
 
 _POSITION_TOLERANCE = 0.02  # part of a slice step; below this a stack counts as regular
 _MAX_FILLED_GAP_MM = 12.0  # a wider hole in the stack is not filled but refused
+# Litres of air in the lungs of a whole adult chest at least, and by how much another series has to
+# show more; voxels of this size tell.
+_FULL_LUNGS, _MORE_LUNG, _COARSE_MM = 2.0, 1.5, 4.0
 _PADDING_IS_AIR = -500.0  # HU; declared padding below this is no tissue
 
 
-@dataclass(frozen=True)
-class DicomSeries:
-    """A stacked series: `voxels` [k, j, i] float32 after rescale, `affine` (i, j, k) to LPS mm."""
-
-    voxels: np.ndarray
-    affine: np.ndarray
-    label: str
-    assumptions: tuple[str, ...]
-
-
-def read_dicom_series(path: Path) -> DicomSeries:
-    """Read the chest CT series of a folder (with subfolders), or the series a slice belongs to.
+def read_dicom_series(path: Path) -> RawVolume:
+    """Read the chest CT series of a folder (with subfolders), or the series a slice belongs to, as
+    float32 after rescale.
 
     Slices are stacked along their true positions, so a tilted gantry gives a sheared affine.
     Small holes are filled by interpolation along the stack and recorded; wide ones refused. Where
-    the best series cannot be stacked, the next best one is read.
+    the best series by the headers cannot be stacked, or shows hardly any lung, the next best one
+    is read.
     """
     found = find_stacks(path)
     ranked, skipped = rank_stacks(found.usable, path.name), list(found.skipped)
     problems: list[AxonInputError] = []
+    best: tuple[float, list[Slice], RawVolume] | None = None
     for group in ranked:
         label = path.name if len(found.usable) == 1 else describe_stack(group)
         try:
@@ -58,23 +57,45 @@ def read_dicom_series(path: Path) -> DicomSeries:
             problems.append(error)
             skipped.append(str(error).partition(". ")[0])
             continue
-        notes = choice_notes(group, found.usable, skipped)
-        return replace(series, label=path.name, assumptions=notes + series.assumptions)
-    raise problems[0]
+        litres = _FULL_LUNGS if len(ranked) == 1 else _lung_litres(series)
+        if best is None or litres > _MORE_LUNG * best[0] + 0.1:
+            if best is not None:
+                skipped.append(f"{describe_stack(best[1])} shows little of the lungs")
+            best = litres, group, series
+        if best[0] >= _FULL_LUNGS:
+            break
+    if best is None:
+        raise problems[0]
+    _, group, series = best
+    notes = choice_notes(group, found.usable, skipped)
+    return replace(series, label=path.name, notes=notes + series.notes)
 
 
-def stack_series(group: list[Slice], label: str) -> DicomSeries:
+def _lung_litres(series: RawVolume) -> float:
+    """The volume of the lungs in a series, 0 where none are found or it is not in HU."""
+    spacing = np.linalg.norm(series.affine[:3, :3], axis=0)
+    steps = [max(1, round(_COARSE_MM / mm)) for mm in spacing]
+    part = series.voxels[:: steps[2], :: steps[1], :: steps[0]]
+    x, y, z = (float(mm * step) for mm, step in zip(spacing, steps, strict=True))
+    try:
+        mask = lung_mask(to_hounsfield(part, series.label)[0], (x, y, z))
+    except AxonInputError:
+        return 0.0
+    return float(mask.sum()) * x * y * z * 1e-6
+
+
+def stack_series(group: list[Slice], label: str) -> RawVolume:
     """Stack the slices of one series, sorted along their normal; see `read_dicom_series`."""
     notes: tuple[str, ...] = ()
-    pixel = np.array(numbers_of(group[0].header, "PixelSpacing") or ())
-    if not group[0].header.get("PixelSpacing"):
-        raise AxonInputError(f"{label} has no PixelSpacing; a CT needs it. Export the CT again.")
-    if pixel.shape != (2,) or pixel.min() <= 0:
-        raise AxonInputError(
-            f"{label} has the PixelSpacing {group[0].header.PixelSpacing}; a CT has two positive "
-            "numbers. Export the CT again."
-        )
     header = group[0].header
+    if not header.get("PixelSpacing"):
+        raise AxonInputError(f"{label} has no PixelSpacing; a CT needs it. Export the CT again.")
+    pixel = spacing_of(header)
+    if pixel is None:
+        raise AxonInputError(
+            f"{label} has the PixelSpacing {header.PixelSpacing}; a CT has two positive numbers. "
+            "Export the CT again."
+        )
     size = tuple(int(n) for n in (header.Columns, header.Rows, len(group)))
     check_volume(group[0].path, size, whole=False)
     planes, read_notes = _read_slices([item.path for item in group])
@@ -103,7 +124,7 @@ def stack_series(group: list[Slice], label: str) -> DicomSeries:
     affine[:3, 1] = column_cosines * pixel[0]
     affine[:3, 2] = run
     affine[:3, 3] = at[0]
-    return DicomSeries(planes, affine, label, notes)
+    return RawVolume(planes, affine, notes=notes, label=label)
 
 
 def _regular(
@@ -135,12 +156,19 @@ def _regular(
 
 def _read_slices(paths: list[Path]) -> tuple[np.ndarray, tuple[str, ...]]:
     """Pixels [k, row, col] float32 after slope and intercept, padding as air; and notes."""
-    planes, notes = [], []
-    for path in paths:
-        plane, said = _read_slice(path)
-        planes.append(plane)
-        notes += [note for note in said if note not in notes]
-    return np.stack(planes), tuple(notes)
+    first, noted = _read_slice(paths[0])
+    planes, notes = np.empty((len(paths), *first.shape), np.float32), list(noted)
+    planes[0] = first
+    for k, path in enumerate(paths[1:], 1):
+        plane, noted = _read_slice(path)
+        if plane.shape != first.shape:
+            raise AxonInputError(
+                f"{path.name} decodes to {plane.shape[0]} x {plane.shape[1]} pixels, other slices "
+                f"to {first.shape[0]} x {first.shape[1]}. The file is damaged; copy it again."
+            )
+        planes[k] = plane
+        notes += [note for note in noted if note not in notes]
+    return planes, tuple(notes)
 
 
 def _read_slice(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -149,7 +177,7 @@ def _read_slice(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
         dataset = open_dicom(path)
         check_pixels(dataset, path)
         with no_chatter():
-            stored = stored_values(dataset)
+            stored, signs = stored_values(dataset)
     except (AxonInputError, MemoryError):
         raise
     except Exception as error:  # decoders raise many kinds; all mean the slice is unreadable
@@ -161,7 +189,10 @@ def _read_slice(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     if stored.ndim != 2:
         raise AxonInputError(f"{path.name} has {stored.ndim} axes; a CT slice is grey and has 2.")
     slope, intercept, notes = rescale_of(dataset)
-    values = stored.astype(np.float32) * slope + intercept
+    values = stored.astype(np.float32)
+    if slope != 1:
+        values *= np.float32(slope)
+    values += np.float32(intercept)
     mask = padding_mask(dataset, stored)
     if mask.any():
         # Some scanners declare a padding that is also a tissue value: trust it below fat, else only
@@ -169,7 +200,7 @@ def _read_slice(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
         if float(values[mask].max()) >= _PADDING_IS_AIR:
             mask = _joined_to_edge(mask)
         values[mask] = min(AIR_HU, float(values.min()))
-    return values, notes
+    return values, (*signs, *notes)
 
 
 def _joined_to_edge(mask: np.ndarray) -> np.ndarray:

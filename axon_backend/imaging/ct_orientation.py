@@ -1,4 +1,4 @@
-"""Whether a CT lies in its voxels as its header says, judged by its own projections.
+"""Whether a CT has the orientation that its header states, judged by its own projections.
 
 A CT whose header is wrong by a reflection (upside down, front to back, mirrored) registers and
 looks like any other. The network of ``content.py`` sees its frontal and its lateral projection, in
@@ -27,17 +27,15 @@ Flips = tuple[bool, bool, bool]  # along x, y, z
 
 @dataclass(frozen=True)
 class CTLayout:
-    """How a CT lies.
+    """The orientation found in a CT.
 
     Attributes:
         flips: the axes (x, y, z) along which it is reversed.
-        probability: of the least certain of these.
         confirmed: comparison with the mean chests says the same of what lies upside down or front
             to back.
     """
 
     flips: Flips
-    probability: float
     confirmed: bool = False
 
     @property
@@ -54,11 +52,11 @@ class CTLayout:
         return " and ".join(said) or None
 
 
-UPRIGHT = CTLayout((False, False, False), 1.0)
+UPRIGHT = CTLayout((False, False, False))
 
 
 def recognise_ct(hu: np.ndarray, spacing_mm: tuple[float, float, float]) -> CTLayout:
-    """Find how a chest CT lies.
+    """Find the orientation of a chest CT.
 
     Args:
         hu: [z, y, x], to Superior, Posterior and Left by its header.
@@ -73,7 +71,7 @@ def recognise_ct(hu: np.ndarray, spacing_mm: tuple[float, float, float]) -> CTLa
     if not (x or y or z):
         return UPRIGHT
     confirmed = recognise(lateral, False, content=side).turn == _turn(y, z) if y or z else False
-    return CTLayout((x, y, z), float(min(c for c in chances if c >= _CERTAIN)), confirmed)
+    return CTLayout((x, y, z), confirmed)
 
 
 def reversed_axes(front: Content, side: Content) -> np.ndarray:

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
+from pydicom.tag import BaseTag
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.body_parts import is_chest, is_elsewhere
 from axon_backend.imaging.dicom_file import (
+    image_type,
     is_directory,
     number_of,
     numbers_of,
@@ -23,7 +26,7 @@ from axon_backend.imaging.dicom_file import (
 )
 from axon_backend.imaging.packed import EXTENSIONS
 
-XRAY_MODALITIES = ("CR", "DX", "DR", "RG", "XA", "RF", "MG")
+_XRAY_MODALITIES = ("CR", "DX", "DR", "RG", "XA", "RF", "MG")
 MIN_SLICES = 16
 _CHEST_EXTENT_MM = 180.0  # a series that covers this much shows most of both lungs
 _LEAST_EXTENT_MM = 80.0  # less is no chest, whatever it is called
@@ -160,9 +163,9 @@ def _scan(paths: Iterable[Path]) -> list[Slice]:
         except Exception:  # no DICOM, or damaged: pydicom raises many kinds
             continue
         # Values are decoded when first used: do it here, where a broken one can be left out.
-        for keyword in HEADER_TAGS:
-            if keyword in header and value_of(header, keyword) is None:
-                del header[keyword]
+        for tag in list(header.keys()):
+            if _is_broken(header, tag):
+                del header[tag]
         uid = header.get("SOPInstanceUID")
         # DICOMDIR has no SOP instance of its own; a file copied twice counts once.
         if uid is None or "Modality" not in header or uid in seen:
@@ -170,6 +173,14 @@ def _scan(paths: Iterable[Path]) -> list[Slice]:
         seen.add(uid)
         slices.append(Slice(path, header))
     return slices
+
+
+def _is_broken(header: pydicom.Dataset, tag: BaseTag) -> bool:
+    """Whether an element has no value, or none that can be decoded."""
+    try:
+        return header[tag].value is None
+    except Exception:  # pydicom raises many kinds
+        return True
 
 
 def _refuse_empty(files: list[Path], label: str) -> None:
@@ -193,7 +204,7 @@ def _refuse_unless_ct(slices: list[Slice], label: str) -> None:
     if modalities.get("CT"):
         return
     found = ", ".join(f"{n} {m or 'unnamed'}" for m, n in modalities.most_common())
-    if any(m in XRAY_MODALITIES for m in modalities):
+    if any(m in _XRAY_MODALITIES for m in modalities):
         raise AxonInputError(
             f"{label} is an X-ray ({found}), not a CT. Give it as the X-ray and a CT as the CT."
         )
@@ -229,7 +240,7 @@ def _stacks_of(slices: list[Slice], label: str) -> tuple[list[list[Slice]], list
     for item in slices:
         header = item.header
         frames = value_of(header, "NumberOfFrames")
-        if "LOCALIZER" in _kinds(header):
+        if "LOCALIZER" in image_type(header):
             localisers += 1
         elif frames and (number_of(header, "NumberOfFrames") or 2) > 1:
             enhanced += 1
@@ -281,12 +292,6 @@ def _stacks_of(slices: list[Slice], label: str) -> tuple[list[list[Slice]], list
         f"{label} holds at most {longest} CT slice{'s' if longest > 1 else ''} of one series; a "
         f"chest CT has at least {MIN_SLICES}. Give the folder with all slices."
     )
-
-
-def _kinds(header: Any) -> list[str]:
-    """ImageType in upper case."""
-    kinds = value_of(header, "ImageType") or []
-    return [kinds.upper()] if isinstance(kinds, str) else [str(kind).upper() for kind in kinds]
 
 
 def _shown(value: Any) -> str:
@@ -413,7 +418,7 @@ def choice_notes(
 def stack_merit(group: list[Slice]) -> tuple[bool, bool, bool, bool, bool, int]:
     """Sort key of stacks as chest CTs, most important criterion first: covers at least part of a
     chest, not derived, axial, named a chest, long enough for both lungs, number of slices."""
-    derived = {"MIP", "MINIP", "PROJECTION IMAGE", "SECONDARY"} & set(_kinds(group[0].header))
+    derived = {"MIP", "MINIP", "PROJECTION IMAGE", "SECONDARY"} & set(image_type(group[0].header))
     extent = float(np.ptp(places(group)))
     long = extent >= _CHEST_EXTENT_MM
     named = is_chest(*_words(group))

@@ -88,7 +88,7 @@ def write_ct_series(
     except OSError as error:
         raise not_written(
             f"Cannot write {target}: {error.strerror or error}. "
-            "Check the free space and the rights of the folder.",
+            "Check the free space and the permissions of the folder.",
             error,
         ) from error
     return [target / name for name in names]

@@ -27,13 +27,13 @@ def to_hounsfield(voxels: np.ndarray, label: str) -> tuple[np.ndarray, tuple[str
     or flat values.
     """
     voxels = np.asarray(voxels, dtype=np.float32)
-    if not np.isfinite(voxels).all():
+    low, high = float(voxels.min()), float(voxels.max())
+    if not (np.isfinite(low) and np.isfinite(high)):  # NaN spreads to both
         count = int((~np.isfinite(voxels)).sum())
         raise AxonInputError(
             f"{label} holds {count} voxels that are not numbers (NaN or infinite), HU are finite. "
             f"Replace them with {AIR_HU:.0f} (air) and try again."
         )
-    low, high = float(voxels.min()), float(voxels.max())
     found = f"{label} holds values from {low:g} to {high:g}"
     if low == high:
         raise AxonInputError(f"{found}: it is blank. Give a chest CT in HU.")

@@ -14,6 +14,7 @@ from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -118,8 +119,9 @@ def check_pixels(dataset: pydicom.Dataset, path: Path) -> None:
     """
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     check_image(path, rows, columns, int(dataset.get("SamplesPerPixel") or 1))
-    syntax = dataset.file_meta.get("TransferSyntaxUID")
-    if syntax is None or not syntax.is_encapsulated:
+    syntax = transfer_syntax(dataset)
+    # A manufacturer's own encoding is found out by the decoder.
+    if syntax is None or not syntax.is_transfer_syntax or not syntax.is_encapsulated:
         return
     declared = _codestream_size(dataset.PixelData)
     if declared is not None and declared != (rows, columns):
@@ -177,6 +179,30 @@ def number_of(header: Any, keyword: str) -> float | None:
     """The first number of a tag, or None; see ``numbers_of``."""
     found = numbers_of(header, keyword)
     return found[0] if found else None
+
+
+def text_of(header: Any, keyword: str) -> str:
+    """The text of a tag, without spaces around it; empty where it is absent or unreadable."""
+    return str(value_of(header, keyword) or "").strip()
+
+
+def spacing_of(header: Any, keyword: str = "PixelSpacing") -> tuple[float, float] | None:
+    """Distance between rows and between columns in mm; None unless it is of two positive
+    numbers."""
+    found = numbers_of(header, keyword)
+    return (found[0], found[1]) if found and len(found) == 2 and min(found) > 0 else None
+
+
+def image_type(header: Any) -> list[str]:
+    """The values of ImageType in capitals, such as LOCALIZER."""
+    kinds = value_of(header, "ImageType") or []
+    return [kinds.upper()] if isinstance(kinds, str) else [str(kind).upper() for kind in kinds]
+
+
+def transfer_syntax(dataset: pydicom.Dataset) -> UID | None:
+    """How the data set is encoded and its pixels are compressed, where that is stated."""
+    syntax: UID | None = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
+    return syntax
 
 
 def is_directory(path: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydicom.dataset import Dataset
 
-from axon_backend.imaging.dicom_file import number_of, value_of
+from axon_backend.imaging.dicom_file import number_of, text_of
 from axon_backend.imaging.dicom_lut import lookup_table
 from axon_backend.imaging.dicom_values import has_no_value, padding_mask, rescale_of
 
@@ -66,7 +66,7 @@ def log_linear_grey(dataset: Dataset, stored: np.ndarray) -> tuple[np.ndarray, t
 
 
 def _code(dataset: Dataset, keyword: str) -> str:
-    return str(value_of(dataset, keyword) or "").strip().upper()
+    return text_of(dataset, keyword).upper()
 
 
 def _modality_values(dataset: Dataset, stored: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydicom.dataset import Dataset
 
-from axon_backend.imaging.dicom_file import value_of
+from axon_backend.imaging.dicom_file import transfer_syntax, value_of
 
 
 @dataclass(frozen=True)
@@ -86,5 +86,5 @@ def _entries(data: object, count: int, little: bool) -> np.ndarray | None:
 
 
 def _is_little_endian(dataset: Dataset) -> bool:
-    syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
+    syntax = transfer_syntax(dataset)
     return syntax is None or bool(syntax.is_little_endian)

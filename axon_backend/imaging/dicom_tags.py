@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.body_parts import is_chest, is_elsewhere, is_no_chest_xray
-from axon_backend.imaging.dicom_file import number_of, numbers_of, value_of
+from axon_backend.imaging.dicom_file import number_of, numbers_of, spacing_of, text_of, value_of
 from axon_backend.imaging.display import is_upright, orientation_of_cosines
 from axon_backend.imaging.image_file import NO_PIXEL_SIZE
 from axon_backend.imaging.raw_xray import is_chest_field
@@ -29,9 +29,9 @@ def patient_pixel_mm(
     calibrated by GEOMETRY or FIDUCIAL, or different from ImagerPixelSpacing, is already in the
     patient plane (PS3.3 10.7.1.3).
     """
-    pixel, imager = _spacing(dataset, "PixelSpacing"), _spacing(dataset, "ImagerPixelSpacing")
-    scanned = _spacing(dataset, "NominalScannedPixelSpacing")
-    calibration = str(value_of(dataset, "PixelSpacingCalibrationType") or "").upper()
+    pixel, imager = spacing_of(dataset), spacing_of(dataset, "ImagerPixelSpacing")
+    scanned = spacing_of(dataset, "NominalScannedPixelSpacing")
+    calibration = text_of(dataset, "PixelSpacingCalibrationType").upper()
     size: tuple[float, float] | None
     if pixel and (calibration or (imager and not np.allclose(pixel, imager, rtol=1e-3))):
         size, how = (
@@ -53,6 +53,13 @@ def patient_pixel_mm(
             "the atlas's size is used",
         )
     return size, (how,)
+
+
+def pixel_aspect(dataset: Dataset) -> tuple[float, float] | None:
+    """Height and width of a pixel in some unit, by PixelAspectRatio or any spacing."""
+    keywords = ("PixelAspectRatio", "ImagerPixelSpacing", "PixelSpacing",
+                "NominalScannedPixelSpacing")  # fmt: skip
+    return next((pair for k in keywords if (pair := spacing_of(dataset, k)) is not None), None)
 
 
 def magnification(dataset: Dataset) -> tuple[float, str]:
@@ -95,7 +102,7 @@ def view_of(
     Raises `AxonInputError` for views that are neither frontal nor lateral (oblique, decubitus),
     unless the caller was `given` a view.
     """
-    position = str(value_of(dataset, "ViewPosition") or "").strip()
+    position = text_of(dataset, "ViewPosition")
     code = _coded(dataset, "ViewCodeSequence")
     stated, coded = view_words(position), view_words(code)
     if not given and "neither" in (stated.kinds or coded.kinds):
@@ -111,7 +118,7 @@ def view_of(
     if orientation and {orientation[0][:1], orientation[1][:1]} & {"A", "P"}:
         view, notes = _lateral_side(dataset, coded.side)
         return view, ("the view is lateral by PatientOrientation", *notes), True
-    text = " ".join(str(value_of(dataset, t) or "") for t in ("SeriesDescription", "ProtocolName"))
+    text = " ".join(text_of(dataset, t) for t in ("SeriesDescription", "ProtocolName"))
     described = view_words(text, words_alone=True)
     view, notes = _view(dataset, described, None)
     if view is not None:
@@ -143,11 +150,9 @@ def _coded(dataset: Dataset, keyword: str) -> str:
     sequence = value_of(dataset, keyword)
     if not sequence:
         return ""
-    value, scheme, meaning = (
-        str(value_of(sequence[0], f"Code{t}" if t != "Scheme" else "CodingSchemeDesignator") or "")
-        for t in ("Value", "Scheme", "Meaning")
-    )
-    if meaning.strip() or not value:
+    tags = ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
+    value, scheme, meaning = (text_of(sequence[0], tag) for tag in tags)
+    if meaning or not value:
         return meaning
     from pydicom.sr.codedict import codes  # large tables, rarely needed
     from pydicom.sr.coding import Code
@@ -165,14 +170,13 @@ def other_body_part(dataset: Dataset, given: bool = False) -> str | None:
     the like: descriptions are often those of a whole study. Of the chest's neighbours (an abdomen,
     a shoulder) the tag is believed unless the caller was `given` a view of the chest.
     """
-    parts = [str(value_of(dataset, "BodyPartExamined") or "").strip(),
-             _coded(dataset, "AnatomicRegionSequence")]  # fmt: skip
+    parts = [text_of(dataset, "BodyPartExamined"), _coded(dataset, "AnatomicRegionSequence")]
     if is_chest(*parts):
         return None
     described = ("SeriesDescription", "StudyDescription", "ProtocolName")
     if any(map(is_elsewhere, parts)):
         return next(part for part in parts if is_elsewhere(part))
-    if given or is_chest(*(str(value_of(dataset, tag) or "") for tag in described)):
+    if given or is_chest(*(text_of(dataset, tag) for tag in described)):
         return None
     return next((part for part in parts if is_no_chest_xray(part)), None)
 
@@ -195,17 +199,12 @@ def orientation_of(dataset: Dataset) -> tuple[str, str] | None:
 
 def _lateral_side(dataset: Dataset, side: str | None) -> tuple[View, tuple[str, ...]]:
     tags = ("ImageLaterality", "Laterality")
-    letter = next((v for t in tags if (v := str(value_of(dataset, t) or "").strip().upper())), "")
+    letter = next((v for t in tags if (v := text_of(dataset, t).upper())), "")
     if letter == "R" or (letter != "L" and side == "right"):
         return View.lateral_right, ()
     if letter == "L" or side == "left":
         return View.lateral_left, ()
     return View.lateral_left, ("the lateral view states no side: left at the detector is assumed",)
-
-
-def _spacing(dataset: Dataset, tag: str) -> tuple[float, float] | None:
-    found = numbers_of(dataset, tag)
-    return (found[0], found[1]) if found and len(found) == 2 and min(found) > 0 else None
 
 
 def _length(dataset: Dataset, tag: str) -> float | None:

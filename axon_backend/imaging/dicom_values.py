@@ -8,17 +8,19 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.uid import JPEGExtended12Bit
 
-from axon_backend.imaging.dicom_file import number_of, value_of
+from axon_backend.imaging.dicom_file import number_of, transfer_syntax, value_of
 
 # Of the pixels: more values than this beyond BitsStored are not overlays but a wrong BitsStored.
 _OVERLAY_SHARE = 0.05
+_ROUGHER = 2.0  # times the differences between neighbours: a wrong sign makes jumps of 2 ** bits
 
 
-def stored_values(dataset: Dataset) -> np.ndarray:
-    """The pixels as stored, [row, col] or [row, col, channel], palettes as colours.
+def stored_values(dataset: Dataset) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The pixels as stored, [row, col] or [row, col, channel], palettes as colours; and notes.
 
     Bits outside BitsStored and HighBit (PS3.5 8.1.1), in which old files keep overlays, are cut
-    off. Decoders raise many kinds of exceptions.
+    off. Values that PixelRepresentation gives the wrong sign are read with the other one. Decoders
+    raise many kinds of exceptions.
     """
     if _is_jpeg_12_bit(dataset):
         stored = _decode_jpeg_12_bit(dataset)
@@ -26,8 +28,32 @@ def stored_values(dataset: Dataset) -> np.ndarray:
         dataset.pixel_array_options(correct_unused_bits=False)  # it believes BitsStored
         stored = dataset.pixel_array
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
-        return pydicom.pixels.apply_color_lut(stored, dataset)
-    return _without_foreign_bits(stored, dataset) if stored.ndim == 2 else stored
+        return pydicom.pixels.apply_color_lut(stored, dataset), ()
+    return (
+        _with_true_sign(_without_foreign_bits(stored, dataset))
+        if stored.ndim == 2
+        else (stored, ())
+    )
+
+
+def _with_true_sign(stored: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Integers read as signed or unsigned, whichever makes the smoother image by far: the wrong one
+    has jumps of their whole range where values pass its end."""
+    kinds = {"u": "signed", "i": "unsigned"}
+    if stored.dtype.kind not in kinds or stored.dtype.itemsize > 2:
+        return stored, ()
+    other = stored.view(stored.dtype.str.translate(str.maketrans("ui", "iu")))
+    rows = max(1, stored.shape[0] // 64)
+    if (np.sign(stored[::rows]) == np.sign(other[::rows])).all():
+        return stored, ()  # no value is affected
+
+    def roughness(values: np.ndarray) -> float:
+        return float(np.abs(np.diff(values[::rows].astype(np.int32))).mean())
+
+    if roughness(stored) < _ROUGHER * roughness(other):
+        return stored, ()
+    kind = kinds[stored.dtype.kind]
+    return other, (f"PixelRepresentation is wrong: the values are {kind} by the image",)
 
 
 def _without_foreign_bits(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
@@ -56,8 +82,8 @@ def _without_foreign_bits(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
 
 
 def _is_jpeg_12_bit(dataset: Dataset) -> bool:
-    syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
-    return syntax == JPEGExtended12Bit and int(number_of(dataset, "BitsStored") or 8) > 8
+    bits = int(number_of(dataset, "BitsStored") or 8)
+    return transfer_syntax(dataset) == JPEGExtended12Bit and bits > 8
 
 
 def _decode_jpeg_12_bit(dataset: Dataset) -> np.ndarray:

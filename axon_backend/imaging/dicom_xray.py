@@ -12,9 +12,12 @@ from axon_backend.imaging.body_parts import is_chest, is_elsewhere
 from axon_backend.imaging.colour import grey_of_colour
 from axon_backend.imaging.dicom_file import (
     check_pixels,
+    image_type,
     number_of,
-    numbers_of,
     open_dicom,
+    spacing_of,
+    text_of,
+    transfer_syntax,
     value_of,
 )
 from axon_backend.imaging.dicom_grey import log_linear_grey
@@ -22,11 +25,12 @@ from axon_backend.imaging.dicom_tags import (
     orientation_of,
     other_body_part,
     patient_pixel_mm,
+    pixel_aspect,
     tube_distance,
     view_of,
 )
 from axon_backend.imaging.dicom_values import stored_values
-from axon_backend.imaging.raw_xray import RawXray
+from axon_backend.imaging.raw_xray import RawXray, in_proportion
 from axon_backend.util.chatter import no_chatter
 
 # OT, SC, XC and HC: secondary captures and digitised film.
@@ -64,8 +68,7 @@ def _interpret(dataset: Dataset, path: Path, view_given: bool) -> RawXray:
     name = path.name
     scout = _refuse_unless_xray(dataset, name, view_given)
     check_pixels(dataset, path)
-    stored = _decode(dataset, name)
-    notes: tuple[str, ...] = ()
+    stored, notes = _decode(dataset, name)
     valid: np.ndarray | None = None
     warnings: tuple[str, ...] = ()
     if stored.ndim == 3 and stored.shape[-1] in (3, 4):
@@ -82,11 +85,18 @@ def _interpret(dataset: Dataset, path: Path, view_given: bool) -> RawXray:
         grey, grey_notes = log_linear_grey(dataset if not scout else _scout(dataset), stored)
         notes += grey_notes
     pixel_mm, size_notes = patient_pixel_mm(dataset, grey.shape)
-    if scout and _positive_spacing(dataset):
-        pixel_mm = (float(dataset.PixelSpacing[0]), float(dataset.PixelSpacing[1]))
+    if scout and (spacing := spacing_of(dataset)) is not None:
+        pixel_mm = spacing
         size_notes = ("a CT scout: its pixel size is at the isocentre, its beam a moving fan",)
     box, cut = _shutter(dataset, grey.shape)
     grey, valid = grey[box], None if valid is None else valid[box]
+    if pixel_mm is None:  # and later on pixels count as square
+        square = in_proportion(grey, pixel_aspect(dataset))
+        if square is not grey:
+            size_notes += ("the pixels are not square: the image was resampled to square ones",)
+            if valid is not None:
+                valid = in_proportion(valid, pixel_aspect(dataset)) > 0.5
+            grey = square
     view, view_notes, view_weak = view_of(dataset, name, view_given)
     other_part = _body_part(dataset)
     return RawXray(
@@ -107,8 +117,7 @@ def _interpret(dataset: Dataset, path: Path, view_given: bool) -> RawXray:
 def _refuse_unless_xray(dataset: Dataset, name: str, view_given: bool) -> bool:
     """Raise for what is no single X-ray of the chest; return whether it is a CT scout."""
     modality = str(dataset.get("Modality") or "").strip().upper()
-    kinds = [str(kind).upper() for kind in value_of(dataset, "ImageType") or []]
-    scout = modality == "CT" and "LOCALIZER" in kinds
+    scout = modality == "CT" and "LOCALIZER" in image_type(dataset)
     if modality == "CT" and not scout:
         raise AxonInputError(
             f"{name} is a CT slice; an X-ray (CR, DX) is expected. Give its folder as the CT, "
@@ -137,7 +146,7 @@ def _refuse_unless_xray(dataset: Dataset, name: str, view_given: bool) -> bool:
             f"{name} is the index of a DICOM disc, not an image. Give the X-ray's own file from "
             "the folders beside it."
         )
-    if "PixelData" not in dataset:
+    if not any(f"{kind}PixelData" in dataset for kind in ("", "Float", "DoubleFloat")):
         raise AxonInputError(
             f"{name} holds no image (a report, a directory or cut short); an X-ray is expected. "
             "Give the image file itself."
@@ -147,18 +156,18 @@ def _refuse_unless_xray(dataset: Dataset, name: str, view_given: bool) -> bool:
 
 def _body_part(dataset: Dataset) -> tuple[str, ...]:
     """A note where the tags name a part that may include the chest, or lie beside it."""
-    part = str(dataset.get("BodyPartExamined") or "").strip()
+    part = text_of(dataset, "BodyPartExamined")
     if not part or is_chest(part):
         return ()
     return (f"the file names the body part {part}: check that it is a chest X-ray",)
 
 
-def _decode(dataset: Dataset, name: str) -> np.ndarray:
+def _decode(dataset: Dataset, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
     try:
         with no_chatter():
             return stored_values(dataset)
     except Exception as error:  # decoders raise many kinds
-        syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
+        syntax = transfer_syntax(dataset)
         kind = syntax.name if syntax is not None else "unknown"
         raise AxonInputError(
             f"{name}: the pixels ({kind}) could not be decoded. The file is cut short or its "
@@ -184,11 +193,6 @@ def _axial_note(dataset: Dataset) -> tuple[str, ...]:
     return (f"PatientOrientation {codes} is that of an axial slice, not of an X-ray: ignored",)
 
 
-def _positive_spacing(dataset: Dataset) -> bool:
-    spacing = numbers_of(dataset, "PixelSpacing")
-    return spacing is not None and len(spacing) == 2 and min(spacing) > 0
-
-
 def _shutter(
     dataset: Dataset, shape: tuple[int, int]
 ) -> tuple[tuple[slice, slice], tuple[str, ...]]:
@@ -197,7 +201,7 @@ def _shutter(
     rows, cols = shape
     whole_image = slice(0, rows), slice(0, cols)
     for kind in ("Shutter", "Collimator"):
-        if "RECTANGULAR" not in str(value_of(dataset, f"{kind}Shape") or "").upper():
+        if "RECTANGULAR" not in text_of(dataset, f"{kind}Shape").upper():
             continue
         names = ("UpperHorizontal", "LowerHorizontal", "LeftVertical", "RightVertical")
         edges = [number_of(dataset, f"{kind}{name}Edge") for name in names]

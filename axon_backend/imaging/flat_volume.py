@@ -10,7 +10,7 @@ import numpy as np
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.colour import GreyImage, grey_of_colour
 from axon_backend.imaging.image_file import LINEAR_GREY, NO_PIXEL_SIZE
-from axon_backend.imaging.raw_xray import RawXray, is_chest_field
+from axon_backend.imaging.raw_xray import RawXray, stated_size
 from axon_backend.imaging.view import OBLIQUE_DEG, View
 from axon_backend.imaging.volume_file import load_volume
 
@@ -136,13 +136,11 @@ def _with_size(
     notes: list[str],
     view: View | None = None,
 ) -> RawXray:
-    unit = all(abs(mm - 1.0) < 1e-6 for mm in pixel_mm)
-    trusted = not unit and is_chest_field(pixels.shape, pixel_mm)
-    if trusted:
+    size = stated_size(pixels.shape, (float(pixel_mm[0]), float(pixel_mm[1])))
+    if size is not None:
         notes = [*notes, "the file's spacing is taken as millimetres in the patient plane"]
     else:
         notes = [*notes, NO_PIXEL_SIZE]
-    size = (float(pixel_mm[0]), float(pixel_mm[1])) if trusted else None
     return RawXray(
         np.ascontiguousarray(pixels, dtype=np.float32),
         pixel_mm=size,

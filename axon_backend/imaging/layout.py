@@ -23,7 +23,7 @@ from scipy import ndimage
 
 from axon_backend.imaging.content import CHEST, Content, see
 from axon_backend.imaging.matching import local_contrast, shrink_by
-from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
+from axon_backend.imaging.polarity import UNCLEAR, bones_are_bright
 from axon_backend.imaging.template_search import GRID, Match, Place, best_places, template_of
 from axon_backend.imaging.turn import TURNS, Turn
 
@@ -116,7 +116,9 @@ def recognise(
     found = _matches(small)
 
     def is_dark(turn: Turn, frontal: bool) -> bool:
-        return bright is None and bone_brightness(turn(small), frontal) < -UNCLEAR
+        if bright is not None:
+            return False
+        return bones_are_bright(turn(small), frontal, content.dark) < -UNCLEAR
 
     def agreement(turn: Turn, frontal: bool) -> float:
         # The frontal mean is symmetric: mirroring is decided by the sides only.

@@ -1,4 +1,4 @@
-"""Two images in one, as in a screenshot of two films: where they meet, and one of them."""
+"""Two images in one, as in a screenshot of two X-rays: where they meet, and one of them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import numpy as np
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.borders import crop_border
-from axon_backend.imaging.content import see
+from axon_backend.imaging.content import CHEST, see
 from axon_backend.imaging.matching import shrink_by
 from axon_backend.imaging.view import PARTS
 
 _MIDDLE = (0.3, 0.7)  # of the width: where two images meet
 _LOOK_AT = 256  # pixels
-_CHEST = 0.5  # probability that a part is a chest X-ray, from which it is named as one
 
 
 def part_box(pixels: np.ndarray, part: str) -> tuple[slice, slice]:
@@ -39,7 +38,7 @@ def part_box(pixels: np.ndarray, part: str) -> tuple[slice, slice]:
 def chests_in(pixels: np.ndarray) -> dict[str, str]:
     """Which part of an image of two shows which view, as ``{"left": "frontal", ...}``; empty where
     not both are chest X-rays."""
-    best, chosen = _CHEST, {}
+    best, chosen = CHEST, {}
     for pair in (PARTS[:2], PARTS[2:]):
         halves = {part: pixels[part_box(pixels, part)] for part in pair}
         if min(min(half.shape) for half in halves.values()) < 32:

@@ -17,10 +17,10 @@ from axon_backend.imaging.formats import find_format, list_formats
 from axon_backend.imaging.layout import Layout, recognise
 from axon_backend.imaging.packed import refuse_packed
 from axon_backend.imaging.parts import chests_in, part_box
-from axon_backend.imaging.polarity import CERTAIN, UNCLEAR, bone_brightness
-from axon_backend.imaging.raw_xray import RawXray
+from axon_backend.imaging.polarity import CERTAIN, UNCLEAR, bones_are_bright
+from axon_backend.imaging.raw_xray import RawXray, in_proportion
 from axon_backend.imaging.turn import Turn
-from axon_backend.imaging.view import View
+from axon_backend.imaging.view import INSIST, View
 from axon_backend.util.input_file import check_input, exists
 
 __all__ = ["Radiograph", "View", "read_radiograph"]
@@ -29,7 +29,8 @@ MIN_PIXELS = 64  # along each side
 _MIN_LEVELS = 16  # grey levels
 NOT_A_CHEST = "the image does not look like a chest X-ray"
 NO_TAG = "no tag states the orientation: judging by the image, it is right"
-_STRONGLY_INVERTED = -0.6  # a layout score this low casts doubt on the tags
+_STRONGLY_INVERTED = -0.6  # a score this low casts doubt on the tags
+_UNCLEAR_BONES = "whether bones are bright is unclear: bright is assumed"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def require_chest(xray: Radiograph) -> None:
     if xray.looks_like:
         raise AxonInputError(
             f"{Path(xray.source).name or 'The X-ray'} does not look like a chest X-ray, but like "
-            f"{xray.looks_like}. Give a chest X-ray, or use it anyway (--force)."
+            f"{xray.looks_like}. Give a chest X-ray, or use it anyway: {INSIST}."
         )
 
 
@@ -90,6 +91,9 @@ def read_radiograph(
     `rotate` rotates the image as shown by 0, 90, 180 or 270 degrees clockwise, then `flip` = True
     mirrors it. Giving either settles the orientation; with both None the tags decide, and without
     tags the image does where it is certain (see `layout`).
+    `part` takes the ``left``, ``right``, ``top`` or ``bottom`` one of two X-rays in the image.
+    `force` = True takes the image for a chest X-ray, whatever it looks like; without, what looks
+    like something else is returned with `looks_like`.
 
     Raises `AxonInputError`, with what was found and the way out, for anything that is not one
     grey chest X-ray.
@@ -110,6 +114,19 @@ def read_radiograph(
         part=part,
         force=force,
     )
+
+
+def shows_lateral(path: str | os.PathLike[str]) -> bool:
+    """Whether an image whose tags do not name the view certainly shows a lateral chest X-ray.
+
+    Raises:
+        AxonInputError: the file cannot be read as an X-ray.
+    """
+    check_input(path)
+    source = Path(path)
+    pixels = _read_raw(source, None).pixels
+    _check(pixels, source.name)
+    return recognise(crop_border(pixels)[0], True, None).is_other_view
 
 
 def known_view(view: View | str | None) -> View | None:
@@ -173,19 +190,21 @@ def upright(
         pixels, valid = pixels[box], None if valid is None else valid[box]
         notes.append(f"the {part} part of the image was used as requested")
     _check(pixels, name)
-    content = see(pixels)
-    looks_like, said = judged(content, pixels, force)
+    shown = in_proportion(pixels, pixel_mm)
+    content = see(shown)
+    looks_like, said = judged(content, shown, force)
     notes.append(said)
     if invert is not None:
-        pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
-        notes += polarity
+        notes += ["inverted as asked"] if invert else []
+        pixels = pixels.max() + pixels.min() - pixels if invert else pixels
     warnings = [said] if content.chest < CHEST else []
     turn, orientation = Turn(), list[str]()
     if flip is not None or rotate is not None:
         turn, orientation = _as_asked(flip, rotate)
     elif content.chest >= CHEST:  # nothing tells how something else should lie
         bright = True if invert is not None else None
-        layout = recognise(pixels, view.is_frontal, bright, content)
+        shown = in_proportion(pixels, pixel_mm)
+        layout = recognise(shown, view.is_frontal, bright, content)
         if given is None and raw.view_weak and layout.is_other_view:
             # No tag names the view, and the image shows the other one.
             other = View.lateral_left if view.is_frontal else View.pa
@@ -208,9 +227,9 @@ def upright(
     pixels, pixel_mm = turn(pixels), turn.pixel_mm(pixel_mm)
     valid = None if valid is None else turn(valid)
     if invert is None:  # judged by the layout of an upright image
-        pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
+        pixels, polarity = _bright_bones(pixels, view, content.dark, raw.polarity_known)
         notes += polarity
-        warnings += [note for note in polarity if raw.polarity_known]
+        warnings += [n for n in polarity if raw.polarity_known or n == _UNCLEAR_BONES]
     return Radiograph(
         np.ascontiguousarray(pixels, dtype=np.float32),
         pixel_mm,
@@ -323,13 +342,11 @@ def _check(pixels: np.ndarray, name: str) -> None:
 
 
 def _bright_bones(
-    pixels: np.ndarray, view: View, invert: bool | None, polarity_known: bool
+    pixels: np.ndarray, view: View, dark: float, polarity_known: bool
 ) -> tuple[np.ndarray, list[str]]:
-    """Pixels with bright bones, and what decided it."""
+    """Pixels with bright bones, and what decided it; `dark`: see `bones_are_bright`."""
     inverted = pixels.max() + pixels.min() - pixels
-    if invert is not None:
-        return (inverted, ["inverted as asked"]) if invert else (pixels, [])
-    score = bone_brightness(pixels, view.is_frontal)
+    score = bones_are_bright(pixels, view.is_frontal, dark)
     if polarity_known:
         if score <= -CERTAIN:
             return inverted, [
@@ -342,5 +359,5 @@ def _bright_bones(
     if score <= -UNCLEAR:
         return inverted, [f"the image shows dark bones (score {score:.2f}): it was inverted"]
     if score < UNCLEAR:
-        return pixels, ["whether bones are bright is unclear: bright is assumed"]
+        return pixels, [_UNCLEAR_BONES]
     return pixels, ["bones are bright by the layout of the image"]

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.content import see
+from axon_backend.imaging.content import Content, see
 from axon_backend.imaging.ct import CTVolume, checked_ct
 from axon_backend.imaging.layout import recognise
 from axon_backend.imaging.parts import part_box
@@ -24,7 +24,13 @@ from axon_backend.imaging.radiograph import (
     known_view,
     upright,
 )
-from axon_backend.imaging.raw_xray import FIELD_MM, RawXray, is_chest_field
+from axon_backend.imaging.raw_xray import (
+    FIELD_MM,
+    RawXray,
+    in_proportion,
+    is_chest_field,
+    stated_size,
+)
 from axon_backend.imaging.view import View
 
 _NO_SIZE = "no plausible pixel size is known: the atlas's size is used"
@@ -84,10 +90,7 @@ def radiograph_from_pixels(
             "has rows and columns of grey values. Give the grey image."
         )
     size = _pixel_size(pixel_mm, name)
-    # Host programs and files give 1 mm where the size is unknown.
-    unit = size is not None and all(abs(mm - 1.0) < 1e-6 for mm in size)
-    if size is not None and (unit or not is_chest_field(array.shape, size)):
-        size = None
+    size = None if size is None else stated_size(array.shape, size)
     notes = [*assumptions, *([] if size else [_NO_SIZE])]
     raw = RawXray(array.astype(np.float32), pixel_mm=size, oriented=oriented, notes=tuple(notes))
     return upright(
@@ -186,11 +189,13 @@ def corrected(
     if force and xray.looks_like:
         notes = _noted(notes, _FORCED, _FORCED)
         warnings = tuple(w for w in warnings if not w.startswith(NOT_A_CHEST))
+    content: Content | None = None
     if part is not None:
         box = part_box(pixels, part)
         pixels = np.ascontiguousarray(pixels[box])
         valid = None if valid is None else valid[box]
-        looks_like, shown = judged(see(pixels), pixels, bool(force))
+        image = in_proportion(pixels, xray.pixel_mm)
+        looks_like, shown = judged(content := see(image), image, bool(force))
         notes = [n for n in notes if n not in xray.warnings]
         notes += [f"{_BY_HAND} the {part} part of the image is used", shown]
         warnings = (shown,) if looks_like else ()
@@ -200,7 +205,9 @@ def corrected(
     size = xray.pixel_mm
     if part is not None or known.is_frontal is not xray.view.is_frontal:
         # Its orientation was judged as that of the other view, or of all of the image.
-        turn, said, warned = decide(recognise(pixels, known.is_frontal), stated=False)
+        image = in_proportion(pixels, xray.pixel_mm)
+        layout = recognise(image, known.is_frontal, content=content)
+        turn, said, warned = decide(layout, stated=False)
         doubts = [w for w in warnings if w.startswith(NOT_A_CHEST)]
         pixels, warnings = turn(pixels), (*doubts, *warned)
         valid = None if valid is None else turn(valid)

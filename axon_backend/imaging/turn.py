@@ -1,4 +1,4 @@
-"""The eight ways in which an image may lie."""
+"""The eight orientations of an image."""
 
 from __future__ import annotations
 

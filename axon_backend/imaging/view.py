@@ -28,6 +28,10 @@ class View(str, Enum):
         return self in (View.pa, View.ap)
 
 
+# How a user insists on an image, for the messages that refuse one.
+INSIST = 'with --force, "force" in a manifest, or *Use it anyway* in Slicer'
+
+
 class Stated(TypedDict, total=False):
     """What a user states about an X-ray; see ``read_radiograph``."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
+
+from axon_backend.imaging.capitals import capitals
 
 _PA = {"PA", "DV", "POSTEROANTERIOR", "POSTEROANTERIORE", "DORSOVENTRAL"}
 _AP = {"AP", "VD", "ANTEROPOSTERIOR", "ANTEROPOSTERIORE", "VENTRODORSAL"}
@@ -60,9 +61,7 @@ def view_words(text: str, *, words_alone: bool = False) -> ViewWords:
     `words_alone`: of free text, where letters such as L stand for other things: only words that
     name a view by themselves count.
     """
-    plain = unicodedata.normalize("NFKD", text.replace("ß", "ss")).encode("ascii", "ignore")
-    upper = plain.decode().upper()
-    upper = re.sub(r"\b([PALR])[.\-/ ]([PAL])\b\.?", r"\1\2", upper)  # P.A., A-P, L.L.
+    upper = re.sub(r"\b([PALR])[.\-/ ]([PAL])\b\.?", r"\1\2", capitals(text))  # P.A., A-P, L.L.
     upper = re.sub(r"\b(POSTERO|ANTERO|DORSO|VENTRO)(?:[^A-Z]*)(?=[A-Z])", r"\1", upper)
     upper = re.sub(r"\bPOSTERIOR[^A-Z]+ANTERIOR\b", "PA", upper)
     upper = re.sub(r"\bANTERIOR[^A-Z]+POSTERIOR\b", "AP", upper)

@@ -57,9 +57,19 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         raise not_written(
             f"Cannot write {target}: {error.strerror or error}. "
-            "Check the free space and the rights of the folder.",
+            "Check the free space and the permissions of the folder.",
             error,
         ) from error
+
+
+def place_image(image: sitk.Image, ijk_to_lps: np.ndarray) -> None:
+    """Give an image the spacing, origin and direction of a (4, 4) matrix from voxel (i, j, k, 1) to
+    LPS millimetres, whose axes are at right angles."""
+    matrix = np.asarray(ijk_to_lps, float)
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((matrix[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(matrix[:3, 3].tolist())
 
 
 def write_volume(
@@ -95,10 +105,7 @@ def write_volume(
     voxels = np.clip(np.rint(array), limits.min, limits.max).astype(np.int16)
     image = sitk.GetImageFromArray(voxels)
     if isinstance(geometry, np.ndarray):
-        steps = np.linalg.norm(geometry[:3, :3], axis=0)
-        image.SetSpacing(steps.tolist())
-        image.SetOrigin(geometry[:3, 3].tolist())
-        image.SetDirection((geometry[:3, :3] / steps).ravel().tolist())
+        place_image(image, geometry)
     else:
         spacing, origin = spacing_and_origin(
             geometry, (voxels.shape[2], voxels.shape[1], voxels.shape[0])

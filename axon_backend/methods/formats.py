@@ -6,7 +6,14 @@ from typing import Any
 
 from axon_backend.bundle.metadata import tensor_format
 
-__all__ = ["STEP", "tensor_format", "view_format", "views_format", "volume_format"]
+__all__ = [
+    "STEP",
+    "tensor_format",
+    "view_format",
+    "views_format",
+    "views_to_volume",
+    "volume_format",
+]
 
 STEP = "integer diffusion step, shape [B]"
 """The format of the times (B,) of a diffusion network."""
@@ -25,3 +32,8 @@ def views_format(side: int) -> dict[str, Any]:
 def volume_format(side: int) -> dict[str, Any]:
     """A volume in normalised HU."""
     return tensor_format("hounsfield", "CT", [side] * 3, [-1, 1], ["HU, window mapped to -1..1"])
+
+
+def views_to_volume(view_size: int, grid: int) -> dict[str, Any]:
+    """A network that makes the volume of the views."""
+    return {"inputs": views_format(view_size), "outputs": {"volume": volume_format(grid)}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -15,7 +16,30 @@ from axon_backend.networks.precision import autocast
 from axon_backend.util.run_context import RunContext
 
 
-class GeneratorModel(Model):
+class OnePassModel(Model):
+    """A model whose only stage makes the volume in one pass."""
+
+    @abstractmethod
+    def reconstruct_views(self, views: RegisteredViews) -> torch.Tensor:
+        """The volume, (B, 1, h, h, h) in about [-1, 1], of views on this model's device."""
+
+    @torch.inference_mode()
+    def run_stage(
+        self,
+        stage: str,
+        views: RegisteredViews,
+        volume: torch.Tensor | None,
+        *,
+        steps: int | None = None,
+        context: RunContext | None = None,
+        slab: int | None = None,
+    ) -> torch.Tensor:
+        out = self.reconstruct_views(views.to(self.device)).clamp(-1, 1)
+        (context or RunContext()).report(stage, 1, 1, out)
+        return out
+
+
+class GeneratorModel(OnePassModel):
     """A model whose only network, "generator", maps views (and the draws of a training step, or
     None) to (B, 1, h, h, h)."""
 
@@ -35,30 +59,11 @@ class GeneratorModel(Model):
         with autocast(self.device, self.always_bfloat16):
             return self.make(views).float()
 
-    @torch.inference_mode()
-    def run_stage(
-        self,
-        stage: str,
-        views: RegisteredViews,
-        volume: torch.Tensor | None,
-        *,
-        steps: int | None = None,
-        context: RunContext | None = None,
-        slab: int | None = None,
-    ) -> torch.Tensor:
-        out = self.reconstruct_views(views.to(self.device)).clamp(-1, 1)
-        (context or RunContext()).report(stage, 1, 1, out)
-        return out
-
 
 class GeneratorObjective(Objective):
     """Trains the generator; validated with two views (``v2``) and with one (``v1``)."""
 
     model: GeneratorModel
-
-    @classmethod
-    def trains(cls, config: Any, loss: Any) -> tuple[str, ...]:
-        return ("generator",)
 
     @classmethod
     def check(cls, config: Any, loss: Any) -> None:
@@ -75,12 +80,4 @@ class GeneratorObjective(Objective):
         return output
 
     def measure(self, case: ValidationCase) -> Measurement:
-        row: dict[str, float] = {}
-        out = {}
-        for name, single in (("v2", False), ("v1", True)):
-            out[name] = self.model.reconstruct_views(case.batch.views(single))
-            row |= self.compare(name, out[name], case.batch.volume)
-        return Measurement(row, out["v1" if self.single_view >= 1 else "v2"][0, 0])
-
-    def score(self, metrics: dict[str, float]) -> float:
-        return -self.weigh(metrics["v2_psnr"], metrics["v1_psnr"])
+        return self.measure_views(case, self.model.reconstruct_views)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +60,7 @@ class Objective(nn.Module):
         repeats: samples come again (``data.repeat_after``); the same seed is then the same sample.
 
     Attributes:
-        adversary: what is trained against the networks, or None. The loss of the networks runs it
+        adversary: see :meth:`make_adversary`. The loss of the networks runs it
             as it is (its weights want no gradient there); after each of their updates the trainer
             updates it on the same batches.
         output: what the last ``forward`` made, detached, if there is an adversary to judge it.
@@ -76,13 +77,17 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.loss = model, loss
         self.single_view, self.repeats = single_view, repeats
-        self.adversary: Adversary | None = None
+        self.adversary = self.make_adversary()
         self.output: torch.Tensor | None = None
 
+    def make_adversary(self) -> Adversary | None:
+        """What is trained against the networks, with random weights; None by default."""
+        return None
+
     @classmethod
-    @abstractmethod
     def trains(cls, config: Any, loss: Any) -> tuple[str, ...]:
-        """The networks that are trained."""
+        """The networks that are trained, by default all."""
+        return config.networks
 
     @classmethod
     def needs(cls, config: Any, loss: Any) -> tuple[str, ...]:
@@ -111,9 +116,10 @@ class Objective(nn.Module):
     def measure(self, case: ValidationCase) -> Measurement:
         """Metrics of one validation case, by real sampling with a fixed seed."""
 
-    @abstractmethod
     def score(self, metrics: dict[str, float]) -> float:
-        """What the best checkpoint has smallest, from metrics averaged over the cases."""
+        """What the best checkpoint has smallest, from metrics averaged over the cases. By default
+        it has the largest PSNR of :meth:`measure_views`."""
+        return -self.weigh(metrics["v2_psnr"], metrics["v1_psnr"])
 
     def compare(
         self, prefix: str, output: torch.Tensor, target: torch.Tensor, *, clip: bool = True
@@ -142,6 +148,18 @@ class Objective(nn.Module):
     def by_views(self, case: ValidationCase) -> dict[str, RegisteredViews]:
         """What a case is validated on: ``v2``, both views, and ``v1``, the frontal one alone."""
         return {"v2": case.batch.views(), "v1": case.batch.views(single=True)}
+
+    def measure_views(
+        self, case: ValidationCase, make: Callable[[RegisteredViews], torch.Tensor]
+    ) -> Measurement:
+        """What ``make``, views -> (1, 1, n, n, n), makes of a case with each of
+        :meth:`by_views`."""
+        row: dict[str, float] = {}
+        made = {}
+        for name, views in self.by_views(case).items():
+            made[name] = make(views)
+            row |= self.compare(name, made[name], case.batch.volume)
+        return Measurement(row, made[self.shown_views][0, 0])
 
     @property
     def shown_views(self) -> str:

@@ -11,7 +11,8 @@ import copy
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -19,7 +20,7 @@ from torch import nn
 
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.info import MethodInfo
-from axon_backend.methods.typed_config import Renamed
+from axon_backend.methods.typed_config import Renamed, from_plain
 from axon_backend.networks.precision import Precision
 from axon_backend.util.run_context import RunContext
 
@@ -48,6 +49,15 @@ class RegisteredViews:
     def both(self) -> list[torch.Tensor]:
         """The views that there are, the frontal one first."""
         return [view for view in (self.frontal, self.lateral) if view is not None]
+
+    @property
+    def lateral_present(self) -> torch.Tensor:
+        """(B,) bool on the views' device, which samples have a lateral view; ``has_lateral`` in
+        full."""
+        if self.lateral is not None and self.has_lateral is not None:
+            return self.has_lateral
+        there = self.lateral is not None
+        return torch.full((len(self.frontal),), there, device=self.frontal.device)
 
     def split(self) -> list[RegisteredViews]:
         """Each sample's views, a batch of one."""
@@ -108,6 +118,20 @@ class ModelConfig(Protocol):
         ...
 
 
+class OneGridConfig:
+    """What :class:`ModelConfig` dataclasses have in common whose last stage has the first one's
+    side."""
+
+    @property
+    def output_grid(self: ModelConfig) -> int:
+        """Side of the volume in voxels."""
+        return self.grid
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON and YAML."""
+        return asdict(self)  # type: ignore[call-overload]
+
+
 class Model(nn.Module):
     """The networks of a method, and how they are run.
 
@@ -131,8 +155,8 @@ class Model(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        first = next(self.parameters(), None)
+        """Where the weights are, or what there is instead of weights."""
+        first = next(chain(self.parameters(), self.buffers()), None)
         return torch.device("cpu") if first is None else first.device
 
     def network(self, name: str) -> nn.Module:
@@ -276,6 +300,7 @@ class Method(ABC):
 
     Attributes:
         info: names, stages, trainings.
+        config_type: dataclass of the configuration, a :class:`ModelConfig`.
         presets: configurations by name, as in ``info.presets``.
         objectives: the losses by training, as in ``info.trainings``.
         loss_settings: dataclass of the settings of those losses.
@@ -286,6 +311,7 @@ class Method(ABC):
     """
 
     info: MethodInfo
+    config_type: type
     presets: Mapping[str, Callable[[], Any]]
     objectives: Mapping[str, type[Objective]]
     loss_settings: type
@@ -293,21 +319,22 @@ class Method(ABC):
     sampling_key: str = "sampling"
     renamed_settings: Renamed = {}
 
-    @abstractmethod
     def configure(self, values: Mapping[str, Any]) -> Any:
-        """A configuration from the plain values of ``as_dict``; older names still load.
+        """A configuration from the plain values of ``as_dict``. A method whose settings were called
+        otherwise lets the older names load here.
 
         Raises:
             TypeError, ValueError: an unknown key, or a value that makes no sense.
         """
+        return from_plain(self.config_type, values)
 
     @abstractmethod
     def build(self, config: Any) -> Model:
         """A model with random weights."""
 
-    @abstractmethod
     def networks_of(self, config: Any, stage: str) -> tuple[str, ...]:
-        """The networks that a stage runs."""
+        """The networks that a stage runs, by default all."""
+        return config.networks
 
     @abstractmethod
     def network_formats(self, config: Any) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from torch import nn
 
@@ -45,6 +46,17 @@ class ResBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.skip(x) + self.body(x)
+
+
+def average_down(view: torch.Tensor, side: int) -> torch.Tensor:
+    """A view (B, 1, S, S) averaged down to (B, 1, side, side).
+
+    Raises:
+        ValueError: it is not square, or S is not a multiple of ``side``.
+    """
+    if view.shape[-1] % side or view.shape[-2] != view.shape[-1]:
+        raise ValueError(f"a view must be square, its side a multiple of {side}")
+    return F.avg_pool2d(view, view.shape[-1] // side) if view.shape[-1] > side else view
 
 
 class UNet(nn.Module):

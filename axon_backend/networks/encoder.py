@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from axon_backend.networks.blocks import (
     ResBlock,
     UNet,
+    average_down,
     conv,
     depth_to_space,
     norm,
@@ -127,13 +127,6 @@ class LiftingEncoder(nn.Module):
                 zero(self.reduce)
         self.register_buffer("mean", torch.zeros(1, 1, *(config.size,) * 3))
 
-    def shrink(self, view: torch.Tensor) -> torch.Tensor:
-        """(B, 1, S, S) averaged down to (B, 1, view_size, view_size)."""
-        side = self.config.view_size
-        if view.shape[-1] % side or view.shape[-2] != view.shape[-1]:
-            raise ValueError(f"a view must be square, its side a multiple of {side}")
-        return F.avg_pool2d(view, view.shape[-1] // side) if view.shape[-1] > side else view
-
     def view_features(self, views: list[torch.Tensor]) -> list[torch.Tensor]:
         """Views (B, 1, s, s), frontal first -> image features (B, C D, h, h) of each.
 
@@ -155,7 +148,8 @@ class LiftingEncoder(nn.Module):
         has_lateral: torch.Tensor | None = None,
     ) -> torch.Tensor:
         n, how = self.config.size, self.config.lifting
-        views = [self.shrink(v) for v in (frontal, lateral) if v is not None]
+        side = self.config.view_size
+        views = [average_down(v, side) for v in (frontal, lateral) if v is not None]
         features = self.view_features(views)
         lifted = [lift(f, n, i == 0, how, beam[:, i]) for i, f in enumerate(features)]
         volume = lifted[0]

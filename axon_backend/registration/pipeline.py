@@ -136,7 +136,7 @@ def register(
 
     Raises:
         AxonInputError: an X-ray, a placement, landmarks or the frame cannot be used; an image
-            does not look like a chest X-ray, or the CT does not lie as its header says; there is
+            does not look like a chest X-ray, or the CT's voxels contradict its header; there is
             no X-ray; or a pose was asked for with the atlas as the reference.
         Cancelled: ``cancelled()`` was true.
     """

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from AXONReconstructionLib.scene.volumes import LPS_TO_RAS, fill, ijkToWorld, setAttributes
+from AXONReconstructionLib.scene.volumes import fill, huArrays, ijkToWorld, setAttributes
 from AXONReconstructionLib.setup import backend
 
 ATTRIBUTE = "AXON.Comparison"
@@ -39,7 +38,7 @@ def compare(tasks, volume, other, window=None, **callbacks):
         tasks: the logic's `Tasks`.
         window: (low, high) HU to which metrics clip; None is the default.
     """
-    a, b = _copy(volume), _copy(other)
+    a, b = huArrays(volume), huArrays(other)
 
     def work(job):
         hu = None if window is None else backend.load("imaging.frame").HuWindow(*window)
@@ -50,12 +49,6 @@ def compare(tasks, volume, other, window=None, **callbacks):
         return Comparison(volume, other, _node(difference, ijkToWorld(volume)), metrics)
 
     return tasks.run(work, finish, key="compare", **callbacks)
-
-
-def _copy(node):
-    """Voxels and geometry of a node, for any thread."""
-    hu = np.array(slicer.util.arrayFromVolume(node), np.float32)
-    return hu, LPS_TO_RAS @ ijkToWorld(node)
 
 
 def _node(difference, ijkToRas):

@@ -10,7 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from AXONReconstructionLib.scene import case_folder
-from AXONReconstructionLib.scene.volumes import LPS_TO_RAS, ijkToWorld, setAttributes
+from AXONReconstructionLib.scene.volumes import huArrays, setAttributes
 from AXONReconstructionLib.setup import backend
 
 COLOURS = {"lungs": (0.40, 0.70, 0.95), "bone": (0.95, 0.84, 0.57)}
@@ -34,12 +34,11 @@ def segment(tasks, volume, other=None, otherName: str = "", window=None, **callb
         otherName: for the names of these segments.
         window: (low, high) HU; None is the default.
     """
-    arrays = [_copy(volume), *([] if other is None else [_copy(other)])]
+    arrays = huArrays(volume) + (() if other is None else huArrays(other))
 
     def work(job):
         hu = None if window is None else backend.load("imaging.frame").HuWindow(*window)
-        flat = [value for pair in arrays for value in pair]
-        return backend.load("evaluation.segment").segment(*flat, window=hu)
+        return backend.load("evaluation.segment").segment(*arrays, window=hu)
 
     def finish(structures):
         return Segmented(_node(volume, structures, otherName), structures)
@@ -50,11 +49,6 @@ def segment(tasks, volume, other=None, otherName: str = "", window=None, **callb
 def nameOf(structure: str) -> str:
     """Display name of a structure."""
     return {"lungs": _("Lungs"), "bone": _("Bones")}[structure]
-
-
-def _copy(node):
-    hu = np.array(slicer.util.arrayFromVolume(node), np.float32)
-    return hu, LPS_TO_RAS @ ijkToWorld(node)
 
 
 def _node(volume, structures, otherName):

@@ -107,6 +107,12 @@ def lastLines(log: Path, lines: int = 12) -> str:
     return "\n".join([row for row in rows if row][-lines:])
 
 
+def errorOf(output: str) -> str:
+    """The message of a failed `axon` command: the last line of its output; may be empty."""
+    lines = [line for line in output.splitlines() if line.strip()]
+    return lines[-1].removeprefix("axon: ") if lines else ""
+
+
 def terminate(pid: int) -> None:
     """Kill a process and its children."""
     import signal

@@ -19,9 +19,9 @@ POLL_MILLISECONDS = 1000
 
 
 class BatchSection(Section):
-    """Runs ``axon cohort reconstruct`` as a process of its own, and lists what it has made.
+    """Runs ``axon cohort reconstruct`` in a separate process, and lists what it has made.
 
-    The user can go on with other cases and scenes meanwhile.
+    The user can work on other cases and scenes meanwhile.
     """
 
     uiFile = "Batch.ui"
@@ -70,7 +70,7 @@ class BatchSection(Section):
         ui.batchButton.toolTip = reason or (
             _("Finished studies are kept; start again to continue.")
             if busy
-            else _("Reconstruct all studies of the folder.")
+            else _("Reconstruct all studies in the folder.")
         )
 
     def onStart(self) -> None:
@@ -100,7 +100,7 @@ class BatchSection(Section):
         self.update()
 
     def poll(self) -> None:
-        """Show what is done since the last call."""
+        """Show the studies finished since the last call."""
         code = self._job.takeExitCode()
         for file in sorted((self._output / "cases").glob("[!.]*/case.json")):
             if file.parent.name not in self._records:
@@ -129,7 +129,7 @@ class BatchSection(Section):
             slicer.util.setSliceViewerLayers(background=volume, fit=True)
 
     def _arguments(self) -> list[str]:
-        """Of the command line, from the settings of step 3."""
+        """Arguments of the command, from the settings of step 3."""
         node, ui = self.parameterNode, self.ui
         chosen = self.panel.sections["reconstructSection"].modelAndDevice
         method = chosen.method(node)
@@ -168,9 +168,7 @@ class BatchSection(Section):
             )
         else:
             self._state("")
-            lines = [line for line in output.splitlines() if line.strip()]
-            sentence = lines[-1].removeprefix("axon: ") if lines else _("The batch failed.")
-            self.panel.showError(sentence, output)
+            self.panel.showError(processes.errorOf(output) or _("The batch failed."), output)
 
     def _state(self, text: str) -> None:
         self.ui.batchState.text = text

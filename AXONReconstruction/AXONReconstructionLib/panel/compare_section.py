@@ -39,7 +39,6 @@ class CompareSection(Section):
         self._content = "reconstruction"
         self._record = ""
         self._comparison: Any = None  # the last one that was computed
-        self._checks: dict | None = None
         ui = self.ui
         own_layouts.register()
         metrics_table.prepare(ui.metricsTable)
@@ -98,7 +97,7 @@ class CompareSection(Section):
         self.saveBox.forget()
         self._lastState = ()
         self._content = "reconstruction"
-        self._comparison = self._checks = None
+        self._comparison = None
         self._follow(None)
 
     def cleanup(self) -> None:
@@ -192,7 +191,6 @@ class CompareSection(Section):
         if node.record != self._record:  # another run
             self._record = node.record
             self._content = "reconstruction"
-            self._checks = None
             ui.fadeSlider.value = 0
         self.results.refresh()
         hasSide = self.results.side is not None

@@ -68,7 +68,7 @@ class InputsSection(Section):
     # Files
 
     def openFiles(self, paths: list[str]) -> None:
-        """Open files and folders of one patient: which is which is found out on a worker."""
+        """Open files and folders of one patient: the worker works out which is which."""
         self.panel.hideMessage()
         ui = self.ui
         ui.openFilesButton.enabled = ui.openFolderButton.enabled = False
@@ -77,7 +77,6 @@ class InputsSection(Section):
             ui.openFilesButton.enabled = ui.openFolderButton.enabled = True
 
         def finished(found):
-            over()
             if self.parameterNode is None:
                 return
             for role in self.forms:
@@ -88,16 +87,7 @@ class InputsSection(Section):
             if found.notes:
                 self.panel.showMessage(" ".join(found.notes))
 
-        def failed(error):
-            over()
-            self.panel.reportError(error)
-
-        try:
-            self.logic.findPatient(
-                paths, onFinished=finished, onError=failed, onCancelled=lambda _n=None: over()
-            )
-        except Exception as error:
-            failed(error)
+        self.compute(self.logic.findPatient, paths, finished=finished, over=over)
 
     def dropped(self, role: str, paths: list[str]) -> None:
         """Open what was dropped on the box of a role (``frontal``, ``lateral``, ``ct``): a single
@@ -135,28 +125,16 @@ class InputsSection(Section):
         form.showLoading(os.path.basename(path))
 
         def finished(xray):
-            form.hideLoading()
-            if self.parameterNode is None:
-                return
-            self._assign(role, xray)
+            if self.parameterNode is not None:
+                self._assign(role, xray)
 
-        def failed(error):
-            form.hideLoading()
-            self.panel.reportError(error)
-
-        def cancelled(_nothing=None):  # the scene was closed
-            form.hideLoading()
-
-        try:
-            self.logic.loadRadiograph(
-                path,
-                assumedView="ll" if role == "lateral" else "pa",
-                onFinished=finished,
-                onError=failed,
-                onCancelled=cancelled,
-            )
-        except Exception as error:
-            failed(error)
+        self.compute(
+            self.logic.loadRadiograph,
+            path,
+            assumedView="ll" if role == "lateral" else "pa",
+            finished=finished,
+            over=form.hideLoading,
+        )
 
     def choose(self, role: str, node) -> None:
         """Select a volume of the scene for a role; None clears it."""
@@ -249,18 +227,8 @@ class InputsSection(Section):
         def finished(ct):
             if self.parameterNode is not None:
                 self.parameterNode.groundTruth = ct
-            over()
 
-        def failed(error):
-            over()
-            self.panel.reportError(error)
-
-        try:
-            self.logic.loadCT(
-                path, onFinished=finished, onError=failed, onCancelled=lambda _nothing=None: over()
-            )
-        except Exception as error:
-            failed(error)
+        self.compute(self.logic.loadCT, path, finished=finished, over=over)
 
     def _ctChosen(self, node) -> None:
         if self._updating or self.parameterNode is None or node is self.parameterNode.groundTruth:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import slicer
@@ -83,6 +84,36 @@ class Section:
     def parameterNode(self) -> Any:
         """The parameter node; None while the scene closes, and then until the module is shown."""
         return self.panel.parameterNode
+
+    def compute(
+        self, start: Callable[..., Any], *args: Any, finished, over, **options: Any
+    ) -> None:
+        """Start a computation of the logic; an error is reported in the panel.
+
+        Args:
+            start: takes `args`, `options`, and the callbacks of the logic's methods.
+            finished: called with the result, on the main thread.
+            over: called before that, and after an error or a cancellation.
+        """
+
+        def done(result) -> None:
+            over()
+            finished(result)
+
+        def failed(error) -> None:
+            over()
+            self.panel.reportError(error)
+
+        try:
+            start(
+                *args,
+                onFinished=done,
+                onError=failed,
+                onCancelled=lambda _partial=None: over(),
+                **options,
+            )
+        except Exception as error:
+            failed(error)
 
     def parameterNodeChanged(self, node) -> None:
         """Called when the parameter node was set (possibly to None) and after each modification.

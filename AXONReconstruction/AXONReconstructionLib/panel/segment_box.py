@@ -12,8 +12,8 @@ class SegmentBox:
     """Segments the shown stage and what is beside it.
 
     Args:
-        section: the Compare section, which provides `ui`, `logic`, `panel`, `result`, `stage` and
-            `results`.
+        section: the Compare section, which provides `ui`, `logic`, `panel`, `compute`, `result`,
+            `stage` and `results`.
     """
 
     def __init__(self, section) -> None:
@@ -22,35 +22,36 @@ class SegmentBox:
 
     def onSegment(self) -> None:
         """Start the segmentation on the worker."""
-        section, side = self._section, self._section.results.side
+        section, shown = self._section, self._shown()
+        volume, side = shown
         section.panel.hideMessage()
         self._ui.segmentButton.enabled = False
         name = _("CT") if section.results.other is None else _("B")
 
         def finished(found) -> None:
-            self._ui.segmentButton.enabled = True
-            self.show(text(found.structures, name))
+            if self._shown() == shown:  # else the selection has changed
+                self.show(text(found.structures, name))
 
-        def failed(error) -> None:
-            self._ui.segmentButton.enabled = True
-            section.panel.reportError(error)
-
-        def cancelled(_nothing=None) -> None:
+        def over() -> None:
             self._ui.segmentButton.enabled = True
 
-        try:
-            segmenting.segment(
-                section.logic.tasks,
-                display.volumeOf(section.result, section.stage),
-                None if side is None else side.volume,
-                name,
-                section.result.record.get("hu_window"),
-                onFinished=finished,
-                onError=failed,
-                onCancelled=cancelled,
-            )
-        except Exception as error:
-            failed(error)
+        section.compute(
+            segmenting.segment,
+            section.logic.tasks,
+            volume,
+            None if side is None else side.volume,
+            name,
+            section.result.record.get("hu_window"),
+            finished=finished,
+            over=over,
+        )
+
+    def _shown(self) -> tuple:
+        """The volume of the shown stage and what is beside it; empty without a result."""
+        section = self._section
+        if section.result is None or not section.result.volumes:
+            return ()
+        return display.volumeOf(section.result, section.stage), section.results.side
 
     def show(self, line: str) -> None:
         """Show a text; empty hides it."""

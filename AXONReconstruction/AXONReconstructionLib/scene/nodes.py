@@ -15,6 +15,7 @@ from slicer.i18n import tr as _
 from AXONReconstructionLib.scene.volumes import (
     LPS_TO_RAS,
     fill,
+    huArrays,
     ijkToWorld,
     intensityWindow,
     requireVolumeNode,
@@ -132,9 +133,8 @@ def ctArrays(node):
         raise backend.load("errors").AxonInputError(
             _("{name} is empty. Select a chest CT.").format(name=node.GetName())
         )
-    hu = np.array(slicer.util.arrayFromVolume(node), np.float32)
     assumptions = tuple(json.loads(node.GetAttribute("AXON.Assumptions") or "[]"))
-    return hu, LPS_TO_RAS @ ijkToWorld(node), sourceOf(node), assumptions
+    return *huArrays(node), sourceOf(node), assumptions
 
 
 def ctFromArrays(hu, ijkToLps, source, assumptions):

@@ -87,6 +87,16 @@ def ijkToWorld(node, withTransform=True):
     return slicer.util.arrayFromTransformMatrix(parent, toWorld=True) @ ijkToRas
 
 
+def huArrays(node):
+    """A copy of a node's voxels (HU, float32, [k, j, i]) and its (4, 4) IJK to LPS millimetres of
+    the world, for any thread.
+
+    Raises:
+        AxonInputError: the node has a nonlinear transform.
+    """
+    return np.array(slicer.util.arrayFromVolume(node), np.float32), LPS_TO_RAS @ ijkToWorld(node)
+
+
 def unchangedFile(node):
     """The file a volume was loaded from; "" if it no longer exists or the volume was modified."""
     if node.GetModifiedSinceRead():

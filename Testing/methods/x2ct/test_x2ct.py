@@ -115,6 +115,25 @@ def test_the_output_is_relu_of_the_unit_range(net, images):
                 assert torch.equal(out, torch.full_like(out, value))
 
 
+@pytest.mark.parametrize(("kernel", "stable"), [(X2CTConfig().head, True), (7, False)])
+def test_a_step_of_the_preview_moves_the_output_by_less_than_half_the_range(kernel, stable):
+    """Adam's first step moves each weight and the bias by the learning rate, so an output whose
+    c k^3 inputs are 1 moves by c k^3 + 1 of them. Half of [0, 1] puts ReLU out of action."""
+    settings = resolve("cnn", method="x2ct").optimiser
+    channels = X2CTConfig().decoder[-1]
+    head = Generator._head(channels, kernel)
+    seen = torch.ones(1, channels, kernel, kernel, kernel)
+    middle = (0, 0, *[kernel // 2] * 3)
+    optimiser = Optimiser(list(head.parameters()), settings)
+    optimiser.set_lr(settings.lr)
+    before = head(seen)[middle]
+    before.backward()
+    optimiser.step()
+    moved = float((before - head(seen)[middle]).detach())
+    assert moved == pytest.approx((channels * kernel**3 + 1) * settings.lr, rel=0.02)
+    assert (moved < 0.5) == stable
+
+
 def test_the_losses_have_their_closed_form():
     """An offset of 0.4 in [-1, 1] is one of 0.2 in [0, 1], in the volume and in each projection;
     what alternates along every axis is in no projection."""
@@ -163,6 +182,7 @@ def test_dropout_is_a_function_of_the_sample(net):
     ("changes", "says"),
     [
         ({"grid": 18}, "multiple of 4, got 18"),
+        ({"head": 4}, "odd number, got 4"),
         ({"blocks": (1,)}, "need 3 decoder, 2 blocks and 3 fused_blocks, got 3, 1, 3"),
     ],
 )
@@ -182,7 +202,7 @@ def test_a_discriminator_of_small_volumes_is_refused():
 def test_full_size_has_the_papers_levels_and_about_its_parameters():
     """The paper's generator and discriminator: about 72.3 million (Resources/Docs/methods.md)."""
     config = resolve("gan", method="x2ct", preset_name="full")
-    assert config.model == full() and config.model.grid == 128
+    assert config.model == full() and config.model.grid == 128 and config.model.head == 7
     assert (config.optimiser.name, config.optimiser.betas) == ("adam", (0.5, 0.99))
     with torch.device("meta"):
         model = X2CT.build(config.model)

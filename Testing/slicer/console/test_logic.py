@@ -24,17 +24,6 @@ host.finish()
 
 
 @pytest.fixture
-def logic(slicer, monkeypatch):
-    monkeypatch.syspath_prepend(str(MODULE))
-    from AXONReconstruction import AXONReconstructionLogic
-
-    made = AXONReconstructionLogic()
-    yield made
-    made.cleanup()
-    assert not made.busy
-
-
-@pytest.fixture
 def frontal(logic, phantom_xray_file):
     return logic.loadRadiograph(phantom_xray_file, view="PA", name="phantom PA")
 

@@ -3,23 +3,11 @@
 import functools
 import json
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-MODULE = Path(__file__).resolve().parents[3] / "AXONReconstruction"
 STEPS = {"coarse": 3, "fine": 3}
-
-
-@pytest.fixture
-def logic(slicer, monkeypatch):
-    monkeypatch.syspath_prepend(str(MODULE))
-    from AXONReconstruction import AXONReconstructionLogic
-
-    made = AXONReconstructionLogic()
-    yield made
-    made.cleanup()
 
 
 @pytest.fixture
@@ -125,7 +113,7 @@ def test_progress_reports_stage_step_time_and_preview(logic, frontal, tiny):
     assert coarse[0]["preview"].shape == (16, 16, 16)
     assert coarse[0]["preview"].min() >= -1000 and coarse[0]["preview"].max() <= 900
     assert [s for s, _name in stages] == ["coarse", "fine", "sr"]
-    assert stages[0][1] == "AXON coarse, 1 view, axon-tiny 0.0.1, seed 0 (phantom PA)"
+    assert stages[0][1] == "AXON coarse, 1 view, seed 0, axon-tiny 0.0.1 (phantom PA)"
 
 
 def test_nodes_carry_their_provenance(logic, frontal, tiny, tiny_bundle):
@@ -339,8 +327,7 @@ def test_two_logics_do_not_disturb_each_other(host, slicer, logic, frontal, tiny
         other.cleanup()
 
 
-def test_remaining_time_is_estimated_from_completed_steps(monkeypatch):
-    monkeypatch.syspath_prepend(str(MODULE))
+def test_remaining_time_is_estimated_from_completed_steps(module_path):
     pytest.importorskip("slicer")
     from AXONReconstructionLib.console.reconstructing import Stopwatch
 

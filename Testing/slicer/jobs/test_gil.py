@@ -19,11 +19,6 @@ ENOUGH = 200  # seconds; a job that is starved would never end
 
 
 @pytest.fixture
-def panel(axon):
-    return axon[1].panel
-
-
-@pytest.fixture
 def inputs(panel, tiny_bundle, phantom_xray_file, phantom_ct_file):
     """The phantom's X-ray, its CT and the tiny model: what most methods of the logic take."""
     panel.parameterNode.bundle = str(tiny_bundle.path)

@@ -8,29 +8,8 @@ import pytest
 
 
 @pytest.fixture
-def panel(axon):
-    return axon[1].panel
-
-
-@pytest.fixture
-def section(panel):
-    panel.container("reconstructSection").collapsed = False
-    return panel.sections["reconstructSection"]
-
-
-@pytest.fixture
 def ui(panel, section):
     return panel.ui
-
-
-@pytest.fixture
-def case(panel, section, tiny_bundle, phantom_xray_file, phantom_ct_file):
-    """The phantom and the tiny model."""
-    node = panel.parameterNode
-    node.bundle, node.device, node.registerAutomatically = str(tiny_bundle.path), "cpu", False
-    node.frontal = panel.logic.loadRadiograph(phantom_xray_file, view="pa", name="phantom PA")
-    node.groundTruth = panel.logic.loadCT(phantom_ct_file)
-    return node
 
 
 def ended(host, section):
@@ -92,7 +71,7 @@ def test_changes_after_the_start_do_not_affect_the_run(
     slicer.mrmlScene.RemoveNode(accepted)
     assert ended(host, section)
     assert not panel.ui.messageFrame.visible
-    assert case.volumes["sr"].GetName() == "AXON sr, 1 view, axon-tiny 0.0.1, seed 0 (phantom PA)"
+    assert case.volumes["sr"].GetName() == "AXON sr, 1 view, seed 0, axon-tiny 0.0.1 (phantom PA)"
     assert json.loads(case.record)["registration"][0]["accepted_by_user"]
 
 

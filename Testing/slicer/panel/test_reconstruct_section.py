@@ -7,17 +7,6 @@ import pytest
 
 
 @pytest.fixture
-def panel(axon):
-    return axon[1].panel
-
-
-@pytest.fixture
-def section(panel):
-    panel.container("reconstructSection").collapsed = False
-    return panel.sections["reconstructSection"]
-
-
-@pytest.fixture
 def ui(section):
     return section.ui
 
@@ -25,17 +14,6 @@ def ui(section):
 @pytest.fixture
 def node(panel):
     return panel.parameterNode
-
-
-@pytest.fixture
-def case(panel, section, node, tiny_bundle, phantom_xray_file, phantom_ct_file):
-    """The phantom and the tiny model; three steps in the two diffusion stages."""
-    node.bundle = str(tiny_bundle.path)
-    node.registerAutomatically = False
-    node.device = "cpu"
-    node.frontal = panel.logic.loadRadiograph(phantom_xray_file, view="pa", name="phantom PA")
-    node.groundTruth = panel.logic.loadCT(phantom_ct_file)
-    return node
 
 
 def ended(host, section):

@@ -1,15 +1,8 @@
 """Texts of the Reconstruct section: progress, expected duration, warnings. Without a panel."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-
-
-@pytest.fixture
-def lib(slicer, monkeypatch):
-    """Makes the module's Lib importable."""
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[3] / "AXONReconstruction"))
 
 
 class Bar(SimpleNamespace):
@@ -18,7 +11,7 @@ class Bar(SimpleNamespace):
 
 
 @pytest.fixture
-def rows(lib):
+def rows(slicer, module_path):
     from AXONReconstructionLib.panel.progress_rows import ProgressRows
 
     stages = ("coarse", "fine", "sr")
@@ -30,7 +23,7 @@ def rows(lib):
 def test_rows_show_samples_steps_and_time(rows):
     rows, made, label = rows
     rows.start(("coarse", "sr"))
-    assert made["fine"].state.text == "disabled" and made["sr"].state.text == "waiting"
+    assert made["fine"].state.text == "skipped" and made["sr"].state.text == "waiting"
     rows.report("register", 0, 2)
     assert label.text == "Registering the X-rays"
     rows.report("coarse (2 of 4)", 5, 10, 12.4)
@@ -43,7 +36,7 @@ def test_rows_show_samples_steps_and_time(rows):
     assert made["coarse"].state.text == "done" and made["sr"].state.text == "failed"
 
 
-def test_durations_of_the_last_run_predict_the_next(lib):
+def test_durations_of_the_last_run_predict_the_next(slicer, module_path):
     from AXONReconstructionLib.setup import run_times
 
     record = {
@@ -72,7 +65,7 @@ def test_durations_of_the_last_run_predict_the_next(lib):
     assert run_times.expected("cpu", "known", ("coarse",), 1) is None
 
 
-def test_warnings_are_unique_sentences(lib):
+def test_warnings_are_unique_sentences(slicer, module_path):
     from AXONReconstructionLib.panel import result_text
 
     record = {
@@ -88,7 +81,7 @@ def test_warnings_are_unique_sentences(lib):
     assert "frontal X-ray (agreement 0.31)" in low
 
 
-def test_a_drr_of_the_ct_has_a_known_pixel_size(lib):
+def test_a_drr_of_the_ct_has_a_known_pixel_size(slicer, module_path):
     from AXONReconstructionLib.panel import result_text
 
     record = {

@@ -13,8 +13,7 @@ VIEWS = ("pa", "ap", "ll", "rl")
 
 
 @pytest.fixture
-def nodes(slicer, monkeypatch):
-    monkeypatch.syspath_prepend(str(MODULE))
+def nodes(slicer, module_path):
     from AXONReconstructionLib.scene import nodes
 
     return nodes

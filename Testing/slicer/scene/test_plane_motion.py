@@ -1,16 +1,11 @@
 """In-plane motion of an image: known answers."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-MODULE = Path(__file__).resolve().parents[3] / "AXONReconstruction"
-
 
 @pytest.fixture
-def motion(monkeypatch):
-    monkeypatch.syspath_prepend(str(MODULE))
+def motion(module_path):
     from AXONReconstructionLib.scene import plane_motion
 
     return plane_motion

@@ -24,10 +24,9 @@ def read_xray(path: Path, view_given: bool) -> RawXray:
 def read_volume(path: Path) -> RawVolume:
     """The chest CT series of a folder (with subfolders), or the series that a slice belongs to."""
     from axon_backend.imaging.ct_dicom import read_dicom_series
-    from axon_backend.imaging.raw_volume import RawVolume
 
     try:
-        series = read_dicom_series(path)
+        return read_dicom_series(path)
     except (AxonInputError, MemoryError):
         raise
     except Exception as error:
@@ -35,7 +34,6 @@ def read_volume(path: Path) -> RawVolume:
         raise AxonInputError(
             f"{path.name}: a DICOM header is unreadable ({str(error)[:100]}). Export the CT again."
         ) from error
-    return RawVolume(series.voxels, series.affine, notes=series.assumptions, label=series.label)
 
 
 DICOM = ImageFormat(

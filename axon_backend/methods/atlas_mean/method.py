@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,15 +12,14 @@ from torch import nn
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.atlas_mean import INFO
 from axon_backend.methods.batch import Batch, ValidationCase
-from axon_backend.methods.formats import views_format, volume_format
+from axon_backend.methods.formats import views_to_volume
+from axon_backend.methods.generator import OnePassModel
 from axon_backend.methods.objective import Measurement, Objective
-from axon_backend.methods.protocol import Method, Model, RegisteredViews
-from axon_backend.methods.typed_config import from_plain
-from axon_backend.util.run_context import RunContext
+from axon_backend.methods.protocol import Method, OneGridConfig, RegisteredViews
 
 
 @dataclass(frozen=True)
-class AtlasMeanConfig:
+class AtlasMeanConfig(OneGridConfig):
     """Sizes and window.
 
     Attributes:
@@ -34,19 +32,7 @@ class AtlasMeanConfig:
     view_size: int = 128
     window: HuWindow = field(default_factory=HuWindow)
 
-    @property
-    def output_grid(self) -> int:
-        """The only stage's side."""
-        return self.grid
-
-    @property
-    def networks(self) -> tuple[str, ...]:
-        """The volume."""
-        return ("mean",)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
-        return asdict(self)
+    networks = ("mean",)
 
 
 @dataclass(frozen=True)
@@ -65,7 +51,7 @@ class MeanVolume(nn.Module):
         return self.volume.expand(len(views), -1, -1, -1, -1)
 
 
-class AtlasMeanModel(Model):
+class AtlasMeanModel(OnePassModel):
     """One volume."""
 
     config: AtlasMeanConfig
@@ -80,30 +66,14 @@ class AtlasMeanModel(Model):
                 factor = mean.shape[-1] // self.config.grid
                 self.mean.volume.copy_(F.avg_pool3d(mean, factor))
 
-    @torch.inference_mode()
-    def run_stage(
-        self,
-        stage: str,
-        views: RegisteredViews,
-        volume: torch.Tensor | None,
-        *,
-        steps: int | None = None,
-        context: RunContext | None = None,
-        slab: int | None = None,
-    ) -> torch.Tensor:
-        out = self.mean(views.frontal.to(self.device)).clamp(-1, 1)
-        (context or RunContext()).report(stage, 1, 1, out)
-        return out
+    def reconstruct_views(self, views: RegisteredViews) -> torch.Tensor:
+        return self.mean(views.frontal)
 
 
 class MeanObjective(Objective):
     """L2, whose minimum is the mean of the training volumes."""
 
     model: AtlasMeanModel
-
-    @classmethod
-    def trains(cls, config: Any, loss: Any) -> tuple[str, ...]:
-        return ("mean",)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         return (self.model.mean(batch.frontal) - batch.volume).square().mean()
@@ -121,26 +91,16 @@ class AtlasMeanMethod(Method):
     """See the package's docstring."""
 
     info = INFO
+    config_type = AtlasMeanConfig
     presets = {"preview": AtlasMeanConfig}
     objectives = {"mean": MeanObjective}
     loss_settings = AtlasMeanLoss
 
-    def configure(self, values: Mapping[str, Any]) -> AtlasMeanConfig:
-        return from_plain(AtlasMeanConfig, values)
-
     def build(self, config: AtlasMeanConfig) -> AtlasMeanModel:
         return AtlasMeanModel(self, config)
 
-    def networks_of(self, config: AtlasMeanConfig, stage: str) -> tuple[str, ...]:
-        return config.networks
-
     def network_formats(self, config: AtlasMeanConfig) -> dict[str, dict[str, Any]]:
-        return {
-            "mean": {
-                "inputs": views_format(config.view_size),
-                "outputs": {"volume": volume_format(config.grid)},
-            }
-        }
+        return {"mean": views_to_volume(config.view_size, config.grid)}
 
 
 ATLAS_MEAN = AtlasMeanMethod()

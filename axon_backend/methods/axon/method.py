@@ -14,7 +14,7 @@ from axon_backend.methods.axon.train_coarse import CoarseObjective
 from axon_backend.methods.axon.train_encoder import EncoderObjective
 from axon_backend.methods.axon.train_fine import ControlNetObjective, PriorObjective
 from axon_backend.methods.axon.train_sr import CROP, SRObjective
-from axon_backend.methods.formats import STEP, tensor_format, views_format, volume_format
+from axon_backend.methods.formats import STEP, tensor_format, views_to_volume, volume_format
 from axon_backend.methods.protocol import Method
 from axon_backend.methods.typed_config import Gone
 from axon_backend.networks.encoder import TRUNK_PATCH
@@ -34,6 +34,7 @@ class AxonMethod(Method):
     """See the package's docstring."""
 
     info = INFO
+    config_type = AxonConfig
     presets = PRESETS
     loss_settings = AxonLoss
     objectives = {
@@ -94,7 +95,7 @@ class AxonMethod(Method):
         conditioned = {"noisy": volume, "timesteps": STEP, "condition": condition}
         bridge = output("the Brownian bridge", config.bridge.objective)
         formats: dict[str, dict[str, Any]] = {
-            "encoder": {"inputs": views_format(config.view_size), "outputs": {"volume": volume}},
+            "encoder": views_to_volume(config.view_size, h),
             "coarse": {"inputs": conditioned, "outputs": bridge},
             "prior": {
                 "inputs": {"noisy": volume, "timesteps": STEP},

@@ -31,9 +31,10 @@ PAPER_DEVIATIONS = (
     "Gradients are accumulated over 4 batches of 2 and clipped at a norm of 1, and averaged "
     "weights (EMA 0.9999) are used: the paper says that it accumulates, not how often.",
     "DRRs are of this project's renderer with random tube, grid, detector and dose for every draw, "
-    "not of DeepDRR; a patient with X-rays is shown with a DRR in half of the draws.",
-    "Volumes are clipped to the HU window when they are written and measured; stage 2 itself is "
-    "not clamped.",
+    "not of DeepDRR; their spectrum is filtered as if all of the patient were soft tissue; a "
+    "patient with X-rays is shown with a DRR in half of the draws.",
+    "Volumes are clipped to the HU window when they are written and measured, and stage 1's before "
+    "stage 2 sees it; stage 2 itself is not clamped.",
 )
 
 

@@ -47,12 +47,4 @@ class EncoderObjective(Objective):
 
     def measure(self, case: ValidationCase) -> Measurement:
         """F(x) alone with two views (``v2``) and with one (``v1``)."""
-        row: dict[str, float] = {}
-        out = {}
-        for name, views in self.by_views(case).items():
-            out[name] = self.model.coarse_diff.x_T(views)
-            row |= self.compare(name, out[name], case.batch.volume)
-        return Measurement(row, out[self.shown_views][0, 0])
-
-    def score(self, metrics: dict[str, float]) -> float:
-        return -self.weigh(metrics["v2_psnr"], metrics["v1_psnr"])
+        return self.measure_views(case, self.model.coarse_diff.x_T)

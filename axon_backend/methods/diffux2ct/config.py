@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from axon_backend.diffusion.from_noise import NoiseSampling
 from axon_backend.diffusion.gaussian import GaussianDiffusion
 from axon_backend.imaging.frame import HuWindow
+from axon_backend.methods.protocol import OneGridConfig
 
 # How a voxel finds its place in the frontal and the lateral plane, and the lifting that does it.
 LOOKUPS = {"cone": "backproject", "orthographic": "repeat"}
@@ -91,7 +91,7 @@ class DenoiserConfig:
 
 
 @dataclass(frozen=True)
-class DiffuX2CTConfig:
+class DiffuX2CTConfig(OneGridConfig):
     """Everything that makes a DiffuX2CT model besides its weights.
 
     Attributes:
@@ -129,19 +129,10 @@ class DiffuX2CTConfig:
         return self.size
 
     @property
-    def output_grid(self) -> int:
-        """The only stage's side."""
-        return self.size
-
-    @property
     def level_sizes(self) -> tuple[int, ...]:
         """Side of the denoiser's feature volumes, level by level."""
         first = self.size // self.denoiser.patch
         return tuple(first >> level for level in range(len(self.denoiser.channels)))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from axon_backend.methods.diffux2ct import INFO
@@ -11,13 +10,13 @@ from axon_backend.methods.diffux2ct.model import DiffuX2CTModel
 from axon_backend.methods.diffux2ct.train import DiffusionObjective
 from axon_backend.methods.formats import STEP, tensor_format, views_format, volume_format
 from axon_backend.methods.protocol import Method
-from axon_backend.methods.typed_config import from_plain
 
 
 class DiffuX2CTMethod(Method):
     """See the package's docstring."""
 
     info = INFO
+    config_type = DiffuX2CTConfig
     presets = PRESETS
     objectives = {"diffusion": DiffusionObjective}
     loss_settings = DiffuX2CTLoss
@@ -28,14 +27,8 @@ class DiffuX2CTMethod(Method):
         "https://arxiv.org/abs/2407.13545",
     )
 
-    def configure(self, values: Mapping[str, Any]) -> DiffuX2CTConfig:
-        return from_plain(DiffuX2CTConfig, values)
-
     def build(self, config: DiffuX2CTConfig) -> DiffuX2CTModel:
         return DiffuX2CTModel(self, config)
-
-    def networks_of(self, config: DiffuX2CTConfig, stage: str) -> tuple[str, ...]:
-        return config.networks
 
     def network_formats(self, config: DiffuX2CTConfig) -> dict[str, dict[str, Any]]:
         volume, asked = volume_format(config.size), config.diffusion.prediction

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
-from axon_backend.methods.batch import Batch, ValidationCase
+from axon_backend.methods.batch import Batch
 from axon_backend.methods.diffux2ct.model import DiffuX2CTModel
-from axon_backend.methods.objective import Measurement, Objective
-
-# Sampling steps of a validation, at most: it is for choosing a checkpoint, many times a run.
-VALIDATION_STEPS = 10
+from axon_backend.methods.from_noise import FromNoiseObjective
 
 
 def projection_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -27,7 +22,7 @@ def projection_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return torch.stack([error.mean(axis).abs().mean((1, 2, 3)) for axis in (2, 3, 4)]).mean(0)
 
 
-class DiffusionObjective(Objective):
+class DiffusionObjective(FromNoiseObjective):
     """``L_simple + lambda L_proj``: L2 of what the network is to predict, and
     :func:`projection_loss` of the estimate of the CT.
 
@@ -36,10 +31,6 @@ class DiffusionObjective(Objective):
     """
 
     model: DiffuX2CTModel
-
-    @classmethod
-    def trains(cls, config: Any, loss: Any) -> tuple[str, ...]:
-        return config.networks
 
     def forward(self, batch: Batch) -> torch.Tensor:
         draws, diffusion = batch.drawn(), self.model.config.diffusion
@@ -53,17 +44,3 @@ class DiffusionObjective(Objective):
             missed = projection_loss(x0_hat, batch.volume)
             loss = loss + self.loss.projection * (counts * missed).mean()
         return loss
-
-    def measure(self, case: ValidationCase) -> Measurement:
-        """A sample with two views (``v2``) and with one (``v1``)."""
-        steps = min(VALIDATION_STEPS, self.model.config.sampling.steps)
-        row: dict[str, float] = {}
-        shown = {}
-        for name, views in self.by_views(case).items():
-            sample = self.model.draw(views, steps, torch.Generator().manual_seed(0))
-            row |= self.compare(name, sample, case.batch.volume)
-            shown[name] = sample[0, 0]
-        return Measurement(row, shown[self.shown_views])
-
-    def score(self, metrics: dict[str, float]) -> float:
-        return -self.weigh(metrics["v2_psnr"], metrics["v1_psnr"])

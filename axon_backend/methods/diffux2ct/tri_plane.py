@@ -10,7 +10,7 @@ from torch import nn
 
 from axon_backend.methods.diffux2ct.config import TriPlaneConfig
 from axon_backend.methods.protocol import RegisteredViews
-from axon_backend.networks.blocks import UNet, conv
+from axon_backend.networks.blocks import UNet, average_down, conv
 from axon_backend.physics.geometry import FIELD_OF_VIEW
 
 
@@ -82,16 +82,9 @@ class TriPlaneGenerator(nn.Module):
         self.attention = nn.Conv1d(2 * config.rank, 1, 1, bias=False)
         self.axial = UNet(2, 3 * config.rank, config.planes, config.axial, blocks=1)
 
-    def shrink(self, view: torch.Tensor) -> torch.Tensor:
-        """(B, 1, S, S) averaged down to (B, 1, view_size, view_size)."""
-        side = self.config.view_size
-        if view.shape[-1] % side or view.shape[-2] != view.shape[-1]:
-            raise ValueError(f"a view must be square, its side a multiple of {side}")
-        return F.avg_pool2d(view, view.shape[-1] // side)
-
     def view_features(self, view: torch.Tensor, which: int) -> torch.Tensor:
         """A view (B, 1, S, S), 0 frontal or 1 lateral -> (B, planes + rank, size, size)."""
-        x = self.shrink(view)
+        x = average_down(view, self.config.view_size)
         ramp = torch.linspace(-1, 1, x.shape[-1], device=x.device, dtype=x.dtype)
         place = torch.stack(torch.meshgrid(ramp, ramp, indexing="ij"))
         x = torch.cat([x, place.expand(len(x), -1, -1, -1)], 1)
@@ -102,12 +95,10 @@ class TriPlaneGenerator(nn.Module):
         lateral = self.no_lateral.expand_as(frontal)
         if views.lateral is not None:
             seen = self.view_features(views.lateral, 1)
-            present = views.has_lateral
-            if present is None:
-                present = torch.ones(len(seen), dtype=torch.bool, device=seen.device)
+            present = views.lateral_present.reshape(-1, 1, 1, 1)
             # With all present the constant still gets a gradient, of zero: averaging over
             # processes needs one for every parameter.
-            lateral = torch.where(present.reshape(-1, 1, 1, 1), seen, lateral)
+            lateral = torch.where(present, seen, lateral)
         side, rank = self.config.planes, self.config.rank
         a, b = (central_plane(f[:, side:]) for f in (frontal, lateral))
         profiles = torch.cat([a.mean(3), b.mean(3)], 1)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from axon_backend.diffusion.from_noise import NoiseSampling
 from axon_backend.diffusion.gaussian import GaussianDiffusion
 from axon_backend.imaging.frame import HuWindow
+from axon_backend.methods.protocol import OneGridConfig
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class LatentUNetConfig:
 
 
 @dataclass(frozen=True)
-class GlobalVectorConfig:
+class GlobalVectorConfig(OneGridConfig):
     """Everything that makes a model besides its weights.
 
     Attributes:
@@ -105,19 +105,10 @@ class GlobalVectorConfig:
         return self.size
 
     @property
-    def output_grid(self) -> int:
-        """The only stage's side."""
-        return self.size
-
-    @property
     def latent_shape(self) -> tuple[int, int, int, int]:
         """Channels and sides of a volume's latents."""
         side = self.size // self.autoencoder.factor
         return self.autoencoder.latents, side, side, side
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from axon_backend.methods.formats import STEP, tensor_format, views_format, volume_format
@@ -15,13 +14,13 @@ from axon_backend.methods.global_vector_ldm.config import (
 from axon_backend.methods.global_vector_ldm.model import GlobalVectorModel
 from axon_backend.methods.global_vector_ldm.train import AutoencoderObjective, LatentObjective
 from axon_backend.methods.protocol import Method
-from axon_backend.methods.typed_config import from_plain
 
 
 class GlobalVectorMethod(Method):
     """See the package's docstring."""
 
     info = INFO
+    config_type = GlobalVectorConfig
     presets = PRESETS
     objectives = {"autoencoder": AutoencoderObjective, "latent": LatentObjective}
     loss_settings = GlobalVectorLoss
@@ -33,14 +32,8 @@ class GlobalVectorMethod(Method):
         "with Latent Diffusion Models. CVPR 2022, arXiv:2112.10752",
     )
 
-    def configure(self, values: Mapping[str, Any]) -> GlobalVectorConfig:
-        return from_plain(GlobalVectorConfig, values)
-
     def build(self, config: GlobalVectorConfig) -> GlobalVectorModel:
         return GlobalVectorModel(self, config)
-
-    def networks_of(self, config: GlobalVectorConfig, stage: str) -> tuple[str, ...]:
-        return config.networks
 
     def network_formats(self, config: GlobalVectorConfig) -> dict[str, dict[str, Any]]:
         channels, side = config.latent_shape[:2]

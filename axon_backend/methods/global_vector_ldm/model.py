@@ -6,20 +6,19 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from axon_backend.diffusion.sampling import OnStep
+from axon_backend.methods.from_noise import FromNoiseModel
 from axon_backend.methods.global_vector_ldm.autoencoder import LatentAutoencoder
 from axon_backend.methods.global_vector_ldm.config import GlobalVectorConfig
 from axon_backend.methods.global_vector_ldm.view_encoder import GlobalViewEncoder
-from axon_backend.methods.protocol import Model, RegisteredViews
+from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.networks.blocks import channels_last
-from axon_backend.networks.precision import autocast, normalise_in_float32
-from axon_backend.util.run_context import RunContext
+from axon_backend.networks.precision import normalise_in_float32
 
 if TYPE_CHECKING:
     from axon_backend.methods.protocol import Method
 
 
-class GlobalVectorModel(Model):
+class GlobalVectorModel(FromNoiseModel):
     """A latent diffusion whose condition has no position.
 
     Args:
@@ -27,6 +26,7 @@ class GlobalVectorModel(Model):
         config: architecture, schedule and sampling defaults.
     """
 
+    IN_LATENTS = True
     config: GlobalVectorConfig
 
     def __init__(self, method: Method, config: GlobalVectorConfig) -> None:
@@ -51,50 +51,16 @@ class GlobalVectorModel(Model):
         )
         normalise_in_float32(channels_last(self))
 
-    def draw(
-        self,
-        views: RegisteredViews,
-        steps: int | None,
-        generator: torch.Generator,
-        on_step: OnStep | None = None,
-    ) -> torch.Tensor:
-        """A sample of the CT, (B, 1, h, h, h) clipped to [-1, 1]. ``on_step`` is given latents."""
-        diffusion = self.config.diffusion
-        with autocast(self.device, self.always_bfloat16):
-            vectors = self.xray(views)
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        return self.config.latent_shape
 
-        def denoise(z_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            with autocast(self.device, self.always_bfloat16):
-                output = self.denoiser(z_t, t, context=vectors)
-            return diffusion.predict_x0(output.float(), z_t, t)
+    def conditions(self, views: RegisteredViews) -> torch.Tensor:
+        """A vector of each view, (B, 2, width)."""
+        return self.xray(views)
 
-        latents = self.config.sampling.draw(
-            diffusion,
-            denoise,
-            (len(views.frontal), *self.config.latent_shape),
-            device=self.device,
-            generator=generator,
-            steps=steps,
-            on_step=on_step,
-        )
-        with autocast(self.device, self.always_bfloat16):
-            return self.vae.decode(latents).clamp(-1, 1)
+    def denoise(self, y_t: torch.Tensor, t: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
+        return self.denoiser(y_t, t, context=conditions).float()
 
-    @torch.inference_mode()
-    def run_stage(
-        self,
-        stage: str,
-        views: RegisteredViews,
-        volume: torch.Tensor | None,
-        *,
-        steps: int | None = None,
-        context: RunContext | None = None,
-        slab: int | None = None,
-    ) -> torch.Tensor:
-        context = context or RunContext()
-
-        def on_step(done: int, total: int, latents: torch.Tensor) -> None:
-            context.report(stage, done, total)  # latents are no preview of the volume
-
-        generator = self.generator(stage, context.seed)
-        return self.draw(views.to(self.device), steps, generator, on_step)
+    def decode(self, sample: torch.Tensor) -> torch.Tensor:
+        return self.vae.decode(sample)

@@ -7,11 +7,9 @@ from typing import Any
 import torch
 
 from axon_backend.methods.batch import Batch, Draws, ValidationCase
+from axon_backend.methods.from_noise import FromNoiseObjective
 from axon_backend.methods.global_vector_ldm.model import GlobalVectorModel
 from axon_backend.methods.objective import Measurement, Objective
-
-# Sampling steps of a validation, at most: it is for choosing a checkpoint, many times a run.
-VALIDATION_STEPS = 10
 
 
 def latent_noise(draws: Draws, shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
@@ -53,7 +51,7 @@ class AutoencoderObjective(Objective):
         return -metrics["vae_psnr"]
 
 
-class LatentObjective(Objective):
+class LatentObjective(FromNoiseObjective):
     """L1 of what the denoiser is to predict of the latents, x0 by default, with the autoencoder as
     it is. (X-ray2CTPA adds .01 LPIPS, which needs another network's weights.)"""
 
@@ -77,17 +75,3 @@ class LatentObjective(Objective):
         vectors = model.xray(batch.training_views())
         output = model.denoiser(diffusion.q_sample(z, t, noise), t, context=vectors)
         return (output - diffusion.target(z, t, noise)).abs().mean()
-
-    def measure(self, case: ValidationCase) -> Measurement:
-        """A sample with two views (``v2``) and with one (``v1``)."""
-        steps = min(VALIDATION_STEPS, self.model.config.sampling.steps)
-        row: dict[str, float] = {}
-        shown = {}
-        for name, views in self.by_views(case).items():
-            sample = self.model.draw(views, steps, torch.Generator().manual_seed(0))
-            row |= self.compare(name, sample, case.batch.volume)
-            shown[name] = sample[0, 0]
-        return Measurement(row, shown[self.shown_views])
-
-    def score(self, metrics: dict[str, float]) -> float:
-        return -self.weigh(metrics["v2_psnr"], metrics["v1_psnr"])

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from axon_backend.methods.global_vector_ldm.config import ViewEncoderConfig
 from axon_backend.methods.protocol import RegisteredViews
-from axon_backend.networks.blocks import ResBlock, conv, norm
+from axon_backend.networks.blocks import ResBlock, average_down, conv, norm
 
 
 class GlobalViewEncoder(nn.Module):
@@ -33,20 +32,15 @@ class GlobalViewEncoder(nn.Module):
 
     def vector(self, view: torch.Tensor, which: int) -> torch.Tensor:
         """A view (B, 1, S, S), 0 frontal or 1 lateral -> (B, width)."""
-        side = self.config.view_size
-        if view.shape[-1] % side or view.shape[-2] != view.shape[-1]:
-            raise ValueError(f"a view must be square, its side a multiple of {side}")
-        features = self.body(F.avg_pool2d(view, view.shape[-1] // side))
+        features = self.body(average_down(view, self.config.view_size))
         return self.head(features.mean((2, 3))).float() + self.view_bias[which]
 
     def forward(self, views: RegisteredViews) -> torch.Tensor:
         frontal = self.vector(views.frontal, 0)
         lateral = self.no_lateral.expand_as(frontal)
         if views.lateral is not None:
-            seen, present = self.vector(views.lateral, 1), views.has_lateral
-            if present is None:
-                present = torch.ones(len(seen), dtype=torch.bool, device=seen.device)
+            seen, present = self.vector(views.lateral, 1), views.lateral_present[:, None]
             # With all present the constant still gets a gradient, of zero: averaging over
             # processes needs one for every parameter.
-            lateral = torch.where(present[:, None], seen, lateral)
+            lateral = torch.where(present, seen, lateral)
         return torch.stack([frontal, lateral], 1)

@@ -6,8 +6,7 @@ A bundle holds the volumes of its training patients: h^3 bytes each (0.26 MB at 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,16 +17,15 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.imaging.standardise import LIMIT
 from axon_backend.methods.batch import Batch, ValidationCase
-from axon_backend.methods.formats import views_format, volume_format
+from axon_backend.methods.formats import views_to_volume
+from axon_backend.methods.generator import OnePassModel
 from axon_backend.methods.nearest_patient import INFO
 from axon_backend.methods.objective import Measurement, Objective
-from axon_backend.methods.protocol import Method, Model, RegisteredViews
-from axon_backend.methods.typed_config import from_plain
-from axon_backend.util.run_context import RunContext
+from axon_backend.methods.protocol import Method, OneGridConfig, RegisteredViews
 
 
 @dataclass(frozen=True)
-class NearestPatientConfig:
+class NearestPatientConfig(OneGridConfig):
     """Sizes and window.
 
     Attributes:
@@ -44,19 +42,7 @@ class NearestPatientConfig:
     patients: int = 64
     window: HuWindow = field(default_factory=HuWindow)
 
-    @property
-    def output_grid(self) -> int:
-        """The only stage's side."""
-        return self.grid
-
-    @property
-    def networks(self) -> tuple[str, ...]:
-        """The library, which has no weights."""
-        return ("library",)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
-        return asdict(self)
+    networks = ("library",)
 
 
 @dataclass(frozen=True)
@@ -144,7 +130,7 @@ class Library(nn.Module):
         return self.volumes[nearest][:, None].float() / 127.5 - 1
 
 
-class NearestPatientModel(Model):
+class NearestPatientModel(OnePassModel):
     """The library."""
 
     config: NearestPatientConfig
@@ -153,24 +139,8 @@ class NearestPatientModel(Model):
         super().__init__(method, config)
         self.library = Library(config)
 
-    @property
-    def device(self) -> torch.device:
-        return self.library.volumes.device
-
-    @torch.inference_mode()
-    def run_stage(
-        self,
-        stage: str,
-        views: RegisteredViews,
-        volume: torch.Tensor | None,
-        *,
-        steps: int | None = None,
-        context: RunContext | None = None,
-        slab: int | None = None,
-    ) -> torch.Tensor:
-        out = self.library(views.to(self.device))
-        (context or RunContext()).report(stage, 1, 1, out)
-        return out
+    def reconstruct_views(self, views: RegisteredViews) -> torch.Tensor:
+        return self.library(views)
 
 
 class LibraryObjective(Objective):
@@ -178,10 +148,6 @@ class LibraryObjective(Objective):
     those stored before."""
 
     model: NearestPatientModel
-
-    @classmethod
-    def trains(cls, config: Any, loss: Any) -> tuple[str, ...]:
-        return ("library",)
 
     @torch.no_grad()
     def forward(self, batch: Batch) -> torch.Tensor:
@@ -197,12 +163,9 @@ class LibraryObjective(Objective):
         return torch.stack(errors).mean().requires_grad_()
 
     def measure(self, case: ValidationCase) -> Measurement:
-        row = {"patients": float(len(self.model.library))}
-        out = {}
-        for name, single in (("v2", False), ("v1", True)):
-            out[name] = self.model.library(case.batch.views(single))
-            row |= self.compare(name, out[name], case.batch.volume)
-        return Measurement(row, out["v2"][0, 0])
+        measured = self.measure_views(case, self.model.library)
+        patients = {"patients": float(len(self.model.library))}
+        return Measurement(patients | measured.metrics, measured.sample)
 
     def score(self, metrics: dict[str, float]) -> float:
         """The fullest library is kept: patients are not chosen by the validation cases."""
@@ -218,26 +181,16 @@ class NearestPatientMethod(Method):
     """See the package's docstring."""
 
     info = INFO
+    config_type = NearestPatientConfig
     presets = {"preview": NearestPatientConfig, "full": full}
     objectives = {"library": LibraryObjective}
     loss_settings = NearestPatientLoss
 
-    def configure(self, values: Mapping[str, Any]) -> NearestPatientConfig:
-        return from_plain(NearestPatientConfig, values)
-
     def build(self, config: NearestPatientConfig) -> NearestPatientModel:
         return NearestPatientModel(self, config)
 
-    def networks_of(self, config: NearestPatientConfig, stage: str) -> tuple[str, ...]:
-        return config.networks
-
     def network_formats(self, config: NearestPatientConfig) -> dict[str, dict[str, Any]]:
-        return {
-            "library": {
-                "inputs": views_format(config.view_size),
-                "outputs": {"volume": volume_format(config.grid)},
-            }
-        }
+        return {"library": views_to_volume(config.view_size, config.grid)}
 
     def recipe(self, preset: str, training: str) -> dict[str, Any]:
         """Every patient once, as they are."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from axon_backend.imaging.frame import HuWindow
+from axon_backend.methods.protocol import OneGridConfig
 
 NETWORKS = ("unet", "swin_unetr")
 UPSAMPLINGS = ("resize", "transposed")
@@ -13,7 +14,7 @@ CRITICS = ("least_squares", "transport")
 
 
 @dataclass(frozen=True)
-class RepeatConcatenateConfig:
+class RepeatConcatenateConfig(OneGridConfig):
     """Everything but the weights.
 
     Attributes:
@@ -41,6 +42,8 @@ class RepeatConcatenateConfig:
     upsampling: str = "resize"
     window: HuWindow = field(default_factory=HuWindow)
 
+    networks = ("generator",)
+
     def __post_init__(self) -> None:
         for name, known in (
             ("lifting", ("repeat", "backproject")),
@@ -61,20 +64,6 @@ class RepeatConcatenateConfig:
             raise ValueError(f"grid must be a multiple of {step} for this network, got {self.grid}")
         if self.network == "swin_unetr" and self.feature_size % 12:
             raise ValueError(f"feature_size must be a multiple of 12, got {self.feature_size}")
-
-    @property
-    def output_grid(self) -> int:
-        """The only stage's side."""
-        return self.grid
-
-    @property
-    def networks(self) -> tuple[str, ...]:
-        """The 3-D network."""
-        return ("generator",)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

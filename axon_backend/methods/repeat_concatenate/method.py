@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,9 +13,9 @@ from axon_backend.methods.adversaries import (
     check_grid,
 )
 from axon_backend.methods.batch import Batch
-from axon_backend.methods.formats import views_format, volume_format
+from axon_backend.methods.formats import views_to_volume
 from axon_backend.methods.generator import GeneratorModel, GeneratorObjective
-from axon_backend.methods.protocol import Method, Model
+from axon_backend.methods.protocol import Method
 from axon_backend.methods.repeat_concatenate import INFO
 from axon_backend.methods.repeat_concatenate.config import (
     PRESETS,
@@ -25,7 +24,6 @@ from axon_backend.methods.repeat_concatenate.config import (
     recipe,
 )
 from axon_backend.methods.repeat_concatenate.network import Generator
-from axon_backend.methods.typed_config import from_plain
 from axon_backend.networks.blocks import channels_last
 
 
@@ -51,18 +49,15 @@ class CriticObjective(GeneratorObjective):
 
     adversary: VolumeAdversary
 
-    def __init__(
-        self, model: Model, loss: Any, *, single_view: float, repeats: bool = False
-    ) -> None:
-        super().__init__(model, loss, single_view=single_view, repeats=repeats)
-        transport = loss.critic == "transport"
+    def make_adversary(self) -> VolumeAdversary:
+        transport = self.loss.critic == "transport"
         kind = TransportAdversary if transport else LeastSquaresAdversary
-        self.adversary = kind(
+        return kind(
             conditional=not transport,
-            channels=loss.critic_channels,
-            lr=loss.critic_lr,
-            betas=loss.critic_betas,
-            every=loss.critic_every,
+            channels=self.loss.critic_channels,
+            lr=self.loss.critic_lr,
+            betas=self.loss.critic_betas,
+            every=self.loss.critic_every,
         )
 
     @classmethod
@@ -80,6 +75,7 @@ class RepeatConcatenateMethod(Method):
     """See the package's docstring."""
 
     info = INFO
+    config_type = RepeatConcatenateConfig
     presets = PRESETS
     objectives = {"regression": RegressionObjective, "critic": CriticObjective}
     loss_settings = RepeatConcatenateLoss
@@ -88,22 +84,11 @@ class RepeatConcatenateMethod(Method):
         "Image Translation with 3D to 3D Generative Modeling. CVPR Workshops (2024).",
     )
 
-    def configure(self, values: Mapping[str, Any]) -> RepeatConcatenateConfig:
-        return from_plain(RepeatConcatenateConfig, values)
-
     def build(self, config: RepeatConcatenateConfig) -> RepeatConcatenateModel:
         return RepeatConcatenateModel(self, config)
 
-    def networks_of(self, config: RepeatConcatenateConfig, stage: str) -> tuple[str, ...]:
-        return config.networks
-
     def network_formats(self, config: RepeatConcatenateConfig) -> dict[str, dict[str, Any]]:
-        return {
-            "generator": {
-                "inputs": views_format(config.view_size),
-                "outputs": {"volume": volume_format(config.grid)},
-            }
-        }
+        return {"generator": views_to_volume(config.view_size, config.grid)}
 
     def recipe(self, preset: str, training: str) -> dict[str, Any]:
         return recipe(preset, training)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from axon_backend.imaging.frame import HuWindow
+from axon_backend.methods.protocol import OneGridConfig
 
 
 @dataclass(frozen=True)
-class X2CTConfig:
+class X2CTConfig(OneGridConfig):
     """Everything but the weights. Each stage of the encoder halves the image, each level of the
     decoder but the first doubles the volume.
 
@@ -22,6 +23,8 @@ class X2CTConfig:
         decoder: channels of the levels, coarse to fine: one more than there are stages.
         blocks: 3-D convolutions at each level but the first.
         fused_blocks: 3-D convolutions at each level of the decoder of both views.
+        head: side of the output convolution's kernel, odd. The paper's 7 sums so many inputs that
+            learning rates which suit a short training make its output swing from step to step.
         dropout: share of connection A's units that a training step leaves out.
         window: the HU of -1 and 1.
     """
@@ -34,8 +37,11 @@ class X2CTConfig:
     decoder: tuple[int, ...] = (128, 64, 32, 16, 8)
     blocks: tuple[int, ...] = (1, 1, 1, 1)
     fused_blocks: tuple[int, ...] = (1, 1, 1, 1, 0)
+    head: int = 3
     dropout: float = 0.5
     window: HuWindow = field(default_factory=HuWindow)
+
+    networks = ("generator",)
 
     def check(self) -> None:
         """Raise ValueError where sizes do not fit together. (Not when they are set: they are set
@@ -49,20 +55,8 @@ class X2CTConfig:
             )
         if self.grid % 2**stages:
             raise ValueError(f"grid must be a multiple of {2**stages}, got {self.grid}")
-
-    @property
-    def output_grid(self) -> int:
-        """The only stage's side."""
-        return self.grid
-
-    @property
-    def networks(self) -> tuple[str, ...]:
-        """The generator; the discriminator lives as long as a training."""
-        return ("generator",)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
-        return asdict(self)
+        if self.head < 1 or self.head % 2 == 0:
+            raise ValueError(f"head must be an odd number, got {self.head}")
 
 
 @dataclass(frozen=True)
@@ -95,6 +89,7 @@ def full() -> X2CTConfig:
         decoder=(256, 128, 64, 32, 16, 16),
         blocks=(2, 2, 2, 2, 1),
         fused_blocks=(1, 1, 1, 1, 1, 0),
+        head=7,
     )
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from axon_backend.methods.adversaries import LeastSquaresAdversary, check_grid
 from axon_backend.methods.batch import Batch
-from axon_backend.methods.formats import views_format, volume_format
+from axon_backend.methods.formats import views_to_volume
 from axon_backend.methods.generator import GeneratorModel, GeneratorObjective
-from axon_backend.methods.protocol import Method, Model
-from axon_backend.methods.typed_config import from_plain
+from axon_backend.methods.protocol import Method
 from axon_backend.methods.x2ct import INFO
 from axon_backend.methods.x2ct.config import PRESETS, X2CTConfig, X2CTLoss, recipe
 from axon_backend.methods.x2ct.network import Generator
@@ -49,15 +47,12 @@ class GANObjective(GeneratorObjective):
 
     adversary: LeastSquaresAdversary
 
-    def __init__(
-        self, model: Model, loss: Any, *, single_view: float, repeats: bool = False
-    ) -> None:
-        super().__init__(model, loss, single_view=single_view, repeats=repeats)
-        self.adversary = LeastSquaresAdversary(
+    def make_adversary(self) -> LeastSquaresAdversary:
+        return LeastSquaresAdversary(
             conditional=True,
-            channels=loss.discriminator_channels,
-            lr=loss.discriminator_lr,
-            betas=loss.discriminator_betas,
+            channels=self.loss.discriminator_channels,
+            lr=self.loss.discriminator_lr,
+            betas=self.loss.discriminator_betas,
         )
 
     @classmethod
@@ -75,6 +70,7 @@ class X2CTMethod(Method):
     """See the package's docstring."""
 
     info = INFO
+    config_type = X2CTConfig
     presets = PRESETS
     objectives = {"cnn": CNNObjective, "gan": GANObjective}
     loss_settings = X2CTLoss
@@ -83,22 +79,11 @@ class X2CTMethod(Method):
         "Biplanar X-Rays with Generative Adversarial Networks. CVPR (2019).",
     )
 
-    def configure(self, values: Mapping[str, Any]) -> X2CTConfig:
-        return from_plain(X2CTConfig, values)
-
     def build(self, config: X2CTConfig) -> X2CTModel:
         return X2CTModel(self, config)
 
-    def networks_of(self, config: X2CTConfig, stage: str) -> tuple[str, ...]:
-        return config.networks
-
     def network_formats(self, config: X2CTConfig) -> dict[str, dict[str, Any]]:
-        return {
-            "generator": {
-                "inputs": views_format(config.view_size),
-                "outputs": {"volume": volume_format(config.grid)},
-            }
-        }
+        return {"generator": views_to_volume(config.view_size, config.grid)}
 
     def recipe(self, preset: str, training: str) -> dict[str, Any]:
         return recipe(preset, training)

@@ -144,7 +144,8 @@ class Generator(nn.Module):
             nn.Sequential(*(block(3, width, width) for _ in range(count)))
             for width, count in zip(wide, config.fused_blocks, strict=True)
         )
-        self.head_single, self.head_both = (self._head(wide[-1]) for _ in range(2))
+        heads = (self._head(wide[-1], config.head) for _ in range(2))
+        self.head_single, self.head_both = heads
 
     def forward(self, views: RegisteredViews, draws: Draws | None = None) -> torch.Tensor:
         kept = self._kept(draws, views.frontal.device)
@@ -195,9 +196,9 @@ class Generator(nn.Module):
         return self._output(self.head_both, fused)
 
     @staticmethod
-    def _head(channels: int) -> nn.Conv3d:
+    def _head(channels: int, kernel: int) -> nn.Conv3d:
         """Its output starts near the middle of the window, where ReLU has a gradient."""
-        head = nn.Conv3d(channels, 1, 7, 1, 3)
+        head = nn.Conv3d(channels, 1, kernel, 1, kernel // 2)
         assert head.bias is not None
         head.bias.data.fill_(0.5)
         head.weight.data.mul_(0.1)

@@ -1,9 +1,9 @@
-"""Endless (X-ray, CT) training pairs from CTs.
+"""Unlimited (X-ray, CT) training pairs from CTs.
 
 Each draw deforms a real chest (affine + elastic, in frame coordinates), finds the thorax frame of
-the deformed chest by its lungs, samples the target volume from it and renders the frontal and
-lateral DRR of the *same deformed* chest, so that image and volume agree exactly however strong
-the deformation is.
+the deformed chest from its lungs, samples the target volume in it and renders the frontal and
+lateral DRR of the *same deformed* chest, so that image and volume agree exactly, however strong
+the deformation.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import DEFAULT_SOD_MM, AcquisitionGeometry, beam_parameter
 
 # The chest is rendered from a box larger than the frame (in half box sizes, x, y, z), since the
-# beam also passes what lies around it: arms, breasts, back.
+# beam also passes through the surrounding arms, breasts and back.
 SURROUND = (1.5, 1.7, 1.2)
 SURROUND_SHAPE = (120, 128, 144)
 
 
 @dataclass(frozen=True)
 class Deformation:
-    """Ranges of the 3-D deformation; standard deviations unless said otherwise.
+    """Ranges of the 3-D deformation; standard deviations unless stated otherwise.
 
     Attributes:
-        rotation_deg: about each axis. Patients stand within a few degrees of square.
-        anisotropy: relative size per axis before the frame is found again: what lies around the
-            lungs gets wider or narrower.
-        shift, scale: inaccuracy of the frame, in half box sizes and relative.
-        elastic: displacement of a 5^3 control grid in half box sizes: anatomy.
+        rotation_deg: rotation about each axis. Patients stand within a few degrees of square.
+        anisotropy: log of the scale per axis, applied before the frame is found again, so that
+            the tissue around the lungs becomes wider or narrower.
+        shift, scale: inaccuracy of the frame, in half box sizes and as a relative size.
+        elastic: displacement of a 5^3 control grid in half box sizes, for anatomical variation.
         mirror: probability of a left-right mirrored chest.
-        bone_gain: range of the attenuation above soft tissue: tube voltage.
-        sod_mm: range of the source to isocentre distance.
+        bone_gain: range of the factor on attenuation above soft tissue, for the tube voltage.
+        sod_mm: range of the source-to-isocentre distance.
         ap: probability that the frontal view is AP.
     """
 
@@ -72,16 +72,16 @@ NOT_DEFORMED = Deformation(
     sod_mm=(DEFAULT_SOD_MM, DEFAULT_SOD_MM),
     ap=0.0,
 )
-"""Every CT as it is."""
+"""No deformation: every CT is used unchanged."""
 
 
 @dataclass
 class TrainingPair:
-    """One draw.
+    """One training pair: a volume and its two views.
 
     Attributes:
         volume: (2h, 2h, 2h) uint8, the HU window mapped to 0..255.
-        views: (2, s, s) float16 line integrals: frontal, lateral.
+        views: (2, s, s) float16, frontal and lateral: line integrals, or a real X-ray in [0, 1].
         beam: (2,) float32, see ``physics.geometry.beam_parameter``.
     """
 
@@ -91,11 +91,11 @@ class TrainingPair:
 
 
 class DeformableCT:
-    """A CT with its frame, ready to be bent.
+    """A CT with its frame, prepared for deformation.
 
     Attributes:
-        ct, frame: the CT (HU) and its thorax frame, found by its lungs when None is given.
-        hu: (1, 1, Z, Y, X) float32 HU above air, so that what lies outside is 0.
+        ct, frame: the CT (HU) and its thorax frame, found from the lungs if None is given.
+        hu: (1, 1, Z, Y, X) float32 HU above air, so that padding with 0 is air.
         lungs: (1, 1, Z, Y, X) float32, 1 in the lungs.
     """
 
@@ -110,7 +110,7 @@ class DeformableCT:
 
     @property
     def megabytes(self) -> float:
-        """What it holds in memory."""
+        """Memory use."""
         return 4 * (2 * self.hu.numel() + np.asarray(self.ct.hu).size) / 1e6
 
     def warped_lung_box(
@@ -122,8 +122,8 @@ class DeformableCT:
         inside = torch.stack([at[i] for at, i in zip(box, (x, y, z), strict=True)], -1)
         if len(inside) == 0:
             raise AxonInputError(
-                f"{self.ct.source or 'A CT'}: its thorax frame holds no lungs; the frame of the "
-                "data set and the CT do not belong together. Prepare this case again."
+                f"{self.ct.source or 'A CT'}: its thorax frame contains no lungs; the frame in the "
+                "data set does not match the CT. Prepare this case again."
             )
         ordered = inside.sort(0).values
         few = len(ordered) // 1000
@@ -224,7 +224,7 @@ class PairFactory:
             matrix = matrix @ np.diag([-1.0, 1.0, 1.0])
         affine = np.concatenate([matrix, np.zeros((3, 1))], 1)
         control = torch.as_tensor(rng.normal(0, a.elastic, (1, 3, 5, 5, 5)), dtype=torch.float32)
-        # A smooth field: the control grid is enlarged by cubic splines, separably.
+        # A smooth field: the control grid is upsampled by separable cubic interpolation.
         for axis in (2, 3, 4):
             t = control.movedim(axis, -1)
             flat = t.reshape(1, -1, 1, 5)
@@ -237,7 +237,7 @@ class PairFactory:
         """One random pair; all randomness comes from ``rng``."""
         a = self.deformation
         warp = self._warp(rng)
-        # The frame of the deformed chest: its lungs lie in it as the undeformed ones did.
+        # The frame of the deformed chest, placed so that its lungs fill it as before.
         (low0, high0), (low, high) = chest.lung_box, chest.warped_lung_box(warp)
         stretch = (high - low) / (high0 - low0)
         place = low - stretch * low0

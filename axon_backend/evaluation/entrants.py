@@ -1,0 +1,161 @@
+"""The bundles that take part in an evaluation, and how they are run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from axon_backend.bundle import Bundle, load_bundle
+from axon_backend.errors import AxonInputError
+from axon_backend.evaluation.kept import Kept
+from axon_backend.imaging.frame import HuWindow
+from axon_backend.inference.model_loading import choose_device, parameter_count
+from axon_backend.inference.session import InferenceSession
+from axon_backend.util.run_context import RunContext
+
+#: With more than that in all bundles together, a gigabyte, only one bundle is in memory at a time.
+MOST_PARAMETERS = 250_000_000
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A bundle that takes part.
+
+    Attributes:
+        label: unlike those of the others.
+        session: runs it.
+        stages: of its method that are run.
+        stochastic: those of them whose output depends on the seed, or is made from one that does.
+    """
+
+    label: str
+    session: InferenceSession
+    stages: tuple[str, ...]
+    stochastic: tuple[str, ...]
+
+    @property
+    def bundle(self) -> Bundle:
+        """Its weights."""
+        return self.session.bundle
+
+    def about(self) -> dict[str, Any]:
+        """Parameters, and what its metadata say about the training (None: not recorded)."""
+        training = self.bundle.metadata.get("training") or {}
+        return {
+            "bundle": self.label,
+            "method": self.session.info.label,
+            "version": self.bundle.version,
+            "sha256": self.bundle.sha256,
+            "parameters": parameter_count(self.bundle),
+            "minutes": _total(training, "minutes"),
+            "samples": _total(training, "samples"),
+        }
+
+
+def entrants(
+    bundles: Sequence[str | Path | Bundle | None],
+    device: str = "auto",
+    stages: tuple[str, ...] | None = None,
+) -> list[Entrant]:
+    """The bundles, opened and labelled.
+
+    Args:
+        bundles: folders, names or loaded ones; None is the shipped one.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        stages: to run, by name; each method runs those of them that it has, and all of its own
+            where it has none.
+
+    Raises:
+        AxonInputError: a bundle or the device cannot be used, one is named twice, or no method has
+            such a stage.
+    """
+    loaded = [b if isinstance(b, Bundle) else load_bundle(b) for b in bundles]
+    hashes = [bundle.sha256 for bundle in loaded]
+    if twice := [b for i, b in enumerate(loaded) if b.sha256 in hashes[:i]]:
+        raise AxonInputError(
+            f"The bundle {twice[0].name} ({twice[0].path}) is given twice. Give every bundle once."
+        )
+    sessions = [InferenceSession(bundle, device) for bundle in loaded]
+    known = {name for session in sessions for name in session.info.stage_names}
+    if stages and (unknown := [name for name in stages if name not in known]) and len(loaded) > 1:
+        raise AxonInputError(
+            f"No bundle has the stage {unknown[0]!r}; they have {', '.join(sorted(known))}."
+        )
+    made = []
+    for label, session in zip(_labels(loaded), sessions, strict=True):
+        own = tuple(s for s in stages or () if s in session.info.stage_names or len(loaded) == 1)
+        chosen = session.stages(own or None)
+        random = session.info.load().stochastic_stages(session.config)
+        first = next((i for i, name in enumerate(chosen) if name in random), len(chosen))
+        made.append(Entrant(label, session, chosen, chosen[first:]))
+    return made
+
+
+def _labels(bundles: Sequence[Bundle]) -> list[str]:
+    """Names; with the version, then the hash, where they are not unlike."""
+    names = [bundle.name for bundle in bundles]
+    for more in ("version", "sha256"):
+        names = [
+            f"{name} {getattr(bundle, more)[:8]}" if names.count(name) > 1 else name
+            for name, bundle in zip(names, bundles, strict=True)
+        ]
+    return names
+
+
+def _total(training: Mapping[str, Any], name: str) -> float | None:
+    """The sum over all trainings, None unless each of them has the number."""
+    values = [one.get(name) for one in training.values() if isinstance(one, Mapping)]
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
+
+
+@dataclass(frozen=True)
+class EvaluationRun:
+    """What an evaluation does with each case.
+
+    Attributes:
+        entrants: the bundles; the others are compared with the first one.
+        views: 1, 2 or both, ascending.
+        steps: sampling steps, where there is one bundle; None: the bundles'.
+        samples: of a stochastic method.
+        context: seed, device, progress and cancelling.
+        kept: results that are there already.
+    """
+
+    entrants: Sequence[Entrant]
+    views: tuple[int, ...]
+    steps: Mapping[str, int] | Sequence[int] | None
+    samples: int
+    context: RunContext
+    kept: Kept
+
+    @property
+    def first(self) -> Entrant:
+        """The one that the others are compared with; its atlas and HU window serve for all."""
+        return self.entrants[0]
+
+    @property
+    def window(self) -> HuWindow:
+        """HU that metrics clip to."""
+        return self.first.session.window
+
+    @cached_property
+    def grid(self) -> int:
+        """Side in voxels of the smallest grid that a bundle has, on which all are compared."""
+        return min(entrant.session.config.grid for entrant in self.entrants)
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where networks run."""
+        return choose_device(self.context.device)
+
+    @cached_property
+    def one_at_a_time(self) -> bool:
+        """Of many large models only the running one is kept in memory."""
+        sizes = [parameter_count(entrant.bundle) for entrant in self.entrants]
+        return sum(sizes) > MOST_PARAMETERS and len(sizes) > 1
