@@ -16,7 +16,7 @@ from axon_backend.diffusion.gaussian import ddim
 from axon_backend.diffusion.sampling import Denoiser, OnStep, noise_like
 from axon_backend.methods.axon.config import AxonConfig, AxonLoss
 from axon_backend.methods.axon.losses import bridge_times
-from axon_backend.methods.axon.stage import StageModule, condition, count_steps
+from axon_backend.methods.axon.stage import StageModule, batched, condition, count_steps
 from axon_backend.methods.batch import Draws
 from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.networks.precision import Precision
@@ -114,21 +114,42 @@ class FineDiff(StageModule):
         seen = condition(self.config, views, coarse)
         with self.autocast():
             embedding = self.global_embedding(views)
-        predict_x0 = self.predict_x0_given(seen, embedding)
-
-        def denoise(y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            x0_hat = predict_x0(y_t, t)
-            return x0_hat.clamp(-s.fine_clamp, s.fine_clamp) if s.fine_clamp else x0_hat
-
         each = self.evaluations(steps)
         # As in stage 1: more steps draw a sample, and the mean of several would hide how much they
         # differ.
         draws = s.fine_draws if steps <= s.fine_steps else 1
-        mean = torch.zeros_like(coarse)
-        for draw in range(draws):
-            counted = count_steps(on_step, draw * each, each * draws)
-            mean += self.sample(denoise, coarse, steps, generator, counted)
-        sample = mean / draws
+
+        def sampled(runs: int, before: int) -> torch.Tensor:
+            """That many draws as a batch; ``before`` it, so many were made."""
+
+            def repeated(x: torch.Tensor) -> torch.Tensor:
+                return x.repeat(runs, *[1] * (x.ndim - 1)) if runs > 1 else x
+
+            known = None if embedding is None else repeated(embedding)
+            predict_x0 = self.predict_x0_given(repeated(seen), known)
+
+            def denoise(y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+                x0_hat = predict_x0(y_t, t)
+                return x0_hat.clamp(-s.fine_clamp, s.fine_clamp) if s.fine_clamp else x0_hat
+
+            counted = count_steps(on_step, before * each, each * draws, runs)
+            return self.sample(denoise, repeated(coarse), steps, generator, counted)
+
+        def one_by_one() -> torch.Tensor:
+            mean = torch.zeros_like(coarse)
+            for draw in range(draws):
+                mean += sampled(1, draw)
+            return mean / draws
+
+        if draws == 1 or len(coarse) > 1:
+            sample = one_by_one()
+        else:
+            sample = batched(
+                lambda: sampled(draws, 0).mean(0, keepdim=True),
+                one_by_one,
+                coarse.device,
+                generator,
+            )
         # As X^ and its change, which rounds as it did when the shipped weights were measured.
         fine = coarse + (sample - coarse)
         return fine.clamp(-1, 1) if s.fine_clamp else fine
