@@ -123,3 +123,13 @@ def test_shifts_and_draws_as_a_batch_give_the_same_volumes(
     assert told[-1] == ("sr", 1, 1) and ("coarse", 4, 4) in told and ("fine", 6, 6) in told
     for name in alone:
         assert torch.allclose(batch[name], alone[name], atol=1e-2)  # bfloat16 where the CPU has it
+
+
+def test_more_steps_than_usual_draw_one_sample_in_both_stages(tiny, with_sampling, views):
+    """The mean of several would hide how much they differ."""
+    model = with_sampling(tiny(), tta_shifts=4, fine_draws=3, fine_steps=4)
+    last: dict[str, tuple[int, int]] = {}
+    context = RunContext(progress=lambda s, i, n, _: last.update({s: (i, n)}))
+    for steps, run in (({"coarse": 1, "fine": 4}, (4, 12)), ({"coarse": 2, "fine": 5}, (2, 5))):
+        model.reconstruct(views, steps=steps, context=context)
+        assert (last["coarse"][1], last["fine"][1]) == run
