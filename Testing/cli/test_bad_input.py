@@ -192,7 +192,7 @@ def test_a_broken_manifest(kind, tiny_bundle, tmp_path, capsys):
     ("arguments", "words"),
     [
         (["--size", "3"], "--size is 3"),
-        (["--output", "{tmp}/drr.jpg"], "no extension that a DRR"),
+        (["--output", "{tmp}/drr.jpg"], "does not have the extension of a format for DRRs"),
         (["--output", "{tmp}/nowhere/drr.png"], "does not exist"),
         (["--ct", "{tmp}/nothing.nii.gz"], "nothing.nii.gz does not exist"),
     ],

@@ -76,7 +76,7 @@ def test_demo_makes_both_cases_and_a_page_that_links_them(tiny_bundle, tmp_path,
 def test_selfcheck_names_versions_and_runs(capsys):
     code = main(["selfcheck"])
     said = capsys.readouterr().out
-    for word in ("AXON:", "torch ", "memory:", "disk:", "device:", "tiny run:"):
+    for word in ("AXON:", "torch ", "memory:", "disk:", "device:", "OpenGL:", "tiny run:"):
         assert word in said
     assert "finite and repeatable" in said
     assert code == (1 if "FAILED" in said else 0)

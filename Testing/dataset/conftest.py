@@ -182,7 +182,7 @@ def lidc(tmp_path_factory) -> Path:
     # 3: a slice that was cut short.
     cut = make.ct(name(3), "c/s")[20]
     cut.write_bytes(cut.read_bytes()[:4000])
-    # 4: a hole of 28 mm.
+    # 4: a gap of 28 mm.
     for path in make.ct(name(4), "d/s")[30:36]:
         path.unlink()
     # 5: two pixel spacings in one series.

@@ -15,7 +15,7 @@ from axon_backend.imaging.frame import find_thorax_frame
 GOOD = {"LIDC-IDRI-0001": "paired", "LIDC-IDRI-0002": "biplanar", "LIDC-IDRI-0010": "drr"}
 BAD = {
     "LIDC-IDRI-0003": "cut short",
-    "LIDC-IDRI-0004": "lacks slices: a hole of 28.0 mm",
+    "LIDC-IDRI-0004": "has missing slices: a gap of 28.0 mm",
     "LIDC-IDRI-0005": "whole chest",
     "LIDC-IDRI-0006": "No lungs",
     "LIDC-IDRI-0007": "there is no CT",

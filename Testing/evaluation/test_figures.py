@@ -8,7 +8,7 @@ from PIL import Image
 
 from axon_backend import DISCLAIMER
 from axon_backend.evaluation import figures
-from axon_backend.evaluation.render3d import render3d
+from axon_backend.evaluation.render3d import Rendering, projection
 
 N = 32
 
@@ -101,8 +101,8 @@ def test_slices_and_images_have_true_proportions() -> None:
 
 def test_rows_for_each_window_and_3d_image(tmp_path: Path) -> None:
     hu = with_marker(26, N // 2, 6)
-    image = render3d(np.where(hu > 0, hu, -1000), (1.0, 1.0, 1.0), "bone", (64, 64))
-    volume = figures.VolumeRow("Volume", hu, (1.0, 1.0, 1.0), [image])
+    image = projection(np.where(hu > 0, hu, -1000), (1.0, 1.0, 1.0), "bone", (64, 64))
+    volume = figures.VolumeRow("Volume", hu, (1.0, 1.0, 1.0), [Rendering(image, "no OpenGL")])
     one = figures.overview([], [volume])
     two = figures.overview([], [volume, volume], windows=(figures.LUNG, figures.SOFT))
     assert two.shape[1] == one.shape[1]

@@ -85,12 +85,12 @@ def test_tables_that_are_repaired(broken):
 @pytest.mark.parametrize(
     ("broken", "why"),
     [
-        (table([4096, 0, 12], words(RAMP[:1000])), "states 4096 entries and does not hold them"),
+        (table([4096, 0, 12], words(RAMP[:1000])), "states 4096 entries but contains fewer"),
         (table([4096, 0, 12], words(np.full(4096, 4095))), "all its entries are equal"),
-        (table([4096], words(RAMP)), "not of three numbers"),
+        (table([4096], words(RAMP)), "does not have three numbers"),
         (table([4096, 60000, 12], words(RAMP)), "it blanks the image"),
-        (table([4096, 0, 12], b""), "does not hold them"),
-        (Sequence([Dataset()]), "not of three numbers"),
+        (table([4096, 0, 12], b""), "but contains fewer"),
+        (Sequence([Dataset()]), "does not have three numbers"),
     ],
 )
 def test_tables_that_are_left_out(broken, why):
@@ -126,9 +126,9 @@ def raw(tag, kind, value):
         (None, b"-1024 ", None),
         (b"2 ", None, None),
         (b"0 ", b"0 ", "RescaleSlope is 0: 1 is used"),
-        (b"x ", b"0 ", "RescaleSlope is no number: 1 is used"),
-        (b"1 ", b"none", "RescaleIntercept is no number: 0 is used"),
-        (b"nan ", b"0 ", "RescaleSlope is no number: 1 is used"),
+        (b"x ", b"0 ", "RescaleSlope is not a number: 1 is used"),
+        (b"1 ", b"none", "RescaleIntercept is not a number: 0 is used"),
+        (b"nan ", b"0 ", "RescaleSlope is not a number: 1 is used"),
     ],
 )
 def test_a_rescale_that_is_empty_or_broken(slope, intercept, said):

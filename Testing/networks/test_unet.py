@@ -1,11 +1,10 @@
-"""The diffusion U-Net and the ControlNet, which are MONAI's in architecture."""
+"""MONAI's U-Net and ControlNet in our wrapping."""
 
 import copy
 
 import pytest
 import torch
 
-from axon_backend.networks.diffusion_unet import ControlNet, UNetWithTime
 from axon_backend.networks.unet import ControlBranch, DiffusionUNet, UNetConfig
 
 
@@ -16,7 +15,7 @@ def config(patch: int) -> UNetConfig:
 
 
 def shaken_prior(patch: int) -> DiffusionUNet:
-    """A prior that does not return zero (its last layer starts at zero)."""
+    """A prior that does not return zero (MONAI's last layer starts at zero)."""
     torch.manual_seed(0)
     prior = DiffusionUNet(config(patch)).eval()
     with torch.no_grad():
@@ -98,40 +97,3 @@ def test_a_controlnet_step_moves_the_branch_and_not_the_prior():
     assert any("controlnet_mid_block" in k for k in moved)
     assert any("controlnet_cond_embedding" in k for k in moved)
     assert losses[-1] < losses[0]
-
-
-@pytest.mark.parametrize("attention", [(False, True, False), (True, False, True)])
-@torch.no_grad()
-def test_the_networks_are_those_of_monai(attention):
-    """Under the same weights, which have the same names, they return the same."""
-    from monai.networks import nets
-
-    theirs_too = {
-        "spatial_dims": 3, "channels": (8, 16, 24), "attention_levels": attention,
-        "num_res_blocks": 1, "norm_num_groups": 4, "num_head_channels": 8,
-        "use_flash_attention": True,
-    }  # fmt: skip
-    torch.manual_seed(0)
-    unet = nets.DiffusionModelUNet(in_channels=3, out_channels=2, **theirs_too)
-    branch = nets.ControlNet(
-        in_channels=3,
-        conditioning_embedding_in_channels=5,
-        conditioning_embedding_num_channels=(8,),
-        **theirs_too,
-    )
-    settings = ((8, 16, 24), attention, 4, 8)
-    ours, our_branch = UNetWithTime(3, 2, *settings), ControlNet(3, 5, *settings)
-    for mine, other in ((ours, unet), (our_branch, branch)):
-        for parameter in other.parameters():
-            parameter.add_(0.05 * torch.randn(parameter.shape))
-        mine.load_state_dict(other.state_dict())
-    x, t, condition = torch.randn(2, 3, 8, 8, 8), torch.tensor([3, 700]), torch.randn(2, 5, 8, 8, 8)
-    down, middle = branch(x, t, condition)
-    found = our_branch(x, t, our_branch.controlnet_cond_embedding(condition))
-    assert torch.allclose(found[1], middle, atol=1e-5)
-    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found[0], down, strict=True))
-    steered = unet(
-        x, t, down_block_additional_residuals=tuple(down), mid_block_additional_residual=middle
-    )
-    assert torch.allclose(ours(x, t, (down, middle)), steered, atol=1e-5)
-    assert not torch.allclose(ours(x, t), steered, atol=1e-2)

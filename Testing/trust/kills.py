@@ -305,7 +305,10 @@ def main(arguments: list[str]) -> int:
     """Share the kills among the commands; prints a line for each, and a summary."""
     import torch
 
+    from axon_backend.evaluation import render3d
+
     torch.set_num_threads(1)  # forks have no other threads
+    render3d._render_in_subprocess = lambda *args: None  # seconds for each image, in a process
     kills = int(arguments[0]) if arguments else 300
     part = arguments[1] if len(arguments) > 1 else ""
     bad = total = 0

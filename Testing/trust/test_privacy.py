@@ -70,6 +70,13 @@ def inputs(tmp_path_factory, phantom_ct, phantom_xray_file) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _no_volume_rendering(monkeypatch):
+    from axon_backend.evaluation import render3d
+
+    monkeypatch.setattr(render3d, "_render_in_subprocess", lambda *args: None)
+
+
 SAMPLING = "--bundle {bundle} --stages coarse --steps 1 --quiet"
 COMMANDS = {
     "reconstruct": f"reconstruct --frontal {{in}}/xray.dcm --ct {{in}}/ct --no-register --dicom "

@@ -1,9 +1,9 @@
-"""The Gaussian diffusion of the prior (DDPM), and samplers that a few steps are enough for.
+"""The Gaussian diffusion of the prior (DDPM), and samplers that need few steps.
 
     y_t = sqrt(abar_t) Y + sqrt(1 - abar_t) e,   abar_t = prod (1 - beta)      (Ho et al. 2020)
 
-The samplers ask for x0_hat, the estimate of Y, only; what the network predicts (``epsilon``, ``v``,
-``sample``) is turned into it in one place.
+The samplers only use x0_hat, the estimate of Y; :meth:`GaussianDiffusion.predict_x0` computes it
+from the network's prediction (``epsilon``, ``v`` or ``sample``).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ SAMPLERS = ("ddim", "dpmpp_2m")
 
 @dataclass(frozen=True)
 class GaussianDiffusion:
-    """Schedule and algebra.
+    """The noise schedule and the equations of the diffusion.
 
     Attributes:
         steps: T.
-        beta_start, beta_end: the first and the last beta.
-        schedule: one of :data:`SCHEDULES`, in MONAI's words: beta rises linearly (Ho et al. 2020),
-            or its square root does.
+        beta_start, beta_end: first and last beta.
+        schedule: one of :data:`SCHEDULES`, with MONAI's names: beta rises linearly (Ho et al.
+            2020), or its square root does.
         prediction: what the network returns; ``v = sqrt(abar) e - sqrt(1 - abar) Y``
             (Salimans and Ho 2022).
     """
@@ -49,11 +49,15 @@ class GaussianDiffusion:
     @cached_property
     def alphas_cumprod(self) -> torch.Tensor:
         """abar_t, (T,) float64."""
-        if self.schedule == "linear_beta":
-            betas = torch.linspace(self.beta_start, self.beta_end, self.steps)
-        else:
-            betas = torch.linspace(self.beta_start**0.5, self.beta_end**0.5, self.steps) ** 2
-        return torch.cumprod(1.0 - betas.double(), 0)
+        from monai.networks.schedulers import DDPMScheduler
+
+        scheduler = DDPMScheduler(
+            num_train_timesteps=self.steps,
+            schedule=self.schedule,
+            beta_start=self.beta_start,
+            beta_end=self.beta_end,
+        )
+        return torch.cumprod(1.0 - scheduler.betas.double(), 0)
 
     def alpha_sigma(self, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """sqrt(abar_t), sqrt(1 - abar_t) as (B, 1, 1, 1, 1) float32."""
@@ -82,7 +86,7 @@ class GaussianDiffusion:
         return alpha * y + sigma * noise
 
     def target(self, y: torch.Tensor, t: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """What the network is trained to return."""
+        """The training target of the network."""
         if self.prediction == "epsilon":
             return noise
         if self.prediction == "sample":
@@ -100,8 +104,8 @@ class GaussianDiffusion:
         return alpha * y_t - sigma * output
 
     def timesteps(self, count: int, start: float = 1.0) -> list[int]:
-        """``count`` evenly spaced times from ``start * (T - 1)`` towards 0, which is not one of
-        them; no time twice, so fewer where there are not that many."""
+        """``count`` evenly spaced times from ``start * (T - 1)`` towards 0, exclusive. Duplicates
+        are removed, so there may be fewer."""
         if count < 1:
             raise ValueError(f"at least one step is needed, got {count}")
         first = round(start * (self.steps - 1))
@@ -173,7 +177,7 @@ def dpmpp_2m(
 
 
 def sampler(name: str) -> Callable[..., torch.Tensor]:
-    """The sampler called ``name``, one of :data:`SAMPLERS`."""
+    """The sampler with the given name, one of :data:`SAMPLERS`."""
     if name not in SAMPLERS:
         raise ValueError(f"the sampler must be one of {SAMPLERS}, got {name!r}")
     return {"ddim": ddim, "dpmpp_2m": dpmpp_2m}[name]

@@ -21,14 +21,14 @@ overlay = partial(overlay_image, style="red-cyan")
 
 
 def view_pixel_mm(placed: PlacedView, frame: ThoraxFrame) -> tuple[float, float]:
-    """Pixel size (row, col) of a registered view, up to the common field of view."""
+    """Pixel size (row, col) of a registered view, up to a constant factor (the field of view)."""
     width = frame.size_mm[0] if placed.view.is_frontal else frame.size_mm[1]
     rows, columns = placed.pixels.shape
     return frame.size_mm[2] / rows, width / columns
 
 
 def flat_images(result: Reconstruction) -> list[FlatImage]:
-    """Each X-ray as read, registered, its reference and the overlay of both; or the DRR."""
+    """For each view: the X-ray as read, registered, its reference and their overlay; or the DRR."""
     shown = []
     for role, placed in result.views.items():
         frontal, pixel = placed.view.is_frontal, view_pixel_mm(placed, result.frame)
@@ -46,20 +46,24 @@ def flat_images(result: Reconstruction) -> list[FlatImage]:
     return shown
 
 
-def case_images(result: Reconstruction, record: dict) -> dict[str, np.ndarray]:
-    """The overview page and the overlays by caption (``overview``, ``overlay_frontal``, ...)."""
+def case_images(result: Reconstruction, record: dict) -> tuple[dict[str, np.ndarray], str]:
+    """The overview page and the overlays by caption (``overview``, ``overlay_frontal``, ...), and
+    a note if the 3-D image is not a volume rendering.
+    """
     stage = result.final_stage
     volumes = [("Reconstruction", result.volumes[stage])]
     if stage in result.truth:
         volumes.append(("Ground truth (CT)", result.truth[stage]))
-    rows = []
+    rows, note = [], ""
     for title, hu in volumes:
         spacing = result.frame.spacing_mm(hu.shape[0])
-        rows.append(VolumeRow(title, hu, spacing, [render3d(hu, spacing, "lung")]))
+        drawn = render3d(hu, spacing, "lung")
+        note = note or drawn.note
+        rows.append(VolumeRow(title, hu, spacing, [drawn]))
     page = overview(flat_images(result), rows, footer_line(record), (WIDE,))
     overlays = {
         f"overlay_{role}": overlay(placed)
         for role, placed in result.views.items()
         if placed.reference is not None
     }
-    return {"overview": page, **overlays}
+    return {"overview": page, **overlays}, note

@@ -28,12 +28,12 @@ from axon_backend.imaging.header_check import check_volume
 from axon_backend.imaging.raw_volume import RawVolume
 from axon_backend.util.chatter import no_chatter
 
-_POSITION_TOLERANCE = 0.02  # part of a slice step; below this a stack counts as regular
-_MAX_FILLED_GAP_MM = 12.0  # a wider hole in the stack is not filled but refused
-# Litres of air in the lungs of a whole adult chest at least, and by how much another series has to
-# show more; voxels of this size tell.
+_POSITION_TOLERANCE = 0.02  # fraction of a slice step; below this a stack counts as regular
+_MAX_FILLED_GAP_MM = 12.0  # a stack with a wider gap is refused
+# Minimum volume of air in the lungs of a whole adult chest in litres, the factor by which another
+# series must show more, and the voxel size that is fine enough to measure it.
 _FULL_LUNGS, _MORE_LUNG, _COARSE_MM = 2.0, 1.5, 4.0
-_PADDING_IS_AIR = -500.0  # HU; declared padding below this is no tissue
+_PADDING_IS_AIR = -500.0  # HU; declared padding below this is not tissue
 
 
 def read_dicom_series(path: Path) -> RawVolume:
@@ -41,9 +41,9 @@ def read_dicom_series(path: Path) -> RawVolume:
     float32 after rescale.
 
     Slices are stacked along their true positions, so a tilted gantry gives a sheared affine.
-    Small holes are filled by interpolation along the stack and recorded; wide ones refused. Where
-    the best series by the headers cannot be stacked, or shows hardly any lung, the next best one
-    is read.
+    Small gaps are filled by interpolation along the stack and recorded; wide ones are refused. If
+    the best series according to the headers cannot be stacked, or shows hardly any lung, the next
+    best one is read.
     """
     found = find_stacks(path)
     ranked, skipped = rank_stacks(found.usable, path.name), list(found.skipped)
@@ -72,7 +72,7 @@ def read_dicom_series(path: Path) -> RawVolume:
 
 
 def _lung_litres(series: RawVolume) -> float:
-    """The volume of the lungs in a series, 0 where none are found or it is not in HU."""
+    """The volume of the lungs in a series in litres; 0 if none are found or it is not in HU."""
     spacing = np.linalg.norm(series.affine[:3, :3], axis=0)
     steps = [max(1, round(_COARSE_MM / mm)) for mm in spacing]
     part = series.voxels[:: steps[2], :: steps[1], :: steps[0]]
@@ -136,7 +136,7 @@ def _regular(
     if widest > max(_MAX_FILLED_GAP_MM, 1.5 * step):
         at = positions[int(gaps.argmax())][2]
         raise AxonInputError(
-            f"{label} lacks slices: a hole of {widest:.1f} mm at z = {at:.1f} mm where slices "
+            f"{label} has missing slices: a gap of {widest:.1f} mm at z = {at:.1f} mm where slices "
             f"are {step:.2f} mm apart. Copy the complete series."
         )
     count = round((depth[-1] - depth[0]) / step) + 1
@@ -155,7 +155,7 @@ def _regular(
 
 
 def _read_slices(paths: list[Path]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Pixels [k, row, col] float32 after slope and intercept, padding as air; and notes."""
+    """Pixels [k, row, col] float32 after slope and intercept, with padding as air, and notes."""
     first, noted = _read_slice(paths[0])
     planes, notes = np.empty((len(paths), *first.shape), np.float32), list(noted)
     planes[0] = first
@@ -172,7 +172,7 @@ def _read_slices(paths: list[Path]) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def _read_slice(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Pixels [row, col] float32 after slope and intercept; padding becomes air."""
+    """Pixels [row, col] float32 after slope and intercept, with padding as air, and notes."""
     try:
         dataset = open_dicom(path)
         check_pixels(dataset, path)
@@ -180,7 +180,7 @@ def _read_slice(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
             stored, signs = stored_values(dataset)
     except (AxonInputError, MemoryError):
         raise
-    except Exception as error:  # decoders raise many kinds; all mean the slice is unreadable
+    except Exception as error:  # decoders raise many types; all mean that the slice is unreadable
         why = shorten(str(error), 120, placeholder="...")
         raise AxonInputError(
             f"{path.name}: the CT slice could not be decoded ({why}). The file is damaged or cut "
@@ -195,8 +195,8 @@ def _read_slice(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     values += np.float32(intercept)
     mask = padding_mask(dataset, stored)
     if mask.any():
-        # Some scanners declare a padding that is also a tissue value: trust it below fat, else only
-        # where it reaches the edge of the slice.
+        # Some scanners declare a padding value that also occurs in tissue: it is trusted below the
+        # HU of fat, else only where it is connected to the edge of the slice.
         if float(values[mask].max()) >= _PADDING_IS_AIR:
             mask = _joined_to_edge(mask)
         values[mask] = min(AIR_HU, float(values.min()))

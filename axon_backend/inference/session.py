@@ -210,9 +210,9 @@ class InferenceSession:
                 roles = " and the ".join(placed.refused)
                 raise PoorRegistration(
                     f"The registration of the {roles} X-ray is poor, so nothing was reconstructed. "
-                    "Check that it is a chest X-ray in the right orientation; correct it, or "
-                    "register it by hand in step 2 of the Slicer module. --allow-poor continues "
-                    "anyway.",
+                    f"{_doubts(placed)}Check that it is a chest X-ray in the right orientation; "
+                    "correct it, or register it by hand in step 2 of the Slicer module. "
+                    "--allow-poor continues anyway.",
                     placed,
                 )
 
@@ -337,3 +337,10 @@ class InferenceSession:
             context.report(name + label, step, total, preview)
 
         return context.with_seed(context.seed + k).with_progress(progress)
+
+
+def _doubts(placed: PlacedCase) -> str:
+    """What was odd about the X-rays whose registration is poor, as sentences."""
+    xrays = [placed.case.xrays[role] for role in placed.refused]
+    said = [warning for xray in xrays if xray is not None for warning in xray.warnings]
+    return "".join(f"{warning[0].upper()}{warning[1:]}. " for warning in said)

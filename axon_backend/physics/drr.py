@@ -28,7 +28,7 @@ from axon_backend.physics.geometry import AcquisitionGeometry
 # and a pixel has three coordinates. A DRR is hundreds of short steps, after each of which threads
 # would wait for one another: on a busy machine that took ten times as long with two threads.
 CPU_PIXELS = 10_000
-CPU_NUMBERS = 32_768  # handled at a time where pixels have no coordinates of their own
+CPU_NUMBERS = 32_768  # processed at a time in separable rendering, without coordinates per pixel
 MAX_PIXELS = 8192  # along a side
 
 
@@ -86,7 +86,7 @@ def render_drr(
         height, width = (size, size) if isinstance(size, int) else size
         if not (1 <= height <= MAX_PIXELS and 1 <= width <= MAX_PIXELS):
             raise AxonInputError(
-                f"A DRR of {height} x {width} pixels was asked for; each side has 1 to "
+                f"A DRR of {height} x {width} pixels was requested; each side must have 1 to "
                 f"{MAX_PIXELS}, usually 1024."
             )
         if mu.device.type == "cpu" and not wants_gradient and _lies_in_planes(geometry):
@@ -107,7 +107,8 @@ def render_drr(
 
 
 def _lies_in_planes(geometry: AcquisitionGeometry) -> bool:
-    """Whether the image's rows, its columns and the central ray run along axes of the volume."""
+    """Whether the image's rows and columns and the central ray are parallel to the volume's
+    axes."""
     axes = np.asarray([geometry.ray, geometry.row, geometry.column])
     return bool((np.count_nonzero(axes, axis=1) == 1).all())
 
@@ -115,9 +116,9 @@ def _lies_in_planes(geometry: AcquisitionGeometry) -> bool:
 def _separable_line_integrals(
     volume: AttenuationVolume, geometry: AcquisitionGeometry, height: int, width: int
 ) -> torch.Tensor:
-    """As :func:`_line_integrals`, where the image is parallel to the planes: then the position in
-    a plane is a function of the row along one axis and of the column along the other, and bilinear
-    interpolation is one along the columns of the plane, then one along its rows."""
+    """Like :func:`_line_integrals`, for an image parallel to the voxel planes. The position in a
+    plane then depends on the row along one axis and on the column along the other, so bilinear
+    interpolation separates into one along each axis."""
     axis, down, across = (
         int(np.argmax(np.abs(v))) for v in (geometry.ray, geometry.row, geometry.column)
     )
@@ -136,8 +137,8 @@ def _separable_line_integrals(
     counts = planes.shape[2:]
 
     def neighbours(a: int, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """For each plane and each position along an axis: the indices of the two voxels beside it
-        in a plane with a margin of zeros, and the weight of the second, (N, H or W)."""
+        """For each plane and each position along an axis: the indices of the two adjacent voxels in
+        a plane with a margin of zeros, and the weight of the second, (N, H or W)."""
         depth = np.arange(len(planes))[:, None] - start[axis]
         at = np.clip(start[a] + depth * slopes[a], -1, count)
         below = np.minimum(np.floor(at), count - 1)

@@ -1,4 +1,4 @@
-"""Writing a DRR as a DICOM Digital X-Ray image (DX), marked as derived and for research.
+"""Writing of DRRs as DICOM Digital X-Ray images (DX), marked as derived and for research use.
 
 The attributes are those that PS3.3 A.26 requires: modules Patient, General Study, General Series,
 DX Series, General Equipment, General Image, Image Pixel, DX Anatomy Imaged, DX Image, DX Detector,
@@ -191,7 +191,8 @@ def _set_technique(ds: Dataset, settings: XraySettings, mas: float | None) -> No
 
 
 def _letters(vector: tuple[float, float, float]) -> str:
-    """PatientOrientation's letters of an LPS direction, largest part first (15 degrees count)."""
+    """PatientOrientation's letters for an LPS direction, largest component first; components
+    below sin 15 degrees are omitted."""
     parts = sorted(zip(map(abs, vector), range(3), strict=True), reverse=True)
     return "".join(
         ("RAF", "LPH")[int(vector[axis] > 0)][axis] for size, axis in parts if size > 0.26

@@ -43,7 +43,8 @@ class PlanarRegistration:
         matrix: (3, 3), field of view in [0, 1]^2 (x to the viewer's right, y down) -> pixel
             coordinates (column, row) of the X-ray.
         quality: scores and warnings.
-        rotation_deg: of the X-ray relative to the reference, positive clockwise as displayed.
+        rotation_deg: rotation of the X-ray relative to the reference, positive clockwise as
+            displayed.
     """
 
     matrix: np.ndarray
@@ -58,8 +59,8 @@ class PlanarRegistration:
 def _score(
     moving: np.ndarray, fixed: np.ndarray, matrix: np.ndarray, shown: np.ndarray | None = None
 ) -> float:
-    """Mean of NCC and gradient NCC at a placement, reduced where the X-ray covers less; `shown`:
-    what is valid of the X-ray."""
+    """Mean of NCC and gradient NCC at a placement, reduced if the X-ray covers less of the field;
+    ``shown`` is the X-ray's mask of valid pixels."""
     moved, valid = resample_image(moving, matrix, fixed.shape[0], valid=shown)
     if valid.mean() < 0.4:
         return -1.0
@@ -192,10 +193,10 @@ def register_planar(
         moving: (H, W) X-ray, log-linear, bright = bone, right way up.
         fixed: (N, N) DRR of the CT or of the atlas with square pixels.
         transform: ``similarity`` (same patient) or ``affine`` (proportions may differ).
-        seed: of the metric's sampling; the same seed gives the same result.
-        limits: of the verdict.
-        valid: (H, W) bool, False where a mark hides the X-ray; None: all of it counts.
-        cancelled: asked before every step of the search.
+        seed: seed of the metric's sampling; the same seed gives the same result.
+        limits: thresholds of the verdict.
+        valid: (H, W) bool, False where a mark hides the X-ray; None: all pixels are valid.
+        cancelled: checked before every step of the search.
 
     Returns:
         The placement with its quality. A poor one is returned too, with a warning.
@@ -235,7 +236,7 @@ def register_planar(
     sharper = refine_edges(
         small, target, best, transform=transform, valid=shown, cancelled=cancelled
     )
-    # Between patients edges differ, so intensities count as well.
+    # Edges differ between patients, so intensities count as well.
     if transform == "affine":
         best = best_of([best, sharper])
     elif _plausible(sharper):
@@ -264,7 +265,7 @@ def _reduced(
 
 
 def whole_image_placement(moving: np.ndarray) -> PlanarRegistration:
-    """The image as it is: its whole area, scaled to fit, is the field of view."""
+    """The placement of an unregistered image: its whole area is the field of view."""
     h, w = moving.shape
     matrix = np.array([[w, 0, -0.5], [0, h, -0.5], [0, 0, 1.0]])
     quality = RegistrationQuality(

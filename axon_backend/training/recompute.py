@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import torch
@@ -10,18 +9,14 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from axon_backend.networks.blocks import ResBlock
-from axon_backend.networks.diffusion_unet import SpatialAttention, TimedResBlock
 from axon_backend.networks.srnet import RRDB
 
 
 def _blocks() -> tuple[type[nn.Module], ...]:
-    ours = (TimedResBlock, SpatialAttention, ResBlock, RRDB)
-    if "monai" not in sys.modules:  # so no network can be made of its blocks
-        return ours
     from monai.networks.blocks.spatialattention import SpatialAttentionBlock
     from monai.networks.nets.diffusion_model_unet import DiffusionUNetResnetBlock
 
-    return *ours, DiffusionUNetResnetBlock, SpatialAttentionBlock
+    return DiffusionUNetResnetBlock, SpatialAttentionBlock, ResBlock, RRDB
 
 
 def recompute_blocks(network: nn.Module) -> int:

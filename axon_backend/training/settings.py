@@ -176,7 +176,7 @@ def convert(kind: Any, value: Any, where: str) -> Any:
             pass
     elif kind is str and isinstance(value, (str, int, float)):
         return str(value)
-    names = {bool: "true or false", float: "a number", int: "a whole number", str: "a text"}
+    names = {bool: "true or false", float: "a number", int: "a whole number", str: "text"}
     raise AxonInputError(f"'{where}' is {value!r}; expected {names.get(kind, kind)}.")
 
 

@@ -20,8 +20,8 @@ from slicer.i18n import tr as _
 
 from AXONReconstructionLib.setup import backend, requirements
 
-# Covered by the report itself.
-_NOT_FROM_SELFCHECK = ("AXON", "Python", "system", "packages", "disk")
+# Covered by the report itself; OpenGL may only be used from Slicer's main thread.
+_NOT_FROM_SELFCHECK = ("AXON", "Python", "system", "packages", "disk", "OpenGL")
 _PINNED = ("numpy", "scipy", "SimpleITK")
 _Line = tuple[str, Callable[[], str]]
 

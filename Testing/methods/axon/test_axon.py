@@ -130,10 +130,10 @@ def test_without_residuals_the_prior_is_alone(tiny, views):
     y, t = torch.randn(1, 1, 8, 8, 8), torch.tensor([500])
     seen = condition(model.config, views, torch.zeros_like(y))
     with torch.no_grad():
-        steered = model.fine_diff.predict_x0_given(seen)(y, t)
+        steered = model.fine_diff.predict_x0(y, t, seen)
         for parameter in model.fine_diff.controlnet.parameters():
             parameter.zero_()
-        alone = model.fine_diff.predict_x0_given(seen)(y, t)
+        alone = model.fine_diff.predict_x0(y, t, seen)
         with torch.autocast("cpu", torch.bfloat16):
             output = model.fine_diff.prior(y, t)
     assert torch.equal(alone, model.config.diffusion.predict_x0(output, y, t))
@@ -154,7 +154,7 @@ def test_a_model_can_be_trained_after_it_has_reconstructed(tiny, views):
     model.reconstruct(views)
     y, t = torch.randn(1, 1, 8, 8, 8), torch.tensor([500])
     seen = condition(model.config, views, torch.zeros_like(y))
-    model.fine_diff.predict_x0_given(seen)(y, t).square().mean().backward()
+    model.fine_diff.predict_x0(y, t, seen).square().mean().backward()
     assert any(p.grad is not None and p.grad.any() for p in model.fine_diff.controlnet.parameters())
 
 

@@ -1,14 +1,12 @@
 """Stage 2, FineDiff: from X^ to the CT (paper, section 3.2).
 
 Two classes with one interface: the prior steered by a ControlNet, and a second Brownian bridge
-(Table 4, "BBDM"). Both take a global embedding of the X-rays where ``AxonConfig.global_encoder``
-asks for one.
+(Table 4, "BBDM"). Both take a global embedding of the X-rays if ``AxonConfig.global_encoder``.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 
 import torch
 
@@ -27,7 +25,7 @@ class FineDiff(StageModule):
     """Stage 2: the network "controlnet" and how it is run.
 
     Attributes:
-        controlnet: sees y_t, the condition and, if there is one, the global embedding.
+        controlnet: takes y_t, the condition and, if there is one, the global embedding.
     """
 
     controlnet: ControlBranch | DiffusionUNet
@@ -46,19 +44,13 @@ class FineDiff(StageModule):
         condition: torch.Tensor,
         embedding: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """What the network returns at y_t, (B, 1, h, h, h)."""
-
-    def output_at(
-        self, condition: torch.Tensor, embedding: torch.Tensor | None
-    ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-        """:meth:`output` as a function of y_t and t, for the many times of one sample."""
-        return lambda y_t, t: self.output(y_t, t, condition, embedding)
+        """The network's output at y_t, (B, 1, h, h, h)."""
 
     @abstractmethod
     def x0_of(
         self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: torch.Tensor
     ) -> torch.Tensor:
-        """The estimate of Y that an output at y_t means."""
+        """The estimate of Y from the network's output at y_t."""
 
     @abstractmethod
     def training_times(self, draws: Draws, loss: AxonLoss) -> torch.Tensor:
@@ -68,8 +60,8 @@ class FineDiff(StageModule):
     def noised(
         self, y: torch.Tensor, coarse: torch.Tensor, t: torch.Tensor, noise: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """y_t for Y, X^ and e of shape (B, 1, h, h, h), and what the network is trained to return
-        there."""
+        """y_t for Y, X^ and e of shape (B, 1, h, h, h), and the network's training target at
+        y_t."""
 
     @abstractmethod
     def sample(
@@ -84,21 +76,19 @@ class FineDiff(StageModule):
 
     @abstractmethod
     def evaluations(self, steps: int) -> int:
-        """How often one draw of ``steps`` steps evaluates the network."""
+        """Number of evaluations of the network in one draw of ``steps`` steps."""
 
-    def predict_x0_given(
-        self, condition: torch.Tensor, embedding: torch.Tensor | None = None
-    ) -> Denoiser:
-        """The estimate of Y as a function of y_t and t."""
+    def predict_x0(
+        self,
+        y_t: torch.Tensor,
+        t: torch.Tensor,
+        condition: torch.Tensor,
+        embedding: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The estimate of Y at y_t."""
         with self.autocast():
-            output_at = self.output_at(condition, embedding)
-
-        def predict_x0(y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            with self.autocast():
-                output = output_at(y_t, t)
-            return self.x0_of(output, y_t, t, condition)
-
-        return predict_x0
+            output = self.output(y_t, t, condition, embedding)
+        return self.x0_of(output, y_t, t, condition)
 
     def run(
         self,
@@ -109,7 +99,7 @@ class FineDiff(StageModule):
         on_step: OnStep | None = None,
     ) -> torch.Tensor:
         """Y^, (B, 1, h, h, h), clipped to [-1, 1] unless ``fine_clamp`` is 0: the mean over
-        ``fine_draws`` draws, or one draw where more steps are asked for than are usual."""
+        ``fine_draws`` draws."""
         s = self.config.sampling
         seen = condition(self.config, views, coarse)
         with self.autocast():
@@ -126,10 +116,10 @@ class FineDiff(StageModule):
                 return x.repeat(runs, *[1] * (x.ndim - 1)) if runs > 1 else x
 
             known = None if embedding is None else repeated(embedding)
-            predict_x0 = self.predict_x0_given(repeated(seen), known)
+            repeated_seen = repeated(seen)
 
             def denoise(y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-                x0_hat = predict_x0(y_t, t)
+                x0_hat = self.predict_x0(y_t, t, repeated_seen, known)
                 return x0_hat.clamp(-s.fine_clamp, s.fine_clamp) if s.fine_clamp else x0_hat
 
             counted = count_steps(on_step, before * each, each * draws, runs)
@@ -150,7 +140,8 @@ class FineDiff(StageModule):
                 coarse.device,
                 generator,
             )
-        # As X^ and its change, which rounds as it did when the shipped weights were measured.
+        # Written as X^ plus a change, for the same rounding as when the shipped weights were
+        # measured.
         fine = coarse + (sample - coarse)
         return fine.clamp(-1, 1) if s.fine_clamp else fine
 
@@ -159,8 +150,8 @@ class ControlNetFineDiff(FineDiff):
     """The frozen unconditional prior, steered by a ControlNet on X^ (the paper).
 
     Args:
-        config: of the model.
-        precision: of the model.
+        config: the model's configuration.
+        precision: the model's precision.
     """
 
     controlnet: ControlBranch
@@ -178,18 +169,8 @@ class ControlNetFineDiff(FineDiff):
         condition: torch.Tensor,
         embedding: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        return self.prior(y_t, t, self.controlnet(y_t, t, condition, embedding))
-
-    def output_at(
-        self, condition: torch.Tensor, embedding: torch.Tensor | None
-    ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-        embedded = self.controlnet.embed(condition)
-
-        def output(y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            residuals = self.controlnet(y_t, t, condition, embedding, embedded)
-            return self.prior(y_t, t, residuals)
-
-        return output
+        down, middle = self.controlnet(y_t, t, condition, embedding)
+        return self.prior(y_t, t, (down, middle))
 
     def x0_of(
         self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: torch.Tensor
@@ -232,8 +213,8 @@ class BridgeFineDiff(FineDiff):
     """A second Brownian bridge, from X^ to the CT (Table 4, "BBDM"); there is no prior.
 
     Args:
-        config: of the model.
-        precision: of the model.
+        config: the model's configuration.
+        precision: the model's precision.
     """
 
     controlnet: DiffusionUNet
@@ -285,6 +266,6 @@ class BridgeFineDiff(FineDiff):
 
 
 def fine_diff(config: AxonConfig, precision: Precision) -> FineDiff:
-    """Stage 2 as ``config.fine_diff`` names it."""
+    """Stage 2 of the class ``config.fine_diff``."""
     kinds = {"controlnet": ControlNetFineDiff, "bridge": BridgeFineDiff}
     return kinds[config.fine_diff](config, precision)

@@ -75,9 +75,8 @@ def launch(device_name: str, precision: str, smallest_side: int | None = None) -
         )
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it repeats our messages
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view")  # costs one copy
-    warnings.filterwarnings(
-        "ignore", ".*`broadcast_buffers` is deprecated"
-    )  # 2.5 has no alternative
+    # Deprecated in newer versions; 2.5 has no alternative.
+    warnings.filterwarnings("ignore", ".*`broadcast_buffers` is deprecated")
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
