@@ -30,14 +30,20 @@ from pathlib import Path
 import numpy as np
 
 TWICE = """
-import json, resource, sys, time
-from axon_backend.inference.session import InferenceSession
+import json, pathlib, sys, time
+import axon_backend
 frontal, lateral, bundle, written = sys.argv[1:]
-session = InferenceSession(bundle)
+if (pathlib.Path(axon_backend.__file__).parent / "inference").is_dir():
+    from axon_backend.inference.session import InferenceSession
+    run = InferenceSession(bundle).reconstruct
+else:  # version 0.1.0
+    from functools import partial
+    from axon_backend.reconstruct import reconstruct
+    run = partial(reconstruct, bundle=bundle)
 seconds = []
 for _ in range(2):
     began = time.process_time()
-    session.reconstruct(frontal, lateral)
+    run(frontal, lateral)
     seconds.append(time.process_time() - began)
 open(written, "w").write(json.dumps(seconds))
 """

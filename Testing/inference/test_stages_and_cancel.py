@@ -53,7 +53,7 @@ def test_the_record_tells_how_often_the_steps_were_run(bundle, phantom_ct, tmp_p
     path = tmp_path / "bundle"
     shutil.copytree(bundle.path, path)
     config = json.loads((path / "configs" / "axon.json").read_text())
-    config["sampling"] |= {"tta_shifts": 4, "fine_draws": 2}
+    config["sampling"] |= {"tta_shifts": 4, "fine_draws": 2, "fine_steps": 4}
     (path / "configs" / "axon.json").write_text(json.dumps(config))
     seal_bundle(path)
     told = {}

@@ -18,10 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from axon_backend.errors import AxonInputError
-from axon_backend.metrics import body_mask
 
 #: Preset -> (HU, opacity, red, green, blue) knots; linear between them, constant outside.
 PRESETS: dict[str, tuple[tuple[float, float, float, float, float], ...]] = {
@@ -112,6 +110,11 @@ def projection(
 
 def _prepared(hu: np.ndarray, preset: str) -> np.ndarray:
     """Check the arguments, and hide everything outside the body (air, table, blankets)."""
+    # Not at the top: the subprocess does without them.
+    from scipy import ndimage
+
+    from axon_backend.metrics import body_mask
+
     if preset not in PRESETS:
         raise AxonInputError(f"Unknown 3-D preset {preset!r}; choose one of {', '.join(PRESETS)}.")
     hu = np.asarray(hu, dtype=np.float32)
@@ -245,6 +248,8 @@ def _mm_per_pixel(extent_mm: list[float], size: tuple[int, int]) -> float:
 def _project(
     hu: np.ndarray, spacing_mm: tuple[float, float, float], preset: str, size: tuple[int, int]
 ) -> np.ndarray:
+    from scipy import ndimage
+
     knots = np.asarray(PRESETS[preset])
     gradients = np.gradient(ndimage.gaussian_filter(hu, 0.7), *spacing_mm[::-1])
     colour = np.zeros((hu.shape[0], hu.shape[2], 3), np.float32)

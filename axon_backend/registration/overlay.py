@@ -49,26 +49,31 @@ def overlay_image(placed: PlacedView, style: str | None = None) -> np.ndarray:
     Returns:
         (SIZE, SIZE, 3) uint8, or (SIZE, 3 SIZE, 3); black outside the X-ray.
     """
-    if style is None:
-        return np.concatenate([overlay_image(placed, s) for s in STYLES], axis=1)
-    if style not in STYLES:
+    if style is not None and style not in STYLES:
         raise ValueError(f"style must be one of {STYLES}, got {style!r}")
     valid = _sized(placed.valid.astype(np.float32)) > 0.99
     xray = contrast_grey(_sized(placed.pixels), valid)
-    if placed.reference is None:
-        return _bytes(np.repeat(xray[..., None], 3, axis=2))
-    reference = contrast_grey(_sized(placed.reference))
+    reference = None
+    if placed.reference is not None:
+        reference = contrast_grey(_sized(placed.reference))
+    shown = STYLES if style is None else (style,)
+    return np.concatenate([_bytes(_styled(xray, reference, s)) for s in shown], axis=1)
+
+
+def _styled(xray: np.ndarray, reference: np.ndarray | None, style: str) -> np.ndarray:
+    if reference is None:
+        return np.repeat(xray[..., None], 3, axis=2)
     if style == "red-cyan":
-        return _bytes(red_cyan(xray, reference))
+        return red_cyan(xray, reference)
     if style == "checkerboard":
         row, column = np.indices(xray.shape) * SQUARES // SIZE
         squares = np.where((row + column) % 2 == 0, xray, reference)
-        return _bytes(np.repeat(squares[..., None], 3, axis=2))
+        return np.repeat(squares[..., None], 3, axis=2)
     shape = ndimage.gaussian_filter(reference, SIZE / 128) > 0.5 + OUTLINE_LEVEL / 5
     line = shape ^ ndimage.binary_erosion(shape, iterations=2)
     rgb = np.repeat(xray[..., None], 3, axis=2)
     rgb[line] = YELLOW
-    return _bytes(rgb)
+    return rgb
 
 
 def _sized(image: np.ndarray) -> np.ndarray:

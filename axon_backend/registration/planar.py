@@ -26,7 +26,6 @@ from axon_backend.registration.thresholds import OTHER_PATIENT, Limits
 
 # Pixels along each side of the reference and, approximately, of the X-ray during the search.
 WORKING_SIZE, IMAGE_SIZE = 256, 384
-SHRINK = [2, 1]  # of the levels of each refinement
 # Metrics that refine each transform. Between patients MI drifts, so the correlation of local
 # contrast competes with it; for the same patient MI is the more accurate of the two.
 METRICS = {"similarity": ("mattes",), "affine": ("mattes", "correlation")}
@@ -90,12 +89,13 @@ def _refine(
     start: np.ndarray,
     kind: str,
     metric: str,
+    shrink: list[int],
     seed: int,
     cancelled: Callable[[], bool] | None,
     valid: np.ndarray | None,
 ) -> np.ndarray:
-    """Refine a placement by ``mattes`` or ``correlation``, at half the resolution and then at the
-    whole; returns the new matrix."""
+    """Refine a placement by ``mattes`` or ``correlation``, coarse to fine over ``shrink``; returns
+    the new matrix."""
     n = fixed.shape[0]
     long_side = float(max(moving.shape))
     if metric == "correlation":
@@ -141,8 +141,8 @@ def _refine(
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(0.02, 1e-4, 60, 0.6, 1e-8)
     method.SetOptimizerScalesFromPhysicalShift()
-    method.SetShrinkFactorsPerLevel(SHRINK)
-    method.SetSmoothingSigmasPerLevel([k / n for k in SHRINK])
+    method.SetShrinkFactorsPerLevel(shrink)
+    method.SetSmoothingSigmasPerLevel([k / n for k in shrink])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetInitialTransform(transform, inPlace=True)
     if not execute(method, target, image, cancelled, "the X-ray was being registered"):
@@ -212,7 +212,6 @@ def register_planar(
     check_image(fixed, "The reference's DRR")
     # Work at about the reference's working resolution: smaller images, same field.
     small, shown, lift = _reduced(moving, valid, IMAGE_SIZE)
-    half, half_shown, half_lift = _reduced(small, shown, IMAGE_SIZE // 2)
     target = shrink_to(fixed, WORKING_SIZE, WORKING_SIZE)
     coarse = shrink_to(target, WORKING_SIZE // 2, WORKING_SIZE // 2)
 
@@ -221,19 +220,9 @@ def register_planar(
             candidates, key=lambda m: _score(small, coarse, m, shown) if _plausible(m) else -np.inf
         )
 
-    def refined(placements: list[np.ndarray]) -> list[np.ndarray]:
+    def refined(placements: list[np.ndarray], shrink: list[int]) -> list[np.ndarray]:
         return [
-            _refine(small, target, m, transform, metric, seed, cancelled, shown)
-            for m in placements
-            for metric in METRICS[transform]
-        ]
-
-    def refined_at_half(placements: list[np.ndarray]) -> list[np.ndarray]:
-        # Most of the time of a level goes into filtering the whole image.
-        down = np.linalg.inv(half_lift)
-        return [
-            half_lift
-            @ _refine(half, coarse, down @ m, transform, metric, seed, cancelled, half_shown)
+            _refine(small, target, m, transform, metric, shrink, seed, cancelled, shown)
             for m in placements
             for metric in METRICS[transform]
         ]
@@ -242,8 +231,8 @@ def register_planar(
     starts = [
         s.matrix() for s in find_chest(small, target, stretches=stretches, cancelled=cancelled)
     ]
-    best = best_of(starts + refined_at_half(starts))
-    best = best_of([best, *refined([best])])
+    best = best_of(starts + refined(starts, [4, 2]))
+    best = best_of([best, *refined([best], [2, 1])])
     sharper = refine_edges(
         small, target, best, transform=transform, valid=shown, cancelled=cancelled
     )

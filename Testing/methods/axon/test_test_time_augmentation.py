@@ -9,11 +9,14 @@ import torch
 
 from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.imaging.view import View
+from axon_backend.methods.axon import stage
 from axon_backend.methods.axon.test_time_augmentation import CORNERS, ShiftedBackMean, shifted_views
 from axon_backend.methods.protocol import RegisteredViews
+from axon_backend.networks.unet import DiffusionUNet
 from axon_backend.physics.attenuation import AttenuationVolume
 from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry
+from axon_backend.util.run_context import RunContext
 
 SIZE, VIEW = 16, 176
 
@@ -88,3 +91,45 @@ def test_the_corners_are_balanced_and_as_far_apart_as_they_can_be():
     assert at.sum(0).tolist() == [0, 0, 0]
     away = np.linalg.norm(at[:, None] - at[None], axis=-1)
     assert np.allclose(away[~np.eye(4, dtype=bool)], np.sqrt(8))
+
+
+@pytest.mark.parametrize("memory", ["suffices", "runs out"])
+def test_shifts_and_draws_as_a_batch_give_the_same_volumes(
+    memory, tiny, with_sampling, views, monkeypatch
+):
+    """As on a GPU; where its memory is short, they are made one by one with the same noise."""
+    model = with_sampling(tiny(), tta_shifts=4, fine_draws=3, fine_steps=4)
+
+    def run() -> tuple[dict[str, torch.Tensor], list[tuple[str, int, int]]]:
+        told: list[tuple[str, int, int]] = []
+        context = RunContext(progress=lambda s, i, n, _: told.append((s, i, n)))
+        steps = {"coarse": 1, "fine": 2}
+        return model.reconstruct(views, steps=steps, context=context).volumes, told
+
+    alone, _ = run()
+    monkeypatch.setattr(stage, "BATCH_ON", ("cpu",))
+    sizes = []
+    forward = DiffusionUNet.forward
+
+    def watched(self, x, *rest):
+        sizes.append(len(x))
+        if memory == "runs out" and len(x) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return forward(self, x, *rest)
+
+    monkeypatch.setattr(DiffusionUNet, "forward", watched)
+    batch, told = run()
+    assert sizes == ([4, 3, 3] if memory == "suffices" else [4, 1, 1, 1, 1, 3] + [1] * 6)
+    assert told[-1] == ("sr", 1, 1) and ("coarse", 4, 4) in told and ("fine", 6, 6) in told
+    for name in alone:
+        assert torch.allclose(batch[name], alone[name], atol=1e-2)  # bfloat16 where the CPU has it
+
+
+def test_more_steps_than_usual_draw_one_sample_in_both_stages(tiny, with_sampling, views):
+    """The mean of several would hide how much they differ."""
+    model = with_sampling(tiny(), tta_shifts=4, fine_draws=3, fine_steps=4)
+    last: dict[str, tuple[int, int]] = {}
+    context = RunContext(progress=lambda s, i, n, _: last.update({s: (i, n)}))
+    for steps, run in (({"coarse": 1, "fine": 4}, (4, 12)), ({"coarse": 2, "fine": 5}, (2, 5))):
+        model.reconstruct(views, steps=steps, context=context)
+        assert (last["coarse"][1], last["fine"][1]) == run

@@ -6,7 +6,7 @@ import torch
 
 from axon_backend.diffusion.sampling import OnStep
 from axon_backend.methods.axon.config import AxonConfig
-from axon_backend.methods.axon.stage import StageModule, condition, count_steps
+from axon_backend.methods.axon.stage import StageModule, batched, condition, count_steps
 from axon_backend.methods.axon.test_time_augmentation import SHIFTS, ShiftedBackMean, shifted_views
 from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.networks.encoder import LiftingEncoder
@@ -61,13 +61,28 @@ class CoarseDiff(StageModule):
             # Several steps draw a sample; a mean of four draws would hide their variation.
             tta_shifts = self.config.sampling.tta_shifts if steps <= 1 else 1
         shifts = SHIFTS[tta_shifts]
-        total = max(1, steps) * len(shifts)
-        mean = ShiftedBackMean()
-        for i, shift in enumerate(shifts):
-            shown = shifted_views(views, shift, self.config.grid) if any(shift) else views
-            counted = count_steps(on_step, i * max(1, steps), total)
-            mean.add(self._run_bridge(shown, steps, generator, counted), shift)
-        return mean.mean()
+        each = max(1, steps)
+        total = each * len(shifts)
+        shown = [shifted_views(views, v, self.config.grid) if any(v) else views for v in shifts]
+
+        def one_by_one() -> torch.Tensor:
+            mean = ShiftedBackMean()
+            for i, (seen, shift) in enumerate(zip(shown, shifts, strict=True)):
+                counted = count_steps(on_step, i * each, total)
+                mean.add(self._run_bridge(seen, steps, generator, counted), shift)
+            return mean.mean()
+
+        def together() -> torch.Tensor:
+            counted = count_steps(on_step, 0, total, runs=len(shifts))
+            volumes = self._run_bridge(_stacked(shown), steps, generator, counted)
+            mean = ShiftedBackMean()
+            for volume, shift in zip(volumes.split(1), shifts, strict=True):
+                mean.add(volume, shift)
+            return mean.mean()
+
+        if len(shifts) == 1 or len(views.frontal) > 1:
+            return one_by_one()
+        return batched(together, one_by_one, views.frontal.device, generator)
 
     def _run_bridge(
         self,
@@ -90,3 +105,15 @@ class CoarseDiff(StageModule):
             on_step=on_step,
         )
         return sample.clamp(-1, 1)
+
+
+def _stacked(views: list[RegisteredViews]) -> RegisteredViews:
+    """The same patient's views, differently shifted, as one batch."""
+    laterals = [one.lateral for one in views if one.lateral is not None]
+    present = [one.has_lateral for one in views if one.has_lateral is not None]
+    return RegisteredViews(
+        torch.cat([one.frontal for one in views]),
+        torch.cat(laterals) if laterals else None,
+        torch.cat([one.beam for one in views]),
+        torch.cat(present) if present else None,
+    )

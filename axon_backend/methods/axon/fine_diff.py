@@ -11,10 +11,10 @@ from abc import abstractmethod
 import torch
 
 from axon_backend.diffusion.gaussian import ddim
-from axon_backend.diffusion.sampling import Denoiser, OnStep
+from axon_backend.diffusion.sampling import Denoiser, OnStep, noise_like
 from axon_backend.methods.axon.config import AxonConfig, AxonLoss
 from axon_backend.methods.axon.losses import bridge_times
-from axon_backend.methods.axon.stage import StageModule, condition, count_steps
+from axon_backend.methods.axon.stage import StageModule, batched, condition, count_steps
 from axon_backend.methods.batch import Draws
 from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.networks.precision import Precision
@@ -104,17 +104,42 @@ class FineDiff(StageModule):
         seen = condition(self.config, views, coarse)
         with self.autocast():
             embedding = self.global_embedding(views)
-
-        def denoise(y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            x0_hat = self.predict_x0(y_t, t, seen, embedding)
-            return x0_hat.clamp(-s.fine_clamp, s.fine_clamp) if s.fine_clamp else x0_hat
-
         each = self.evaluations(steps)
-        mean = torch.zeros_like(coarse)
-        for draw in range(s.fine_draws):
-            counted = count_steps(on_step, draw * each, each * s.fine_draws)
-            mean += self.sample(denoise, coarse, steps, generator, counted)
-        sample = mean / s.fine_draws
+        # As in stage 1: more steps draw a sample, and the mean of several would hide how much they
+        # differ.
+        draws = s.fine_draws if steps <= s.fine_steps else 1
+
+        def sampled(runs: int, before: int) -> torch.Tensor:
+            """That many draws as a batch; ``before`` it, so many were made."""
+
+            def repeated(x: torch.Tensor) -> torch.Tensor:
+                return x.repeat(runs, *[1] * (x.ndim - 1)) if runs > 1 else x
+
+            known = None if embedding is None else repeated(embedding)
+            repeated_seen = repeated(seen)
+
+            def denoise(y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+                x0_hat = self.predict_x0(y_t, t, repeated_seen, known)
+                return x0_hat.clamp(-s.fine_clamp, s.fine_clamp) if s.fine_clamp else x0_hat
+
+            counted = count_steps(on_step, before * each, each * draws, runs)
+            return self.sample(denoise, repeated(coarse), steps, generator, counted)
+
+        def one_by_one() -> torch.Tensor:
+            mean = torch.zeros_like(coarse)
+            for draw in range(draws):
+                mean += sampled(1, draw)
+            return mean / draws
+
+        if draws == 1 or len(coarse) > 1:
+            sample = one_by_one()
+        else:
+            sample = batched(
+                lambda: sampled(draws, 0).mean(0, keepdim=True),
+                one_by_one,
+                coarse.device,
+                generator,
+            )
         # Written as X^ plus a change, for the same rounding as when the shipped weights were
         # measured.
         fine = coarse + (sample - coarse)
@@ -177,7 +202,7 @@ class ControlNetFineDiff(FineDiff):
         on_step: OnStep | None,
     ) -> torch.Tensor:
         diffusion, timesteps = self.config.diffusion, self._timesteps(steps)
-        y_t = torch.randn(coarse.shape, generator=generator).to(coarse)
+        y_t = noise_like(coarse, generator)
         if self.config.sampling.fine_start < 1.0:
             t = torch.full((coarse.shape[0],), timesteps[0], device=coarse.device)
             y_t = diffusion.q_sample(coarse, t, y_t)

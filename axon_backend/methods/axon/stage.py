@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -51,12 +53,36 @@ def condition(config: AxonConfig, views: RegisteredViews, volume: torch.Tensor) 
     return torch.cat([volume, spread, residuals], 1)
 
 
-def count_steps(on_step: OnStep | None, before: int, total: int) -> OnStep | None:
-    """``on_step`` for one of several runs, with its steps counted within the total."""
+def count_steps(on_step: OnStep | None, before: int, total: int, runs: int = 1) -> OnStep | None:
+    """``on_step`` for one of several runs, or for ``runs`` of them as a batch, with its steps
+    counted within the total."""
     if on_step is None:
         return None
 
     def counted(i: int, n: int, x: torch.Tensor) -> None:
-        on_step(before + i, total, x)
+        on_step(before + runs * i, total, x[:1] if runs > 1 else x)
 
     return counted
+
+
+# Where several runs of a stage pass the networks as a batch: a GPU is not busy with one.
+BATCH_ON = ("cuda",)
+
+
+def batched(
+    together: Callable[[], torch.Tensor],
+    one_by_one: Callable[[], torch.Tensor],
+    device: torch.device,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """Several runs as a batch where that is faster and memory suffices, else one by one; both draw
+    the same numbers from ``generator``."""
+    if device.type not in BATCH_ON or torch.is_grad_enabled():
+        return one_by_one()
+    state = generator.get_state()
+    try:
+        return together()
+    except torch.OutOfMemoryError:
+        generator.set_state(state)
+    # Outside of the except block: the error's traceback would keep the tensors alive.
+    return one_by_one()
