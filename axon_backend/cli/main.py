@@ -129,6 +129,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"axon {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _reconstruct(_command(commands, "reconstruct", "make a CT volume from one or two X-rays"))
+    _view(_command(commands, "view", "show a case in the browser, or reconstruct it there"))
     _drr(_command(commands, "drr", "render an X-ray from a CT"))
     _register(_command(commands, "register", "register an X-ray to a CT or the atlas"))
     _evaluate(_command(commands, "evaluate", "measure models on patients, and compare them"))
@@ -178,6 +179,12 @@ def _reconstruct(one: argparse.ArgumentParser) -> None:
     shared_options.add_model(one)
     shared_options.add_sampling(one)
     shared_options.add_output(one)
+
+
+def _view(one: argparse.ArgumentParser) -> None:
+    from axon_backend.cli.view import add_arguments
+
+    add_arguments(one)
 
 
 def _drr(one: argparse.ArgumentParser) -> None:
