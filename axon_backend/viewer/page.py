@@ -8,6 +8,7 @@ import io
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -169,10 +170,14 @@ class Page(TrameApp):
                 "warnings": [w for xray in xrays.xrays.values() for w in xray.warnings],
                 "roles": list(xrays.roles),
                 "role": xrays.roles[0],
-                "overlay": _picture(xrays.overlay(xrays.roles[0], style)),
+                "overlay": self._overlay(xrays.roles[0], style),
                 "verdict": self._verdict(xrays.roles[0]),
             }
         )
+
+    def _overlay(self, role: str, style: str) -> str:
+        assert self._xrays is not None
+        return _picture(self._xrays.overlay(role, style))
 
     def _verdict(self, role: str) -> str:
         assert self._xrays is not None
@@ -248,18 +253,22 @@ class Page(TrameApp):
         try:
             while self._redraw:
                 self._redraw = False
-                assert self._xrays is not None
                 role, style = self.state.role, self.state.style
-                image = await self._work(self._xrays.overlay, role, style)
-                with self.state:
-                    self.state.overlay = _picture(image)
+                await self._update("overlay", partial(self._overlay, role, style))
         finally:
             self._drawing = False
 
     async def _judge(self) -> None:
-        verdict = await self._work(self._verdict, self.state.role)
+        await self._update("verdict", partial(self._verdict, self.state.role))
+
+    async def _update(self, name: str, call: Callable[[], str]) -> None:
+        """Set a state to what a call in the worker gives, or the error to why it cannot."""
+        try:
+            value = await self._work(call)
+        except AxonInputError as error:
+            name, value = "error", str(error)
         with self.state:
-            self.state.verdict = verdict
+            self.state[name] = value
 
     # Long calls
 
@@ -443,6 +452,7 @@ class Page(TrameApp):
         v3.VSwitch(
             v_if=(f"{result} && has_ct",),
             v_model=("beside",),
+            id="beside",
             label="CT beside",
             hide_details=True,
             density="compact",

@@ -96,23 +96,14 @@ class Scene:
 
     def prepare(self, *, with_ct: bool) -> None:
         """Make the views: one row, and with ``with_ct`` a second one for the CT."""
-        groups = (VOLUME, CT) if with_ct else (VOLUME,)
-        name = BESIDE if with_ct else ALONE
-        if self._layouts.has_layout(name):
+        if self._layouts.has_layout(ALONE):
             return
+        groups = (VOLUME, CT) if with_ct else (VOLUME,)
+        axial, coronal, sagittal, rendering = _views(VOLUME)
+        square = [[axial, rendering], [coronal, sagittal]]
+        self._layouts.register_layout(ALONE, _rows(square))
         if with_ct:
-            rows = [Layout(LayoutDirection.Horizontal, _views(group)) for group in groups]
-            layout = Layout(LayoutDirection.Vertical, list(rows))
-        else:
-            axial, coronal, sagittal, rendering = _views(VOLUME)
-            layout = Layout(
-                LayoutDirection.Vertical,
-                [
-                    Layout(LayoutDirection.Horizontal, [axial, rendering]),
-                    Layout(LayoutDirection.Horizontal, [coronal, sagittal]),
-                ],
-            )
-        self._layouts.register_layout(name, layout)
+            self._layouts.register_layout(BESIDE, _rows([_views(group) for group in groups]))
         for group in groups:
             for kind in (*ORIENTATIONS, "3-D"):
                 self._first_fit(self._view(group, kind))
@@ -267,6 +258,11 @@ class Scene:
 
 def _tag(group: int, kind: str) -> str:
     return f"{'volume' if group == VOLUME else 'ct'}_{kind.lower().replace('-', '')}"
+
+
+def _rows(rows: list[list[ViewLayoutDefinition]]) -> Layout:
+    """Views in rows, from the top."""
+    return Layout(LayoutDirection.Vertical, [Layout(LayoutDirection.Horizontal, r) for r in rows])
 
 
 def _views(group: int) -> list[ViewLayoutDefinition]:

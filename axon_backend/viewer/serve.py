@@ -9,6 +9,7 @@ import subprocess
 import sys
 import webbrowser
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -110,13 +111,15 @@ def serve(
     """
     check_extra()
     check_port(host, port)
-    check_drawing()
     os.environ["WSLINK_READY_MSG"] = ""  # no word of the library among ours
-    from aiohttp.web import GracefulExit
-    from trame.app import get_server
+    with ThreadPoolExecutor(1) as meanwhile:
+        drawing = meanwhile.submit(check_drawing)
+        from aiohttp.web import GracefulExit
+        from trame.app import get_server
 
-    from axon_backend.viewer.page import Page
+        from axon_backend.viewer.page import Page
 
+        drawing.result()
     server = get_server(f"axon-{os.getpid()}", client_type="vue3")
     token = new_token()
 
