@@ -155,7 +155,7 @@ def test_a_download_that_is_no_bundle_is_refused(site, library):
 def test_a_download_of_what_is_installed_is_refused(offer, library):
     _, address, digest = offer
     import_bundle(f"{address}/b.zip", sha256=digest)
-    with pytest.raises(AxonInputError, match="installed already"):
+    with pytest.raises(AxonInputError, match="already installed"):
         import_bundle(f"{address}/b.zip", sha256=digest)
     assert imported(library) == ["axon-test-0.1.0"]
 
@@ -165,7 +165,7 @@ def test_a_download_of_what_is_installed_is_refused(offer, library):
     [
         ("endless-x.zip", "AXON_MAX_DOWNLOAD_MB", "3", "more than 3 MB"),
         ("x.zip", "AXON_MAX_DOWNLOAD_MB", "0.001", "more than 0.001 MB"),
-        ("endless-x.zip", "AXON_MAX_DOWNLOAD_MINUTES", "1e-9", "minutes only"),
+        ("endless-x.zip", "AXON_MAX_DOWNLOAD_MINUTES", "1e-9", "were downloaded in"),
         ("x.zip", "AXON_MAX_DOWNLOAD_MB", "much", "set it to a positive number"),
     ],
 )

@@ -100,7 +100,7 @@ def test_a_newer_format_asks_for_an_update(bundle):
 def test_an_unknown_network_lists_the_known_ones(bundle):
     with pytest.raises(AxonInputError, match="no network 'prior'; it has coarse, sr"):
         bundle.state_dict("prior")
-    with pytest.raises(AxonInputError, match="no name for a network"):
+    with pytest.raises(AxonInputError, match="not a valid network name"):
         bundle.state_dict("../../secret")
 
 

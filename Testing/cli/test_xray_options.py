@@ -98,6 +98,7 @@ def test_reconstruct_refuses_what_is_poor_unless_it_is_allowed(tiny_bundle, tmp_
     assert main(command) == 1
     error = capsys.readouterr().err
     assert "frontal X-ray is poor" in error and "--allow-poor" in error and "Traceback" not in error
+    assert "The image looks like" in error  # what was odd about it
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
         "registered.png", "overlay.png", "result.json",
     }  # fmt: skip

@@ -56,7 +56,8 @@ def test_a_changed_file_or_setting_is_made_again(source, settings, tmp_path):
     (source / "d_pa.png").write_bytes(data)
     kept = (out / "cases" / "b" / "case.json").stat().st_mtime_ns
     again = reconstruct_cohort(source, out, settings)
-    assert states(again)["d"] == "done" and again.kept == 2
+    assert states(again)["d"] == "done" and (again.made, again.kept) == (1, 3)
+    assert "kept" not in again.by_id["b"]
     assert (out / "cases" / "b" / "case.json").stat().st_mtime_ns == kept
     assert reconstruct_cohort(source, out, replace(settings, seed=5)).made == 4
 

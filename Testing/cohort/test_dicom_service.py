@@ -149,7 +149,7 @@ def test_only_named_senders_and_x_rays_are_taken(node, xray):
         xray.Modality = "MG"
         assert send(service, xray, "FRIEND") not in (0, None)
         assert not service.step()
-    assert any("no X-ray's" in line for line in node.lines)
+    assert any("is not an X-ray modality" in line for line in node.lines)
 
 
 def test_a_study_that_cannot_be_used_is_answered_once(node, xray, tmp_path):
@@ -170,6 +170,7 @@ def test_two_services_do_not_share_a_folder(node):
     [
         (["--host", "0.0.0.0"], "--allow"),
         (["--send-to", "PACS"], "AET@HOST:PORT"),
+        (["--send-to", "PACS@10.0.0.5:10²"], "AET@HOST:PORT"),  # a digit, but not decimal
         (["--ae-title", "much too long a title"], "16 ASCII"),
         (["--tls-key", "key.pem"], "--tls-certificate"),
         (["--settle", "0"], "must be more than 0"),

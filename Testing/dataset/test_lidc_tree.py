@@ -70,7 +70,7 @@ def test_equally_good_series_are_told(lines):
 def test_the_nearest_xray_is_taken_and_a_hand_is_not(lines, lidc_data):
     row = lines["LIDC-IDRI-0001"]
     assert row["days"] == "3"
-    assert "body part (HAND)" in row["notes"] and "nearest in time" in row["notes"]
+    assert "body part (HAND)" in row["notes"] and "closest in time" in row["notes"]
     case = next(c for c in Dataset.read(lidc_data[0]).cases if c.id == "LIDC-IDRI-0001")
     assert case.real("frontal").source.endswith("a/1/near.dcm")
     assert case.real("lateral") is None

@@ -43,7 +43,7 @@ RESULT = {
         "sr": {"psnr": 21.234},
     },
     "atlas_mean": {"psnr": 15.678},
-    "warnings": ["the depth in millimetres follows the average chest"],
+    "warnings": ["the depth in millimetres is derived from the average chest"],
     "disclaimer": "Research use only, not for diagnosis",
 }  # fmt: skip
 

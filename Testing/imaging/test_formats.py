@@ -163,7 +163,7 @@ def test_a_format_outside_the_package_is_in_help_and_messages(outside, tmp_path)
     for command in ("reconstruct", "register"):
         told = axon(outside, command, "--help").stdout
         assert "NRRD, MetaImage or Toy" in told, command
-        assert "a file as DICOM, NIfTI, NRRD, MetaImage or Toy" in told, command
+        assert "a file (DICOM, NIfTI, NRRD, MetaImage or Toy)" in told, command
     (tmp_path / "letter.txt").write_text("Dear reader")
     done = axon(
         outside, "reconstruct", "--frontal", tmp_path / "letter.txt", "--output", tmp_path / "out"

@@ -149,7 +149,8 @@ def test_the_networks_opinion_is_added_in_log_odds(frontal, per_score):
     assert alone == pytest.approx(bone_brightness(PICTURE, frontal))
     against = bones_are_bright(PICTURE, frontal, 0.9) - alone
     assert against == pytest.approx(-np.log(9) / per_score)
-    assert np.isfinite(bones_are_bright(PICTURE, frontal, 1.0))
+    for dark, most in ((1.0, -4), (0.0, 4)):
+        assert bones_are_bright(PICTURE, frontal, dark) - alone == pytest.approx(most / per_score)
 
 
 @pytest.mark.parametrize("around", [0.93, 0.35, 0.05])

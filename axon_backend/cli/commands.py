@@ -26,6 +26,7 @@ from axon_backend.cli.prepare import prepare
 from axon_backend.cli.register import register
 from axon_backend.cli.stages import parse_stages, parse_steps
 from axon_backend.cli.train import train
+from axon_backend.cli.view import view
 from axon_backend.errors import AxonInputError, Cancelled, PoorRegistration
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "register",
     "selfcheck",
     "train",
+    "view",
 ]
 
 

@@ -115,7 +115,7 @@ def parse_peer(text: str) -> Peer:
 
     title, _, address = text.partition("@")
     host, _, port = address.rpartition(":")
-    if not (title and host and port.isdigit() and 0 < int(port) <= 65535):
+    if not (title and host and port.isdecimal() and 0 < int(port) <= 65535):
         raise AxonInputError(
             f"--send-to is {text!r}; give AET@HOST:PORT, for example PACS@10.0.0.5:104."
         )

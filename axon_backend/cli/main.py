@@ -177,6 +177,12 @@ def _reconstruct(one: argparse.ArgumentParser) -> None:
     shared_options.add_output(one)
 
 
+def _view(one: argparse.ArgumentParser) -> None:
+    from axon_backend.cli.view import add_arguments
+
+    add_arguments(one)
+
+
 def _drr(one: argparse.ArgumentParser) -> None:
     from axon_backend.cli.drr import add_arguments
 
@@ -281,6 +287,7 @@ def _export(one: argparse.ArgumentParser) -> None:
 
 _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None] | None]] = {
     "reconstruct": ("make a CT volume from one or two X-rays", _reconstruct),
+    "view": ("show a case in the browser, or reconstruct it there", _view),
     "drr": ("render an X-ray from a CT", _drr),
     "register": ("register an X-ray to a CT or the atlas", _register),
     "evaluate": ("measure and compare models on test cases", _evaluate),

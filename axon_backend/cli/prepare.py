@@ -208,6 +208,6 @@ def parse_shard(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     part, _, count = text.partition("/")
-    if part.isdigit() and count.isdigit() and 1 <= int(part) <= int(count) <= 10_000:
+    if part.isdecimal() and count.isdecimal() and 1 <= int(part) <= int(count) <= 10_000:
         return int(part), int(count)
     raise AxonInputError(f"--shard is {text!r}; give I/N with I from 1 to N, for example 3/16.")

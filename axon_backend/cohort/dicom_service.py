@@ -188,7 +188,7 @@ class DicomService:
             self.log(f"refused an unreadable object from {sender} ({type(error).__name__})")
             return _NOT_UNDERSTOOD
         if modality not in MODALITIES:
-            self.log(f"refused an object from {sender}: its modality {modality!r} is not X-ray")
+            self.log(f"refused an object from {sender}: {modality!r} is not an X-ray modality")
             return _REFUSED
         folder = self.folder / RECEIVED / _hash(study)
         try:

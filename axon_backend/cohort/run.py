@@ -107,8 +107,10 @@ def reconstruct_cohort(
         usable = sum(not study.problem for study in studies)
         summary = CohortSummary(records, settings.as_dict(), kept=usable - len(tasks))
         for task, record in _made(tasks, pool, ReconstructStudy(settings, storage), progress):
+            kept = record.pop("kept", False)  # its files changed, but not their content
             records[task.study.id] = record
-            summary.made += record["status"] != "failed"
+            summary.kept += kept
+            summary.made += not kept and record["status"] != "failed"
         write_summary(storage, summary.records, summary.settings, bundle)
     return summary
 

@@ -12,7 +12,7 @@ from axon_backend.diffusion.sampling import Denoiser, OnStep, noise_like
 
 @dataclass(frozen=True)
 class NoiseSampling:
-    """How a sample is drawn from pure noise.
+    """Settings for sampling from pure noise.
 
     Attributes:
         steps: evaluations of the network.

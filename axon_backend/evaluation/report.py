@@ -58,7 +58,7 @@ def report_html(result: Mapping[str, Any], images: Mapping[str, Image]) -> str:
     """The report as HTML5; arguments as for `write_report`."""
     overlays = [name for name in images if name.startswith(("registration", "overlay"))]
     others = [name for name in images if name != "overview" and name not in overlays]
-    registration = [_registration(entry) for entry in result.get("registration") or ()]
+    registration = [describe_registration(entry) for entry in result.get("registration") or ()]
     stages = [_stage(stage) for stage in result.get("stages") or ()]
     return render_page(
         "report.html",
@@ -66,7 +66,7 @@ def report_html(result: Mapping[str, Any], images: Mapping[str, Image]) -> str:
         disclaimer=str(result.get("disclaimer") or DISCLAIMER).rstrip("."),
         overview=embedded({k: v for k, v in images.items() if k == "overview"}),
         metrics=_metrics(result.get("metrics"), result.get("atlas_mean")),
-        inputs=[_input(entry) for entry in result.get("inputs") or ()],
+        inputs=[describe_input(entry) for entry in result.get("inputs") or ()],
         registration=registration,
         registration_warnings=[w for entry in registration for w in entry["warnings"]],
         overlays=embedded({name: images[name] for name in overlays}),
@@ -77,7 +77,9 @@ def report_html(result: Mapping[str, Any], images: Mapping[str, Image]) -> str:
     )
 
 
-def _input(entry: Mapping[str, Any]) -> dict[str, Any]:
+def describe_input(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of ``inputs`` in ``result.json``, in words: title, path, view, pixel_size,
+    assumptions."""
     role = str(entry.get("role") or "input")
     view = str(entry.get("view") or "")
     return {
@@ -96,7 +98,9 @@ def _pixel_size(pixel_mm: Any) -> str:
     return " × ".join(number(v) for v in values) + " mm (row × column, in the patient)"
 
 
-def _registration(entry: Mapping[str, Any]) -> dict[str, Any]:
+def describe_registration(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of ``registration``, in words: view, verdict with its note and style, scores,
+    warnings."""
     view = VIEW_TEXTS.get(str(entry.get("view", "")), str(entry.get("view", "")))
     verdict = str(entry.get("verdict") or "not judged")
     return {

@@ -16,17 +16,19 @@ _OFF_CENTRE = (-0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.15)  # of the width
 # Natural log-odds per unit of the score, {frontal: value}: from training and validation data, both
 # unchanged and with the wide borders of photographs, for which the layout is unreliable.
 _PER_SCORE = {True: 1.5, False: 3.0}
-_SUREST = 1e-6  # smallest probability that is distinguished from 0
+# Most of the network's evidence, log-odds: where it errs, as on phantoms, a clear layout outweighs
+# it.
+_MOST_OF_NETWORK = 4.0
 UNCLEAR = 0.3  # scores of smaller magnitude are inconclusive
-CERTAIN = 1.5  # overrides tags; X-rays without borders score at least 3.4
+CERTAIN = 1.5  # overrides tags; X-rays without borders score at least 2.9
 
 
 def bones_are_bright(pixels: np.ndarray, frontal: bool, dark: float) -> float:
     """The score of `bone_brightness` plus the evidence of the network of ``content.py``; ``dark``
     is its probability that bones are dark."""
-    dark = min(max(dark, _SUREST), 1 - _SUREST)
-    opinion = float(np.log(1 - dark) - np.log(dark))
-    return bone_brightness(pixels, frontal) + opinion / _PER_SCORE[frontal]
+    evidence = np.log(max(1 - dark, 1e-9)) - np.log(max(dark, 1e-9))
+    evidence = float(np.clip(evidence, -_MOST_OF_NETWORK, _MOST_OF_NETWORK))
+    return bone_brightness(pixels, frontal) + evidence / _PER_SCORE[frontal]
 
 
 def bone_brightness(pixels: np.ndarray, frontal: bool = True) -> float:

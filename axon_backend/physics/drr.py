@@ -62,7 +62,7 @@ def render_drr(
             DRRs are rendered. Zero outside.
         geometry: the acquisition geometry, or rays.
         size: pixels of the image, ``n`` or ``(height, width)``; rays have their own size.
-        device: where a CT is rendered; an attenuation volume is rendered where it is.
+        device: device to render a CT on; an attenuation volume is rendered on its own device.
 
     Returns:
         (height, width), or (C, height, width) for a volume of C channels: dimensionless for an

@@ -50,10 +50,10 @@ def write_dx(
         target: the file.
         image: (H, W), bright = attenuation: grey 0 to 1 when ``shown`` (for presentation), else
             ``-ln`` of the relative exposure (for processing).
-        geometry: of the exposure.
+        geometry: geometry of the exposure.
         view: the standard projection that the geometry was rotated from.
         shown: whether the image is post-processed for presentation.
-        settings: of a poly-energetic exposure; None for mono-energetic line integrals.
+        settings: settings of a poly-energetic exposure; None for mono-energetic line integrals.
         mas: tube load.
         source: description of the volume it was rendered from.
     """

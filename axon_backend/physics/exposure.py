@@ -199,10 +199,10 @@ def expose(
 
     Args:
         paths: (B, materials, H, W) path lengths in g/cm^2, see ``tissues.tissue_densities``.
-        names: of the materials.
+        names: names of the materials.
         geometries: one per image, or one for all.
         settings: one per image, or one for all; None is the default chest stand.
-        seeds: of the noise, one per image. An image depends only on its own seed, so that a batch
+        seeds: seeds of the noise, one per image. An image depends only on its own seed, so a batch
             equals its images exposed one by one; a single seed s stands for s, s + 1, ...
 
     Returns:

@@ -24,7 +24,7 @@ class Material:
         name: as in the table.
         density: g/cm^3.
         composition: mass fraction of each element; they sum to 1.
-        source: where density and composition come from.
+        source: reference for density and composition.
     """
 
     name: str
@@ -58,7 +58,7 @@ def mass_attenuation(name: str, energy_kev: np.ndarray, *, transfer: bool = Fals
     """Mass attenuation in cm^2/g of a material, the sum over its elements by mass.
 
     Args:
-        name: of the material, as in the table.
+        name: name of the material, as in the table.
         energy_kev: any shape, 10 to 150 keV; log-log interpolation of the table's 1 keV steps.
         transfer: the mass energy-transfer coefficient instead, for deposited energy.
 

@@ -20,7 +20,7 @@ from axon_backend.errors import AxonInputError
 
 @dataclass(frozen=True)
 class Postprocessing:
-    """How a log image is post-processed for display.
+    """Settings of the post-processing of a log image for display.
 
     Attributes:
         low, high: quantiles of the intensities inside the body that become black and white.

@@ -19,7 +19,7 @@ class XraySimulator:
     """Poly-energetic radiographs of one CT.
 
     Args:
-        ct: in HU.
+        ct: the CT, in HU.
         device: device to compute on.
         iodine: (Z, Y, X) in [0, 1], 1 where a high CT value is contrast medium, see ``tissues``.
         metal: whether voxels of 3000 HU and more are metal.

@@ -88,7 +88,7 @@ def transmission(
 
     Args:
         paths: (materials, ...) path lengths in g/cm^2.
-        names: of the materials, in this order.
+        names: names of the materials, in the same order.
         beam: from :meth:`Beam.of`.
 
     Differentiable with respect to ``paths``.

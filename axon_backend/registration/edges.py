@@ -97,8 +97,8 @@ def refine_edges(
 
 
 def displacement(moved: np.ndarray, fixed: np.ndarray, valid: np.ndarray) -> float:
-    """How far a short local search on edges moves a registered image: the mean over the field, as a
-    fraction of its width. About 0 where edges are aligned.
+    """Mean displacement over the field, as a fraction of its width, by which a short local search
+    on edges moves a registered image; about 0 if edges are aligned.
 
     All (N, N), on the reference's grid. 0 if the X-ray hardly covers the field.
     """

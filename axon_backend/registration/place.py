@@ -73,7 +73,7 @@ class PlacedView:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the user should know about the registration, in plain words."""
+        """Warnings for the user about the registration, in plain words."""
         return () if self.registration is None else self.registration.quality.warnings
 
     def as_dict(self, role: str) -> dict:

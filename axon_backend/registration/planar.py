@@ -37,7 +37,7 @@ STRETCHES = (0.85, 1.0, 1.18, 1.35)
 
 @dataclass(frozen=True)
 class PlanarRegistration:
-    """Where the reference's field of view lies in an X-ray.
+    """Placement of the reference's field of view in an X-ray.
 
     Attributes:
         matrix: (3, 3), field of view in [0, 1]^2 (x to the viewer's right, y down) -> pixel

@@ -1,4 +1,4 @@
-"""How well a registered X-ray agrees with its DRR: three scores and a verdict."""
+"""Agreement of a registered X-ray with its DRR: three scores and a verdict."""
 
 from __future__ import annotations
 

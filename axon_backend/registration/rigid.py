@@ -90,7 +90,7 @@ class PoseRegistration:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the user should know, in plain words."""
+        """Warnings for the user, in plain words."""
         notes = [f"{role}: {w}" for role, q in self.quality.items() for w in q.warnings]
         if not self.improved:
             notes.append("no pose was found that fits better than the initial one")

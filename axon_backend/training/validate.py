@@ -39,7 +39,7 @@ def validate(
     Args:
         objective: the objective, with the weights to be validated.
         cases: all cases, on the objective's device; with n processes, each measures every n-th.
-        rank: of this process.
+        rank: rank of this process.
         shown: number of cases, from the first, whose samples are kept.
         stopped: checked between cases; if it returns True on any process, validation is abandoned
             on all of them and None is returned.

@@ -75,7 +75,7 @@ def launch(device_name: str, precision: str, smallest_side: int | None = None) -
         )
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it repeats our messages
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view")  # costs one copy
-    # Deprecated in newer versions; 2.5 has no alternative.
+    # Its replacement does not exist in all supported versions.
     warnings.filterwarnings("ignore", ".*`broadcast_buffers` is deprecated")
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
