@@ -160,11 +160,11 @@ def phantom_xray_file(phantom_ct, tmp_path_factory) -> Path:
     from axon_backend.physics.drr import render_drr
     from axon_backend.physics.geometry import AcquisitionGeometry
 
-    picture = render_drr(
+    image = render_drr(
         phantom_ct, AcquisitionGeometry.of_frame(find_thorax_frame(phantom_ct), View.pa), 256
     ).numpy()
     return write_png(
-        tmp_path_factory.mktemp("xray") / "pa.png", picture / float(picture.max()), bits=16
+        tmp_path_factory.mktemp("xray") / "pa.png", image / float(image.max()), bits=16
     )
 
 

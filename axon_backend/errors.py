@@ -1,4 +1,4 @@
-"""The exceptions a user of AXON meets."""
+"""Exceptions whose messages are shown to users."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ class AxonInputError(ValueError):
 
 
 class OutputError(AxonInputError):
-    """The system failed while results were written (a full disk, a broken one): nothing is wrong
-    with the input. The command line ends with 1 instead of 2."""
+    """Results could not be written because of the system (a full or broken disk), not the input.
+    The command line exits with 1 instead of 2."""
 
 
 class PoorRegistration(AxonInputError):
-    """An X-ray does not fit its reference, and this was not allowed. The command line ends with 1.
+    """An X-ray does not fit its reference, and poor registrations were not allowed. The command
+    line exits with 1.
 
     Attributes:
         placed: the case with its views, for the user to check.
@@ -30,7 +31,7 @@ class PoorRegistration(AxonInputError):
         self.placed = placed
 
 
-# What the user's choice of a place causes, not the state of the disk.
+# Errors caused by the location that the user chose, not by the state of the disk.
 _WRONG_PLACE = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
     errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.EINVAL,
@@ -38,8 +39,8 @@ _WRONG_PLACE = (
 
 
 def not_written(sentence: str, error: OSError) -> AxonInputError:
-    """The exception for what could not be written: ``OutputError``, unless another place would do
-    (no right to write there, a folder in the way, ...)."""
+    """The exception for a failed write: ``OutputError``, or ``AxonInputError`` if another location
+    would work (no permission to write, a folder in the way, ...)."""
     return (AxonInputError if error.errno in _WRONG_PLACE else OutputError)(sentence)
 
 
@@ -48,13 +49,13 @@ class Cancelled(RuntimeError):
 
 
 class Unfinished(RuntimeError):
-    """A task of many has no result, and another run may give it one (its worker died, it took too
-    long, its files changed). The message is for the user."""
+    """One of many tasks has no result, but another run may succeed (its worker died, it took too
+    long, its files changed). The message is meant for the user."""
 
 
 def reason_of(error: BaseException) -> str:
-    """What a list of failures says of an error: its message, on one line and with the kind of
-    exception in front unless it is meant for users."""
+    """An error in a list of failures: its message on one line, preceded by the type of the
+    exception unless the message is meant for users."""
     text = " ".join(str(error).split())[:300]
     if text and isinstance(error, AxonInputError | Unfinished):
         return text

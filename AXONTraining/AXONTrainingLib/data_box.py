@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from slicer.i18n import tr as _
@@ -9,6 +10,8 @@ from slicer.i18n import tr as _
 from AXONReconstructionLib.jobs.processes import Job
 from AXONTrainingLib.fields import Fields
 from AXONTrainingLib.run_text import failureMessage
+
+_BAR = re.compile(r"^cases:.* (\d+)/(\d+) \[")  # as tqdm draws it
 
 
 class DataBox:
@@ -76,7 +79,7 @@ class DataBox:
             return
         code = self._job.takeExitCode()
         if code is None:
-            self._ui.prepareLabel.text = self._job.lastLines(1) or _("Preparing...")
+            self._ui.prepareLabel.text = progressText(self._job.lastLines(1))
             return
         output = self._job.lastLines()
         if self._job.stopped or code < 0:
@@ -94,6 +97,14 @@ class DataBox:
         self.refresh()
 
 
+def progressText(line: str) -> str:
+    """What the last line of `axon prepare` says, of which progress bars are counts only."""
+    bar = _BAR.search(line)
+    if bar is None:
+        return line or _("Preparing...")
+    return _("{done} of {total} patients prepared").format(done=bar[1], total=bar[2])
+
+
 def prepareSucceeded(code: int, output: str) -> bool:
     """Whether `axon prepare` completed, possibly without some cases (exit code 1). If it failed,
     its last line is the error message, and an existing dataset.json is from an earlier run."""
@@ -105,9 +116,9 @@ def summaryText(description) -> str:
     names = {"train": _("Training"), "validation": _("Validation"), "test": _("Test")}
     lines = []
     for split, name in names.items():
-        line = _("{name}: {count} patients").format(
-            name=name, count=description.cases.get(split, 0)
-        )
+        count = description.cases.get(split, 0)
+        words = _("{name}: 1 patient") if count == 1 else _("{name}: {count} patients")
+        line = words.format(name=name, count=count)
         real, both = description.real.get(split, 0), description.biplanar.get(split, 0)
         if real:
             line += _(", {real} with real X-rays ({both} biplanar)").format(real=real, both=both)

@@ -7,6 +7,8 @@ from slicer.i18n import tr as _
 from AXONReconstructionLib.jobs.processes import errorOf
 from AXONReconstructionLib.setup.run_times import durationText
 
+_PSNR = "_psnr"
+
 
 def statusText(status: str, watch) -> str:
     """The status of a run."""
@@ -52,10 +54,19 @@ def numbersText(watch) -> str:
 
 
 def metricsText(watch) -> str:
-    """The latest validation metrics: PSNR values (dB) if there are any."""
+    """The latest validation metrics: PSNR values if there are any."""
     newest = {name: points[-1][1] for name, points in watch.metrics.items() if points}
-    names = [n for n in newest if "psnr" in n] or list(newest)
-    return ", ".join(f"{name} {newest[name]:.3g}" for name in names[:3])
+    psnr = [name for name in newest if name.endswith(_PSNR)]
+    if not psnr:
+        return ", ".join(f"{name} {newest[name]:.3g}" for name in list(newest)[:3])
+    values = [f"{newest[name]:.1f} dB ({_conditionText(name)})" for name in psnr[:3]]
+    return _("PSNR {values}").format(values=", ".join(values))
+
+
+def _conditionText(name: str) -> str:
+    """What a PSNR was measured on, of its name in the log, such as ``v2_fine_psnr``."""
+    words = {"v1": _("one view"), "v2": _("two views")}
+    return ", ".join(words.get(part, part) for part in name.removesuffix(_PSNR).split("_"))
 
 
 def failureMessage(output: str) -> str:

@@ -112,7 +112,7 @@ def test_weights_that_half_precision_cannot_hold_are_refused(tmp_path, contents)
 
 def test_an_existing_bundle_is_kept_unless_replacing_is_asked_for(tmp_path, bundle, contents):
     contents["metadata"]["version"] = "0.2.0"
-    with pytest.raises(AxonInputError, match="exists already"):
+    with pytest.raises(AxonInputError, match="already exists"):
         write_bundle(bundle.path, **contents)
     assert load_bundle(bundle.path).version == "0.1.0"
 

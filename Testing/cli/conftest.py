@@ -1,11 +1,11 @@
-"""Quick 3-D pictures for the tests of this folder."""
+"""Quick 3-D images for the tests of this folder."""
 
 import pytest
 
 
 @pytest.fixture(autouse=True)
 def _no_volume_rendering(monkeypatch):
-    """Draw as on a machine without OpenGL: VTK's own process takes seconds for each picture.
+    """Draw as on a machine without OpenGL: VTK's own process takes seconds for each image.
 
     The run that a module shares (a fixture of wider scope) still draws with VTK where it can.
     """

@@ -19,7 +19,7 @@ def files(tmp_path_factory, phantom_ct_file) -> Path:
     """A folder with one file of each kind of bad input."""
     folder = tmp_path_factory.mktemp("bad")
     rng = np.random.default_rng(0)
-    (folder / "text.png").write_text("this is not a picture\n")
+    (folder / "text.png").write_text("this is not an image\n")
     shutil.copy(phantom_ct_file, folder / "ct.nii.gz")
     colour = rng.integers(0, 255, (128, 128, 3), dtype=np.uint8)
     Image.fromarray(colour).save(folder / "photo.png")
@@ -156,7 +156,7 @@ def test_an_output_that_holds_files(phantom_xray_file, tiny_bundle, tmp_path, ca
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old.txt").write_text("mine")
     assert reconstruct(phantom_xray_file, tiny_bundle, tmp_path / "out") == 2
-    assert_one_plain_sentence(capsys.readouterr().err, ["holds files already", "--overwrite"])
+    assert_one_plain_sentence(capsys.readouterr().err, ["already contains files", "--overwrite"])
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["old.txt"]
 
 
@@ -192,7 +192,7 @@ def test_a_broken_manifest(kind, tiny_bundle, tmp_path, capsys):
     ("arguments", "words"),
     [
         (["--size", "3"], "--size is 3"),
-        (["--output", "{tmp}/drr.jpg"], "no extension that a DRR"),
+        (["--output", "{tmp}/drr.jpg"], "does not have the extension of a format for DRRs"),
         (["--output", "{tmp}/nowhere/drr.png"], "does not exist"),
         (["--ct", "{tmp}/nothing.nii.gz"], "nothing.nii.gz does not exist"),
     ],

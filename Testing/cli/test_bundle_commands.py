@@ -60,8 +60,8 @@ def test_a_model_comes_is_used_and_goes(
 def test_refusals_are_one_sentence_and_exit_code_2(home, archive, capsys):
     for arguments, words in (
         (["import", "https://127.0.0.1:9/x.zip"], "needs its SHA-256"),
-        (["import", "https://127.0.0.1:9/x.zip", "--sha256", "1" * 64], "could not be fetched"),
-        (["import", str(archive), "--sha256", "2" * 64], "expected was"),
+        (["import", "https://127.0.0.1:9/x.zip", "--sha256", "1" * 64], "could not be downloaded"),
+        (["import", str(archive), "--sha256", "2" * 64], "was expected"),
         (["import", str(archive.parent / "nothing")], "There is no file or folder"),
         (["show", "axon-tiny"], "No bundle called"),
         (["delete", "axon-preview"], "comes with AXON"),
@@ -118,7 +118,7 @@ def test_a_configuration_without_sense_is_one_sentence_before_anything_runs(
     for words in (["bundle", "verify", str(path)], [*run, "--bundle", str(path), "--quiet"]):
         assert main(words) == 2
         out, error = capsys.readouterr()
-        assert says in error and error.count("\n") == 1 and "sound" not in out
+        assert says in error and error.count("\n") == 1 and "verified" not in out
     assert not (tmp_path / "out").exists()
 
 

@@ -143,7 +143,7 @@ def test_groups_are_not_mixed_and_every_kind_of_metric_is_in_the_report(done):
     for title in ("Whole volume", "Inside the body", "Lungs and bone", "Projections of the volume",
                   "Samples"):  # fmt: skip
         assert text.count(f"### {title}\n") == 4
-    assert "difference to axon-tiny, coarse; n = 1: too small for a test" in text
+    assert "difference from axon-tiny, coarse; n = 1: too small for a test" in text
     assert "(ssim2d_x2ct)" in text and "(spread_skill)" in text
 
 

@@ -53,7 +53,7 @@ def test_register_keeps_an_earlier_result(phantom_xray_file, tiny_bundle, tmp_pa
 def test_bundle_verify(tiny_bundle, tmp_path, capsys):
     assert main(["bundle", "verify", str(tiny_bundle.path)]) == 0
     said = capsys.readouterr().out
-    assert tiny_bundle.sha256 in said and "sound" in said and "coarse" in said
+    assert tiny_bundle.sha256 in said and "files verified" in said and "coarse" in said
     assert main(["bundle", "verify", str(tmp_path)]) == 2
 
 
@@ -97,5 +97,5 @@ def test_a_name_that_the_terminal_cannot_show_does_not_fail(tmp_path):
         capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=False,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr  # it has no case
-    assert b"no case could be made" in done.stderr
+    assert b"no case could be prepared" in done.stderr
     assert b"D\\u0105b" in done.stdout

@@ -97,9 +97,9 @@ def test_result_json_tells_how_it_came_to_be(case, tiny_bundle, phantom_xray_fil
 
 
 def test_images_and_report_can_be_opened(case):
-    picture = Image.open(case / "overview.png")
-    assert min(picture.size) > 200
-    assert np.asarray(picture.convert("L")).std() > 10
+    image = Image.open(case / "overview.png")
+    assert min(image.size) > 200
+    assert np.asarray(image.convert("L")).std() > 10
     report = (case / "report.html").read_text()
     assert DISCLAIMER in report
     # Self-contained: nothing is fetched from elsewhere.

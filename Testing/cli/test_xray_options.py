@@ -71,8 +71,8 @@ def test_what_says_nothing_is_refused(arguments, message):
 def facing_right(tmp_path_factory):
     """A lateral without tags whose front is on the right."""
     pixels = read_radiograph(DATA / "drr_lidc0306_lateral.nrrd", flip=False).pixels[::2, ::2]
-    picture = (pixels - pixels.min()) / np.ptp(pixels)
-    return write_png(tmp_path_factory.mktemp("x") / "lateral.png", picture[:, ::-1], bits=16)
+    image = (pixels - pixels.min()) / np.ptp(pixels)
+    return write_png(tmp_path_factory.mktemp("x") / "lateral.png", image[:, ::-1], bits=16)
 
 
 def test_register_turns_a_lateral_and_the_user_overrules_it(facing_right, tmp_path, capsys):

@@ -172,7 +172,7 @@ def test_two_services_do_not_share_a_folder(node):
         (["--send-to", "PACS"], "AET@HOST:PORT"),
         (["--ae-title", "much too long a title"], "16 ASCII"),
         (["--tls-key", "key.pem"], "--tls-certificate"),
-        (["--settle", "0"], "seconds above 0"),
+        (["--settle", "0"], "must be more than 0"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options, said, tmp_path, capsys):

@@ -1,15 +1,18 @@
 """Frontal, lateral and CT among the files of one patient."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from axon_backend.cli.demo import DATA
 from axon_backend.cohort.patient import find_patient
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct_series_writer import write_ct_series
-from axon_backend.imaging.write import write_volume
+from axon_backend.imaging.radiograph import read_radiograph
+from axon_backend.imaging.write import write_png, write_volume
 
 GRID = np.diag([1.0, 1.0, 1.0, 1.0])
 
@@ -37,6 +40,15 @@ def test_an_xray_without_a_known_view_is_the_frontal_one(tmp_path):
     assert "Left out" in found.notes[0] and second.name in found.notes[0]
     lateral = png(tmp_path / "a_lateral.png")
     assert find_patient([first, lateral]).lateral == lateral
+
+
+def test_where_no_name_or_tag_states_the_view_the_image_does(tmp_path):
+    side = read_radiograph(DATA / "drr_lidc0306_lateral.nrrd", flip=False).pixels[::2, ::2]
+    lateral = write_png(tmp_path / "1.png", (side - side.min()) / np.ptp(side), bits=16)
+    frontal = Path(shutil.copy(DATA / "xray_pa.jpg", tmp_path / "2.jpg"))
+    found = find_patient([tmp_path])
+    assert (found.frontal, found.lateral, found.notes) == (frontal, lateral, ())
+    assert find_patient([lateral]).lateral == lateral
 
 
 def test_a_dicom_series_is_a_ct_wherever_it_lies(tmp_path):

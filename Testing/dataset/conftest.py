@@ -88,14 +88,14 @@ class Tree:
             item.save_as(path)
         return kept
 
-    def xray(self, patient, file, *, days=0, view="PA", picture=None, modality="DX", **tags):
-        """One X-ray; without a picture the shipped one. ``view`` None leaves it unsaid."""
+    def xray(self, patient, file, *, days=0, view="PA", image=None, modality="DX", **tags):
+        """One X-ray; without an image the shipped one. ``view`` None leaves it unsaid."""
         from pydicom.dataset import Dataset, FileMetaDataset
         from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-        if picture is None:
+        if image is None:
             grey = Image.open(DEMO / "xray_pa.jpg").convert("L").resize((512, 512))
-            picture = np.asarray(grey, float) / 255
+            image = np.asarray(grey, float) / 255
         item = Dataset()
         item.file_meta = FileMetaDataset()
         item.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -108,9 +108,9 @@ class Tree:
         if view is not None:
             item.ViewPosition = view
         item.SamplesPerPixel, item.PhotometricInterpretation = 1, "MONOCHROME2"
-        item.Rows, item.Columns = picture.shape
+        item.Rows, item.Columns = image.shape
         item.BitsAllocated, item.BitsStored, item.HighBit, item.PixelRepresentation = 16, 12, 11, 0
-        item.PixelData = np.rint(picture * 4095).astype("<u2").tobytes()
+        item.PixelData = np.rint(image * 4095).astype("<u2").tobytes()
         for keyword, value in tags.items():
             setattr(item, keyword, value)
         path = self.root / file
@@ -119,13 +119,13 @@ class Tree:
         return path
 
 
-def lateral_picture() -> np.ndarray:
+def lateral_image() -> np.ndarray:
     """The shipped lateral DRR with its head up, (512, 423) in [0, 1], pixels of 0.608 mm."""
     import SimpleITK as sitk
 
-    picture = sitk.GetArrayFromImage(sitk.ReadImage(str(DEMO / "drr_lidc0306_lateral.nrrd")))
-    picture = np.squeeze(picture).astype(float)[::-1]
-    return (picture - picture.min()) / np.ptp(picture)
+    image = sitk.GetArrayFromImage(sitk.ReadImage(str(DEMO / "drr_lidc0306_lateral.nrrd")))
+    image = np.squeeze(image).astype(float)[::-1]
+    return (image - image.min()) / np.ptp(image)
 
 
 @pytest.fixture
@@ -177,12 +177,12 @@ def lidc(tmp_path_factory) -> Path:
     # 2: both views.
     make.ct(name(2), "b/x/y", scale=1.05)
     make.xray(name(2), "b/x/z/1.dcm", days=1)
-    make.xray(name(2), "b/x/z/2.dcm", days=1, view="LL", picture=lateral_picture(),
+    make.xray(name(2), "b/x/z/2.dcm", days=1, view="LL", image=lateral_image(),
               PatientOrientation=["P", "F"])  # fmt: skip
     # 3: a slice that was cut short.
     cut = make.ct(name(3), "c/s")[20]
     cut.write_bytes(cut.read_bytes()[:4000])
-    # 4: a hole of 28 mm.
+    # 4: a gap of 28 mm.
     for path in make.ct(name(4), "d/s")[30:36]:
         path.unlink()
     # 5: two pixel spacings in one series.

@@ -1,4 +1,4 @@
-"""One case: the volume's millimetres, the DRRs' poses, views that only the picture tells."""
+"""One case: the volume's millimetres, the DRRs' poses, views that only the image tells."""
 
 from __future__ import annotations
 
@@ -100,8 +100,8 @@ def as_taken(ct, frame, view, pose) -> np.ndarray:
     """A radiograph with square pixels, 256 rows, in [0, 1]."""
     geometry = pose.geometry(frame, view)
     width = round(256 * geometry.extent_mm[0] / geometry.extent_mm[1])
-    picture = render_drr(ct, geometry, (256, width)).numpy()
-    return picture / picture.max()
+    image = render_drr(ct, geometry, (256, width)).numpy()
+    return image / image.max()
 
 
 def test_what_is_stated_of_a_case_wins_over_what_is_stated_of_all():

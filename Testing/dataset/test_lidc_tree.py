@@ -15,7 +15,7 @@ from axon_backend.imaging.frame import find_thorax_frame
 GOOD = {"LIDC-IDRI-0001": "paired", "LIDC-IDRI-0002": "biplanar", "LIDC-IDRI-0010": "drr"}
 BAD = {
     "LIDC-IDRI-0003": "cut short",
-    "LIDC-IDRI-0004": "lacks slices: a hole of 28.0 mm",
+    "LIDC-IDRI-0004": "has missing slices: a gap of 28.0 mm",
     "LIDC-IDRI-0005": "whole chest",
     "LIDC-IDRI-0006": "No lungs",
     "LIDC-IDRI-0007": "there is no CT",
@@ -64,7 +64,7 @@ def test_the_chest_is_chosen_among_scouts_and_crops(lines, lidc_data):
 
 def test_equally_good_series_are_told(lines):
     notes = lines["LIDC-IDRI-0010"]["notes"]
-    assert "as good" in notes and "'B70f'" in notes and "series number is lower" in notes
+    assert "equally good" in notes and "'B70f'" in notes and "series number is lower" in notes
 
 
 def test_the_nearest_xray_is_taken_and_a_hand_is_not(lines, lidc_data):

@@ -70,7 +70,7 @@ def test_a_decision_on_another_image_does_not_count(lidc_data, copy_of):
     ("text", "words"),
     [
         ("{", "is not JSON"),
-        ("{}", "is no review"),
+        ("{}", "is not a review"),
         ('{"format": "axon-review", "version": 2}', "of version 2"),
         ('{"format": "axon-review", "version": 1, "decisions": {"a/frontal": "maybe"}}', "maybe"),
         ('{"format": "axon-review", "version": 1, "decisions": {"a": "accept"}}', "expected"),
@@ -97,10 +97,10 @@ def test_the_page_is_whole_in_itself(lidc_data):
     page = (lidc_data[0] / "report.html").read_text()
     assert "Research use only. Not for diagnosis." in page
     assert not re.search(r"(src|href)\s*=\s*[\"']?(http|//|file)", page)
-    # Two pictures of registrations a case with both views, one of a case without.
-    pictures = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)
-    assert len(pictures) == 1 + 2 + 1
-    for text in pictures:
+    # Two images of registrations a case with both views, one of a case without.
+    images = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)
+    assert len(images) == 1 + 2 + 1
+    for text in images:
         assert Image.open(io.BytesIO(base64.b64decode(text))).size[0] > 300
     # The policy lets the page's own script run, and nothing else.
     script = re.search(r"<script>(.*)</script>", page, re.DOTALL)[1]

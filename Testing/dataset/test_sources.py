@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
+from pydicom.uid import generate_uid
 
 from axon_backend.dataset.manifest import read_rows
 from axon_backend.dataset.names import named
@@ -14,11 +16,12 @@ from axon_backend.dataset.plan import numbered, plan_folder, plan_rows, scrubbed
 from axon_backend.dataset.prepare import prepare
 from axon_backend.dataset.scan import scan
 from axon_backend.errors import AxonInputError
+from axon_backend.imaging.ct import read_ct
 from axon_backend.util.pool import Pool
 
 
 def touch(path, what="png"):
-    """A picture, or a volume of no use but for its header."""
+    """An image, or a volume of no use but for its header."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if what == "png":
         Image.new("L", (8, 8)).save(path)
@@ -83,7 +86,7 @@ def test_a_plain_folder_becomes_patients(tmp_path):
     assert plans["p1"].group == "biplanar"
     assert [x.role for x in plans["p2"].xrays] == [None] and plans["p2"].group == "paired"
     assert "no CT" in plans["p3"].problem
-    assert "2 CTs, equally good" in plans["p4"].problem and "manifest" in plans["p4"].problem
+    assert "2 equally good CTs" in plans["p4"].problem and "manifest" in plans["p4"].problem
 
 
 def test_flat_layouts_are_sorted_by_their_tags(tree, tmp_path):
@@ -184,7 +187,7 @@ def test_a_patient_in_two_splits_is_refused(tmp_path):
     touch(tmp_path / "1.nii.gz", "nii")
     text = "id,patient,ct,split\na,P,1.nii.gz,train\nb,P,1.nii.gz,test\n"
     (tmp_path / "m.csv").write_text(text)
-    with pytest.raises(AxonInputError, match=r"patient P into train .case a. and into test"):
+    with pytest.raises(AxonInputError, match=r"patient P to train .case a. and to test"):
         read_rows(tmp_path / "m.csv")
 
 
@@ -288,3 +291,29 @@ def test_an_anonymous_data_set_names_nobody(tree, tmp_path, small, one_thread):
     assert sorted(p.name for p in (out / "cases").iterdir()) == [f"P{n:04d}" for n in range(1, 5)]
     with pytest.raises(AxonInputError, match="must not be mixed"):
         prepare(tree.root, out, small, workers=0)
+
+
+def test_a_series_without_lungs_gives_way_to_the_next(
+    tree, tmp_path, small, one_thread, without_lungs
+):
+    """The headers are equally good; the lower number is read first."""
+    uid = generate_uid()
+    tree.ct("p1", "a", hu=without_lungs(tree.chest), number=1, words="ABC", study=uid)
+    good = tree.ct("p1", "b", number=2, words="DEF", study=uid)
+    direct = read_ct(tree.root)
+    assert "series 2 'DEF'" in direct.assumptions[0].partition(" was read")[0]
+    assert "shows little of the lungs" in direct.assumptions[1]
+
+    plan = plans_of(tree.root, tmp_path / "plan")["p1"]
+    assert "series 1" in plan.ct_words and "series 2" in plan.ct_others[0][0]
+    out = tmp_path / "out"
+    first = prepare(tree.root, out, small, workers=0)
+    assert [line.status for line in first.lines] == ["done"]
+    note = next(n for n in first.lines[0].notes if "headers suggest" in n)
+    assert "No lungs were found" in note and "series 2 'DEF'" in note
+    assert prepare(tree.root, out, small, workers=0).kept == 1
+    # A change of the series that was used is noticed, although the headers prefer the other one.
+    item = pydicom.dcmread(good[3])
+    item.PixelData = bytes(len(item.PixelData))
+    item.save_as(good[3])
+    assert prepare(tree.root, out, small, workers=0).made == 1

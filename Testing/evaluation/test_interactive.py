@@ -64,15 +64,15 @@ def test_the_page_holds_both_volumes_and_loads_nothing(page, tmp_path):
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 def test_a_browser_shows_it(page, tmp_path):
     file, _ = page
-    picture = tmp_path / "page.png"
+    image = tmp_path / "page.png"
     options = ["--headless", "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader",
                "--enable-unsafe-swiftshader", "--disable-background-networking", "--no-first-run",
                f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1200,900",
-               "--virtual-time-budget=20000", f"--screenshot={picture}"]  # fmt: skip
+               "--virtual-time-budget=20000", f"--screenshot={image}"]  # fmt: skip
     subprocess.run(
         [CHROMIUM, *options, file.as_uri()], check=True, capture_output=True, timeout=500
     )
-    shown = np.asarray(Image.open(picture).convert("L"))[300:800]
+    shown = np.asarray(Image.open(image).convert("L"))[300:800]
     # Both canvases show the bright block before black.
     for half in (shown[:, :600], shown[:, 600:]):
         assert (half > 200).mean() > 0.02 and (half < 30).mean() > 0.05

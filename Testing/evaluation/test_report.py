@@ -91,7 +91,7 @@ def test_everything_of_the_run_is_in_the_text(images: dict) -> None:
     text = read(report_html(RESULT, images)).text
     for expected in (
         "Research use only. Not for diagnosis.", "frontal, PA", "The view is not stated",
-        "0.2 × 0.2 mm", "CT (ground truth)", "Nothing had to be assumed", "poor", "0.3125",
+        "0.2 × 0.2 mm", "CT (ground truth)", "No assumptions were necessary", "poor", "0.3125",
         "Rotated by 12 degrees.", "rendered in place", "axon-preview 0.1", "ab" * 32, "cpu",
         "torch", "2.8", "1.25", "21.23", "ssim3d_gauss11", "sigma 1.5", "average chest",
         "15.68", "mean of the training volumes",

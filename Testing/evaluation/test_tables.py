@@ -124,7 +124,7 @@ def test_markdown_says_n_intervals_and_what_is_best(tmp_path: Path) -> None:
     assert "## Frontal DRR, 64³ voxels (2 patients)" in lines
     assert "| ax\\|on, last | **21.00 \\[20.00, 22.00\\]** |" in lines
     assert "| toy, last | 19.00 (n = 1) |" in lines
-    assert "### Whole volume: difference to ax\\|on, last; n = 1: too small for a test" in lines
+    assert "### Whole volume: difference from ax\\|on, last; n = 1: too small for a test" in lines
     assert "| toy, last | −1.00 |" in lines
     assert "| toy, last | 3.00 (n = 1) |" in lines, "inside the body, a table of its own"
     assert DISCLAIMER in text and "A note." in text

@@ -193,7 +193,9 @@ def test_a_missing_slice_is_filled_and_recorded(tmp_path):
 def test_a_wide_hole_is_refused(tmp_path):
     slices = fine_slices()
     del slices[20:26]
-    with pytest.raises(AxonInputError, match=r"lacks slices: a hole of 35.0 mm at z = -20.0 mm"):
+    with pytest.raises(
+        AxonInputError, match=r"has missing slices: a gap of 35.0 mm at z = -20.0 mm"
+    ):
         read_ct(write_series(tmp_path / "ct", slices))
 
 

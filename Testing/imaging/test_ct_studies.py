@@ -194,13 +194,13 @@ def test_slices_with_an_identifier_each_are_put_together(tmp_path):
         item.SeriesInstanceUID = generate_uid()
     ct = read_ct(write_series(tmp_path / "ct", slices))
     assert np.array_equal(ct.hu, HU)
-    assert any("they were put together" in note for note in ct.assumptions)
+    assert any("the slices were combined" in note for note in ct.assumptions)
     for item in slices:  # of as many patients
         item.FrameOfReferenceUID = generate_uid()
     refused(write_series(tmp_path / "stray", slices), "no CT series can be used.*Give the folder")
 
 
-@pytest.mark.parametrize(("said", "value"), [("0", 0), ("no number", "x")])
+@pytest.mark.parametrize(("said", "value"), [("0", 0), ("not a number", "x")])
 def test_a_slope_that_would_blank_the_scan_is_ignored(tmp_path, said, value):
     slices = ct_slices(HU)
     for item in slices:
@@ -213,6 +213,15 @@ def test_a_slope_that_would_blank_the_scan_is_ignored(tmp_path, said, value):
     ct = read_ct(write_series(tmp_path / "ct", slices))
     assert np.array_equal(ct.hu, HU)
     assert f"RescaleSlope is {said}: 1 is used" in ct.assumptions
+
+
+def test_signed_values_that_are_said_to_be_unsigned(tmp_path):
+    slices = ct_slices(HU, RescaleIntercept=0, PixelRepresentation=0)
+    for item, plane in zip(slices, HU, strict=True):
+        item.PixelData = plane.astype(np.int16).tobytes()
+    ct = read_ct(write_series(tmp_path / "ct", slices))
+    assert np.array_equal(ct.hu, HU)
+    assert "PixelRepresentation is wrong: the values are signed by the image" in ct.assumptions
 
 
 @pytest.mark.parametrize("offset", [1024, 8192])

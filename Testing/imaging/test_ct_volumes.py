@@ -210,7 +210,7 @@ def test_four_dimensions(tmp_path):
 def test_colour_volume(tmp_path):
     image = sitk.GetImageFromArray(np.zeros((*HU.shape, 3), np.uint8), isVector=True)
     sitk.WriteImage(image, tmp_path / "x.nrrd")
-    with pytest.raises(AxonInputError, match="has 3 values a voxel"):
+    with pytest.raises(AxonInputError, match="has 3 values per voxel"):
         read_ct(tmp_path / "x.nrrd")
 
 

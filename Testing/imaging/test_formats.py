@@ -83,7 +83,7 @@ def test_a_clash_of_names_or_extensions_is_refused() -> None:
     def reader(path: Path, view_given: bool) -> None:
         raise AssertionError
 
-    with pytest.raises(ValueError, match="'PNG' is registered already"):
+    with pytest.raises(ValueError, match="'PNG' is already registered"):
         register_format(ImageFormat("PNG", (".pngx",), reader))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"Mine: \.nii is an extension of NIfTI"):
         register_format(ImageFormat("Mine", (".nii",), reader))  # type: ignore[arg-type]

@@ -66,9 +66,9 @@ def test_a_spacing_that_says_nothing_is_not_believed(size):
         (np.zeros((20, 70)), {}, "Chest 1 is too small"),
         (np.zeros((70, 70)), {}, "Chest 1 .* grey level"),
         (np.full((70, 70), np.nan), {}, "Chest 1 .* not numbers"),
-        (PICTURE, {"view": "oblique"}, "'oblique' is not known"),
-        (PICTURE, {"pixel_mm": -1}, "Chest 1: .* lengths above 0"),
-        (PICTURE, {"pixel_mm": (1, 2, 3)}, "Chest 1: .* lengths above 0"),
+        (PICTURE, {"view": "oblique"}, "Unknown view 'oblique'"),
+        (PICTURE, {"pixel_mm": -1}, "Chest 1: .* positive lengths"),
+        (PICTURE, {"pixel_mm": (1, 2, 3)}, "Chest 1: .* positive lengths"),
     ],
 )
 def test_what_is_no_x_ray_is_refused_with_its_name(pixels, more, message):
@@ -156,7 +156,7 @@ def test_a_second_correction_takes_the_place_of_the_first():
     ("change", "message"),
     [
         ({"pixel_mm": 0.0001}, "would show 0 x 0 mm"),
-        ({"pixel_mm": "wide"}, "lengths above 0"),
+        ({"pixel_mm": "wide"}, "positive lengths"),
         ({"view": "up"}, "up"),
     ],
 )

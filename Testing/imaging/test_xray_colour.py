@@ -116,7 +116,10 @@ def test_colours_are_refused():
 
     hot = np.dstack([np.clip(3 * PICTURE - k, 0, 1) for k in range(3)])
     jet = np.dstack([np.clip(1.5 - np.abs(4 * PICTURE - k), 0, 1) for k in (3, 2, 1)])
-    for colours in (np.dstack([blobs(), blobs(), blobs()]), hot, jet):
+    # A map of where a classifier looked, laid over the X-ray.
+    at = [np.exp(-9 * ((X - x) ** 2 + (Y - y) ** 2)) for x, y in ((0.3, 0.5), (0.6, 0.4))]
+    over = 0.55 * GREY + 0.45 * np.dstack([at[0], at[1], 1 - at[0]])
+    for colours in (np.dstack([blobs(), blobs(), blobs()]), hot, jet, over):
         with pytest.raises(AxonInputError, match="x.png is a colour image .*Give the X-ray itself"):
             grey_of_colour(colours, "x.png")
 

@@ -10,7 +10,7 @@ import pytest
 from imaging_synthetic import as_integers, chest_image, save, write_xray, xray_dataset
 from PIL import Image
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1, RLELossless
+from pydicom.uid import UID, JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1, RLELossless
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.radiograph import read_radiograph
@@ -99,4 +99,15 @@ def test_a_truncated_compressed_file_is_refused(tmp_path):
     path = save(dataset, tmp_path / "x.dcm")
     path.write_bytes(path.read_bytes()[:-3000])
     with pytest.raises(AxonInputError, match="x.dcm"):
+        read_radiograph(path)
+
+
+def test_a_makers_own_compression_is_refused_as_such(tmp_path):
+    dataset = xray_dataset(STORED)
+    dataset.file_meta.TransferSyntaxUID = UID("1.3.46.670589.33.1.4.1")
+    dataset.PixelData = encapsulate([bytes(range(256)) * 40])
+    dataset["PixelData"].VR = "OB"
+    path = tmp_path / "x.dcm"
+    dataset.save_as(path, implicit_vr=False, little_endian=True)
+    with pytest.raises(AxonInputError, match="its compression is not known.*export it uncompress"):
         read_radiograph(path)

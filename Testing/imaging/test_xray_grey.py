@@ -186,7 +186,7 @@ def test_invert_means_as_shown_and_wins(tmp_path):
     assert np.array_equal(read_radiograph(path, invert=False).pixels, plain)
     inverted = read_radiograph(path, invert=True)
     assert np.allclose(inverted.pixels, plain.max() + plain.min() - plain)
-    assert "inverted as asked" in inverted.assumptions
+    assert "inverted as requested" in inverted.assumptions
 
 
 def test_a_certain_image_wins_over_tags_and_both_are_reported(tmp_path):
@@ -198,7 +198,7 @@ def test_a_certain_image_wins_over_tags_and_both_are_reported(tmp_path):
     ):
         radiograph = read_radiograph(write_xray(tmp_path / f"{name}.dcm", stored, **tags))
         assert np.allclose(radiograph.pixels - right, (radiograph.pixels - right)[0, 0], atol=1e-5)
-        said = "the file says that bones are bright, but the image shows dark ones"
+        said = "the file states that bones are bright, but the image shows dark ones"
         assert any(note.startswith(said) for note in radiograph.warnings)
         assert set(radiograph.warnings) <= set(radiograph.assumptions)
         kept = read_radiograph(tmp_path / f"{name}.dcm", invert=False)  # the user overrules it

@@ -111,14 +111,14 @@ def test_an_unknown_view_is_recorded_as_assumed(tmp_path):
 
 def test_a_view_that_nobody_knows_is_told(tmp_path):
     path = write_xray(tmp_path / "x.dcm", as_integers(chest_image()), ViewPosition="XYZ")
-    assert "ViewPosition XYZ is none of PA, AP, LL and RL" in read_radiograph(path).assumptions
+    assert "ViewPosition XYZ is not one of PA, AP, LL and RL" in read_radiograph(path).assumptions
 
 
 def test_a_given_view_wins_over_the_tag(tmp_path):
     path = write_xray(tmp_path / "x.dcm", as_integers(chest_image()), ViewPosition="PA")
     radiograph = read_radiograph(path, view=View.ap)
     assert radiograph.view is View.ap
-    assert "the view ap was given, the file says pa" in radiograph.assumptions
+    assert "the view ap was given, the file states pa" in radiograph.assumptions
 
 
 @pytest.mark.parametrize("view", ["RAO", "PA LLD", "LATERAL DECUB"])

@@ -1,5 +1,6 @@
 """Millimetres in the patient plane: what each spacing tag means."""
 
+import numpy as np
 import pytest
 from imaging_synthetic import as_integers, chest_image, write_xray
 
@@ -101,3 +102,20 @@ def test_unknown_sizes_are_said_to_be(tmp_path, tags, note):
     size, notes = read(tmp_path, **tags)
     assert size is None
     assert note in notes
+
+
+@pytest.mark.parametrize("tags", [{}, {"ImagerPixelSpacing": [4.0, 2.0]}])
+def test_an_image_is_judged_in_its_true_proportions(tmp_path, tags):
+    """Every second row: a pixel is twice as high as wide."""
+    whole = read_radiograph(write_xray(tmp_path / "whole.dcm", STORED))
+    half = write_xray(tmp_path / "half.dcm", STORED[::2], PixelAspectRatio=[2, 1], **tags)
+    found = read_radiograph(half)
+    if tags:  # the registration knows the size of the pixels
+        assert found.pixels.shape == (80, 128)
+        assert found.pixel_mm[0] == pytest.approx(2 * found.pixel_mm[1])
+    else:
+        assert found.pixels.shape == (160, 128) and found.pixel_mm is None
+        assert np.abs(found.pixels - whole.pixels).mean() < 0.02
+        assert any("resampled to square" in note for note in found.assumptions)
+    shown, true = (next(n for n in r.assumptions if "chest X-ray (" in n) for r in (found, whole))
+    assert float(shown[-5:-1]) == pytest.approx(float(true[-5:-1]), abs=0.05)

@@ -1,13 +1,17 @@
 """Which end of the grey scale is bone, and which part of the image is border."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from imaging_synthetic import MARKER, as_integers, chest_ct, chest_image
 from PIL import Image
 
+import axon_backend
 from axon_backend.imaging.borders import crop_border
-from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
+from axon_backend.imaging.polarity import UNCLEAR, bone_brightness, bones_are_bright
 from axon_backend.imaging.radiograph import View, read_radiograph
+from axon_backend.imaging.scene import radiograph_from_pixels
 
 PICTURE = chest_image()
 
@@ -137,3 +141,29 @@ def test_a_crop_that_would_leave_little_is_not_made():
     page = np.zeros((300, 300))
     page[100:200, 100:200] = chest_image(100, 100)
     assert crop_border(page)[1] == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(("frontal", "per_score"), [(True, 1.5), (False, 3.0)])
+def test_the_networks_opinion_is_added_in_log_odds(frontal, per_score):
+    alone = bones_are_bright(PICTURE, frontal, 0.5)
+    assert alone == pytest.approx(bone_brightness(PICTURE, frontal))
+    against = bones_are_bright(PICTURE, frontal, 0.9) - alone
+    assert against == pytest.approx(-np.log(9) / per_score)
+    assert np.isfinite(bones_are_bright(PICTURE, frontal, 1.0))
+
+
+@pytest.mark.parametrize("around", [0.93, 0.35, 0.05])
+def test_a_photograph_of_an_xray_is_not_inverted(around):
+    """On a light box, a desk and in the dark, with falling light and noise."""
+    rng = np.random.default_rng(0)
+    demo = Path(axon_backend.__file__).parent / "demo_data" / "xray_pa.jpg"
+    with Image.open(demo) as opened:
+        film = np.asarray(opened.convert("L").resize((400, 400)), float) / 255
+    photo = np.full((560, 560), around)
+    photo[90:490, 60:460] = film
+    y, x = np.mgrid[-1:1:560j, -1:1:560j]
+    photo = photo * (1 - 0.1 * (x**2 + y**2)) + 0.01 * rng.random(photo.shape)
+    found = radiograph_from_pixels(photo, view="pa")
+    assert not any("inverted" in note for note in found.assumptions)
+    negative = radiograph_from_pixels(1 - photo, view="pa")
+    assert any("inverted" in note for note in negative.assumptions) or negative.warnings

@@ -45,13 +45,13 @@ def test_empty_file(tmp_path, name):
 @pytest.mark.parametrize("name", ["x.png", "x.jpg"])
 def test_not_an_image(tmp_path, name):
     (tmp_path / name).write_text("Dear reader, this is a letter. " * 20)
-    refused(tmp_path / name, "is not a readable image: it is damaged, cut short or no image")
+    refused(tmp_path / name, "is not a readable image: it is damaged, truncated or not an image")
 
 
 @pytest.mark.parametrize("name", ["x.txt", "x"])
 def test_no_known_format(tmp_path, name):
     (tmp_path / name).write_text("Dear reader, this is a letter. " * 20)
-    refused(tmp_path / name, "is in no format that AXON reads.* Give an X-ray as DICOM, PNG")
+    refused(tmp_path / name, "is not in a format that AXON reads.* Give an X-ray as DICOM, PNG")
 
 
 @pytest.mark.parametrize("name", ["x.nii.gz", "x.nrrd", "x.mha"])
@@ -158,5 +158,8 @@ def test_a_window_that_is_no_number_is_left_out(tmp_path):
     assert data.count(b"2048") == 1
     path.write_bytes(data.replace(b"2048", b"2x48"))
     radiograph = read_radiograph(path)
-    assert "the window in the file is not of numbers: it was left out" in radiograph.assumptions
+    assert (
+        "the window in the file does not consist of numbers: it was ignored"
+        in radiograph.assumptions
+    )
     assert np.corrcoef(radiograph.pixels.ravel(), STORED.ravel())[0, 1] > 0.999

@@ -85,12 +85,12 @@ def test_tables_that_are_repaired(broken):
 @pytest.mark.parametrize(
     ("broken", "why"),
     [
-        (table([4096, 0, 12], words(RAMP[:1000])), "states 4096 entries and does not hold them"),
+        (table([4096, 0, 12], words(RAMP[:1000])), "states 4096 entries but contains fewer"),
         (table([4096, 0, 12], words(np.full(4096, 4095))), "all its entries are equal"),
-        (table([4096], words(RAMP)), "not of three numbers"),
+        (table([4096], words(RAMP)), "does not have three numbers"),
         (table([4096, 60000, 12], words(RAMP)), "it blanks the image"),
-        (table([4096, 0, 12], b""), "does not hold them"),
-        (Sequence([Dataset()]), "not of three numbers"),
+        (table([4096, 0, 12], b""), "but contains fewer"),
+        (Sequence([Dataset()]), "does not have three numbers"),
     ],
 )
 def test_tables_that_are_left_out(broken, why):
@@ -126,9 +126,9 @@ def raw(tag, kind, value):
         (None, b"-1024 ", None),
         (b"2 ", None, None),
         (b"0 ", b"0 ", "RescaleSlope is 0: 1 is used"),
-        (b"x ", b"0 ", "RescaleSlope is no number: 1 is used"),
-        (b"1 ", b"none", "RescaleIntercept is no number: 0 is used"),
-        (b"nan ", b"0 ", "RescaleSlope is no number: 1 is used"),
+        (b"x ", b"0 ", "RescaleSlope is not a number: 1 is used"),
+        (b"1 ", b"none", "RescaleIntercept is not a number: 0 is used"),
+        (b"nan ", b"0 ", "RescaleSlope is not a number: 1 is used"),
     ],
 )
 def test_a_rescale_that_is_empty_or_broken(slope, intercept, said):
@@ -168,22 +168,43 @@ def test_grey_in_the_high_bits(tmp_path, shift):
     tags = {"BitsAllocated": 16, "HighBit": 11 + shift}
     path = write_xray(tmp_path / "x.dcm", dirty.astype(np.uint16), 12, **tags)
     path = save(pydicom.dcmread(path), path)
-    assert np.array_equal(stored_values(pydicom.dcmread(path)), STORED)
+    assert np.array_equal(stored_values(pydicom.dcmread(path))[0], STORED)
 
 
 def test_a_high_bit_that_lies_is_not_believed(tmp_path):
     path = write_xray(tmp_path / "x.dcm", STORED, 12, HighBit=15)
-    assert np.array_equal(stored_values(pydicom.dcmread(path)), STORED)
+    assert np.array_equal(stored_values(pydicom.dcmread(path))[0], STORED)
 
 
 def test_bits_stored_that_are_too_few_are_not_believed(tmp_path):
     """12-bit grey said to have 8 bits would wrap around; an overlay bit does not make grey."""
     path = write_xray(tmp_path / "x.dcm", STORED, 8, BitsAllocated=16, HighBit=7)
-    assert np.array_equal(stored_values(pydicom.dcmread(path)), STORED)
+    assert np.array_equal(stored_values(pydicom.dcmread(path))[0], STORED)
     overlay = STORED.copy()
     overlay[:80] |= 0x4000
     path = write_xray(tmp_path / "y.dcm", overlay, 12)
-    assert np.array_equal(stored_values(pydicom.dcmread(path)), STORED)
+    assert np.array_equal(stored_values(pydicom.dcmread(path))[0], STORED)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_pixel_representation_that_lies_is_not_believed(tmp_path, signed):
+    """Values around the end of the other range, where a wrong sign makes jumps."""
+    values = STORED.astype(np.int32) * 8 - (16384 if signed else 0) + (0 if signed else 16384)
+    kind = np.int16 if signed else np.uint16
+    for said in (0, 1):
+        stored = values.astype(kind)
+        path = write_xray(tmp_path / "x.dcm", stored, 16, PixelRepresentation=said)
+        found, notes = stored_values(pydicom.dcmread(path))
+        assert np.array_equal(found, values)
+        assert bool(notes) is (said != signed)
+
+
+def test_float_pixels_are_read(tmp_path):
+    dataset = xray_dataset(STORED)
+    dataset.BitsAllocated, dataset.FloatPixelData = 32, STORED.astype("<f4").tobytes()
+    del dataset.PixelData
+    found = read_radiograph(save(dataset, tmp_path / "x.dcm"), invert=False, flip=False)
+    assert np.corrcoef(found.pixels.ravel(), STORED.ravel())[0, 1] > 0.999
 
 
 def jpeg_12_bit(pixels: np.ndarray, step: int) -> bytes:
@@ -241,7 +262,7 @@ def test_lossy_jpeg_of_12_bits(tmp_path):
     dataset.file_meta.TransferSyntaxUID = JPEGExtended12Bit
     dataset.PixelData = encapsulate([jpeg_12_bit(STORED, 4)])
     dataset["PixelData"].is_undefined_length = True
-    found = stored_values(pydicom.dcmread(save(dataset, tmp_path / "x.dcm"))).astype(int)
+    found = stored_values(pydicom.dcmread(save(dataset, tmp_path / "x.dcm")))[0].astype(int)
     # Rounding 64 coefficients to steps of 4 makes an error of standard deviation 4 / sqrt(12).
     assert np.std(found - STORED) < 1.5 * 4 / 12**0.5
     assert np.abs(found - STORED.astype(int)).max() < 16

@@ -20,8 +20,8 @@ TILTED = Pose(rotation_deg=(4.0, -3.0, 6.0), translation_mm=(8.0, -5.0, 12.0), s
 def xray(phantom_ct):
     """The phantom's PA DRR on its canonical field, 300 x 300 pixels."""
     frame = find_thorax_frame(phantom_ct)
-    picture = render_drr(phantom_ct, AcquisitionGeometry.of_frame(frame, View.pa), 300)
-    return Radiograph(picture.numpy(), None, View.pa, "pa.png")
+    image = render_drr(phantom_ct, AcquisitionGeometry.of_frame(frame, View.pa), 300)
+    return Radiograph(image.numpy(), None, View.pa, "pa.png")
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_nothing_is_searched_for_where_a_placement_is_given(run, xray, monkeypat
         raise AssertionError("searched")
 
     monkeypatch.setattr("axon_backend.registration.pipeline.place_by_search", forbidden)
-    # Half of the field, from its middle: the view shows the picture's middle enlarged.
+    # Half of the field, from its middle: the view shows the image's middle enlarged.
     result = run(xray, placements={"frontal": field(150, 150, 75, 75)})
     shown = result.views["frontal"].pixels
     assert shown[512, 512] == pytest.approx(xray.pixels[149:151, 149:151].mean(), rel=0.02)
@@ -80,7 +80,7 @@ def test_a_placement_that_cannot_be_is_refused_before_any_work(run, xray, placem
 
 
 def test_a_placement_beside_the_field_is_refused(run, xray):
-    with pytest.raises(AxonInputError, match="shows nothing of the frontal X-ray"):
+    with pytest.raises(AxonInputError, match="contains no part of the frontal X-ray"):
         run(xray, placements={"frontal": field(300, 300, 5000)})
 
 

@@ -99,7 +99,7 @@ def test_a_second_run_meanwhile_is_refused_and_harms_nothing(session, phantom_ct
 
     def meanwhile(stage, step, total, preview):
         if stage == "coarse":
-            with pytest.raises(RuntimeError, match="reconstructing already"):
+            with pytest.raises(RuntimeError, match="already reconstructing"):
                 session.reconstruct(None, **options)
             refused.append(step)
 

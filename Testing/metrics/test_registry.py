@@ -49,13 +49,15 @@ def test_grey_differences_are_shown_in_hu() -> None:
 
 
 def test_a_name_is_registered_once() -> None:
-    with pytest.raises(ValueError, match="'mae' is registered already"):
+    with pytest.raises(ValueError, match="'mae' is already registered"):
         register_metric(constant("mae"))
 
 
 def test_unknown_metrics_are_refused_by_name() -> None:
     volume = np.full((12, 12, 12), 0.5)
-    with pytest.raises(AxonInputError, match="'sharpness' is not registered; there are mae, mse"):
+    with pytest.raises(
+        AxonInputError, match="'sharpness' is not registered; the metrics are mae, mse"
+    ):
         compute_metrics(volume, volume, names=("sharpness",))
 
 

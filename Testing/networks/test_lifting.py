@@ -1,4 +1,4 @@
-"""Lifting: which picture value lands in which voxel."""
+"""Lifting: which image value lands in which voxel."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_channel_c_d_becomes_plane_d_of_feature_c(lifting):
 
 
 def ramps() -> tuple[torch.Tensor, torch.Tensor]:
-    """A picture that says its column, and one that says its row, -1 to 1 over the picture."""
+    """An image that says its column, and one that says its row, -1 to 1 over the image."""
     ramp = (torch.arange(32) + 0.5) / 16 - 1
     return ramp.expand(1, 1, 32, 32), ramp[:, None].expand(1, 1, 32, 32)
 
@@ -55,7 +55,7 @@ CENTRES = (torch.arange(D) + 0.5) / (D / 2) - 1
 
 @pytest.mark.parametrize("frontal", [True, False])
 def test_a_voxel_takes_the_pixel_in_front_of_it(frontal):
-    """Columns run with x (frontal) or y (lateral), rows against z; the picture is wider than the
+    """Columns run with x (frontal) or y (lateral), rows against z; the image is wider than the
     box by the field of view."""
     column, row = (lift(r, D, frontal, "repeat", NO_BEAM)[0, 0] for r in ramps())
     across = CENTRES[None, None, :] if frontal else CENTRES[None, :, None]
@@ -94,9 +94,9 @@ def found_and_true(front: View, side: View, flip: float = 1.0) -> tuple[np.ndarr
         AcquisitionGeometry.of_frame(frame, v, sid_mm=sod + 200, sod_mm=sod) for v in views
     ]
     volume = AttenuationVolume(ball, frame.spacing_mm(n), frame.origin_mm(n))
-    pictures = [render_drr(volume, geometry, 128) for geometry in geometries]
+    images = [render_drr(volume, geometry, 128) for geometry in geometries]
     beams = [beam_parameter(frame.size_mm[1 if v.is_frontal else 0], sod, v) for v in views]
-    seen = back_project([p[None, None] for p in pictures], n, flip * torch.tensor([beams]))
+    seen = back_project([p[None, None] for p in images], n, flip * torch.tensor([beams]))
     product = (seen[0, 0] * seen[0, 1]).numpy()
     return np.array(np.unravel_index(product.argmax(), product.shape)), true
 
@@ -138,12 +138,12 @@ def test_forward_projection_is_the_renderer_s_image(view):
 def test_a_volume_that_explains_its_images_has_no_residual():
     n, beam = 16, torch.tensor([[0.07, -0.09], [-0.06, 0.08]])
     volume = torch.cat([smooth_volume(n), smooth_volume(n).flip(2)])
-    pictures = [forward_project(volume, i == 0, beam[:, i], n) for i in range(2)]
-    greys = [3.0 * pictures[0] - 2.0, 0.5 * pictures[1] + 1.0]  # gain and offset are unknown
+    images = [forward_project(volume, i == 0, beam[:, i], n) for i in range(2)]
+    greys = [3.0 * images[0] - 2.0, 0.5 * images[1] + 1.0]  # gain and offset are unknown
     nothing = back_project_residuals(volume, greys, beam)
     assert nothing.shape == (2, 2, n, n, n)
     assert nothing.abs().max() < 1e-4
-    one = back_project_residuals(volume, [pictures[0] + 0.1 * torch.randn(2, 1, n, n)], beam)
+    one = back_project_residuals(volume, [images[0] + 0.1 * torch.randn(2, 1, n, n)], beam)
     assert one[:, 0].abs().max() > 0.05 and not one[:, 1].any()
 
 
@@ -152,8 +152,8 @@ def test_a_nodule_the_volume_lacks_is_a_residual_in_its_place():
     without = smooth_volume(n)
     nodule = without.clone()
     nodule[0, 0, 24:27, 6:9, 20:23] += 1.0
-    pictures = [forward_project(nodule, i == 0, beam[:, i], n) for i in range(2)]
-    missed = back_project_residuals(without, pictures, beam)[0]
+    images = [forward_project(nodule, i == 0, beam[:, i], n) for i in range(2)]
+    missed = back_project_residuals(without, images, beam)[0]
     product = missed[0].clamp_min(0) * missed[1].clamp_min(0)
     found = np.unravel_index(int(product.argmax()), (n, n, n))
     assert np.abs(np.array(found) - [25, 7, 21]).max() <= 1

@@ -90,19 +90,19 @@ def test_revision_is_there_and_empty(entry):
 def test_icon_and_screenshots_are_images_of_this_repository(entry):
     start = f"/{urlsplit(entry['scm_url']).path.removesuffix('.git').strip('/')}/{BRANCH}/"
     icon = ROOT / urlsplit(in_cmake("EXTENSION_ICONURL")).path.removeprefix(start)
-    with Image.open(icon) as picture:
-        assert picture.format == "PNG" and picture.size == (128, 128)
+    with Image.open(icon) as image:
+        assert image.format == "PNG" and image.size == (128, 128)
     screenshots = in_cmake("EXTENSION_SCREENSHOTURLS").split()
     assert screenshots
     for address in screenshots:
-        with Image.open(ROOT / urlsplit(address).path.removeprefix(start)) as picture:
-            assert picture.format in ("PNG", "JPEG") and min(picture.size) >= 200
+        with Image.open(ROOT / urlsplit(address).path.removeprefix(start)) as image:
+            assert image.format in ("PNG", "JPEG") and min(image.size) >= 200
 
 
 def test_icon_is_legible_at_24_pixels():
-    """Dark lungs on a light chest: the picture's middle keeps its contrast when it is small."""
-    with Image.open(ROOT / "Resources/Icons/AXON.png") as picture:
-        small = picture.convert("RGBA").resize((24, 24), Image.Resampling.LANCZOS)
+    """Dark lungs on a light chest: the image's middle keeps its contrast when it is small."""
+    with Image.open(ROOT / "Resources/Icons/AXON.png") as image:
+        small = image.convert("RGBA").resize((24, 24), Image.Resampling.LANCZOS)
     darkest, brightest = small.convert("L").crop((2, 9, 16, 22)).getextrema()
     assert brightest - darkest > 120
 

@@ -277,8 +277,8 @@ def test_views_are_drawn_by_slicers_displayable_managers(host, slicer, tmp_path)
     shown.SetVisibility(True)
     slicer.app.layoutManager().resetThreeDViews()
     host.view_screenshot(0, tmp_path / "ball.png", 200, 200)
-    picture = np.asarray(Image.open(tmp_path / "ball.png").convert("RGB")).astype(int)
-    red_minus_blue = picture[..., 0] - picture[..., 2]
+    image = np.asarray(Image.open(tmp_path / "ball.png").convert("RGB")).astype(int)
+    red_minus_blue = image[..., 0] - image[..., 2]
     assert red_minus_blue[100, 100] > 20, "the ball is bone-coloured, the background is blue"
     assert red_minus_blue[5, 5] < 0
 

@@ -9,10 +9,13 @@ import inspect
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from axon_backend.cli.demo import DATA
 
 DOCS = Path(__file__).resolve().parents[2] / "Resources" / "Docs"
 STEPS = ("inputsSection", "registerSection", "reconstructSection", "compareSection")
@@ -128,6 +131,30 @@ def test_the_registration_case_by_clicks(reader):
     reader.click(ui.registerButton)
     assert ui.verdictLabel.text == "Good registration." != before
     assert abs(ui.rotationSlider.value) == pytest.approx(7, abs=1)
+
+
+@pytest.mark.slow
+def test_a_folder_of_patients_by_clicks(reader, tmp_path):
+    """Two X-rays of one patient, reconstructed by the first stage in a process of its own."""
+    ui, studies = reader.ui, tmp_path / "studies"
+    studies.mkdir()
+    for view in ("pa", "lateral"):
+        shutil.copy(DATA / f"drr_lidc0306_{view}.nrrd", studies / f"p1_{view}.nrrd")
+    reader.open("reconstructSection")
+    ui.moreSettings.collapsed = False
+    rows = reader.panel.sections["reconstructSection"].stages.rows
+    rows["fine"].check.checked = rows["sr"].check.checked = False
+    reader.panel.container("batchSection").collapsed = False
+    ui.batchSourceEdit.currentPath = str(studies)
+    ui.batchOutputEdit.currentPath = str(tmp_path / "volumes")
+    reader.host.click(ui.batchButton)
+    assert reader.host.wait_until(lambda: "reconstructed" in ui.batchState.text, 600)
+    assert ui.batchState.text.startswith("1 of 1 ") and "index.html" in ui.batchState.text
+    shown = [ui.batchTable.item(0, column).text() for column in range(3)]
+    assert shown == ["p1", "done", "2"]
+    ui.batchTable.cellDoubleClicked.emit(0, 0)
+    volume = reader.slicer.util.getNode("AXON p1")
+    assert reader.shown("Red")[0] is volume and volume.GetImageData().GetDimensions()[0] == 64
 
 
 def inputs(reader, screenshots):

@@ -32,9 +32,9 @@ def test_what_is_saved_is_loaded(tmp_path):
         (lambda path: None, "does not exist"),
         (lambda path: path.write_bytes(b""), "could not be read as a checkpoint"),
         (lambda path: path.write_bytes(b"noise" * 99), "could not be read as a checkpoint"),
-        (lambda path: torch.save(7, path), "is no checkpoint of AXON's training"),
-        (lambda path: torch.save({"format": "other"}, path), "is no checkpoint"),
-        (lambda path: torch.save({**SOUND, "version": 99}, path), "is of version 99"),
+        (lambda path: torch.save(7, path), "is not a checkpoint written by AXON's training"),
+        (lambda path: torch.save({"format": "other"}, path), "is not a checkpoint"),
+        (lambda path: torch.save({**SOUND, "version": 99}, path), "has version 99"),
         (lambda path: cut(path), "could not be read as a checkpoint"),
     ],
 )
@@ -74,7 +74,7 @@ def test_a_full_disk_keeps_the_file_before(tmp_path, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(torch_file.torch, "save", full)
-    with pytest.raises(OutputError, match=r"is as it was before.*--resume"):
+    with pytest.raises(OutputError, match=r"is unchanged.*--resume"):
         save_atomically(SOUND, tmp_path / "last.pt")
     assert (tmp_path / "last.pt").read_bytes() == before
     with pytest.raises(OutputError, match="Nothing was written"):
@@ -89,7 +89,7 @@ def test_other_errors_are_not_blamed_on_the_disk(tmp_path):
 
 
 def test_model_settings_that_nobody_knows(tmp_path):
-    with pytest.raises(AxonInputError, match="not ones that this AXON knows"):
+    with pytest.raises(AxonInputError, match="does not recognise the model settings"):
         checkpoint_model({"method": "axon", "model": {"speed": 9}}, tmp_path)
 
 

@@ -161,7 +161,9 @@ def test_a_checkpoint_with_an_unknown_model_setting_is_refused_in_words(train):
         values = load_checkpoint(file)
         values["config"]["model"]["sampling"]["of_tomorrow"] = 2
         save_atomically(values, file)
-    with pytest.raises(AxonInputError, match="last.pt are not ones that this AXON knows.*tomorrow"):
+    with pytest.raises(
+        AxonInputError, match="does not recognise the model settings of .*last.pt.*tomorrow"
+    ):
         train(tiny(steps=2), "runs/coarse", resume=True)
-    with pytest.raises(AxonInputError, match="not ones that this AXON knows"):
+    with pytest.raises(AxonInputError, match="does not recognise the model settings"):
         export_bundle(folder.path, folder.path.parent / "bundle")

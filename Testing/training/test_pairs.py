@@ -1,4 +1,4 @@
-"""Pictures and volume of a training pair show the same chest, and come from the seed alone."""
+"""Images and volume of a training pair show the same chest, and come from the seed alone."""
 
 from dataclasses import replace
 
@@ -63,7 +63,7 @@ def test_the_volume_projects_to_the_images(factory, seed):
     geometries = [AcquisitionGeometry.of_frame(frame, v, sod_mm=sod) for v in views]
     volume = AttenuationVolume(mu, frame.spacing_mm(N), frame.origin_mm(N))
     images = [render_drr(volume, geometry, N).numpy() for geometry in geometries]
-    inside = slice(N // 8, -N // 8)  # the picture is wider than the box
+    inside = slice(N // 8, -N // 8)  # the image is wider than the box
     for ours, theirs in zip(images, pair.views.astype(float), strict=True):
         r = np.corrcoef(ours[inside, inside].ravel(), theirs[inside, inside].ravel())[0, 1]
         assert r > 0.9
@@ -113,5 +113,5 @@ def test_the_seed_decides_the_pair(factory):
 def test_a_frame_without_lungs_is_refused(chest):
     """Such as that of a data set whose CT was exchanged."""
     away = ThoraxFrame((5000.0, 0.0, 0.0), (300.0, 200.0, 250.0))
-    with pytest.raises(AxonInputError, match="phantom: its thorax frame holds no lungs"):
+    with pytest.raises(AxonInputError, match="phantom: its thorax frame contains no lungs"):
         DeformableCT(chest, away)

@@ -164,9 +164,9 @@ def test_processes_share_a_batch_without_gap_or_overlap(world):
 
 def test_a_batch_that_cannot_be_shared_is_refused():
     assert micro_batch(4, 8, 2) == 2
-    with pytest.raises(AxonInputError, match="batch of 3 cannot be shared by 2 processes"):
+    with pytest.raises(AxonInputError, match="batch of 3 cannot be divided among 2 processes"):
         micro_batch(3, 1, 2)
-    with pytest.raises(AxonInputError, match="no multiple of micro_batch 4"):
+    with pytest.raises(AxonInputError, match="not a multiple of micro_batch 4"):
         micro_batch(12, 4, 2)
 
 
@@ -268,8 +268,8 @@ def test_a_real_pair_is_the_ct_as_it_is_with_its_x_ray(paired):
     frame = find_thorax_frame(make_chest())
     assert pair.beam[0] < 0  # AP
     assert abs(pair.beam[1]) == pytest.approx(0.5 * frame.size_mm[0] / 1600, rel=0.15)
-    picture = pair.views[0].astype(float)
-    assert picture[9, 21] == 1.0 and picture[25, 5] == 0.0
+    image = pair.views[0].astype(float)
+    assert image[9, 21] == 1.0 and image[25, 5] == 0.0
     rendered = pair.views[1].astype(float)
     assert np.isfinite(rendered).all() and rendered.max() > 2 * np.median(rendered[:, :2])
     assert (pair.volume == 0).any() and pair.volume.max() > 120

@@ -107,7 +107,7 @@ def test_pairs_set_what_they_say():
     [
         ("jont=true", r"'jont'. Did you mean loss\.joint"),
         ("optimiser.lrr=1", r"Did you mean optimiser\.lr"),
-        ("channels=1", "one of several: .*model.coarse.channels"),
+        ("channels=1", "is ambiguous: .*model.coarse.channels"),
         ("zzzz=1", "--show"),
         ("steps=abc", "'steps' is 'abc'; expected a whole number"),
         ("batch=1.5", "expected a whole number"),
@@ -133,11 +133,11 @@ def test_a_tuple_of_fixed_length_takes_that_many_values():
 @pytest.mark.parametrize(
     ("pair", "says"),
     [
-        ("blended=1.5", "share, from 0 to 1"),
+        ("blended=1.5", "must be between 0 and 1"),
         ("optimiser.name=sgd", "one of adam, adamw, muon"),
-        ("batch=0", "more than 0"),
+        ("batch=0", "greater than 0"),
         ("precision=16", "one of auto, bf16-mixed, 32"),
-        ("repeat_after=5", "the training coarse keeps nothing of samples that come again"),
+        ("repeat_after=5", "the training coarse does not support repeated samples"),
     ],
 )
 def test_values_without_sense_are_refused(pair, says):
@@ -179,8 +179,8 @@ def test_another_method_has_its_own_trainings_presets_and_settings(tmp_path):
     file.write_text(to_yaml(config))
     assert resolve("mean", file=file) == config  # a run's own file names its method
     for words, says in (
-        ({"stage": "coarse", "method": "atlas_mean"}, "'coarse' is not known; Mean chest has mean"),
-        ({"stage": "mean"}, "'mean' is not known; AXON has encoder, coarse"),
+        ({"stage": "coarse", "method": "atlas_mean"}, "'coarse'; Mean chest has mean"),
+        ({"stage": "mean"}, "'mean'; AXON has encoder, coarse"),
         ({"stage": "mean", "method": "atlas_mean", "preset_name": "paper"}, "Mean chest has prev"),
         ({"stage": "mean", "method": "mean_atlas"}, "no method 'mean_atlas'"),
         ({"stage": "mean", "method": "atlas_mean", "start": load_bundle()}, "of the method 'axon'"),

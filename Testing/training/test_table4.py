@@ -196,7 +196,7 @@ def test_weights_of_another_stage_two_are_told_from_the_configuration(chain, tmp
     values = json.loads(file.read_text())
     for change, words in (
         ({"global_encoder": True}, "'controlnet' of the bundle .* is not the one that its config"),
-        ({"fine_diff": "magic"}, "configuration of the bundle .* is not one .*got 'magic'"),
+        ({"fine_diff": "magic"}, "configuration of the bundle .* is not known .*got 'magic'"),
     ):
         file.write_text(json.dumps({**values, **change}))
         seal_bundle(tmp_path / "bundle")

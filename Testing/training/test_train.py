@@ -328,7 +328,7 @@ def test_a_wrong_command_leaves_the_run_as_it_is(train, tmp_path):
         train(tiny("prior", steps=2), resume=True)
     with pytest.raises(AxonInputError, match="started with model"):
         train(tiny(steps=2, pairs=("model.coarse.channels=[8,16]",)), resume=True)
-    with pytest.raises(AxonInputError, match="bundle axon-preview .* is of another architecture"):
+    with pytest.raises(AxonInputError, match="bundle axon-preview .* has another architecture"):
         train(tiny(steps=2), resume=True, start=load_bundle())
     good = folder.last.read_bytes()
     folder.last.write_bytes(good[: len(good) // 2])
@@ -336,7 +336,7 @@ def test_a_wrong_command_leaves_the_run_as_it_is(train, tmp_path):
         train(tiny(steps=2), resume=True)
     assert (folder.run_file.read_bytes(), folder.config_file.read_bytes()) == before
     (tmp_path / "file").touch()
-    with pytest.raises(AxonInputError, match="is a file, --run is a folder"):
+    with pytest.raises(AxonInputError, match="is a file; --run must be a folder"):
         train(tiny(steps=1), "file")
 
 

@@ -41,7 +41,7 @@ def test_show_says_where_the_paper_s_preset_deviates_and_what_its_window_hides(c
         (["--data", "none.json", "--run", "r"], "none.json does not exist"),
         (["--start", "no-such-model"], "no-such-model"),
         (["--set", "preset=paper"], "chosen by --preset"),
-        (["--set", "stage=sr"], "the word behind"),
+        (["--set", "stage=sr"], "the word after"),
         (["--threads", "0"], "threads is 0"),
     ],
 )
@@ -96,7 +96,7 @@ def test_a_detached_run_lives_by_itself_and_stops_when_asked(data, config, tmp_p
     words = [sys.executable, "-m", "axon_backend", "train", "encoder", "--data", str(data)]
     words += ["--run", str(tmp_path / "run"), "--config", config, "--minutes", "9", "--detach"]
     out = subprocess.run(words, check=True, capture_output=True, text=True).stdout
-    assert "trains in" in out
+    assert "is training in" in out
     folder = RunFolder(tmp_path / "run")
     deadline = time.monotonic() + 120
     while not any(e["event"] == "step" for e in folder.events()[0]):

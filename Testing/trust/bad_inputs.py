@@ -311,7 +311,7 @@ def cts() -> dict[str, bytes]:
         "one voxel": nifti(HU[:1, :1, :1]), "small": nifti(HU[:9, :9, :9]),
         "seven axes": nifti(HU.reshape(24, 6, 4, 2, 12)),
         "flat values": nifti(np.full_like(HU, -1000)), "zeros only": nifti(np.zeros_like(HU)),
-        "grey of a picture": nifti((HU // 8 + 120).clip(0, 255).astype(np.uint8)),
+        "grey levels of an image": nifti((HU // 8 + 120).clip(0, 255).astype(np.uint8)),
     }.items():  # fmt: skip
         files[f"{name}.nii"] = data
     bomb = zlib.compressobj(1, zlib.DEFLATED, 31)

@@ -23,8 +23,8 @@ def place(tmp_path, monkeypatch):
     [
         ("cases/ct.nii.gz", "cases/ct.nii.gz", "both input and output"),
         ("cases/../cases/ct.nii.gz", "cases/ct.nii.gz", "both input and output"),
-        ("cases", "cases/ct.nii.gz", "holds the input"),
-        (".", "cases/dicom/1.dcm", "holds the input"),
+        ("cases", "cases/ct.nii.gz", "contains the input"),
+        (".", "cases/dicom/1.dcm", "contains the input"),
         ("cases/dicom", "cases/dicom", "both input and output"),
         ("cases/dicom/out", "cases/dicom", "lies in the input folder"),
         ("cases/dicom/1.dcm", "cases/dicom", "lies in the input folder"),
@@ -48,10 +48,10 @@ def test_links_lead_to_the_same_place(place):
     (place / "link.nii.gz").symlink_to(place / "cases" / "ct.nii.gz")
     with pytest.raises(AxonInputError, match="both input and output"):
         check_apart("link.nii.gz", "cases/ct.nii.gz")
-    with pytest.raises(AxonInputError, match="holds the input"):
+    with pytest.raises(AxonInputError, match="contains the input"):
         check_apart("link", "cases/ct.nii.gz")
-    with pytest.raises(AxonInputError, match="holds the input"):
+    with pytest.raises(AxonInputError, match="contains the input"):
         check_apart("cases", "link.nii.gz")
     # The link itself would be lost, though what it leads to lies elsewhere.
-    with pytest.raises(AxonInputError, match="holds the input"):
+    with pytest.raises(AxonInputError, match="contains the input"):
         check_apart(".", place / "link.nii.gz")

@@ -198,7 +198,7 @@ def test_a_target_that_was_filled_meanwhile_is_left_alone(tmp_path, exists):
     target = tmp_path / "out"
     if exists:
         target.mkdir()
-    with pytest.raises(AxonInputError, match=r"made by somebody else.*out-2"):
+    with pytest.raises(AxonInputError, match=r"created by another program.*out-2"):
         run_while_somebody_writes(target)
     mine = "out/out-2/x.txt" if exists else "out-2/x.txt"
     assert contents(tmp_path) == {"out/x.txt": "theirs", mine: "mine"}

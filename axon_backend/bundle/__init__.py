@@ -1,10 +1,10 @@
 """Weights on disk: a MONAI bundle folder with safetensors, checksums, atlas and model card.
 
-bundle = load_bundle()                        # the one that ships with AXON, verified
+bundle = load_bundle()                        # the shipped bundle, verified
 network.load_state_dict(bundle.state_dict(bundle.networks[0]))
 hu, size_mm = bundle.atlas()
 
-``library`` holds the bundles of this computer: list, import, delete.
+``library`` manages the bundles on this computer: list, import, delete.
 """
 
 from axon_backend.bundle.card import model_card

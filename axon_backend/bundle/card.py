@@ -1,4 +1,4 @@
-"""The model card of a bundle: what it is, what it can do, what it cannot, in Markdown."""
+"""The model card of a bundle: intended use, data, results and limits, in Markdown."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def model_card(
     """Markdown for docs/README.md.
 
     Args:
-        figures: rows of the table of results, each {column: text}, all with the same columns;
-            no table when empty.
-        figures_note: on which patients, against which baseline, with which metric conventions.
+        figures: rows of the table of results, each {column: text}, all with the same columns; if
+            empty, there is no table.
+        figures_note: patients, baseline and metric conventions of the results.
         limits: what the weights cannot do, one sentence each.
-        The rest: one paragraph each.
+        Other arguments: one paragraph each.
 
     Raises:
         ValueError: the rows of `figures` have different columns.

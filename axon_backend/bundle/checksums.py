@@ -14,14 +14,14 @@ _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 
 def bundle_sha256(sums: dict[str, str]) -> str:
-    """One hash for the whole bundle: SHA-256 of the sorted `hash  path` lines, {path: hash} in."""
+    """One hash for the whole bundle: SHA-256 of the `hash  path` lines of {path: hash}, sorted."""
     return hashlib.sha256(_text(sums).encode()).hexdigest()
 
 
 def read_checksums(root: Path) -> dict[str, str]:
     """{path in the bundle: SHA-256} from `SHA256SUMS`.
 
-    Raises AxonInputError when the list is missing, malformed, names a file twice or names a file
+    Raises AxonInputError if the list is missing or malformed, or names a file twice or a file
     outside the folder.
     """
     path = root / CHECKSUMS
@@ -50,7 +50,7 @@ def read_checksums(root: Path) -> dict[str, str]:
 def write_checksums(root: Path) -> dict[str, str]:
     """Write `SHA256SUMS` over every file now in the folder; return {path: SHA-256}.
 
-    Hidden files are left out: file browsers make and change them behind the user's back.
+    Hidden files are left out: file browsers create and change them unasked.
     """
     sums: dict[str, str] = {}
     for path in root.rglob("*"):

@@ -1,7 +1,7 @@
-"""What lies where in a bundle folder, and which paths and JSON files are acceptable.
+"""The files of a bundle folder, and checks of its paths and JSON files.
 
 A bundle is a MONAI bundle folder (https://docs.monai.io/en/stable/mb_specification.html) whose
-weights are safetensors instead of pickles. Everything in it is data: nothing is ever executed.
+weights are safetensors instead of pickles. It contains only data; nothing in it is executed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from axon_backend.errors import AxonInputError
 from axon_backend.util.input_file import read_text
 
 FORMAT_VERSION = 3  # 2: weights may be packed in eight bits; 3: the configuration names the method
-"""Version of this layout. Raised when an older AXON could no longer read the folder."""
+"""Version of this layout. Increased when older versions of AXON cannot read the new one."""
 
 SHIPPED = Path(__file__).resolve().parent.parent / "bundles" / "preview"
 """The bundle that comes with the package."""
@@ -31,7 +31,7 @@ CHECKSUMS = "SHA256SUMS"
 REQUIRED = (METADATA, CONFIG, ATLAS, ATLAS_INFO)
 
 PICKLES = frozenset({".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin", ".joblib"})
-"""Endings of files whose usual loader can run code hidden in them; a bundle may hold none."""
+"""Extensions of files whose usual loader can execute code in them; a bundle may contain none."""
 
 _NETWORK_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _EXPRESSION_KEYS = frozenset({"_target_", "_requires_", "_mode_"})
@@ -41,14 +41,14 @@ def model_path(network: str) -> str:
     """`unet` -> `models/unet.safetensors`; raises AxonInputError for any other spelling."""
     if not _NETWORK_NAME.fullmatch(network):
         raise AxonInputError(
-            f"'{network}' is no name for a network: use small letters, digits and underscores, "
-            "for example 'unet'."
+            f"'{network}' is not a valid network name: use lower-case letters, digits and "
+            "underscores, for example 'unet'."
         )
     return f"models/{network}.safetensors"
 
 
 def inside(root: Path, relative: str) -> Path:
-    """The file `relative` (forward slashes) of the bundle `root`, which must stay inside it.
+    """The path of the file `relative` (forward slashes) in the bundle `root`.
 
     Raises AxonInputError for absolute paths, drive letters, backslashes, `..`, and links that lead
     out of the folder. The file itself need not exist.
@@ -64,17 +64,17 @@ def inside(root: Path, relative: str) -> Path:
     target = root / pure
     if not plain or not target.resolve().is_relative_to(root.resolve()):
         raise AxonInputError(
-            f"The bundle {root} names the file '{relative}', which lies outside the bundle. "
-            "A sound bundle never does this: get it again from a source you trust."
+            f"The bundle {root} names the file '{relative}', which is outside the bundle. "
+            "A valid bundle never does this: get it again from a source that you trust."
         )
     return target
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of plain values, as a dict.
+    """Read a JSON object of plain values.
 
-    Raises AxonInputError when the file is not JSON, is not an object, holds NaN or infinity, or
-    holds a MONAI expression (`$...`, `_target_`): those would run as Python code in MONAI's tools.
+    Raises AxonInputError if the file is not JSON or not an object, or contains NaN, infinity, or a
+    MONAI expression (`$...`, `_target_`), which MONAI's tools would run as Python code.
     """
     text = read_text(path)
     try:
@@ -83,18 +83,18 @@ def read_json(path: Path) -> dict[str, Any]:
         why = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise AxonInputError(f"{path} cannot be read as JSON: {why}.") from error
     if not isinstance(found, dict):
-        raise AxonInputError(f"{path} holds a JSON {type(found).__name__}; expected an object.")
+        raise AxonInputError(f"{path} contains a JSON {type(found).__name__}; expected an object.")
     expression = _find_expression(found)
     if expression is not None:
         raise AxonInputError(
-            f"{path} holds the expression {expression!r}, which MONAI's tools would run as code. "
-            "An AXON bundle holds plain values only: do not use this bundle."
+            f"{path} contains the expression {expression!r}, which MONAI would run as code. "
+            "AXON bundles contain plain values only: do not use this bundle."
         )
     return found
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` with the same bytes on every system (hashes are taken of them)."""
+    """Write `content` with the same bytes on every system, because the files are hashed."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     path.write_bytes(text.encode())
 

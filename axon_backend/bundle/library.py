@@ -1,7 +1,7 @@
-"""The bundles on this computer: the shipped one, and those that a user has imported.
+"""The bundles on this computer: the shipped one, and those that the user has imported.
 
-Imported bundles lie in one folder, each in a folder of its own named by name and version. A bundle
-appears there only after every file of it was verified, and whole.
+Each imported bundle has its own folder in the library, named after its name and version. It appears
+there as a whole, after all its files have been verified.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from axon_backend.util.hashing import file_sha256
 from axon_backend.util.input_file import check_input
 from axon_backend.util.work_folder import sweep, take_new
 
-_WORK = ".import-*"  # hidden folders for what is being imported or deleted; see ``work_folder``
+_WORK = ".import-*"  # hidden folders of bundles being imported or deleted; see ``work_folder``
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -34,11 +34,11 @@ class BundleInfo:
 
     Attributes:
         name, version, description: from its metadata.
-        path: its folder; what ``load_bundle`` and ``--bundle`` take.
-        shipped: it came with AXON and cannot be deleted.
-        megabytes: of all its files, in 10^6 bytes.
-        method: name of its method, which need not be installed; empty if the bundle does not say
-            (format 2 and before).
+        path: its folder, as ``load_bundle`` and ``--bundle`` take it.
+        shipped: the bundle came with AXON and cannot be deleted.
+        megabytes: size of all its files in 10^6 bytes.
+        method: name of its method, which need not be installed; empty if the bundle does not state
+            it (up to format 2).
     """
 
     name: str
@@ -51,7 +51,7 @@ class BundleInfo:
 
 
 def library_folder() -> Path:
-    """Where imported bundles lie: ``bundles`` in the folder that the environment variable
+    """The folder of imported bundles: ``bundles`` in the folder that the environment variable
     AXON_HOME names, or in ``~/.axon``. It need not exist."""
     home = os.environ.get("AXON_HOME")
     return (Path(home).expanduser() if home else Path.home() / ".axon") / "bundles"
@@ -60,7 +60,7 @@ def library_folder() -> Path:
 def installed_bundles() -> list[BundleInfo]:
     """The shipped bundle, then the imported ones by name and version.
 
-    Quick: nothing is hashed. A folder that is no bundle is left out.
+    Quick, because nothing is hashed. Folders that are not bundles are left out.
     """
     shipped = [SHIPPED] if SHIPPED.is_dir() else []
     library = library_folder()
@@ -71,10 +71,10 @@ def installed_bundles() -> list[BundleInfo]:
 
 
 def find_bundle(name: str) -> BundleInfo:
-    """An installed bundle by its name, or by ``name-version`` where several have the name.
+    """An installed bundle by its name, or by ``name-version`` if several share the name.
 
     Raises:
-        AxonInputError: none or more than one is called so.
+        AxonInputError: no bundle or more than one has this name.
     """
     known = installed_bundles()
     found = [b for b in known if name in _names(b)]
@@ -89,11 +89,10 @@ def find_bundle(name: str) -> BundleInfo:
 
 
 def bundle_path(path: str | os.PathLike[str]) -> Path:
-    """The folder meant by a path, or by the name of an installed bundle where there is no such
-    path.
+    """The path itself or, if it does not exist, the folder of the installed bundle with this name.
 
     Raises:
-        AxonInputError: neither a path nor the name of one installed bundle.
+        AxonInputError: neither a path nor the name of exactly one installed bundle.
     """
     folder = Path(path)
     if folder.exists() or folder.name != str(path):
@@ -112,16 +111,16 @@ def import_bundle(
 
     Args:
         source: a bundle's folder, a zip file of one, or the http(s) address of such a zip file.
-        sha256: expected SHA-256 of the zip file; a download needs it, since that is what says that
-            the file is the one its authors made.
-        progress: of a download, ``progress(bytes_done, bytes_in_all)``; the latter is 0 when the
-            server does not say.
-        cancelled: asked all along; True stops with ``Cancelled``.
+        sha256: expected SHA-256 of the zip file; required for a download, as only the checksum
+            shows that the file is the one its authors published.
+        progress: called during a download as ``progress(bytes_done, bytes_total)``; the total is 0
+            if the server does not state it.
+        cancelled: polled throughout; True stops with ``Cancelled``.
 
     Raises:
-        AxonInputError: the source cannot be had, is no sound bundle, has another checksum, or is
-            installed already. Nothing is left behind then.
-        Cancelled: ``cancelled()`` was true; nothing is left behind.
+        AxonInputError: the source is unavailable, is not a valid bundle, has another checksum, or
+            is already installed. Nothing is left behind.
+        Cancelled: ``cancelled()`` returned True. Nothing is left behind.
     """
     wanted = _checked_sha256(sha256)
     if not is_url(source):
@@ -149,16 +148,16 @@ def import_bundle(
 
 
 def delete_bundle(name: str) -> BundleInfo:
-    """Delete an imported bundle by its name, or by ``name-version``; returns what it was.
+    """Delete an imported bundle by its name or by ``name-version``; returns its description.
 
     Raises:
-        AxonInputError: there is none, the shipped one is meant, or the system refuses.
+        AxonInputError: there is no such bundle, it is the shipped one, or the system refuses.
     """
     info = find_bundle(name)
     if info.shipped:
-        raise AxonInputError(f"The bundle {info.name} comes with AXON and is not deleted.")
-    # Out of sight by one rename, so that no reader meets half a bundle; what a killed process
-    # leaves of it goes with the next import.
+        raise AxonInputError(f"The bundle {info.name} comes with AXON and cannot be deleted.")
+    # Hidden by a single rename, so that no reader finds half a bundle. If the process is killed,
+    # the next import removes the rest.
     gone = info.path.with_name(_WORK.replace("*", uuid.uuid4().hex[:12]))
     try:
         info.path.rename(gone)
@@ -169,7 +168,7 @@ def delete_bundle(name: str) -> BundleInfo:
     except OSError as error:
         raise AxonInputError(
             f"{info.path} cannot be deleted: {error.strerror or error}. Close the programs that "
-            "use it, and check the rights of the folder."
+            "use it, and check the permissions of the folder."
         ) from error
     return info
 
@@ -181,20 +180,21 @@ def _fetched(
     progress: ByteProgress | None,
     cancelled: Callable[[], bool] | None,
 ) -> tuple[Path, dict[str, str]]:
-    """The verified bundle, in a folder below ``work``, with nothing in it but what it lists."""
+    """A verified copy of the bundle below ``work``, without files that its checksums do not list.
+    Returns its folder and checksums."""
     archive = Path(source) if not is_url(source) else work / "download.zip"
     if is_url(source):
         if sha256 is None:
             raise AxonInputError(
                 f"{source}: a download needs its SHA-256 checksum, 64 hexadecimal digits, which "
-                "its authors publish beside it. Give it with the address."
+                "the authors publish with the file. Give it together with the address."
             )
         download(str(source), archive, sha256, progress=progress, cancelled=cancelled)
     if archive.is_dir():
         if sha256 is not None:
             raise AxonInputError(
-                f"{archive} is a folder, the SHA-256 of a zip file was given. Leave it out: a "
-                "folder is checked against its own list."
+                f"{archive} is a folder, but the SHA-256 of a zip file was given. Leave it out: a "
+                "folder is checked against its own checksums."
             )
         sums = verify_bundle(archive)
         root = work / "bundle"
@@ -211,8 +211,8 @@ def _fetched(
             )
         if sha256 is not None and not is_url(source) and file_sha256(archive) != sha256:
             raise AxonInputError(
-                f"{archive} has the SHA-256 {file_sha256(archive)}, expected was {sha256}. It was "
-                "changed, or the checksum belongs to another file."
+                f"{archive} has the SHA-256 {file_sha256(archive)}; {sha256} was expected. Either "
+                "the file was changed or the checksum belongs to another file."
             )
         (work / "unpacked").mkdir()
         root = unpack_bundle(archive, work / "unpacked", cancelled)
@@ -221,7 +221,7 @@ def _fetched(
     try:
         sums = verify_bundle(root)
     except AxonInputError as error:
-        # The copy is gone by the time that this is read.
+        # Name the source: the copy will have been removed when the message is read.
         raise AxonInputError(str(error).replace(str(root), archive.name)) from error
     for path in sorted(root.rglob("*")):
         inner = path.relative_to(root).as_posix()
@@ -234,17 +234,17 @@ def _check_new(name: str, version: str, sums: dict[str, str], target: Path) -> N
     label = _label(name, version)
     if os.path.lexists(target):
         raise AxonInputError(
-            f"The bundle {label} is installed already ({target}). Delete it first if you want to "
+            f"The bundle {label} is already installed ({target}). Delete it first if you want to "
             "replace it."
         )
     if SHIPPED.is_dir() and bundle_sha256(verify_bundle(SHIPPED)) == bundle_sha256(sums):
-        raise AxonInputError(f"The bundle {label} is installed already: it comes with AXON.")
+        raise AxonInputError(f"The bundle {label} is already installed: it comes with AXON.")
 
 
 def bundle_info(path: Path, *, shipped: bool = False) -> BundleInfo | None:
-    """What a bundle's folder says about itself; None for a folder that is no bundle.
+    """Describe the bundle in a folder; None if the folder is not a bundle.
 
-    Quick: nothing is hashed.
+    Quick, because nothing is hashed.
     """
     try:
         if not (path / CONFIG).is_file():
@@ -267,7 +267,7 @@ def _label(name: str, version: str) -> str:
 
 
 def _folder_name(name: str, version: str) -> str:
-    """A name that every file system takes."""
+    """A folder name that every file system accepts."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", _label(name, version)).strip("._-")
     return safe[:100] or "bundle"
 
@@ -278,7 +278,8 @@ def _checked_sha256(text: str | None) -> str | None:
     digits = text.strip().lower().removeprefix("sha256:")
     if not _SHA256.fullmatch(digits):
         raise AxonInputError(
-            f"The checksum {text!r} is no SHA-256; it has 64 hexadecimal digits. Copy it again."
+            f"The checksum {text!r} is not a SHA-256, which has 64 hexadecimal digits. Copy it "
+            "again."
         )
     return digits
 
@@ -286,7 +287,7 @@ def _checked_sha256(text: str | None) -> str | None:
 def _unwritable(library: Path, error: OSError) -> AxonInputError:
     return not_written(
         f"The bundle could not be copied to {library}: {error.strerror or error} "
-        f"({error.filename or library}). Check rights and free space, or set AXON_HOME to another "
-        "folder.",
+        f"({error.filename or library}). Check the permissions and the free space, or set "
+        "AXON_HOME to another folder.",
         error,
     )

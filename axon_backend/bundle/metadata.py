@@ -1,4 +1,4 @@
-"""MONAI's metadata.json: what it must hold, and how a bundle is described in it."""
+"""MONAI's metadata.json: creating it, and checking its required entries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SCHEMA_URL = (
     "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
     "meta_schema_20240725.json"
 )
-"""MONAI's published schema; `metadata_schema.json` beside this file is our stricter one."""
+"""MONAI's published schema; `metadata_schema.json` beside this file is stricter."""
 
 REQUIRED_TEXT = (
     "schema", "name", "version", "monai_version", "pytorch_version", "numpy_version",
@@ -24,7 +24,7 @@ INTENDED_USE = "Research use only. Not a medical device; not for diagnosis or tr
 
 
 def metadata_schema_path() -> Path:
-    """Local JSON schema, so that MONAI's check runs without a network.
+    """Path of the local JSON schema, so that MONAI's check runs offline.
 
     Example::
 
@@ -35,18 +35,18 @@ def metadata_schema_path() -> Path:
 
 
 def check_metadata(metadata: dict[str, Any], source: str = "metadata") -> None:
-    """Raise AxonInputError unless what AXON reads of the metadata is there.
+    """Raise AxonInputError unless the metadata has all the entries that AXON reads.
 
-    The full check is the JSON schema; this one needs no further package.
+    The full check is the JSON schema, which needs a further package.
     """
     for key in REQUIRED_TEXT:
         if not isinstance(metadata.get(key), str) or not metadata[key]:
-            raise AxonInputError(f"{source}: '{key}' is {metadata.get(key)!r}; expected a text.")
+            raise AxonInputError(f"{source}: '{key}' is {metadata.get(key)!r}; expected text.")
     for key, value in metadata.items():
         if key.endswith("_data_format") and not (
             isinstance(value, dict) and {"inputs", "outputs"} <= value.keys()
         ):
-            raise AxonInputError(f"{source}: '{key}' must hold 'inputs' and 'outputs'.")
+            raise AxonInputError(f"{source}: '{key}' must contain 'inputs' and 'outputs'.")
     if "network_data_format" not in metadata:
         raise AxonInputError(f"{source}: 'network_data_format' is missing.")
 
@@ -54,14 +54,14 @@ def check_metadata(metadata: dict[str, Any], source: str = "metadata") -> None:
 def tensor_format(
     kind: str, modality: str, shape: list[int], value_range: list[float], channels: list[str]
 ) -> dict[str, Any]:
-    """One tensor, channel first.
+    """Description of one tensor, channel first.
 
     Args:
         kind: MONAI's format, for example ``hounsfield``, ``magnitude``, ``raw``.
         modality: "X-ray" or "CT".
         shape: spatial shape in pixels or voxels.
-        value_range: [smallest, largest]; empty where there is none.
-        channels: what each channel holds.
+        value_range: [lowest, highest]; empty if unbounded.
+        channels: the meaning of each channel.
     """
     return {
         "type": "image",
@@ -97,16 +97,16 @@ def bundle_metadata(
         name: name of the bundle, for example "axon-preview".
         version: version of the weights, for example "0.1.0".
         description: one or two sentences.
-        inputs: {view: tensor format} of what `axon reconstruct` gives the networks.
+        inputs: {view: tensor format} of the images that `axon reconstruct` passes to the networks.
         output_grid: side of the final volume in voxels.
         hu_window: HU that are mapped to -1 and 1.
         networks: {network: {"inputs": ..., "outputs": ...}}, as the method describes them; each
             becomes a `<name>_data_format`.
         references: papers.
-        changelog: {version: what changed}; by default one line for this version.
+        changelog: {version: changes}; by default one line for this version.
         data_source: where the training data came from.
         eval_metrics: headline metrics, for example {"psnr": 20.1}.
-        recommended_stage: the stage to look at first, where that is not the last one.
+        recommended_stage: the stage to look at first, if it is not the last one.
     """
     result = tensor_format("hounsfield", "CT", [output_grid] * 3, list(hu_window), ["HU"])
     recommended = {"recommended_stage": recommended_stage} if recommended_stage else {}
@@ -139,7 +139,7 @@ def bundle_metadata(
 
 def _installed(package: str) -> str:
     try:
-        # "2.13.0+cpu" says how torch was built here, which the weights do not depend on.
+        # Without the build of torch ("2.13.0+cpu"), on which the weights do not depend.
         return version(package).split("+")[0]
     except PackageNotFoundError:
         return "unknown"

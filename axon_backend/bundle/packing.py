@@ -1,9 +1,9 @@
-"""Weights in eight bits: half the size on disk, in a repository and on the way to a user.
+"""Storage of weights in eight bits, which halves the size of a bundle.
 
-A weight W (out, ...) is stored as whole numbers in [-127, 127] and one scale for each output
-channel, ``W = scale * q``: symmetric quantisation, after which each value is off by at most half a
-scale. Computation stays in floating point; what is not a weight of some size stays in half
-precision.
+A weight W (out, ...) is stored as integers q in [-127, 127] and one scale per output channel,
+``W = scale * q``: symmetric quantisation, with an error of at most half a scale per value.
+Computation remains in floating point. Other tensors, and weights with fewer than ``MIN_VALUES``
+values, are stored in half precision.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-# Keys of a packed weight; "/" is in no name of a torch parameter.
+# Suffixes of the keys of a packed weight; names of torch parameters contain no "/".
 NUMBERS, SCALE = "/int8", "/scale"
 MIN_VALUES = 1024
 
 
 def pack(key: str, weight: torch.Tensor) -> dict[str, torch.Tensor]:
-    """One floating-point tensor as it is stored, possibly as two tensors."""
+    """The stored form of a floating-point tensor: one or two tensors by key."""
     import torch
 
     if not key.endswith("weight") or weight.ndim < 2 or weight.numel() < MIN_VALUES:
@@ -32,7 +32,7 @@ def pack(key: str, weight: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def unpack(stored: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The inverse of :func:`pack` over a whole network; packed weights come back as float32."""
+    """Inverse of :func:`pack` for a whole network; packed weights are returned as float32."""
     out = {}
     for key, tensor in stored.items():
         if key.endswith(NUMBERS):

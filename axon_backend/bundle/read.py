@@ -1,4 +1,4 @@
-"""Open a bundle: verified first, weights and atlas read when asked for."""
+"""Verify and open a bundle; its weights and atlas are read on request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from axon_backend.bundle.verify import check_file, verify_bundle
 from axon_backend.errors import AxonInputError
 from axon_backend.util.chatter import no_chatter
 
-if TYPE_CHECKING:  # torch is heavy: a listing of bundles must not pay for it
+if TYPE_CHECKING:  # torch is slow to import, and listing bundles does not need it
     import torch
 
 
@@ -32,8 +32,13 @@ if TYPE_CHECKING:  # torch is heavy: a listing of bundles must not pay for it
 class Bundle:
     """A verified bundle folder.
 
-    `config` is configs/axon.json, `metadata` is configs/metadata.json, `sha256` one hash over all
-    files (the provenance that outputs carry), `checksums` {path in the bundle: SHA-256}.
+    Attributes:
+        path: the folder.
+        name, version: from the metadata.
+        config: configs/axon.json.
+        metadata: configs/metadata.json.
+        sha256: one hash over all files, recorded in outputs as provenance.
+        checksums: {path in the bundle: SHA-256}.
     """
 
     path: Path
@@ -52,7 +57,7 @@ class Bundle:
 
     @property
     def recommended_stage(self) -> str | None:
-        """The stage that its authors recommend to look at first; None is the last one."""
+        """The stage that the authors recommend to look at first; None: the last one."""
         stage = self.metadata.get("recommended_stage")
         return stage if isinstance(stage, str) and stage else None
 
@@ -61,12 +66,12 @@ class Bundle:
 
         Args:
             name: one of `networks`.
-            dtype: floating-point tensors are converted to it; None keeps the stored one (float16,
-                or float32 where the weights were packed in eight bits), which `load_state_dict`
-                converts by itself.
+            dtype: type of the floating-point tensors; None keeps the stored one (float16, or
+                float32 for packed weights), which `load_state_dict` converts.
 
         Raises:
-            AxonInputError: no such network, or its file changed since the bundle was opened.
+            AxonInputError: there is no such network, or its file has changed since the bundle was
+                opened.
         """
         from safetensors.torch import load_file
 
@@ -76,7 +81,7 @@ class Bundle:
                 f"The bundle {self.name} has no network '{name}'; it has "
                 f"{', '.join(self.networks)}."
             )
-        # Hashed again: the folder may have been replaced while the program was running.
+        # Hash again: the folder may have been replaced while the program was running.
         tensors = unpack(load_file(str(check_file(self.path, relative, self.checksums[relative]))))
         if dtype is None:
             return tensors
@@ -92,7 +97,7 @@ class Bundle:
             HU as float32 [z, y, x], and the mean size of the frame in mm (x, y, z).
 
         Raises:
-            AxonInputError: the atlas changed on disk or does not fit its description.
+            AxonInputError: the atlas has changed on disk or does not match its description.
         """
         import SimpleITK as sitk
 
@@ -114,7 +119,7 @@ class Bundle:
             )
         if not np.allclose(image.GetDirection(), np.eye(3).ravel(), atol=1e-6):
             raise AxonInputError(
-                f"{path} is turned (direction {image.GetDirection()}); the canonical frame is "
+                f"{path} is rotated (direction {image.GetDirection()}); the canonical frame is "
                 "axis-aligned with x to Left, y to Posterior, z to Superior."
             )
         return sitk.GetArrayFromImage(image).astype(np.float32), size_mm
@@ -124,8 +129,8 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
     """Verify a bundle and open it.
 
     Args:
-        path: its folder, or the name of an installed bundle (see ``library``); None is the
-            preview bundle that ships with AXON.
+        path: its folder, or the name of an installed bundle (see ``library``); None: the preview
+            bundle that comes with AXON.
 
     Raises:
         AxonInputError: not a bundle, damaged, or made for a newer AXON (see `verify_bundle`).

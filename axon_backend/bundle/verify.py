@@ -1,4 +1,4 @@
-"""Is this folder a sound bundle? Checked before a single weight is read."""
+"""Verify that a folder is a valid, undamaged bundle, before any weight is read."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from axon_backend.util.hashing import file_sha256
 def verify_bundle(path: str | Path) -> dict[str, str]:
     """Check every file of the bundle folder `path`; return {path in the bundle: SHA-256}.
 
-    Needs neither torch nor MONAI. Checked: the folder is a bundle of a format this AXON can read;
-    no file leads outside it; no pickle lies in it; every listed file is there with its SHA-256;
-    metadata and configuration are plain JSON; every network is a readable safetensors file.
+    The folder must have a format that this version of AXON reads, no paths that lead outside, no
+    pickles, every listed file with its SHA-256, metadata and configuration in plain JSON, and
+    readable safetensors files. Needs neither torch nor MONAI.
 
     Raises:
-        AxonInputError: naming the file, what was found and the way out.
+        AxonInputError: a check failed; the message names the file, the finding and the remedy.
     """
     root = Path(path)
     _check_is_bundle(root)
@@ -45,14 +45,14 @@ def verify_bundle(path: str | Path) -> dict[str, str]:
     check_metadata(read_json(root / METADATA), source=str(root / METADATA))
     networks = [name for name in sums if name.startswith("models/")]
     if not networks:
-        raise AxonInputError(f"{root} holds no network (no models/*.safetensors).")
+        raise AxonInputError(f"{root} contains no network (no models/*.safetensors).")
     for relative in networks:
         _check_safetensors(root / relative)
     return sums
 
 
 def check_file(root: Path, relative: str, expected: str) -> Path:
-    """The path of one listed file after its SHA-256 was compared; AxonInputError otherwise."""
+    """The path of a listed file; raises AxonInputError unless it has the expected SHA-256."""
     path = inside(root, relative)
     if not path.is_file():
         raise AxonInputError(f"The bundle {root} lacks its file {relative}. Get it again.")
@@ -68,7 +68,7 @@ def check_file(root: Path, relative: str, expected: str) -> Path:
 def _check_is_bundle(root: Path) -> None:
     if not root.exists():
         raise AxonInputError(
-            f"There is no bundle at {root}. Give the folder that holds {METADATA}."
+            f"There is no bundle at {root}. Give the folder that contains {METADATA}."
         )
     if not root.is_dir():
         raise AxonInputError(f"{root} is a file; a bundle is a folder. Unpack an archive first.")
@@ -76,12 +76,12 @@ def _check_is_bundle(root: Path) -> None:
         if not inside(root, needed).is_file():
             raise AxonInputError(
                 f"{root} is not an AXON bundle: it has no {needed}. "
-                "Give the folder that holds configs/, models/ and atlas/."
+                "Give the folder that contains configs/, models/ and atlas/."
             )
     version: Any = read_json(root / CONFIG).get("format_version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise AxonInputError(
-            f"{root / CONFIG}: format_version is {version!r}; expected a number of 1 or more."
+            f"{root / CONFIG}: format_version is {version!r}; expected an integer of at least 1."
         )
     if version > FORMAT_VERSION:
         raise AxonInputError(
@@ -94,21 +94,21 @@ def _check_no_pickles(root: Path) -> None:
     for path in sorted(root.rglob("*")):
         if path.suffix.lower() in PICKLES:
             raise AxonInputError(
-                f"The bundle holds {path}: files of this kind can run code when they are loaded, "
+                f"The bundle contains {path}: such files can run code when they are loaded, "
                 "and AXON never reads them. Convert the weights to safetensors."
             )
 
 
 def _check_safetensors(path: Path) -> None:
-    # Reads only the header; the hash has already vouched for the rest.
+    # Only the header is read; the hash has already verified the rest.
     from safetensors import SafetensorError, safe_open
 
     if path.suffix != ".safetensors":
-        raise AxonInputError(f"{path} is no safetensors file; models/ may hold nothing else.")
+        raise AxonInputError(f"{path} is not a safetensors file; models/ must not contain others.")
     try:
         with safe_open(str(path), framework="numpy") as tensors:
             names = list(tensors.keys())
     except (SafetensorError, OSError) as error:
         raise AxonInputError(f"{path} is not a readable safetensors file: {error}.") from error
     if not names:
-        raise AxonInputError(f"{path} holds no tensor.")
+        raise AxonInputError(f"{path} contains no tensors.")

@@ -1,5 +1,5 @@
-"""Write a bundle: in a hidden folder first, then as a whole in its place, so that no reader ever
-meets half a bundle."""
+"""Write a bundle: in a hidden folder first, then moved into place as a whole, so that no reader
+finds half a bundle."""
 
 from __future__ import annotations
 
@@ -48,22 +48,22 @@ def write_bundle(
     """Write a complete bundle folder and open it.
 
     Args:
-        path: the folder to make; its parent is made when missing.
+        path: the folder to create; missing parent folders are created.
         config: plain JSON values for configs/axon.json; `format_version` is added.
-        metadata: for configs/metadata.json, see `bundle_metadata`.
+        metadata: content of configs/metadata.json; see `bundle_metadata`.
         state_dicts: {network: state dictionary}; floating-point tensors are stored as `dtype`,
-            others as they are.
+            others unchanged.
         atlas_hu: mean training volume [z, y, x] in HU in the canonical thorax frame.
         atlas_size_mm: size of that frame (x, y, z) in mm.
         model_card: Markdown for docs/README.md.
-        licence_text: for LICENSE.
+        licence_text: content of LICENSE.
         dtype: torch.float16 by default; torch.int8 packs the weights (``packing``).
-        replace: put the new bundle in the place of an old one; the old one stays until the new
-            one is complete and verified.
+        replace: replace an existing bundle, which is kept until the new one is complete and
+            verified.
 
     Raises:
-        AxonInputError: the target is taken, the metadata is incomplete, a weight is not finite or
-            does not fit `dtype`, or a value is no JSON.
+        AxonInputError: the target exists, the metadata is incomplete, a weight is not finite as
+            `dtype`, or a value cannot be stored as JSON.
         OutputError: the disk is full.
     """
     target = Path(path)
@@ -85,20 +85,19 @@ def write_bundle(
             write_checksums(new)
             verify_bundle(new)
             if replace:
-                _check_target(target, replace)  # it may have appeared meanwhile
+                _check_target(target, replace)  # it may have appeared in the meantime
     except OSError as error:
         raise not_written(
             f"Cannot write the bundle {target}: {error.strerror or error}. Check the free space "
-            "and the rights of the folder; what was there before is as it was.",
+            "and the permissions of the folder; an existing bundle is unchanged.",
             error,
         ) from error
     return load_bundle(target)
 
 
 def seal_bundle(path: str | Path) -> str:
-    """Renew SHA256SUMS after the model card or the configuration was edited by hand.
-
-    Returns the new hash of the whole bundle. The renewed bundle is verified.
+    """Update SHA256SUMS after the model card or the configuration was edited by hand, and verify
+    the bundle. Returns the new hash of the whole bundle.
     """
     root = Path(path)
     if not (root / CONFIG).is_file():
@@ -112,11 +111,11 @@ def _check_target(target: Path, replace: bool) -> None:
         return
     if not replace:
         raise AxonInputError(
-            f"{target} exists already. Choose another folder, or have it replaced (--overwrite)."
+            f"{target} already exists. Choose another folder, or replace it with --overwrite."
         )
     # Replacing removes a whole folder: never do that to one that is not a bundle.
     if target.is_symlink() or not (target / CONFIG).is_file():
-        raise AxonInputError(f"{target} is not an AXON bundle, so it is not replaced.")
+        raise AxonInputError(f"{target} is not an AXON bundle and is not replaced.")
 
 
 def _write_network(
@@ -128,7 +127,7 @@ def _write_network(
 
     stored: dict[str, torch.Tensor] = {}
     for key, tensor in tensors.items():
-        # A copy of its own for each: safetensors refuses tensors that share their memory.
+        # Copied, because safetensors refuses tensors that share memory.
         value = tensor.detach().to("cpu", copy=True).contiguous()
         if not value.is_floating_point():
             stored[key] = value

@@ -1,6 +1,6 @@
-"""The command line: one module a command; ``main`` parses and calls."""
+"""The command line: one module per command; ``main`` parses the arguments and calls it."""
 
 import time
 
 STARTED = time.time()
-"""When this process started (Unix seconds): an older request to stop is of an earlier run."""
+"""When this process started (Unix seconds). An older stop request belongs to an earlier run."""

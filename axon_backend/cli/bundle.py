@@ -1,4 +1,4 @@
-"""What each ``axon bundle`` command does; see ``commands``."""
+"""The ``axon bundle`` commands; see ``commands``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def bundle_list(chosen: argparse.Namespace) -> int:
     for info in installed_bundles():
         origin = "comes with AXON" if info.shipped else str(info.path)
         print(f"{info.name}  {info.version}  {info.megabytes:.1f} MB  {origin}")
-    print(f"Imported models lie in {library_folder()}")
+    print(f"Imported models are stored in {library_folder()}")
     return 0
 
 
@@ -80,7 +80,7 @@ def bundle_verify(chosen: argparse.Namespace) -> int:
     bundle = load_bundle(chosen.folder)
     check_model(bundle)
     bundle.atlas()
-    print(f"{bundle.path}: {bundle.name} {bundle.version}, {len(bundle.checksums)} files, sound")
+    print(f"{bundle.path}: {bundle.name} {bundle.version}, {len(bundle.checksums)} files verified")
     _print_method(bundle)
     print(f"networks: {', '.join(bundle.networks)}")
     print(f"SHA-256: {bundle.sha256}")
@@ -88,7 +88,7 @@ def bundle_verify(chosen: argparse.Namespace) -> int:
 
 
 def _print_method(bundle: Bundle) -> None:
-    """The method of a bundle and its stages; why not, where this installation lacks it."""
+    """Print a bundle's method and its stages, or why this installation cannot provide it."""
     from axon_backend.errors import AxonInputError
     from axon_backend.methods import registry
 
@@ -116,7 +116,7 @@ def bundle_export(chosen: argparse.Namespace) -> int:
         try:
             licence = Path(chosen.licence).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise AxonInputError(f"{chosen.licence} could not be read as a text.") from error
+            raise AxonInputError(f"{chosen.licence} could not be read as text.") from error
     made = export_bundle(
         Path(chosen.runs),
         Path(chosen.output),
@@ -134,7 +134,7 @@ def bundle_export(chosen: argparse.Namespace) -> int:
     for warning in made.warnings:
         print(f"warning: {warning}")
     bundle = made.bundle
-    print(f"{bundle.path}: {bundle.name} {bundle.version}, {len(bundle.checksums)} files, sound")
+    print(f"{bundle.path}: {bundle.name} {bundle.version}, {len(bundle.checksums)} files verified")
     path = f'"{bundle.path}"' if " " in str(bundle.path) else bundle.path
-    print(f"Use it with --bundle {path}, or add it by `axon bundle import {path}`")
+    print(f"Use it with --bundle {path}, or install it with `axon bundle import {path}`")
     return 0

@@ -1,4 +1,4 @@
-"""``axon cohort``: the work of many studies; see ``commands``."""
+"""``axon cohort``: reconstruct many studies; see ``commands``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(one: argparse.ArgumentParser) -> None:
-    """The options of ``axon cohort reconstruct`` beside those of model and sampling."""
+    """Add the options of ``axon cohort reconstruct`` other than those of model and sampling."""
     one.add_argument(
         "source",
         metavar="SOURCE",
@@ -29,24 +29,26 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         "--output",
         required=True,
         metavar="DIR",
-        help="a folder, or a URL as s3://bucket/name; run again to resume",
+        help="a folder, or a URL such as s3://bucket/name; run again to resume",
     )
     shared_options.add_registration(one)
     shared_options.add_volumes(one)
     one.add_argument(
-        "--no-report", action="store_true", help="volumes and records only, in less time and space"
+        "--no-report",
+        action="store_true",
+        help="write volumes and records only, which takes less time and space",
     )
     add_pool_arguments(one)
     one.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
 def add_pool_arguments(one: argparse.ArgumentParser) -> None:
-    """Where the work of a cohort is done."""
+    """Add the options of the worker pool."""
     one.add_argument(
         "--workers",
         type=int,
         metavar="N",
-        help="processes (as many as processors and memory allow; 1 on a GPU)",
+        help="number of processes (default: as many as processors and memory allow; 1 on a GPU)",
     )
     one.add_argument(
         "--ray",
@@ -60,23 +62,23 @@ def add_pool_arguments(one: argparse.ArgumentParser) -> None:
         "--time-limit",
         type=float,
         metavar="S",
-        help="seconds after which a case has failed",
+        help="time limit per case in seconds",
     )
 
 
 def make_pool(chosen: argparse.Namespace, cancelled: Callable[[], bool]) -> Pool:
-    """The pool that the options ask for.
+    """The worker pool for the options.
 
     Raises:
-        AxonInputError: a number makes no sense.
+        AxonInputError: ``--workers`` or ``--time-limit`` is out of range, or Ray is not installed.
     """
     from axon_backend.errors import AxonInputError
     from axon_backend.util.pool import Pool, default_workers
 
     if chosen.workers is not None and chosen.workers < 1:
-        raise AxonInputError(f"--workers is {chosen.workers}; at least one is needed.")
+        raise AxonInputError(f"--workers is {chosen.workers}; it must be at least 1.")
     if chosen.time_limit is not None and not chosen.time_limit > 0:
-        raise AxonInputError(f"--time-limit is {chosen.time_limit:g}; give seconds above 0.")
+        raise AxonInputError(f"--time-limit is {chosen.time_limit:g} s; it must be more than 0.")
     gpu = chosen.device == "cuda"
     return Pool(
         chosen.workers or (1 if gpu else default_workers()),
@@ -90,12 +92,12 @@ def make_pool(chosen: argparse.Namespace, cancelled: Callable[[], bool]) -> Pool
 def reconstruct(
     chosen: argparse.Namespace, stages: tuple[str, ...] | None, steps: list[int] | None
 ) -> int:
-    """``axon cohort reconstruct``; 1 when it was stopped, when a study failed in a way that another
-    run may mend, or when none could be reconstructed."""
+    """``axon cohort reconstruct``; returns 1 if it was stopped, if a study failed in a way that
+    another run may fix, or if no study could be reconstructed."""
     from axon_backend.errors import AxonInputError
 
     if chosen.samples < 1:
-        raise AxonInputError(f"--samples is {chosen.samples}; at least one is needed.")
+        raise AxonInputError(f"--samples is {chosen.samples}; it must be at least 1.")
     from axon_backend.cli.console import run_resumable
     from axon_backend.cohort.run import reconstruct_cohort
     from axon_backend.cohort.settings import CohortSettings
@@ -123,21 +125,21 @@ def reconstruct(
             cancelled=cancelled,
         ),
         chosen.quiet,
-        _AGAIN,
+        _HOW_TO_RESUME,
     )
     if summary is None:
         return 1
-    print(_words(summary, chosen.output))
+    print(_summary_text(summary, chosen.output))
     counts = summary.counts
     if counts["waiting"]:
-        print(f"axon: stopped as asked. {_AGAIN}", file=sys.stderr)
+        print(f"axon: stopped as asked. {_HOW_TO_RESUME}", file=sys.stderr)
     return 1 if counts["waiting"] or counts["failed"] or not counts["done"] else 0
 
 
-_AGAIN = "Finished studies are kept: run the same command again to resume."
+_HOW_TO_RESUME = "Finished studies are kept: run the same command again to resume."
 
 
-def _words(summary: CohortSummary, output: str) -> str:
+def _summary_text(summary: CohortSummary, output: str) -> str:
     counts = summary.counts
     text = [
         f"{counts['done']} of {len(summary.records)} studies reconstructed ({summary.made} studies "

@@ -1,6 +1,7 @@
-"""What each ``axon`` command does: read its arguments, make the public call, write, summarise.
+"""The ``axon`` commands: each reads its arguments, calls the public API, writes the results and
+prints a summary.
 
-Imports stand inside the functions: each command pays only for what it uses.
+Imports are inside the functions, so that each command loads only what it uses.
 """
 
 from __future__ import annotations
@@ -51,12 +52,12 @@ __all__ = [
 
 
 def reconstruct(chosen: argparse.Namespace) -> int:
-    """``axon reconstruct``; 1 where a registration is refused, whose images are written
-    nevertheless, so that they can be checked."""
+    """``axon reconstruct``; returns 1 if a registration is refused. Its images are still written,
+    so that they can be checked."""
     steps, stages = parse_steps(chosen.steps), parse_stages(chosen.stages)
     if chosen.frontal is None:
-        alone = " A lateral X-ray alone is not enough." if chosen.lateral is not None else ""
-        raise AxonInputError(f"--frontal is missing: give a frontal (PA or AP) X-ray.{alone}")
+        hint = " A lateral X-ray alone is not enough." if chosen.lateral is not None else ""
+        raise AxonInputError(f"--frontal is missing: give a frontal (PA or AP) X-ray.{hint}")
     from axon_backend.cli.console import ProgressBars, stop_on_signal
     from axon_backend.evaluation.case_output import case_files, summary, write_case, write_refused
     from axon_backend.imaging.view import parse_view
@@ -150,7 +151,7 @@ def demo(chosen: argparse.Namespace) -> int:
 
 
 def selfcheck(chosen: argparse.Namespace) -> int:
-    """``axon selfcheck``; 1 when something is wrong."""
+    """``axon selfcheck``; returns 1 if a check fails."""
     from axon_backend.cli.selfcheck import run_selfcheck
 
     text, sound = run_selfcheck()

@@ -1,4 +1,4 @@
-"""What the terminal adds to a long call: progress bars, and Ctrl-C as a request to stop."""
+"""Terminal support for long calls: progress bars, and Ctrl-C as a request to stop."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ T = TypeVar("T")
 
 
 class ProgressBars:
-    """One bar on standard error for each stage: stage, step and the time left.
+    """One progress bar per stage on standard error, with the step and the remaining time.
 
-    An object of this class is a ``util.run_context.Progress``.
+    Instances are ``util.run_context.Progress`` callbacks.
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -33,25 +33,25 @@ class ProgressBars:
             return
         if stage != self._stage:
             self.close()
-            # Reading is quick, and a refused file should leave its one sentence alone on screen.
+            # Reading is quick, and the message about a refused file should stand alone.
             if stage == "read":
                 return
             from tqdm import tqdm
 
             self._stage = stage
             self._bar = tqdm(total=total, desc=stage, file=sys.stderr, unit="step", mininterval=0)
-            # A stage is first heard of when its first step is done: it began when the last word
-            # of the stage before it came.
+            # The first report of a stage comes after its first step. The stage began at the last
+            # report of the stage before it.
             self._bar.start_t = self._bar.last_print_t = self._last
         self._last = time.time()
         if self._bar is not None and step > self._bar.n:
             self._bar.update(step - self._bar.n)
-            if step >= total:  # its clock must not run on into the next stage
+            if step >= total:  # stop its clock before the next stage begins
                 self._bar.close()
                 self._bar = None
 
     def close(self) -> None:
-        """Finish the bar that is being drawn."""
+        """Finish the current bar."""
         if self._bar is not None:
             self._bar.close()
         self._bar, self._stage = None, None
@@ -62,7 +62,7 @@ def stop_on_signal() -> Iterator[threading.Event]:
     """Turn the first Ctrl-C, SIGTERM or closed terminal (SIGHUP) into an event, so that work stops
     between two steps.
 
-    A second one interrupts at once.
+    A second signal interrupts at once.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -81,14 +81,15 @@ def stop_on_signal() -> Iterator[threading.Event]:
 
 
 def run_resumable(
-    work: Callable[[ProgressBars, Callable[[], bool]], T], quiet: bool, again: str
+    work: Callable[[ProgressBars, Callable[[], bool]], T], quiet: bool, how_to_resume: str
 ) -> T | None:
-    """What work over many cases returns; None where it was stopped or its output could not be
-    written, which is printed with ``again``, the sentence on how to resume.
+    """Run work over many cases and return its result; None if it was stopped or its output could
+    not be written. The reason is then printed.
 
     Args:
         work: called with (progress, cancelled).
         quiet: no progress bars.
+        how_to_resume: sentence printed after the reason.
     """
     from axon_backend.dataset.store import OutputFailed
 
@@ -102,14 +103,14 @@ def run_resumable(
         reason = str(error)
     finally:
         bars.close()
-    print(f"axon: {reason} {again}", file=sys.stderr)
+    print(f"axon: {reason} {how_to_resume}", file=sys.stderr)
     return None
 
 
 @contextmanager
 def interrupt_on_signal() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal end a command as Ctrl-C does: with everything cleaned up,
-    where Python would end at once."""
+    """Make SIGTERM and a closed terminal end a command like Ctrl-C, with clean-up. By default
+    Python would exit at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -123,8 +124,8 @@ def interrupt_on_signal() -> Iterator[None]:
 
 @contextmanager
 def quiet_libraries(debug: bool = False) -> Iterator[None]:
-    """Keep the remarks of libraries (on a file's tags, its compression) from standing beside AXON's
-    own words, unless ``debug``."""
+    """Hide the warnings of libraries (about a file's tags or compression), but not AXON's own. With
+    ``debug``, all are shown."""
     with warnings.catch_warnings():
         if not debug:
             warnings.simplefilter("ignore")
@@ -133,7 +134,7 @@ def quiet_libraries(debug: bool = False) -> Iterator[None]:
 
 
 def _endings() -> tuple[signal.Signals, ...]:
-    """SIGTERM and, where there is one that is not ignored (nohup), SIGHUP."""
+    """SIGTERM and, where it exists and is not ignored (as by nohup), SIGHUP."""
     hangup = getattr(signal, "SIGHUP", None)
     if hangup is None or signal.getsignal(hangup) == signal.SIG_IGN:
         return (signal.SIGTERM,)

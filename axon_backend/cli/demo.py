@@ -1,4 +1,4 @@
-"""``axon demo``: the two cases that come with AXON, from the files to the reports."""
+"""``axon demo``: reconstruct the two cases that come with AXON, and write their reports."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ XRAY, CT = DATA / "xray_pa.jpg", DATA / "ct_lidc0306.nii.gz"
 CASES = {
     "xray": (
         "A real chest X-ray",
-        "One PA view, registered to the atlas. There is no CT of this patient, so nobody knows "
-        "how right the volume is; it carries no pixel size, so its millimetres are an average "
-        "chest's.",
+        "One PA view, registered to the atlas. There is no CT of this patient, so the accuracy of "
+        "the volume is unknown. The image has no pixel size, so the scale is that of an average "
+        "chest.",
     ),
     "ct_with_drrs": (
-        "A CT with its rendered X-rays",
+        "A CT and X-rays rendered from it",
         "A PA and a lateral view rendered from a CT that the model has never seen. The CT is "
         "the ground truth, and the report measures the difference.",
     ),
@@ -48,12 +48,12 @@ def run_demo(
 ) -> str:
     """Reconstruct both cases into ``folder`` and link their reports from ``index.html``.
 
-    ``settings`` go to :meth:`InferenceSession.reconstruct` (for example ``stages``). Returns a
-    summary for the terminal.
+    ``settings`` are passed to :meth:`InferenceSession.reconstruct` (for example ``stages``).
+    Returns a summary for the terminal.
 
     Raises:
         AxonInputError: the installation lacks the demonstration data, or the bundle is unusable.
-        Cancelled: ``cancelled()`` was true.
+        Cancelled: ``cancelled()`` returned True.
     """
     for needed in (XRAY, CT, DATA / "ATTRIBUTION.md"):
         if not needed.is_file():
@@ -69,16 +69,16 @@ def run_demo(
     cases = []
     for name, (title, text) in CASES.items():
 
-        def tell(stage: str, step: int, total: int, preview: Any, name: str = name) -> None:
+        def report(stage: str, step: int, total: int, preview: Any, name: str = name) -> None:
             if progress is not None and stage != "read":
                 progress(f"{name}: {stage}", step, total, preview)
 
-        context = RunContext(seed, device, tell, cancelled)
+        context = RunContext(seed, device, report, cancelled)
         result = session.reconstruct(**inputs[name], context=context, **settings)
         if result.cancelled:
             raise Cancelled(f"stopped in {name}, stage {result.cancelled}")
         (folder / name).mkdir()
-        write_case(folder / name, result, keep_stages=True, progress=tell, cancelled=cancelled)
+        write_case(folder / name, result, keep_stages=True, progress=report, cancelled=cancelled)
         lines += [f"{title}: {summary(result, Path(name))}", ""]
         cases.append(_case(name, title, text, result))
     (folder / "ATTRIBUTION.md").write_bytes((DATA / "ATTRIBUTION.md").read_bytes())
@@ -88,7 +88,7 @@ def run_demo(
 
 
 def _case(name: str, title: str, text: str, result: Reconstruction) -> dict[str, Any]:
-    """A case as the page shows it."""
+    """A case as the page's template takes it."""
     metrics = result.record["metrics"]
     last = metrics[result.final_stage] if metrics else None
     return {"name": name, "title": title, "text": text, "metrics": last}

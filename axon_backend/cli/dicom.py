@@ -16,11 +16,16 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def add_arguments(one: argparse.ArgumentParser) -> None:
-    """The options of ``axon dicom serve`` beside those of the model."""
+    """Add the options of ``axon dicom serve`` other than those of the model."""
     one.add_argument(
-        "--output", required=True, metavar="DIR", help="for received X-rays and results; kept"
+        "--output",
+        required=True,
+        metavar="DIR",
+        help="the folder for received X-rays and results, which are kept",
     )
-    one.add_argument("--ae-title", default="AXON", metavar="AET", help="its own (AXON)")
+    one.add_argument(
+        "--ae-title", default="AXON", metavar="AET", help="AE title of this node (default AXON)"
+    )
     one.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="default: 127.0.0.1")
     one.add_argument("--port", type=int, default=11112, metavar="N", help="default: 11112")
     one.add_argument(
@@ -28,27 +33,31 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="AET",
-        help="AE title that may send; repeat for more (default on this machine: all)",
+        help="AE title that may send; repeat for more (default: any, from this computer only)",
     )
     one.add_argument(
-        "--send-to", metavar="AET@HOST:PORT", help="where the CT series go (default: kept only)"
+        "--send-to",
+        metavar="AET@HOST:PORT",
+        help="node that the CT series are sent to (default: they are only stored)",
     )
     one.add_argument(
         "--settle",
         type=float,
         default=30.0,
         metavar="S",
-        help="a study is complete when nothing came for S seconds (30)",
+        help="a study is complete when no image has arrived for S seconds (default 30)",
     )
     one.add_argument("--tls-certificate", metavar="PEM", help="serve and send over TLS")
-    one.add_argument("--tls-key", metavar="PEM", help="key of that certificate")
+    one.add_argument("--tls-key", metavar="PEM", help="private key of that certificate")
     one.add_argument(
-        "--tls-ca", metavar="PEM", help="certificates that the other nodes' are checked against"
+        "--tls-ca",
+        metavar="PEM",
+        help="CA certificates that the certificates of other nodes are checked against",
     )
     one.add_argument(
         "--allow-poor", action="store_true", help="also reconstruct poorly registered studies"
     )
-    one.add_argument("--seed", type=int, default=0, metavar="S", help="of all noise (default 0)")
+    one.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (default 0)")
 
 
 def serve(chosen: argparse.Namespace) -> int:
@@ -56,9 +65,9 @@ def serve(chosen: argparse.Namespace) -> int:
     for title in (chosen.ae_title, *chosen.allow):
         _check_title(title)
     if not 0 <= chosen.port <= 65535:
-        raise AxonInputError(f"--port is {chosen.port}; it lies between 0 and 65535.")
+        raise AxonInputError(f"--port is {chosen.port}; it must be between 0 and 65535.")
     if not chosen.settle > 0:
-        raise AxonInputError(f"--settle is {chosen.settle:g}; give seconds above 0.")
+        raise AxonInputError(f"--settle is {chosen.settle:g} s; it must be more than 0.")
     if chosen.host not in _LOOPBACK and not chosen.allow:
         raise AxonInputError(
             f"--host {chosen.host} can be reached by other computers: name the AE titles that may "
@@ -97,17 +106,19 @@ def serve(chosen: argparse.Namespace) -> int:
 
 
 def parse_peer(text: str) -> Peer:
-    """``AET@HOST:PORT``.
+    """Parse ``AET@HOST:PORT``.
 
     Raises:
-        AxonInputError: it is not.
+        AxonInputError: the text has another form.
     """
     from axon_backend.cohort.dicom_service import Peer
 
     title, _, address = text.partition("@")
     host, _, port = address.rpartition(":")
     if not (title and host and port.isdigit() and 0 < int(port) <= 65535):
-        raise AxonInputError(f"--send-to is {text!r}; give AET@HOST:PORT, as PACS@10.0.0.5:104.")
+        raise AxonInputError(
+            f"--send-to is {text!r}; give AET@HOST:PORT, for example PACS@10.0.0.5:104."
+        )
     _check_title(title)
     return Peer(host.strip("[]"), int(port), title)
 
@@ -115,12 +126,12 @@ def parse_peer(text: str) -> Peer:
 def tls_contexts(
     chosen: argparse.Namespace,
 ) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
-    """For serving and for sending; both None without ``--tls-certificate``.
+    """TLS contexts for serving and for sending; both None without ``--tls-certificate``.
 
-    With ``--tls-ca`` the other side must have a certificate, too (DICOM PS3.15 B).
+    With ``--tls-ca``, the other side must present a certificate too (DICOM PS3.15 B).
 
     Raises:
-        AxonInputError: a file is missing, or cannot be used.
+        AxonInputError: a file or option is missing, or a file cannot be used.
     """
     if chosen.tls_certificate is None:
         if chosen.tls_key or chosen.tls_ca:
@@ -142,4 +153,6 @@ def tls_contexts(
 
 def _check_title(title: str) -> None:
     if not 0 < len(title.strip()) <= 16 or not title.isascii() or "\\" in title:
-        raise AxonInputError(f"The AE title {title!r} is not one: 1 to 16 ASCII characters.")
+        raise AxonInputError(
+            f"{title!r} is not a valid AE title; use 1 to 16 ASCII characters without backslashes."
+        )

@@ -1,4 +1,4 @@
-"""The command ``axon drr``; its options follow DICOM's names where there are any."""
+"""The command ``axon drr``. Its options are named after DICOM attributes where these exist."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def add_arguments(one: argparse.ArgumentParser) -> None:
     """Add the options other than those for output."""
     one.add_argument("ct_path", nargs="?", metavar="CT", help="a CT file or DICOM folder")
-    one.add_argument("--ct", metavar="PATH", help="the same as an option")
+    one.add_argument("--ct", metavar="PATH", help="the CT, given as an option")
     one.add_argument(
         "--view",
         default="pa",
@@ -81,14 +81,15 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         "--flat-field",
         type=float,
         metavar="F",
-        help="fraction of heel effect and inverse square that calibration removes, 0 to 1 (1)",
+        help="fraction of the heel effect and inverse-square law that calibration removes, 0 to 1 "
+        "(1)",
     )
-    poly.add_argument("--grid", type=float, metavar="RATIO", help="grid ratio; 0 is no grid (12)")
+    poly.add_argument("--grid", type=float, metavar="RATIO", help="grid ratio; 0: no grid (12)")
     poly.add_argument(
         "--air-gap", type=float, metavar="MM", help="distance from patient to detector (50)"
     )
     poly.add_argument(
-        "--scatter", type=float, metavar="F", help="factor on the scatter; 0 is none (1)"
+        "--scatter", type=float, metavar="F", help="scale factor of the scatter; 0: none (1)"
     )
     poly.add_argument(
         "--exposure-index",
@@ -118,7 +119,7 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Run ``axon drr``: render, write the file and print a summary in one line."""
+    """Run ``axon drr``: render, write the file and print a one-line summary."""
     from axon_backend.cli.drr_options import check_numbers, geometry_of, settings_of, size_of
     from axon_backend.imaging.dicom_mark import is_dicom
     from axon_backend.physics.drr_writer import (
@@ -138,7 +139,7 @@ def run(chosen: argparse.Namespace) -> int:
     for output in (target, sidecar):
         check_apart(output, source, chosen.iodine)
     if target.exists() and source.is_file() and is_dicom(source):
-        check_apart(target, source.parent)  # a slice stands for the series in its folder
+        check_apart(target, source.parent)  # one slice stands for the series in its folder
     check_numbers(chosen)
     settings = settings_of(chosen)
     from axon_backend.imaging.ct import read_ct
@@ -160,7 +161,7 @@ def run(chosen: argparse.Namespace) -> int:
     image, shown, mas = _render(chosen, ct, geometry, size, settings, device)
 
     from axon_backend.imaging.write import write_json
-    from axon_backend.physics.dx_writer import view_position, write_dx
+    from axon_backend.physics.geometry import view_position
 
     check_drr_target(target, chosen.overwrite)  # it may have appeared meanwhile
     name = target.name.lower()
@@ -169,6 +170,8 @@ def run(chosen: argparse.Namespace) -> int:
 
         write_drr_png(target, image)
     elif name.endswith(DICOM_SUFFIXES):
+        from axon_backend.physics.dx_writer import write_dx
+
         write_dx(target, image, geometry, view, shown=shown, settings=settings, mas=mas)
     else:
         from axon_backend.physics.drr_writer import write_drr_volume
@@ -192,14 +195,14 @@ def run(chosen: argparse.Namespace) -> int:
             "disclaimer": DISCLAIMER,
         },
     )
-    what = "grey 0 to 1" if shown else f"highest line integral {float(image.max()):.3f}"
+    values = "grey 0 to 1" if shown else f"highest line integral {float(image.max()):.3f}"
     row, column = geometry.extent_mm[1] / size[0], geometry.extent_mm[0] / size[1]
     technique = f", {settings.tube.kvp:g} kV, {mas:.2f} mAs" if settings and mas else ""
     position = view_position(geometry)
     rotated = "" if position == view.value.upper() else f" rotated to {position}"
     print(
         f"{target}: {view.value} DRR{rotated}, {size[0]} x {size[1]} pixels of {row:.4f} x "
-        f"{column:.4f} mm (row, column) in the patient plane{technique}, {what}"
+        f"{column:.4f} mm (row, column) in the patient plane{technique}, {values}"
     )
     for assumption in ct.assumptions:
         print(f"Assumed: {assumption}")

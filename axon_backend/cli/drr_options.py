@@ -40,10 +40,10 @@ ANGLES_DEG, DETECTOR_MM = (-360.0, 360.0), (50.0, 2000.0)
 
 
 def check_numbers(chosen: argparse.Namespace) -> None:
-    """Check what can be checked before the CT is read.
+    """Check the options that can be checked before the CT is read.
 
     Raises:
-        AxonInputError: an option has no valid number.
+        AxonInputError: an option is not a valid number.
     """
     numbers("--angle", chosen.angle, (1, 3), ANGLES_DEG)
     numbers("--detector", chosen.detector, (1, 2), DETECTOR_MM)
@@ -179,7 +179,7 @@ def numbers(
     """Parse ``1,2.5`` as numbers.
 
     Raises:
-        AxonInputError: they are not numbers, too few or too many, or out of ``limits``.
+        AxonInputError: there are too few or too many, or one is not a number or out of ``limits``.
     """
     if text is None:
         return []

@@ -24,7 +24,7 @@ TABLES = ("table1", "table2", "table3", "table4")
 
 
 def add_arguments(one: argparse.ArgumentParser) -> None:
-    """The options of ``axon evaluate`` but for those of the output."""
+    """Add the options of ``axon evaluate`` other than those for output."""
     one.add_argument(
         "--manifest",
         required=True,
@@ -39,47 +39,47 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         metavar="DIR",
         action="append",
         help="a model: a folder, or an installed NAME; repeat to compare others with the first "
-        "one (default: the one shipped)",
+        "one (default: the shipped one)",
     )
     one.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
     one.add_argument(
         "--table",
         choices=TABLES,
-        help="what this table of the paper needs, and in its form: from one view (table1), from "
-        "one and two (table2), at the highest resolution (table3), ablations on the validation "
-        "split (table4)",
+        help="compute a table of the paper and print it in that form: one view (table1), one and "
+        "two views (table2), the highest resolution (table3), ablations on the validation split "
+        "(table4)",
     )
     one.add_argument("--views", choices=("1", "2", "1,2"), help="default: 1,2")
     one.add_argument(
         "--samples",
         type=int,
         metavar="K",
-        help="also measure the mean of K samples of methods that draw samples, and their spread "
-        "(default 8; 1: one sample only, the default of --table)",
+        help="for methods that draw samples, also measure the mean and the spread of K samples "
+        "(default 8; 1, the default with --table: a single sample only)",
     )
     one.add_argument(
         "--figures",
         type=int,
         default=1,
         metavar="N",
-        help="draw the volumes of the first N cases of each kind of input (default 1)",
+        help="show the volumes of the first N cases of each kind of input (default 1)",
     )
     one.add_argument(
         "--stages",
         metavar="LIST",
-        help="stages to run, separated by commas; methods that have none of them run all of theirs",
+        help="stages to run, separated by commas; methods without any of them run all their stages",
     )
     one.add_argument(
         "--steps",
         metavar="N[,M]",
-        help="sampling steps of the stages that take steps, in their order (one bundle only)",
+        help="sampling steps of each sampling stage, in the order of the stages (one bundle only)",
     )
-    one.add_argument("--seed", type=int, default=0, metavar="S", help="of all noise (default 0)")
+    one.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (default 0)")
 
 
 def evaluate(chosen: argparse.Namespace, *, spread: bool = False) -> int:
-    """``axon evaluate``, or with ``spread`` ``axon cohort evaluate``; 1 when a case failed or the
-    run was stopped."""
+    """``axon evaluate`` or, with ``spread``, ``axon cohort evaluate``; returns 1 if a case failed
+    or the run was stopped."""
     from axon_backend.evaluation.manifest import read_manifest
 
     steps, stages = parse_steps(chosen.steps), parse_stages(chosen.stages)
@@ -146,15 +146,15 @@ def evaluate(chosen: argparse.Namespace, *, spread: bool = False) -> int:
 
 
 def _command() -> str:
-    """How this command was typed, its files without their folders; empty when it was not typed."""
+    """The command as typed, with files but not their folders; empty if called from Python."""
     if "evaluate" not in sys.argv[1:3]:
         return ""
     return shlex.join(["axon", *map(recorded_word, sys.argv[1:])])
 
 
 def _cases(chosen: argparse.Namespace, cases: list[ManifestCase]) -> list[ManifestCase]:
-    """Of a table of the paper, the cases of its split, where the manifest names splits and none was
-    asked for; and only those with a CT."""
+    """The cases to evaluate. For a table of the paper, these are the ones with a CT and, if the
+    manifest names splits and ``--split`` is not given, only those of the table's split."""
     if chosen.table is None:
         return cases
     from axon_backend.evaluation.output import PAPER_TABLES

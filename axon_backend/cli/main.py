@@ -1,7 +1,7 @@
-"""The ``axon`` command: arguments in, one public call, an exit code out.
+"""The ``axon`` command: parses the arguments, runs one command and returns an exit code.
 
 Exit codes: 0 done, 1 failed or stopped, 2 the input or the arguments cannot be used. Nothing
-heavy is imported here, so that ``axon --help`` answers at once.
+heavy is imported here, so that ``axon --help`` responds at once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -33,9 +33,11 @@ DONE, FAILED, BAD_INPUT = 0, 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (argparse itself exits with 2 or, for help, 0)."""
-    chosen = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    command = next((word for word in words if not word.startswith("-")), "")
+    chosen = parser(command).parse_args(words)
     if hasattr(sys.stdout, "reconfigure"):
-        # A terminal or log of another alphabet than a file's name is no reason to fail.
+        # Do not fail where the encoding of the terminal or log lacks a character of a file name.
         sys.stdout.reconfigure(errors="backslashreplace")
     with interrupt_on_signal(), quiet_libraries(chosen.debug):
         code = _run(chosen)
@@ -59,7 +61,7 @@ def _run(chosen: argparse.Namespace) -> int:
     except OSError as error:
         if not _flushed(error):
             return FAILED
-        place = "The system refused" if error.filename is None else f"{shown(error.filename)}"
+        place = "System error" if error.filename is None else f"{shown(error.filename)}"
         failed = isinstance(not_written("", error), OutputError)
         why = error.strerror or error
         sentence = f"axon: {place}: {why}. Choose another path or check this one."
@@ -81,8 +83,8 @@ def _run(chosen: argparse.Namespace) -> int:
 
 
 def _flushed(failure: OSError | None = None) -> bool:
-    """Whether what was printed has arrived. A reader that has gone (``axon ... | head``) had what
-    it wanted and needs no word; a full disk does. ``failure`` may be of an unbuffered output."""
+    """Whether everything printed was written. A closed pipe (``axon ... | head``) needs no message,
+    but a full disk does. ``failure``: an error that may come from unbuffered output."""
     try:
         sys.stdout.flush()
         if failure is not None and failure.filename is None and _printing(failure):
@@ -92,7 +94,7 @@ def _flushed(failure: OSError | None = None) -> bool:
             with suppress(OSError):
                 why = error.strerror or error
                 print(f"axon: standard output cannot be written: {why}.", file=sys.stderr)
-        # Nothing more can be printed; at its end Python would try again, with a traceback.
+        # Nothing more can be printed; Python would try again at exit, with a traceback.
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return False
@@ -100,17 +102,18 @@ def _flushed(failure: OSError | None = None) -> bool:
 
 
 def _printing(error: OSError) -> bool:
-    """Whether an error came out of ``print`` in a command."""
+    """Whether an error was raised by ``print`` in a command."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return (frame.line or "").startswith("print(")
 
 
 def _check_not_empty(chosen: argparse.Namespace) -> None:
-    """An empty path would be the current folder; it comes of a shell's unset variable."""
+    """Refuse empty values, such as an unset shell variable: an empty path would mean the current
+    folder."""
     for name, value in vars(chosen).items():
         if isinstance(value, str) and not value.strip():
-            shown = name.replace("_", "-")
-            raise AxonInputError(f"{shown} is empty. Give a value for it, or leave it out.")
+            option = name.replace("_", "-")
+            raise AxonInputError(f"{option} is empty. Give a value for it, or leave it out.")
 
 
 def _report(chosen: argparse.Namespace, sentence: str, code: int) -> int:
@@ -121,27 +124,20 @@ def _report(chosen: argparse.Namespace, sentence: str, code: int) -> int:
     return code
 
 
-def parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The parser of all commands; with ``only``, the options of the other commands are not added,
+    since some help texts require loading every installed method or format."""
     top = argparse.ArgumentParser(
         prog="axon", description=f"CT volumes from chest X-rays. {DISCLAIMER}."
     )
     top.add_argument("--version", action="version", version=f"axon {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _reconstruct(_command(commands, "reconstruct", "make a CT volume from one or two X-rays"))
-    _view(_command(commands, "view", "show a case in the browser, or reconstruct it there"))
-    _drr(_command(commands, "drr", "render an X-ray from a CT"))
-    _register(_command(commands, "register", "register an X-ray to a CT or the atlas"))
-    _evaluate(_command(commands, "evaluate", "measure models on patients, and compare them"))
-    _prepare(_command(commands, "prepare", "make a training data set from CTs and X-rays"))
-    _train(_command(commands, "train", "train the networks of a method, or resume a run"))
-    _cohort(commands.add_parser("cohort", help="many studies, in processes or on a Ray cluster"))
-    _dicom(commands.add_parser("dicom", help="a DICOM node that reconstructs what it receives"))
-    _demo(_command(commands, "demo", "run the two cases that come with AXON"))
-    _command(commands, "selfcheck", "describe this installation and try it, for bug reports")
-    _bundle(
-        commands.add_parser("bundle", help="models: list, show, import, delete, verify, export")
-    )
+    for name, (help, fill) in _COMMANDS.items():
+        # Groups of commands, such as `axon bundle`, do nothing themselves.
+        alone = name not in _GROUPS
+        one = _command(commands, name, help) if alone else commands.add_parser(name, help=help)
+        if fill is not None and only in (None, name):
+            fill(one)
     return top
 
 
@@ -164,10 +160,10 @@ def _reconstruct(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--ct",
         metavar="PATH",
-        help="CT of the same patient, the registration's reference and ground truth: a folder of "
-        f"DICOM slices, or a file as {list_formats(volume_formats())}",
+        help="CT of the same patient, used as registration reference and ground truth: a folder "
+        f"of DICOM slices, or a file ({list_formats(volume_formats())})",
     )
-    one.add_argument("--view", choices=("pa", "ap"), help="overrules the frontal file's own tags")
+    one.add_argument("--view", choices=("pa", "ap"), help="overrides the tags of the frontal file")
     xray_options.add_arguments(one)
     shared_options.add_registration(one)
     shared_options.add_volumes(one)
@@ -233,7 +229,7 @@ def _cohort(one: argparse.ArgumentParser) -> None:
     shared_options.add_model(make)
     shared_options.add_sampling(make)
     measure = _command(
-        commands, "evaluate", "measure many cases, as `axon evaluate`", run="cohort_evaluate"
+        commands, "evaluate", "measure many cases, like `axon evaluate`", run="cohort_evaluate"
     )
     _evaluate(measure)
     add_pool_arguments(measure)
@@ -263,28 +259,47 @@ def _bundle(one: argparse.ArgumentParser) -> None:
     show.add_argument("name", metavar="NAME", help="as `axon bundle list` prints it, or a folder")
     take = _command(commands, "import", "add a model to this computer", run="bundle_import")
     take.add_argument(
-        "source", metavar="SOURCE", help="a bundle's folder, its zip file, or the URL of that"
+        "source", metavar="SOURCE", help="a bundle's folder, its zip file, or the URL of the zip"
     )
-    take.add_argument("--sha256", metavar="HEX", help="checksum of the zip file; a URL needs it")
+    take.add_argument(
+        "--sha256", metavar="HEX", help="checksum of the zip file; required for a URL"
+    )
     take.add_argument("--quiet", action="store_true", help="no progress bar")
     delete = _command(commands, "delete", "delete an imported model", run="bundle_delete")
     delete.add_argument("name", metavar="NAME", help="as `axon bundle list` prints it")
     verify = _command(commands, "verify", "check every file of a model", run="bundle_verify")
     verify.add_argument("folder", metavar="DIR", help="the bundle's folder, or an installed NAME")
-    _export(_command(commands, "export", "make a model of training runs", run="bundle_export"))
+    _export(_command(commands, "export", "make a model from training runs", run="bundle_export"))
 
 
 def _export(one: argparse.ArgumentParser) -> None:
-    one.add_argument("runs", metavar="RUNS", help="the folder that the runs are in, or one run")
+    one.add_argument("runs", metavar="RUNS", help="the folder that contains the runs, or one run")
     one.add_argument("output", metavar="DIR", help="the folder of the new model")
-    one.add_argument("--base", metavar="BUNDLE", help="gives the networks that were not trained")
-    one.add_argument("--name", help="default: the name of RUNS")
-    one.add_argument("--version", default="0.1.0", help="of the weights (default 0.1.0)")
-    one.add_argument("--author", default="not stated", help="for metadata and licence")
+    one.add_argument("--base", metavar="BUNDLE", help="provides the networks that were not trained")
+    one.add_argument("--name", help="name of the model (default: the name of RUNS)")
+    one.add_argument("--version", default="0.1.0", help="version of the model (default 0.1.0)")
+    one.add_argument("--author", default="not stated", help="author, for metadata and licence")
     one.add_argument("--data-source", metavar="TEXT", help="where the training data came from")
     one.add_argument("--licence", metavar="FILE", help="a text file with the weights' licence")
-    one.add_argument("--packed", action="store_true", help="weights in eight bits, half the size")
+    one.add_argument("--packed", action="store_true", help="store eight-bit weights: half the size")
     one.add_argument("--overwrite", action="store_true", help="replace an older model in DIR")
+
+
+_COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None] | None]] = {
+    "reconstruct": ("make a CT volume from one or two X-rays", _reconstruct),
+    "view": ("show a case in the browser, or reconstruct it there", _view),
+    "drr": ("render an X-ray from a CT", _drr),
+    "register": ("register an X-ray to a CT or the atlas", _register),
+    "evaluate": ("measure and compare models on test cases", _evaluate),
+    "prepare": ("make a training data set from CTs and X-rays", _prepare),
+    "train": ("train the networks of a method, or resume a run", _train),
+    "cohort": ("process many studies, also on a Ray cluster", _cohort),
+    "dicom": ("a DICOM node that reconstructs what it receives", _dicom),
+    "demo": ("run the two cases that come with AXON", _demo),
+    "selfcheck": ("describe and test this installation, for bug reports", None),
+    "bundle": ("models: list, show, import, delete, verify, export", _bundle),
+}
+_GROUPS = ("cohort", "dicom", "bundle")  # have commands of their own
 
 
 if __name__ == "__main__":

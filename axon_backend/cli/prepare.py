@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def add_arguments(one: argparse.ArgumentParser) -> None:
-    """The options of ``axon prepare``."""
+    """Add the options of ``axon prepare``."""
     one.add_argument(
         "source",
         nargs="?",
         metavar="SOURCE",
-        help="a folder of DICOM in any layout (LIDC-IDRI as it is downloaded) or of plain files "
+        help="a folder of DICOM in any layout (LIDC-IDRI as downloaded) or of plain files "
         "(p1_ct.nii.gz, p1_pa.png, p1_lateral.png); or a manifest in CSV or JSON with the columns "
         "id, patient, ct, frontal, lateral, split",
     )
@@ -29,7 +29,9 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         metavar="DATA",
         help="the data set's folder; run again to resume",
     )
-    one.add_argument("--drrs", type=int, default=1, metavar="N", help="of each view and CT (1)")
+    one.add_argument(
+        "--drrs", type=int, default=1, metavar="N", help="DRRs per view and CT (default 1)"
+    )
     one.add_argument(
         "--pose",
         action="store_true",
@@ -39,10 +41,13 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         "--gate",
         choices=("fair", "good"),
         default="fair",
-        help="lowest verdict of a registration that is accepted without review (default fair)",
+        help="lowest registration verdict that is accepted without review (default fair)",
     )
     one.add_argument(
-        "--max-days", type=int, metavar="D", help="exclude X-rays taken more days from the CT"
+        "--max-days",
+        type=int,
+        metavar="D",
+        help="exclude X-rays taken more than D days before or after the CT",
     )
     one.add_argument(
         "--window",
@@ -50,44 +55,54 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         nargs=2,
         default=(-1000.0, 900.0),
         metavar=("LOW", "HIGH"),
-        help="HU window that is recorded for training (-1000 900; the paper's is -100 900)",
+        help="HU window for training (default -1000 900; the paper's is -100 900)",
     )
     xray_options.add_arguments(one, cases=True)
-    one.add_argument("--voxel", type=float, default=1.0, metavar="MM", help="of the CTs (1)")
-    one.add_argument("--view-size", type=int, default=1024, metavar="N", help="pixels (1024)")
-    one.add_argument("--seed", type=int, default=0, metavar="S", help="of splits and DRRs (0)")
+    one.add_argument(
+        "--voxel", type=float, default=1.0, metavar="MM", help="voxel size of the CTs (default 1)"
+    )
+    one.add_argument(
+        "--view-size",
+        type=int,
+        default=1024,
+        metavar="N",
+        help="side of the X-rays in pixels (default 1024)",
+    )
+    one.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="seed of splits and DRRs (default 0)"
+    )
     one.add_argument(
         "--anonymise", action="store_true", help="number the patients and write no file names"
     )
     one.add_argument(
         "--accept", metavar="ID", action="append", default=[],
-        help="accept a case's X-rays, or one (ID/frontal), whatever the gate says; repeat for more",
+        help="accept a case's X-rays, or one (ID/frontal), despite the gate; repeat for more",
     )  # fmt: skip
     one.add_argument(
         "--reject", metavar="ID", action="append", default=[],
-        help="exclude them; ID/ct excludes the whole case",
+        help="exclude a case's X-rays, or one (ID/frontal); ID/ct excludes the whole case",
     )  # fmt: skip
     one.add_argument(
         "--workers",
         type=int,
         metavar="N",
-        help="processes (as many as processors and memory allow)",
+        help="number of processes (default: as many as processors and memory allow)",
     )
     one.add_argument("--ray", action="store_true", help="use a Ray cluster instead of processes")
-    one.add_argument("--shard", metavar="I/N", help="make only part I of N, for job arrays")
+    one.add_argument("--shard", metavar="I/N", help="prepare only part I of N, for job arrays")
     one.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
 def prepare(chosen: argparse.Namespace) -> int:
-    """``axon prepare``; 1 when it was stopped, a case failed in a way that another run may fix, or
-    there is no case at all."""
+    """``axon prepare``; returns 1 if it was stopped, if a case failed in a way that another run may
+    fix, or if no case could be prepared."""
     from axon_backend.errors import AxonInputError
 
     shard = parse_shard(chosen.shard)
     if chosen.workers is not None and chosen.workers < 1:
-        raise AxonInputError(f"--workers is {chosen.workers}; at least one is needed.")
+        raise AxonInputError(f"--workers is {chosen.workers}; it must be at least 1.")
     if chosen.source is None and not (chosen.accept or chosen.reject):
-        raise AxonInputError("SOURCE is missing; `axon prepare --help` says what it is.")
+        raise AxonInputError("SOURCE is missing; `axon prepare --help` describes it.")
     if chosen.accept or chosen.reject:
         from axon_backend.dataset.decide import decide
 
@@ -129,43 +144,43 @@ def _run(chosen: argparse.Namespace, shard: tuple[int, int] | None) -> int:
             cancelled=cancelled,
         ),
         chosen.quiet,
-        _AGAIN,
+        _HOW_TO_RESUME,
     )
     if summary is None:
         return 1
-    print(_words(summary, Path(chosen.output)))
+    print(_summary_text(summary, Path(chosen.output)))
     if summary.stopped:
-        print(f"axon: stopped as asked. {_AGAIN}", file=sys.stderr)
-    # Cases that a person rejected could have been made.
+        print(f"axon: stopped as asked. {_HOW_TO_RESUME}", file=sys.stderr)
+    # Cases that were rejected in the review could have been prepared.
     none = summary.whole and not (summary.counts["done"] or summary.counts["rejected"])
     if none and not summary.stopped:
-        print("axon: no case could be made; the reasons are above.", file=sys.stderr)
+        print("axon: no case could be prepared; the reasons are above.", file=sys.stderr)
     return 1 if summary.stopped or summary.failed or none else 0
 
 
-_AGAIN = "Finished cases are kept: run the same command again to resume."
+_HOW_TO_RESUME = "Finished cases are kept: run the same command again to resume."
 
 
-def _words(summary: Summary, output: Path) -> str:
+def _summary_text(summary: Summary, output: Path) -> str:
     if not summary.whole:
         return (
-            f"{summary.made} cases made, {summary.kept} were there; the shard that ends last puts "
-            f"{output} together."
+            f"{summary.made} cases prepared, {summary.kept} kept; the shard that finishes last "
+            f"assembles {output}."
         )
     counts = summary.counts
-    text = [f"{counts['done']} cases in {output} ({summary.made} made now, {summary.kept} kept)"]
+    text = [f"{counts['done']} cases in {output} ({summary.made} new, {summary.kept} kept)"]
     for split in ("train", "validation", "test"):
         groups = [ln.group for ln in summary.lines if ln.split == split and ln.status == "done"]
         text.append(
             f"  {split}: {len(groups)} ({groups.count('biplanar')} with two X-rays, "
             f"{groups.count('paired')} with a frontal one)"
         )
-    held = {ln.split for ln in summary.lines if ln.status == "done"}
-    empty = [s for s in ("train", "validation") if s not in held]
-    if held and empty and not (counts["waiting"] or summary.failed):
+    filled = {ln.split for ln in summary.lines if ln.status == "done"}
+    empty = [s for s in ("train", "validation") if s not in filled]
+    if filled and empty and not (counts["waiting"] or summary.failed):
         text.append(
-            f"  `axon train` needs cases in train and in validation; {' and '.join(empty)} has "
-            "none: add patients, or name the splits in a manifest (column split)."
+            "  `axon train` needs cases in train and in validation; there are none in "
+            f"{' and '.join(empty)}: add patients, or name the splits in a manifest (column split)."
         )
     rest = [ln for ln in summary.lines if ln.status in ("skipped", "failed")]
     for line in rest[:10]:
@@ -174,19 +189,19 @@ def _words(summary: Summary, output: Path) -> str:
         text.append(f"  and {len(rest) - 10} more: see report.csv")
     if counts["waiting"]:
         text.append(f"  not reached yet: {counts['waiting']}")
-    looked = [v for ln in summary.lines for v in ln.real]
-    if looked:
-        taken = sum(v["accepted"] for v in looked)
-        text.append(f"  X-rays: {taken} of {len(looked)} registrations accepted; look at them in")
+    views = [v for ln in summary.lines for v in ln.real]
+    if views:
+        accepted = sum(v["accepted"] for v in views)
+        text.append(f"  X-rays: {accepted} of {len(views)} registrations accepted; check them in")
     text.append(f"  {output / 'report.html'}")
     return "\n".join(text)
 
 
 def parse_shard(text: str | None) -> tuple[int, int] | None:
-    """``I/N`` with 1 <= I <= N.
+    """Parse ``I/N`` with 1 <= I <= N.
 
     Raises:
-        AxonInputError: it is not.
+        AxonInputError: the text has another form.
     """
     from axon_backend.errors import AxonInputError
 

@@ -27,8 +27,8 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
     reference.add_argument(
         "--ct",
         metavar="PATH",
-        help="CT of the same patient: a folder of DICOM slices, or a file as "
-        f"{list_formats(volume_formats())}",
+        help="CT of the same patient: a folder of DICOM slices, or a file "
+        f"({list_formats(volume_formats())})",
     )
     reference.add_argument(
         "--bundle",
@@ -76,8 +76,8 @@ def _distance(text: str) -> float | Literal["auto"]:
 
 
 def register(chosen: argparse.Namespace) -> int:
-    """Run ``axon register``; returns 1 where a registration is refused, whose images are written
-    nevertheless, so that they can be checked."""
+    """Run ``axon register``; returns 1 if a registration is refused. Its images are still written,
+    so that they can be checked."""
     from axon_backend.cli.console import stop_on_signal
     from axon_backend.imaging.radiograph import View, read_radiograph
     from axon_backend.imaging.view import parse_view
@@ -116,19 +116,19 @@ def register(chosen: argparse.Namespace) -> int:
         if stated and role == "frontal" and not xrays[0].view.is_frontal:  # by its tags
             xrays = [read_radiograph(chosen.xray, **stated.get("lateral", {}))]
         if chosen.lateral:
-            more = stated.get("lateral", {})
-            xrays.append(read_radiograph(chosen.lateral, assumed=View.lateral_left, **more))
+            of_lateral = stated.get("lateral", {})
+            xrays.append(read_radiograph(chosen.lateral, assumed=View.lateral_left, **of_lateral))
             if xrays[0].view.is_frontal == xrays[1].view.is_frontal:
-                seen = "frontal" if xrays[0].view.is_frontal else "lateral"
+                kind = "frontal" if xrays[0].view.is_frontal else "lateral"
                 raise AxonInputError(
-                    f"{chosen.xray} and {chosen.lateral} are both {seen} X-rays; --pose needs a "
+                    f"{chosen.xray} and {chosen.lateral} are both {kind} X-rays; --pose needs a "
                     "frontal one as --xray and a lateral one as --lateral."
                 )
         forced = stated.get("ct", {}).get("force", False)
-        reference, frame, named = _reference(chosen, forced)
+        reference, frame, reference_record = _reference(chosen, forced)
         sid_mm = xrays[0].sid_mm if chosen.sid is None or find_sid else chosen.sid
         start = Pose() if sid_mm is None else Pose(sid_mm=sid_mm)
-        found = run(
+        result = run(
             {"frontal" if xray.view.is_frontal else "lateral": xray for xray in xrays},
             reference,
             frame,
@@ -140,7 +140,7 @@ def register(chosen: argparse.Namespace) -> int:
         )
         if stop.is_set():
             raise Cancelled("stopped after the registration")
-        records = [write_view(folder, role, view) for role, view in found.views.items()]
+        records = [write_view(folder, role, view) for role, view in result.views.items()]
         write_json(
             folder / "result.json",
             {
@@ -153,17 +153,17 @@ def register(chosen: argparse.Namespace) -> int:
                     }
                     for xray in xrays
                 ],
-                "reference": named,
+                "reference": reference_record,
                 "frame": frame.as_dict(),
                 "seed": chosen.seed,
                 "registration": records[0],
                 "registrations": records,
-                "sid_mm": found.pose.sid_mm,
-                "pose": found.pose.as_dict() if chosen.pose else None,
+                "sid_mm": result.pose.sid_mm,
+                "pose": result.pose.as_dict() if chosen.pose else None,
                 "disclaimer": DISCLAIMER,
             },
         )
-    return _tell(chosen, found, reference.warnings)
+    return _print_result(chosen, result, reference.warnings)
 
 
 def _reference(
@@ -176,8 +176,8 @@ def _reference(
         from axon_backend.imaging.ct import read_ct
 
         ct = read_ct(chosen.ct, force=forced)
-        about = {"ct": recorded(chosen.ct), "assumptions": ct.assumptions}
-        return ct, find_thorax_frame(ct), about
+        record = {"ct": recorded(chosen.ct), "assumptions": ct.assumptions}
+        return ct, find_thorax_frame(ct), record
     from axon_backend.bundle import load_bundle
     from axon_backend.inference.model_loading import atlas_ct
 
@@ -186,8 +186,11 @@ def _reference(
     return atlas_ct(bundle), frame, {"atlas": bundle.name, "bundle_sha256": bundle.sha256}
 
 
-def _tell(chosen: argparse.Namespace, found: Registration, warnings: tuple[str, ...]) -> int:
-    for role, view in found.views.items():
+def _print_result(
+    chosen: argparse.Namespace, result: Registration, warnings: tuple[str, ...]
+) -> int:
+    """Print the verdicts, warnings and pose; returns the exit code."""
+    for role, view in result.views.items():
         assert view.registration is not None
         verdict = view.registration.quality.verdict
         print(f"Registered {role} X-ray: {chosen.output} (verdict: {verdict})")
@@ -196,14 +199,16 @@ def _tell(chosen: argparse.Namespace, found: Registration, warnings: tuple[str, 
     for warning in warnings:
         print(f"Warning: {warning}")
     if chosen.pose:
-        turn, shift = found.pose.rotation_deg, found.pose.translation_mm
+        rotation, translation = result.pose.rotation_deg, result.pose.translation_mm
         print(
             "Pose: rotated by {:.1f}, {:.1f}, {:.1f} degrees, translated by {:.1f}, {:.1f}, {:.1f} "
-            "mm (left-right, antero-posterior, superior-inferior axis)".format(*turn, *shift)
+            "mm (left-right, antero-posterior, superior-inferior axis)".format(
+                *rotation, *translation
+            )
         )
         if chosen.sid == "auto":
-            print(f"Source-to-image distance: about {found.pose.sid_mm:.0f} mm (estimated)")
-    if found.refused:
+            print(f"Source-to-image distance: about {result.pose.sid_mm:.0f} mm (estimated)")
+    if result.refused:
         print("Refused: check overlay.png, and do not use this registration as it is.")
     print(DISCLAIMER)
-    return REFUSED if found.refused else DONE
+    return REFUSED if result.refused else DONE

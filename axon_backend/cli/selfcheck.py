@@ -1,4 +1,4 @@
-"""``axon selfcheck``: what this installation is and whether it works, as text for a bug report."""
+"""``axon selfcheck``: describe and test this installation, as text for a bug report."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ NEEDED_GIB = 4.0  # for the shipped model on the CPU
 
 
 def run_selfcheck(leave_out: tuple[str, ...] = ()) -> tuple[str, bool]:
-    """Look and try. Returns the text and whether everything that AXON needs works.
+    """Run the checks. Returns the text and whether everything that AXON needs works.
 
-    `leave_out` names checks, by the first words of their lines, that are not made: a host may
-    know better, or have the screen's OpenGL in use.
+    `leave_out` names checks to skip, by the first words of their lines: a host program may have
+    better information, or be using the screen's OpenGL itself.
 
-    No names of users, files or machines are in the text, except where a fault names a path.
+    The text does not name users, files or machines, except where an error message contains a path.
     """
     checks: tuple[tuple[str, Callable[[], str]], ...] = (
         ("AXON", lambda: __version__),
@@ -47,11 +47,12 @@ def run_selfcheck(leave_out: tuple[str, ...] = ()) -> tuple[str, bool]:
             continue
         try:
             found = check()
-        except Exception as error:  # the check's purpose is to name what is broken
+        except Exception as error:  # whatever is broken is to be reported
             kind = "" if isinstance(error, AxonInputError) else f"{type(error).__name__}: "
             found, sound = f"FAILED: {kind}{error}", False
         lines.append(f"{name + ':':16}{found}")
-    lines += ["", "All is well." if sound else "Something FAILED, see above.", f"{DISCLAIMER}."]
+    summary = "All checks passed." if sound else "A check FAILED, see above."
+    lines += ["", summary, f"{DISCLAIMER}."]
     return "\n".join(lines), sound
 
 
@@ -62,7 +63,7 @@ def _packages() -> str:
             found.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             missing.append(package)
-    # Slicer and other hosts bring VTK without a package's records.
+    # Slicer and other host programs provide VTK without package metadata.
     needed = [package for package in missing if package != "vtk"]
     if needed:
         raise AxonInputError(f"not installed: {', '.join(needed)}. Run pip install axon-ct.")
@@ -70,7 +71,7 @@ def _packages() -> str:
 
 
 def memory_gib() -> tuple[float, float] | None:
-    """(all, free) main memory in GiB, or None where the system does not tell."""
+    """(total, free) main memory in GiB, or None if the system does not report it."""
     if sys.platform == "win32":
         import ctypes
 
@@ -127,12 +128,12 @@ def _opengl() -> str:
     ball = np.full((32, 32, 32), -1000.0, np.float32)
     ball[8:24, 8:24, 8:24] = 400.0
     drawn = render3d(ball, (4.0, 4.0, 4.0), "bone", (64, 64))
-    # Not a fault: reports then carry a projection instead.
+    # Not a failure: reports then show a projection instead.
     return drawn.note or "volume rendering works"
 
 
 def _tiny_run() -> str:
-    """The first stage of the shipped model on random X-rays, twice with one seed."""
+    """Run the first stage of the shipped model on random X-rays, twice with the same seed."""
     import torch
 
     from axon_backend.bundle import load_bundle
@@ -151,9 +152,9 @@ def _tiny_run() -> str:
         model.reconstruct(views, stages=(first,), context=context).volumes[first] for _ in range(2)
     )
     if not bool(torch.isfinite(volume).all()):
-        raise RuntimeError("the result contains values that are not numbers")
+        raise RuntimeError("the result contains NaN or infinite values")
     difference = float((volume - again).abs().max())
-    # Sums on a GPU may run in another order each time; on a CPU they do not.
+    # The order of summation may vary on a GPU, but not on a CPU.
     if difference > (0.0 if device.type == "cpu" else 0.02):
         raise RuntimeError(f"the same seed gave two volumes that differ by {difference:.3g}")
     return (

@@ -1,4 +1,4 @@
-"""Options that several commands share: model, sampling, registration, volumes, output."""
+"""Options shared by several commands: model, sampling, registration, volumes, output."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import argparse
 
 
 def add_model(one: argparse.ArgumentParser) -> None:
-    """``--bundle`` and ``--device``."""
+    """Add ``--bundle`` and ``--device``."""
     one.add_argument(
         "--bundle",
         metavar="DIR",
-        help="the model: a folder, or an installed NAME (default: the one shipped)",
+        help="the model: a folder, or an installed NAME (default: the shipped one)",
     )
     one.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
 
 
 def add_sampling(one: argparse.ArgumentParser) -> None:
-    """``--stages``, ``--steps`` and ``--seed``."""
+    """Add ``--stages``, ``--steps`` and ``--seed``."""
     one.add_argument(
         "--stages",
         metavar="LIST",
@@ -26,31 +26,34 @@ def add_sampling(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--steps",
         metavar="N[,M]",
-        help="sampling steps of the stages that take steps, in their order (default: the bundle's)",
+        help="sampling steps of each sampling stage, in the order of the stages (default: the "
+        "bundle's)",
     )
-    one.add_argument("--seed", type=int, default=0, metavar="S", help="of all noise (default 0)")
+    one.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (default 0)")
 
 
 def add_registration(one: argparse.ArgumentParser) -> None:
-    """``--no-register`` and ``--allow-poor``."""
+    """Add ``--no-register`` and ``--allow-poor``."""
     one.add_argument(
-        "--no-register", action="store_true", help="assume that the X-rays are in the frame already"
+        "--no-register",
+        action="store_true",
+        help="assume that the X-rays are already aligned with the thorax frame",
     )
     one.add_argument(
         "--allow-poor",
         action="store_true",
-        help="continue where a registration is poor, instead of refusing it",
+        help="continue with a poor registration instead of refusing it",
     )
 
 
 def add_volumes(one: argparse.ArgumentParser) -> None:
-    """``--samples``, ``--keep-stages``, ``--dicom`` and ``--dicom-patient``."""
+    """Add ``--samples``, ``--keep-stages``, ``--dicom`` and ``--dicom-patient``."""
     one.add_argument(
         "--samples",
         type=int,
         default=1,
         metavar="K",
-        help="mean of K seeds, with deviation.nii.gz (default 1)",
+        help="average K samples and write their standard deviation, deviation.nii.gz (default 1)",
     )
     one.add_argument(
         "--keep-stages",
@@ -62,7 +65,7 @@ def add_volumes(one: argparse.ArgumentParser) -> None:
         "--dicom",
         action="store_const",
         const="anonymous",
-        help="also write the volume as a DICOM CT series, dicom/, which names no patient",
+        help="also write the volume as a DICOM CT series, dicom/, that does not name the patient",
     )
     series.add_argument(
         "--dicom-patient",
@@ -76,7 +79,7 @@ def add_volumes(one: argparse.ArgumentParser) -> None:
 def add_output(
     one: argparse.ArgumentParser, kind: str = "DIR", help: str = "the folder for the results"
 ) -> None:
-    """``--output``, ``--overwrite`` and ``--quiet``."""
+    """Add ``--output``, ``--overwrite`` and ``--quiet``."""
     one.add_argument("--output", required=True, metavar=kind, help=help)
-    one.add_argument("--overwrite", action="store_true", help="replace an earlier run's files")
+    one.add_argument("--overwrite", action="store_true", help="replace the files of an earlier run")
     one.add_argument("--quiet", action="store_true", help="no progress bars")

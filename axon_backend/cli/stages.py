@@ -1,4 +1,4 @@
-"""``--stages`` and ``--steps``, as several commands take them."""
+"""Parsing of ``--stages`` and ``--steps``, which several commands have."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from axon_backend.errors import AxonInputError
 
 
 def parse_stages(text: str | None) -> tuple[str, ...] | None:
-    """``a,b`` -> names; which ones exist is for the bundle's method to say."""
+    """``a,b`` -> names; the bundle's method checks that they exist."""
     if text is None:
         return None
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def parse_steps(text: str | None) -> list[int] | None:
-    """``N`` or ``N,M`` -> steps, in the order of the stages that take steps.
+    """``N`` or ``N,M`` -> steps of each sampling stage, in the order of the stages.
 
     Raises:
-        AxonInputError: not whole numbers of at least 1.
+        AxonInputError: the text is not a list of whole numbers of at least 1.
     """
     if text is None:
         return None
@@ -27,6 +27,6 @@ def parse_steps(text: str | None) -> list[int] | None:
     if not counts or min(counts) < 1:
         raise AxonInputError(
             f"--steps is {text!r}; give whole numbers of at least 1, for example 10 or 10,15: one "
-            "for each stage that takes steps, in their order."
+            "for each sampling stage, in the order of the stages."
         )
     return counts

@@ -13,7 +13,7 @@ from axon_backend.methods import registry
 
 
 def trainings_text() -> str:
-    """The methods with their trainings and presets, for the help."""
+    """A list of the methods with their trainings and presets, for the help."""
     lines = ["methods and their trainings:"]
     for info in registry.available().values():
         lines += ["", f"{info.name}: {info.summary}", f"  presets: {', '.join(info.presets)}"]
@@ -22,44 +22,44 @@ def trainings_text() -> str:
 
 
 def add_arguments(one: argparse.ArgumentParser) -> None:
-    """The options of ``axon train``."""
+    """Add the options of ``axon train``."""
     one.formatter_class = argparse.RawDescriptionHelpFormatter
     one.epilog = trainings_text()
     one.add_argument(
         "stage",
         metavar="TRAINING",
-        help="one of the trainings of the method, listed below; one that needs others builds on "
-        "the runs beside RUN, or on the bundle of --start",
+        help="one of the trainings of the method, listed below; a training that needs others takes "
+        "their networks from the runs beside DIR, or from the bundle of --start",
     )
     one.add_argument(
         "--method",
         metavar="NAME",
-        help="whose networks to train (default: that of --start or --config, else axon)",
+        help="method whose networks are trained (default: that of --start or --config, else axon)",
     )
     one.add_argument(
         "--data",
         metavar="PATH",
-        help="what `axon prepare` wrote, or a JSON file of CTs: "
+        help="a data set of `axon prepare`, or a JSON file of CTs: "
         '{"train": [...], "validation": [...]}',
     )
     one.add_argument("--run", metavar="DIR", dest="folder", help="the run's folder")
     one.add_argument(
         "--preset",
         metavar="NAME",
-        help="of the method, listed below (default: the first, unless --config names one)",
+        help="preset of the method, listed below (default: the first, unless --config names one)",
     )
-    one.add_argument("--config", metavar="FILE", help="settings in YAML, such as a RUN/config.yaml")
+    one.add_argument("--config", metavar="FILE", help="settings in YAML, as a run's config.yaml")
     one.add_argument(
         "--set",
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="change one setting; repeat for more; --show lists all",
+        help="change a setting; repeat for more; --show lists all settings",
     )
     one.add_argument("--start", metavar="BUNDLE", help="initialise from the weights of a bundle")
     budget = one.add_mutually_exclusive_group()
-    budget.add_argument("--steps", type=int, metavar="N", help="train that many steps")
-    budget.add_argument("--minutes", type=float, metavar="M", help="train that long")
+    budget.add_argument("--steps", type=int, metavar="N", help="train for N steps")
+    budget.add_argument("--minutes", type=float, metavar="M", help="train for M minutes")
     one.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
     one.add_argument("--threads", type=int, metavar="N", help="CPU threads")
     one.add_argument("--resume", action="store_true", help="resume the run in DIR")
@@ -96,12 +96,12 @@ def train(chosen: argparse.Namespace) -> int:
         lines = [textwrap.fill(note, 98, initial_indent="# - ", subsequent_indent="#   ")
                  for note in notes(config)]  # fmt: skip
         if lines:
-            print(f"# What to know about the preset {config.preset}:", *lines, sep="\n")
+            print(f"# Notes on the preset {config.preset}:", *lines, sep="\n")
         print(to_yaml(config), end="")
         return 0
     for name, value in (("--data", chosen.data), ("--run", chosen.folder)):
         if value is None:
-            raise AxonInputError(f"{name} is missing; `axon train --help` says what it is.")
+            raise AxonInputError(f"{name} is missing; `axon train --help` describes it.")
     from axon_backend.training.launch import ready
     from axon_backend.training.launch import train as run
 
@@ -134,12 +134,12 @@ def train(chosen: argparse.Namespace) -> int:
 
 
 def own_command() -> list[str]:
-    """How to start this command again, by the same Python."""
+    """The command line that starts this command again, with the same Python."""
     return [sys.executable, "-m", "axon_backend", *sys.argv[1:]]
 
 
 def _detach(folder: Path) -> int:
-    """Start the same command in a session of its own: it lives on when the terminal closes."""
+    """Start the same command in its own session, so that it survives when the terminal closes."""
     command = [word for word in own_command() if word != "--detach"]
     folder.mkdir(parents=True, exist_ok=True)
     options: dict[str, object] = {"start_new_session": True}
@@ -154,8 +154,8 @@ def _detach(folder: Path) -> int:
             stderr=subprocess.STDOUT,
             **options,  # type: ignore[call-overload]
         )
-    print(f"Process {process.pid} trains in {folder}; its output is in {folder / 'train.log'}.")
-    print(f"To stop it after its step: create the file {folder / 'stop'}.")
+    print(f"Process {process.pid} is training in {folder}; its log is {folder / 'train.log'}.")
+    print(f"To stop it after the current step, create the file {folder / 'stop'}.")
     return 0
 
 
@@ -163,4 +163,4 @@ def _say(text: str) -> None:
     try:
         print(text, flush=True)
     except OSError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - nobody listens any more
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - nothing reads the output any more

@@ -1,1 +1,1 @@
-"""`axon cohort`: the work of many studies, in processes on this machine or on a Ray cluster."""
+"""`axon cohort`: process many studies, in processes on this machine or on a Ray cluster."""

@@ -1,12 +1,11 @@
-"""A DICOM node: receives chest X-rays, reconstructs each study, and sends the CT series on.
+"""A DICOM node that receives chest X-rays, reconstructs each study, and forwards the CT series.
 
-Everything that was acknowledged is on disk, so the program may end at any moment: the next one
-continues with what is there.
+All acknowledged images are on disk, so the program may end at any moment and continue later.
 
-    received/STUDY/SOP.dcm      X-rays as they came; they are never deleted
-    received/STUDY/done.json    the images that its case was made from
+    received/STUDY/SOP.dcm      X-rays as received; never deleted
+    received/STUDY/done.json    the images from which the case was made
     cases/ID/                   see ``storage``
-    sent/ID.json                which series was sent where
+    sent/ID.json                which series was sent to which node
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import os
 import ssl
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from axon_backend.errors import AxonInputError
 from axon_backend.evaluation.case_output import DICOM_FOLDER
 from axon_backend.imaging.write import write_json
 from axon_backend.util.atomic import whole_file
+from axon_backend.util.hashing import file_sha256
 from axon_backend.util.plain_text import without_folders
 
 RECEIVED, SENT, DONE = "received", "sent", "done.json"
@@ -53,17 +54,18 @@ class Peer:
 
 @dataclass(frozen=True)
 class ServiceSettings:
-    """How the node is reached, and what it does with a study.
+    """Network settings of the node, and how it processes studies.
 
     Attributes:
-        ae_title: its own.
-        host, port: where it listens; port 0 takes a free one.
+        ae_title: AE title of the node.
+        host, port: address to listen on; port 0: any free port.
         allowed: AE titles that may send; empty: all.
-        send_to: where the CT series go; None keeps them in ``cases/ID/dicom``.
-        settle_seconds: a study is complete when nothing came for so long.
-        tls: server context; None is plain TCP.
+        send_to: node that the CT series are sent to; None: they are only stored in
+            ``cases/ID/dicom``.
+        settle_seconds: time without a new image after which a study is complete.
+        tls: server context; None: plain TCP.
         send_tls: client context for ``send_to``.
-        cohort: how studies are reconstructed.
+        cohort: settings of the reconstruction.
     """
 
     ae_title: str = "AXON"
@@ -78,15 +80,15 @@ class ServiceSettings:
 
 
 class DicomService:
-    """The node; a context manager that listens inside its block.
+    """The node: a context manager that listens inside its block.
 
     Args:
-        folder: for queue and results; one service at a time.
+        folder: folder of the queue and the results, for one service at a time.
         settings: see :class:`ServiceSettings`.
-        log: takes one line for each event.
+        log: called with one line per event.
 
     Raises:
-        AxonInputError: the folder or the port cannot be used, another run has the folder, or
+        AxonInputError: the folder or the port cannot be used, another run is using the folder, or
             pynetdicom is not installed.
     """
 
@@ -95,15 +97,15 @@ class DicomService:
     ) -> None:
         self.folder, self.settings, self.log = folder, settings or ServiceSettings(), log
         self._network = import_pynetdicom()
-        self._lock = OutputLock(folder)
+        self._running = ExitStack()
         self._make = ReconstructStudy(self.settings.cohort, Folder(str(folder)))
         self._server: Any = None
         self._retry_at = 0.0
-        self._given_up: set[Path] = set()  # failed: tried again by the next service
+        self._given_up: set[Path] = set()  # failed studies, which the next service retries
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port that it listens on."""
         return self._server.server_address[1]
 
     def __enter__(self) -> DicomService:
@@ -115,28 +117,26 @@ class DicomService:
                 f"Cannot write to {self.folder}: {error.strerror or error}. Choose another "
                 "--output."
             ) from error
-        self._lock.__enter__()
-        try:
+        with ExitStack() as stack:
+            stack.enter_context(OutputLock(self.folder))
             store.clean(self.folder, store.ALL)
-            self._make.session  # noqa: B018 - a model that cannot be used is refused at the start
+            self._make.session  # noqa: B018 - refuse an unusable model at the start
             self._listen()
-        except BaseException:
-            self._lock.__exit__(None, None, None)
-            raise
+            stack.callback(self._server.shutdown)
+            self._running = stack.pop_all()
         return self
 
     def __exit__(self, *about: Any) -> None:
-        self._server.shutdown()
-        self._lock.__exit__(None, None, None)
+        self._running.close()
 
     def run(self, stopped: Callable[[], bool]) -> None:
-        """Work until ``stopped()``; it is asked every second, and between studies."""
+        """Process studies until ``stopped()``, which is polled every second and between studies."""
         while not stopped():
             if not self.step():
                 time.sleep(min(1.0, self.settings.settle_seconds))
 
     def step(self) -> bool:
-        """Reconstruct or send one study that is ready; False when there is none."""
+        """Reconstruct or send one study; False if none is ready."""
         for folder in sorted((self.folder / RECEIVED).iterdir()):
             if self._settled(folder):
                 self._reconstruct(folder)
@@ -177,18 +177,18 @@ class DicomService:
             ) from error
 
     def _received(self, event: Any) -> int:
-        """Answer a C-STORE: success only when the image is on disk."""
+        """Handle a C-STORE request; reports success only after the image is on disk."""
         sender = event.assoc.requestor.ae_title.strip()
         try:
             dataset = event.dataset
             dataset.file_meta = event.file_meta
             study, uid = str(dataset.StudyInstanceUID), str(dataset.SOPInstanceUID)
             modality = str(dataset.get("Modality", ""))
-        except Exception as error:  # pydicom raises many kinds
-            self.log(f"refused an object of {sender} that cannot be read ({type(error).__name__})")
+        except Exception as error:  # pydicom raises many types
+            self.log(f"refused an unreadable object from {sender} ({type(error).__name__})")
             return _NOT_UNDERSTOOD
         if modality not in MODALITIES:
-            self.log(f"refused an object of {sender}: its modality {modality!r} is no X-ray's")
+            self.log(f"refused an object from {sender}: its modality {modality!r} is not X-ray")
             return _REFUSED
         folder = self.folder / RECEIVED / _hash(study)
         try:
@@ -201,15 +201,15 @@ class DicomService:
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
-            self.log(f"an image of {sender} could not be kept: {error.strerror or error}")
+            self.log(f"an image from {sender} could not be stored: {error.strerror or error}")
             return _NO_SPACE
-        self.log(f"received an image of {sender}")
+        self.log(f"received an image from {sender}")
         return _SUCCESS
 
     # -- reconstructing ------------------------------------------------------------------------
 
     def _settled(self, folder: Path) -> bool:
-        """Whether a study has images that no case was made from yet, and is complete."""
+        """Whether a study is complete and has images that are not yet part of a case."""
         files = sorted(folder.glob("*.dcm")) if folder.is_dir() else []
         if not files or folder in self._given_up or [f.name for f in files] == _done(folder):
             return False
@@ -218,7 +218,7 @@ class DicomService:
 
     def _reconstruct(self, folder: Path) -> None:
         files = [file.name for file in sorted(folder.glob("*.dcm"))]
-        # The id of the study's UID: a patient's name belongs into no file name.
+        # Named after the study's UID: file names must not contain the patient's name.
         name = f"study-{folder.name[:16]}"
         try:
             (study,) = find_studies(folder)
@@ -258,7 +258,7 @@ class DicomService:
         problem = self._send_files(files, peer)
         if problem:
             self._retry_at = time.monotonic() + _RETRY_SECONDS
-            self.log(f"{case.name} was not sent to {peer.ae_title}: {problem}. It is tried again.")
+            self.log(f"{case.name} was not sent to {peer.ae_title}: {problem}. It will be retried.")
             return
         header = pydicom.dcmread(files[0], stop_before_pixels=True)
         about = {
@@ -271,22 +271,22 @@ class DicomService:
         self.log(f"{case.name}: {len(files)} images sent to {peer.ae_title}")
 
     def _send_files(self, files: Sequence[Path], peer: Peer) -> str:
-        """Send them over one association; what went wrong, or nothing."""
+        """Send files over one association; returns the problem, or an empty text."""
         network = self._network
         node = network.AE(self.settings.ae_title)
         node.add_requested_context(network.sop_class.CTImageStorage)
         tls = None if self.settings.send_tls is None else (self.settings.send_tls, peer.host)
         link = node.associate(peer.host, peer.port, ae_title=peer.ae_title, tls_args=tls)
         if not link.is_established:
-            return "no association (is it running, and does it know this AE title?)"
+            return "no association (is that node running, and does it accept this AE title?)"
         try:
             for file in files:
                 answer = link.send_c_store(pydicom.dcmread(file))
                 status = getattr(answer, "Status", None)
                 if status is None:
                     return "the association was lost"
-                if status != _SUCCESS and status >> 12 != 0xB:  # B...: stored, with a warning
-                    return f"it answered with the status {status:#06x}"
+                if status != _SUCCESS and status >> 12 != 0xB:  # 0xBxxx: stored, with a warning
+                    return f"that node answered with the status {status:#06x}"
         finally:
             if link.is_established:
                 link.release()
@@ -294,7 +294,7 @@ class DicomService:
 
 
 def import_pynetdicom() -> Any:
-    """The package.
+    """Import pynetdicom.
 
     Raises:
         AxonInputError: it is not installed.
@@ -311,7 +311,7 @@ def import_pynetdicom() -> Any:
 
 
 def _done(folder: Path) -> list[str] | None:
-    """The files that a study's case was made from; None without a case."""
+    """The files from which a study's case was made; None if there is no case."""
     try:
         return json.loads((folder / DONE).read_text("utf-8"))["files"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -319,10 +319,10 @@ def _done(folder: Path) -> list[str] | None:
 
 
 def _stamp(case: Path) -> str:
-    """Tells one making of a case from the next."""
-    return hashlib.sha256((case / store.RECORD).read_bytes()).hexdigest()
+    """A hash that changes when a case is made again."""
+    return file_sha256(case / store.RECORD)
 
 
 def _hash(uid: str) -> str:
-    """A file name for a UID, which another program may have filled with anything."""
+    """A valid file name for a UID, which another program may have set to anything."""
     return hashlib.sha256(uid.encode()).hexdigest()[:32]

@@ -1,5 +1,5 @@
-"""Evaluating many cases side by side: workers fill the store of results, from which the tables are
-then made as for one process."""
+"""Evaluate many cases in parallel: workers store the results, from which the tables are then made
+as in a single process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from axon_backend.util.run_context import Progress
 
 @dataclass(frozen=True)
 class CaseTask:
-    """A case, and whether figures show it."""
+    """A case, and whether it is shown in figures."""
 
     case: ManifestCase
     shown: bool
@@ -30,10 +30,10 @@ class CaseTask:
 
 @dataclass(frozen=True)
 class EvaluateCase:
-    """Measures one case and keeps what it found in the folder of the evaluation.
+    """Measures one case and stores its results in the folder of the evaluation.
 
     Attributes:
-        folder: that every worker sees.
+        folder: the folder, which all workers must see.
         settings: the other arguments of ``evaluate_cases``, without ``figures``.
     """
 
@@ -58,20 +58,20 @@ def evaluate_cohort(
     """``evaluation.evaluate.evaluate_cases`` with the cases spread over workers.
 
     Args:
-        cases: of a manifest.
-        pool: where they are measured.
-        folder: where results are kept and looked for; all workers must see it.
-        figures: as there.
+        cases: cases of a manifest.
+        pool: pool of workers.
+        folder: folder of stored results, which all workers must see.
+        figures: as for ``evaluate_cases``.
         progress: called with the stage ``cases``, then as by ``evaluate_cases``.
         cancelled: polled between cases.
         settings: the other arguments of ``evaluate_cases``.
 
     Returns:
-        As ``evaluate_cases``. A case whose worker died or took too long is listed as failed.
+        As ``evaluate_cases``. A case whose worker died or that took too long is listed as failed.
 
     Raises:
-        AxonInputError: as there.
-        Cancelled: ``cancelled()`` was true; what is done is kept.
+        AxonInputError: as for ``evaluate_cases``.
+        Cancelled: ``cancelled()`` returned True; finished results are stored.
     """
     lost: dict[str, str] = {}
     if progress is not None:
@@ -85,7 +85,7 @@ def evaluate_cohort(
             progress("cases", done, len(cases), None)
     if cancelled is not None and cancelled():
         raise Cancelled("stopped while the cases were evaluated")
-    # What is there is only read; cases that failed fail once more, with their reason.
+    # Stored results are only read; cases that failed fail again, which gives the reason.
     rest = [case for case in cases if case.id not in lost]
     result = evaluate_cases(
         rest,

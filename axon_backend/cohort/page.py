@@ -19,7 +19,7 @@ from axon_backend.evaluation.html import render_page, render_script
 from axon_backend.util.plain_text import no_formula
 
 TEMPLATES = Path(__file__).parent / "templates"
-MOST_SHOWN = 2000  # studies in the page: about 10 MB
+MOST_SHOWN = 2000  # studies on the page, about 10 MB
 COLUMNS = ("id", "status", "reason", "views", "frontal", "lateral", "frontal_ncc", "lateral_ncc",
            "psnr", "ssim3d_gauss11", "warnings", "seconds")  # fmt: skip
 
@@ -38,7 +38,7 @@ def write_summary(
 
 
 def _row(record: dict[str, Any]) -> dict[str, Any]:
-    """A record as the table shows it; what is not known is empty."""
+    """A row of the table from a record; unknown values are empty."""
     verdicts, seen = record.get("verdicts") or {}, record.get("reprojection") or {}
     metrics = record.get("metrics") or {}
     return {
@@ -65,7 +65,7 @@ def _page(
     settings: dict[str, Any],
     bundle: Bundle,
 ) -> str:
-    # What needs a look comes first.
+    # Studies that need attention come first.
     order = {"failed": 0, "refused": 1, "waiting": 2, "done": 3}
     shown = sorted(
         zip(records, rows, strict=True), key=lambda pair: (order[pair[1]["status"]], pair[1]["id"])
@@ -94,6 +94,6 @@ def _notes(record: dict[str, Any]) -> list[str]:
 
 
 def _image(storage: Storage, record: dict[str, Any]) -> str:
-    """A data URI; empty where there is no image."""
+    """The thumbnail as a data URI; empty if there is none."""
     data = storage.read(record["id"], THUMBNAIL) if record["status"] == "done" else None
     return "" if data is None else f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"

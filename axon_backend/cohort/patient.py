@@ -1,6 +1,7 @@
-"""Which of some files are the frontal X-ray, the lateral X-ray and the CT of one patient.
+"""Find the frontal X-ray, the lateral X-ray and the CT of one patient among files.
 
-Only headers and names are read, by the rules of ``axon prepare``.
+Headers and file names decide, by the rules of ``axon prepare``; if neither states the view of an
+X-ray, its image does.
 """
 
 from __future__ import annotations
@@ -15,16 +16,18 @@ from axon_backend.dataset.names import named
 from axon_backend.dataset.tags import read_tags
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.formats import find_format
+from axon_backend.imaging.radiograph import shows_lateral
 
 
 @dataclass(frozen=True)
 class PatientFiles:
-    """The images of one patient; None where there is none.
+    """The images of one patient; None for those that are missing.
 
     Attributes:
-        frontal, lateral: X-ray files. One whose view is not known is taken as the frontal one.
+        frontal, lateral: X-ray files. An X-ray without a stated view is taken as lateral if its
+            image clearly shows a lateral view, and otherwise as frontal.
         ct: a file, or the folder of a DICOM series.
-        notes: sentences about what was left out.
+        notes: sentences about files that were left out.
     """
 
     frontal: Path | None = None
@@ -34,10 +37,10 @@ class PatientFiles:
 
 
 def find_patient(paths: Iterable[str | os.PathLike[str]]) -> PatientFiles:
-    """Sort files, and folders, which are searched, into the images of one patient.
+    """Assign files, and all files in folders, to the images of one patient.
 
     Raises:
-        AxonInputError: there is no chest X-ray and no CT among them.
+        AxonInputError: there is neither a chest X-ray nor a CT among them.
     """
     given = [Path(path) for path in paths]
     xrays: list[Xray] = []
@@ -62,14 +65,14 @@ def find_patient(paths: Iterable[str | os.PathLike[str]]) -> PatientFiles:
             notes.append(f"{file.name} is left out: {tags['refused']}.")
         elif len(tags) > 1:
             xrays.append(xray_of_tags(str(file), tags))
-    chosen, said = choose_xrays(xrays, None, None)
+    chosen, _ = choose_xrays(xrays, None, None)
     roles: dict[str, Path] = {}
     for xray in sorted(chosen, key=lambda x: x.role is None):
-        roles.setdefault(xray.role or "frontal", Path(xray.file))
+        roles.setdefault(xray.role or _shown_role(xray.file), Path(xray.file))
     used = set(roles.values())
     left_out = [x.words for x in xrays if Path(x.file) not in used]
     if left_out:
-        notes.append(f"Left out, as one X-ray for each view is used: {', '.join(left_out)}.")
+        notes.append(f"Left out, because one X-ray per view is used: {', '.join(left_out)}.")
     ct = volumes[0] if volumes else None
     if slices and ct is None:
         try:
@@ -84,6 +87,13 @@ def find_patient(paths: Iterable[str | os.PathLike[str]]) -> PatientFiles:
             + (f" {' '.join(notes)}" if notes else "")
         )
     return PatientFiles(roles.get("frontal"), roles.get("lateral"), ct, tuple(notes))
+
+
+def _shown_role(file: str) -> str:
+    try:
+        return "lateral" if shows_lateral(file) else "frontal"
+    except AxonInputError:  # reported when the file is loaded
+        return "frontal"
 
 
 def _files(path: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Reconstructing a cohort: find the studies, leave out what is there, make the rest."""
+"""Reconstruct a cohort: find the studies, skip finished ones, reconstruct the rest."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ Progress = Callable[[str, int, int, Any], None]
 
 @dataclass
 class CohortSummary:
-    """What a run did.
+    """Summary of a run.
 
     Attributes:
         by_id: a record of every study, in the order of the source; its ``status`` is ``done``,
-            ``refused`` (the input cannot be used), ``failed`` (another run may make it) or
-            ``waiting`` (not reached).
-        settings: of the run.
-        kept: studies that were there already.
-        made: studies that this run reconstructed or refused.
+            ``refused`` (the input cannot be used), ``failed`` (another run may succeed) or
+            ``waiting`` (not reached yet).
+        settings: settings of the run.
+        kept: number of studies that were already up to date.
+        made: number of studies that this run reconstructed or refused.
     """
 
     by_id: dict[str, dict[str, Any]]
@@ -48,7 +48,7 @@ class CohortSummary:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """The records in their order."""
+        """The records, in the order of the source."""
         return list(self.by_id.values())
 
     @property
@@ -68,26 +68,26 @@ def reconstruct_cohort(
 ) -> CohortSummary:
     """Reconstruct every study of a source; run again to resume.
 
-    A study that is there already is not made again, unless its files, the settings or the weights
-    changed. Each appears whole or not at all in ``OUTPUT/cases/ID``, so a worker, a node or this
-    program may die at any moment.
+    A finished study is not reconstructed again unless its files, the settings or the weights have
+    changed. Each study appears whole or not at all in ``OUTPUT/cases/ID``, so a worker, a node or
+    this program may be killed at any moment.
 
     Args:
         source: a manifest or a folder, see ``studies.find_studies``.
         output: a folder that all workers see, or a URL that fsspec writes to (``s3://...``).
-        settings: None is the default.
-        pool: where the studies are reconstructed; None is this process.
+        settings: None: the defaults.
+        pool: pool of workers; None: this process.
         progress: called with (stage, step, total, None).
         cancelled: polled between studies; True stops the run, and finished studies are kept.
 
     Raises:
-        AxonInputError: source, model or output cannot be used, or another run has the output.
+        AxonInputError: source, model or output cannot be used, or another run is using the output.
         Cancelled: cancelled before the studies were found.
         store.OutputFailed: the output can no longer be written; finished studies are kept.
     """
     settings = settings or CohortSettings()
     pool = pool or Pool(0, cancelled=cancelled)
-    bundle = load_bundle(settings.bundle)  # a wrong one is refused before the work
+    bundle = load_bundle(settings.bundle)  # refuse an unusable bundle before the work
     where = Path(os.path.abspath(source))
     with _opened(os.fspath(output), where) as (storage, memory):
         own = Path(storage.path) if isinstance(storage, Folder) else None
@@ -120,7 +120,7 @@ def _missing(
     sha256: str,
     records: dict[str, dict[str, Any]],
 ) -> list[StudyTask]:
-    """The studies that are to be made; the records of the others are put into ``records``."""
+    """The studies to reconstruct; the records of the others are added to ``records``."""
     tasks = []
     for study in studies:
         if study.problem:
@@ -138,7 +138,7 @@ def _missing(
 def _stamps(study: Study) -> list[Any]:
     try:
         return [[x.role, x.view] for x in study.xrays] + stamps(study.files)
-    except AxonInputError:  # a URL that leads nowhere: the worker says so
+    except AxonInputError:  # a URL that does not exist is reported by the worker
         return []
 
 
@@ -162,7 +162,7 @@ def _waiting(study: Study) -> dict[str, Any]:
 
 @contextmanager
 def _opened(output: str, source: Path) -> Iterator[tuple[Storage, Path | None]]:
-    """The storage, locked where it is a folder, and where to remember the source's headers."""
+    """The storage, locked if it is a folder, and the file that caches the source's headers."""
     if is_remote(output):
         yield open_storage(output), None
         return

@@ -1,24 +1,24 @@
-"""What a cohort's studies are reconstructed with."""
+"""The settings of ``axon cohort reconstruct``."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-# Part of every case's key: raised when the same input would come out differently.
+# Part of every case's key; increased when the same input gives another result.
 CASE_VERSION = 1
 
 
 @dataclass(frozen=True)
 class CohortSettings:
-    """The same for every study; the arguments of ``inference.reconstruct`` of these names.
+    """Settings that apply to every study.
 
     Attributes:
-        bundle: folder or name of the model; None is the shipped one.
-        stages, steps, seed, samples, device, register, allow_poor: as in ``reconstruct``.
+        bundle: folder or name of the model; None: the shipped one.
+        stages, steps, seed, samples, device, register, allow_poor: see ``inference.reconstruct``.
         keep_stages: also write the volume of every stage.
         report: also write the overview and the report of every study.
-        dicom: also write the volume as a CT series, see ``evaluation.case_output.write_case``.
+        dicom: also write the volume as a CT series; see ``evaluation.case_output.write_case``.
     """
 
     bundle: str | None = None
@@ -34,12 +34,13 @@ class CohortSettings:
     dicom: Literal["anonymous", "identified"] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for records."""
+        """The settings as plain values, for records."""
         return asdict(self)
 
     @property
     def of_case(self) -> dict[str, Any]:
-        """What the files of a case depend on; the bundle counts by its hash, not by its place."""
+        """The settings that the files of a case depend on, without the bundle, which is identified
+        by its hash instead."""
         values = self.as_dict()
         del values["bundle"], values["device"]
         return {**values, "version": CASE_VERSION}

@@ -1,7 +1,7 @@
-"""Where the cases of a cohort go: a folder, or a bucket that fsspec reaches (``s3://...``).
+"""Storage of the cases of a cohort: a folder, or a bucket that fsspec accesses (``s3://...``).
 
-A case is there when its ``case.json`` is. In a folder it appears by renaming (``dataset.store``);
-in a bucket, which has no renaming, the record is removed first and written last.
+A case exists if its ``case.json`` does. In a folder it is put in place by renaming
+(``dataset.store``); in a bucket, which cannot rename, the record is removed first and written last.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from axon_backend.imaging.write import write_text
 
 @dataclass(frozen=True)
 class Folder:
-    """Cases in a folder that every worker sees."""
+    """Cases in a folder, which all workers must see."""
 
     path: str
 
     def record(self, case: str) -> dict[str, Any] | None:
-        """What ``case.json`` holds; None where the case is not there, or not whole."""
+        """The content of ``case.json``; None if the case is missing or incomplete."""
         return store.read_record(Path(self.path), case)
 
     @contextmanager
     def new_case(self, case: str) -> Iterator[Path]:
-        """A folder to fill, which takes the place of the case's when the block ends well."""
+        """Yield a folder to fill, which replaces the case's folder when the block succeeds."""
         with store.new_case(Path(self.path), case, store.ALL) as folder:
             yield folder
 
@@ -44,7 +44,7 @@ class Folder:
         write_text(Path(self.path) / name, text)
 
     def read(self, case: str, name: str) -> bytes | None:
-        """A file of a case, None where there is none."""
+        """The content of a file of a case; None if it does not exist."""
         try:
             return (Path(self.path) / store.CASES / case / name).read_bytes()
         except OSError:
@@ -53,12 +53,12 @@ class Folder:
 
 @dataclass(frozen=True)
 class Bucket:
-    """Cases in a store that fsspec reaches; credentials are taken from the environment."""
+    """Cases in a store that fsspec accesses, with credentials from the environment."""
 
     url: str
 
     def record(self, case: str) -> dict[str, Any] | None:
-        """As :meth:`Folder.record`."""
+        """See :meth:`Folder.record`."""
         data = self.read(case, store.RECORD)
         try:
             found = None if data is None else json.loads(data)
@@ -68,13 +68,13 @@ class Bucket:
 
     @contextmanager
     def new_case(self, case: str) -> Iterator[Path]:
-        """As :meth:`Folder.new_case`."""
+        """See :meth:`Folder.new_case`."""
         with tempfile.TemporaryDirectory(prefix="axon-") as name:
             folder = Path(name)
             yield folder
             system, root = self._system()
             target = posixpath.join(root, store.CASES, case)
-            with _told(self.url):
+            with _readable_errors(self.url):
                 if system.exists(target):
                     record = posixpath.join(target, store.RECORD)
                     if system.exists(record):
@@ -86,13 +86,13 @@ class Bucket:
                     system.put_file(str(file), posixpath.join(target, name))
 
     def write(self, name: str, text: str) -> None:
-        """As :meth:`Folder.write`."""
+        """See :meth:`Folder.write`."""
         system, root = self._system()
-        with _told(self.url):
+        with _readable_errors(self.url):
             system.pipe_file(posixpath.join(root, name), text.encode())
 
     def read(self, case: str, name: str) -> bytes | None:
-        """As :meth:`Folder.read`."""
+        """See :meth:`Folder.read`."""
         system, root = self._system()
         try:
             return system.cat_file(posixpath.join(root, store.CASES, case, name))
@@ -107,22 +107,22 @@ Storage = Folder | Bucket
 
 
 def open_storage(output: str) -> Storage:
-    """The storage of an ``--output``.
+    """The storage for an ``--output``.
 
     Raises:
-        AxonInputError: a package for such URLs is missing, or the store does not answer.
+        AxonInputError: a package for such URLs is missing.
+        store.OutputFailed: the store cannot be reached.
     """
     if not is_remote(output):
         return Folder(output)
     bucket = Bucket(output.rstrip("/"))
-    bucket.record("none")  # whether it answers is known before any work
+    bucket.record("none")  # fail before any work if the store cannot be reached
     return bucket
 
 
 @contextmanager
 def fetched(study: Study) -> Iterator[Study]:
-    """The study with its files on this machine: those at URLs are downloaded, and removed at the
-    end."""
+    """Yield the study with local files: those at URLs are downloaded, and removed at the end."""
     with ExitStack() as stack:
         home: Path | None = None
 
@@ -134,7 +134,7 @@ def fetched(study: Study) -> Iterator[Study]:
                 home = Path(stack.enter_context(_temporary_folder()))
             system, name = _file_system(path)
             target = home / f"{len(list(home.iterdir()))}-{posixpath.basename(name)}"
-            with _told(path):
+            with _readable_errors(path):
                 system.get(name, str(target), recursive=system.isdir(name))
             return str(target)
 
@@ -143,12 +143,12 @@ def fetched(study: Study) -> Iterator[Study]:
 
 
 def stamps(paths: Sequence[str]) -> list[list[Any]]:
-    """[size, time or tag] of each file, cheap to ask; a changed file has another."""
+    """[size, time or tag] of each file, which is cheap to query and changes with the file."""
     rows: list[list[Any]] = []
     for path in paths:
         if is_remote(path):
             system, name = _file_system(path)
-            with _told(path):
+            with _readable_errors(path):
                 about = system.info(name)
             mark = next(
                 (str(about[k]) for k in ("ETag", "etag", "md5Hash", "mtime") if about.get(k)), ""
@@ -180,7 +180,7 @@ def _file_system(url: str) -> tuple[Any, str]:
     try:
         import fsspec
 
-        with _told(url):
+        with _readable_errors(url):
             return fsspec.core.url_to_fs(url)
     except ImportError as error:
         raise AxonInputError(
@@ -190,15 +190,14 @@ def _file_system(url: str) -> tuple[Any, str]:
 
 
 @contextmanager
-def _told(url: str) -> Iterator[None]:
-    """Errors of a remote store in words; a missing file and a missing package stay what they
-    are."""
+def _readable_errors(url: str) -> Iterator[None]:
+    """Convert the errors of a remote store into messages for the user; missing packages pass."""
     try:
         yield
     except (ImportError, AxonInputError):
         raise
     except FileNotFoundError as error:
         raise AxonInputError(f"{url} does not exist.") from error
-    except Exception as error:  # every store raises its own kinds
+    except Exception as error:  # every store raises its own types
         text = " ".join(str(error).split())[:200]
         raise store.OutputFailed(f"{url} cannot be reached: {text}") from error

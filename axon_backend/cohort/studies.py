@@ -21,14 +21,15 @@ MANIFESTS = (".csv", ".json")
 
 @dataclass(frozen=True)
 class Study:
-    """What one reconstruction is made from.
+    """The inputs of one reconstruction.
 
     Attributes:
-        id: a valid folder name on every system.
-        xrays: at most a frontal and a lateral one; some of unknown view, which the image decides.
-        ct: the files of the patient's CT: none, one file or folder, or the slices of a series.
-        notes: in plain words.
-        problem: why it cannot be reconstructed; empty otherwise.
+        id: a folder name that is valid on every system.
+        xrays: at most one frontal and one lateral X-ray, and some of unknown view, which is
+            determined from the image.
+        ct: files of the patient's CT: none, one file or folder, or the slices of a series.
+        notes: remarks for the record.
+        problem: why the study cannot be reconstructed; empty otherwise.
     """
 
     id: str
@@ -39,7 +40,7 @@ class Study:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Everything that is read."""
+        """All files of the study."""
         return (*(xray.file for xray in self.xrays), *self.ct)
 
 
@@ -52,21 +53,21 @@ def find_studies(
     progress: Callable[[int, int], None] = lambda done, total: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> list[Study]:
-    """The studies of a source, in the order of their ids (of a manifest: of its rows).
+    """The studies of a source, in the order of their ids or of the rows of a manifest.
 
     Args:
         source: a manifest (CSV or JSON with the columns of ``axon prepare``; ``ct`` may be
-            missing), or a folder: DICOM in any layout, one study for each StudyInstanceUID, or
-            plain files named as for ``axon prepare``.
-        output: a folder that is not searched.
-        memory: file with the headers of an earlier run, see ``dataset.scan``; None: none.
-        pool: where many headers are read; None is this process.
+            missing), or a folder: DICOM in any layout, one study per StudyInstanceUID, or plain
+            files named as for ``axon prepare``.
+        output: a folder to skip.
+        memory: file that caches headers between runs, see ``dataset.scan``; None: no cache.
+        pool: pool for reading many headers; None: this process.
         progress: called with (headers read, headers to read).
         cancelled: polled between headers.
 
     Raises:
-        AxonInputError: the source cannot be used, or holds no X-ray.
-        Cancelled: ``cancelled()`` was true.
+        AxonInputError: the source cannot be used, or contains no X-ray.
+        Cancelled: ``cancelled()`` returned True.
     """
     if not source.exists():
         raise AxonInputError(f"{source} does not exist. Give a folder of images, or a manifest.")
@@ -136,7 +137,7 @@ def _of_dicom(found: Found) -> list[Study]:
 
 
 def _study_names(patients: dict[str, str], uids: set[str]) -> dict[str, str]:
-    """{study: name}: the patient's id, with a part of the study's where a patient has several."""
+    """{study: name}: the patient's id, with a hash of the study's if a patient has several."""
     count: dict[str, int] = defaultdict(int)
     for uid in uids:
         count[patients[uid]] += 1

@@ -1,4 +1,4 @@
-"""A small image of a result, for the summary of many."""
+"""A small image of a result, for the summary of a cohort."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIDE = 96
 
 
 def thumbnail(result: Reconstruction) -> bytes:
-    """A JPEG: the frontal view and the middle coronal slice, side by side, lungs window."""
+    """A JPEG of the frontal view and the middle coronal slice (-1000 to 400 HU), side by side."""
     view = result.views["frontal"].pixels
     view = (view - view.min()) / max(float(np.ptp(view)), 1e-6)
     volume = result.volume

@@ -37,8 +37,8 @@ class StudyTask:
     """A study to reconstruct.
 
     Attributes:
-        study: as it was found.
-        stamps: of its files (``storage.stamps``), kept in the record.
+        study: the study.
+        stamps: hash of its files' stamps (``storage.stamps``) and the settings, for the record.
     """
 
     study: Study
@@ -48,13 +48,13 @@ class StudyTask:
 class ReconstructStudy:
     """Reconstructs studies one after another with one model, and writes each as a case.
 
-    Args:
-        settings: for all of them.
-        storage: where the cases go.
-
     Calling it with a :class:`StudyTask` returns the case's record; see ``case.json`` in
-    Resources/Docs/cohort.md. A study that cannot be used gives a record with the reason; only what
-    another run may mend (a full disk, a lost store, an error in AXON) is raised.
+    Resources/Docs/cohort.md. A study that cannot be used gives a record with the reason; it raises
+    only errors that another run may not have (a full disk, a lost store, an error in AXON).
+
+    Args:
+        settings: settings of all studies.
+        storage: storage of the cases.
     """
 
     def __init__(self, settings: CohortSettings, storage: Storage) -> None:
@@ -93,13 +93,13 @@ class ReconstructStudy:
         return record
 
     def _key(self, study: Study) -> str:
-        """A hash of all that the case depends on: contents of the files, settings, weights."""
+        """A hash of everything that the case depends on: content of files, settings, weights."""
         xrays = [[x.role, x.view, content_sha256(Path(x.file))] for x in study.xrays]
         ct = [content_sha256(Path(path)) for path in study.ct]
         return digest([xrays, ct, self.settings.of_case, self.session.bundle.sha256])
 
     def _fill(self, folder: Path, study: Study) -> dict[str, Any]:
-        """Write the case's files; what the record says of them."""
+        """Write the case's files; returns the part of the record that describes them."""
         settings = self.settings
         try:
             result = self.session.reconstruct(
@@ -136,8 +136,8 @@ class ReconstructStudy:
         }
 
     def _xrays(self, study: Study) -> tuple[Radiograph, Radiograph | None]:
-        """The frontal and the lateral one; views that are not stated are decided by registration
-        to the atlas."""
+        """The frontal and the lateral X-ray. A view that is not stated is determined by
+        registration to the atlas."""
         unknown = [x for x in study.xrays if x.role is None]
         images = {x.role: self._read(x) for x in study.xrays if x.role is not None}
         for xray in unknown:
@@ -146,7 +146,7 @@ class ReconstructStudy:
             placed = place_xray(xray, atlas, frame, PrepareSettings(), {str(r) for r in images})
             images[placed.role] = placed.image
         if "frontal" not in images:
-            raise AxonInputError("None of its X-rays is a frontal one.")
+            raise AxonInputError("None of its X-rays is frontal.")
         return images["frontal"], images.get("lateral")
 
     def _read(self, xray: Xray) -> Radiograph:
@@ -162,12 +162,12 @@ def _ct(study: Study) -> CTVolume | None:
 
 
 def failed(task: StudyTask, error: BaseException) -> dict[str, Any]:
-    """The record of a study that another run may be able to make; it is not kept."""
+    """The record of a study that another run may be able to reconstruct; it is not stored."""
     reason = without_folders(reason_of(error), task.study.files)
     return {"id": task.study.id, "status": "failed", "reason": reason, "seconds": None}
 
 
 def unusable(study: Study) -> dict[str, Any]:
-    """The record of a study that was not begun."""
+    """The record of a study that cannot be used."""
     reason = without_folders(study.problem, study.files)
     return {"id": study.id, "status": "refused", "reason": reason, "seconds": None}

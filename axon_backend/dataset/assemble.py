@@ -1,4 +1,4 @@
-"""dataset.json and the reports, from the records of the cases, the splits and the review."""
+"""Write dataset.json and the reports from the case records, the splits and the review."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PRIVACY = (
     "Of the source's DICOM tags this data set keeps: PatientID as the case's name, series numbers "
     "and descriptions, views, and the days between CT and X-ray. With --anonymise patients are "
     "numbered, and names of files and series are left out. Names, dates of birth and other tags "
-    "are never written. The folder `private` remembers the source's files: leave it out when you "
+    "are never written. The folder `private` lists the files of the source: leave it out when you "
     "share the data."
 )
 OUTLINE = "private/outline.json"
@@ -40,38 +40,38 @@ def outline(
     splits: Mapping[str, str],
     settings: PrepareSettings,
 ) -> list[dict[str, Any]]:
-    """What the reports say of each case besides its record, as JSON can hold it.
+    """The entries of the reports that are not in the records of the cases, as JSON values.
 
     Args:
         plans: all cases in their order.
-        current: ids of those whose record is of this source and these settings.
+        current: ids of the cases whose record belongs to this source and these settings.
         failed: by id, why a case failed in a way that another run may fix.
         splits: by patient.
         settings: of the run.
     """
 
-    def words(text: str, plan: CasePlan) -> str:
+    def shown(text: str, plan: CasePlan) -> str:
         return scrubbed(text, plan.private) if settings.anonymise else text
 
     rows = []
     for plan in plans:
         status, reason = "", ""
         if plan.problem:
-            status, reason = "skipped", words(plan.problem, plan)
+            status, reason = "skipped", shown(plan.problem, plan)
         elif plan.id in failed:
             status, reason = "failed", failed[plan.id]
         elif plan.id not in current:
             status, reason = "waiting", "not processed yet; run the same command again"
         rows.append({
             "id": plan.id, "patient": plan.patient, "split": splits.get(plan.patient, "train"),
-            "ct": words(plan.ct_words, plan), "notes": [words(n, plan) for n in plan.notes],
+            "ct": shown(plan.ct_words, plan), "notes": [shown(n, plan) for n in plan.notes],
             "status": status, "reason": reason,
         })  # fmt: skip
     return rows
 
 
 def remember(root: Path, rows: list[dict[str, Any]], remarks: list[str], values: Any) -> None:
-    """Store what :func:`assemble` needs besides the cases, so that reviews need no source."""
+    """Store the other inputs of :func:`assemble`, so that a review does not need the source."""
     path = root / OUTLINE
     text = json.dumps({"settings": values, "remarks": remarks, "cases": rows}, indent=1)
     _write_if_new(path, text)
@@ -81,17 +81,17 @@ def assemble_again(root: Path) -> list[Line]:
     """Assemble a data set as the last run did, with the current review.
 
     Raises:
-        AxonInputError: there is none.
+        AxonInputError: there is no completely prepared data set.
     """
     try:
-        kept = json.loads((root / OUTLINE).read_text(encoding="utf-8"))
-        settings = PrepareSettings.from_dict(kept["settings"])
-        return assemble(root, kept["cases"], settings, kept["remarks"])
+        stored = json.loads((root / OUTLINE).read_text(encoding="utf-8"))
+        settings = PrepareSettings.from_dict(stored["settings"])
+        return assemble(root, stored["cases"], settings, stored["remarks"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, AxonInputError):
             raise
         raise AxonInputError(
-            f"{root} holds no data set that was prepared completely. Run axon prepare with the "
+            f"{root} does not contain a completely prepared data set. Run `axon prepare` with the "
             "source first."
         ) from error
 
@@ -99,13 +99,13 @@ def assemble_again(root: Path) -> list[Line]:
 def assemble(
     root: Path, rows: list[dict[str, Any]], settings: PrepareSettings, remarks: list[str]
 ) -> list[Line]:
-    """Write dataset.json, report.csv and report.html; unchanged files are left as they are.
+    """Write dataset.json, report.csv and report.html; unchanged files are not rewritten.
 
     Args:
         root: the data set's folder.
         rows: see :func:`outline`.
         settings: of the run.
-        remarks: on the source as a whole.
+        remarks: notes on the source as a whole.
 
     Returns:
         The lines of the report.
@@ -158,23 +158,23 @@ def _view(
     settings: PrepareSettings,
     review: dict[str, dict[str, str]],
 ) -> dict[str, Any]:
-    """A view with its decision: the reviewer's, else the quality gate's."""
+    """A view with the decision of the reviewer or, without one, of the quality gate."""
     view = {**view, "file": f"cases/{case}/{view['file']}"}
     if view["kind"] != "real":
         return {**view, "accepted": True}
-    person = decided(review, f"{case}/{view['role']}", view["sha256"][:16])
-    if person is not None:
-        return {**view, "accepted": person == "accept", "decided": "a person"}
+    decision = decided(review, f"{case}/{view['role']}", view["sha256"][:16])
+    if decision is not None:
+        return {**view, "accepted": decision == "accept", "decided": "a person"}
     verdicts = ("poor", *GATES)
     quality = view["quality"]
     passed = verdicts.index(quality["verdict"]) >= verdicts.index(settings.gate)
-    # An X-ray that may be rotated or mirrored waits for the review.
+    # An X-ray that may be rotated or mirrored is left to the review.
     turned = any(w.endswith("check its orientation") for w in quality["warnings"])
     return {**view, "accepted": passed and not turned, "decided": "the quality gate"}
 
 
 def _write_dataset(path: Path, values: dict[str, Any]) -> None:
-    """Keep the modification time if nothing else changes."""
+    """Write dataset.json, unless only its date would change."""
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
         if {**before, "created": ""} == json.loads(json.dumps(values)):

@@ -1,4 +1,4 @@
-"""One patient from files to a folder of the data set; runs in a worker."""
+"""Prepare one case: from the patient's files to a folder of the data set. Runs in a worker."""
 
 from __future__ import annotations
 
@@ -24,8 +24,16 @@ RECORD_VERSION = 1
 
 @dataclass(frozen=True)
 class CaseTask:
-    """`root`: of the source; `output`: of the data set; `tag`: of the run; `inputs`: see
-    ``inputs.fingerprint``; `plan_key`: see ``inputs.plan_key``."""
+    """A case to prepare.
+
+    Attributes:
+        plan, settings: the case, and the settings of the run.
+        root: folder of the source.
+        output: folder of the data set.
+        tag: name of the run; see ``store.new_case``.
+        inputs: see ``inputs.fingerprint``.
+        plan_key: see ``inputs.plan_key``.
+    """
 
     plan: CasePlan
     settings: PrepareSettings
@@ -37,25 +45,24 @@ class CaseTask:
 
 
 def prepare_case(task: CaseTask) -> dict[str, Any]:
-    """Make one case, or find that it is up to date; returns its record.
+    """Prepare one case unless it is up to date; returns its record.
 
-    A case that cannot be made is recorded with the reason and not tried again until its input or
+    A case that cannot be prepared is recorded with the reason, and not retried until its input or
     the settings change.
 
     Raises:
-        OutputFailed: nothing can be written.
+        AxonInputError: a file of the patient cannot be read.
+        Unfinished: a file changed while it was being read.
+        OutputFailed: the output cannot be written.
     """
     single_thread()
     plan, output = task.plan, Path(task.output)
-    try:
-        key = case_key(plan, task.settings)
-    except OSError as error:
-        raise AxonInputError(
-            f"{error.filename} cannot be read: {error.strerror}. Copy the patient's files again."
-        ) from error
     before = read_record(output, plan.id)
-    stamp = {"key": key, "plan_key": task.plan_key, "inputs": task.inputs}
-    if before is not None and before.get("key") == key:
+    more = len(plan.ct_others)  # all of them were tried in vain, if it was skipped
+    if before is not None and before.get("status") == "done":
+        more = before.get("more_series", 0)
+    stamp: dict[str, Any] = {"plan_key": task.plan_key, "inputs": task.inputs}
+    if before is not None and before.get("key") == _key(task, more):
         folder = output / "cases" / plan.id
         record = {**before, **stamp}
         write_record(folder, record)
@@ -64,6 +71,7 @@ def prepare_case(task: CaseTask) -> dict[str, Any]:
     try:
         made = _make(plan, task.settings)
     except AxonInputError as error:
+        stamp["key"] = _key(task, len(plan.ct_others))
         record = {"version": RECORD_VERSION, **stamp, "status": "skipped", "views": []}
         record["reason"] = _words(str(error), private)
         record["notes"] = []
@@ -72,11 +80,21 @@ def prepare_case(task: CaseTask) -> dict[str, Any]:
         return record
     if fingerprint(plan, Path(task.root)) != task.inputs:
         raise Unfinished("its files changed while they were read; run again")
+    stamp |= {"key": _key(task, made.more_series), "more_series": made.more_series}
     with new_case(output, plan.id, task.tag) as folder:
         record = {"version": RECORD_VERSION, **stamp, "status": "done", "reason": ""}
         record.update(made.write(folder, task, private))
         write_record(folder, record)
     return record
+
+
+def _key(task: CaseTask, more: int) -> str:
+    try:
+        return case_key(task.plan, task.settings, more)
+    except OSError as error:
+        raise AxonInputError(
+            f"{error.filename} cannot be read: {error.strerror}. Copy the patient's files again."
+        ) from error
 
 
 @dataclass
@@ -86,12 +104,14 @@ class _Made:
     pose: Any
     drrs: list[tuple[str, Any, np.ndarray]]  # role, pose, image
     xrays: list[Any]
-    problems: list[tuple[str, str]]  # X-ray, why it is excluded
+    problems: list[tuple[str, str]]  # X-ray, reason for its exclusion
+    more_series: int  # number of unusable series read before the CT
+    notes: tuple[str, ...]  # remarks on them
 
     def write(
         self, folder: Path, task: CaseTask, private: tuple[str, ...] | None
     ) -> dict[str, Any]:
-        """Write the files; returns their part of the record."""
+        """Write the files; returns the part of the record that describes them."""
         from axon_backend.dataset.preview import case_strip, registration_strip
         from axon_backend.dataset.views import VIEWS, with_air, write_view
         from axon_backend.imaging.write import write_volume
@@ -142,7 +162,7 @@ class _Made:
             "pose": None if self.pose is None else self.pose.as_dict(),
             "views": entries,
             "notes": [
-                *(_words(n, private) for n in self.ct.assumptions),
+                *(_words(n, private) for n in (*self.notes, *self.ct.assumptions)),
                 *(_words(f"{x}: excluded: {why}", private) for x, why in self.problems),
             ],
         }
@@ -150,22 +170,14 @@ class _Made:
 
 def _make(plan: CasePlan, settings: PrepareSettings) -> _Made:
     from axon_backend.dataset.views import VIEWS, PlacedXray, place_xray, poses, render
-    from axon_backend.dataset.volume import check_chest, cropped, read_slices, resampled
+    from axon_backend.dataset.volume import cropped
     from axon_backend.physics.attenuation import AttenuationVolume
 
-    force = settings.stated_for(plan.id, "ct").get("force", False)
-    if plan.sliced:
-        original = read_slices(plan.ct, force=force)
-    else:
-        original = read_ct(plan.ct[0], force=force)
-    require_upright(original)
-    whole = resampled(original, settings.voxel_mm)
-    frame = find_thorax_frame(whole)
-    check_chest(whole, frame)
+    original, whole, frame, more_series, notes = _chest(plan, settings)
     ct = cropped(whole, frame)
     found: list[PlacedXray] = []
     problems = []
-    # X-rays with a stated view go first; the others fill the remaining roles.
+    # X-rays with a stated view come first; the others fill the remaining roles.
     for xray in sorted(plan.xrays, key=lambda x: x.role is None):
         try:
             found.append(place_xray(xray, ct, frame, settings, {f.role for f in found}, plan.id))
@@ -183,7 +195,41 @@ def _make(plan: CasePlan, settings: PrepareSettings) -> _Made:
         for variation in poses(settings, seed)
         for role, view in VIEWS.items()
     ]
-    return _Made(ct, frame, pose, drrs, found, problems)
+    return _Made(ct, frame, pose, drrs, found, problems, more_series, notes)
+
+
+def _chest(
+    plan: CasePlan, settings: PrepareSettings
+) -> tuple[CTVolume, CTVolume, ThoraxFrame, int, tuple[str, ...]]:
+    """The first of the patient's CT series that shows a whole chest: as it is and resampled, its
+    frame, how many were read in vain, and the note on them.
+
+    Raises:
+        AxonInputError: none does; what is wrong with the best one.
+    """
+    from axon_backend.dataset.volume import check_chest, read_slices, resampled
+
+    force = settings.stated_for(plan.id, "ct").get("force", False)
+    problems: list[AxonInputError] = []
+    for words, files in ((plan.ct_words, plan.ct), *plan.ct_others):
+        try:
+            if plan.sliced:
+                original = read_slices(files, force=force)
+            else:
+                original = read_ct(files[0], force=force)
+            require_upright(original)
+            whole = resampled(original, settings.voxel_mm)
+            frame = find_thorax_frame(whole)
+            check_chest(whole, frame)
+        except AxonInputError as error:
+            problems.append(error)
+            continue
+        notes: tuple[str, ...] = ()
+        if problems:
+            why = str(problems[0]).partition(". ")[0]
+            notes = (f"the series that the headers suggest cannot be used ({why}): {words} was",)
+        return original, whole, frame, len(problems), notes
+    raise problems[0]
 
 
 def _in_pose(
@@ -193,8 +239,8 @@ def _in_pose(
     found: list[Any],
     settings: PrepareSettings,
 ) -> tuple[CTVolume, Any, list[Any]] | None:
-    """The CT in the pose of the patient, with the X-rays registered to it; None if that fits no
-    better."""
+    """The CT moved to the pose of the patient, the pose, and the X-rays registered to that CT; None
+    if they do not fit better."""
     from axon_backend.dataset.volume import cropped, resampled
     from axon_backend.registration import register
 

@@ -1,4 +1,4 @@
-"""Selects, among all images of a patient, the chest CT and the X-rays closest to it in time."""
+"""Select the chest CT among all images of a patient, and the X-rays closest to it in time."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ from axon_backend.imaging.ct_series import (
 )
 from axon_backend.imaging.view import View
 
-_NO_DATE = 10**6  # days, behind every X-ray that has a date
+_MOST_OTHERS = 3  # series to try after the best one
+_NO_DATE = 10**6  # days; sorts images without a date last
 
 
 @dataclass(frozen=True)
 class ChosenCt:
-    """`files` in the order of the stack; `words`: which series, and why."""
+    """The selected CT: `files` in the order of the stack; `words`: which series, and why; `others`:
+    words and files of the next best series of the study, should the first one be unusable."""
 
     files: tuple[str, ...]
     words: str
     study: str = ""
     taken: date | None = None
     notes: tuple[str, ...] = ()
+    others: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,12 @@ class Xray:
 
     Attributes:
         file: its path.
-        role: "frontal", "lateral", or None if only the image can tell.
-        view: as the tags or the name say, or None.
-        words: for reports.
-        taken, study: of a DICOM file.
-        days: from the CT, or None where a date is missing.
-        rank: breaks ties of equal days.
+        role: "frontal", "lateral", or None if it can only be determined from the image.
+        view: view stated by the tags or the file name, or None.
+        words: description for reports.
+        taken, study: date and study of a DICOM file.
+        days: days after the CT, or None if a date is missing.
+        rank: order of X-rays with equal days.
         oriented: whether the file states its orientation.
     """
 
@@ -61,18 +64,18 @@ class Xray:
 def choose_ct(files: list[tuple[str, dict[str, Any]]], xray_dates: list[date]) -> ChosenCt:
     """The chest CT among the DICOM slices of one patient.
 
-    Each series is examined by itself, so that a broken one does no harm. Among studies with a
-    series that could be a chest, the one nearest to an X-ray is taken; within it
-    ``imaging.ct_series.rank_stacks`` decides.
+    Each series is examined separately, so that a damaged one does no harm. Of the studies with a
+    series that is likely to show a chest, the one closest to an X-ray in time is selected; within
+    it, ``imaging.ct_series.rank_stacks`` decides.
 
     Raises:
-        AxonInputError: there is none; the message says what is wrong with each series.
+        AxonInputError: there is no usable CT; the message states the problem of each series.
     """
     slices: list[Slice] = []
     seen: set[str] = set()
     for path, tags in files:
         uid = tags["SOPInstanceUID"]
-        if uid not in seen:  # a duplicate file counts once
+        if uid not in seen:  # count duplicate files once
             seen.add(uid)
             slices.append(Slice(Path(path), Tags(tags)))
     if not slices:
@@ -80,23 +83,28 @@ def choose_ct(files: list[tuple[str, dict[str, Any]]], xray_dates: list[date]) -
     found = usable_stacks(slices, "the patient's CT")
     stacks = found.usable
     near = _nearest_study(stacks, xray_dates)
-    chosen = rank_stacks(near, "the CT")[0]
+    chosen, *next_best = rank_stacks(near, "the CT")
     first = chosen[0].header
     taken = read_date(first.get("StudyDate"))
     words = describe_stack(chosen)
     if len(stacks) > 1:
         words += f", the best of {len(stacks)} CT series ({_reasons(chosen, near, stacks)})"
     notes = [
-        f"another CT series is as good: {describe_stack(other)}; {describe_stack(chosen)} was "
-        "taken because its series number is lower. A manifest can name the other"
+        f"another CT series is equally good: {describe_stack(other)}; {describe_stack(chosen)} was "
+        "selected because its series number is lower. To use the other, name it in a manifest"
         for other in near
         if {s.path for s in other} != {s.path for s in chosen}
         and stack_merit(other) == stack_merit(chosen)
     ]
     if found.skipped:
         notes.append("left out: " + "; ".join(found.skipped))
-    paths = tuple(str(s.path) for s in chosen)
-    return ChosenCt(paths, words, str(first.get("StudyInstanceUID")), taken, tuple(notes))
+    others = tuple((describe_stack(o), _paths(o)) for o in next_best[:_MOST_OTHERS])
+    study = str(first.get("StudyInstanceUID"))
+    return ChosenCt(_paths(chosen), words, study, taken, tuple(notes), others)
+
+
+def _paths(stack: list[Slice]) -> tuple[str, ...]:
+    return tuple(str(s.path) for s in stack)
 
 
 def choose_xrays(
@@ -104,9 +112,9 @@ def choose_xrays(
 ) -> tuple[list[Xray], list[str]]:
     """At most one frontal and one lateral X-ray, and notes on what was excluded.
 
-    The nearest in time is taken; of the same day, one of the CT's study, and one made for
-    presentation. Where a view is missing, up to two X-rays that do not state theirs are kept: the
-    image will tell.
+    The X-rays closest to the CT in time are selected; on the same day, those of the CT's study
+    come first, then those for presentation. If a view is missing, up to two X-rays without a stated
+    view are kept, to be determined from the image.
     """
     dated = [_with_days(x, None if ct is None else ct.taken) for x in xrays]
     notes = []
@@ -115,7 +123,7 @@ def choose_xrays(
         dated = [x for x in dated if x not in far]
         notes += [
             f"{x.words} was taken {abs(x.days or 0)} days from the CT, more than the {max_days} "
-            "that are allowed: excluded"
+            "allowed: excluded"
             for x in far
         ]
 
@@ -130,7 +138,8 @@ def choose_xrays(
         taken += of_role[:1]
         if len(of_role) > 1:
             notes.append(
-                f"of {len(of_role)} {role} X-rays the nearest in time was taken: {of_role[0].words}"
+                f"of {len(of_role)} {role} X-rays, the closest in time was selected: "
+                f"{of_role[0].words}"
             )
     if len(taken) < 2:
         unknown = [x for x in dated if x.role is None]
@@ -139,7 +148,7 @@ def choose_xrays(
 
 
 def xray_of_tags(path: str, tags: dict[str, Any]) -> Xray:
-    """A DICOM X-ray whose header was not refused."""
+    """A DICOM X-ray from its tags; see ``tags.read_tags``."""
     view = None if tags.get("view") is None else View(tags["view"])
     processing = "PROCESSING" in str(tags.get("PresentationIntentType") or "").upper()
     numbers = tuple(_number(tags.get(k)) for k in ("SeriesNumber", "InstanceNumber"))
@@ -156,7 +165,7 @@ def xray_of_tags(path: str, tags: dict[str, Any]) -> Xray:
 
 
 def read_date(text: Any) -> date | None:
-    """A DICOM date."""
+    """Parse a DICOM date; None if it is missing or invalid."""
     try:
         return datetime.strptime(str(text).replace(".", "")[:8], "%Y%m%d").date()
     except ValueError:
@@ -169,7 +178,7 @@ def _with_days(x: Xray, taken: date | None) -> Xray:
 
 
 def _nearest_study(stacks: list[list[Slice]], xray_dates: list[date]) -> list[list[Slice]]:
-    """The stacks of the study to choose from: nearest to an X-ray, if it has a likely chest."""
+    """The likely chests of the study that is closest to an X-ray in time."""
     best = max(stack_merit(s)[:5] for s in stacks)
     likely = [s for s in stacks if stack_merit(s)[:5] == best]
 
@@ -186,6 +195,7 @@ def _nearest_study(stacks: list[list[Slice]], xray_dates: list[date]) -> list[li
 def _reasons(chosen: list[Slice], near: list[list[Slice]], stacks: list[list[Slice]]) -> str:
     here = {s.path for s in chosen}
     others = [s for s in stacks if {i.path for i in s} != here]
+    # These words are part of a case's key (``inputs.case_key``): changing them remakes cases.
     names = (
         "shows more than a few centimetres", "original", "axial", "named a chest",
         "long enough for both lungs", "most slices",

@@ -1,11 +1,12 @@
-"""A data set for training: as ``axon prepare`` wrote it, or a plain list of CTs.
+"""A data set for training: written by ``axon prepare``, or a plain list of CTs.
 
     DATA/dataset.json   {"format": "axon-dataset", "version": 1, "research_use", "settings",
                          "cases": [{"id", "patient", "split", "group", "ct", "frame", "sha256",
                                     "views": [{"role", "view", "kind", "file", "matrix", "quality",
                                                "accepted", "source"}]}]}
 
-Paths in the file are relative to its folder. This file reads; ``axon prepare`` writes.
+Paths in the file are relative to its folder. This module reads data sets; ``axon prepare`` writes
+them.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ class DatasetView:
 
     Attributes:
         role: "frontal" or "lateral".
-        view: how the beam ran.
+        view: direction of the beam.
         kind: "drr" or "real".
         file: NIfTI; row 0 at the top, column 0 the patient's right or the front of a lateral.
         matrix: (3, 3) placement of the X-ray, or None.
         quality: scores of its registration.
         accepted: whether it may be used for training.
-        source: where the image came from.
+        source: origin of the image.
     """
 
     role: str
@@ -55,7 +56,7 @@ class DatasetView:
 
 @dataclass(frozen=True)
 class DatasetCase:
-    """One CT with its views. ``frame`` is None where it is still to be found (plain CTs)."""
+    """One CT with its views. ``frame`` is None if it still has to be found (plain CTs)."""
 
     id: str
     patient: str
@@ -90,10 +91,10 @@ class Dataset:
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Dataset:
         """Read a data set: the folder of a prepared one, its dataset.json, or a JSON file with
-        lists of CTs by split, ``{"train": [...], "validation": [...]}``, relative to it.
+        lists of CTs by split, ``{"train": [...], "validation": [...]}``, with paths relative to it.
 
         Raises:
-            AxonInputError: it is missing, not a data set, of a later version, or has an
+            AxonInputError: the file is missing, not a data set, of another version, or has an
                 invalid entry; the message names it.
         """
         file = Path(path)
@@ -118,7 +119,7 @@ class Dataset:
             raise AxonInputError(f'{file} is not an AXON data set: it lacks "format": "{FORMAT}".')
         if values.get("version") != VERSION:
             raise AxonInputError(
-                f"{file} is of version {values.get('version')!r}; this AXON reads version "
+                f"{file} has version {values.get('version')!r}; this AXON reads version "
                 f"{VERSION}. Update AXON or prepare the data again."
             )
         cases, ids = [], set()
@@ -131,7 +132,7 @@ class Dataset:
                     f"{file}: case {name} is invalid ({error!r}). Prepare it again."
                 ) from error
             if case.id in ids:
-                raise AxonInputError(f"{file} holds the case {case.id!r} twice.")
+                raise AxonInputError(f"{file} contains the case {case.id!r} twice.")
             ids.add(case.id)
             cases.append(case)
         return cls(file.parent, cases)
@@ -140,8 +141,9 @@ class Dataset:
     def of_cts(
         cls, files: Mapping[str, Sequence[str | os.PathLike[str]]], root: Path | None = None
     ) -> Dataset:
-        """A data set of plain CTs by split, such as {"train": [...], "validation": [...]}; their
-        views are rendered. ``root`` is what relative paths are relative to."""
+        """A data set of plain CTs by split, such as {"train": [...], "validation": [...]}, whose
+        views are rendered. Relative paths are relative to ``root``, by default the current folder.
+        """
         root = Path.cwd() if root is None else Path(root)
         cases: list[DatasetCase] = []
         ids: set[str] = set()
@@ -156,7 +158,7 @@ class Dataset:
                 other = split_of.setdefault(os.path.abspath(ct), split)
                 if other != split:
                     raise AxonInputError(
-                        f"{ct} is in {other} and in {split}; metrics would be meaningless. "
+                        f"{ct} is both in {other} and in {split}; metrics would be meaningless. "
                         "Split the CTs by patient."
                     )
                 name = base = ct.name.split(".")[0]

@@ -1,4 +1,4 @@
-"""Accepts or rejects X-rays of a data set without access to its source."""
+"""Accept or reject X-rays of a data set, without access to its source."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def decide(root: Path, accept: list[str], reject: list[str]) -> int:
     """Write decisions to review.json and reassemble the data set; returns their number.
 
     Raises:
-        AxonInputError: there is no data set, a name is not known, or a run has the folder.
+        AxonInputError: there is no data set, a name is unknown, or a run is using the folder.
     """
     if not (root / FILE).is_file():
-        raise AxonInputError(f"{root} holds no data set ({FILE}). Prepare it first.")
+        raise AxonInputError(f"{root} contains no data set ({FILE}). Prepare it first.")
     with OutputLock(root):
-        made = []
+        cases = []
         for folder in sorted((root / CASES).iterdir()):
             record = read_record(root, folder.name)
             if record is not None and record["status"] == "done":
-                made.append({"id": folder.name, **record})
-        count = add_decisions(root, made, accept, reject)
+                cases.append({"id": folder.name, **record})
+        count = add_decisions(root, cases, accept, reject)
         assemble_again(root)
     return count

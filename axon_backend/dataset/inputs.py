@@ -1,4 +1,4 @@
-"""Detects whether the input of a case has changed: by size and time first, then by content."""
+"""Detect changes in the input of a case: first by size and time, then by content."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from axon_backend.util.hashing import file_sha256
 
 
 def fingerprint(plan: CasePlan, root: Path) -> str:
-    """A hash of the names, sizes and times of a case's files; cheap, and notices whatever an
-    ordinary program writes."""
+    """A hash of the names, sizes and times of a case's files; cheap, and changes with every
+    ordinary write."""
     rows = []
     for path in _files(plan):
         try:
@@ -25,10 +25,14 @@ def fingerprint(plan: CasePlan, root: Path) -> str:
     return digest(rows)
 
 
-def case_key(plan: CasePlan, settings: PrepareSettings) -> str:
-    """A hash of all that a case's files depend on: contents of its input, settings, version."""
+def case_key(plan: CasePlan, settings: PrepareSettings, more: int = 0) -> str:
+    """A hash of everything that a case depends on: content of its input, settings, version.
+
+    ``more`` is the number of further CT series that were read after the best one.
+    """
     xrays = [[x.role, x.view, x.days, x.oriented, _content(Path(x.file))] for x in plan.xrays]
-    ct = [_content(Path(path)) for path in plan.ct]
+    series = [plan.ct, *(files for _, files in plan.ct_others[:more])]
+    ct = [_content(Path(path)) for files in series for path in files]
     named = [plan.id, plan.sliced, plan.ct_words]
     return digest([CASE_VERSION, named, ct, xrays, settings.of_case(plan.id)])
 
@@ -42,7 +46,8 @@ def plan_key(plan: CasePlan, settings: PrepareSettings) -> str:
 
 
 def _files(plan: CasePlan) -> Iterator[Path]:
-    for name in (*plan.ct, *(x.file for x in plan.xrays)):
+    others = (name for _, files in plan.ct_others for name in files)
+    for name in (*plan.ct, *others, *(x.file for x in plan.xrays)):
         path = Path(name)
         if path.is_dir():
             yield from sorted(p for p in path.rglob("*") if p.is_file())
@@ -51,7 +56,7 @@ def _files(plan: CasePlan) -> Iterator[Path]:
 
 
 def _content(path: Path) -> Any:
-    """The SHA-256 of a file; of a folder, the names and hashes of all that is in it."""
+    """The SHA-256 of a file, or the names and hashes of all files below a folder."""
     if path.is_dir():
         return [[p.name, file_sha256(p)] for p in sorted(path.rglob("*")) if p.is_file()]
     return file_sha256(path)

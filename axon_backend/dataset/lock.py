@@ -1,4 +1,4 @@
-"""One run at a time in an output folder; shards of one run share it."""
+"""Lock of an output folder: one run at a time, or several shards."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from axon_backend.errors import AxonInputError
 from axon_backend.util.file_lock import FileLock
 
 FILE = "prepare.lock"
-# The locked bytes follow the text that names the holder of the lock: one for each shard, so that
-# different shards can run concurrently and a whole run excludes them all.
+# The locked bytes come after the text that names the holder: one per shard, so that different
+# shards can run concurrently and a whole run excludes them all.
 _FIRST, SHARDS = 1 << 20, 10_000
 
 
 class OutputLock:
-    """Held while a run writes; the system releases it however the process ends, so a file left by
+    """Held while a run writes. The system releases it however the process ends, so a file left by
     a killed run blocks nothing.
 
     Args:
-        folder: the output.
-        shard: its number from 0, or None for a whole run.
+        folder: the output folder.
+        shard: number of the shard from 0, or None for a whole run.
 
-    Raises AxonInputError on entry when another run has the folder.
+    Raises AxonInputError on entry if another run is using the folder or it cannot be written.
     """
 
     def __init__(self, folder: Path, shard: int | None = None) -> None:
@@ -39,14 +39,14 @@ class OutputLock:
 
     def __enter__(self) -> OutputLock:
         try:
-            taken = not self._lock.acquire()
+            in_use = not self._lock.acquire()
         except OSError as error:
             raise AxonInputError(
                 f"Cannot write into {self.path.parent}: {error.strerror or error}. Choose another "
                 "--output."
             ) from error
-        if taken:
-            raise self._taken()
+        if in_use:
+            raise self._in_use()
         who = {"pid": os.getpid(), "host": socket.gethostname(), "started": time.time()}
         with suppress(OSError):  # only for the message of a second run
             assert self._lock.stream is not None
@@ -61,15 +61,15 @@ class OutputLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # Another shard may hold its part of the file, so the file stays if there are shards.
+        # Keep the file if there are shards: another one may hold its part of it.
         if self.whole and sys.platform != "win32":
             self.path.unlink(missing_ok=True)
         self._lock.release()
-        if self.whole and sys.platform == "win32":  # which removes no open file
+        if self.whole and sys.platform == "win32":  # cannot remove open files
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
 
-    def _taken(self) -> AxonInputError:
+    def _in_use(self) -> AxonInputError:
         who = ""
         try:
             text = json.loads(self.path.read_text())

@@ -18,7 +18,7 @@ _SPLIT_WORDS = {"val": "validation", "valid": "validation", "training": "train",
 
 @dataclass(frozen=True)
 class Row:
-    """One case; paths are absolute. ``problem`` says why it cannot be used."""
+    """One case, with absolute paths. ``problem`` states why it cannot be used, if it cannot."""
 
     id: str
     patient: str
@@ -30,18 +30,18 @@ class Row:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """What is read."""
+        """All files of the case."""
         return tuple(file for file in (self.ct, self.frontal, self.lateral) if file)
 
 
 def read_rows(path: Path, *, cts: bool = True) -> list[Row]:
-    """The cases of a manifest in its order; paths in it are relative to it.
+    """The cases of a manifest in order; its paths are relative to it.
 
-    A row that cannot be used says why in its ``problem``; the others are still processed.
+    A row that cannot be used states the reason in ``problem``; the others are still processed.
 
     Args:
-        path: CSV, or JSON where it ends so.
-        cts: every row needs a CT; without, URLs are taken as well, and not looked up.
+        path: a CSV file, or a JSON file with the extension .json.
+        cts: require a CT in every row. If False, URLs are accepted as well, and not checked.
 
     Raises:
         AxonInputError: the file is missing, malformed or empty, or a patient has two splits.
@@ -52,21 +52,21 @@ def read_rows(path: Path, *, cts: bool = True) -> list[Row]:
         entries = _csv(path, ("id", "ct") if cts else ("id", "frontal"))
     unknown = [key for entry in entries for key in entry if key not in COLUMNS]
     if unknown:
-        what = "key" if path.suffix.lower() == ".json" else "column"
+        kind = "key" if path.suffix.lower() == ".json" else "column"
         raise AxonInputError(
-            f"The manifest {path} has the {what} {unknown[0]!r}, which is not known. Expected "
+            f"The manifest {path} has the unknown {kind} {unknown[0]!r}. Expected "
             f"{', '.join(COLUMNS)}."
         )
     rows, ids = [], set()
     for number, entry in enumerate(entries, 1):
         row = _row(entry, number, path, cts)
         if row.id in ids:
-            again = f"the id {row.id} appears twice in the manifest; give every case its own"
-            row = Row(f"{row.id}-row{number}", row.patient, split=row.split, problem=again)
+            problem = f"the id {row.id} appears twice in the manifest; give every case its own"
+            row = Row(f"{row.id}-row{number}", row.patient, split=row.split, problem=problem)
         ids.add(row.id)
         rows.append(row)
     if not rows:
-        raise AxonInputError(f"The manifest {path} has no case. Nothing to prepare.")
+        raise AxonInputError(f"The manifest {path} contains no cases.")
     _check_splits(rows, path)
     return rows
 
@@ -88,7 +88,7 @@ def _csv(path: Path, needed: tuple[str, ...]) -> list[dict[str, Any]]:
     reader = csv.DictReader(text.splitlines(), delimiter=separator)
     try:
         return _lines(reader, path, needed)
-    except csv.Error as error:  # a cell longer than any id or path
+    except csv.Error as error:  # for example a cell that is too long
         raise AxonInputError(f"The manifest {path} is not CSV ({error}).") from error
 
 
@@ -129,14 +129,14 @@ def _row(entry: dict[str, Any], number: int, path: Path, cts: bool) -> Row:
 
 
 def is_remote(path: str) -> bool:
-    """Whether a path is a URL, as ``s3://bucket/name``, and not a file's."""
+    """Whether a path is a URL such as ``s3://bucket/name``."""
     return "://" in path
 
 
 def _exists(path: str) -> bool:
     try:
         return exists(path)
-    except AxonInputError:  # no file can be called so
+    except AxonInputError:  # not a valid path
         return False
 
 
@@ -148,7 +148,7 @@ def _check_splits(rows: list[Row], path: Path) -> None:
         split, name = of_patient.setdefault(row.patient, (row.split, row.id))
         if split != row.split:
             raise AxonInputError(
-                f"The manifest {path} puts the patient {row.patient} into {split} (case {name}) "
-                f"and into {row.split} (case {row.id}). A patient belongs to one split: correct "
-                "the column split."
+                f"The manifest {path} assigns the patient {row.patient} to {split} (case {name}) "
+                f"and to {row.split} (case {row.id}). A patient belongs to one split: correct the "
+                "column split."
             )

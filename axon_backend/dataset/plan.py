@@ -1,4 +1,4 @@
-"""Turns what was found into cases: one per patient, with its CT and its X-rays."""
+"""Plan the cases of a source: one per patient, with its CT and its X-rays."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from axon_backend.errors import AxonInputError
 
 @dataclass(frozen=True)
 class CasePlan:
-    """What to make of a patient.
+    """Plan of one case.
 
     Attributes:
-        id: of the case, a safe name of a folder.
-        patient: the patient's id.
+        id: id of the case, a valid folder name.
+        patient: id of the patient.
         ct: files of the CT: the slices of a series, or one file or folder.
-        sliced: whether ``ct`` are DICOM slices in the order of their stack.
+        sliced: whether ``ct`` lists DICOM slices in the order of their stack.
         ct_words: which CT, and why.
-        xrays: at most a frontal and a lateral, and some of unknown view.
-        notes: in plain words.
-        requested_split: as stated in a manifest.
-        problem: why there can be no case; then ``ct`` may be empty.
+        ct_others: the next best series, see ``choose.ChosenCt``.
+        xrays: at most one frontal and one lateral X-ray, and some of unknown view.
+        notes: remarks for the reports.
+        requested_split: split stated in a manifest.
+        problem: why the case cannot be prepared; ``ct`` may then be empty.
         private: texts that an anonymised data set must not contain.
     """
 
@@ -38,6 +39,7 @@ class CasePlan:
     ct: tuple[str, ...] = ()
     sliced: bool = False
     ct_words: str = ""
+    ct_others: tuple[tuple[str, tuple[str, ...]], ...] = ()
     xrays: tuple[Xray, ...] = ()
     notes: tuple[str, ...] = ()
     requested_split: str | None = None
@@ -46,7 +48,7 @@ class CasePlan:
 
     @property
     def group(self) -> str:
-        """What its X-rays allow: "biplanar", "paired" or "drr"."""
+        """The kind of training that its X-rays allow: "biplanar", "paired" or "drr"."""
         roles = {x.role for x in self.xrays}
         unknown = sum(x.role is None for x in self.xrays)
         if len(roles & {"frontal", "lateral"}) + unknown >= 2:
@@ -108,7 +110,7 @@ def plan_rows(rows: list[Row]) -> list[CasePlan]:
         plans.append(
             CasePlan(
                 row.id, row.patient, (row.ct,) if row.ct else (), False, Path(row.ct).name,
-                tuple(xrays), (), row.split, row.problem, tuple(sorted(private)),
+                (), tuple(xrays), (), row.split, row.problem, tuple(sorted(private)),
             )
         )  # fmt: skip
     return _safe_ids(plans)
@@ -117,7 +119,7 @@ def plan_rows(rows: list[Row]) -> list[CasePlan]:
 def _add_dicom(person: _Person, path: str, tags: dict[str, Any]) -> None:
     person.texts.update(
         text
-        # Descriptions are quoted wherever they are shown.
+        # Descriptions are always shown in quotation marks.
         for text in (path, Path(path).name, *(f"'{tags[k]}'" for k in _FREE_TEXTS if k in tags))
     )
     if "who" in tags:
@@ -141,15 +143,15 @@ def _plan(patient: str, person: _Person, max_days: int | None) -> CasePlan:
             plan,
             notes=tuple(notes),
             problem=f"the patient id {patient} is used for {len(person.who)} people (sex or date "
-            "of birth differ); give each an id of their own",
+            "of birth differ); give each of them a separate id",
         )
     ct: ChosenCt | None = None
     problem = ""
     if person.ct_files and person.ct:
-        problem = f"there is a CT in DICOM and one in {Path(person.ct_files[0]).name}"
+        problem = f"there is a CT in DICOM and another in {Path(person.ct_files[0]).name}"
     elif len(person.ct_files) > 1:
         names = ", ".join(sorted(Path(f).name for f in person.ct_files))
-        problem = f"there are {len(person.ct_files)} CTs, equally good: {names}"
+        problem = f"there are {len(person.ct_files)} equally good CTs: {names}"
     elif person.ct_files:
         ct = ChosenCt((person.ct_files[0],), Path(person.ct_files[0]).name)
     else:
@@ -163,14 +165,15 @@ def _plan(patient: str, person: _Person, max_days: int | None) -> CasePlan:
             problem += "; name the one to use in a manifest"
         return replace(plan, notes=tuple(notes), problem=problem)
     assert ct is not None
-    xrays, more = choose_xrays(person.xrays, ct, max_days)
+    xrays, xray_notes = choose_xrays(person.xrays, ct, max_days)
     return replace(
         plan,
         ct=ct.files,
         sliced=bool(person.ct),
         ct_words=ct.words,
+        ct_others=ct.others,
         xrays=tuple(xrays),
-        notes=(*notes, *ct.notes, *more),
+        notes=(*notes, *ct.notes, *xray_notes),
     )
 
 
@@ -180,8 +183,8 @@ def _safe_ids(plans: list[CasePlan]) -> list[CasePlan]:
 
 
 def safe_name(name: str, taken: set[str]) -> str:
-    """A name as a valid folder name on every system, unique among ``taken`` even if case is
-    ignored; it is added to ``taken``."""
+    """Turn a name into a folder name that is valid on every system and unique among ``taken``, even
+    if case is ignored; it is added to ``taken``."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-. ")[:80] or "case"
     if safe.lower() in taken:
         safe += "-" + hashlib.sha256(name.encode()).hexdigest()[:6]
@@ -190,10 +193,10 @@ def safe_name(name: str, taken: set[str]) -> str:
 
 
 def numbered(plans: list[CasePlan], numbers: dict[str, int], seed: int) -> list[CasePlan]:
-    """The plans with numbers for names; ``numbers`` (by patient) is extended for new ones."""
+    """Replace names by numbers; ``numbers`` (by patient) is extended for new patients."""
 
     def draw(name: str) -> str:
-        # Numbers in the order of the names would reveal that order.
+        # Numbers in the order of the names would reveal information about the names.
         return hashlib.sha256(f"{seed}|number|{name}".encode()).hexdigest()
 
     for patient in sorted({p.patient for p in plans} - set(numbers), key=draw):
@@ -210,7 +213,7 @@ def numbered(plans: list[CasePlan], numbers: dict[str, int], seed: int) -> list[
 
 
 def scrubbed(text: str, private: tuple[str, ...]) -> str:
-    """A text without names of files, series and patients."""
+    """Remove the names of files, series and patients from a text."""
     text = re.sub(r"'[^']*'", "'(name)'", text)
     for word in sorted(private, key=len, reverse=True):
         if len(word) > 2:

@@ -1,4 +1,4 @@
-"""From a source to a data set: scan, plan, split, make missing cases, assemble."""
+"""From a source to a data set: scan, plan, split, prepare missing cases, assemble."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ Progress = Callable[[str, int, int, Any], None]
 
 @dataclass
 class Summary:
-    """What a run did.
+    """Summary of a run.
 
     Attributes:
-        lines: every case with its status.
-        made: cases whose files were made by this run.
-        kept: cases that were up to date.
-        stopped: whether it was asked to stop before the end.
-        whole: False for a shard that ended before others; the data set is not assembled.
-        failed: by id, what failed in a way that another run may fix.
+        lines: all cases with their status.
+        made: number of cases prepared by this run.
+        kept: number of cases that were already up to date.
+        stopped: whether the run was stopped before the end.
+        whole: False for a shard that finished before others; the data set is not assembled.
+        failed: by id, cases that failed in a way that another run may fix.
     """
 
     lines: list[Line]
@@ -78,16 +78,16 @@ def prepare(
         source: a folder (DICOM in any layout, or plain files, see ``names``), or a manifest (CSV
             or JSON, see ``manifest``).
         output: the data set's folder; created if missing.
-        settings: None is the default, see :class:`PrepareSettings`.
-        workers: processes; 0 uses this process.
+        settings: see :class:`PrepareSettings`; None: the defaults.
+        workers: number of processes; 0 uses this process.
         ray: use a Ray cluster instead of processes.
-        shard: (i, n), i from 1: make only the i-th of n parts of the cases. Shards may run
-            concurrently; the last one to end assembles the data set.
+        shard: (i, n), i from 1: prepare only the i-th of n parts of the cases. Shards may run
+            concurrently; the last one to finish assembles the data set.
         progress: called with (stage, step, total, None).
         cancelled: polled between cases; True stops the run, and finished cases are kept.
 
     Raises:
-        AxonInputError: the source or output cannot be used, or another run has the output.
+        AxonInputError: the source or output cannot be used, or another run is using the output.
         Cancelled: cancelled before any case was finished.
         store.OutputFailed: the output can no longer be written; finished cases are kept.
     """
@@ -123,7 +123,7 @@ def _prepare(
     tag = store.ALL if shard is None else f"{shard[0]}of{shard[1]}"
     with OutputLock(out, number):
         _check_names(out, settings)
-        read_review(out)  # an invalid one is refused before the work, not after it
+        read_review(out)  # refuse an invalid review before the work, not after it
         store.clean(out, tag)
         pool = Pool(workers, ray, cancelled)
         plans, remarks = _plan(Path(source), root, out, settings, pool, progress, cancelled)
@@ -145,7 +145,7 @@ def _prepare(
         summary.stopped = summary.made + len(summary.failed) < len(tasks)
         current = {p.id for p in mine} - stale
         for plan in plans:
-            if shard is not None and plan not in mine:  # another shard's
+            if shard is not None and plan not in mine:  # belongs to another shard
                 record = store.read_record(out, plan.id)
                 if record is not None and record.get("plan_key") == plan_key(plan, settings):
                     current.add(plan.id)
@@ -158,13 +158,13 @@ def _prepare(
             try:
                 remember(out, rows, remarks, settings.as_dict())
                 summary.lines = assemble(out, rows, settings, remarks)
-            except AxonInputError as error:  # of a writer
+            except AxonInputError as error:  # raised by a writer
                 raise store.OutputFailed(str(error)) from error
     return summary
 
 
 def _check_source(source: str | os.PathLike[str]) -> Path:
-    """The folder to which paths are relative."""
+    """Check the source; returns the folder that its paths are relative to."""
     check_input(source)
     path = Path(os.path.abspath(source))
     if path.is_dir():
@@ -180,8 +180,7 @@ def _check_source(source: str | os.PathLike[str]) -> Path:
 
 
 def _new_folders(output: str | os.PathLike[str]) -> list[Path] | None:
-    """The folders that have to be made for an output, innermost first; None where it holds
-    something already."""
+    """The folders to be created for an output, innermost first; None if it is not empty."""
     folder = Path(os.path.abspath(output))
     if folder.is_dir():
         return None if os.listdir(folder) else []
@@ -193,7 +192,7 @@ def _new_folders(output: str | os.PathLike[str]) -> list[Path] | None:
 
 
 def _remove_empty(out: Path, new: list[Path]) -> None:
-    """Undo what was made for a source that was refused, unless there are cases."""
+    """Remove the folders created for a source that was refused, unless there are cases."""
     with suppress(OSError):
         (out / store.CASES).rmdir()
         shutil.rmtree(out / store.PRIVATE)
@@ -222,7 +221,7 @@ def _plan(
             others = ", ".join(f"{n} {m}" for m, n in sorted(found.others.items()))
             raise AxonInputError(
                 f"{source} contains no CT and no X-ray{f' (but {others})' if others else ''}. Give "
-                "the folder of the patients, or a manifest."
+                "the folder with the patients' images, or a manifest."
             )
         for name, why in found.damaged[:100]:
             shown = "a file" if settings.anonymise else name
@@ -239,13 +238,13 @@ def _plan(
 
 
 def _anonymous(plans: list[CasePlan], out: Path, settings: PrepareSettings) -> list[CasePlan]:
-    """Numbered cases; a patient keeps the number of an earlier run."""
+    """The plans with numbers for names; a patient keeps the number of an earlier run."""
     path = out / store.PRIVATE / "numbers.json"
     numbers = _read_json(path).get("numbers", {})
     count = len(numbers)
     plans = numbered(plans, numbers, settings.seed)
     if len(numbers) > count:
-        note = "which patient has which number; remove this folder before sharing the data"
+        note = "the patients' numbers; remove this folder before sharing the data"
         write_json(path, {"note": note, "numbers": numbers})
     return plans
 
@@ -257,11 +256,11 @@ def _missing(
     for plan in plans:
         inputs, key = fingerprint(plan, root), plan_key(plan, settings)
         record = store.read_record(out, plan.id)
-        same = record is not None and (record.get("inputs"), record.get("plan_key")) == (
+        current = record is not None and (record.get("inputs"), record.get("plan_key")) == (
             inputs,
             key,
         )
-        if not same:
+        if not current:
             tasks.append(CaseTask(plan, settings, str(root), str(out), tag, inputs, key))
     return tasks
 
@@ -291,8 +290,8 @@ def _check_stated(settings: PrepareSettings, plans: list[CasePlan]) -> None:
         case, _, role = name.rpartition("/")
         if case and case not in ids:
             raise AxonInputError(
-                f"{name} names an X-ray of the case {case}, which does not exist. The cases are "
-                "listed in report.csv."
+                f"{name} refers to an X-ray of the case {case}, which does not exist. The cases "
+                "are listed in report.csv."
             )
 
 
@@ -301,7 +300,7 @@ def _check_names(out: Path, settings: PrepareSettings) -> None:
     if isinstance(before, dict) and before.get("anonymise") != settings.anonymise:
         raise AxonInputError(
             f"{out} was prepared {'with' if settings.anonymise is False else 'without'} "
-            "--anonymise, and names and numbers must not be mixed. Choose another --output."
+            "--anonymise; names and numbers must not be mixed. Choose another --output."
         )
 
 

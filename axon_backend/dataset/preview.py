@@ -52,14 +52,14 @@ def case_strip(frontal: np.ndarray, lateral: np.ndarray, ct: CTVolume, frame: Th
 
 
 def jpeg(image: np.ndarray) -> bytes:
-    """(H, W, 3) in [0, 1]."""
+    """Encode an image (H, W, 3) in [0, 1] as JPEG."""
     out = io.BytesIO()
     Image.fromarray(np.rint(255 * image).astype(np.uint8)).save(out, "JPEG", quality=80)
     return out.getvalue()
 
 
 def _fitted(image: np.ndarray, size_mm: tuple[float, float], height: int) -> np.ndarray:
-    """RGB of a given height in true proportions, with a dark margin."""
+    """An RGB image of a given height with the true aspect ratio and a dark margin."""
     colour = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
     rgb = Image.fromarray(np.rint(255 * colour).astype(np.uint8))
     width = max(8, round(height * size_mm[0] / size_mm[1]))

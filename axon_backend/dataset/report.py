@@ -1,7 +1,7 @@
-"""`report.html` of a data set: the status of every case, every registration to review.
+"""`report.html` of a data set: the status of every case, and every registration for review.
 
-One file that loads nothing from elsewhere. A page cannot write files, so the decisions are saved
-as a review.json.
+A single file without external resources. As a page cannot write files, it offers the decisions as
+the download review.json.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class Line:
     """One case in the report.
 
     Attributes:
-        id, patient, split, group: as in dataset.json; no group where there is no case.
+        id, patient, split, group: as in dataset.json; the group is empty if there is no case.
         status: "done", "skipped" (its input cannot be used), "failed" (something else went
-            wrong), "rejected" (by a person) or "waiting" (not reached).
-        reason: a sentence, unless done.
-        ct: which CT and why.
-        notes: sentences.
-        entry: of dataset.json.
+            wrong), "rejected" (by a reviewer) or "waiting" (not reached yet).
+        reason: why the case is not done.
+        ct: which CT, and why.
+        notes: remarks.
+        entry: the entry in dataset.json.
     """
 
     id: str
@@ -52,13 +52,13 @@ class Line:
     entry: dict[str, Any] | None = None
 
     def with_status(self, status: str, reason: str) -> Line:
-        """The line itself, with its status."""
+        """Set the status; returns the line."""
         self.status, self.reason = status, reason
         return self
 
     @property
     def real(self) -> list[dict[str, Any]]:
-        """Its real X-rays."""
+        """The entries of its real X-rays."""
         return [] if self.entry is None else [v for v in self.entry["views"] if v["kind"] == "real"]
 
 
@@ -69,8 +69,8 @@ def report_html(
     settings: PrepareSettings,
     review: dict[str, dict[str, str]],
 ) -> str:
-    """The page as HTML5; images are read from the cases' folders. ``review`` holds the decisions so
-    far: the file that the page saves repeats them."""
+    """The page as HTML5; images are read from the cases' folders. ``review`` contains the earlier
+    decisions, which are included in the file that the page saves."""
     with_xrays = [line for line in lines if line.real]
     with_xrays.sort(key=lambda line: (min(_score(v) for v in line.real), line.id))
     script = render_script("report.js", TEMPLATES, data_set=_name(lines), earlier=review)
@@ -112,7 +112,7 @@ def _counts(lines: list[Line]) -> dict[str, Any]:
 
 
 def _view(root: Path, case: str, view: dict[str, Any]) -> dict[str, Any]:
-    """A real X-ray as the page shows it."""
+    """A real X-ray as the page's template takes it."""
     quality = view["quality"]
     days = quality.get("days_from_ct")
     return {
@@ -127,7 +127,7 @@ def _view(root: Path, case: str, view: dict[str, Any]) -> dict[str, Any]:
 
 
 def _image(root: Path, case: str, name: str) -> str:
-    """A data URI; empty where the file is missing."""
+    """An image as a data URI; empty if the file is missing."""
     try:
         data = base64.b64encode((root / "cases" / case / name).read_bytes()).decode()
     except OSError:
@@ -141,5 +141,5 @@ def _score(view: dict[str, Any]) -> float:
 
 
 def _name(lines: list[Line]) -> str:
-    """Tells this data set from others in a browser's memory."""
+    """A name that distinguishes this data set from others in the browser's storage."""
     return hashlib.sha256("|".join(line.id for line in lines).encode()).hexdigest()[:12]

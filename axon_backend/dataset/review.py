@@ -1,10 +1,10 @@
-"""What a person decided on looking at the registrations: DATA/review.json.
+"""Decisions of a reviewer on the registrations: DATA/review.json.
 
     {"format": "axon-review", "version": 1,
      "decisions": {"ID/frontal": {"decision": "reject", "picture": "3f2a..."}}}
 
-A decision is about one image: where the registration has changed since, it no longer counts.
-"ID/ct": "reject" leaves a whole case out.
+A decision applies to one image ("picture" is its hash): once the registration changes, it is
+ignored. "ID/ct": "reject" excludes a whole case.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DECISIONS = ("accept", "reject")
 
 
 def read_review(root: Path) -> dict[str, dict[str, str]]:
-    """Decisions by "ID/part"; none where there is no file.
+    """The decisions by "ID/part"; empty if there is no file.
 
     Raises:
         AxonInputError: the file is not as expected.
@@ -37,25 +37,25 @@ def read_review(root: Path) -> dict[str, dict[str, str]]:
     )
     values = read_json(path, "The review", "Save it again from report.html, or delete it.")
     if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise AxonInputError(f"{path} is no review; expected {expected}.")
+        raise AxonInputError(f"{path} is not a review; expected {expected}.")
     if values.get("version") != VERSION:
         raise AxonInputError(
-            f"{path} is of version {values.get('version')!r}, this AXON reads version {VERSION}. "
+            f"{path} has version {values.get('version')!r}; this AXON reads version {VERSION}. "
             "Update AXON, or save it again from report.html."
         )
     decisions = {}
     given = values.get("decisions")
     for name, entry in (given if isinstance(given, dict) else {}).items():
         entry = {"decision": entry} if isinstance(entry, str) else entry
-        sound = isinstance(entry, dict) and entry.get("decision") in DECISIONS
-        if not sound or name.rpartition("/")[2] not in PARTS:
+        valid = isinstance(entry, dict) and entry.get("decision") in DECISIONS
+        if not valid or name.rpartition("/")[2] not in PARTS:
             raise AxonInputError(f"{path}: the entry {name!r} is {entry!r}; expected {expected}.")
         decisions[name] = {k: str(v) for k, v in entry.items()}
     return decisions
 
 
 def decided(decisions: dict[str, dict[str, str]], name: str, image: str) -> str | None:
-    """ "accept" or "reject", or None where nobody has decided on this image."""
+    """ "accept" or "reject", or None if there is no decision on this image."""
     entry = decisions.get(name)
     if entry is None or entry.get("picture", image) != image:
         return None
@@ -65,15 +65,15 @@ def decided(decisions: dict[str, dict[str, str]], name: str, image: str) -> str 
 def add_decisions(
     root: Path, cases: list[dict[str, Any]], accept: list[str], reject: list[str]
 ) -> int:
-    """Write decisions given as ID (both X-rays of a case) or ID/part; returns how many.
+    """Write decisions given as ID (all X-rays of a case) or ID/part; returns their number.
 
     Args:
         root: the data set's folder.
-        cases: all cases with their views, as in dataset.json, also those that are left out.
+        cases: all cases with their views, as in dataset.json, including those left out of it.
         accept, reject: names.
 
     Raises:
-        AxonInputError: a name is not known or is given twice over.
+        AxonInputError: a name is unknown, or is both accepted and rejected.
     """
     decisions = read_review(root)
     images = {
@@ -86,13 +86,13 @@ def add_decisions(
     added: dict[str, dict[str, str]] = {}
     for decision, names in (("accept", accept), ("reject", reject)):
         for name in names:
-            whole = [f"{name}/{role}" for role in PARTS[:2] if f"{name}/{role}" in images]
-            for one in whole or [name]:
+            of_case = [f"{name}/{role}" for role in PARTS[:2] if f"{name}/{role}" in images]
+            for one in of_case or [name]:
                 if one not in images:
                     raise AxonInputError(
-                        f"--{decision} {name}: there is no such X-ray in {root}. Give a case's id "
-                        "for its X-rays, or ID/frontal, ID/lateral, or ID/ct for the whole case, "
-                        "as report.html names them."
+                        f"--{decision} {name}: there is no such X-ray in {root}. Give the id of a "
+                        "case for its X-rays, ID/frontal, ID/lateral, or ID/ct for the whole case, "
+                        "with ids as in report.html."
                     )
                 if one in added and added[one]["decision"] != decision:
                     raise AxonInputError(f"{one} is both accepted and rejected. Choose one.")

@@ -1,4 +1,4 @@
-"""Every file of a source folder with what planning must know of it, remembered between runs."""
+"""Scan a source folder: all its files with the headers needed for planning, cached between runs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from axon_backend.imaging.formats import extensions, registered_formats
 from axon_backend.imaging.write import atomic_path
 from axon_backend.util.pool import Pool
 
-_CHUNK = 200  # files a task
-_FEW = 1000  # are read sooner than processes are started
+_CHUNK = 200  # files per task
+_FEW = 1000  # files that are read faster than processes start
 SCAN_VERSION = 2
 
 
@@ -29,8 +29,8 @@ class Found:
         root: the source folder.
         dicom: (path relative to the root, header) of CT and X-ray images.
         plain: relative paths of volumes and images that are not DICOM.
-        damaged: (relative path, why) of DICOM files whose header cannot be read.
-        others: how many DICOM objects of other modalities there are, by modality.
+        damaged: (relative path, reason) of DICOM files whose header cannot be read.
+        others: number of DICOM objects of other modalities, by modality.
     """
 
     root: Path
@@ -51,16 +51,16 @@ def scan(
     """Read the headers of all files below ``root``.
 
     Args:
-        root: the source.
-        leave_out: a folder that is not looked into: the output; None where that is elsewhere.
-        memory: file with the headers of earlier runs; files of the same size and time are not read
-            again. None remembers nothing.
-        pool: where to read.
+        root: the source folder.
+        leave_out: a folder to skip, such as an output inside the source, or None.
+        memory: file that caches headers between runs; files with unchanged size and time are not
+            read again. None: no cache.
+        pool: pool for reading many files.
         progress: called with (files read, files to read).
-        cancelled: asked between chunks.
+        cancelled: polled between chunks.
 
     Raises:
-        Cancelled: as asked.
+        Cancelled: ``cancelled()`` returned True.
     """
     known = {} if memory is None else _remembered(memory)
     files = list(_walk(root, leave_out))
@@ -90,9 +90,9 @@ def scan(
 
 
 def read_chunk(task: tuple[str, list[tuple[str, int, int]]]) -> list[dict[str, Any]]:
-    """Headers of some files; runs in a worker."""
+    """Read the headers of some files; runs in a worker."""
     root, files = task
-    # DICOM is told by its header, whatever the file is called.
+    # DICOM files are recognised by their header, whatever their name.
     plain = tuple(extensions(f for f in registered_formats().values() if f.name != "DICOM"))
     entries = []
     for name, size, when in files:
@@ -127,7 +127,7 @@ def _walk(root: Path, leave_out: Path | None) -> Iterator[tuple[str, int, int]]:
             try:
                 stat = os.stat(path)
             except OSError:
-                continue  # a link to nowhere, or deleted meanwhile
+                continue  # a broken link, or deleted in the meantime
             if not name.startswith(".") and os.path.isfile(path):
                 yield Path(path).relative_to(root).as_posix(), stat.st_size, stat.st_mtime_ns
 
@@ -157,7 +157,7 @@ def _remembered(memory: Path) -> dict[str, dict[str, Any]]:
                 return {}
             return {entry["name"]: entry for entry in map(json.loads, stream)}
     except (OSError, ValueError, KeyError, StopIteration, EOFError, AttributeError):
-        return {}  # none yet, or of another version: the files are read again
+        return {}  # missing or of another version: the files are read again
 
 
 def _remember(memory: Path, entries: list[dict[str, Any]]) -> None:

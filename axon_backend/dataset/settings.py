@@ -1,4 +1,4 @@
-"""The settings of ``axon prepare``, and those that a case depends on."""
+"""The settings of ``axon prepare``, and the ones that a case depends on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.imaging.view import Stated
 
-# Part of every case's key: raised when the same input would come out differently.
+# Part of every case's key; increased when the same input gives another result.
 CASE_VERSION = 2
 GATES = ("fair", "good")
 
@@ -21,19 +21,19 @@ class PrepareSettings:
     """Options of a prepared data set.
 
     Attributes:
-        seed: of the splits, the DRRs' variations and the registration.
-        drrs: DRRs of each view; the first is canonical, further ones vary a little.
-        turn_deg, shift_mm: standard deviation of the varied DRRs' pose about and along each axis.
-        sid_mm: range of the varied DRRs' tube distance.
+        seed: random seed of the splits, the variations of DRRs and the registration.
+        drrs: DRRs per view; the first is canonical, the others vary slightly.
+        turn_deg, shift_mm: standard deviation of the pose of varied DRRs about and along each axis.
+        sid_mm: range of the source-to-image distance of varied DRRs.
         voxel_mm: voxel size of the CTs.
-        view_size: pixels along each side of a view.
-        hu_low, hu_high: the HU window that is recorded for training; the CTs keep all their HU.
-        gate: the least verdict of a registration that is accepted without a person.
-        pose: find the patient's pose in six degrees of freedom and move the CT into it.
-        max_days: X-rays further from the CT are left out; None takes the nearest.
-        stated: polarity and orientation of X-rays by ``role`` or ``case/role``, which overrule the
+        view_size: side of a view in pixels.
+        hu_low, hu_high: HU window recorded for training; the CTs keep all their HU.
+        gate: lowest verdict of a registration that is accepted without review.
+        pose: estimate the patient's pose (six degrees of freedom) and move the CT into it.
+        max_days: exclude X-rays taken more days before or after the CT; None: no limit.
+        stated: what the user states about X-rays, by ``role`` or ``case/role``; it overrides the
             tags and the image.
-        anonymise: number the patients, and write no name of a file or series.
+        anonymise: number the patients, and do not write names of files or series.
     """
 
     seed: int = 0
@@ -60,13 +60,13 @@ class PrepareSettings:
             ("--max-days", self.max_days or 0, 0, 100_000),
         ):
             if not least <= value <= most:
-                raise AxonInputError(f"{name} is {value}; it lies between {least} and {most}.")
+                raise AxonInputError(f"{name} is {value}; it must be between {least} and {most}.")
         if self.gate not in GATES:
-            raise AxonInputError(f"--gate is {self.gate!r}; it is one of {', '.join(GATES)}.")
+            raise AxonInputError(f"--gate is {self.gate!r}; it must be one of {', '.join(GATES)}.")
         if not self.hu_low < self.hu_high:
             raise AxonInputError(
-                f"--window is {self.hu_low:g} to {self.hu_high:g} HU; the second number is the "
-                "higher one."
+                f"--window is {self.hu_low:g} to {self.hu_high:g} HU; the second number must be "
+                "the higher one."
             )
 
     @property
@@ -75,24 +75,24 @@ class PrepareSettings:
         return HuWindow(self.hu_low, self.hu_high)
 
     def as_dict(self) -> dict[str, Any]:
-        """For dataset.json."""
+        """The settings as JSON values, for dataset.json."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> PrepareSettings:
-        """From :meth:`as_dict`."""
+        """Inverse of :meth:`as_dict`."""
         given: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
         }
         return cls(**given)
 
     def stated_for(self, case: str, role: str) -> Stated:
-        """What is stated about an X-ray; an entry for the case overrides one for all cases."""
+        """The statements about an X-ray; those for the case override those for all cases."""
         return {**self.stated.get(role, {}), **self.stated.get(f"{case}/{role}", {})}
 
     def of_case(self, case: str) -> dict[str, Any]:
-        """The settings that a case's files depend on: without the window, which is only noted,
-        and the gate, which is applied when the data set is put together."""
+        """The settings that a case's files depend on: not the window, which is only recorded, nor
+        the gate, which is applied when the data set is assembled."""
         values = self.as_dict()
         values["stated"] = {role: self.stated_for(case, role) for role in ("frontal", "lateral")}
         if ct := self.stated_for(case, "ct"):
@@ -103,5 +103,5 @@ class PrepareSettings:
 
 
 def digest(value: Any) -> str:
-    """SHA-256 of a value that JSON can hold."""
+    """SHA-256 of a JSON value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,9 +1,11 @@
 """splits.json: the split of each patient, kept from run to run.
 
-    {"seed", "settled": whether a run has seen which patients have a case, "patients": {id: split}}
+    {"seed", "settled": whether a run has determined which patients are usable,
+     "patients": {id: split}}
 
-Until a run has come to its end, patients without a usable CT hold places in validation and test;
-then others take these, once: patients added later, or whose files break later, move nobody.
+At first, patients without a usable CT may be drawn for validation and test. When the first run is
+complete, others replace them, once: patients who are added later, or whose files are damaged later,
+do not move others.
 """
 
 from __future__ import annotations
@@ -22,11 +24,11 @@ _GROUPS = ("drr", "paired", "biplanar")
 
 
 def draw_splits(root: Path, plans: list[CasePlan], seed: int) -> dict[str, str]:
-    """The split of every patient; what an earlier run of the same seed drew stays."""
+    """The split of every patient; splits drawn by an earlier run with the same seed are kept."""
     before = _read(root, seed)
     known = before.get("patients", {})
     splits = assign(_patients(plans), seed, known)
-    # Patients that are gone for now keep their place for when they come back.
+    # Patients who are missing now keep their split in case they return.
     _write(root, before, seed, bool(before.get("settled")), {**known, **splits})
     return splits
 
@@ -34,7 +36,7 @@ def draw_splits(root: Path, plans: list[CasePlan], seed: int) -> dict[str, str]:
 def settle_splits(
     root: Path, plans: list[CasePlan], splits: dict[str, str], seed: int
 ) -> dict[str, str]:
-    """The splits once every case was tried, see :func:`splits.replaced`; from then on they stay."""
+    """The final splits, once every case has been tried; see :func:`splits.replaced`."""
     before = _read(root, seed)
     if before.get("settled"):
         return splits

@@ -1,4 +1,4 @@
-"""Which patients are trained on, which choose the weights, and which are only tested on."""
+"""Assign patients to training, validation (selecting the weights) and test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 PAPER = {"train": 197, "validation": 10, "test": 25}
 PAPER_BIPLANAR = {"train": 149, "validation": 8, "test": 16}
 HELD_OUT = ("test", "validation")
-FEWEST = 3  # patients with X-rays that can be parted in three
+FEWEST = 3  # patients needed for three splits
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ def assign(
 ) -> dict[str, str]:
     """The split of every patient.
 
-    A manifest's split comes first, then that of an earlier run (``before``), so that later
-    patients do not move others. The others are drawn in the order of a hash of seed and name:
-    test and validation patients from those with real X-rays (of all, where fewer than three have
-    any), in the paper's sizes, or in its proportions where there are fewer than the paper's 232;
-    what is left trains.
+    The split of a manifest takes precedence, then that of an earlier run (``before``), so that
+    patients who are added do not move others. The rest are drawn in the order of a hash of seed and
+    id: test and validation patients from those with real X-rays (from all, if fewer than three have
+    any), in the paper's numbers or, with fewer than its 232 patients, in its proportions. The
+    remaining patients are for training.
     """
     before = before or {}
     splits = {}
@@ -48,7 +48,7 @@ def assign(
         total = _share(PAPER, split, len(pool))
         of_two = min(_share(PAPER_BIPLANAR, split, len(two)), total)
         of_two = max(of_two, total - len(one))
-        # Last the whole pool: patients of one kind may all have their split already.
+        # Finally the whole pool, since all patients of one group may already have a split.
         for members, count in ((two, of_two), (one, total - of_two), (pool, total)):
             have = sum(splits.get(p.id) == split for p in members)
             free = sorted((p.id for p in members if p.id not in splits), key=_draw(seed))
@@ -62,14 +62,14 @@ def assign(
 def replaced(
     patients: list[Patient], splits: Mapping[str, str], usable: Collection[str], seed: int
 ) -> dict[str, str]:
-    """The splits with patients who turned out to have no case taken out of test and validation.
+    """The splits after patients without a usable case are removed from test and validation.
 
-    Each one's place goes to a usable training patient: of the same X-rays, else of some, else of
-    none, in the order of the draw; the last one stays in training. Patients with a
-    requested split keep it.
+    Each is replaced by a usable training patient, preferably of the same group, then with any
+    X-rays, then without, in the order of the draw. The last training patient is not moved. Patients
+    with a requested split keep it.
     """
     new = dict(splits)
-    for split in reversed(HELD_OUT):  # nothing trains without validation
+    for split in reversed(HELD_OUT):  # validation first, without which there is no training
         lost = [
             p for p in patients if p.requested is None and p.id not in usable and new[p.id] == split
         ]
@@ -86,13 +86,13 @@ def replaced(
 
 
 def _share(sizes: dict[str, int], split: str, count: int) -> int:
-    """How many of ``count`` patients a split gets; one at least of three or more."""
+    """The number of ``count`` patients for a split: at least one if there are three or more."""
     part = round(sizes[split] * min(1.0, count / sum(sizes.values())))
     return max(part, 1) if count >= FEWEST else 0
 
 
 class _draw:
-    """A patient's rank in the draw; independent of the other patients."""
+    """Sort key of a patient in the draw, independent of the other patients."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed

@@ -1,7 +1,7 @@
-"""The folders of cases: each appears whole or not at all, and says what it was made from.
+"""The folders of cases: each appears whole or not at all, and records what it was made from.
 
-cases/ID/case.json     the record: what the case is, or why there is none, and its key
-cases/ID/...           CT, views, small images; none where the case was skipped
+cases/ID/case.json     the record: the case or why it was skipped, and its key
+cases/ID/...           CT, views, small images; none if the case was skipped
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from axon_backend.imaging.write import write_json
 from axon_backend.util.apart import check_apart
 
 CASES, RECORD = "cases", "case.json"
-PRIVATE = "private"  # what only the owner of the data may see
+PRIVATE = "private"  # for the owner of the data only
 _PART, _OLD = ".part", ".old"
-ALL = "all"  # the tag of a run that is no shard
+ALL = "all"  # the tag of a run without shards
 
 
 def make_output(
@@ -30,26 +30,24 @@ def make_output(
     ours: Sequence[str],
     kind: str,
 ) -> Path:
-    """The folder of an output that many runs fill, with ``cases/`` and ``private/``; made where
-    missing.
+    """Create the output folder of resumable runs, with ``cases/`` and ``private/``, if missing.
 
     Args:
-        output: as the user gave it.
-        source: what is read; neither may lie in the other, but for an output below the source,
-            which the search leaves out.
-        ours: names by which an earlier run is known, beside those two folders.
-        kind: what an earlier run made, with its article.
+        output: the path that the user gave.
+        source: the input; the output may be inside it (the scan skips it), but not the reverse.
+        ours: names that identify the output of an earlier run, besides those two folders.
+        kind: name of such an output with its article, for messages.
 
     Raises:
-        AxonInputError: it is a file, holds something else, is or contains the source, or cannot be
-            written.
+        AxonInputError: the output is a file, contains other files, is or contains the source, or
+            cannot be written.
     """
     if not os.fspath(output).strip():
         raise AxonInputError("--output is empty. Give the name of a folder.")
     out = Path(os.path.abspath(output))
     check_apart(out, source, below=True)
     if os.path.lexists(out) and not out.is_dir():
-        raise AxonInputError(f"{out} is a file, --output is a folder. Choose another name.")
+        raise AxonInputError(f"{out} is a file; --output must be a folder. Choose another name.")
     known = (CASES, PRIVATE, *ours)
     if out.is_dir() and os.listdir(out) and not any((out / name).exists() for name in known):
         raise AxonInputError(
@@ -58,7 +56,7 @@ def make_output(
     try:
         (out / CASES).mkdir(parents=True, exist_ok=True)
         (out / PRIVATE).mkdir(mode=0o700, exist_ok=True)
-        with suppress(OSError):  # made by an earlier version; a file system without such rights
+        with suppress(OSError):  # for earlier versions' folders; may not be supported
             (out / PRIVATE).chmod(0o700)
     except OSError as error:
         raise AxonInputError(
@@ -68,11 +66,11 @@ def make_output(
 
 
 class OutputFailed(Unfinished):
-    """The output cannot be written: no case can be, so the run stops."""
+    """The output cannot be written. This affects every case, so the run stops."""
 
 
 def read_record(root: Path, case: str) -> dict[str, Any] | None:
-    """The record of a case whose files are all there in their size; None otherwise."""
+    """The record of a case, or None unless all its files exist with their recorded sizes."""
     folder = root / CASES / case
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
@@ -84,12 +82,12 @@ def read_record(root: Path, case: str) -> dict[str, Any] | None:
 
 @contextmanager
 def new_case(root: Path, case: str, tag: str) -> Iterator[Path]:
-    """A folder to fill; when the block ends well it takes the place of the case's folder.
+    """Yield a folder to fill, which replaces the case's folder when the block succeeds.
 
-    ``tag`` names the run, so that runs on different shards clean up only after themselves.
+    ``tag`` names the run, so that different shards only clean up their own remains.
 
     Raises:
-        OutputFailed: it cannot be written, for example because the disk is full.
+        OutputFailed: the folder cannot be written, for example because the disk is full.
     """
     home = root / CASES
     part, old = home / f"{_PART}-{tag}-{case}", home / f"{_OLD}-{tag}-{case}"
@@ -105,9 +103,9 @@ def new_case(root: Path, case: str, tag: str) -> Iterator[Path]:
         except OSError as error:
             raise OutputFailed(
                 f"Cannot write {home / case}: {error.strerror or error}. Check the free space and "
-                "the rights of the folder."
+                "the permissions of the folder."
             ) from error
-        except AxonInputError as error:  # of a writer
+        except AxonInputError as error:  # raised by a writer
             raise OutputFailed(str(error)) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -115,7 +113,7 @@ def new_case(root: Path, case: str, tag: str) -> Iterator[Path]:
 
 
 def _drop_old(old: Path, place: Path) -> None:
-    """Remove what was replaced; put it back where its successor did not arrive."""
+    """Remove a replaced folder, or put it back if its replacement is missing."""
     with suppress(OSError):
         if not place.exists():
             os.rename(old, place)
@@ -123,7 +121,7 @@ def _drop_old(old: Path, place: Path) -> None:
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:
-    """Write case.json with the sizes of the files beside it, and below."""
+    """Write case.json with the sizes of all other files in the folder and below."""
     files = {
         path.relative_to(folder).as_posix(): path.stat().st_size
         for path in sorted(folder.rglob("*"))
@@ -133,12 +131,12 @@ def write_record(folder: Path, record: dict[str, Any]) -> None:
 
 
 def clean(root: Path, tag: str) -> None:
-    """Remove what killed runs left half-done: of all runs, or of one shard."""
+    """Remove the unfinished folders of killed runs: of all runs, or of one shard."""
     home = root / CASES
     for folder in sorted(home.iterdir()) if home.is_dir() else ():
         mark, _, rest = folder.name.partition("-")
-        whose, _, case = rest.partition("-")
-        if mark not in (_PART, _OLD) or tag not in (ALL, whose):
+        run, _, case = rest.partition("-")
+        if mark not in (_PART, _OLD) or tag not in (ALL, run):
             continue
         if mark == _OLD:
             _drop_old(folder, home / case)
@@ -147,13 +145,14 @@ def clean(root: Path, tag: str) -> None:
 
 
 def left_over(root: Path, wanted: set[str]) -> list[str]:
-    """A remark on folders of cases that the source no longer has: not in the data set, but not
-    deleted, since a wrong source must not cost hours of work."""
+    """A remark on the folders of cases that the source no longer contains. They are not part of the
+    data set, but are not deleted, so that a wrong source does not cost hours of work."""
     names = [f.name for f in sorted((root / CASES).iterdir()) if f.name not in wanted]
     names = [name for name in names if not name.startswith(".")]
     if not names:
         return []
     return [
-        f"{len(names)} folders in {CASES}/ are of cases that the source no longer has: they are "
-        f"not in the data set and may be deleted ({names[0]}{', ...' if names[1:] else ''})"
+        f"{len(names)} folders in {CASES}/ belong to cases that the source no longer contains: "
+        f"they are not in the data set and may be deleted ({names[0]}"
+        f"{', ...' if names[1:] else ''})"
     ]

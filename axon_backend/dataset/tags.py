@@ -1,4 +1,4 @@
-"""DICOM headers of a cohort, as few and as small as planning needs."""
+"""Read the DICOM tags that planning needs, in a compact form."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ONLY_READ = ("PatientSex", "PatientBirthDate", "ViewPosition", "ViewCodeSequenc
 
 
 class Tags(dict[str, Any]):
-    """Header values by keyword, texts or lists of texts; answers to attributes like a dataset."""
+    """Header values (text or lists of text) by keyword, also readable as attributes."""
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -34,14 +34,15 @@ class Tags(dict[str, Any]):
 
 
 def read_tags(path: Path) -> dict[str, Any] | None:
-    """The header of one file: None when it is no image in DICOM.
+    """The header of one file; None if it is not a DICOM image.
 
-    Besides the kept tags there are ``who`` (a short hash of sex and date of birth, by which two
-    persons with one PatientID are noticed) and for X-rays ``view`` (its name or None),
-    ``oriented`` (whether the file says which way up it is) or ``refused`` (why it cannot be used).
+    Besides DICOM tags it has ``who`` (a short hash of sex and date of birth, which reveals that two
+    people share a PatientID) and for X-rays ``view`` (its name or None), ``oriented`` (whether the
+    file states its orientation) or ``refused`` (why it cannot be used). Of other modalities, only
+    ``Modality`` is kept.
 
     Raises:
-        AxonInputError: it should be DICOM and is damaged.
+        AxonInputError: the file should be DICOM but is damaged.
     """
     try:
         if not is_dicom(path):
@@ -54,11 +55,11 @@ def read_tags(path: Path) -> dict[str, Any] | None:
             if "SOPInstanceUID" not in header or "Modality" not in header:
                 if "DirectoryRecordSequence" in header or not header.get("Modality", ""):
                     return None
-                raise AxonInputError("the header ends before it names the image")
+                raise AxonInputError("the header ends before it identifies the image")
             return _compact(header, path.name)
     except AxonInputError:
         raise
-    except Exception as error:  # pydicom raises many kinds
+    except Exception as error:  # pydicom raises many types
         raise AxonInputError(f"the header cannot be read ({str(error)[:80]})") from error
 
 

@@ -27,17 +27,17 @@ from axon_backend.registration.place import PlacedView
 from axon_backend.registration.quality import RegistrationQuality
 
 VIEWS = {"frontal": View.pa, "lateral": View.lateral_left}
-# The view that an image shows is decided by how well it fits the DRRs: by at least this much of the
-# score better than the other view, or than its mirror image.
+# A view or mirroring that is not stated is decided by how well the image fits the DRRs: the score
+# must exceed that of the alternative by at least this much.
 MARGIN = 0.06
 
 
 @dataclass(frozen=True)
 class PlacedXray:
-    """An X-ray on the canonical view.
+    """An X-ray registered to the canonical view.
 
-    `image`: as it was read (or its mirror image), which the placement belongs to; `notes`: in
-    plain words.
+    `image` is the image that the placement refers to, as read or mirrored; `notes` are remarks for
+    the reports.
     """
 
     xray: Xray
@@ -48,20 +48,21 @@ class PlacedXray:
 
     @property
     def quality(self) -> RegistrationQuality:
-        """Of its registration."""
+        """The quality of its registration."""
         assert self.placed.registration is not None
         return self.placed.registration.quality
 
 
 def poses(settings: PrepareSettings, seed: int) -> list[Pose]:
-    """One for each DRR: the canonical one, then small variations by the seed."""
+    """The poses of the DRRs: the canonical one, then small random variations."""
     rng = np.random.default_rng([settings.seed, seed])
-    made = [Pose()]
+    found = [Pose()]
     for _ in range(settings.drrs - 1):
         turn = rng.normal(0, settings.turn_deg, 3).round(3).tolist()
         shift = rng.normal(0, settings.shift_mm, 3).round(3).tolist()
-        made.append(Pose(tuple(turn), tuple(shift), round(float(rng.uniform(*settings.sid_mm)), 1)))
-    return made
+        sid_mm = round(float(rng.uniform(*settings.sid_mm)), 1)
+        found.append(Pose(tuple(turn), tuple(shift), sid_mm))
+    return found
 
 
 def render(
@@ -82,11 +83,11 @@ def place_xray(
     """Register an X-ray to its view; a view that is not stated is decided from the image.
 
     Args:
-        case: its id, by which the settings may state the orientation.
-        taken: roles that are filled already; only the others are tried.
+        case: id of the case, for which the settings may state the orientation.
+        taken: roles that are already filled; only the others are accepted.
 
     Raises:
-        AxonInputError: it cannot be read, is no X-ray of a chest, or fits no view.
+        AxonInputError: the X-ray cannot be read, does not show a chest, or fits no free view.
     """
     size, seed = settings.view_size, settings.seed
 
@@ -98,7 +99,7 @@ def place_xray(
         stated = {role: settings.stated_for(case, role) for role in VIEWS}
         return _of_unknown_view(xray, taken, placed, stated)
     if xray.role in taken:
-        raise AxonInputError(f"there is a {xray.role} X-ray already")
+        raise AxonInputError(f"there is already a {xray.role} X-ray")
     view = None if xray.view is None else View(xray.view)
     if view is None and xray.role == "lateral" and not _states_view(xray.file):
         view = View.lateral_left
@@ -106,7 +107,7 @@ def place_xray(
     image = read_radiograph(xray.file, view=view, **known)
     if image.view.is_frontal != (xray.role == "frontal"):
         raise AxonInputError(
-            f"it was given as the {xray.role} X-ray, its tags say {image.view.value.upper()}"
+            f"it was given as the {xray.role} X-ray, but its tags say {image.view.value.upper()}"
         )
     found, notes = placed(image), image.assumptions
     if xray.role == "lateral" and not (_oriented(xray) or _settles_orientation(known)):
@@ -138,13 +139,13 @@ def _of_unknown_view(
     assert found.registration is not None
     if score < other + MARGIN or found.registration.quality.verdict == "poor":
         raise AxonInputError(
-            f"no tag states its view, and the image does not show it clearly ({role} fits by "
-            f"{score:.2f}, the other view by {other:.2f}). Name it as frontal or lateral in a "
+            f"no tag states its view, and the image does not show it clearly (the score is "
+            f"{score:.2f} as {role}, {other:.2f} otherwise). Name it as frontal or lateral in a "
             "manifest"
         )
     if role in taken:
         raise AxonInputError(
-            f"judging by the image it is a {role} view, of which there is one already"
+            f"judging by the image it is a {role} view, of which there is already one"
         )
     note = f"no tag states the view: the image fits the {role} DRR best ({score:.2f}, else "
     notes = (*image.assumptions, f"{note}{other:.2f})")
@@ -182,7 +183,7 @@ def _oriented(xray: Xray) -> bool:
 
 
 def with_air(placed: PlacedView) -> np.ndarray:
-    """The registered pixels; what the X-ray does not show gets its darkest grey, that of air."""
+    """The registered pixels; those outside the X-ray get its darkest grey, which is that of air."""
     shown = placed.covered
     inside = placed.pixels[shown]
     dark = float(np.quantile(inside, 0.01)) if inside.size else 0.0
@@ -190,7 +191,7 @@ def with_air(placed: PlacedView) -> np.ndarray:
 
 
 def write_view(path: Path, pixels: np.ndarray, frame: ThoraxFrame, view: View) -> None:
-    """A view as 2-D NIfTI, float32, with the millimetres of the frame's middle plane."""
+    """Write a view as 2-D NIfTI, float32, with the pixel size in the plane through the centre."""
     width = frame.size_mm[0] if view.is_frontal else frame.size_mm[1]
     image = sitk.GetImageFromArray(np.ascontiguousarray(pixels, np.float32))
     n = pixels.shape[0]

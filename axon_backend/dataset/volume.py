@@ -1,4 +1,4 @@
-"""A CT as a data set holds it: cubic voxels, cut around the thorax, whole HU."""
+"""The CT of a data set: cubic voxels, cropped around the thorax, integer HU."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from axon_backend.imaging.dicom_file import open_dicom
 from axon_backend.imaging.frame import ThoraxFrame, lung_mask
 from axon_backend.imaging.grid import AIR_HU
 
-# Half sizes of the box that is kept, in half sizes of the frame (x, y, z): the beam also passes
-# arms, breasts and back, and spreads by a tenth on its way through the chest.
+# Size of the box that is kept, in sizes of the frame (x, y, z): the beam also crosses arms, breasts
+# and back, and widens by a tenth on its way through the chest.
 KEPT = (1.6, 1.8, 1.35)
 # Frames of 20 chests of adults measured 249 to 357, 202 to 274 and 241 to 336 mm (x, y, z).
 FRAME_MM = ((170.0, 480.0), (120.0, 400.0), (170.0, 460.0))
-CUT_SHARE = 0.5  # of the widest section: lungs as wide as this at an end go on behind it
+CUT_SHARE = 0.5  # of the largest section; lungs this large at an end of the scan are cut off
 _CHECK_MM = 3.0
-_HU = (-1024.0, 3071.0)  # twelve bits, as scanners store them; metal beyond it says no more
+_HU = (-1024.0, 3071.0)  # twelve bits, as scanners store them; beyond this is only metal
 
 
 def read_slices(files: Sequence[str], force: bool = False) -> CTVolume:
-    """The CT of the DICOM slices of one series, as ``dataset.choose`` found them; ``force`` as in
-    ``imaging.ct.read_ct``.
+    """The CT from the DICOM slices of one series, in the order of ``dataset.choose``; ``force`` as
+    in ``imaging.ct.read_ct``.
 
     Raises:
-        AxonInputError: a file is damaged, or they make no volume.
+        AxonInputError: a file is damaged, or the slices do not form a volume.
     """
     slices = []
     for path in map(Path, files):
         try:
             slices.append(Slice(path, open_dicom(path, stop_before_pixels=True)))
-        except Exception as error:  # pydicom raises many kinds
+        except Exception as error:  # pydicom raises many types
             raise AxonInputError(
                 f"{path.name} is not a readable DICOM file (damaged or cut short). Copy it again."
             ) from error
@@ -47,13 +47,14 @@ def read_slices(files: Sequence[str], force: bool = False) -> CTVolume:
 
 
 def resampled(ct: CTVolume, voxel_mm: float, motion: np.ndarray | None = None) -> CTVolume:
-    """The whole CT with cubic voxels: linear interpolation behind a low-pass where they grow.
+    """The whole CT with cubic voxels: linear interpolation, after a low-pass along axes whose
+    voxels grow.
 
-    ``motion`` (4, 4) moves the CT rigidly first: a point of it, LPS mm, to its new place; the box
-    stays.
+    ``motion`` (4, 4) first moves the CT rigidly, from a point in LPS mm to its new position; the
+    box is unchanged.
     """
     hu = np.asarray(ct.hu, np.float32)
-    # The standard deviation that makes up for the blur of a block mean over the new voxel.
+    # Gaussian with the blur of a mean over the new voxel.
     sigma = [
         0.5 * np.sqrt(max(0.0, (voxel_mm / s) ** 2 - 1)) if voxel_mm > 1.05 * s else 0.0
         for s in ct.spacing_mm[::-1]
@@ -80,7 +81,7 @@ def resampled(ct: CTVolume, voxel_mm: float, motion: np.ndarray | None = None) -
 
 
 def cropped(ct: CTVolume, frame: ThoraxFrame) -> CTVolume:
-    """What lies in the box of :data:`KEPT` around a frame, as far as the CT reaches."""
+    """The part of the CT in the box of :data:`KEPT` around a frame."""
     keep, origin = [], []
     for axis in range(3):
         half = 0.5 * frame.size_mm[axis] * KEPT[axis]
@@ -96,18 +97,18 @@ def cropped(ct: CTVolume, frame: ThoraxFrame) -> CTVolume:
 
 
 def check_chest(ct: CTVolume, frame: ThoraxFrame) -> None:
-    """Refuse a CT whose lungs are those of no whole chest.
+    """Refuse a CT that does not show a whole chest.
 
     Raises:
-        AxonInputError: their size is implausible, or an end of the scan cuts them off.
+        AxonInputError: the size of the lungs is implausible, or they are cut off at an end.
     """
     for name, size, (least, most) in zip(
         ("wide", "deep", "high"), frame.size_mm, FRAME_MM, strict=True
     ):
         if not least <= size <= most:
             raise AxonInputError(
-                f"what looks like lungs, with its surroundings, is {size:.0f} mm {name}; a whole "
-                f"chest is {least:.0f} to {most:.0f} mm {name}. Give a CT of the whole chest."
+                f"the box around what looks like lungs is {size:.0f} mm {name}; for a whole chest "
+                f"it is {least:.0f} to {most:.0f} mm {name}. Give a CT of the whole chest."
             )
     step = max(1, round(_CHECK_MM / ct.spacing_mm[0]))
     coarse = np.asarray(ct.hu)[::step, ::step, ::step]
@@ -121,5 +122,5 @@ def check_chest(ct: CTVolume, frame: ThoraxFrame) -> None:
     for end, edge in (("lower", area[:4]), ("upper", area[-4:])):
         if edge.max() > CUT_SHARE * area.max():
             raise AxonInputError(
-                f"the {end} end of the scan cuts the lungs off. Give a CT of the whole chest."
+                f"the lungs are cut off at the {end} end of the scan. Give a CT of the whole chest."
             )

@@ -1,1 +1,1 @@
-"""The equations: Brownian bridge, Gaussian diffusion, samplers."""
+"""Diffusion processes: Brownian bridge, Gaussian diffusion, samplers."""

@@ -1,10 +1,10 @@
-"""The Brownian bridge between a CT and what the encoder makes of its X-ray (paper, section 3.1).
+"""The Brownian bridge between a CT Y and the encoder's output F(x) (paper, section 3.1).
 
 With alpha_t rising from 0 to 1 and delta_t = 2 s (alpha_t - alpha_t^2):
 
     x_t = (1 - alpha_t) Y + alpha_t x_T + sqrt(delta_t) e,   x_T = F(x), e ~ N(0, I)   (eq. 2)
 
-Objectives, what the network f is asked for:
+Objectives, the quantity that the network f predicts:
 
 * ``grad``:  x_t - Y = alpha_t (x_T - Y) + sqrt(delta_t) e, which is eq. 3 with its sign corrected.
 * ``ysubx``: x_T - Y.
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import torch
 
-from axon_backend.diffusion.sampling import Denoiser, OnStep, sample_loop
+from axon_backend.diffusion.sampling import Denoiser, OnStep, noise_like, sample_loop
 
 OBJECTIVES = ("grad", "ysubx", "noise")
 
@@ -60,7 +60,7 @@ class BrownianBridge:
     def target(
         self, y: torch.Tensor, x_T: torch.Tensor, t: torch.Tensor, noise: torch.Tensor
     ) -> torch.Tensor:
-        """What the network is trained to return."""
+        """The training target of the network."""
         if self.objective == "ysubx":
             return x_T - y
         if self.objective == "noise":
@@ -96,7 +96,7 @@ class BrownianBridge:
         generator: torch.Generator | None = None,
         on_step: OnStep | None = None,
     ) -> torch.Tensor:
-        """Walk the bridge back from x_T = F(x) in ``count`` evaluations of the network.
+        """Sample the bridge backwards from x_T = F(x) in ``count`` evaluations of the network.
 
         With x0_hat the estimate of Y at t, and n the next time,
 
@@ -105,24 +105,25 @@ class BrownianBridge:
                   + sqrt((delta_n - s2) / delta_t) (x_t - (1 - alpha_t) x0_hat - alpha_t x_T)
                   + sqrt(s2) z
 
-        eta inside the root keeps the variance at delta_n for every eta (the published rule, which
-        scales only z, shrinks it), and the walk starts at x_T + sqrt(delta_T) z rather than at
-        x_T, so that eta = 0 is deterministic after its seed instead of noise-free.
+        With eta inside the root, the variance is delta_n for every eta (the published rule, which
+        scales only z, reduces it). Sampling starts at x_T + sqrt(delta_T) z rather than at x_T,
+        so that with eta = 0 only the start is random.
 
         Args:
             denoise: estimate of Y from (x_t, t).
             x_T: (B, 1, h, h, h).
             count: evaluations; 1 returns the estimate at t = T.
-            eta: 1 ancestral, 0 deterministic after the start.
-            generator: source of all noise, on the CPU so that a seed means the same everywhere.
-            on_step: progress and cancelling.
+            eta: 1 is ancestral, 0 is deterministic after the start.
+            generator: source of all noise, on the CPU so that a seed gives the same noise for any
+                device.
+            on_step: called after every step, for progress and cancellation.
 
         Returns:
             The sample, (B, 1, h, h, h), not clipped.
         """
 
         def gauss() -> torch.Tensor:
-            return torch.randn(x_T.shape, generator=generator).to(x_T)
+            return noise_like(x_T, generator)
 
         def step(
             x_t: torch.Tensor, x0_hat: torch.Tensor, t: torch.Tensor, n: torch.Tensor

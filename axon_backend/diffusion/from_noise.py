@@ -1,4 +1,4 @@
-"""Drawing from a Gaussian diffusion, from pure noise to a sample, as settings say."""
+"""Sampling of a Gaussian diffusion from pure noise, with its settings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from axon_backend.diffusion.gaussian import SAMPLERS, GaussianDiffusion, sampler
-from axon_backend.diffusion.sampling import Denoiser, OnStep
+from axon_backend.diffusion.sampling import Denoiser, OnStep, noise_like
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class NoiseSampling:
     Attributes:
         steps: evaluations of the network.
         sampler: one of ``diffusion.gaussian.SAMPLERS``.
-        eta: of ``ddim``: 0 is deterministic after the seed, 1 is ancestral.
-        clamp: estimates of the clean volume are limited to [-clamp, clamp] at every step; 0: not.
+        eta: for ``ddim``: 0 is deterministic after the start, 1 is ancestral.
+        clamp: clamp estimates of the clean volume to [-clamp, clamp] at every step; 0 disables it.
     """
 
     steps: int = 50
@@ -45,19 +45,20 @@ class NoiseSampling:
         steps: int | None = None,
         on_step: OnStep | None = None,
     ) -> torch.Tensor:
-        """A sample.
+        """Draw a sample.
 
         Args:
-            diffusion: schedule and algebra.
+            diffusion: the diffusion process.
             denoise: estimate of the clean volume from (y_t, t).
             shape: (B, C, h, h, h).
-            device: of the networks.
-            generator: source of all noise, on the CPU so that a seed means the same everywhere.
-            steps: instead of :attr:`steps`.
-            on_step: progress and cancelling.
+            device: device of the networks.
+            generator: source of all noise, on the CPU so that a seed gives the same noise for any
+                device.
+            steps: overrides :attr:`steps`.
+            on_step: called after every step, for progress and cancellation.
 
         Returns:
-            (B, C, h, h, h), limited as the estimates are.
+            (B, C, h, h, h), clamped like the estimates.
         """
 
         def limited(y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
@@ -67,7 +68,7 @@ class NoiseSampling:
         return sampler(self.sampler)(
             diffusion,
             limited,
-            torch.randn(shape, generator=generator).to(device),
+            noise_like(torch.empty(shape, device=device), generator),
             diffusion.timesteps(steps or self.steps),
             eta=self.eta,
             generator=generator,

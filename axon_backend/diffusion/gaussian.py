@@ -1,9 +1,9 @@
-"""The Gaussian diffusion of the prior (DDPM), and samplers that a few steps are enough for.
+"""The Gaussian diffusion of the prior (DDPM), and samplers that need few steps.
 
     y_t = sqrt(abar_t) Y + sqrt(1 - abar_t) e,   abar_t = prod (1 - beta)      (Ho et al. 2020)
 
-The samplers ask for x0_hat, the estimate of Y, only; what the network predicts (``epsilon``, ``v``,
-``sample``) is turned into it in one place.
+The samplers only use x0_hat, the estimate of Y; :meth:`GaussianDiffusion.predict_x0` computes it
+from the network's prediction (``epsilon``, ``v`` or ``sample``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import cached_property
 
 import torch
 
-from axon_backend.diffusion.sampling import Denoiser, OnStep, sample_loop
+from axon_backend.diffusion.sampling import Denoiser, OnStep, noise_like, sample_loop
 
 PREDICTIONS = ("epsilon", "v", "sample")
 SCHEDULES = ("scaled_linear_beta", "linear_beta")
@@ -23,13 +23,13 @@ SAMPLERS = ("ddim", "dpmpp_2m")
 
 @dataclass(frozen=True)
 class GaussianDiffusion:
-    """Schedule and algebra.
+    """The noise schedule and the equations of the diffusion.
 
     Attributes:
         steps: T.
-        beta_start, beta_end: the first and the last beta.
-        schedule: one of :data:`SCHEDULES`, in MONAI's words: beta rises linearly (Ho et al. 2020),
-            or its square root does.
+        beta_start, beta_end: first and last beta.
+        schedule: one of :data:`SCHEDULES`, with MONAI's names: beta rises linearly (Ho et al.
+            2020), or its square root does.
         prediction: what the network returns; ``v = sqrt(abar) e - sqrt(1 - abar) Y``
             (Salimans and Ho 2022).
     """
@@ -61,9 +61,24 @@ class GaussianDiffusion:
 
     def alpha_sigma(self, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """sqrt(abar_t), sqrt(1 - abar_t) as (B, 1, 1, 1, 1) float32."""
-        # Looked up on the CPU: Apple GPUs have no float64.
-        abar = self.alphas_cumprod[t.cpu()].reshape(-1, 1, 1, 1, 1)
-        return abar.sqrt().float().to(t.device), (1 - abar).sqrt().float().to(t.device)
+        alpha, sigma = self._tables(t.device)
+        return alpha[t].reshape(-1, 1, 1, 1, 1), sigma[t].reshape(-1, 1, 1, 1, 1)
+
+    def _tables(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """sqrt(abar) and sqrt(1 - abar) of every t, float32 on a device: looking up a time there
+        does not wait for what the device computes."""
+        known: dict[torch.device, tuple[torch.Tensor, torch.Tensor]] = self._known_tables
+        if device not in known:
+            abar = self.alphas_cumprod
+            known[device] = (
+                abar.sqrt().float().to(device),
+                (1 - abar).sqrt().float().to(device),
+            )
+        return known[device]
+
+    @cached_property
+    def _known_tables(self) -> dict[torch.device, tuple[torch.Tensor, torch.Tensor]]:
+        return {}
 
     def q_sample(self, y: torch.Tensor, t: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """y_t for Y and e of shape (B, 1, h, h, h)."""
@@ -71,7 +86,7 @@ class GaussianDiffusion:
         return alpha * y + sigma * noise
 
     def target(self, y: torch.Tensor, t: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """What the network is trained to return."""
+        """The training target of the network."""
         if self.prediction == "epsilon":
             return noise
         if self.prediction == "sample":
@@ -89,8 +104,8 @@ class GaussianDiffusion:
         return alpha * y_t - sigma * output
 
     def timesteps(self, count: int, start: float = 1.0) -> list[int]:
-        """``count`` evenly spaced times from ``start * (T - 1)`` towards 0, which is not one of
-        them; no time twice, so fewer where there are not that many."""
+        """``count`` evenly spaced times from ``start * (T - 1)`` towards 0, exclusive. Duplicates
+        are removed, so there may be fewer."""
         if count < 1:
             raise ValueError(f"at least one step is needed, got {count}")
         first = round(start * (self.steps - 1))
@@ -118,7 +133,7 @@ def ddim(
         added = eta * (sigma_n / sigma) * (1 - (alpha / alpha_n) ** 2).clamp_min(0).sqrt()
         x_n = alpha_n * x0_hat + (sigma_n**2 - added**2).clamp_min(0).sqrt() * noise
         if eta > 0:
-            x_n = x_n + added * torch.randn(x_t.shape, generator=generator).to(x_t)
+            x_n = x_n + added * noise_like(x_t, generator)
         return x_n
 
     return sample_loop(denoise, x, timesteps, step, on_step)
@@ -162,7 +177,7 @@ def dpmpp_2m(
 
 
 def sampler(name: str) -> Callable[..., torch.Tensor]:
-    """The sampler called ``name``, one of :data:`SAMPLERS`."""
+    """The sampler with the given name, one of :data:`SAMPLERS`."""
     if name not in SAMPLERS:
         raise ValueError(f"the sampler must be one of {SAMPLERS}, got {name!r}")
     return {"ddim": ddim, "dpmpp_2m": dpmpp_2m}[name]

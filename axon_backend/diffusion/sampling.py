@@ -1,4 +1,4 @@
-"""The one sampling loop: ask for the estimate of the clean volume, step to the next time."""
+"""The sampling loop: estimate the clean volume, step to the next time."""
 
 from __future__ import annotations
 
@@ -14,6 +14,17 @@ OnStep = Callable[[int, int, torch.Tensor], None]
 Step = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
+def noise_like(x: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+    """Standard normal numbers in the shape, on the device and of the type of ``x``.
+
+    They are drawn on the CPU, so that a seed means the same everywhere. A GPU still computes the
+    step before meanwhile, and copies them when it gets there: nobody waits.
+    """
+    on_gpu = x.device.type == "cuda"
+    noise = torch.randn(x.shape, generator=generator, pin_memory=on_gpu)
+    return noise.to(x, non_blocking=on_gpu)
+
+
 def sample_loop(
     denoise: Denoiser,
     x: torch.Tensor,
@@ -21,17 +32,17 @@ def sample_loop(
     step: Step,
     on_step: OnStep | None = None,
 ) -> torch.Tensor:
-    """Walk from ``x`` at ``timesteps[0]`` down the times; one evaluation of ``denoise`` each.
+    """Sample from ``x`` at ``timesteps[0]`` through all times, with one evaluation each.
 
     Args:
         denoise: see :data:`Denoiser`.
-        x: (B, 1, h, h, h) at the first time.
+        x: (B, C, h, h, h) at the first time.
         timesteps: decreasing, at least one.
-        step: how to get from one time to the next; not called after the last.
-        on_step: progress and cancelling.
+        step: the update from one time to the next; not called after the last.
+        on_step: called after every step, for progress and cancellation.
 
     Returns:
-        The last x0_hat, (B, 1, h, h, h), not clipped.
+        The last x0_hat, (B, C, h, h, h), not clipped.
     """
     for i, now in enumerate(timesteps):
         t = torch.full((x.shape[0],), now, device=x.device)

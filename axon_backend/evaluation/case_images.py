@@ -21,14 +21,14 @@ overlay = partial(overlay_image, style="red-cyan")
 
 
 def view_pixel_mm(placed: PlacedView, frame: ThoraxFrame) -> tuple[float, float]:
-    """Pixel size (row, col) of a registered view, up to the common field of view."""
+    """Pixel size (row, col) of a registered view, up to a constant factor (the field of view)."""
     width = frame.size_mm[0] if placed.view.is_frontal else frame.size_mm[1]
     rows, columns = placed.pixels.shape
     return frame.size_mm[2] / rows, width / columns
 
 
 def flat_images(result: Reconstruction) -> list[FlatImage]:
-    """Each X-ray as read, registered, its reference and the overlay of both; or the DRR."""
+    """For each view: the X-ray as read, registered, its reference and their overlay; or the DRR."""
     shown = []
     for role, placed in result.views.items():
         frontal, pixel = placed.view.is_frontal, view_pixel_mm(placed, result.frame)
@@ -48,7 +48,7 @@ def flat_images(result: Reconstruction) -> list[FlatImage]:
 
 def case_images(result: Reconstruction, record: dict) -> tuple[dict[str, np.ndarray], str]:
     """The overview page and the overlays by caption (``overview``, ``overlay_frontal``, ...), and
-    a note where the 3-D image is not a volume rendering.
+    a note if the 3-D image is not a volume rendering.
     """
     stage = result.final_stage
     volumes = [("Reconstruction", result.volumes[stage])]

@@ -7,6 +7,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from axon_backend import DISCLAIMER
 from axon_backend.errors import AxonInputError, Cancelled, PoorRegistration
 from axon_backend.imaging.write import write_json, write_png, write_volume
@@ -20,8 +22,7 @@ DICOM_FOLDER = "dicom"
 
 
 def case_files() -> tuple[str, ...]:
-    """Every file that :func:`write_case` or :func:`write_refused` may write, whatever the
-    method."""
+    """All names that :func:`write_case` and :func:`write_refused` may write with any method."""
     stages = {name for info in registry.available().values() for name in info.stage_names}
     return (
         "reconstruction.nii.gz",
@@ -49,22 +50,30 @@ def write_case(
 ) -> dict[str, Any]:
     """Write a reconstruction into an existing, empty folder.
 
-    Always: ``reconstruction.nii.gz`` (the last stage, int16 HU, LPS millimetres of the thorax
-    frame), ``overview.png``, ``report.html``, ``result.json``. With several samples also
-    ``deviation.nii.gz`` (their standard deviation in HU), and with ``keep_stages`` one volume per
-    stage. With ``dicom`` also the folder ``dicom`` with the last stage as a CT series, which
-    refers to the X-rays that are DICOM; "identified" takes the patient and the study over from the
-    first of them. With ``interactive`` also ``interactive.html``. Without ``report``, neither
-    ``overview.png`` nor ``report.html``. Returns what ``result.json`` holds.
+    Always written: ``reconstruction.nii.gz`` (the last stage, int16 HU, in the thorax frame in LPS
+    millimetres) and ``result.json``. With several samples also ``deviation.nii.gz`` (their standard
+    deviation in HU).
 
-    ``progress`` is called with the stage ``write``.
+    Args:
+        folder: the folder to write to.
+        result: the reconstruction.
+        keep_stages: also write one volume per stage.
+        report: also write ``overview.png`` and ``report.html``.
+        interactive: also write ``interactive.html``.
+        dicom: also write the last stage as a CT series to the folder ``dicom``, with references to
+            those X-rays that are DICOM; "identified" copies the patient and study of the first.
+        progress: called with the stage ``write``.
+        cancelled: polled between files.
+
+    Returns:
+        The content of ``result.json``.
 
     Raises:
         AxonInputError: a file cannot be written.
-        Cancelled: ``cancelled()`` was true between two files.
+        Cancelled: ``cancelled()`` returned True.
     """
 
-    def tell(step: int) -> None:
+    def step_done(step: int) -> None:
         if cancelled is not None and cancelled():
             raise Cancelled("stopped while the results were written")
         if progress is not None:
@@ -79,9 +88,9 @@ def write_case(
     if result.deviation:
         volumes["deviation"] = result.deviation[result.final_stage]
     for number, (name, volume) in enumerate(volumes.items()):
-        tell(number)
+        step_done(number)
         write_volume(folder / f"{name}.nii.gz", volume, result.frame, note)
-    tell(len(volumes))
+    step_done(len(volumes))
     if dicom is not None:
         _write_dicom(folder / DICOM_FOLDER, result, dicom == "identified")
     pages = ["overview.png", "report.html"] if report else []
@@ -98,15 +107,17 @@ def write_case(
 
         images, note = case_images(result, record)
         record["rendering"] = note or "volume rendering"
-        tell(len(volumes) + 1)
-        write_png(folder / "overview.png", images["overview"])
-        write_report(folder / "report.html", record, images)
+        step_done(len(volumes) + 1)
+        overview = write_png(folder / "overview.png", images["overview"])
+        # As it was written: not compressed a second time.
+        shown: dict[str, bytes | np.ndarray] = {**images, "overview": overview.read_bytes()}
+        write_report(folder / "report.html", record, shown)
     if interactive:
         from axon_backend.evaluation.interactive import write_interactive
 
         write_interactive(folder / "interactive.html", result)
     write_json(folder / "result.json", record)
-    tell(len(volumes) + 2)
+    step_done(len(volumes) + 2)
     return record
 
 
@@ -115,7 +126,7 @@ def _write_dicom(folder: Path, result: Reconstruction, identified: bool) -> None
     from axon_backend.imaging.dicom_source import image_reference, patient_and_study
 
     files = [Path(xray.source) for xray in result.xrays.values()]
-    found = {file: image_reference(file) for file in files}
+    references = [image_reference(file) for file in files]
     identity = None
     if identified:
         known = [patient_and_study(file) for file in files]
@@ -131,9 +142,9 @@ def _write_dicom(folder: Path, result: Reconstruction, identified: bool) -> None
         result.volume,
         result.frame,
         description=stages,
-        # Names of files may name the patient.
+        # No file names, which may contain the patient's name.
         derived_from=[f"{role} X-ray" for role in result.xrays],
-        sources=[reference for reference in found.values() if reference is not None],
+        sources=[reference for reference in references if reference is not None],
         identity=identity,
     )
 

@@ -1,5 +1,5 @@
-"""What a table of the evaluation can show: every registered metric, and what needs more than a pair
-of volumes."""
+"""Columns of the evaluation's tables: all registered metrics, and quantities that need more than a
+pair of volumes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Column:
 
     Attributes:
         name: in ``metrics.csv``.
-        label, unit: for people.
+        label, unit: for display.
         note: its definition.
         direction: which values are better, as in ``metrics.Metric``; None: neither.
-        table: where it stands, a key of :data:`TITLES`.
-        digits: after the decimal point.
+        table: the table that contains it, a key of :data:`TITLES`.
+        digits: digits after the decimal point.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Column:
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
     def best(self, values: list[float]) -> float | None:
-        """The best of several values; None where none is better."""
+        """The best of several values; None if no direction is better."""
         if not values or self.direction is None:
             return None
         if self.direction == "one":
@@ -94,7 +94,7 @@ _EXTRA = (
         None, "projection test",
     ),
     Column(
-        "projection_rank", "Rank of the own one",
+        "projection_rank", "Rank of own image",
         "share of the other patients whose lateral image agrees better than the patient's own; "
         "50 % is chance",
         "lower", "projection test", digits=1, unit="%",
@@ -103,11 +103,11 @@ _EXTRA = (
 
 
 def columns() -> dict[str, Column]:
-    """All of them by name, in the order of the tables."""
+    """All columns by name, in the order of the tables."""
     found = []
     for metric in registered_metrics().values():
-        # MAE, like every other one, on [0, 1], as in the field's papers; PSNR to .01 dB, since
-        # methods lie tenths apart.
+        # MAE is on [0, 1] like the other metrics, as in the literature; PSNR has two digits, since
+        # methods differ by tenths of a dB.
         digits = 4 if metric.grey_difference else metric.digits + (metric.unit == "dB")
         found.append(
             Column(

@@ -1,7 +1,7 @@
-"""Bundles against the first one: means over patients, paired differences, tests.
+"""Compare bundles with the first one: means over patients, paired differences, tests.
 
-Rows are grouped by where the inputs came from (X-ray or DRR) and by the grid they were measured on;
-what belongs to different groups is never averaged or compared.
+Rows are grouped by the kind of inputs (X-ray or DRR), the number of views and the grid on which
+they were measured. Different groups are never averaged or compared.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from axon_backend.evaluation.columns import columns
 from axon_backend.evaluation.statistics import Mean, holm, mean_of, signed_rank_p
 
-BASELINE = "atlas_mean"  # the mean training volume, measured beside every bundle
+BASELINE = "atlas_mean"  # the mean training volume, measured for comparison
 SAMPLE = "one sample"
 
 Row = Mapping[str, Any]
@@ -25,11 +25,11 @@ class Line:
     """One bundle's stage in a group.
 
     Attributes:
-        bundle, method, stage: what made the volumes.
-        estimate: "one sample", "mean of K"; empty for a method without noise.
+        bundle, method, stage: what produced the volumes.
+        estimate: "one sample", "mean of K"; empty for a deterministic method.
         values: by column, the mean over patients.
-        differences: by column, the mean paired difference to the group's reference.
-        p: by column, Wilcoxon's p by Holm's method; None where n is too small.
+        differences: by column, the mean paired difference from the group's reference.
+        p: by column, Wilcoxon's p adjusted by Holm's method; None if n is too small.
     """
 
     bundle: str
@@ -42,7 +42,7 @@ class Line:
 
     @property
     def title(self) -> str:
-        """For tables."""
+        """The line's name in tables."""
         if self.bundle == BASELINE and not self.stage:
             return "atlas mean"
         return ", ".join(part for part in (self.bundle, self.stage, self.estimate) if part)
@@ -50,16 +50,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Group:
-    """What may be compared: the same kind of inputs, measured on the same grid.
+    """Results that may be compared: the same kind of inputs, measured on the same grid.
 
     Attributes:
-        inputs: where the views came from.
+        inputs: kind of the inputs.
         views: 1 or 2.
         grid: side of the volumes in voxels; 0 for measurements of images.
-        columns: the names of the columns that some line has, in order.
+        columns: names of the columns that any line has, in order.
         lines: in the order of the bundles.
-        reference: title of the line or lines that differences are taken to.
-        patients: the number of them.
+        reference: bundle and stage from which differences are computed.
+        patients: number of patients.
     """
 
     inputs: str
@@ -72,7 +72,7 @@ class Group:
 
     @property
     def title(self) -> str:
-        """For headings."""
+        """The group's heading."""
         kind = f"{self.grid}³ voxels" if self.grid else "images"
         people = "patient" if self.patients == 1 else "patients"
         return f"{self.inputs}, {kind} ({self.patients} {people})"
@@ -81,15 +81,15 @@ class Group:
 def compare(rows: Sequence[Row], reference: str, seed: int = 0) -> list[Group]:
     """Group rows of ``metrics.csv`` and compare the bundles of each group with one of them.
 
-    Within a group all metrics are averaged over the scans of a patient, then over patients. A
-    deterministic method and a mean of samples are compared with the mean of the reference's
-    samples, a single sample with a single sample: for a perfect sampler the squared error of one
-    sample is twice that of the posterior mean.
+    Within a group, all metrics are averaged over the scans of a patient, then over patients. A
+    deterministic method or a mean of samples is compared with the mean of the reference's samples,
+    a single sample with a single sample: for a perfect sampler, the squared error of one sample is
+    twice that of the posterior mean.
 
     Args:
         rows: see ``tables.write_metrics_csv``.
-        reference: the bundle that the others are compared with, by its last stage.
-        seed: of the bootstrap.
+        reference: the bundle whose last stage the others are compared with.
+        seed: random seed of the bootstrap.
     """
     parts: dict[tuple[str, int, int], list[Row]] = {}
     for row in rows:
@@ -139,7 +139,7 @@ def _group(key: tuple[str, int, int], rows: Sequence[Row], reference: str, seed:
 def _targets(
     lines: list[tuple[str, str, str, str]], reference: str
 ) -> dict[tuple[str, str, str, str], tuple[str, str, str, str]]:
-    """Which line each one is compared with: the last stage of the reference, by estimate."""
+    """The line that each line is compared with: the reference's last stage, by estimate."""
     own = [line for line in lines if line[0] == reference]
     if not own:
         return {}
@@ -155,7 +155,7 @@ def _reference_title(lines: list[tuple[str, str, str, str]], reference: str) -> 
 
 
 def _patients(rows: Sequence[Row], name: str) -> dict[str, float]:
-    """The mean over each patient's scans that have a number."""
+    """By patient, the mean over the scans that have a finite value."""
     found: dict[str, list[float]] = {}
     for row in rows:
         value = row.get(name)

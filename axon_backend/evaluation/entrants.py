@@ -1,4 +1,4 @@
-"""The bundles that take part in an evaluation, and how they are run."""
+"""The bundles in an evaluation, and how they are run."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from axon_backend.inference.model_loading import choose_device, parameter_count
 from axon_backend.inference.session import InferenceSession
 from axon_backend.util.run_context import RunContext
 
-#: With more than that in all bundles together, a gigabyte, only one bundle is in memory at a time.
+#: If all bundles together have more parameters (1 GB), only one is kept in memory at a time.
 MOST_PARAMETERS = 250_000_000
 
 
 @dataclass(frozen=True)
 class Entrant:
-    """A bundle that takes part.
+    """A bundle in an evaluation.
 
     Attributes:
-        label: unlike those of the others.
-        session: runs it.
-        stages: of its method that are run.
-        stochastic: those of them whose output depends on the seed, or is made from one that does.
+        label: unique name.
+        session: the session that runs it.
+        stages: stages of its method to run.
+        stochastic: those of them whose output depends, directly or indirectly, on the seed.
     """
 
     label: str
@@ -40,11 +40,11 @@ class Entrant:
 
     @property
     def bundle(self) -> Bundle:
-        """Its weights."""
+        """The bundle itself."""
         return self.session.bundle
 
     def about(self) -> dict[str, Any]:
-        """Parameters, and what its metadata say about the training (None: not recorded)."""
+        """A description: parameters and, from the metadata, the training (None: not recorded)."""
         training = self.bundle.metadata.get("training") or {}
         return {
             "bundle": self.label,
@@ -62,17 +62,16 @@ def entrants(
     device: str = "auto",
     stages: tuple[str, ...] | None = None,
 ) -> list[Entrant]:
-    """The bundles, opened and labelled.
+    """Open and label the bundles.
 
     Args:
-        bundles: folders, names or loaded ones; None is the shipped one.
+        bundles: folders, names or loaded bundles; None: the shipped one.
         device: ``auto``, ``cpu`` or ``cuda``.
-        stages: to run, by name; each method runs those of them that it has, and all of its own
-            where it has none.
+        stages: names of stages to run; a method with none of them runs all its stages.
 
     Raises:
-        AxonInputError: a bundle or the device cannot be used, one is named twice, or no method has
-            such a stage.
+        AxonInputError: a bundle or the device cannot be used, a bundle is given twice, or no method
+            has one of the stages.
     """
     loaded = [b if isinstance(b, Bundle) else load_bundle(b) for b in bundles]
     hashes = [bundle.sha256 for bundle in loaded]
@@ -97,18 +96,18 @@ def entrants(
 
 
 def _labels(bundles: Sequence[Bundle]) -> list[str]:
-    """Names; with the version, then the hash, where they are not unlike."""
+    """Unique names: duplicates get the version and, if that is not enough, the hash."""
     names = [bundle.name for bundle in bundles]
-    for more in ("version", "sha256"):
+    for attribute in ("version", "sha256"):
         names = [
-            f"{name} {getattr(bundle, more)[:8]}" if names.count(name) > 1 else name
+            f"{name} {getattr(bundle, attribute)[:8]}" if names.count(name) > 1 else name
             for name, bundle in zip(names, bundles, strict=True)
         ]
     return names
 
 
 def _total(training: Mapping[str, Any], name: str) -> float | None:
-    """The sum over all trainings, None unless each of them has the number."""
+    """The sum over all trainings; None unless each of them has the value."""
     values = [one.get(name) for one in training.values() if isinstance(one, Mapping)]
     known = [value for value in values if value is not None]
     return sum(known) if known and len(known) == len(values) else None
@@ -116,15 +115,15 @@ def _total(training: Mapping[str, Any], name: str) -> float | None:
 
 @dataclass(frozen=True)
 class EvaluationRun:
-    """What an evaluation does with each case.
+    """Settings of an evaluation that apply to each case.
 
     Attributes:
         entrants: the bundles; the others are compared with the first one.
         views: 1, 2 or both, ascending.
-        steps: sampling steps, where there is one bundle; None: the bundles'.
-        samples: of a stochastic method.
-        context: seed, device, progress and cancelling.
-        kept: results that are there already.
+        steps: sampling steps, if there is one bundle; None: those of the bundles.
+        samples: number of samples of a stochastic method.
+        context: seed, device, progress and cancellation.
+        kept: stored results.
     """
 
     entrants: Sequence[Entrant]
@@ -136,26 +135,26 @@ class EvaluationRun:
 
     @property
     def first(self) -> Entrant:
-        """The one that the others are compared with; its atlas and HU window serve for all."""
+        """The bundle that the others are compared with; its atlas and HU window apply to all."""
         return self.entrants[0]
 
     @property
     def window(self) -> HuWindow:
-        """HU that metrics clip to."""
+        """HU window to which metrics clip."""
         return self.first.session.window
 
     @cached_property
     def grid(self) -> int:
-        """Side in voxels of the smallest grid that a bundle has, on which all are compared."""
+        """Side in voxels of the smallest grid of all bundles, on which they are compared."""
         return min(entrant.session.config.grid for entrant in self.entrants)
 
     @cached_property
     def device(self) -> torch.device:
-        """Where networks run."""
+        """The device of the networks."""
         return choose_device(self.context.device)
 
     @cached_property
     def one_at_a_time(self) -> bool:
-        """Of many large models only the running one is kept in memory."""
+        """Whether to keep only the running model in memory, because together they are large."""
         sizes = [parameter_count(entrant.bundle) for entrant in self.entrants]
         return sum(sizes) > MOST_PARAMETERS and len(sizes) > 1

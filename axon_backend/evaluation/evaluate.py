@@ -1,8 +1,8 @@
-"""``axon evaluate``: bundles against the true CT, or against a lateral X-ray they have not seen.
+"""``axon evaluate``: compare bundles with the true CT, or with a lateral X-ray not used as input.
 
-A case is read, registered and rendered once for all bundles. What is measured is kept
-(``evaluation.kept``), so that an evaluation that was stopped, or that gets a bundle or a case more,
-computes only what is missing.
+A case is read, registered and rendered once for all bundles. Results are stored
+(``evaluation.kept``), so that an evaluation that was stopped, or to which bundles or cases are
+added, computes only what is missing.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ from axon_backend.inference.result import atlas_on_grid, measure, reprojection
 from axon_backend.util.plain_text import without_folders
 from axon_backend.util.run_context import Progress, RunContext
 
-#: Samples of a stochastic method that are averaged, unless asked otherwise.
+#: Default number of samples of a stochastic method.
 SAMPLES = 8
-#: Samples whose volumes are kept for the figure that shows how they differ.
+#: Number of samples shown in the figure of samples.
 SHOWN_SAMPLES = 6
 
 
 @dataclass
 class EvaluationResult:
-    """What was found.
+    """Result of an evaluation.
 
     Attributes:
-        rows: of ``metrics.csv`` (see ``tables.write_metrics_csv``), in the order of cases, views
-            and bundles.
+        rows: rows of ``metrics.csv`` (see ``tables.write_metrics_csv``), in the order of cases,
+            views and bundles.
         failures: (id, reason) of cases that failed.
-        settings: of the run.
-        inputs: the source of each case's X-rays.
-        bundles: :meth:`Entrant.about` of each.
-        shown: of the cases for the figures, by (case id, views, bundle) the kept arrays.
+        settings: settings of the run.
+        inputs: kind of each case's inputs.
+        bundles: :meth:`Entrant.about` of each bundle.
+        shown: arrays for the figures by (case id, views, bundle).
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -79,46 +79,46 @@ def evaluate_cases(
 ) -> EvaluationResult:
     """Reconstruct every case with every bundle, from its frontal view and from both views.
 
-    Each stage is compared with the CT at its own resolution and on the smallest grid that any of
-    the bundles has, in the frame found in the CT and in the HU window of the first bundle. The
-    atlas of the first bundle (the mean training volume) is measured too. A stochastic method is
-    measured by one sample and by the mean of several.
+    Each stage is compared with the CT at its own resolution and on the smallest grid of all
+    bundles, in the frame found in the CT and the HU window of the first bundle. The atlas of the
+    first bundle (the mean training volume) is measured too. A stochastic method is measured by one
+    sample and by the mean of several.
 
-    A case without a CT takes part in the projection test (``evaluation.projection_test``): it is
+    A case without a CT is used for the projection test (``evaluation.projection_test``): it is
     reconstructed from its frontal X-ray alone, registered to the atlas of the first bundle.
 
     A case that fails is listed with the reason; the remaining cases are still processed.
 
     Args:
-        cases: of a manifest.
+        cases: cases of a manifest.
         bundles: the models; the others are compared with the first one.
         views: 1, 2 or both.
         stages: see ``entrants.entrants``.
-        steps: sampling steps, where there is one bundle.
-        samples: K of a stochastic method; 1 measures one sample only.
-        seed: of the first sample.
+        steps: sampling steps, if there is one bundle.
+        samples: number K of samples of a stochastic method; 1 measures a single sample only.
+        seed: seed of the first sample.
         device: ``auto``, ``cpu`` or ``cuda``.
-        figures: of that many cases of each kind of input the volumes are kept for figures.
-        folder: where results are kept and looked for; None keeps nothing.
+        figures: number of cases of each kind of input whose volumes are kept for figures.
+        folder: folder of stored results; None stores nothing.
         progress, cancelled: see ``RunContext``.
 
     Raises:
         AxonInputError: a bundle, the device or an argument cannot be used.
-        Cancelled: ``cancelled()`` was true; what is done is kept.
+        Cancelled: ``cancelled()`` returned True; finished results are stored.
     """
     if not views or not set(views) <= {1, 2}:
         raise AxonInputError(f"The views are {list(views)}; give 1, 2 or both.")
     if samples < 1:
-        raise AxonInputError(f"At least one sample is needed, {samples} were asked for.")
-    taking_part = entrants(bundles, device, stages)
+        raise AxonInputError(f"At least one sample is needed; {samples} were requested.")
+    opened = entrants(bundles, device, stages)
     if steps is not None:
-        if len(taking_part) > 1:
+        if len(opened) > 1:
             raise AxonInputError(
-                "Steps can be chosen for one bundle only; several run with those of their own."
+                "Steps can be chosen for a single bundle only; several bundles use their own steps."
             )
-        taking_part[0].session.steps(steps)
+        opened[0].session.steps(steps)
     run = EvaluationRun(
-        taking_part,
+        opened,
         tuple(sorted(set(views))),
         steps,
         samples,
@@ -167,7 +167,7 @@ class _Evaluation:
             },
             "seed": str(context.seed),
             "samples of a stochastic method": str(self.run.samples),
-            "steps": str(self.run.steps) if self.run.steps else "the bundles'",
+            "steps": str(self.run.steps) if self.run.steps else "as in the bundles",
             "HU window of the metrics": f"{window.low:g} to {window.high:g}",
             "device": str(self.run.device),
         }
@@ -194,7 +194,7 @@ class _Evaluation:
     def _measured(
         self, one: EvaluatedCase, placed: PlacedCase, entrant: Entrant, views: int
     ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray] | None]:
-        """Rows (without what :meth:`EvaluatedCase.labelled` adds) and arrays for the figures."""
+        """Rows (without the entries of :meth:`EvaluatedCase.labelled`), and arrays for figures."""
         rows: list[dict[str, Any]] = []
         arrays: dict[str, np.ndarray] = {}
         for stage, found in self._samples(one, placed, entrant, views).items():
@@ -240,7 +240,7 @@ class _Evaluation:
     ) -> dict[str, list[torch.Tensor]]:
         label = f"{one.name} {entrant.label}, {views}-view "
 
-        def tell(stage: str, step: int, total: int, preview: Any) -> None:
+        def report(stage: str, step: int, total: int, preview: Any) -> None:
             self.run.context.report(label + stage, step, total, preview)
 
         found = entrant.session.sample(
@@ -248,7 +248,7 @@ class _Evaluation:
             stages=entrant.stages,
             steps=self.run.steps,
             samples=self.run.samples if entrant.stochastic else 1,
-            context=self.run.context.with_progress(tell),
+            context=self.run.context.with_progress(report),
         )
         if self.run.one_at_a_time:
             entrant.session.release()
@@ -284,7 +284,7 @@ class _Evaluation:
     # -- the projection test -------------------------------------------------------------------
 
     def _projections(self, one: EvaluatedCase) -> list[dict[str, Any]]:
-        """Reconstruct from the frontal X-ray and keep the projections along x."""
+        """Reconstruct from the frontal X-ray and store the projections along x."""
         for entrant in self.run.entrants:
             key = one.key(entrant, 1)
             if self.run.kept.rows(key) is not None and self.run.kept.arrays(key) is not None:
@@ -301,12 +301,12 @@ class _Evaluation:
                         "estimate": estimate, "grid": 0,
                     })  # fmt: skip
             self.run.kept.put(key, rows, arrays)
-        one.lateral()  # an image that cannot be used is found here, with its case's name
+        one.lateral()  # an unusable image fails here, as a failure of this case
         one.release()
         return []
 
     def _projection_rows(self, tested: list[EvaluatedCase]) -> list[dict[str, Any]]:
-        """All cases against all lateral images."""
+        """Compare the projections of all cases with all lateral images."""
         if not tested:
             return []
         laterals = [one.lateral() for one in tested]
@@ -329,7 +329,7 @@ class _Evaluation:
 
 
 def cases_for_figures(cases: Sequence[ManifestCase], figures: int) -> set[str]:
-    """The first cases of each kind of input."""
+    """Ids of the first ``figures`` cases of each kind of input."""
     kinds: dict[str, list[str]] = {}
     for case in cases:
         if case.ct is not None:
@@ -338,7 +338,7 @@ def cases_for_figures(cases: Sequence[ManifestCase], figures: int) -> set[str]:
 
 
 def _on_grid(hu: np.ndarray, n: int) -> np.ndarray:
-    """A volume on another grid of the same box, by means over its voxels."""
+    """A volume on a coarser grid of the same box, by averaging its voxels."""
     if hu.shape[0] == n:
         return hu
     return F.adaptive_avg_pool3d(torch.as_tensor(hu)[None], n)[0].numpy()

@@ -1,4 +1,4 @@
-"""One case of an evaluation: what is read, registered or resampled once for all bundles."""
+"""One case of an evaluation: images, registration and resampling, shared by all bundles."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from axon_backend.util.hashing import content_sha256
 from axon_backend.util.input_file import check_input
 from axon_backend.util.run_context import RunContext
 
-VIEW_PIXELS = 256  # of a registration
+VIEW_PIXELS = 256  # side of a view in the registration
 
 
 class EvaluatedCase:
-    """A case while it is measured: what is read, registered or resampled once for all bundles."""
+    """A case during the evaluation. It is read, registered and resampled once for all bundles."""
 
     def __init__(self, case: ManifestCase, run: EvaluationRun, name: str, shown: bool) -> None:
         self.case, self.run, self.name, self.shown = case, run, name, shown
@@ -41,7 +41,7 @@ class EvaluatedCase:
         self._lateral: LateralCuts | None = None
 
     def _depends(self) -> dict[str, Any]:
-        """What registration depends on: without a CT also the atlas of the first bundle."""
+        """Everything that the registration depends on; without a CT also the first atlas."""
         case, run = self.case, self.run
         return {
             **({"force": case.force} if case.force else {}),
@@ -54,7 +54,7 @@ class EvaluatedCase:
         }
 
     def key(self, entrant: Entrant, views: int) -> str:
-        """The name under which the results of a bundle are kept."""
+        """The key under which the results of a bundle are stored."""
         run = self.run
         return key_of(
             **self._depends(),
@@ -71,7 +71,7 @@ class EvaluatedCase:
         )
 
     def labelled(self, row: dict[str, Any], entrant: Entrant, views: int) -> dict[str, Any]:
-        """A kept row with what names it here."""
+        """A stored row with the names of case, patient, bundle and inputs in this evaluation."""
         about = {
             "id": self.case.id,
             "patient": self.case.of_patient,
@@ -85,7 +85,7 @@ class EvaluatedCase:
 
     @cached_property
     def placed(self) -> PlacedCase:
-        """Both views in the frame; without a CT the frontal one."""
+        """The case with both views registered; without a CT only the frontal one."""
         run, case = self.run, self.case
         with_ct = case.ct is not None
         inputs = read_case(
@@ -112,17 +112,17 @@ class EvaluatedCase:
             register=True,
             placements=placements,
         )
-        return replace(placed, accepted=())  # they were searched for: nobody has accepted them
+        return replace(placed, accepted=())  # found by registration, not accepted by a user
 
     def release(self) -> None:
-        """Let go of the images, of which hundreds of cases would fill the memory."""
+        """Free the images, which would fill the memory with hundreds of cases."""
         self.__dict__.pop("placed", None)
         self._truth.clear()
 
     def placement(
         self, role: str, xray: Radiograph | None = None, ct: CTVolume | None = None
     ) -> np.ndarray:
-        """The placement of an X-ray against the CT or the atlas, (3, 3); searched for once."""
+        """The placement (3, 3) of an X-ray relative to the CT or the atlas; computed once."""
         run = self.run
         key = key_of(**self._depends(), kind="placement", role=role)
         kept = run.kept.arrays(key)
@@ -152,10 +152,10 @@ class EvaluatedCase:
         return registration.matrix
 
     def _context(self) -> RunContext:
-        def tell(stage: str, step: int, total: int, preview: Any) -> None:
+        def report(stage: str, step: int, total: int, preview: Any) -> None:
             self.run.context.report(f"{self.name} {stage}", step, total, preview)
 
-        return self.run.context.with_progress(tell)
+        return self.run.context.with_progress(report)
 
     def _scaled(self, xray: Radiograph | None) -> Radiograph | None:
         pixel_mm = self.case.pixel_mm
@@ -164,7 +164,7 @@ class EvaluatedCase:
         return replace(xray, pixel_mm=(pixel_mm, pixel_mm))
 
     def truth(self, n: int) -> np.ndarray:
-        """The CT in the frame, HU ``[z, y, x]`` of ``n^3``."""
+        """The CT in the frame, ``n^3`` voxels ``[z, y, x]`` in HU."""
         if n not in self._truth:
             ct = self.placed.case.ct
             assert ct is not None
@@ -172,7 +172,7 @@ class EvaluatedCase:
         return self._truth[n]
 
     def lateral(self) -> LateralCuts:
-        """The lateral X-ray of the projection test, which no network sees."""
+        """The lateral X-ray of the projection test, which is not an input of any network."""
         if self._lateral is not None:
             return self._lateral
         assert self.case.lateral is not None

@@ -22,10 +22,11 @@ from matplotlib.patheffects import withStroke
 from axon_backend import DISCLAIMER
 from axon_backend.evaluation.render3d import Rendering
 from axon_backend.evaluation.report import steps_text
+from axon_backend.imaging.matching import shrink_by
 from axon_backend.imaging.write import write_png
 
 COLUMNS = 4
-#: Differences are shown from blue (too dark by that much) over white to red (too bright).
+#: Differences are shown from blue (-500 HU or below) over white to red (500 HU or above).
 DIFFERENCE_HU = 500.0
 _PANEL_INCHES, _DPI = 3.3, 110
 _TITLE_INCHES, _ROW_TITLE_INCHES, _FOOTER_INCHES = 0.26, 0.38, 0.34
@@ -54,7 +55,7 @@ class FlatImage:
     """An X-ray, a DRR or an overlay, in display orientation (row 0 superior).
 
     Attributes:
-        title: shown above it.
+        title: shown above the image.
         pixels: `[row, col]` grey of any range, or `[row, col, 3]` RGB (uint8, or float 0 to 1).
         frontal: True: column 0 is the patient's right; False (lateral): column 0 is anterior.
         pixel_mm: size of a pixel (row, col); only its ratio is used.
@@ -68,9 +69,15 @@ class FlatImage:
 
 @dataclass(frozen=True)
 class VolumeRow:
-    """A CT volume to show: `hu` `[z, y, x]` (z Superior, y Posterior, x Left), spacing (x, y, z)
-    in mm, its 3-D images, one for each window of the overview, and what it is compared with:
-    `truth` on the same grid, whose axial difference is shown in a column of its own."""
+    """A CT volume to show.
+
+    Attributes:
+        title: shown above the row.
+        hu: `[z, y, x]`, z to Superior, y to Posterior, x to Left.
+        spacing_mm: voxel size (x, y, z).
+        renderings: its 3-D images, one for each window of the overview.
+        truth: volume on the same grid; the axial difference from it is shown in a further column.
+    """
 
     title: str
     hu: np.ndarray
@@ -81,7 +88,8 @@ class VolumeRow:
 
 @dataclass(frozen=True)
 class Slice:
-    """A plane as shown: `pixels` `[row, col]`, pixel size (row, col) in mm, letters at edges."""
+    """A plane in display orientation: `pixels` `[row, col]`, pixel size (row, col) in mm, and the
+    orientation letters at its edges."""
 
     name: str
     pixels: np.ndarray
@@ -105,7 +113,7 @@ def mid_slices(hu: np.ndarray, spacing_mm: tuple[float, float, float]) -> tuple[
 
 
 def footer_line(record: Mapping[str, Any]) -> str:
-    """How the image was made, from the content of `result.json`; missing keys are left out."""
+    """One line on how the image was made, from the content of `result.json`, as far as present."""
     parts = [DISCLAIMER]
     if version := (record.get("software") or {}).get("axon"):
         parts.append(f"AXON {version}")
@@ -135,11 +143,11 @@ def overview(
     footer: str = DISCLAIMER,
     windows: Sequence[Window] = (WIDE,),
 ) -> np.ndarray:
-    """One page `[row, col, 3]` uint8: the X-rays and overlays, then for each window one row for
-    each volume (three mid-slices and the 3-D image), so that truth and result are adjacent.
+    """One page `[row, col, 3]` uint8: the X-rays and overlays, then for each window one row per
+    volume (three mid-slices and the 3-D image), so that truth and result are adjacent.
 
-    Slices have their true proportions and a bar of 5 cm. The footer always says that this is for
-    research only, whatever `footer` holds.
+    Slices have their true aspect ratio and a scale bar of 5 cm. The footer always contains the
+    disclaimer.
     """
     columns = COLUMNS + any(volume.truth is not None for volume in volumes)
     flat_rows = [images[i : i + columns] for i in range(0, len(images), columns)]
@@ -219,8 +227,20 @@ def _draw(
     high: float | None = None,
     colours: str = "gray",
 ) -> None:
+    pixels = _about_as_large_as_shown(pixels)
     axes.imshow(pixels, colours, aspect=aspect, interpolation="bilinear", vmin=low, vmax=high)
     axes.set_title(title, color="white", fontsize=10, pad=4, parse_math=False)
+
+
+def _about_as_large_as_shown(pixels: np.ndarray) -> np.ndarray:
+    """Means of blocks of whole pixels: drawing costs what the image has, not what the panel has."""
+    factor = min(pixels.shape[:2]) // round(1.3 * _PANEL_INCHES * _DPI)
+    if factor < 2:
+        return pixels
+    if pixels.ndim == 2:
+        return shrink_by(pixels, factor)
+    channels = [shrink_by(pixels[..., c], factor) for c in range(pixels.shape[2])]
+    return np.stack(channels, -1).astype(pixels.dtype)
 
 
 def _mark(axes: Axes, **letters: str) -> None:
@@ -238,7 +258,7 @@ def _show_flat(axes: Axes, image: FlatImage) -> None:
     row_mm, col_mm = image.pixel_mm or (1.0, 1.0)
     low = high = None
     if pixels.ndim == 2:
-        # A few outlying pixels (markers, borders) must not darken the chest.
+        # Outliers (markers, borders) must not darken the chest.
         pixels = np.nan_to_num(pixels.astype(np.float32))
         low, high = (float(v) for v in np.percentile(pixels, (0.5, 99.8)))
     _draw(axes, image.title, pixels, row_mm / col_mm, low, high)

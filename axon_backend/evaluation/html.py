@@ -1,7 +1,7 @@
-"""HTML pages from Jinja2 templates: one file each, which loads nothing from elsewhere.
+"""HTML pages from Jinja2 templates: single files without external resources.
 
-Everything that is put into a template is escaped; a content security policy forbids what is not in
-the page.
+All values in a template are escaped; a content security policy forbids everything that is not part
+of the page.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ SHARED = Path(__file__).parent / "templates"
 
 
 def render_page(template: str, folder: Path = SHARED, **content: Any) -> str:
-    """A page as HTML5.
+    """Render a page as HTML5.
 
     Args:
-        template: the file's name in ``folder``; it extends ``page.html`` of :data:`SHARED`.
-        folder: of the template and of what it includes.
-        content: the template's variables. ``script`` is the only JavaScript that may run.
+        template: file name in ``folder``; the template extends ``page.html`` of :data:`SHARED`.
+        folder: folder of the template and its includes.
+        content: variables of the template. ``script`` is the only JavaScript that may run.
     """
     environment = Environment(
         loader=FileSystemLoader([folder, SHARED]),
@@ -40,14 +40,14 @@ def render_page(template: str, folder: Path = SHARED, **content: Any) -> str:
 
 
 def render_script(template: str, folder: Path, **content: Any) -> str:
-    """A script for :func:`render_page` from a template, in which values stand as
+    """Render a script for :func:`render_page` from a template with values in the form
     ``{{ value | tojson }}``."""
     environment = Environment(loader=FileSystemLoader([folder]), undefined=StrictUndefined)
     return environment.get_template(template).render(**content)
 
 
 def number(value: Any) -> str:
-    """Four significant digits; a dash for what is missing, null or not a number."""
+    """A value with four significant digits; a dash if it is None or not finite."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
         return "–" if value is None else str(value)
     if isinstance(value, int):
@@ -56,5 +56,5 @@ def number(value: Any) -> str:
 
 
 def _sha256(text: str) -> str:
-    """The digest of a script, as a content security policy takes it."""
+    """The digest of a script in the form of a content security policy."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

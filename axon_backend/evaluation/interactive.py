@@ -1,7 +1,7 @@
-"""``interactive.html``: the volume, and the CT where there is one, to be turned in a browser.
+"""``interactive.html``: the volume and the CT, if there is one, in an interactive viewer.
 
-One file that works from the disk without a network: the viewer (NiiVue, in ``vendor/``) and the
-volumes are in it.
+A single file that works offline in a browser: it contains the viewer (NiiVue, in ``vendor/``) and
+the volumes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from axon_backend.imaging.write import write_text, write_volume
 from axon_backend.inference.result import Reconstruction
 
 VIEWER = Path(__file__).parent / "vendor" / "niivue.umd.js"
-# Name, lowest and highest HU shown.
+# Name, lowest and highest displayed HU.
 WINDOWS = (("Lung", -1350, 150), ("Soft tissue", -160, 240), ("Bone", -200, 900))
 
 
@@ -28,7 +28,7 @@ def write_interactive(path: Path, result: Reconstruction) -> Path:
 
     Args:
         path: the ``.html`` file.
-        result: its last stage is shown, beside the CT on the same grid.
+        result: the last stage is shown beside the CT on the same grid.
 
     Raises:
         AxonInputError: the file cannot be written.

@@ -1,8 +1,8 @@
-"""Results that are there already, so that an evaluation is resumed and extended, not repeated.
+"""Stored results, with which an evaluation is resumed or extended instead of repeated.
 
-A result is kept under the hash of everything that it depends on: the contents of the inputs, the
-bundle, the settings, the registered metrics, the version. Whoever changes one of them gets another
-name, and old results are simply not found.
+A result is stored under a hash of everything that it depends on: content of the inputs, bundle,
+settings, registered metrics, version. If one of them changes, so does the hash, and the old result
+is not found.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from axon_backend import __version__
 from axon_backend.imaging.write import atomic_path, write_json
 from axon_backend.metrics import metric_names
 
-# Raised when the same inputs would be measured differently.
+# Increased when the same inputs give other measurements.
 EVALUATION_VERSION = 1
 FOLDER = "results"
 
 
 def key_of(**depends: Any) -> str:
-    """The name of a result: a hash of all that it depends on (plain values)."""
+    """The key of a result: a hash of everything that it depends on (JSON values)."""
     parts = {
         "axon": __version__,
         "evaluation": EVALUATION_VERSION,
@@ -37,11 +37,11 @@ def key_of(**depends: Any) -> str:
 
 
 class Kept:
-    """Results by key: rows of numbers, and arrays where there are any.
+    """Stored results by key: rows of numbers, and optionally arrays.
 
     Args:
-        folder: of the evaluation, in which ``results/`` is made with the first result; None keeps
-            them in memory.
+        folder: folder of the evaluation, in which ``results/`` is created with the first result;
+            None: in memory only.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -51,7 +51,7 @@ class Kept:
         self.added = 0
 
     def rows(self, key: str) -> list[dict[str, Any]] | None:
-        """The rows of a result, None where there is none (or a damaged one)."""
+        """The rows of a result; None if it is missing or damaged."""
         if key in self._rows:
             return self._rows[key]
         if self.folder is None:
@@ -63,7 +63,7 @@ class Kept:
             return None
 
     def arrays(self, key: str) -> dict[str, np.ndarray] | None:
-        """The arrays of a result, None where there are none."""
+        """The arrays of a result; None if they are missing or damaged."""
         if key in self._arrays:
             return self._arrays[key]
         if self.folder is None:
@@ -71,7 +71,7 @@ class Kept:
         try:
             with np.load(self.folder / f"{key}.npz", allow_pickle=False) as stored:
                 return dict(stored)
-        except Exception:  # missing, or damaged: zip and numpy raise many kinds
+        except Exception:  # missing or damaged; zip and NumPy raise many types
             return None
 
     def put(
@@ -80,10 +80,10 @@ class Kept:
         rows: list[dict[str, Any]],
         arrays: Mapping[str, np.ndarray] | None = None,
     ) -> None:
-        """Keep a result; it is whole on disk when this returns.
+        """Store a result; when this returns, it is complete on disk.
 
         Raises:
-            AxonInputError: it cannot be written.
+            AxonInputError: the result cannot be written.
         """
         self.added += 1
         if self.folder is None:
@@ -98,4 +98,4 @@ class Kept:
                 open(temporary, "wb") as stream,
             ):
                 np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
-        write_json(self.folder / f"{key}.json", rows)  # last: rows mean that all is there
+        write_json(self.folder / f"{key}.json", rows)  # last: rows mark a complete result

@@ -1,4 +1,4 @@
-"""The manifest of ``axon evaluate``: which cases it reconstructs."""
+"""The manifest of ``axon evaluate``: a list of cases."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class ManifestCase:
     Attributes:
         id: unique in the manifest.
         ct: the ground truth; None for the projection test, which needs both X-rays.
-        frontal, lateral: X-rays; None: the DRR of the CT.
-        split: as the manifest names it.
-        patient: cases of one patient are averaged; None: the id.
-        view: of the frontal X-ray, where the file does not say it.
-        pixel_mm: of both X-rays, where the files do not say it.
+        frontal, lateral: X-rays; None: a DRR of the CT.
+        split: split in the manifest.
+        patient: name of the patient, over whose cases results are averaged; None: the id.
+        view: view of the frontal X-ray, if the file does not state it.
+        pixel_mm: pixel size of both X-rays, if the files do not state it.
         same_rows: both X-rays show the same heights in the same rows (projections of one CT, or
-            both exposed at once), so that the lateral one need not be registered by itself.
-        force: of ``IMAGES``, those used whatever they look like, as ``--force`` has it elsewhere.
+            simultaneous exposures), so that the lateral one is not registered separately.
+        force: those of ``IMAGES`` to use even if they are implausible, like the option ``--force``.
     """
 
     id: str
@@ -49,17 +49,17 @@ class ManifestCase:
 
     @property
     def files(self) -> tuple[Path | None, ...]:
-        """What is read."""
+        """CT, frontal and lateral X-ray."""
         return self.ct, self.frontal, self.lateral
 
     @property
     def of_patient(self) -> str:
-        """The patient's name."""
+        """Name of the patient."""
         return self.patient or self.id
 
     def source(self, views: int) -> str:
-        """Where the inputs of a reconstruction from one or two views come from, in words: cases
-        are only averaged with cases of the same kind."""
+        """Kind of the inputs of a reconstruction from one or two views. Only cases of the same kind
+        are averaged."""
         front = "X-ray" if self.frontal else "DRR"
         side = "X-ray" if self.lateral else "DRR"
         if self.ct is None:
@@ -72,13 +72,13 @@ class ManifestCase:
 
 
 def read_manifest(path: str | Path, split: str | None = None) -> list[ManifestCase]:
-    """The cases of a manifest, of one split where ``split`` is given, in the file's order.
+    """The cases of a manifest, or of one of its splits, in the file's order.
 
-    Paths are relative to the manifest. Whether the images exist and can be read is checked
-    later, case by case.
+    Paths are relative to the manifest. The images are not read or checked here.
 
     Raises:
-        AxonInputError: the manifest is missing, malformed, names an id twice, or has no case.
+        AxonInputError: the manifest is missing or malformed, lists an id twice, or has no such
+            case.
     """
     source = Path(path)
     entries = read_json(source, "The manifest", f"Expected {EXPECTED}.")
@@ -108,7 +108,7 @@ def _case(entry: Any, where: str, folder: Path) -> ManifestCase:
         raise AxonInputError(f"{where} is not an object {{...}}. Expected {EXPECTED}.")
     if unknown := [key for key in entry if key not in KEYS]:
         raise AxonInputError(
-            f"{where} has the key {unknown[0]!r}, which is not known. Expected {', '.join(KEYS)}."
+            f"{where} has the unknown key {unknown[0]!r}. Expected {', '.join(KEYS)}."
         )
     if not isinstance(entry.get("id"), str) or not entry["id"].strip():
         raise AxonInputError(f"{where}: 'id' is {json.dumps(entry.get('id'))}; expected a string.")

@@ -1,4 +1,4 @@
-"""The files of ``axon evaluate``: rows, comparison, figures, page."""
+"""The output files of ``axon evaluate``: metrics, comparison, figures, page."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ FIGURES = "figures"
 
 @dataclass(frozen=True)
 class PaperTable:
-    """A table of the AXON paper, as a choice of inputs and rows; the bundles are the user's.
+    """Inputs and rows of a table of the AXON paper; the bundles are chosen by the user.
 
     Attributes:
-        caption: what it shows.
+        caption: caption of the table.
         views: 1, 2 or both.
-        split: of the manifest that is taken where it has one.
-        finest: also volumes on finer grids than the smallest one.
+        split: split to evaluate, if the manifest has splits.
+        finest: also include volumes on finer grids than the common one.
     """
 
     caption: str
@@ -65,7 +65,7 @@ PAPER_COLUMNS = ("mae", "mse", "psnr", "ssim3d_gauss11")
 
 
 def evaluation_files() -> tuple[str, ...]:
-    """Every name that :func:`write_evaluation` may write."""
+    """All names that :func:`write_evaluation` may write."""
     stems = ("comparison", *PAPER_TABLES)
     return (
         "metrics.csv",
@@ -79,17 +79,17 @@ def evaluation_files() -> tuple[str, ...]:
 def write_evaluation(
     folder: Path, result: EvaluationResult, *, table: str | None = None, command: str = ""
 ) -> str:
-    """Write ``metrics.csv`` (every row), ``comparison.csv``, the comparison (or a table of the
-    paper) as Markdown, LaTeX and page, ``figures/`` and, where cases failed, ``failures.csv``.
+    """Write ``metrics.csv`` (all rows), ``comparison.csv``, the comparison (or a table of the
+    paper) as Markdown, LaTeX and HTML, ``figures/`` and, if cases failed, ``failures.csv``.
 
     Args:
-        folder: exists.
-        result: of ``evaluate_cases``.
-        table: a name of :data:`PAPER_TABLES`; None compares everything.
-        command: how the files were made.
+        folder: an existing folder.
+        result: result of ``evaluate_cases``.
+        table: a name of :data:`PAPER_TABLES`; None: compare everything.
+        command: the command that was run, shown in the files.
 
     Returns:
-        The main table of each group in Markdown, for a terminal.
+        The main table of each group in Markdown, for the terminal.
 
     Raises:
         AxonInputError: a file cannot be written.
@@ -142,7 +142,7 @@ def write_evaluation(
 
 
 def _bundles(bundles: Sequence[dict[str, Any]]) -> Section:
-    """Size of the networks, and what their metadata say about the training."""
+    """Sizes of the networks, and their training according to the metadata."""
 
     def shown(value: Any) -> str:
         return "not recorded" if value is None else f"{value:,.0f}"
@@ -165,9 +165,9 @@ def _bundles(bundles: Sequence[dict[str, Any]]) -> Section:
 
 
 def comparison_figures(result: EvaluationResult, command: str = "") -> dict[str, np.ndarray]:
-    """Images by name: for each case and number of views the bundles' volumes below one another
-    (axial, coronal and sagittal slices, 3-D, difference to the CT), as the paper's Figure 4; and
-    for each stochastic bundle several seeds, as its Figure A.4."""
+    """Figures by name: for each case and number of views, the volumes of all bundles one below the
+    other (axial, coronal and sagittal slices, 3-D, difference from the CT), like Figure 4 of the
+    paper; for each stochastic bundle also several samples, like its Figure A.4."""
     footer = "  |  ".join(part for part in (DISCLAIMER, command) if part)
     images: dict[str, np.ndarray] = {}
     cases = list(dict.fromkeys(key[:2] for key in result.shown))
@@ -224,5 +224,5 @@ def _inputs(arrays: dict[str, np.ndarray]) -> list[FlatImage]:
 
 
 def _file_name(text: str) -> str:
-    """Letters, digits and hyphens only: ids are anybody's."""
+    """Text reduced to letters, digits and hyphens, since ids may contain anything."""
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()[:100] or "figure"

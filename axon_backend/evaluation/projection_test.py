@@ -1,10 +1,11 @@
-"""What a reconstruction from one X-ray tells about the other one, of patients without a CT.
+"""The projection test: evaluate reconstructions of patients without a CT by their lateral X-ray.
 
-The volume made from the frontal image is projected along x and compared with the patient's own
-lateral image, which was not an input, and with those of all other patients. Grey scales of archived
-images mean nothing, so local contrast is compared. A frontal image does not show where the frame
-ends along its beam: of a grid of depths and shifts the best agreement counts, for the own lateral
-image and for the others alike. The rank of the own one needs no scale at all: 50 % is chance.
+The volume reconstructed from the frontal image is projected along x and compared with the patient's
+own lateral image, which was not an input, and with those of all other patients. The grey scale of
+archived images is arbitrary, so local contrast is compared. A frontal image does not determine the
+extent of the frame along its beam; therefore the best agreement over a grid of depths and shifts is
+used, for the own lateral image and the others alike. The rank of the own image does not depend on a
+scale: 50 % is chance.
 """
 
 from __future__ import annotations
@@ -23,26 +24,26 @@ from axon_backend.registration.similarity import gradient_ncc
 SIDE = 64
 DEPTHS_MM = np.linspace(170.0, 290.0, 9)
 SHIFTS_MM = np.linspace(-40.0, 40.0, 17)
-#: A cut of a lateral image that shows less of the frame is not compared.
+#: Smallest fraction of the frame that a cut of a lateral image must show to be compared.
 LEAST_SHOWN = 2 / 3
 
 
 def side_view(hu: np.ndarray) -> np.ndarray:
-    """A volume in HU ``[z, y, x]`` to (SIDE, SIDE) float32: mean attenuation along x, the top row
-    first, front left."""
+    """Project a volume in HU ``[z, y, x]`` along x: mean attenuation, (SIDE, SIDE) float32, row 0
+    at the top, column 0 at the front of the patient."""
     mean = torch.as_tensor((hu + 1000.0).mean(2)[::-1].copy(), dtype=torch.float32)
     return F.adaptive_avg_pool2d(mean[None], SIDE)[0].numpy()
 
 
 @dataclass(frozen=True)
 class LateralCuts:
-    """A lateral image, cut to the frame for every depth and shift.
+    """A lateral image, cropped to the frame for each of the K depths and shifts.
 
     Attributes:
-        images: (K, SIDE, SIDE), rows Superior to Inferior, front left.
-        weights: (K, SIDE, SIDE), 0 where the image shows nothing.
-        vectors: (K, SIDE * SIDE) local contrast of zero mean and unit length, 0 where less than
-            :data:`LEAST_SHOWN` of the frame is shown; half precision.
+        images: (K, SIDE, SIDE), row 0 at the top, column 0 at the front of the patient.
+        weights: (K, SIDE, SIDE), 0 outside the image.
+        vectors: (K, SIDE * SIDE) local contrast with zero mean and unit length, in half precision;
+            0 if less than :data:`LEAST_SHOWN` of the frame is shown.
     """
 
     images: torch.Tensor
@@ -53,13 +54,13 @@ class LateralCuts:
 def cut_lateral(
     image: np.ndarray, rows: tuple[float, float], pixel_mm: float, middle: float | None = None
 ) -> LateralCuts:
-    """Cut a lateral image for every depth and shift.
+    """Crop a lateral image for every depth and shift.
 
     Args:
-        image: (H, W), bright bones, front left.
-        rows: the row in the middle of the canonical view, and how many rows that view spans.
+        image: (H, W), bones bright, column 0 at the front of the patient.
+        rows: row of the centre of the canonical view, and the number of rows that it spans.
         pixel_mm: width of a pixel in the patient.
-        middle: column of the patient's middle; None: that of the bright part of the image.
+        middle: column of the patient's centre; None: the centre of the bright part of the image.
     """
     pixels = torch.as_tensor(image).float()
     height, width = pixels.shape
@@ -87,8 +88,8 @@ def cut_lateral(
 
 
 def canonical_rows(placement: np.ndarray) -> tuple[float, float]:
-    """Of a placement (3, 3), canonical [0, 1]^2 to (column, row): the row in the middle of the
-    view, and how many rows the view spans."""
+    """The row of the centre of the view and the number of rows that it spans, from a placement
+    (3, 3), canonical [0, 1]^2 to (column, row)."""
     middle = placement @ np.array([0.5, 0.5, 1.0])
     return float(middle[1] / middle[2]), float(np.hypot(placement[0, 1], placement[1, 1]))
 
@@ -96,16 +97,16 @@ def canonical_rows(placement: np.ndarray) -> tuple[float, float]:
 def projection_scores(
     sides: Sequence[np.ndarray], laterals: Sequence[LateralCuts], patients: Sequence[str]
 ) -> list[dict[str, float]]:
-    """Each patient's projection against the own lateral image and those of the others.
+    """Compare each patient's projection with the own lateral image and those of the others.
 
     Args:
-        sides: of each case, :func:`side_view` of its volume.
-        laterals: of each case.
-        patients: of each case; images of the same patient are not among the others.
+        sides: :func:`side_view` of the volume of each case.
+        laterals: lateral image of each case.
+        patients: patient of each case; other images of the same patient are not compared.
 
     Returns:
         For each case ``projection``, ``projection_gradient``, ``projection_others`` (NaN without
-        others) and ``projection_rank`` in percent; ties count half.
+        others) and ``projection_rank`` in percent, with ties counted as half.
     """
     vectors = torch.stack([_unit(torch.as_tensor(side)) for side in sides])
     # [i, j]: the volume of case i against the lateral image of case j

@@ -1,11 +1,10 @@
 """A 3-D image of a CT volume, seen from the front, for reports.
 
-The image is a volume rendering by VTK, drawn off-screen in a subprocess: on a machine without
-OpenGL libraries VTK does not raise an error, it crashes, and that must not take the reconstruction
-down with it. Where rendering fails for any reason, `projection` draws a simpler shaded image with
-NumPy instead, and the result says so.
+The image is rendered off-screen by VTK in a subprocess: without OpenGL libraries, VTK crashes
+instead of raising an error, and must not end the reconstruction as well. If rendering fails for any
+reason, `projection` computes a simpler shaded image with NumPy, and the result says so.
 
-This is the only file of `axon_backend` that imports vtk.
+This is the only module of `axon_backend` that imports vtk.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ PRESETS: dict[str, tuple[tuple[float, float, float, float, float], ...]] = {
 }
 BACKGROUND = (0.0, 0.0, 0.0)
 AMBIENT = 0.25
-#: The opacities of `PRESETS` hold for this much matter along the ray.
+#: Length along the ray to which the opacities of `PRESETS` refer.
 OPACITY_UNIT_MM = 2.5
 NO_OPENGL = (
     "No OpenGL volume rendering on this machine; the 3-D image is a simple shaded projection."
@@ -62,7 +61,7 @@ NO_OPENGL = (
 class Rendering:
     """A rendered image `[row, col, 3]` uint8 (R at the viewer's left, superior on top).
 
-    `note` is empty for a volume rendering, else one sentence saying what was drawn instead.
+    `note` is empty for a volume rendering, else a sentence that states what is shown instead.
     """
 
     rgb: np.ndarray
@@ -83,7 +82,7 @@ def render3d(
         spacing_mm: voxel size (x, y, z) in mm.
         preset: `bone`, `lung` or `soft` (transfer functions in `PRESETS`).
         size: width and height of the image in pixels.
-        timeout_s: longest wait for VTK before the projection is drawn instead.
+        timeout_s: time limit for VTK, after which the projection is computed instead.
 
     Raises:
         AxonInputError: unknown preset, or `hu` is not a volume.
@@ -103,16 +102,16 @@ def projection(
 ) -> np.ndarray:
     """Shaded projection along y without OpenGL, `[row, col, 3]` uint8; arguments as `render3d`.
 
-    Each column of voxels is a ray. From front to back, colour and opacity of the preset are added
-    up (emission and absorption, Levoy 1988), lit from the viewer (Lambert) by the local gradient.
-    A plain maximum projection was tried first: its depth jumps from voxel to voxel, so lungs and
-    muscle came out as noise.
+    Each column of voxels is a ray. Colour and opacity of the preset are composited from front to
+    back (emission and absorption, Levoy 1988), with Lambertian shading by the local gradient and
+    the light at the viewer. A maximum intensity projection is not suitable: its depth jumps between
+    neighbouring voxels, so that lungs and muscle look like noise.
     """
     return _project(_prepared(hu, preset), spacing_mm, preset, size)
 
 
 def _prepared(hu: np.ndarray, preset: str) -> np.ndarray:
-    """Check, and take everything outside the body (air, table, blankets) out of sight."""
+    """Check the arguments, and hide everything outside the body (air, table, blankets)."""
     if preset not in PRESETS:
         raise AxonInputError(f"Unknown 3-D preset {preset!r}; choose one of {', '.join(PRESETS)}.")
     hu = np.asarray(hu, dtype=np.float32)
@@ -122,7 +121,8 @@ def _prepared(hu: np.ndarray, preset: str) -> np.ndarray:
     # Air around the patient looks like lung, and the table like soft tissue.
     if preset != "lung":
         return np.where(body, hu, -1000.0).astype(np.float32)
-    # The skin, half air and half tissue, has the HU of lung too: peel it off (not the box's faces).
+    # Voxels of the skin, half air and half tissue, look like lung too: erode the body, except at
+    # the faces of the box.
     inner = ndimage.binary_erosion(body, iterations=2, border_value=1)
     return np.where(inner, hu, 50.0).astype(np.float32)
 
@@ -134,7 +134,7 @@ def _render_in_subprocess(
     size: tuple[int, int],
     timeout_s: float,
 ) -> np.ndarray | None:
-    """The image by VTK, or None when the subprocess failed, crashed or hung."""
+    """The image by VTK, or None if the subprocess failed, crashed or timed out."""
     package_root = str(Path(__file__).resolve().parents[2])
     known = os.environ.get("PYTHONPATH")
     environment = {
@@ -158,14 +158,14 @@ def _render_in_subprocess(
             rgb: np.ndarray = np.load(image)
         except (OSError, ValueError, subprocess.SubprocessError):
             return None
-    # A driver that draws nothing leaves one colour everywhere.
+    # If the driver draws nothing, the image has a single colour.
     return rgb if np.ptp(rgb) > 0 else None
 
 
 def _render_with_vtk(
     hu: np.ndarray, spacing_mm: tuple[float, float, float], preset: str, size: tuple[int, int]
 ) -> np.ndarray:
-    """`[row, col, 3]` uint8 by VTK in this process; may crash it where there is no OpenGL."""
+    """`[row, col, 3]` uint8 by VTK in this process, which may crash without OpenGL."""
     import vtkmodules.vtkRenderingOpenGL2
     import vtkmodules.vtkRenderingVolumeOpenGL2  # noqa: F401  both register the drawing back end
     from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
@@ -183,7 +183,7 @@ def _render_with_vtk(
     image = vtkImageData()
     image.SetDimensions(hu.shape[::-1])
     image.SetSpacing(*spacing_mm)
-    # The ray caster of the CPU needs non-negative integers for its tables; HU are shifted.
+    # The CPU ray caster needs non-negative integers for its tables, so HU are shifted.
     shifted = np.clip(hu + 1024.0, 0, 4095).astype(np.uint16)
     image.GetPointData().SetScalars(numpy_to_vtk(shifted.ravel(), deep=True))
 
@@ -238,7 +238,7 @@ def _render_with_vtk(
 
 
 def _mm_per_pixel(extent_mm: list[float], size: tuple[int, int]) -> float:
-    """The scale at which the front of the box just fills the image; extent is (x, y, z)."""
+    """The scale at which the front of the box fits the image; the extent is (x, y, z)."""
     return max(extent_mm[0] / size[0], extent_mm[2] / size[1])
 
 
@@ -248,7 +248,7 @@ def _project(
     knots = np.asarray(PRESETS[preset])
     gradients = np.gradient(ndimage.gaussian_filter(hu, 0.7), *spacing_mm[::-1])
     colour = np.zeros((hu.shape[0], hu.shape[2], 3), np.float32)
-    clear = np.ones((hu.shape[0], hu.shape[2]), np.float32)  # light that still comes through
+    clear = np.ones((hu.shape[0], hu.shape[2]), np.float32)  # transmittance so far
     thickness = spacing_mm[1] / OPACITY_UNIT_MM
     for y in range(hu.shape[1]):  # from the viewer to the back
         layer = hu[:, y]

@@ -14,7 +14,7 @@ import numpy as np
 from axon_backend import DISCLAIMER
 from axon_backend.errors import AxonInputError
 from axon_backend.evaluation.html import number, render_page
-from axon_backend.imaging.write import write_text
+from axon_backend.imaging.write import PNG_LEVEL, write_text
 from axon_backend.methods import registry
 from axon_backend.metrics import registered_metrics
 
@@ -43,10 +43,10 @@ def write_report(
 
     Args:
         path: the `.html` file.
-        result: the content of `result.json`; keys that are missing are left out of the report.
+        result: the content of `result.json`; missing keys are left out of the report.
         images: caption -> image: PNG or JPEG bytes, or an array `[row, col]` or `[row, col, 3]`
             (uint8, or float 0 to 1). `overview` comes first; images whose name starts with
-            `registration` or `overlay` stand with the registration, others at the end.
+            `registration` or `overlay` are shown with the registration, others at the end.
 
     Raises:
         AxonInputError: an image is not of these kinds, or the file cannot be written.
@@ -114,7 +114,7 @@ def describe_registration(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _facts(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What the run was made with: name, value, and whether the value is shown as code."""
+    """Facts about the run: name, value, and whether the value is shown as code."""
     facts: list[tuple[str, Any, bool]] = []
     if bundle := result.get("bundle"):
         named = f"{bundle.get('name', 'unnamed')} {bundle.get('version', '')}".strip()
@@ -144,14 +144,14 @@ def _stage(stage: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def steps_text(stage: Mapping[str, Any]) -> str:
-    """Of a stage of ``result.json``: "10", or "1 (4 run)" where the volume is a mean of runs."""
+    """Steps of a stage of ``result.json``: "10", or "1 (4 run)" if the volume is a mean of runs."""
     run = stage.get("steps_run")
-    more = f" ({run} run)" if run not in (None, stage["steps"]) else ""
-    return f"{stage['steps']}{more}"
+    actual = f" ({run} run)" if run not in (None, stage["steps"]) else ""
+    return f"{stage['steps']}{actual}"
 
 
 def stage_text(name: str) -> str:
-    """What comes out of a stage, in words; its name where no method here knows it."""
+    """Description of a stage's output, or its name if no installed method has it."""
     for info in registry.available().values():
         if name in info.stage_names:
             return info.stage(name).description or info.stage(name).label
@@ -161,7 +161,7 @@ def stage_text(name: str) -> str:
 def _metrics(
     metrics: Mapping[str, Mapping[str, Any]] | None, atlas: Mapping[str, Any] | None
 ) -> dict[str, Any] | None:
-    """Columns (the baseline, then the stages) and rows (the metrics) of the table."""
+    """Columns (the baseline, then the stages) and rows (the metrics) of the table of metrics."""
     if not metrics:
         return None
     if atlas:
@@ -183,7 +183,7 @@ def _metrics(
 
 
 def embedded(images: Mapping[str, Image]) -> list[dict[str, str]]:
-    """Captions and data URIs, for the macro `figures`."""
+    """Captions and data URIs of images, for the macro `figures`."""
     figures = []
     for name, image in images.items():
         kind, data = _encoded(name, image)
@@ -193,7 +193,7 @@ def embedded(images: Mapping[str, Image]) -> list[dict[str, str]]:
 
 
 def _encoded(name: str, image: Image) -> tuple[str, bytes]:
-    """Media type and file content."""
+    """Media type and file content of an image."""
     if isinstance(image, (bytes, bytearray)):
         for signature, kind in _SIGNATURES.items():
             if image.startswith(signature):
@@ -209,5 +209,6 @@ def _encoded(name: str, image: Image) -> tuple[str, bytes]:
     if pixels.dtype != np.uint8:
         pixels = np.rint(np.clip(np.nan_to_num(pixels.astype(np.float32)), 0, 1) * 255)
     file = io.BytesIO()
-    PillowImage.fromarray(np.ascontiguousarray(pixels.astype(np.uint8))).save(file, "PNG")
+    drawn = PillowImage.fromarray(np.ascontiguousarray(pixels.astype(np.uint8)))
+    drawn.save(file, "PNG", compress_level=PNG_LEVEL)
     return "image/png", file.getvalue()

@@ -1,4 +1,4 @@
-"""Lungs and bone of a volume by thresholds, with their volumes and their overlap with another."""
+"""Segment lungs and bone by thresholds; measure their volumes and overlap with another CT."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ STRUCTURES = ("lungs", "bone")
 
 @dataclass(frozen=True)
 class Structure:
-    """A structure of a volume, and of the one that it is compared with.
+    """A structure of a volume and of the volume that it is compared with.
 
     Attributes:
-        mask, other: bool ``[k, j, i]`` on the grid of the volume; `other` is None without one.
+        mask, other: bool ``[k, j, i]`` on the grid of the volume; `other` may be None.
         ml, other_ml: their volumes in millilitres.
-        dice: overlap of both; None without the other, NaN where both are empty.
+        dice: their Dice overlap; None without `other`, NaN if both are empty.
     """
 
     mask: np.ndarray
@@ -43,10 +43,10 @@ def segment(
     Args:
         volume, other: HU ``[k, j, i]``, [z, y, x] up to a rotation.
         ijk_to_lps, other_to_lps: (4, 4), (i, j, k, 1) to LPS millimetres.
-        window: HU that both are clipped to; None is the default one.
+        window: HU window to which both are clipped; None: the default window.
 
     Returns:
-        By name of :data:`STRUCTURES`.
+        The structures by their names in :data:`STRUCTURES`.
     """
     window = window or HuWindow()
     bounds = (window.low, window.high)

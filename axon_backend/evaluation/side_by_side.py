@@ -1,4 +1,4 @@
-"""Two volumes of one patient on one grid: their difference, and how well they agree."""
+"""Compare two volumes of a patient on one grid: difference and metrics."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def compare_volumes(
     other_to_lps: np.ndarray,
     window: HuWindow | None = None,
 ) -> tuple[np.ndarray, dict[str, float]]:
-    """Compare a volume with another one, which takes the part of the truth.
+    """Compare a volume with another one, which is taken as the truth.
 
     Args:
         volume, other: HU ``[k, j, i]``.
-        ijk_to_lps, other_to_lps: (4, 4), (i, j, k, 1) to LPS millimetres, axes at right angles.
-        window: HU that metrics clip to; None is the default one.
+        ijk_to_lps, other_to_lps: (4, 4), (i, j, k, 1) to LPS millimetres, with orthogonal axes.
+        window: HU window to which metrics clip; None: the default window.
 
     Returns:
         ``volume - other`` in HU, float32 on the grid of ``volume``, and the registered metrics.
@@ -37,8 +37,8 @@ def compare_volumes(
 def resampled(
     volume: np.ndarray, ijk_to_lps: np.ndarray, shape: tuple[int, ...], target_to_lps: np.ndarray
 ) -> np.ndarray:
-    """A volume on another grid, float32 ``[k, j, i]``: trilinear, air outside; unchanged where the
-    grids are the same."""
+    """A volume on another grid, float32 ``[k, j, i]``: trilinear, air outside; unchanged if the
+    grids are equal."""
     if tuple(volume.shape) == tuple(shape) and np.allclose(ijk_to_lps, target_to_lps, atol=1e-6):
         return volume.astype(np.float32)
     target = sitk.Image([int(n) for n in shape[::-1]], sitk.sitkFloat32)

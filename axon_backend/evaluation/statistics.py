@@ -1,4 +1,4 @@
-"""Statistics over patients: bootstrap intervals, paired differences, Wilcoxon's test, Holm.
+"""Statistics over patients: bootstrap intervals, paired differences, Wilcoxon's and Holm's methods.
 
 The patient is the unit throughout: scans of one patient are averaged before anything else.
 """
@@ -21,10 +21,10 @@ class Mean:
     """A mean over patients.
 
     Attributes:
-        n: patients.
-        value: the mean; NaN for none.
-        std: sample standard deviation; NaN below two.
-        low, high: 95 % bootstrap interval; NaN below two.
+        n: number of patients.
+        value: the mean; NaN without patients.
+        std: sample standard deviation; NaN for fewer than two patients.
+        low, high: 95 % bootstrap interval; NaN for fewer than two patients.
     """
 
     n: int
@@ -38,9 +38,9 @@ def mean_of(values: Sequence[float], seed: int = 0, resamples: int = RESAMPLES) 
     """Mean and percentile bootstrap interval (Efron & Tibshirani 1993, chapter 13).
 
     Args:
-        values: one for each patient; those that are not numbers are left out.
-        seed: of the resampling; the same values and seed give the same interval.
-        resamples: of the patients, with replacement.
+        values: one per patient; values that are not finite are left out.
+        seed: random seed; the same values and seed give the same interval.
+        resamples: number of resamples of the patients, with replacement.
     """
     x = np.asarray([v for v in values if math.isfinite(v)], float)
     if not len(x):
@@ -53,7 +53,7 @@ def mean_of(values: Sequence[float], seed: int = 0, resamples: int = RESAMPLES) 
         (x,),
         np.mean,
         n_resamples=resamples,
-        batch=max(1, 5_000_000 // len(x)),  # a large cohort must not need memory for all at once
+        batch=max(1, 5_000_000 // len(x)),  # limits the memory for large cohorts
         method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
@@ -62,8 +62,8 @@ def mean_of(values: Sequence[float], seed: int = 0, resamples: int = RESAMPLES) 
 
 
 def signed_rank_p(differences: Sequence[float]) -> float | None:
-    """Two-sided p of Wilcoxon's signed-rank test of paired differences; None where fewer than
-    :data:`SMALLEST_N` patients have one."""
+    """Two-sided p of Wilcoxon's signed-rank test of paired differences; None for fewer than
+    :data:`SMALLEST_N` patients."""
     x = np.asarray([d for d in differences if math.isfinite(d)], float)
     if len(x) < SMALLEST_N:
         return None
@@ -75,8 +75,8 @@ def signed_rank_p(differences: Sequence[float]) -> float | None:
 
 
 def holm(p: Sequence[float | None]) -> list[float | None]:
-    """p values adjusted for their number (Holm 1979): ``max over j <= i of (m - j) p_(j)`` in
-    ascending order, at most 1. Those that are None are not counted and stay None."""
+    """Adjust p values for multiple comparisons (Holm 1979): ``max over j <= i of (m - j) p_(j)`` in
+    ascending order (j from 0), at most 1. None is not counted and stays None."""
     known = sorted((value, i) for i, value in enumerate(p) if value is not None)
     adjusted: list[float | None] = [None] * len(p)
     largest = 0.0
@@ -89,9 +89,10 @@ def holm(p: Sequence[float | None]) -> list[float | None]:
 def spread_and_skill(samples: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     """Spread of an ensemble and its ratio to the error of the ensemble's mean.
 
-    Spread is the root of the mean variance over voxels (unbiased). If truth and samples come from
-    one distribution, the squared error of the mean of K samples is (1 + 1/K) times the variance;
-    with that factor the ratio is 1 (Fortin et al. 2014). Below 1: the samples differ too little.
+    Spread is the square root of the mean (unbiased) variance over voxels. If truth and samples come
+    from the same distribution, the squared error of the mean of K samples is (1 + 1/K) times the
+    variance; with this factor the ratio is 1 (Fortin et al. 2014). Below 1, the samples differ too
+    little.
 
     Args:
         samples: (K, ...), K >= 2.

@@ -1,4 +1,4 @@
-"""The files of an evaluation: every row as CSV, and the comparison as CSV, Markdown and LaTeX."""
+"""The tables of an evaluation: all rows as CSV, and the comparison as CSV, Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Cell:
-    """A number in words; ``best`` of its column."""
+    """Text of a cell, and whether it is the best of its column."""
 
     text: str
     best: bool = False
@@ -51,17 +51,16 @@ class Section:
 
 
 def write_metrics_csv(path: str | os.PathLike[str], rows: Iterable[Row]) -> Path:
-    """Write one line for each case, bundle, stage, number of views, estimate and grid.
+    """Write one line per case, bundle, stage, number of views, estimate and grid.
 
     Args:
-        path: of the file.
-        rows: each has :data:`KEYS` (``stage`` empty for the baseline, ``estimate`` empty for a
-            method without noise, ``grid`` 0 for measurements of images) and any of
+        path: the file.
+        rows: each has the :data:`KEYS` (``stage`` is empty for the baseline, ``estimate`` for a
+            deterministic method, ``grid`` is 0 for measurements of images) and any of
             ``columns.columns()``.
 
     Raises:
-        ValueError: a row lacks a key, has a number of views that is neither 1 nor 2, or stands
-            there twice.
+        ValueError: a row lacks a key, has a number of views other than 1 or 2, or occurs twice.
     """
     checked = _checked(rows)
     names = [name for name in columns() if any(name in row for row in checked)]
@@ -69,8 +68,8 @@ def write_metrics_csv(path: str | os.PathLike[str], rows: Iterable[Row]) -> Path
 
 
 def write_comparison_csv(path: str | os.PathLike[str], groups: Sequence[Group]) -> Path:
-    """Write one line for each group, bundle and metric: mean, standard deviation and interval, and
-    the same of the paired difference, with its adjusted p."""
+    """Write one line per group, bundle and metric: mean, standard deviation and interval; mean and
+    interval of the paired difference, with its adjusted p."""
     keys = ("inputs", "views", "grid", "bundle", "method", "stage", "estimate", "metric")
     parts = ("n", "mean", "std", "low", "high")
     of_difference = ("difference", "difference_low", "difference_high", "difference_n", "p_holm")
@@ -98,25 +97,25 @@ def write_comparison_csv(path: str | os.PathLike[str], groups: Sequence[Group]) 
 
 
 def comparison_sections(groups: Sequence[Group]) -> list[Section]:
-    """The comparison in words: for each group a table of each kind of metric, and one of the
+    """The sections of the comparison: for each group, a table per kind of metric and one of the
     differences; then the definitions."""
     sections = [Section(group.title, tuple(_tables(group))) for group in groups]
     shown = [column for name, column in columns().items() if any(name in g.columns for g in groups)]
     sections.append(
         Section(
-            "How to read it",
+            "How to read the tables",
             sentences=(
-                "Mean over patients, in brackets the 95 % bootstrap interval (10,000 resamples of "
-                "the patients); n where it is not every patient. Differences are paired, patient "
-                "by patient. p: Wilcoxon's signed-rank test, adjusted by Holm's method for the "
-                f"lines of a table; with fewer than {SMALLEST_N} patients no two-sided p can be "
-                "below .05, so none is given.",
+                "Mean over patients, with the 95 % bootstrap interval in brackets (10,000 "
+                "resamples of the patients), and n if some patients are missing. Differences are "
+                "paired by patient. p: Wilcoxon's signed-rank test, adjusted by Holm's method for "
+                f"the lines of a table; with fewer than {SMALLEST_N} patients no two-sided p can "
+                "be below .05, so none is given.",
                 "Values are on [0, 1] after the HU window, data range 1 (PSNR: dB).",
                 "One sample is one seed; the mean of several samples is closer to the CT than any "
-                "of them (for a perfect sampler of the posterior by up to 3 dB) and blurred. "
+                "of them (for a perfect sampler of the posterior by up to 3 dB), but blurred. "
                 "Compare a sample with a sample, and a mean with a mean or with a regression.",
                 "atlas mean: the mean training volume of the first bundle, the same for every "
-                "patient; a method is only useful where it is better.",
+                "patient; a method is only useful if it is better.",
                 *(f"{column.label} ({column.name}): {column.note}." for column in shown),
             ),
         )
@@ -128,7 +127,7 @@ def _tables(group: Group) -> Iterable[Table]:
     known = columns()
     for kind, title in TITLES.items():
         names = [name for name in group.columns if known[name].table == kind]
-        # Not every line has every kind: a method without noise has no spread.
+        # Not every line has every kind of metric: a deterministic method has no spread.
         lines = [line for line in group.lines if any(line.values[n].n for n in names)]
         if not names or not lines:
             continue
@@ -159,21 +158,21 @@ def _tables(group: Group) -> Iterable[Table]:
                     (Cell(line.title), *(_difference(line, n, known[n]) for n in names))
                     for line in compared
                 ),
-                f"{title}: difference to {group.reference}{small}",
+                f"{title}: difference from {group.reference}{small}",
             )
 
 
 def paper_table(
     caption: str, groups: Sequence[Group], names: Sequence[str], *, finest: bool = False
 ) -> Section:
-    """A table in the form of the paper's: mean ± standard deviation, one line for each bundle,
-    stage and kind of input.
+    """A table in the form of the paper: mean ± standard deviation, one line per bundle, stage and
+    kind of input.
 
     Args:
-        caption: of the table.
-        groups: what :func:`comparison.compare` found.
-        names: columns.
-        finest: also the volumes that were measured on a finer grid than the common one.
+        caption: caption of the table.
+        groups: result of :func:`comparison.compare`.
+        names: names of the columns.
+        finest: also include volumes measured on a finer grid than the common one.
     """
     known = columns()
     coarsest = min((g.grid for g in groups if g.grid), default=0)
@@ -196,16 +195,16 @@ def paper_table(
         caption,
         (table,),
         (
-            "Mean ± standard deviation over patients, as the paper prints it. The figures are not "
-            "on the paper's scale: the volume is a box around the lungs, which holds less air than "
-            "a whole scan, the HU window is that of the first bundle, and cases, X-rays and "
-            "registration are others.",
+            "Mean ± standard deviation over patients, as in the paper. The values are not "
+            "comparable with the paper's: the volume is a box around the lungs, which contains "
+            "less air than a whole scan, the HU window is that of the first bundle, and cases, "
+            "X-rays and registration are different.",
         ),
     )
 
 
 def headline(groups: Sequence[Group]) -> list[Section]:
-    """Of each group the first table only, for a terminal."""
+    """Only the first table of each group, for the terminal."""
     return [Section(group.title, tuple(_tables(group))[:1]) for group in groups]
 
 
@@ -264,7 +263,7 @@ _LATEX = {
 
 
 def latex_text(text: str) -> str:
-    """Text in which LaTeX finds no command, comment or column."""
+    """Text on one line, with the special characters of LaTeX escaped."""
     return "".join(_LATEX.get(letter, letter) for letter in _one_line(text))
 
 

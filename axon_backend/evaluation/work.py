@@ -1,5 +1,5 @@
-"""The output folder of an evaluation: kept results that a later run continues, and the tables,
-which are replaced as a whole."""
+"""The output folder of an evaluation: stored results, which later runs reuse, and tables, which are
+replaced as a whole."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ LOCK = "evaluate.lock"
 
 @dataclass(frozen=True)
 class EvaluationFolder:
-    """Where an evaluation works.
+    """The output folder of an evaluation.
 
     Attributes:
-        folder: with the kept results.
+        folder: the folder, with the stored results.
         owned: names that an evaluation may write.
-        inputs: what it reads.
+        inputs: files and folders that it reads.
     """
 
     folder: Path
@@ -40,14 +40,14 @@ class EvaluationFolder:
 def evaluation_folder(
     path: AnyPath, owned: tuple[str, ...], overwrite: bool, inputs: Iterable[AnyPath | None]
 ) -> Iterator[EvaluationFolder]:
-    """Hold the output folder of an evaluation.
+    """Create and lock the output folder of an evaluation.
 
-    A folder with kept results is continued; ``overwrite`` measures everything again, and accepts a
-    folder that holds other files. What was made and is still empty at the end is removed.
+    Stored results of an earlier run are reused; ``overwrite`` deletes them, and accepts a folder
+    that contains other files. Folders created here are removed if they are empty at the end.
 
     Raises:
-        AxonInputError: the folder holds other files or an input, cannot be written, or another run
-            is writing to it.
+        AxonInputError: the folder contains other files or an input, cannot be written, or another
+            run is writing to it.
     """
     inputs = tuple(inputs)
     if not str(path).strip():
@@ -56,15 +56,16 @@ def evaluation_folder(
     folder = Path(path)
     results = folder / FOLDER
     if folder.exists() and not folder.is_dir():
-        raise AxonInputError(f"{folder} is a file, --output is a folder. Choose another name.")
+        raise AxonInputError(f"{folder} is a file; --output must be a folder. Choose another name.")
     made = [p for p in (folder, *folder.parents) if not p.exists()]
     lock = None
     try:
         try:
             others = [] if made else sorted(p.name for p in folder.iterdir())
             if others and not results.is_dir() and not overwrite:
+                more = ", ..." if others[1:] else ""
                 raise AxonInputError(
-                    f"{folder} holds files already ({others[0]}{', ...' if others[1:] else ''}). "
+                    f"{folder} already contains files ({others[0]}{more}). "
                     "Choose another --output, or add --overwrite to replace an earlier run."
                 )
             results.mkdir(parents=True, exist_ok=True)
@@ -91,10 +92,10 @@ def evaluation_folder(
             with suppress(OSError):
                 (results / LOCK).unlink()
         for empty in (results, *made):
-            with suppress(OSError):  # it is not empty, or was never made
+            with suppress(OSError):  # not empty, or never created
                 empty.rmdir()
 
 
 def result_count(folder: Path) -> int:
-    """How many results are kept in the folder of an evaluation."""
+    """The number of results stored in the folder of an evaluation."""
     return len(list((folder / FOLDER).glob("*.json")))

@@ -1,1 +1,1 @@
-"""X-rays and CTs from files and back; the thorax frame; HU windows."""
+"""Reading and writing of X-rays and CTs; the thorax frame; HU windows."""

@@ -1,7 +1,7 @@
-"""Whether the body part that a DICOM header names is the chest, another part, or neither.
+"""Whether the body part named in a DICOM header is the chest, another part, or neither.
 
-The words are those of PS3.16 annex L (defined terms of BodyPartExamined) and of the code meanings
-of CID 4031, and what devices write in other languages.
+The words are those of PS3.16 annex L (defined terms of BodyPartExamined), the code meanings of CID
+4031, and the terms of devices in other languages.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _CHEST = re.compile(
     r"\bTAP\b|\bCAP\b|BRUSTKORB"
 )
 # Named parts that never show a whole chest. Words that may include one (ABDOMEN, NECK, SPINE,
-# BREAST, WHOLEBODY, TSPINE, SHOULDER ...) are left out: there the image decides.
+# BREAST, WHOLEBODY, TSPINE, SHOULDER ...) are left out: for these, the image decides.
 _ELSEWHERE = re.compile(
     r"\b(HANDS?|FINGERS?|THUMB|WRIST|CARPUS|SCAPHOID|FOREARM|ELBOW|HUMERUS|UPPER ?ARM|ARM|RADIUS|"
     r"ULNA|FOOT|FEET|TOES?|ANKLE|CALCANEUS|TARSAL|SESAMOIDS?|TIBIA|FIBULA|LOWER ?LEG|KNEES?|"
@@ -44,7 +44,7 @@ _BESIDE = re.compile(
 
 
 def is_chest(*words: str) -> bool:
-    """Whether any of the texts names the chest."""
+    """Whether any of the strings names the chest."""
     return any(_CHEST.search(_plain(word)) for word in words)
 
 
@@ -54,8 +54,8 @@ def is_elsewhere(body_part: str) -> bool:
 
 
 def is_no_chest_xray(body_part: str) -> bool:
-    """Whether an X-ray of the body part is certainly none of the chest: also of its neighbours, as
-    the abdomen or a shoulder, which a CT of the chest may be named after."""
+    """Whether an X-ray of the body part is certainly not a chest X-ray. Unlike for a CT, this
+    includes the chest's neighbours, such as the abdomen or a shoulder."""
     beside = bool(_BESIDE.search(_plain(body_part))) and not is_chest(body_part)
     return beside or is_elsewhere(body_part)
 

@@ -1,4 +1,4 @@
-"""Uniform borders: windows of viewers, frames, shutters and collimator blades."""
+"""Cropping of uniform borders: viewer windows, frames, shutters and collimator blades."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from scipy import ndimage
 
 _TOLERANCE = 0.02  # of the grey range: two greys this close count as equal
 _UNIFORM_SHARE = 0.97  # of a line's pixels; the rest may be a burnt-in letter
-_LABELLED_SHARE = 0.5  # of a line of the border that a burnt-in label runs through
+_LABELLED_SHARE = 0.5  # of a border line that contains a burnt-in label
 _KEEP_SHARE = 0.2  # never crop to less than this share of the area
-# A viewer's background is flat: greys this close, of the grey range, are one. The image in it is a
-# solid rectangle, with this share of pixels of other greys, on this many lines along a side.
+# A viewer's background is flat: greys that differ by less than this share of the grey range count
+# as one. The image in it is a solid rectangle, with at least this share of pixels of other greys.
+# The search uses about this many lines along a side.
 _FLAT, _SOLID, _LOOK_AT = 0.006, 0.9, 400
 _OTHER = 0.5  # of the image's area: a larger second piece is another image
 
@@ -18,14 +19,14 @@ Box = tuple[int, int, int, int]  # top, bottom, left, right; bottom and right ex
 
 
 def crop_border(pixels: np.ndarray) -> tuple[np.ndarray, Box]:
-    """Cut the window of a viewer and uniform black or white lines off the edges of [row, col].
+    """Crop the window of a viewer and uniform black or white lines off the edges of [row, col].
 
-    Returns the image and the numbers of pixels cut (top, bottom, left, right). A viewer's
+    Returns the image and the numbers of pixels cropped (top, bottom, left, right). A viewer's
     background may have any grey if it is flat and the image in it is a rectangle; tool bars and
-    panels outside it go with it. Otherwise only greys at an end of the range count as border. A
-    crop that would leave less than a fifth of the image is not applied. Nested frames (a white page
-    around a black shutter) are all cut, and labels burnt into the border with them, where the
-    border's edge is clean.
+    panels outside it are removed with it. Otherwise only greys at an end of the range count as
+    border. A crop that would leave less than a fifth of the image is not applied. Nested frames (a
+    white page around a black shutter) are all removed, including labels burnt into the border, if
+    the border's edge is clean.
     """
     rows, cols = pixels.shape
     box = _in_viewer(pixels)
@@ -46,7 +47,7 @@ def crop_border(pixels: np.ndarray) -> tuple[np.ndarray, Box]:
 
 
 def _in_viewer(pixels: np.ndarray) -> Box:
-    """The box of the image in a viewer's flat background, or all of it where there is none."""
+    """The box of the image in a viewer's flat background, or the whole image if there is none."""
     whole = (0, pixels.shape[0], 0, pixels.shape[1])
     step = max(1, max(pixels.shape) // _LOOK_AT)
     small = pixels[::step, ::step]
@@ -58,7 +59,7 @@ def _in_viewer(pixels: np.ndarray) -> Box:
     best = whole
     for grey in {round(g, 6) for g in (*edges, *often)}:
         if not low + flat < grey < high - flat:
-            continue  # black and white are not told from the X-ray's own
+            continue  # black and white cannot be distinguished from those of the X-ray
         near = np.abs(small - grey) <= max(flat, 1.5 * (high - low) / 256)
         grey = float(np.median(small[near])) if near.any() else grey
         found = _rectangle(np.abs(small - grey) <= flat)
@@ -83,8 +84,8 @@ def _area(box: Box) -> int:
 
 
 def _rectangle(background: np.ndarray) -> Box | None:
-    """The box of the largest piece that a background separates, if it is a large solid rectangle,
-    the background is on at least two of its sides, and no other piece could be the image too."""
+    """The box of the largest component separated by a background, if it is a large solid rectangle
+    with background on at least two of its sides, and no other component could be the image."""
     pieces, count = ndimage.label(~background)
     if not count:
         return None
@@ -126,8 +127,8 @@ def _without_lines(ends: tuple[np.ndarray, ...], box: Box) -> Box:
 
 
 def _without_labels(ends: tuple[np.ndarray, np.ndarray], box: Box) -> Box:
-    """The box without border lines that lie outside a clean edge and hold only labels: components
-    that the border separates from the image, which is the largest one."""
+    """The box without border lines that lie outside a clean edge and contain only labels:
+    components that the border separates from the image, the largest component."""
     rows, cols = ends[0].shape
     for border in ends:
         top, bottom, left, right = box
@@ -145,7 +146,7 @@ def _without_labels(ends: tuple[np.ndarray, np.ndarray], box: Box) -> Box:
             continue
         largest = int(np.bincount(pieces.ravel())[1:].argmax()) + 1
         down, across = ndimage.find_objects(pieces)[largest - 1]
-        # How much of each line is border, and how many lines at each edge are mostly that.
+        # Lines that are not mostly border, and the numbers of border lines before and after them.
         by_row, by_col = (inside.mean(axis) < _LABELLED_SHARE for axis in (1, 0))
         first_row, last_row = _ends_of(by_row)
         first_col, last_col = _ends_of(by_col)
@@ -159,6 +160,6 @@ def _without_labels(ends: tuple[np.ndarray, np.ndarray], box: Box) -> Box:
 
 
 def _ends_of(full: np.ndarray) -> tuple[int, int]:
-    """How many lines before the first full one and behind the last; 0 when none is full."""
+    """The numbers of lines before the first and after the last True one; 0 if none is True."""
     at = np.flatnonzero(full)
     return (int(at[0]), len(full) - 1 - int(at[-1])) if len(at) else (0, 0)

@@ -1,4 +1,4 @@
-"""Words of a header in one spelling, so that they can be compared."""
+"""Uniform spelling of words in headers, so that they can be compared."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import unicodedata
 
 
 def capitals(text: str) -> str:
-    """A text in capital letters without accents (``Fuß`` as ``FUSS``); other characters that ASCII
-    does not have are left out."""
+    """A string in capital letters without accents (``Fuß`` as ``FUSS``); other non-ASCII characters
+    are dropped."""
     plain = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
     return plain.encode("ascii", "ignore").decode().upper()

@@ -1,9 +1,9 @@
 """X-rays stored in colour: their luminance, and the coloured marks on them.
 
-A scanned or photographed film may have a tint: its colour then follows from its brightness, and
-varies slowly over the image. What differs from the tint was drawn or printed onto the X-ray
-(arrows, lines, watermarks) and hides it: such pixels are invalid. An image most of which has
-colours of its own is a photograph or a colour map, and no X-ray.
+A scanned or photographed film may have a tint: its colour is then a function of its brightness, and
+varies slowly over the image. Pixels that differ from the tint were drawn or printed onto the X-ray
+(arrows, lines, watermarks) and hide it: they are invalid. An image that is mostly coloured is a
+photograph or a colour map, not an X-ray.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ from scipy import ndimage
 from axon_backend.errors import AxonInputError
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as JPEG
-_TOLERANCE = 24.0 / 255.0  # spread between channels that JPEG makes of grey
-# Difference of red or blue from the tint that makes a mark, or this many times the image's noise.
+_TOLERANCE = 24.0 / 255.0  # differences between the channels of grey caused by JPEG
+# Difference of red or blue from the tint that marks a pixel, or this many times the image's noise.
 _MARK, _NOISE = 18.0 / 255.0, 6.0
-_MOST_MARKED = 0.2  # of the pixels: more colour than this is no mark
+_MOST_MARKED = 0.2  # of the pixels: with more colour than this, the image itself is coloured
 _BENT = 0.15  # a tint's channels rise about linearly with the luminance; those of a colour map bend
-_MOST_NOISE = 0.05  # of red or blue about the tint; more is an image of coloured things
+_MOST_NOISE = 0.05  # of red or blue about the tint; more is an image of coloured objects
+_MOST_UNEVEN = 0.2  # change of a tint's red or blue over the image: more is a colour overlay
 _LINE = 0.3  # of the 3 x 3 pixels around one: a line is wider than noise
-_REACH = 0.004  # of the longer side: how far the colour of a mark runs in a JPEG
+_REACH = 0.004  # of the longer side: how far the colour of a mark spreads in a JPEG
 
 
 @dataclass(frozen=True)
 class GreyImage:
-    """`pixels`: luminance, float32 [row, col]; where marks hide the X-ray, filled from around them.
-    `valid`: False under marks, or None without any. `notes`, of which `warnings` are to be
-    checked."""
+    """`pixels`: luminance, float32 [row, col]; under marks, interpolated from their surroundings.
+    `valid`: False under marks; None if there are none. `notes`: what was done; `warnings`: those
+    notes that the user should check."""
 
     pixels: np.ndarray
     valid: np.ndarray | None = None
@@ -40,10 +41,10 @@ class GreyImage:
 
 
 def grey_of_colour(values: np.ndarray, name: str) -> GreyImage:
-    """The X-ray in channels [row, col, n] in [0, 1].
+    """The grey X-ray of a colour image [row, col, n] in [0, 1].
 
     Raises:
-        AxonInputError: a colour photograph or a colour map.
+        AxonInputError: the image is a colour photograph or a colour map.
     """
     if values.shape[-1] == 1:
         return GreyImage(values[..., 0])
@@ -58,11 +59,12 @@ def grey_of_colour(values: np.ndarray, name: str) -> GreyImage:
     if _is_colour_map(luma, values):
         raise _colour_image(name, tinted)
     light = np.clip((r + g + b) * np.float32(1 / 3), 0, 1)
-    away, noise = zip(*(_beyond_tint(channel, light) for channel in (red, blue)), strict=True)
+    away, noise, uneven = zip(*(_beyond_tint(c, light) for c in (red, blue)), strict=True)
     marks = np.maximum(*away) > 1
     if marks.any():
         marks = ndimage.uniform_filter(marks.astype(np.float32), 3) > _LINE
-    if float(marks.mean()) > _MOST_MARKED or max(noise) > _MOST_NOISE:
+    coloured = float(marks.mean()) > _MOST_MARKED or max(uneven) > _MOST_UNEVEN
+    if coloured or max(noise) > _MOST_NOISE:
         raise _colour_image(name, tinted)
     notes = ["the image is stored in colour but is grey: its luminance was used"]
     if tinted > _MOST_MARKED:
@@ -86,8 +88,8 @@ def _colour_image(name: str, share: float) -> AxonInputError:
 
 
 def _is_colour_map(luma: np.ndarray, values: np.ndarray) -> bool:
-    """Whether colours change with the brightness, as those of maps such as hot and jet: at the
-    brightness of many pixels, they lie off a straight line."""
+    """Whether colours change with the brightness as in colour maps such as hot and jet: for many
+    pixels, the channels are not linear in the brightness."""
     step = tuple(slice(None, None, max(1, n // 256)) for n in luma.shape)
     level = np.clip((luma[step] * 24).astype(int), 0, 23).ravel()
     some = values[step][..., :3].reshape(-1, 3)
@@ -104,13 +106,14 @@ def _is_colour_map(luma: np.ndarray, values: np.ndarray) -> bool:
     return float(share[bent > _BENT].sum()) > _MOST_MARKED
 
 
-def _beyond_tint(difference: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, float]:
-    """How far one channel's difference from the luminance lies off the tint, [row, col]; 1 is as
-    far as a mark. And the noise of the difference.
+def _beyond_tint(difference: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Deviation of one channel's difference from the luminance from the tint, [row, col], where 1
+    is the threshold for a mark; the noise of the difference; and the change of the tint over the
+    image.
 
-    The tint is a parabola in the brightness `light` plus one over the image, for uneven light. Its
-    coefficients have the least sum of absolute residuals (iteratively reweighted least squares),
-    which marks do not bend towards themselves, even where they have a brightness of their own.
+    The tint is a parabola in the brightness `light` plus one over the image, for uneven
+    illumination. Its coefficients minimise the sum of absolute residuals (iteratively reweighted
+    least squares), so that marks do not bias the fit, even if they differ in brightness.
     """
     step = tuple(slice(None, None, max(1, n // 256)) for n in light.shape)
     some = difference[step].ravel()
@@ -122,16 +125,20 @@ def _beyond_tint(difference: np.ndarray, light: np.ndarray) -> tuple[np.ndarray,
         weights = np.linalg.solve(normal, (terms * trust) @ some)
         left = some - weights @ terms
     noise = 1.4826 * float(np.median(np.abs(left)))
+    uneven = float(np.ptp(weights[_ALIKE:] @ terms[_ALIKE:]))
     away = difference.copy()
     for weight, term in zip(weights, _terms(light), strict=True):
         away -= np.float32(weight) * term
     np.abs(away, out=away)
     away *= np.float32(1 / max(_MARK, _NOISE * noise))
-    return away, noise
+    return away, noise, uneven
+
+
+_ALIKE = 3  # number of leading terms that depend only on the brightness
 
 
 def _terms(light: np.ndarray) -> Iterator[np.ndarray]:
-    """What the tint is a sum of, each [row, col] or of a shape that extends to it."""
+    """The terms of the tint, each [row, col] or broadcastable to it."""
     y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in light.shape)
     y = y[:, None]
     yield from (np.ones((1, 1), np.float32), light, light * light, x[None], y)
@@ -139,7 +146,7 @@ def _terms(light: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _filled(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """The image with invalid pixels replaced by means of valid ones around them."""
+    """The image with invalid pixels replaced by means of surrounding valid ones."""
     filled, missing = np.where(valid, image, 0).astype(np.float32), ~valid
     source, weight = filled.copy(), valid.astype(np.float32)
     half = 2

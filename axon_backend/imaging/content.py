@@ -1,9 +1,9 @@
-"""What an image shows: a chest X-ray, its view and orientation, or something else.
+"""Classification of an image as a chest X-ray, with its view and orientation, or something else.
 
-A small convolutional network sees the whole image at 64 x 64 pixels, in all eight orientations,
-whose answers are averaged. Its weights are in ``content.safetensors``, what they were made from
-and how good they are in ``content.md``. They run in numpy, so that reading an X-ray does not wait
-for a deep-learning framework.
+A small convolutional network is applied to the whole image at 64 x 64 pixels in all eight
+orientations, and the results are averaged. Its weights are in ``content.safetensors``; their
+training data and accuracy are described in ``content.md``. The network runs in NumPy, so that
+reading an X-ray does not require importing a deep-learning framework.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from axon_backend.imaging.turn import TURNS, Turn, reoriented
 
 WEIGHTS = Path(__file__).with_name("content.safetensors")
 INPUT = 64  # pixels along the longer side; the shorter one is padded
-# What an image that is no chest X-ray looks like, in the order of the network's outputs.
+# Kinds of images other than chest X-rays, in the order of the network's outputs.
 KINDS = {
     "slice": "a CT slice",
     "several": "several images in one",
@@ -31,16 +31,16 @@ KINDS = {
     "medical": "another medical image",
 }
 STRIDES = (2, 2, 1, 2, 1, 2)  # of the convolutions
-CHEST = 0.5  # least probability of a chest X-ray; by the validation data, see ``content.md``
+CHEST = 0.45  # minimum probability of a chest X-ray; from the validation data, see ``content.md``
 
 
 @dataclass(frozen=True)
 class Content:
-    """What the network sees in an image.
+    """The network's result for an image.
 
     Attributes:
-        upright: (2, 8) probabilities that it is a frontal (row 0) or lateral chest X-ray that
-            needs each turn of ``TURNS`` to be upright.
+        upright: (2, 8) probabilities that the image is a frontal (row 0) or lateral (row 1) chest
+            X-ray that needs each turn of ``TURNS`` to be upright.
         kinds: (7,) probabilities of ``KINDS``.
         dark: probability that bones are dark.
     """
@@ -51,27 +51,27 @@ class Content:
 
     @property
     def chest(self) -> float:
-        """Probability that it is one chest X-ray."""
+        """Probability that the image is a single chest X-ray."""
         return float(self.upright.sum())
 
     @property
     def likeliest(self) -> str:
-        """The likeliest of ``KINDS``."""
+        """The most likely of ``KINDS``."""
         return list(KINDS)[int(self.kinds.argmax())]
 
     @property
     def frontal(self) -> float:
-        """Probability that it is a frontal chest X-ray, if it is a chest X-ray."""
+        """Probability that the image is a frontal X-ray, given that it is a chest X-ray."""
         return float(self.upright[0].sum() / max(self.chest, 1e-9))
 
 
 def see(image: np.ndarray) -> Content:
-    """Look at an image (H, W) in any grey scale, without uniform borders."""
+    """Classify an image (H, W) in any grey scale, without uniform borders."""
     small = network_input(image)
     copies = np.stack([reoriented(small, turn) for turn in TURNS])
     logits, dark = _run(copies)
     kinds = logits[:, 16:].mean(0)
-    # A copy that was turned by `t` needs, to be upright, what undoes `t` before.
+    # The orientations found for each copy are mapped back to those of the image.
     aligned = [logits[k, :16].reshape(2, 8)[:, _order(turn)] for k, turn in enumerate(TURNS)]
     total = np.concatenate([np.mean(aligned, 0).ravel(), kinds])
     probability = np.exp(total - total.max())
@@ -105,9 +105,9 @@ def normalised(small: np.ndarray) -> np.ndarray:
 
 @cache
 def _order(turn: Turn) -> list[int]:
-    """For each of ``TURNS``: which output, for a copy of the image reoriented by ``turn``, says
-    that the image itself needs it."""
-    mark = np.arange(4).reshape(2, 2)  # two by two pixels tell all eight orientations apart
+    """For each of ``TURNS``: the index of the output, for a copy of the image reoriented by
+    ``turn``, that corresponds to it for the image itself."""
+    mark = np.arange(4).reshape(2, 2)  # two by two pixels distinguish all eight orientations
     seen = {reoriented(mark, t).tobytes(): k for k, t in enumerate(TURNS)}
     return [
         seen[np.ascontiguousarray(reoriented(reoriented(mark, t), turn)).tobytes()] for t in TURNS

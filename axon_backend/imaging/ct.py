@@ -31,11 +31,11 @@ class CTVolume:
 
     `hu`: float32 [z, y, x]; z index grows to Superior, y to Posterior, x to Left.
     `spacing_mm`, `origin_mm`: (x, y, z); origin is the LPS point of the centre of voxel (0, 0, 0).
-    `source`: the file or folder. `assumptions`: what was guessed, in plain sentences.
+    `source`: the file or folder. `assumptions`: what was assumed, in plain sentences.
     `is_atlas`: it is a bundle's mean of many patients, not one patient's CT.
-    `warnings`: the assumptions that the user should check. `looks`: its orientation, as ``upside
-    down``, where its voxels contradict its header with certainty; nothing is registered to such a
-    CT (see `require_upright`). Empty where they agree, or where the user insists.
+    `warnings`: the assumptions that the user should check. `looks`: the apparent orientation, such
+    as ``upside down``, if the voxels contradict the header with certainty; registration to such a
+    CT is refused (see `require_upright`). Empty if they agree, or if the user overrides it.
     """
 
     hu: np.ndarray
@@ -83,7 +83,7 @@ def require_upright(ct: CTVolume) -> None:
     """Refuse a CT whose voxels contradict its header.
 
     Raises:
-        AxonInputError: with what it looks like.
+        AxonInputError: the message states the apparent orientation.
     """
     if ct.looks:
         raise AxonInputError(
@@ -96,13 +96,13 @@ def require_upright(ct: CTVolume) -> None:
 def read_ct(path: str | os.PathLike[str], *, force: bool = False) -> CTVolume:
     """Read a chest CT.
 
-    `path` is a file of a registered format that holds volumes (`imaging.formats`), a folder with
-    DICOM files (searched with its subfolders; the chest series is chosen and named in
-    `assumptions`), or one DICOM slice (its series is then read from the slice's folder). `force`
-    = True takes the orientation from the header, whatever the CT looks like.
+    `path` is a file of a registered format for volumes (`imaging.formats`), a folder with DICOM
+    files (including subfolders; the chest series is chosen and named in `assumptions`), or one
+    DICOM slice (its series is then read from the slice's folder). `force` = True takes the
+    orientation from the header, whatever the CT looks like.
 
-    Raises `AxonInputError`, with what was found and the way out, for anything that is not one
-    3-D chest CT in HU.
+    Raises `AxonInputError`, which states what was found and how to proceed, for anything that is
+    not one 3-D chest CT in HU.
     """
     source = Path(path)
     if not exists(path):
@@ -139,7 +139,7 @@ def checked_ct(
 
 
 def _read_volume_file(path: Path) -> RawVolume:
-    """A file that holds one scalar 3-D image, or is one of a DICOM series."""
+    """Read a file with one scalar 3-D image, or the DICOM series that it belongs to."""
     if path.stat().st_size > 0:
         format = find_format(path)
         known = f"a folder of DICOM slices, or a file as {list_formats(volume_formats())}"
@@ -154,7 +154,7 @@ def _read_volume_file(path: Path) -> RawVolume:
     file = load_volume(path)
     if file.channels != 1:
         raise AxonInputError(
-            f"{path.name} has {file.channels} values a voxel (colour or vectors); a CT has one. "
+            f"{path.name} has {file.channels} values per voxel (colour or vectors); a CT has one. "
             "Export the CT itself, not a rendering of it."
         )
     size = file.size

@@ -19,16 +19,21 @@ from axon_backend.imaging.ct_series import (
     positions,
     rank_stacks,
 )
+from axon_backend.imaging.ct_values import to_hounsfield
 from axon_backend.imaging.dicom_file import check_pixels, open_dicom, spacing_of
 from axon_backend.imaging.dicom_values import padding_mask, rescale_of, stored_values
+from axon_backend.imaging.frame import lung_mask
 from axon_backend.imaging.grid import AIR_HU
 from axon_backend.imaging.header_check import check_volume
 from axon_backend.imaging.raw_volume import RawVolume
 from axon_backend.util.chatter import no_chatter
 
-_POSITION_TOLERANCE = 0.02  # part of a slice step; below this a stack counts as regular
-_MAX_FILLED_GAP_MM = 12.0  # a wider hole in the stack is not filled but refused
-_PADDING_IS_AIR = -500.0  # HU; declared padding below this is no tissue
+_POSITION_TOLERANCE = 0.02  # fraction of a slice step; below this a stack counts as regular
+_MAX_FILLED_GAP_MM = 12.0  # a stack with a wider gap is refused
+# Minimum volume of air in the lungs of a whole adult chest in litres, the factor by which another
+# series must show more, and the voxel size that is fine enough to measure it.
+_FULL_LUNGS, _MORE_LUNG, _COARSE_MM = 2.0, 1.5, 4.0
+_PADDING_IS_AIR = -500.0  # HU; declared padding below this is not tissue
 
 
 def read_dicom_series(path: Path) -> RawVolume:
@@ -36,12 +41,14 @@ def read_dicom_series(path: Path) -> RawVolume:
     float32 after rescale.
 
     Slices are stacked along their true positions, so a tilted gantry gives a sheared affine.
-    Small holes are filled by interpolation along the stack and recorded; wide ones refused. Where
-    the best series cannot be stacked, the next best one is read.
+    Small gaps are filled by interpolation along the stack and recorded; wide ones are refused. If
+    the best series according to the headers cannot be stacked, or shows hardly any lung, the next
+    best one is read.
     """
     found = find_stacks(path)
     ranked, skipped = rank_stacks(found.usable, path.name), list(found.skipped)
     problems: list[AxonInputError] = []
+    best: tuple[float, list[Slice], RawVolume] | None = None
     for group in ranked:
         label = path.name if len(found.usable) == 1 else describe_stack(group)
         try:
@@ -50,9 +57,31 @@ def read_dicom_series(path: Path) -> RawVolume:
             problems.append(error)
             skipped.append(str(error).partition(". ")[0])
             continue
-        notes = choice_notes(group, found.usable, skipped)
-        return replace(series, label=path.name, notes=notes + series.notes)
-    raise problems[0]
+        litres = _FULL_LUNGS if len(ranked) == 1 else _lung_litres(series)
+        if best is None or litres > _MORE_LUNG * best[0] + 0.1:
+            if best is not None:
+                skipped.append(f"{describe_stack(best[1])} shows little of the lungs")
+            best = litres, group, series
+        if best[0] >= _FULL_LUNGS:
+            break
+    if best is None:
+        raise problems[0]
+    _, group, series = best
+    notes = choice_notes(group, found.usable, skipped)
+    return replace(series, label=path.name, notes=notes + series.notes)
+
+
+def _lung_litres(series: RawVolume) -> float:
+    """The volume of the lungs in a series in litres; 0 if none are found or it is not in HU."""
+    spacing = np.linalg.norm(series.affine[:3, :3], axis=0)
+    steps = [max(1, round(_COARSE_MM / mm)) for mm in spacing]
+    part = series.voxels[:: steps[2], :: steps[1], :: steps[0]]
+    x, y, z = (float(mm * step) for mm, step in zip(spacing, steps, strict=True))
+    try:
+        mask = lung_mask(to_hounsfield(part, series.label)[0], (x, y, z))
+    except AxonInputError:
+        return 0.0
+    return float(mask.sum()) * x * y * z * 1e-6
 
 
 def stack_series(group: list[Slice], label: str) -> RawVolume:
@@ -107,7 +136,7 @@ def _regular(
     if widest > max(_MAX_FILLED_GAP_MM, 1.5 * step):
         at = positions[int(gaps.argmax())][2]
         raise AxonInputError(
-            f"{label} lacks slices: a hole of {widest:.1f} mm at z = {at:.1f} mm where slices "
+            f"{label} has missing slices: a gap of {widest:.1f} mm at z = {at:.1f} mm where slices "
             f"are {step:.2f} mm apart. Copy the complete series."
         )
     count = round((depth[-1] - depth[0]) / step) + 1
@@ -126,7 +155,7 @@ def _regular(
 
 
 def _read_slices(paths: list[Path]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Pixels [k, row, col] float32 after slope and intercept, padding as air; and notes."""
+    """Pixels [k, row, col] float32 after slope and intercept, with padding as air, and notes."""
     first, noted = _read_slice(paths[0])
     planes, notes = np.empty((len(paths), *first.shape), np.float32), list(noted)
     planes[0] = first
@@ -143,15 +172,15 @@ def _read_slices(paths: list[Path]) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def _read_slice(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Pixels [row, col] float32 after slope and intercept; padding becomes air."""
+    """Pixels [row, col] float32 after slope and intercept, with padding as air, and notes."""
     try:
         dataset = open_dicom(path)
         check_pixels(dataset, path)
         with no_chatter():
-            stored = stored_values(dataset)
+            stored, signs = stored_values(dataset)
     except (AxonInputError, MemoryError):
         raise
-    except Exception as error:  # decoders raise many kinds; all mean the slice is unreadable
+    except Exception as error:  # decoders raise many types; all mean that the slice is unreadable
         why = shorten(str(error), 120, placeholder="...")
         raise AxonInputError(
             f"{path.name}: the CT slice could not be decoded ({why}). The file is damaged or cut "
@@ -166,12 +195,12 @@ def _read_slice(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     values += np.float32(intercept)
     mask = padding_mask(dataset, stored)
     if mask.any():
-        # Some scanners declare a padding that is also a tissue value: trust it below fat, else only
-        # where it reaches the edge of the slice.
+        # Some scanners declare a padding value that also occurs in tissue: it is trusted below the
+        # HU of fat, else only where it is connected to the edge of the slice.
         if float(values[mask].max()) >= _PADDING_IS_AIR:
             mask = _joined_to_edge(mask)
         values[mask] = min(AIR_HU, float(values.min()))
-    return values, notes
+    return values, (*signs, *notes)
 
 
 def _joined_to_edge(mask: np.ndarray) -> np.ndarray:

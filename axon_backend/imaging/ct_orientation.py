@@ -1,8 +1,8 @@
-"""Whether a CT has the orientation that its header states, judged by its own projections.
+"""Whether a CT has the orientation stated in its header, determined from its own projections.
 
 A CT whose header is wrong by a reflection (upside down, front to back, mirrored) registers and
-looks like any other. The network of ``content.py`` sees its frontal and its lateral projection, in
-which the eight reflections differ.
+looks like any other. The network of ``content.py`` classifies its frontal and lateral projections,
+in which the eight reflections differ.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from axon_backend.imaging.layout import recognise
 from axon_backend.imaging.turn import TURNS, Turn
 
 _STEP_MM = 3.0  # of the projections
-_CERTAIN = 0.9  # probability that an axis is reversed, from which it is named
+_CERTAIN = 0.9  # probability from which an axis counts as reversed
 _LUNG_HU = (-980.0, -600.0)
-_MARGIN = 0.15  # of the lungs' height, that is shown above and below them
+_MARGIN = 0.15  # shown above and below the lungs, as a share of their height
 
 Flips = tuple[bool, bool, bool]  # along x, y, z
 
@@ -31,8 +31,8 @@ class CTLayout:
 
     Attributes:
         flips: the axes (x, y, z) along which it is reversed.
-        confirmed: comparison with the mean chests says the same of what lies upside down or front
-            to back.
+        confirmed: whether comparison with the mean chests also finds it upside down or front to
+            back.
     """
 
     flips: Flips
@@ -40,7 +40,7 @@ class CTLayout:
 
     @property
     def looks(self) -> str | None:
-        """What is wrong with it, as ``upside down``; None where nothing is."""
+        """The apparent orientation, such as ``upside down``; None if it is correct."""
         x, y, z = self.flips
         said = ["upside down"] if z else []
         if x and y:
@@ -75,7 +75,7 @@ def recognise_ct(hu: np.ndarray, spacing_mm: tuple[float, float, float]) -> CTLa
 
 
 def reversed_axes(front: Content, side: Content) -> np.ndarray:
-    """(3,) probabilities that x, y and z are reversed, from what the network sees in both
+    """(3,) probabilities that x, y and z are reversed, from the network's results for both
     projections."""
     states = list(product((False, True), repeat=3))
     share = np.array([
@@ -106,12 +106,12 @@ def projections(
 
 
 def _square(image: np.ndarray, height_mm: float, width_mm: float) -> np.ndarray:
-    """Resampled to pixels as high as they are wide."""
+    """Resample to square pixels."""
     size = (max(8, round(width_mm / _STEP_MM)), max(8, round(height_mm / _STEP_MM)))
     pixels = Image.fromarray(np.ascontiguousarray(image, np.float32))
     return np.asarray(pixels.resize(size, Image.Resampling.BILINEAR))
 
 
 def _turn(mirrored: bool, upside_down: bool) -> Turn:
-    """What undoes a horizontal and a vertical reflection of an image."""
+    """The turn that undoes a horizontal and a vertical reflection of an image."""
     return Turn(2, not mirrored) if upside_down else Turn(0, mirrored)

@@ -1,4 +1,4 @@
-"""Choosing the chest CT series out of a DICOM folder."""
+"""Choice of the chest CT series in a DICOM folder."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from axon_backend.imaging.packed import EXTENSIONS
 _XRAY_MODALITIES = ("CR", "DX", "DR", "RG", "XA", "RF", "MG")
 MIN_SLICES = 16
 _CHEST_EXTENT_MM = 180.0  # a series that covers this much shows most of both lungs
-_LEAST_EXTENT_MM = 80.0  # less is no chest, whatever it is called
-# Slices whose axes differ by less than this (radians, 0.5 degrees) are of one stack: writers round
-# direction cosines, and some compute them anew for every slice.
+_LEAST_EXTENT_MM = 80.0  # less is not a chest, whatever its name
+# Slices whose axes differ by less than this (radians, 0.5 degrees) belong to one stack: writers
+# round direction cosines, and some compute them for every slice.
 _SAME_TURN = np.radians(0.5)
 _SAME_SPACING = 1e-3  # relative difference of pixel sizes that counts as rounding
 _RIGHT_ANGLE = 0.02  # cosine between the axes of an image that is still a right angle
-# What may tell apart slices of one series at one position: scans, phases, reconstructions.
+# Tags that may distinguish slices of one series at one position: scans, phases, reconstructions.
 _SPLIT_BY = (
     "AcquisitionNumber", "TemporalPositionIdentifier", "NominalPercentageOfCardiacPhase",
     "TriggerTime", "ConvolutionKernel", "ImageType",
@@ -51,16 +51,16 @@ HEADER_TAGS = [
 
 @dataclass(frozen=True)
 class Slice:
-    """One DICOM file and its header without pixels, or a mapping of its values that has them as
-    attributes too."""
+    """One DICOM file and its header without pixels; the header may also be a mapping of its values
+    that provides them as attributes."""
 
     path: Path
     header: Any
 
     @cached_property
     def geometry(self) -> np.ndarray | None:
-        """(3, 3): position (mm), direction along a row, direction along a column; or None where
-        they are not usable."""
+        """(3, 3): position (mm), direction along a row, direction along a column; None if they are
+        not usable."""
         position = numbers_of(self.header, "ImagePositionPatient")
         cosines = numbers_of(self.header, "ImageOrientationPatient")
         if position is None or cosines is None or len(position) != 3 or len(cosines) != 6:
@@ -74,7 +74,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class Stacks:
-    """The usable CT stacks of a folder, and in words why the rest of it was left out."""
+    """The usable CT stacks of a folder, and the reasons why the rest was left out."""
 
     usable: list[list[Slice]]
     skipped: tuple[str, ...]
@@ -84,7 +84,7 @@ def find_stacks(path: Path) -> Stacks:
     """The CT stacks in a folder (with subfolders), or of one slice's series.
 
     Raises:
-        AxonInputError: there is no usable one; the message says what there is instead.
+        AxonInputError: there is no usable stack; the message states what was found instead.
     """
     label = path.name
     if path.is_dir():
@@ -112,11 +112,11 @@ def find_stacks(path: Path) -> Stacks:
 
 
 def usable_stacks(slices: list[Slice], label: str) -> Stacks:
-    """The usable stacks among slices; each series is judged on its own, so that a broken one does
-    no harm.
+    """The usable stacks among slices. Each series is checked separately, so that a broken one does
+    not affect the others.
 
     Raises:
-        AxonInputError: there is none; the message says what is wrong with each series.
+        AxonInputError: there is none; the message states the problem of each series.
     """
     _refuse_unless_ct(slices, label)
     series: dict[str, list[Slice]] = defaultdict(list)
@@ -146,12 +146,12 @@ def usable_stacks(slices: list[Slice], label: str) -> Stacks:
             "series, complete."
         )
     if merged:
-        skipped.append("every slice has a series identifier of its own: they were put together")
+        skipped.append("every slice has its own series identifier: the slices were combined")
     return Stacks(usable, tuple(skipped))
 
 
 def _reason(sentence: str) -> str:
-    """What is wrong, without what to do about it."""
+    """The problem stated in a message, without the advice that follows."""
     return sentence.partition(". ")[0].rstrip(".")
 
 
@@ -160,14 +160,14 @@ def _scan(paths: Iterable[Path]) -> list[Slice]:
     for path in paths:
         try:
             header = open_dicom(path, stop_before_pixels=True, specific_tags=HEADER_TAGS)
-        except Exception:  # no DICOM, or damaged: pydicom raises many kinds
+        except Exception:  # not DICOM, or damaged: pydicom raises many types
             continue
-        # Values are decoded when first used: do it here, where a broken one can be left out.
+        # Values are decoded on first use: decode them here, where broken ones can be left out.
         for tag in list(header.keys()):
             if _is_broken(header, tag):
                 del header[tag]
         uid = header.get("SOPInstanceUID")
-        # DICOMDIR has no SOP instance of its own; a file copied twice counts once.
+        # DICOMDIR has no SOP instance UID; a file that was copied counts once.
         if uid is None or "Modality" not in header or uid in seen:
             continue
         seen.add(uid)
@@ -176,10 +176,10 @@ def _scan(paths: Iterable[Path]) -> list[Slice]:
 
 
 def _is_broken(header: pydicom.Dataset, tag: BaseTag) -> bool:
-    """Whether an element has no value, or none that can be decoded."""
+    """Whether an element has no value, or one that cannot be decoded."""
     try:
         return header[tag].value is None
-    except Exception:  # pydicom raises many kinds
+    except Exception:  # pydicom raises many types
         return True
 
 
@@ -199,7 +199,7 @@ def _refuse_empty(files: list[Path], label: str) -> None:
 
 
 def _refuse_unless_ct(slices: list[Slice], label: str) -> None:
-    """Raise when there is no CT among the images, saying what there is instead."""
+    """Raise AxonInputError if there is no CT among the images, stating what was found instead."""
     modalities = Counter(str(s.header.Modality) for s in slices)
     if modalities.get("CT"):
         return
@@ -212,8 +212,8 @@ def _refuse_unless_ct(slices: list[Slice], label: str) -> None:
 
 
 def _scattered(series: dict[str, list[Slice]]) -> dict[str, list[Slice]]:
-    """One series where every slice was given a series identifier of its own (as some anonymisers
-    do), else nothing: same number, name and frame of reference, at equal steps."""
+    """Merge the slices if each has its own series identifier (as some anonymisers assign), but they
+    share number, name and frame of reference and have equal steps; else return {}."""
     if len(series) < MIN_SLICES or max(map(len, series.values())) > 1:
         return {}
     groups: dict[str, list[Slice]] = defaultdict(list)
@@ -229,11 +229,11 @@ def _scattered(series: dict[str, list[Slice]]) -> dict[str, list[Slice]]:
 
 
 def _stacks_of(slices: list[Slice], label: str) -> tuple[list[list[Slice]], list[str]]:
-    """The usable CT stacks of one series: same orientation, size and pixel size; no localisers;
-    one time point each. And what was left out of it, in words.
+    """The usable CT stacks of one series (same orientation, size and pixel size; no localisers;
+    one time point each), and notes on what was left out of it.
 
     Raises:
-        AxonInputError: there is none.
+        AxonInputError: there is no usable stack.
     """
     flat, left_out = [], []
     localisers = enhanced = unplaced = 0
@@ -300,7 +300,7 @@ def _shown(value: Any) -> str:
 
 
 def _alike(slices: list[Slice]) -> list[list[Slice]]:
-    """Groups of slices of one size, pixel size and orientation, but for rounding."""
+    """Groups of slices with the same size, pixel size and orientation, except for rounding."""
     groups: list[tuple[Any, np.ndarray, np.ndarray, list[Slice]]] = []
     for item in slices:
         size = tuple(number_of(item.header, tag) for tag in ("Rows", "Columns"))
@@ -322,11 +322,11 @@ def _alike(slices: list[Slice]) -> list[list[Slice]]:
 
 
 def _split_repeats(group: list[Slice], label: str) -> tuple[list[list[Slice]], int]:
-    """Split slices that visit the same positions several times (phases, reconstructions); returns
-    the stacks and how many copies of an image were dropped.
+    """Split slices with repeated positions (phases, reconstructions); return the stacks and the
+    number of duplicate images that were dropped.
 
     Raises:
-        AxonInputError: different images of one position cannot be told apart.
+        AxonInputError: different images of one position cannot be distinguished.
     """
     at = places(group)
     if len(set(at)) == len(group):
@@ -364,7 +364,7 @@ def _content(path: Path) -> bytes:
     """A hash of an image's stored pixels."""
     try:
         data = open_dicom(path, specific_tags=["PixelData"]).get("PixelData")
-    except Exception:  # damaged: it equals nothing else
+    except Exception:  # damaged: it has no duplicates
         data = None
     return hashlib.sha256(str(path).encode() if data is None else bytes(data)).digest()
 
@@ -399,7 +399,7 @@ def rank_stacks(groups: list[list[Slice]], label: str) -> list[list[Slice]]:
 def choice_notes(
     chosen: list[Slice], groups: list[list[Slice]], skipped: Iterable[str] = ()
 ) -> tuple[str, ...]:
-    """What to say on a choice among stacks, and on what was ``skipped``."""
+    """Notes on a choice among stacks, and on what was ``skipped``."""
     notes = []
     files = {s.path for s in chosen}
     others = [g for g in groups if not files & {s.path for s in g}]
@@ -426,8 +426,8 @@ def stack_merit(group: list[Slice]) -> tuple[bool, bool, bool, bool, bool, int]:
 
 
 def orientation(group: list[Slice]) -> np.ndarray:
-    """(2, 3) directions along a row and along a column, the mean of the slices', at right
-    angles."""
+    """(2, 3) directions along a row and along a column, averaged over the slices and
+    orthogonalised."""
     row, column = np.mean([g[1:] for g in _geometries(group)], axis=0)
     row = row / np.linalg.norm(row)
     column = column - (column @ row) * row
@@ -467,7 +467,7 @@ def _words(group: list[Slice]) -> tuple[str, str]:
 
 
 def _name(group: list[Slice]) -> str:
-    """Number and description of a series, as messages name it."""
+    """Number and description of a series, for messages."""
     header = group[0].header
     number = value_of(header, "SeriesNumber")
     description = value_of(header, "SeriesDescription") or "without a name"
@@ -475,7 +475,7 @@ def _name(group: list[Slice]) -> str:
 
 
 def describe_stack(group: list[Slice], pixels: bool = False) -> str:
-    """Number, name, slices and step of a stack, for messages; ``pixels``: and its pixel size."""
+    """Number, name, slices, step and, with ``pixels``, pixel size of a stack, for messages."""
     steps = np.diff(np.sort(places(group)))
     step = f" of {np.median(steps):.2f} mm" if len(steps) else ""
     spacing = numbers_of(group[0].header, "PixelSpacing")

@@ -1,4 +1,4 @@
-"""A reconstructed volume as a DICOM CT series: one file per slice, marked as derived and research.
+"""Writing of a volume as a DICOM CT series, marked as derived and for research use.
 
 The tags are those that PS3.3 A.3 (CT Image IOD) requires of a single-frame CT: modules Patient,
 General Study, General Series, Frame of Reference, General Equipment, General Image, Image Plane,
@@ -42,22 +42,22 @@ def write_ct_series(
     frame_of_reference_uid: str | None = None,
     series_number: int = 1,
 ) -> list[Path]:
-    """Write a volume as a CT series into a new folder, which appears whole or not at all.
+    """Write a volume as a CT series, one file per slice, atomically into a new folder.
 
     Args:
         folder: must not exist; its parent must.
         hu: [k, j, i] in HU; rounded to whole numbers.
         geometry: (4, 4), (i, j, k, 1) to LPS millimetres, of any right-angled orientation; or a
             box (``ThoraxFrame``) or grid (``CTVolume``) as in ``write_volume``.
-        description: what the volume is, for example "fine, seed 0"; follows the research
+        description: description of the volume, for example "fine, seed 0"; follows the research
             note in SeriesDescription (cut to 64 characters) and ImageComments.
-        derived_from: what the volume was computed from, in words, for DerivationDescription.
-        sources: the DICOM images among them, for SourceImageSequence.
-        identity: the patient's and the study's attributes, see ``dicom_source``; what is not valid
-            stays empty. None names nobody and begins a study.
-        study_uid, frame_of_reference_uid: of an existing study and of the CT whose coordinates
+        derived_from: descriptions of the volume's sources, for DerivationDescription.
+        sources: the DICOM images among the sources, for SourceImageSequence.
+        identity: the patient's and the study's attributes, see ``dicom_source``; invalid ones are
+            left empty. None: an unnamed patient and a new study.
+        study_uid, frame_of_reference_uid: UIDs of an existing study and of the CT whose coordinates
             the volume shares; new ones by default.
-        series_number: within the study.
+        series_number: number within the study.
 
     Returns:
         The files, slice by slice.
@@ -88,7 +88,7 @@ def write_ct_series(
     except OSError as error:
         raise not_written(
             f"Cannot write {target}: {error.strerror or error}. "
-            "Check the free space and the rights of the folder.",
+            "Check the free space and the permissions of the folder.",
             error,
         ) from error
     return [target / name for name in names]
@@ -116,7 +116,7 @@ def _reference(source: ImageReference) -> Dataset:
 def _check_target(target: Path) -> None:
     if os.path.lexists(target):
         raise AxonInputError(
-            f"Cannot write {target}: it exists already. A DICOM series needs a folder of its own; "
+            f"Cannot write {target}: it already exists. A DICOM series needs a folder of its own; "
             "choose another name."
         )
     if not target.parent.is_dir():
@@ -142,7 +142,7 @@ def _voxels(hu: np.ndarray, name: str) -> np.ndarray:
 
 
 def _affine(geometry: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """(4, 4) from voxel indices to LPS mm; refused unless its axes are at right angles."""
+    """(4, 4) map from voxel indices to LPS mm; AxonInputError unless its axes are orthogonal."""
     affine = np.eye(4)
     if isinstance(geometry, np.ndarray | list | tuple):
         affine = np.asarray(geometry, dtype=float)

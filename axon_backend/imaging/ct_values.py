@@ -1,4 +1,4 @@
-"""Checking that voxel values are Hounsfield units: accepted, repaired with a note, or refused."""
+"""Check that voxel values are Hounsfield units: accepted, repaired with a note, or refused."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from axon_backend.imaging.grid import AIR_HU
 # Values this far below air are padding outside the scanner's circle, not tissue.
 _PADDING_BELOW = -1100.0
 _LEAST_AIR, _LEAST_SOFT = 0.005, 0.03  # shares of a chest's voxels
-# Offsets that scanners store, which are lost with the rescale tags: the usual one, and that of
+# Offsets that remain in stored values if the rescale tags are lost: the usual one, and that of
 # wide-range reconstructions.
 _INTERCEPTS = (1024.0, 8192.0)
-# HU; corners of a volume that all have one value above this show padding, not tissue.
+# HU; if the corners of a volume share one value above this, it is padding, not tissue.
 _BRIGHT = -500.0
 
 
@@ -22,9 +22,8 @@ def to_hounsfield(voxels: np.ndarray, label: str) -> tuple[np.ndarray, tuple[str
     """Voxels as float32 HU >= -1024, with notes on what was assumed.
 
     Padding below air becomes -1024, and so does bright padding that reaches the volume's corners.
-    Volumes whose soft tissue lies near 1064 (or 8232) instead of 40, and that have no air, lack
-    the rescale intercept, which is put back. Raises `AxonInputError` for NaN, 8-bit, normalised
-    or flat values.
+    If soft tissue is near 1064 (or 8232) instead of 40 and there is no air, the rescale intercept
+    was lost and is restored. Raises `AxonInputError` for NaN, 8-bit, normalised or constant values.
     """
     voxels = np.asarray(voxels, dtype=np.float32)
     low, high = float(voxels.min()), float(voxels.max())
@@ -81,9 +80,9 @@ def _shares(sample: np.ndarray) -> tuple[float, float]:
 
 
 def _lost_intercept(voxels: np.ndarray, low: float) -> float:
-    """The offset to subtract where the rescale intercept was lost, else 0.
+    """The offset to subtract if the rescale intercept was lost, else 0.
 
-    Unsigned storage then has no negative value but padding: one value, or few voxels.
+    In unsigned storage, the only negative values are then padding: a single value, or few voxels.
     """
     sample = voxels[::2, ::2, ::2].ravel()
     inside = sample[sample != low] if low < -10 else sample
@@ -93,12 +92,12 @@ def _lost_intercept(voxels: np.ndarray, low: float) -> float:
         air, soft = _shares(inside - offset)
         if air >= _LEAST_AIR and soft >= _LEAST_SOFT:
             return offset
-    return _INTERCEPTS[0] if low >= -10 else 0.0  # what it is will be said by its shares
+    return _INTERCEPTS[0] if low >= -10 else 0.0  # the check of the shares then decides
 
 
 def _bright_padding(hu: np.ndarray) -> tuple[np.ndarray, float] | None:
-    """Mask and value of padding that is no air: one value in at least half of the volume's eight
-    corners, and what of it is joined to them; None where there is none."""
+    """Mask and value of padding other than air: a value in at least half of the volume's eight
+    corners, and the voxels with it that are connected to them; None if there is none."""
     corners = hu[np.ix_(*[(0, -1)] * 3)].ravel()
     values, counts = np.unique(corners, return_counts=True)
     value = float(values[counts.argmax()])

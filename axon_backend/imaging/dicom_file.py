@@ -1,4 +1,4 @@
-"""Opening DICOM files, also those without a file header, and reading values that may be broken."""
+"""Opening of DICOM files, including those without a file header, and reading of broken values."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def open_dicom(path: Path, **how: Any) -> FileDataset:
 
     Raises:
         AxonInputError: see ``check_deflated``.
-        InvalidDicomError: no DICOM image. pydicom raises many other kinds on damaged files.
+        InvalidDicomError: not a DICOM image. pydicom raises many other types for damaged files.
     """
     check_deflated(path)
-    # An element that states more bytes than there are would be given memory for all of them.
+    # Otherwise memory would be allocated for an element that states more bytes than there are.
     how.setdefault("defer_size", _DEFERRED)
     try:
         return pydicom.dcmread(path, **how)
@@ -48,10 +48,10 @@ def open_dicom(path: Path, **how: Any) -> FileDataset:
             raise
     try:
         dataset = pydicom.dcmread(path, force=True, **how)
-    except MemoryError as error:  # what is no DICOM at all is read as lengths of any size
-        raise InvalidDicomError(f"{path.name} is no DICOM image") from error
+    except MemoryError as error:  # bytes that are not DICOM are read as arbitrary lengths
+        raise InvalidDicomError(f"{path.name} is not a DICOM image") from error
     if "SOPClassUID" not in dataset or "Modality" not in dataset:
-        raise InvalidDicomError(f"{path.name} is no DICOM image")
+        raise InvalidDicomError(f"{path.name} is not a DICOM image")
     if "TransferSyntaxUID" not in dataset.file_meta:
         implicit, little = dataset.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
@@ -63,7 +63,7 @@ def write_dicom(dataset: pydicom.Dataset, path: Path) -> None:
     """Write a whole DICOM file, with its file meta information.
 
     Raises:
-        OSError: of the system. pydicom would put a traceback into its message.
+        OSError: raised by the system. pydicom would put a traceback into its message.
     """
     data = io.BytesIO()
     dataset.save_as(data, enforce_file_format=True)
@@ -71,11 +71,11 @@ def write_dicom(dataset: pydicom.Dataset, path: Path) -> None:
 
 
 def check_deflated(path: Path) -> None:
-    """Refuse a deflated data set that unpacks to more than the largest image, which pydicom would
-    unpack into memory whole.
+    """Refuse a deflated data set that unpacks to more than the largest image, since pydicom would
+    unpack all of it into memory.
 
     Raises:
-        AxonInputError: it does.
+        AxonInputError: the data set is too large.
     """
     with path.open("rb") as file:
         if file.read(132)[128:] != b"DICM":
@@ -84,9 +84,9 @@ def check_deflated(path: Path) -> None:
             return
         try:
             length = int(read_file_meta_info(path).FileMetaInformationGroupLength)
-        except Exception:  # pydicom raises many kinds, and again where it is read
+        except Exception:  # pydicom raises many types, and again when the file is read
             return
-        # The element that states the length of the others has 12 bytes itself.
+        # The element that states the length of the others itself has 12 bytes.
         file.seek(132 + 12 + length)
         if _unpacks_to_more(file, int(2.5e6 * limit(*MAX_PIXELS))):
             raise AxonInputError(
@@ -105,22 +105,23 @@ def _unpacks_to_more(file: IO[bytes], most: int) -> bool:
             return False
         try:
             done += len(unpacker.decompress(data, _PIECE))
-        except zlib.error:  # damaged: said where it is read
+        except zlib.error:  # damaged: reported when it is read
             return False
     return done > most
 
 
 def check_pixels(dataset: pydicom.Dataset, path: Path) -> None:
-    """``header_check.check_image`` for a data set of one frame, and for what the compressed frame
-    declares itself: decoders allocate that, whatever the tags say.
+    """``header_check.check_image`` for a data set of one frame, and for the size declared in the
+    compressed frame itself, which decoders allocate whatever the tags state.
 
     Raises:
-        AxonInputError: there is too much of it, or the two do not agree.
+        AxonInputError: the image is too large, or the two sizes differ.
     """
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     check_image(path, rows, columns, int(dataset.get("SamplesPerPixel") or 1))
     syntax = transfer_syntax(dataset)
-    if syntax is None or not syntax.is_encapsulated:
+    # Private encodings of manufacturers are left to the decoder.
+    if syntax is None or not syntax.is_transfer_syntax or not syntax.is_encapsulated:
         return
     declared = _codestream_size(dataset.PixelData)
     if declared is not None and declared != (rows, columns):
@@ -132,7 +133,7 @@ def check_pixels(dataset: pydicom.Dataset, path: Path) -> None:
 
 def _codestream_size(data: bytes) -> tuple[int, int] | None:
     """Rows and columns in the header of the first JPEG, JPEG-LS or JPEG 2000 image in
-    encapsulated pixel data; None where there is none, as of RLE."""
+    encapsulated pixel data; None if there is none, as for RLE."""
     at = data.find(b"\xff\x4f\xff\x51")  # JPEG 2000: SOC and SIZ
     if at >= 0:
         if len(data) < at + 24:
@@ -154,15 +155,15 @@ def _codestream_size(data: bytes) -> tuple[int, int] | None:
 
 
 def value_of(header: Any, keyword: str) -> Any:
-    """``header.get(keyword)``, and None where the value cannot be decoded."""
+    """``header.get(keyword)``, or None if the value cannot be decoded."""
     try:
         return header.get(keyword)
-    except Exception:  # pydicom decodes a value when it is first used, and raises many kinds
+    except Exception:  # pydicom decodes a value on first use, and raises many types
         return None
 
 
 def numbers_of(header: Any, keyword: str) -> tuple[float, ...] | None:
-    """The numbers of a tag, or None where it is absent, empty or not of finite numbers."""
+    """The numbers of a tag, or None if it is absent, empty, or does not contain finite numbers."""
     value = value_of(header, keyword)
     if value is None or isinstance(value, bytes):
         return None
@@ -181,13 +182,12 @@ def number_of(header: Any, keyword: str) -> float | None:
 
 
 def text_of(header: Any, keyword: str) -> str:
-    """The text of a tag, without spaces around it; empty where it is absent or unreadable."""
+    """The text of a tag, stripped; empty if the tag is absent or unreadable."""
     return str(value_of(header, keyword) or "").strip()
 
 
 def spacing_of(header: Any, keyword: str = "PixelSpacing") -> tuple[float, float] | None:
-    """Distance between rows and between columns in mm; None unless it is of two positive
-    numbers."""
+    """Distance between rows and between columns in mm; None unless both are positive numbers."""
     found = numbers_of(header, keyword)
     return (found[0], found[1]) if found and len(found) == 2 and min(found) > 0 else None
 
@@ -199,7 +199,7 @@ def image_type(header: Any) -> list[str]:
 
 
 def transfer_syntax(dataset: pydicom.Dataset) -> UID | None:
-    """How the data set is encoded and its pixels are compressed, where that is stated."""
+    """The data set's transfer syntax (encoding and compression), or None if it is not stated."""
     syntax: UID | None = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
     return syntax
 
@@ -208,6 +208,6 @@ def is_directory(path: Path) -> bool:
     """Whether a file is a DICOMDIR, the index of a disc (PS3.10 8)."""
     try:
         meta = read_file_meta_info(path)
-    except Exception:  # pydicom raises many kinds
+    except Exception:  # pydicom raises many types
         return False
     return meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage

@@ -1,4 +1,4 @@
-"""From stored DICOM values to grey that is linear in attenuation, bright = more attenuation."""
+"""From stored DICOM values to grey values linear in attenuation, bright = more attenuation."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"  # Digital X-Ray Image Storage
 _FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.1"
 # X-Ray Angiographic and X-Ray Radiofluoroscopic Image Storage
 _FLUOROSCOPY = ("1.2.840.10008.5.1.4.1.1.12.1", "1.2.840.10008.5.1.4.1.1.12.2")
-_LEAST_SHOWN = 0.2  # of the pixels: a window or LUT that leaves fewer of them greys is wrong
+_LEAST_SHOWN = 0.2  # of the pixels: a window or LUT that leaves fewer of them unclipped is wrong
 
 
 def log_linear_grey(dataset: Dataset, stored: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     """Grey float32 [row, col] from stored values, and notes.
 
-    Modality LUT or rescale first. Then:
-    - PixelIntensityRelationship LIN of an image that is not for presentation: values count
-      photons; Beer-Lambert, -log(I / I_max).
+    First the modality LUT or rescale is applied. Then:
+    - PixelIntensityRelationship LIN of an image that is not for presentation: values are
+      proportional to the exposure; Beer-Lambert, -log(I / I_max).
     - LOG of an image for processing: values are log exposure, up to their sign.
     - else (DISP, for presentation, none): VOI LUT or window to display grey in [0, 1], which is
-      taken as log-linear up to an affine map.
+      assumed to be log-linear up to an affine map.
     Polarity: PixelIntensityRelationshipSign (1: larger = more exposure; -1: the reverse) for raw
     data, else MONOCHROME1 or presentation LUT shape INVERSE: larger = darker.
-    Tables and rescale values that are broken are left out, and noted.
+    Broken tables and rescale values are left out, with a note.
     """
     values, notes = _modality_values(dataset, stored)
     padding = padding_mask(dataset, stored)
@@ -40,7 +40,7 @@ def log_linear_grey(dataset: Dataset, stored: np.ndarray) -> tuple[np.ndarray, t
     inverse = is_inverse(dataset)
     kind, intent = dataset.get("SOPClassUID"), _code(dataset, "PresentationIntentType")
     raw = intent == "FOR PROCESSING" or (not intent and kind == _FOR_PROCESSING)
-    # The relationship of an image for presentation is what its raw data had: it was processed.
+    # The relationship of an image for presentation is that of its raw data before processing.
     shown = intent == "FOR PRESENTATION" or (not intent and kind == _FOR_PRESENTATION)
     # Larger value = more photons = less attenuation?
     larger_is_exposed = sign == 1 if sign in (1, -1) else inverse
@@ -54,7 +54,7 @@ def log_linear_grey(dataset: Dataset, stored: np.ndarray) -> tuple[np.ndarray, t
         notes += ("linear detector values were turned into -log exposure",)
     elif relationship == "LOG" and raw:
         grey = -values if larger_is_exposed else values
-        notes += ("raw detector values are log exposure, as the file says",)
+        notes += ("raw detector values are log exposure, as the file states",)
     else:
         grey, voi, left_out = _display_grey(dataset, values, low, high)
         if inverse:
@@ -74,7 +74,7 @@ def _modality_values(dataset: Dataset, stored: np.ndarray) -> tuple[np.ndarray, 
     fluoroscopy = dataset.get("SOPClassUID") in _FLUOROSCOPY
     relationship = _code(dataset, "PixelIntensityRelationship")
     if not (fluoroscopy and relationship in ("LOG", "DISP")):
-        # There it leads back to linear exposure and is not meant for display (PS3.3 C.8.7.1.1.2).
+        # For these, the LUT maps back to linear exposure, not to display (PS3.3 C.8.7.1.1.2).
         table, why = lookup_table(dataset, "ModalityLUTSequence")
         if table is not None:
             return table(stored), ()
@@ -87,8 +87,8 @@ def _modality_values(dataset: Dataset, stored: np.ndarray) -> tuple[np.ndarray, 
 def is_inverse(dataset: Dataset) -> bool:
     """Whether larger values are shown darker.
 
-    MONOCHROME1 and presentation LUT shape INVERSE state the same (PS3.3 C.8.11.3): either is
-    enough, and both together do not cancel.
+    MONOCHROME1 and presentation LUT shape INVERSE have the same meaning (PS3.3 C.8.11.3): either
+    is sufficient, and both together do not cancel.
     """
     return (
         dataset.get("PhotometricInterpretation") == "MONOCHROME1"
@@ -99,8 +99,8 @@ def is_inverse(dataset: Dataset) -> bool:
 def _display_grey(
     dataset: Dataset, values: np.ndarray, low: float, high: float
 ) -> tuple[np.ndarray, str, tuple[str, ...]]:
-    """Display grey in [0, 1] before the photometric inversion, which transform was used, and notes
-    on what was left out."""
+    """Display grey in [0, 1] before the photometric inversion, the name of the transform used, and
+    notes on what was left out."""
     table, why = lookup_table(dataset, "VOILUTSequence")
     notes: tuple[str, ...] = ()
     if table is not None:
@@ -115,7 +115,7 @@ def _display_grey(
         stated = [t for t in ("WindowCenter", "WindowWidth") if not has_no_value(dataset, t)]
         broken = any(number_of(dataset, tag) is None for tag in stated)
         if broken:
-            notes += ("the window in the file is not of numbers: it was left out",)
+            notes += ("the window in the file does not consist of numbers: it was ignored",)
         return _stretch(values, low, high), "no window", notes
     function = _code(dataset, "VOILUTFunction") or "LINEAR"
     grey = window_grey(values, centre, width, function)
@@ -126,15 +126,15 @@ def _display_grey(
 
 
 def _shows(grey: np.ndarray) -> bool:
-    """Whether enough of the image keeps its greys; a window left over from another image, or a
-    table for other values, would blank it."""
+    """Whether enough of the image is not clipped; a window from another image, or a table for other
+    values, would blank it."""
     return float(((grey > grey.min()) & (grey < grey.max())).mean()) > _LEAST_SHOWN
 
 
 def window_grey(
     values: np.ndarray, centre: float, width: float, function: str = "LINEAR"
 ) -> np.ndarray:
-    """VOI window (PS3.3 C.11.2.1.2) from values to [0, 1]; LINEAR, LINEAR_EXACT or SIGMOID."""
+    """Apply a VOI window (PS3.3 C.11.2.1.2), to [0, 1]; LINEAR, LINEAR_EXACT or SIGMOID."""
     if function == "SIGMOID":
         return 1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - centre) / width, -500, 500)))
     if function == "LINEAR_EXACT" or width <= 1:

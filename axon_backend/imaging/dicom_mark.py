@@ -1,22 +1,22 @@
-"""How a DICOM file is known: by the mark of part 10, by its first elements, or by its name."""
+"""Recognition of DICOM files by the marker of part 10, by their first elements, or by name."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-# A file named so is taken as DICOM even where nothing in it says so.
+# Files with these extensions are treated as DICOM whatever their content.
 DICOM_EXTENSIONS = (".dcm", ".dicom", ".ima")
-_START = 512  # bytes that are looked at
-_VALUES = (  # value representations that groups 0002 and 0008 use
+_START = 512  # bytes that are examined
+_VALUES = (  # value representations used in groups 0002 and 0008
     b"AE AS AT CS DA DS DT FD FL IS LO LT OB OW PN SH SL SQ SS ST TM UI UL UN US UT".split()
 )
-_LONG = (b"OB", b"OW", b"SQ", b"UN", b"UT")  # whose length has four bytes
+_LONG = (b"OB", b"OW", b"SQ", b"UN", b"UT")  # with a length field of four bytes
 _MOST = 1024  # bytes of a value at the start of a header; an identifier has 64
 
 
 def starts_as_dicom(path: Path) -> bool:
-    """Whether a file is DICOM by its content: it has the mark of part 10 (PS3.10 7.1), or it is a
-    bare data set (no preamble), which starts with elements of group 0002 or 0008 in rising order
+    """Whether a file is DICOM by its content: it has the marker of part 10 (PS3.10 7.1), or is a
+    bare data set (no preamble), which starts with elements of group 0002 or 0008 in ascending order
     (PS3.5 7.1)."""
     with path.open("rb") as file:
         start = file.read(_START)
@@ -24,14 +24,14 @@ def starts_as_dicom(path: Path) -> bool:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file is DICOM by its content, or named as DICOM and not empty."""
+    """Whether a file is DICOM by its content, or has a DICOM extension and is not empty."""
     if path.suffix.lower() in DICOM_EXTENSIONS:
         return path.stat().st_size > 0
     return starts_as_dicom(path)
 
 
 def _elements(data: bytes, big: bool) -> int:
-    """How many elements of groups 0002 and 0008 a data set starts with, up to two."""
+    """The number of elements of groups 0002 and 0008 that a data set starts with, up to two."""
 
     def number(at: int, size: int) -> int:
         return int.from_bytes(data[at : at + size], "big" if big else "little")

@@ -1,4 +1,4 @@
-"""What a derived DICOM image takes over from the images that it was computed from."""
+"""Attributes that a derived DICOM image inherits from its source images."""
 
 from __future__ import annotations
 
@@ -24,22 +24,21 @@ _OLD_DATE = re.compile(r"(\d{4})\.(\d{2})\.(\d{2})")  # before DICOM 3.0
 
 @dataclass(frozen=True)
 class ImageReference:
-    """A DICOM image by its class and its instance (UIDs)."""
+    """Reference to a DICOM image by its SOP class and instance UIDs."""
 
     sop_class: str
     sop_instance: str
 
 
 def image_reference(path: str | Path) -> ImageReference | None:
-    """Of a file; None where it is no DICOM file or its UIDs are not valid."""
+    """The reference to a file; None if it is not a DICOM file or its UIDs are invalid."""
     header = _header(path, ["SOPClassUID", "SOPInstanceUID"])
     found = [valid_uid(header.get(tag)) for tag in ("SOPClassUID", "SOPInstanceUID")]
     return ImageReference(found[0], found[1]) if found[0] and found[1] else None
 
 
 def patient_and_study(path: str | Path) -> Dataset:
-    """The patient's and the study's attributes of a DICOM file, where they are valid. Empty where
-    it is none."""
+    """The valid patient and study attributes of a DICOM file; empty for other files."""
     header, kept = _header(path, [*PATIENT, *STUDY]), Dataset()
     for tag in (*PATIENT, *STUDY):
         if value := valid(header, tag):
@@ -48,7 +47,7 @@ def patient_and_study(path: str | Path) -> Dataset:
 
 
 def valid(dataset: Dataset, tag: str) -> str:
-    """The text of an attribute if its value representation allows it, else nothing."""
+    """The text of an attribute if its value representation allows it, else an empty string."""
     try:
         element = dataset[tag]
         text = str(element.value or "")
@@ -59,13 +58,13 @@ def valid(dataset: Dataset, tag: str) -> str:
         if tag == "PatientSex" and text not in ("M", "F", "O"):
             return ""
         validate_value(element.VR, text, RAISE)
-    except Exception:  # missing, damaged or not allowed: pydicom raises many kinds
+    except Exception:  # missing, damaged or not allowed: pydicom raises many types
         return ""
     return text
 
 
 def valid_uid(value: object) -> str:
-    """A UID if it is one (PS3.5 9.1), else nothing."""
+    """The value as a string if it is a valid UID (PS3.5 9.1), else an empty string."""
     text = str(value or "")
     return text if len(text) <= 64 and UID(text).is_valid else ""
 
@@ -76,6 +75,6 @@ def _header(path: str | Path, tags: list[str]) -> Dataset:
         if file.is_file() and is_dicom(file):
             tags = [*tags, "SpecificCharacterSet"]
             return open_dicom(file, stop_before_pixels=True, specific_tags=tags)
-    except Exception:  # pydicom raises many kinds; then there is nothing to take over
+    except Exception:  # pydicom raises many types; there is then nothing to inherit
         pass
     return Dataset()

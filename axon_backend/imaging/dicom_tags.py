@@ -1,4 +1,4 @@
-"""What an X-ray's DICOM header says on pixel size, body part, view and orientation."""
+"""Pixel size, body part, view and orientation from an X-ray's DICOM header."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from axon_backend.imaging.raw_xray import is_chest_field
 from axon_backend.imaging.view import View
 from axon_backend.imaging.view_words import ViewWords, view_words
 
-STANDARD_MAGNIFICATION = 1800.0 / 1600.0  # detector at 1800 mm, patient's middle at 1600 mm
+STANDARD_MAGNIFICATION = 1800.0 / 1600.0  # detector at 1800 mm, centre of the patient at 1600 mm
 _MAGNIFICATIONS = (1.0, 2.0)  # plausible for a chest stand
-_DISTANCES = (700.0, 4000.0)  # mm; devices that do not know the distance write 0, 1 or 10000
+_DISTANCES = (700.0, 4000.0)  # mm; devices write 0, 1 or 10000 for an unknown distance
 
 
 def patient_pixel_mm(
@@ -55,8 +55,15 @@ def patient_pixel_mm(
     return size, (how,)
 
 
+def pixel_aspect(dataset: Dataset) -> tuple[float, float] | None:
+    """Height and width of a pixel in an arbitrary unit, from PixelAspectRatio or any spacing."""
+    keywords = ("PixelAspectRatio", "ImagerPixelSpacing", "PixelSpacing",
+                "NominalScannedPixelSpacing")  # fmt: skip
+    return next((pair for k in keywords if (pair := spacing_of(dataset, k)) is not None), None)
+
+
 def magnification(dataset: Dataset) -> tuple[float, str]:
-    """Magnification (detector size / patient size), and a note on where it comes from.
+    """Magnification (detector size / patient size), and a note on its origin.
 
     EstimatedRadiographicMagnificationFactor, else DistanceSourceToDetector /
     DistanceSourceToPatient, else 1800 / 1600.
@@ -89,11 +96,11 @@ def tube_distance(dataset: Dataset) -> float | None:
 def view_of(
     dataset: Dataset, name: str, given: bool = False
 ) -> tuple[View | None, tuple[str, ...], bool]:
-    """View by ViewPosition, the view code, the patient orientation or the description; notes; and
-    whether it follows from one of the last two only.
+    """The view from ViewPosition, the view code, the patient orientation or the description; notes;
+    and whether it follows only from one of the last two.
 
     Raises `AxonInputError` for views that are neither frontal nor lateral (oblique, decubitus),
-    unless the caller was `given` a view.
+    unless the user has stated a view (`given`).
     """
     position = text_of(dataset, "ViewPosition")
     code = _coded(dataset, "ViewCodeSequence")
@@ -117,14 +124,14 @@ def view_of(
     if view is not None:
         said = f"the view is taken from the series description ({text.strip()})"
         return view, (said, *notes), True
-    unknown = f"ViewPosition {position.upper()} is none of PA, AP, LL and RL"
+    unknown = f"ViewPosition {position.upper()} is not one of PA, AP, LL and RL"
     return None, ((unknown,) if position else ()), False
 
 
 def _view(
     dataset: Dataset, words: ViewWords, side: str | None
 ) -> tuple[View | None, tuple[str, ...]]:
-    """The one view that words name, or None; `side`: of a lateral whose own words name none."""
+    """The one view named by words, or None; `side`: of a lateral view if the words name none."""
     if len(words.kinds) != 1:
         return None, ()
     (kind,) = words.kinds
@@ -138,7 +145,7 @@ def _view(
 
 
 def _coded(dataset: Dataset, keyword: str) -> str:
-    """The meaning of the first code of a sequence; where it is missing, that of the code's value
+    """The meaning of the first code of a sequence; if it is missing, that of the code's value
     (SNOMED CT or RT)."""
     sequence = value_of(dataset, keyword)
     if not sequence:
@@ -157,11 +164,11 @@ def _coded(dataset: Dataset, keyword: str) -> str:
 
 
 def other_body_part(dataset: Dataset, given: bool = False) -> str | None:
-    """The body part that the header of an X-ray names, where it is certainly not the chest.
+    """The body part named in the header of an X-ray, if it is certainly not the chest, else None.
 
-    A header that names the chest anywhere is one of the chest, except beside a hand, a skull and
-    the like: descriptions are often those of a whole study. Of the chest's neighbours (an abdomen,
-    a shoulder) the tag is believed unless the caller was `given` a view of the chest.
+    A header that names the chest anywhere counts as chest, unless its tags name a hand, a skull or
+    the like: descriptions often refer to a whole study. Tags that name a neighbour of the chest (an
+    abdomen, a shoulder) are trusted unless the user has stated a view of the chest (`given`).
     """
     parts = [text_of(dataset, "BodyPartExamined"), _coded(dataset, "AnatomicRegionSequence")]
     if is_chest(*parts):
@@ -178,7 +185,7 @@ def orientation_of(dataset: Dataset) -> tuple[str, str] | None:
     """PatientOrientation, or the letters of ImageOrientationPatient, or None.
 
     An orientation without head or feet is that of an axial slice, which converters write by
-    default: it says nothing about a projection.
+    default: it does not describe a projection.
     """
     stated = value_of(dataset, "PatientOrientation")
     if stated and len(stated) == 2 and is_upright((str(stated[0]), str(stated[1]))):

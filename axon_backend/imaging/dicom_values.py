@@ -1,4 +1,4 @@
-"""Stored values of a DICOM image: decoded, without foreign bits, and their rescale and padding."""
+"""Stored values of a DICOM image: decoding, removal of foreign bits, rescale and padding."""
 
 from __future__ import annotations
 
@@ -10,24 +10,50 @@ from pydicom.uid import JPEGExtended12Bit
 
 from axon_backend.imaging.dicom_file import number_of, transfer_syntax, value_of
 
-# Of the pixels: more values than this beyond BitsStored are not overlays but a wrong BitsStored.
+# Share of the pixels: more values than this above BitsStored mean a wrong BitsStored, not overlays.
 _OVERLAY_SHARE = 0.05
+_ROUGHER = 2.0  # factor on the differences between neighbours: a wrong sign causes large jumps
 
 
-def stored_values(dataset: Dataset) -> np.ndarray:
-    """The pixels as stored, [row, col] or [row, col, channel], palettes as colours.
+def stored_values(dataset: Dataset) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The pixels as stored, [row, col] or [row, col, channel], palettes as colours; and notes.
 
-    Bits outside BitsStored and HighBit (PS3.5 8.1.1), in which old files keep overlays, are cut
-    off. Decoders raise many kinds of exceptions.
+    Bits outside BitsStored and HighBit (PS3.5 8.1.1), in which old files keep overlays, are
+    removed. If PixelRepresentation states the wrong signedness, the other one is used. Decoders
+    raise many types of exceptions.
     """
     if _is_jpeg_12_bit(dataset):
         stored = _decode_jpeg_12_bit(dataset)
     else:
-        dataset.pixel_array_options(correct_unused_bits=False)  # it believes BitsStored
+        dataset.pixel_array_options(correct_unused_bits=False)  # it would trust BitsStored
         stored = dataset.pixel_array
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
-        return pydicom.pixels.apply_color_lut(stored, dataset)
-    return _without_foreign_bits(stored, dataset) if stored.ndim == 2 else stored
+        return pydicom.pixels.apply_color_lut(stored, dataset), ()
+    return (
+        _with_true_sign(_without_foreign_bits(stored, dataset))
+        if stored.ndim == 2
+        else (stored, ())
+    )
+
+
+def _with_true_sign(stored: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Reinterpret integers as signed or unsigned if that gives a much smoother image: with the
+    wrong signedness, values that pass the end of its range jump by the whole range."""
+    kinds = {"u": "signed", "i": "unsigned"}
+    if stored.dtype.kind not in kinds or stored.dtype.itemsize > 2:
+        return stored, ()
+    other = stored.view(stored.dtype.str.translate(str.maketrans("ui", "iu")))
+    rows = max(1, stored.shape[0] // 64)
+    if (np.sign(stored[::rows]) == np.sign(other[::rows])).all():
+        return stored, ()  # no value is affected
+
+    def roughness(values: np.ndarray) -> float:
+        return float(np.abs(np.diff(values[::rows].astype(np.int32))).mean())
+
+    if roughness(stored) < _ROUGHER * roughness(other):
+        return stored, ()
+    kind = kinds[stored.dtype.kind]
+    return other, (f"PixelRepresentation is wrong: the values are {kind} by the image",)
 
 
 def _without_foreign_bits(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
@@ -46,12 +72,12 @@ def _without_foreign_bits(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     if not signed:
         beyond = stored >> bits
         used = int(np.bitwise_or.reduce(beyond.ravel()))
-        # Overlays sit in single bits; grey values that are longer than said use the next ones.
+        # Overlays use single bits; grey values longer than stated use the next higher bits.
         if used & (used + 1) == 0 and float((beyond > 0).mean()) > _OVERLAY_SHARE:
             return stored
         return stored & np.array(high, dtype=stored.dtype)
     if stored.min() < 0:
-        return stored  # signs go up to the last bit: it is BitsStored that is wrong
+        return stored  # the sign extends to the last bit, so BitsStored is wrong
     return (stored << (room - bits)) >> (room - bits)
 
 
@@ -61,8 +87,8 @@ def _is_jpeg_12_bit(dataset: Dataset) -> bool:
 
 
 def _decode_jpeg_12_bit(dataset: Dataset) -> np.ndarray:
-    """Lossy JPEG with 12 bits (process 4), which pydicom leaves to a decoder under the GPL; GDCM,
-    under a BSD licence, decodes it too."""
+    """Decode lossy 12-bit JPEG (process 4). pydicom uses a decoder under the GPL; GDCM has a BSD
+    licence."""
     import gdcm
 
     rows, columns = int(dataset.Rows), int(dataset.Columns)
@@ -89,7 +115,7 @@ def _decode_jpeg_12_bit(dataset: Dataset) -> np.ndarray:
 
 
 def rescale_of(dataset: Dataset) -> tuple[float, float, tuple[str, ...]]:
-    """RescaleSlope and RescaleIntercept, 1 and 0 where they are absent, and notes on broken ones.
+    """RescaleSlope and RescaleIntercept (1 and 0 if absent), and notes on broken ones.
 
     A slope of 0 would blank the image, so it counts as broken.
     """
@@ -99,7 +125,7 @@ def rescale_of(dataset: Dataset) -> tuple[float, float, tuple[str, ...]]:
         number = number_of(dataset, tag)
         if number is None or (tag == "RescaleSlope" and number == 0):
             if tag in dataset and (number == 0 or not has_no_value(dataset, tag)):
-                said = "0" if number == 0 else "no number"
+                said = "0" if number == 0 else "not a number"
                 notes += (f"{tag} is {said}: {default:g} is used",)
             number = default
         found.append(number)
@@ -107,7 +133,7 @@ def rescale_of(dataset: Dataset) -> tuple[float, float, tuple[str, ...]]:
 
 
 def has_no_value(dataset: Dataset, tag: str) -> bool:
-    """Whether a tag is absent or empty, and not only unreadable."""
+    """Whether a tag is absent or empty, as opposed to unreadable."""
     element = dataset.get_item(tag)
     value = None if element is None else element.value
     text = value.decode("latin1") if isinstance(value, bytes) else str(value or "")
@@ -127,7 +153,8 @@ def padding_mask(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
 
 
 def _as_stored(value: int, kind: np.dtype) -> int:
-    """A padding value whose sign was written as that of the other representation."""
+    """A padding value in the representation of the stored values, in case it was written in the
+    other one (signed or unsigned)."""
     if kind.kind == "u" and value < 0:
         return value + (1 << 8 * kind.itemsize)
     if kind.kind == "i" and value > np.iinfo(kind).max:

@@ -25,30 +25,32 @@ from axon_backend.imaging.dicom_tags import (
     orientation_of,
     other_body_part,
     patient_pixel_mm,
+    pixel_aspect,
     tube_distance,
     view_of,
 )
 from axon_backend.imaging.dicom_values import stored_values
-from axon_backend.imaging.raw_xray import RawXray
+from axon_backend.imaging.raw_xray import RawXray, in_proportion
 from axon_backend.util.chatter import no_chatter
 
 # OT, SC, XC and HC: secondary captures and digitised film.
 _XRAY_MODALITIES = ("CR", "DX", "DR", "DC", "RG", "RF", "XA", "OT", "SC", "HC", "")
-_MIN_SHUTTER_SHARE = 0.3  # collimator edges that leave less of the image are ignored
+_MIN_SHUTTER_SHARE = 0.3  # shutter or collimator edges that leave less of the image are ignored
 
 
 def read_dicom_xray(path: Path, view_given: bool = False) -> RawXray:
     """Read a single-frame X-ray from DICOM as `RawXray` (polarity known, not yet oriented).
 
     `view_given`: the user states the view, so an unusable view tag is ignored.
-    Raises `AxonInputError` for other modalities, body parts, several frames, colour, damage.
+    Raises `AxonInputError` for other modalities or body parts, several frames, colour images and
+    damaged files.
     """
     name = path.name
     try:
         dataset = open_dicom(path)
     except (AxonInputError, MemoryError):
         raise
-    except Exception as error:  # pydicom raises many kinds on damaged headers
+    except Exception as error:  # pydicom raises many types for damaged headers
         raise AxonInputError(
             f"{name} is not a readable DICOM file (damaged or cut short). Copy or export it again."
         ) from error
@@ -57,7 +59,7 @@ def read_dicom_xray(path: Path, view_given: bool = False) -> RawXray:
     except (AxonInputError, MemoryError):
         raise
     except Exception as error:
-        # pydicom finds broken tags only when they are used, and raises many kinds.
+        # pydicom finds broken tags only on use, and raises many types.
         raise AxonInputError(
             f"{name}: a tag of the header is unreadable ({str(error)[:100]}). Export it again."
         ) from error
@@ -67,8 +69,7 @@ def _interpret(dataset: Dataset, path: Path, view_given: bool) -> RawXray:
     name = path.name
     scout = _refuse_unless_xray(dataset, name, view_given)
     check_pixels(dataset, path)
-    stored = _decode(dataset, name)
-    notes: tuple[str, ...] = ()
+    stored, notes = _decode(dataset, name)
     valid: np.ndarray | None = None
     warnings: tuple[str, ...] = ()
     if stored.ndim == 3 and stored.shape[-1] in (3, 4):
@@ -90,6 +91,13 @@ def _interpret(dataset: Dataset, path: Path, view_given: bool) -> RawXray:
         size_notes = ("a CT scout: its pixel size is at the isocentre, its beam a moving fan",)
     box, cut = _shutter(dataset, grey.shape)
     grey, valid = grey[box], None if valid is None else valid[box]
+    if pixel_mm is None:  # later steps assume square pixels
+        square = in_proportion(grey, pixel_aspect(dataset))
+        if square is not grey:
+            size_notes += ("the pixels are not square: the image was resampled to square ones",)
+            if valid is not None:
+                valid = in_proportion(valid, pixel_aspect(dataset)) > 0.5
+            grey = square
     view, view_notes, view_weak = view_of(dataset, name, view_given)
     other_part = _body_part(dataset)
     return RawXray(
@@ -99,7 +107,7 @@ def _interpret(dataset: Dataset, path: Path, view_given: bool) -> RawXray:
         view=view,
         orientation=orientation_of(dataset),
         notes=notes + size_notes + cut + view_notes + _axial_note(dataset) + other_part,
-        # A scout's tube moves along the patient: it has no distance in this sense.
+        # In a scout the table moves through the fan beam: there is no SID in this sense.
         sid_mm=None if scout else tube_distance(dataset),
         warnings=warnings + other_part,
         valid=valid,
@@ -108,7 +116,7 @@ def _interpret(dataset: Dataset, path: Path, view_given: bool) -> RawXray:
 
 
 def _refuse_unless_xray(dataset: Dataset, name: str, view_given: bool) -> bool:
-    """Raise for what is no single X-ray of the chest; return whether it is a CT scout."""
+    """Raise AxonInputError unless it is a single chest X-ray; return whether it is a CT scout."""
     modality = str(dataset.get("Modality") or "").strip().upper()
     scout = modality == "CT" and "LOCALIZER" in image_type(dataset)
     if modality == "CT" and not scout:
@@ -139,7 +147,7 @@ def _refuse_unless_xray(dataset: Dataset, name: str, view_given: bool) -> bool:
             f"{name} is the index of a DICOM disc, not an image. Give the X-ray's own file from "
             "the folders beside it."
         )
-    if "PixelData" not in dataset:
+    if not any(f"{kind}PixelData" in dataset for kind in ("", "Float", "DoubleFloat")):
         raise AxonInputError(
             f"{name} holds no image (a report, a directory or cut short); an X-ray is expected. "
             "Give the image file itself."
@@ -148,18 +156,18 @@ def _refuse_unless_xray(dataset: Dataset, name: str, view_given: bool) -> bool:
 
 
 def _body_part(dataset: Dataset) -> tuple[str, ...]:
-    """A note where the tags name a part that may include the chest, or lie beside it."""
+    """A note if the tags name a body part that may include the chest or is adjacent to it."""
     part = text_of(dataset, "BodyPartExamined")
     if not part or is_chest(part):
         return ()
     return (f"the file names the body part {part}: check that it is a chest X-ray",)
 
 
-def _decode(dataset: Dataset, name: str) -> np.ndarray:
+def _decode(dataset: Dataset, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
     try:
         with no_chatter():
             return stored_values(dataset)
-    except Exception as error:  # decoders raise many kinds
+    except Exception as error:  # decoders raise many types
         syntax = transfer_syntax(dataset)
         kind = syntax.name if syntax is not None else "unknown"
         raise AxonInputError(
@@ -169,7 +177,8 @@ def _decode(dataset: Dataset, name: str) -> np.ndarray:
 
 
 def _scout(dataset: Dataset) -> Dataset:
-    """A scout's header without its window, which is meant for slices and clips most of it."""
+    """A scout's header without its window, which is meant for slices and would clip most of the
+    scout."""
     bare = Dataset()
     for keyword in ("RescaleSlope", "RescaleIntercept", "PhotometricInterpretation",
                     "PixelPaddingValue", "BitsStored", "PixelRepresentation"):  # fmt: skip
@@ -189,8 +198,8 @@ def _axial_note(dataset: Dataset) -> tuple[str, ...]:
 def _shutter(
     dataset: Dataset, shape: tuple[int, int]
 ) -> tuple[tuple[slice, slice], tuple[str, ...]]:
-    """What the rectangular shutter or collimator stated in pixels leaves of an image, if it is
-    plausible, and the note on it."""
+    """The part of an image inside the rectangular shutter or collimator stated in pixels, if it is
+    plausible, and a note on it."""
     rows, cols = shape
     whole_image = slice(0, rows), slice(0, cols)
     for kind in ("Shutter", "Collimator"):
@@ -200,7 +209,7 @@ def _shutter(
         edges = [number_of(dataset, f"{kind}{name}Edge") for name in names]
         if any(edge is None for edge in edges):
             continue
-        # Edges are 1-based and belong to the blades; the image lies between them.
+        # Edges are 1-based and belong to the blades; the image is between them.
         top, bottom, left, right = (int(edge or 0) for edge in edges)
         whole = 0 <= top < bottom <= rows + 1 and 0 <= left < right <= cols + 1
         area = max(bottom - top - 1, 0) * max(right - left - 1, 0)

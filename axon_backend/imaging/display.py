@@ -12,15 +12,14 @@ _AXIS = {"L": "x", "R": "x", "A": "y", "P": "y", "H": "z", "F": "z"}
 
 
 def belongs(orientation: tuple[str, str], frontal: bool) -> bool:
-    """Whether a PatientOrientation can be that of such a view: one axis up and down, the other
-    across it."""
+    """Whether a PatientOrientation fits the view: one axis along the body, the other across it."""
     axes = {_AXIS.get(code.strip().upper()[:1]) for code in orientation}
     return axes == {"z", "x" if frontal else "y"}
 
 
 def is_upright(orientation: tuple[str, str]) -> bool:
-    """Whether a PatientOrientation is that of an upright plane: it has an axis up and down and one
-    across."""
+    """Whether a PatientOrientation is that of an upright plane: one axis along the body, the other
+    across it."""
     axes = [_AXIS.get(code.strip().upper()[:1]) for code in orientation]
     return "z" in axes and None not in axes and axes[0] != axes[1]
 
@@ -31,12 +30,12 @@ def turn_to_display(
     orientation: tuple[str, str],
     frontal: bool,
 ) -> tuple[np.ndarray, tuple[float, float] | None, str | None]:
-    """Turn [row, col] by DICOM PatientOrientation (0020,0020).
+    """Reorient [row, col] by DICOM PatientOrientation (0020,0020).
 
     `orientation` is (direction in which the column index grows, direction in which the row index
     grows), each of L R A P H F; of compound codes (LA) the first letter counts. Returns pixels,
-    (row, col) pixel size and a note on what was done, or None. Codes that cannot belong to the
-    view are ignored, with a note.
+    (row, col) pixel size and a note on what was done, or None if nothing was. Codes that do not fit
+    the view are ignored, with a note.
     """
     across, down = (code.strip().upper()[:1] for code in orientation)
     stated = "\\".join(orientation)
@@ -60,7 +59,7 @@ def turn_to_display(
 
 
 def orientation_of_cosines(cosines: np.ndarray) -> tuple[str, str]:
-    """PatientOrientation letters of an ImageOrientationPatient (six LPS direction cosines)."""
+    """PatientOrientation letters for an ImageOrientationPatient (six LPS direction cosines)."""
 
     def letter(vector: np.ndarray) -> str:
         axis = int(np.abs(vector).argmax())
@@ -70,8 +69,8 @@ def orientation_of_cosines(cosines: np.ndarray) -> tuple[str, str]:
 
 
 def grey(pixels: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
-    """Log-linear pixels (H, W) as float 0 (black) to 1, outliers clipped, black outside
-    the exposed field."""
+    """Log-linear pixels (H, W) as float from 0 (black) to 1, with outliers clipped, and black where
+    not ``valid``."""
     inside = pixels if valid is None else pixels[valid]
     if inside.size == 0:
         return np.zeros(pixels.shape, np.float32)

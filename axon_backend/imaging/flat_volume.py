@@ -1,4 +1,4 @@
-"""X-rays kept in formats of volumes, such as NIfTI, NRRD and MetaImage."""
+"""X-rays stored in volume formats, such as NIfTI, NRRD and MetaImage."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from axon_backend.imaging.raw_xray import RawXray, stated_size
 from axon_backend.imaging.view import OBLIQUE_DEG, View
 from axon_backend.imaging.volume_file import load_volume
 
-# A plane whose rows and columns rise less than this towards the head counts as axial.
+# A plane whose steeper axis has a smaller component along the body than this counts as axial.
 _UPRIGHT = np.sin(np.radians(45.0))
 
 
 def read_flat_volume(path: Path, view: View | None = None) -> RawXray:
-    """Read an X-ray kept as a volume: 2-D, or 3-D with one voxel along an axis.
+    """Read an X-ray stored as a volume: 2-D, or 3-D with one voxel along an axis.
 
-    A plane that stands upright in the patient (coronal, sagittal) is turned by its geometry; one
-    that lies in the axial plane (where converters put images) is taken as rows and columns.
+    An upright plane (coronal, sagittal) is oriented by its geometry; one in the axial plane (where
+    converters put images) is read as rows and columns.
 
-    `view`: what the user states, which lets an oblique plane pass. Raises `AxonInputError` for
-    anything but one flat grey image, and for an oblique view.
+    `view`: stated by the user; with it, an oblique plane is accepted. Raises `AxonInputError` for
+    anything except one flat grey image, and for an oblique view.
     """
     file = load_volume(path)
     array, size, spacing, notes = file.voxels, file.size, file.spacing, list(file.notes)
@@ -34,7 +34,7 @@ def read_flat_volume(path: Path, view: View | None = None) -> RawXray:
     if file.channels > 1:
         if array.dtype != np.uint8:
             raise AxonInputError(
-                f"{path.name} has {file.channels} values a pixel; an X-ray has one. "
+                f"{path.name} has {file.channels} values per pixel; an X-ray has one. "
                 "Export the grey X-ray."
             )
         colour = _grey(array, path.name)
@@ -71,7 +71,8 @@ def read_flat_volume(path: Path, view: View | None = None) -> RawXray:
 
 
 def _grey(array: np.ndarray, name: str) -> GreyImage:
-    """Of an array [..., channel] of bytes, in its own shape; a volume is refused later."""
+    """The grey image of a uint8 array [..., channel], with the shape [...]; a volume is refused
+    later."""
     shape = array.shape[:-1]
     flat = tuple(n for n in shape if n > 1)
     if len(flat) != 2:
@@ -89,16 +90,16 @@ def upright_plane(
     Args:
         array: [k, j, i], one voxel along one axis.
         affine: (4, 4), (i, j, k, 1) to LPS millimetres; any orientation.
-        name: for messages.
-        view: what the user states, or None.
+        name: name for messages.
+        view: the view stated by the user, or None.
 
     Returns:
-        Pixels [row, column], their size (row, column) in mm, and the view that the plane implies;
-        None for an axial plane. A coronal plane does not say from which side the beam came: its
-        view is None, which is read as PA. A sagittal one is a lateral, taken as a left one.
+        Pixels [row, column], their size (row, column) in mm, and the view implied by the plane;
+        None for an axial plane. A coronal plane does not determine the direction of the beam: its
+        view is None, which is read as PA. A sagittal plane is assumed to be a left lateral.
 
     Raises:
-        AxonInputError: an oblique view, and no view is stated.
+        AxonInputError: the plane is oblique and no view is stated.
     """
     steps = np.linalg.norm(affine[:3, :3], axis=0)
     directions = affine[:3, :3] / steps
@@ -107,7 +108,7 @@ def upright_plane(
     level = np.abs(directions[:2, across])
     if abs(directions[2, up]) < _UPRIGHT or np.hypot(*level) < _UPRIGHT:
         return None
-    # From front or side, and out of the upright.
+    # Rotation from front or side, and tilt from the vertical, in degrees.
     turned = float(np.degrees(np.arctan2(level.min(), level.max())))
     normal = np.cross(directions[:, across], directions[:, up])
     tilted = float(np.degrees(np.arctan2(abs(normal[2]), np.hypot(*normal[:2]))))

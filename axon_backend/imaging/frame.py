@@ -2,8 +2,8 @@
 
 A volume in the frame is an ``N x N x N`` array ``[z, y, x]`` (z to Superior, y to Posterior, x to
 Left, that is ITK's LPS with identity direction) whose voxels fill exactly an axis-aligned box
-around the lungs. The box has its own size along each axis, so the voxels are not cubes; the
-spacing travels with the array and results are in true millimetres.
+around the lungs. The box has a different size along each axis, so the voxels are not cubes; the
+spacing is kept with the array, and results are in true millimetres.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LUNG_MARGIN_MM = ((15.0, 15.0), (20.0, 30.0), (10.0, 15.0))
 AIR_HU = -1000.0
 
-# Samples along the frame that a volume is averaged from (as far as its voxels allow).
+# Maximum number of samples along the frame when a volume is resampled by averaging.
 SAMPLES_PER_SIDE = 256
 
 Counts = tuple[int, int, int]
@@ -59,7 +59,7 @@ class ThoraxFrame:
     size_mm: tuple[float, float, float]
 
     def spacing_mm(self, n: int | Counts) -> tuple[float, float, float]:
-        """Voxel size (x, y, z) of a volume of ``n`` voxels a side, or of (x, y, z) voxels."""
+        """Voxel size (x, y, z) of a volume with ``n`` voxels per side, or with (x, y, z) voxels."""
         x, y, z = n if isinstance(n, tuple) else (n, n, n)
         return self.size_mm[0] / x, self.size_mm[1] / y, self.size_mm[2] / z
 
@@ -75,15 +75,15 @@ class ThoraxFrame:
 
 
 def lung_mask(hu: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
-    """Boolean ``[z, y, x]`` mask of the lungs (air inside the body, without bowel gas or trachea's
-    outside), from thresholds and connected components.
+    """Boolean ``[z, y, x]`` mask of the lungs (air inside the body, without bowel gas), from
+    thresholds and connected components.
 
     Raises:
         AxonInputError: no lungs are found.
     """
     air = hu < -400
-    # Air outside the body touches the border of an axial slice. Whatever touches it is not lung;
-    # a 2-D rule, because the airway leaves a volume that is cut at the neck.
+    # Air that touches the border of an axial slice is outside the body. The rule is 2-D, because
+    # the airway leaves a volume that is cut at the neck.
     inside = np.zeros_like(air)
     for k, plane in enumerate(air):
         labels, count = ndimage.label(plane)
@@ -120,7 +120,7 @@ def find_thorax_frame(ct: CTVolume) -> ThoraxFrame:
     """The canonical frame of a CT: the bounding box of its lungs plus :data:`LUNG_MARGIN_MM`.
 
     The outermost 0.1 % of the lung voxels on each side are ignored, so that a single stray voxel
-    does not move the box. Where only one lung holds air, its side is mirrored about the middle of
+    does not move the box. If only one lung contains air, its side is mirrored about the middle of
     the body.
     """
     mask = lung_mask(np.asarray(ct.hu), ct.spacing_mm)
@@ -150,13 +150,13 @@ def find_thorax_frame(ct: CTVolume) -> ThoraxFrame:
 def resample_to_frame(
     ct: CTVolume, frame: ThoraxFrame, n: int, motion: np.ndarray | None = None
 ) -> np.ndarray:
-    """The CT in the frame: float32 HU ``[z, y, x]`` of ``n^3``; filled with air outside the CT.
+    """Resample a CT to the frame: float32 HU ``[z, y, x]`` of ``n^3``, air outside the CT.
 
     ``motion`` (4, 4) moves the CT rigidly first: from LPS mm of the CT to LPS mm of the frame.
 
-    Every voxel is the mean over its volume: samples as dense as the CT's own voxels (at least two
-    along each edge, and no more than :data:`SAMPLES_PER_SIDE` along the frame) are averaged.
-    Fewer would alias: at 64^3 two samples an edge leave an error of 49 dB, these of 60 dB.
+    Every voxel is the mean over its volume, of samples as dense as the CT's own voxels (at least
+    two along each edge, and no more than :data:`SAMPLES_PER_SIDE` along the frame). Fewer samples
+    would alias: at 64^3, two samples per edge reach 49 dB, this sampling 60 dB.
     """
     ratio = max(f / (n * s) for f, s in zip(frame.size_mm, ct.spacing_mm, strict=True))
     each = max(2, min(math.ceil(ratio), SAMPLES_PER_SIDE // n))
@@ -166,7 +166,7 @@ def resample_to_frame(
     reference.SetOrigin(frame.origin_mm(fine))
     back = sitk.Transform()
     if motion is not None:
-        # ITK wants the inverse: the point of the CT for a point of the frame.
+        # ITK takes the inverse: from points of the frame to points of the CT.
         inverse = np.linalg.inv(motion)
         back = sitk.AffineTransform(inverse[:3, :3].ravel().tolist(), inverse[:3, 3].tolist())
     resampled = sitk.Resample(

@@ -22,7 +22,7 @@ Triple = tuple[float, float, float]
 def to_lps_grid(
     voxels: np.ndarray, affine: np.ndarray, fill: float = AIR_HU
 ) -> tuple[np.ndarray, Triple, Triple, bool]:
-    """Reorient, and where needed resample, a volume to an axis-aligned LPS grid.
+    """Reorient, and if needed resample, a volume to an axis-aligned LPS grid.
 
     `voxels` is [k, j, i]; `affine` (4, 4) maps (i, j, k, 1) to LPS millimetres and may be
     permuted, flipped, oblique or sheared (gantry tilt). Returns the array [z, y, x] float32
@@ -81,7 +81,7 @@ def to_lps_grid(
 
 
 def _nearest_axes(directions: np.ndarray) -> tuple[int, int, int]:
-    """The permutation of voxel axes that lies nearest to (x, y, z)."""
+    """The permutation of voxel axes that is closest to (x, y, z)."""
     best = max(
         itertools.permutations(range(3)),
         key=lambda order: sum(abs(directions[world, order[world]]) for world in range(3)),

@@ -1,4 +1,4 @@
-"""What a volume's header declares, checked before a library allocates memory for it."""
+"""Checks of the size declared in a header, before a library allocates memory for it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from axon_backend.util.limits import limit
 
 # In millions; a CT of 512 x 512 x 2000 voxels has 524, as float32 2.1 GB.
 MAX_VOXELS = ("AXON_MAX_MEGAVOXELS", 700.0)
-# In millions; the largest chest detectors have 20, and an X-ray is in memory several times over.
+# In millions; the largest chest detectors have 20, and memory holds several copies of an X-ray.
 MAX_PIXELS = ("AXON_MAX_MEGAPIXELS", 100.0)
-MAX_AXES = 7  # NIfTI's; ITK's reader of MetaImage aborts the process far above
-_DEFLATE = 1032  # the most bytes that one byte of a compressed file can stand for
+MAX_AXES = 7  # as in NIfTI; with many more, ITK's MetaImage reader aborts the process
+_DEFLATE = 1032  # maximum number of bytes that one byte of a compressed file expands to
 _HEADER_BYTES = 1 << 19
 _FIELD = re.compile(rb"^\s*([^=:#\r\n]+?)\s*[=:]=?\s*([^\r\n]*)", re.MULTILINE)
 
@@ -26,8 +26,8 @@ def check_volume(path: Path, size: Sequence[int], values: int = 1, whole: bool =
 
     Args:
         path: the file.
-        size: voxels along each axis, by the header.
-        values: of a voxel.
+        size: voxels along each axis, according to the header.
+        values: values per voxel.
         whole: whether the voxels are in the file itself.
 
     Raises:
@@ -59,11 +59,11 @@ def check_image(path: Path, rows: int, columns: int, samples: int = 1) -> None:
 
     Args:
         path: the file.
-        rows, columns: by its header.
-        samples: of a pixel, such as 3 of a colour.
+        rows, columns: size according to the header.
+        samples: samples per pixel, such as 3 for colour.
 
     Raises:
-        AxonInputError: it has no pixels, or more than AXON_MAX_MEGAPIXELS allows.
+        AxonInputError: the image has no pixels, or more than AXON_MAX_MEGAPIXELS allows.
     """
     most = limit(*MAX_PIXELS)
     if min(rows, columns, samples) < 1:
@@ -78,12 +78,12 @@ def check_image(path: Path, rows: int, columns: int, samples: int = 1) -> None:
 
 
 def check_text_header(path: Path) -> None:
-    """``check_volume`` for a header of text as NRRD and MetaImage have it. Fields that are there
-    more than once are checked each, since readers differ in which one they take.
+    """``check_volume`` for the text header of NRRD and MetaImage. Every occurrence of a repeated
+    field is checked, since readers differ in which one they use.
 
     Raises:
         AxonInputError: see ``check_volume``; or the header has no size or a negative spacing, or
-            is no text.
+            is not text.
     """
     with path.open("rb") as file:
         start = file.read(_HEADER_BYTES)
@@ -112,7 +112,7 @@ def check_text_header(path: Path) -> None:
     _check_data_files(path, files, start)
     steps = b"spacings" if nrrd else b"ElementSpacing"
     for name, value in fields:
-        # ITK would turn a negative step into an axis that runs the other way.
+        # ITK would interpret a negative step as a reversed axis.
         if name == steps and re.search(rb"(^|\s)-", value):
             raise AxonInputError(
                 f"{path.name} has the spacing {value.decode('latin1').strip()}; lengths are "
@@ -128,13 +128,13 @@ def check_text_header(path: Path) -> None:
 
 
 def _check_data_files(path: Path, files: list[bytes], start: bytes) -> None:
-    """Refuse voxels outside the header's folder: a file from elsewhere must not make AXON read
-    what the user did not give.
+    """Refuse voxel files outside the header's folder: a header must not make AXON read files that
+    the user did not provide.
 
     Args:
         path: the header.
-        files: what its fields name: a file, a pattern of files, or LIST.
-        start: of the header, in which the lines after a LIST stand.
+        files: values of its fields: a file, a pattern of files, or LIST.
+        start: the start of the header, which contains the lines after a LIST.
     """
     named = [value.decode(errors="surrogateescape").strip() for value in files]
     if any(name.upper().startswith("LIST") for name in named):

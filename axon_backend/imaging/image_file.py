@@ -1,4 +1,4 @@
-"""X-rays from raster images: PNG, JPEG, TIFF and whatever else Pillow reads."""
+"""X-rays from raster images: PNG, JPEG, TIFF and other formats that Pillow decodes itself."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from axon_backend.util.chatter import no_chatter
 
 NO_PIXEL_SIZE = "no pixel size in the file: the atlas's size is used"
 LINEAR_GREY = "grey is taken as linear in attenuation"
-# Not those for which Pillow starts a program on the file (EPS: Ghostscript), and no old ones.
+# Without formats for which Pillow runs another program (EPS: Ghostscript), and obsolete ones.
 _DECODED = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "GIF", "WEBP", "PPM")
 _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO, _EXIF_ORIENTATION = 262, 0, 0x0112
 
 
 def open_image(path: Path) -> Image.Image:
-    """The file with its header read, in a format that Pillow decodes by itself.
+    """Open a file, reading its header, if Pillow decodes its format itself.
 
     Raises:
         AxonInputError: see ``header_check.check_image``.
-        OSError and others: of Pillow, for what is no such image.
+        OSError and others: raised by Pillow if the file is not such an image.
     """
-    # Pillow has a limit of its own, which no setting of AXON's would change.
+    # Pillow has its own limit, which AXON's settings would not change.
     kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         opened = Image.open(path, formats=_DECODED)
@@ -42,11 +42,11 @@ def open_image(path: Path) -> Image.Image:
 
 
 def read_image(path: Path) -> RawXray:
-    """Read an image that Pillow knows: 8 or 16 bit, grey or RGB without colours of its own.
+    """Read a raster image: 8 or 16 bits, grey, or RGB that is essentially grey.
 
-    Transparency, palettes and EXIF orientation are resolved and recorded. The printed
-    resolution (dpi) says nothing about the patient and is ignored. Raises `AxonInputError` for
-    colour, several pages, damaged files.
+    Transparency, palettes and EXIF orientation are resolved and recorded. The print resolution
+    (dpi) is unrelated to the patient and is ignored. Raises `AxonInputError` for colour images,
+    several pages and damaged files.
     """
     notes: list[str] = []
     try:
@@ -70,9 +70,9 @@ def read_image(path: Path) -> RawXray:
             image = ImageOps.exif_transpose(opened)
     except AxonInputError:
         raise
-    except Exception as error:  # Pillow's decoders raise many kinds
+    except Exception as error:  # Pillow's decoders raise many types
         raise AxonInputError(
-            f"{path.name} is not a readable image: it is damaged, cut short or no image. "
+            f"{path.name} is not a readable image: it is damaged, truncated or not an image. "
             "Copy or export the X-ray again."
         ) from error
 

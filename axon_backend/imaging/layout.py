@@ -1,6 +1,6 @@
 """The orientation of the chest in an image, by comparison with mean chests and by a network.
 
-The network of ``content.py`` and the means here judge it independently, and what both say is
+The network of ``content.py`` and the means here estimate it independently, and their evidence is
 added up. Two means represent all chests: the frontal one, made symmetric so that it ignores the
 sides, and the lateral one. Both are searched for in the image by normalised cross-correlation of
 local contrast, over scales and aspect ratios, in all eight orientations. The means are rotated, not
@@ -23,25 +23,25 @@ from scipy import ndimage
 
 from axon_backend.imaging.content import CHEST, Content, see
 from axon_backend.imaging.matching import local_contrast, shrink_by
-from axon_backend.imaging.polarity import UNCLEAR, bone_brightness
+from axon_backend.imaging.polarity import UNCLEAR, bones_are_bright
 from axon_backend.imaging.template_search import GRID, Match, Place, best_places, template_of
 from axon_backend.imaging.turn import TURNS, Turn
 
 MEANS = Path(__file__).with_name("mean_chests.json")
-# Pixels along the image's longer side, about: no scale below needs more.
+# Approximate number of pixels along the image's longer side: none of the scales below needs more.
 THUMBNAIL = 256
 # Sides of the field of view as fractions of the image's longer side, and its aspect ratios (width
 # over height) by view: chests are wider than the mean, or deeper.
 _SCALES = tuple(np.exp(np.linspace(np.log(0.62), np.log(1.45), 6)))
 _STRETCHES = {True: (1.0, 1.18), False: (0.85, 1.0)}
-# How the evidence on an orientation adds up, in natural log-odds: of the agreement (NCC) with a
-# mean, of the sides of a frontal image per standard deviation (see `sidedness`) and at most, of the
-# network's opinion at most, and of the orientation as given. Chosen on the validation data.
+# Weights of the evidence for an orientation, in natural log-odds: the agreement (NCC) with a mean;
+# the sides of a frontal image, per standard deviation (see `sidedness`) and at most; the network's
+# result, at most; and the orientation as given. Chosen on the validation data.
 PER_NCC, PER_DEVIATION, MOST_OF_SIDES, MOST_OF_NETWORK, AS_GIVEN = 75.0, 4.0, 3.0, 6.0, 1.0
-# Probability of another orientation (or view) from which the user is warned, and from which the
+# Probabilities of another orientation (or view) from which the user is warned, and from which the
 # image is reoriented.
 DOUBT, CERTAIN = 0.8, 0.98
-# Margin of the chest that its placement may miss, and how far its axis of symmetry may be off.
+# Margin of the chest that its placement may miss, and maximum offset of its axis of symmetry.
 _EDGE, _MOST_AWAY = 6, 6
 
 
@@ -50,10 +50,10 @@ class Layout:
     """The orientation found in an image.
 
     Attributes:
-        turn: what makes it upright.
-        probability: of that turn.
-        frontal: the view it was given as.
-        other: probability that it is the other view, where that is likely; else None.
+        turn: the turn that makes it upright.
+        probability: probability of that turn.
+        frontal: whether it was given as a frontal view.
+        other: probability that it is the other view, if that is likely; else None.
     """
 
     turn: Turn
@@ -63,12 +63,12 @@ class Layout:
 
     @property
     def certain(self) -> bool:
-        """The turn is certain enough to be applied."""
+        """Whether the turn is certain enough to be applied."""
         return self.other is None and self.turn != Turn() and self.probability >= CERTAIN
 
     @property
     def sides_only(self) -> bool:
-        """Whether it is a frontal image that is only mirrored, which nothing but its sides show."""
+        """Whether it is a frontal image that is only mirrored, which only its sides reveal."""
         return self.frontal and self.turn == Turn(0, True)
 
     @property
@@ -78,7 +78,7 @@ class Layout:
 
     @property
     def looks(self) -> str | None:
-        """What the image looks like instead of what it was given as; or None."""
+        """How the image looks, if other than as it was given; else None."""
         if self.other is not None:
             name = "lateral" if self.frontal else "frontal"
             return f"like a {name} view (probability {self.other:.2f})"
@@ -100,14 +100,14 @@ def recognise(
 
     Args:
         pixels: (H, W), not inverted unless ``bright`` is None.
-        frontal: it was given as a frontal (else a lateral) X-ray.
-        bright: bones are bright; None where that is not known: each orientation is then judged by
-            the polarity that it would have (see ``polarity``).
-        content: what the network sees in ``pixels``; None asks it.
+        frontal: whether it was given as a frontal (else as a lateral) X-ray.
+        bright: whether bones are bright; None if unknown: each orientation is then evaluated with
+            the polarity that it implies (see ``polarity``).
+        content: the network's result for ``pixels``; by default it is computed.
 
     Returns:
-        The turn that makes the image upright, with its probability. What is no chest X-ray is
-        left as it is.
+        The turn that makes the image upright, with its probability. An image that is not a chest
+        X-ray is not turned.
     """
     content = see(pixels) if content is None else content
     if content.chest < CHEST:
@@ -116,7 +116,9 @@ def recognise(
     found = _matches(small)
 
     def is_dark(turn: Turn, frontal: bool) -> bool:
-        return bright is None and bone_brightness(turn(small), frontal) < -UNCLEAR
+        if bright is not None:
+            return False
+        return bones_are_bright(turn(small), frontal, content.dark) < -UNCLEAR
 
     def agreement(turn: Turn, frontal: bool) -> float:
         # The frontal mean is symmetric: mirroring is decided by the sides only.
@@ -151,7 +153,7 @@ def recognise(
 
 def _opinion(probabilities: np.ndarray) -> np.ndarray:
     """Logarithms, at most MOST_OF_NETWORK below the largest: the network was trained on
-    projections, and no opinion of it overrules everything else."""
+    projections, so its result must not overrule all other evidence."""
     logs = np.log(probabilities + 1e-12)
     return np.maximum(logs, logs.max() - MOST_OF_NETWORK)
 
@@ -186,7 +188,7 @@ _Key = tuple[bool, int, bool]  # frontal, quarters, mirrored
 
 @cache
 def _templates() -> dict[_Key, np.ndarray]:
-    """The means as they appear in images that need such a turn; zero mean, unit norm."""
+    """The means as they appear in images that need each turn; zero mean, unit norm."""
     made: dict[_Key, np.ndarray] = {}
     for frontal, name in ((True, "frontal"), (False, "lateral")):
         middle = template_of(means()[name])
@@ -198,7 +200,7 @@ def _templates() -> dict[_Key, np.ndarray]:
 
 
 def _matches(image: np.ndarray, only: _Key | None = None) -> dict[_Key, Match]:
-    """Where each mean fits the image (H, W) best in each orientation, or in ``only`` one."""
+    """The best match of each mean in the image (H, W) in each orientation, or in ``only`` one."""
     templates, long_side = _templates(), max(image.shape)
     if only is not None:
         templates = {only: templates[only]}
@@ -220,14 +222,15 @@ def _matches(image: np.ndarray, only: _Key | None = None) -> dict[_Key, Match]:
 
 
 def _tried(key: _Key, stretch: float) -> bool:
-    """Whether an aspect ratio belongs to an orientation: on its side, width and height swap."""
+    """Whether an aspect ratio is tried for an orientation; after a quarter turn, width and height
+    are swapped."""
     upright = stretch if key[1] % 2 == 0 else 1 / stretch
     return any(abs(upright - s) < 1e-6 for s in _STRETCHES[key[0]])
 
 
 def side_difference(image: np.ndarray) -> np.ndarray:
-    """(26, 13) difference of a frontal chest, right way up, to its mirror image about the line of
-    best symmetry, left half of the image; mirroring the image changes its sign only."""
+    """(26, 13) difference between an upright frontal chest and its mirror image about the line of
+    best symmetry, left half of the image; mirroring the image only changes its sign."""
     upright = (True, 0, False)
     chest = local_contrast(_cut(image, _matches(image, upright)[upright].bright))
     inner = GRID - 2 * _EDGE
@@ -258,8 +261,8 @@ def _cut(image: np.ndarray, place: Place) -> np.ndarray:
 
 
 def sidedness(image: np.ndarray) -> float:
-    """Above 0 where the sides of a frontal image are as usual, below 0 where it looks mirrored,
-    in standard deviations over patients. Mirroring changes the sign."""
+    """Above 0 if the sides of a frontal image are as usual, below 0 if it looks mirrored, in
+    standard deviations over patients. Mirroring the image changes the sign."""
     difference = side_difference(image)
     size = np.linalg.norm(difference)
     return float((difference * means()["sides"]).sum() / size) if size > 1e-9 else 0.0

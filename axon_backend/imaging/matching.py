@@ -1,4 +1,4 @@
-"""What comparing two X-rays is made of: smaller images, without their grey scale, correlated."""
+"""Tools to compare two X-rays: normalisation of the grey scale, downsampling, correlation."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def local_contrast(
 def local_contrast(image: Any, valid: Any = None, sigma: float | None = None) -> Any:
     """Normalise an image to zero local mean and unit local standard deviation.
 
-    This takes the grey scale, the exposure and slow variations out of a comparison.
+    This removes the influence of grey scale, exposure and slow variations on a comparison.
 
     Args:
         image: (H, W).
-        valid: (H, W) mask or weight; pixels of weight 0 are ignored and become 0. None: all count.
+        valid: (H, W) mask or weight; pixels of weight 0 are ignored and become 0. None: all valid.
         sigma: standard deviation of the window in pixels; None is 1/8 of the width.
 
     Returns:
         (H, W): float32 for an array, the image's own type for a tensor.
     """
-    # Two box filters, nearly a Gaussian: their cost does not grow with the width.
+    # Two box filters approximate a Gaussian; their cost does not depend on the width.
     half = round(0.5 * 6**0.5 * (image.shape[1] / 8 if sigma is None else sigma))
     root: Callable[[Any], Any] = np.sqrt
     if isinstance(image, np.ndarray):
@@ -44,7 +44,7 @@ def local_contrast(image: Any, valid: Any = None, sigma: float | None = None) ->
             once = ndimage.uniform_filter(a, 2 * half + 1, mode="constant")
             return ndimage.uniform_filter(once, 2 * half + 1, mode="constant")
     else:
-        import torch  # reading an X-ray must not pay for it
+        import torch  # not imported when an X-ray is only read
 
         root = torch.sqrt
         weight = torch.ones_like(image) if valid is None else valid
@@ -62,8 +62,8 @@ def local_contrast(image: Any, valid: Any = None, sigma: float | None = None) ->
 
 @lru_cache
 def _box_filter_twice(n: int, half: int) -> torch.Tensor:
-    """(n, n) two box filters of ``2 half + 1`` pixels as one matrix, zero outside: at the sizes
-    that a search compares, a product with a full matrix is faster than any filter."""
+    """(n, n) two box filters of ``2 half + 1`` pixels as one matrix, zero outside: at the image
+    sizes of a search, the product with a full matrix is faster than a filter."""
     import torch
 
     i = torch.arange(n)
@@ -73,14 +73,14 @@ def _box_filter_twice(n: int, half: int) -> torch.Tensor:
 
 def shrink_by(image: np.ndarray, factor: int) -> np.ndarray:
     """(H, W) to (H // factor, W // factor), float32: means of blocks of ``factor`` x ``factor``
-    pixels; rows and columns that fill no block are left out."""
+    pixels; rows and columns of incomplete blocks are dropped."""
     h, w = (n // factor for n in image.shape)
     blocks = image[: h * factor, : w * factor].reshape(h, factor, w, factor)
     return blocks.mean((1, 3), dtype=np.float32)
 
 
 def shrink_to(image: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """(H, W) low-pass filtered and resampled to (rows, columns), float32."""
+    """Low-pass filter (H, W) and resample it to (rows, columns), float32."""
     down, across = (_shrink(n, m) for n, m in zip(image.shape, (rows, columns), strict=True))
     return down @ image.astype(np.float32) @ across.T
 
@@ -105,7 +105,7 @@ def _shrink(n: int, m: int) -> np.ndarray:
 
 
 def correlate(image: np.ndarray, templates: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """For each template, the sums of its products with every part of an image that it fits in."""
+    """For each template, the sums of its products with every part of an image of its size."""
     shape = [fft.next_fast_len(n, real=True) for n in image.shape]
     spectrum, found = fft.rfft2(image, shape), []
     for template in templates:

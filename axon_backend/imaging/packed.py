@@ -1,4 +1,4 @@
-"""Compressed files and archives, which have to be unpacked before they can be read."""
+"""Detection of compressed files and archives, which must be unpacked before they can be read."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ def is_packed(path: Path) -> bool:
 
 
 def refuse_packed(path: Path, then: str) -> None:
-    """Raise for a file that has to be unpacked first; ``then``: what to give afterwards.
+    """Refuse a file that must be unpacked first; ``then``: what to provide afterwards, for the
+    message.
 
     Raises:
-        AxonInputError: it is compressed, in a way that no format reads.
+        AxonInputError: the file is compressed in a way that no format supports.
     """
     if is_packed(path):
         raise AxonInputError(

@@ -1,4 +1,4 @@
-"""Two images in one, as in a screenshot of two X-rays: where they meet, and one of them."""
+"""Separation of two X-rays in one image, such as a screenshot."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from axon_backend.imaging.content import CHEST, see
 from axon_backend.imaging.matching import shrink_by
 from axon_backend.imaging.view import PARTS
 
-_MIDDLE = (0.3, 0.7)  # of the width: where two images meet
+_MIDDLE = (0.3, 0.7)  # of the width: range in which two images may meet
 _LOOK_AT = 256  # pixels
 
 
 def part_box(pixels: np.ndarray, part: str) -> tuple[slice, slice]:
-    """Rows and columns of the ``left`` or ``right``, ``top`` or ``bottom`` one of two images in an
+    """Rows and columns of the ``left``, ``right``, ``top`` or ``bottom`` one of two images in an
     image (H, W), without uniform borders.
 
     Raises:
-        AxonInputError: there is no such part.
+        AxonInputError: the part is unknown.
     """
     if part not in PARTS:
-        raise AxonInputError(f"The part {part!r} is not known; it is one of {', '.join(PARTS)}.")
+        raise AxonInputError(f"Unknown part {part!r}; it must be one of {', '.join(PARTS)}.")
     across = part in ("left", "right")
     turned = pixels.T if across else pixels
     at = _seam(turned)
@@ -36,8 +36,8 @@ def part_box(pixels: np.ndarray, part: str) -> tuple[slice, slice]:
 
 
 def chests_in(pixels: np.ndarray) -> dict[str, str]:
-    """Which part of an image of two shows which view, as ``{"left": "frontal", ...}``; empty where
-    not both are chest X-rays."""
+    """The view shown in each half of an image, as ``{"left": "frontal", ...}``; empty unless both
+    halves are chest X-rays."""
     best, chosen = CHEST, {}
     for pair in (PARTS[:2], PARTS[2:]):
         halves = {part: pixels[part_box(pixels, part)] for part in pair}
@@ -52,8 +52,8 @@ def chests_in(pixels: np.ndarray) -> dict[str, str]:
 
 
 def _seam(image: np.ndarray) -> int:
-    """The row at which the upper image ends: in the middle of the strip of one grey between the
-    two, or where neighbouring rows differ most."""
+    """The row at which the upper image ends: the middle of the uniform strip between the two
+    images, or the row with the largest difference from its neighbour."""
     step = max(1, max(image.shape) // _LOOK_AT)
     small = shrink_by(image, step)
     small = (small - small.min()) / max(float(np.ptp(small)), 1e-6)

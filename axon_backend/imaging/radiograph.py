@@ -1,4 +1,4 @@
-"""Reading chest X-rays: a file of any supported format to one typed, upright image."""
+"""Reading of chest X-rays from files of any supported format to one upright image."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from axon_backend.imaging.formats import find_format, list_formats
 from axon_backend.imaging.layout import Layout, recognise
 from axon_backend.imaging.packed import refuse_packed
 from axon_backend.imaging.parts import chests_in, part_box
-from axon_backend.imaging.polarity import CERTAIN, UNCLEAR, bone_brightness
-from axon_backend.imaging.raw_xray import RawXray
+from axon_backend.imaging.polarity import CERTAIN, UNCLEAR, bones_are_bright
+from axon_backend.imaging.raw_xray import RawXray, in_proportion
 from axon_backend.imaging.turn import Turn
 from axon_backend.imaging.view import INSIST, View
 from axon_backend.util.input_file import check_input, exists
@@ -29,7 +29,8 @@ MIN_PIXELS = 64  # along each side
 _MIN_LEVELS = 16  # grey levels
 NOT_A_CHEST = "the image does not look like a chest X-ray"
 NO_TAG = "no tag states the orientation: judging by the image, it is right"
-_STRONGLY_INVERTED = -0.6  # a layout score this low casts doubt on the tags
+_STRONGLY_INVERTED = -0.6  # below this score the tags are doubtful
+_UNCLEAR_BONES = "whether bones are bright is unclear: bright is assumed"
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,12 @@ class Radiograph:
     `pixels`: float32 [row, col], linear in attenuation up to an affine map, bright = bone. Row 0
     is Superior; column 0 is the patient's Right (frontal views) or Anterior (lateral views).
     `pixel_mm`: (row, col) in millimetres in the patient plane, or None when unknown.
-    `source`: the file. `assumptions`: what was guessed or changed, in plain sentences.
-    `sid_mm`: from the tube to the detector, where the file says so. `warnings`: the assumptions
-    that the user should check. `looks_like`: what the image shows instead of one chest X-ray; such
-    an image is not registered (see `require_chest`). Empty where it shows one, or where the user
-    insists. `valid`: [row, col] bool, False under coloured marks, whose pixels were filled from
-    around them; None without any.
+    `source`: the file. `assumptions`: what was assumed or changed, in plain sentences.
+    `sid_mm`: source-to-image distance, if the file states it. `warnings`: the assumptions that the
+    user should check. `looks_like`: what the image shows instead of one chest X-ray; such an image
+    is not registered (see `require_chest`). Empty if it shows one, or if the user overrides it.
+    `valid`: [row, col] bool, False under coloured marks, whose pixels were interpolated from their
+    surroundings; None if there are none.
     """
 
     pixels: np.ndarray
@@ -62,7 +63,7 @@ def require_chest(xray: Radiograph) -> None:
     """Refuse an image that does not look like one chest X-ray.
 
     Raises:
-        AxonInputError: with what it looks like instead.
+        AxonInputError: the message states what it looks like instead.
     """
     if xray.looks_like:
         raise AxonInputError(
@@ -84,18 +85,18 @@ def read_radiograph(
 ) -> Radiograph:
     """Read a chest X-ray from a file of any registered format (`imaging.formats`).
 
-    `view` states the projection and wins over tags; unknown views are taken as `assumed`.
-    `invert` = True says that the image as shown has dark bones; False says that it is right as
-    shown; None lets the tags, or without tags the layout of the image, decide.
+    `view` states the projection and overrides tags; if neither states it, it is `assumed`.
+    `invert` = True: the image as shown has dark bones; False: it has bright bones; None: the tags,
+    or without tags the layout of the image, decide.
     `rotate` rotates the image as shown by 0, 90, 180 or 270 degrees clockwise, then `flip` = True
-    mirrors it. Giving either settles the orientation; with both None the tags decide, and without
-    tags the image does where it is certain (see `layout`).
-    `part` takes the ``left``, ``right``, ``top`` or ``bottom`` one of two X-rays in the image.
-    `force` = True takes the image for a chest X-ray, whatever it looks like; without, what looks
-    like something else is returned with `looks_like`.
+    mirrors it. If either is given, the orientation is not changed further; if both are None, the
+    tags decide, and without tags the image does if it is certain (see `layout`).
+    `part` selects the ``left``, ``right``, ``top`` or ``bottom`` one of two X-rays in the image.
+    `force` = True accepts the image as a chest X-ray, whatever it looks like; otherwise an image
+    that looks like something else is returned with `looks_like`.
 
-    Raises `AxonInputError`, with what was found and the way out, for anything that is not one
-    grey chest X-ray.
+    Raises `AxonInputError`, which states what was found and how to proceed, for anything that is
+    not one grey chest X-ray.
     """
     check_input(path)
     source = Path(path)
@@ -115,15 +116,28 @@ def read_radiograph(
     )
 
 
+def shows_lateral(path: str | os.PathLike[str]) -> bool:
+    """Whether an image whose tags do not name the view certainly shows a lateral chest X-ray.
+
+    Raises:
+        AxonInputError: the file cannot be read as an X-ray.
+    """
+    check_input(path)
+    source = Path(path)
+    pixels = _read_raw(source, None).pixels
+    _check(pixels, source.name)
+    return recognise(crop_border(pixels)[0], True, None).is_other_view
+
+
 def known_view(view: View | str | None) -> View | None:
-    """The view of that name; raises `AxonInputError` for another name."""
+    """The view with a name, or None for None; raises `AxonInputError` if the name is unknown."""
     if view is None:
         return None
     try:
         return View(view)
     except ValueError:
         raise AxonInputError(
-            f"The view {view!r} is not known; it is one of {', '.join(v.value for v in View)}."
+            f"Unknown view {view!r}; it must be one of {', '.join(v.value for v in View)}."
         ) from None
 
 
@@ -140,7 +154,7 @@ def upright(
     part: str | None = None,
     force: bool = False,
 ) -> Radiograph:
-    """Turn, crop and check an X-ray, and make its bones bright; see `read_radiograph`.
+    """Orient, crop and check an X-ray, and make its bones bright; see `read_radiograph`.
 
     `name` is used in messages, `source` is recorded.
     """
@@ -151,7 +165,7 @@ def upright(
             view = assumed
             notes.append(f"the view is not stated: {view.value.upper()} is assumed")
     elif raw.view is not None and raw.view is not view:
-        notes.append(f"the view {view.value} was given, the file says {raw.view.value}")
+        notes.append(f"the view {view.value} was given, the file states {raw.view.value}")
 
     _check(raw.pixels, name)
     pixels, pixel_mm, stated, valid = raw.pixels, raw.pixel_mm, raw.oriented, raw.valid
@@ -176,19 +190,21 @@ def upright(
         pixels, valid = pixels[box], None if valid is None else valid[box]
         notes.append(f"the {part} part of the image was used as requested")
     _check(pixels, name)
-    content = see(pixels)
-    looks_like, said = judged(content, pixels, force)
+    shown = in_proportion(pixels, pixel_mm)
+    content = see(shown)
+    looks_like, said = judged(content, shown, force)
     notes.append(said)
     if invert is not None:
-        pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
-        notes += polarity
+        notes += ["inverted as requested"] if invert else []
+        pixels = pixels.max() + pixels.min() - pixels if invert else pixels
     warnings = [said] if content.chest < CHEST else []
     turn, orientation = Turn(), list[str]()
     if flip is not None or rotate is not None:
         turn, orientation = _as_asked(flip, rotate)
-    elif content.chest >= CHEST:  # nothing tells how something else should lie
+    elif content.chest >= CHEST:  # for other images the orientation is unknown
         bright = True if invert is not None else None
-        layout = recognise(pixels, view.is_frontal, bright, content)
+        shown = in_proportion(pixels, pixel_mm)
+        layout = recognise(shown, view.is_frontal, bright, content)
         if given is None and raw.view_weak and layout.is_other_view:
             # No tag names the view, and the image shows the other one.
             other = View.lateral_left if view.is_frontal else View.pa
@@ -211,9 +227,9 @@ def upright(
     pixels, pixel_mm = turn(pixels), turn.pixel_mm(pixel_mm)
     valid = None if valid is None else turn(valid)
     if invert is None:  # judged by the layout of an upright image
-        pixels, polarity = _bright_bones(pixels, view, invert, raw.polarity_known)
+        pixels, polarity = _bright_bones(pixels, view, content.dark, raw.polarity_known)
         notes += polarity
-        warnings += [note for note in polarity if raw.polarity_known]
+        warnings += [n for n in polarity if raw.polarity_known or n == _UNCLEAR_BONES]
     return Radiograph(
         np.ascontiguousarray(pixels, dtype=np.float32),
         pixel_mm,
@@ -228,8 +244,8 @@ def upright(
 
 
 def judged(content: Content, pixels: np.ndarray, force: bool) -> tuple[str, str]:
-    """What an image without borders looks like instead of one chest X-ray (empty where it is one or
-    is forced), and the note on it."""
+    """What an image without borders looks like instead of one chest X-ray (empty if it is one or
+    is forced), and a note on it."""
     if content.chest >= CHEST:
         view = "frontal" if content.frontal >= 0.5 else "lateral"
         return "", f"the image shows a {view} chest X-ray (probability {content.chest:.2f})"
@@ -245,7 +261,7 @@ def judged(content: Content, pixels: np.ndarray, force: bool) -> tuple[str, str]
 
 
 def _as_asked(flip: bool | None, rotate: int | None) -> tuple[Turn, list[str]]:
-    """The user's turn, and the note on it."""
+    """The turn requested by the user, and a note on it."""
     if rotate not in (None, 0, 90, 180, 270):
         raise AxonInputError(
             f"An X-ray cannot be rotated by {rotate} degrees; give 0, 90, 180 or 270 (clockwise)."
@@ -257,11 +273,11 @@ def _as_asked(flip: bool | None, rotate: int | None) -> tuple[Turn, list[str]]:
 
 
 def decide(layout: Layout, stated: bool) -> tuple[Turn, list[str], list[str]]:
-    """What follows from the layout of an image: the turn, the notes, and which of them are
-    warnings.
+    """The turn to apply for the layout of an image, notes, and those of them that are warnings.
 
     `stated`: the file states the orientation. A tag that the image contradicts with certainty is
-    wrong, except for the sides of a frontal X-ray: a heart on the right is rare, but real.
+    considered wrong, except for the sides of a frontal X-ray: a heart on the right is rare but
+    possible.
     """
     if layout.looks is None:
         return Turn(), [] if stated else [NO_TAG], []
@@ -290,7 +306,7 @@ def _read_raw(source: Path, view: View | None) -> RawXray:
     if format is None:
         refuse_packed(source, f"the X-ray in it as {list_formats()}")
         raise AxonInputError(
-            f"{source.name} is in no format that AXON reads, or damaged. Give an X-ray as "
+            f"{source.name} is not in a format that AXON reads, or is damaged. Give an X-ray as "
             f"{list_formats()}."
         )
     if format.read_xray is None:
@@ -299,7 +315,7 @@ def _read_raw(source: Path, view: View | None) -> RawXray:
         return format.read_xray(source, view is not None)
     except (AxonInputError, MemoryError):
         raise
-    except Exception as error:  # a reader that AXON does not know may raise anything
+    except Exception as error:  # third-party readers may raise anything
         raise AxonInputError(
             f"{source.name} could not be read as {format.name}: the file is damaged or cut short. "
             "Copy or export it again."
@@ -326,24 +342,23 @@ def _check(pixels: np.ndarray, name: str) -> None:
 
 
 def _bright_bones(
-    pixels: np.ndarray, view: View, invert: bool | None, polarity_known: bool
+    pixels: np.ndarray, view: View, dark: float, polarity_known: bool
 ) -> tuple[np.ndarray, list[str]]:
-    """Pixels with bright bones, and what decided it."""
+    """Pixels with bright bones, and notes on how the polarity was determined; `dark`: see
+    `bones_are_bright`."""
     inverted = pixels.max() + pixels.min() - pixels
-    if invert is not None:
-        return (inverted, ["inverted as asked"]) if invert else (pixels, [])
-    score = bone_brightness(pixels, view.is_frontal)
+    score = bones_are_bright(pixels, view.is_frontal, dark)
     if polarity_known:
         if score <= -CERTAIN:
             return inverted, [
-                f"the file says that bones are bright, but the image shows dark ones (score "
-                f"{score:.2f}): it was inverted; invert it if this is wrong"
+                f"the file states that bones are bright, but the image shows dark ones (score "
+                f"{score:.2f}): it was inverted; invert it again if this is wrong"
             ]
         if score < _STRONGLY_INVERTED:
-            return pixels, ["the file says that bones are bright, but they look dark: check it"]
+            return pixels, ["the file states that bones are bright, but they look dark: check it"]
         return pixels, []
     if score <= -UNCLEAR:
         return inverted, [f"the image shows dark bones (score {score:.2f}): it was inverted"]
     if score < UNCLEAR:
-        return pixels, ["whether bones are bright is unclear: bright is assumed"]
+        return pixels, [_UNCLEAR_BONES]
     return pixels, ["bones are bright by the layout of the image"]

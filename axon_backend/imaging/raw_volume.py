@@ -1,4 +1,4 @@
-"""What a file reader returns, before a volume is checked and reoriented to the body axes."""
+"""Result of a volume reader, before the volume is checked and reoriented to the body axes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ class RawVolume:
     """A volume as its file stores it.
 
     Attributes:
-        voxels: ``[..., k, j, i]``, with the channels as a further last axis when ``channels`` > 1.
+        voxels: ``[..., k, j, i]``, with the channels as an additional last axis if ``channels`` >
+            1.
         affine: (4, 4), (i, j, k, 1) to LPS millimetres; a flat image lies in the axial plane.
-        channels: values a voxel.
+        channels: values per voxel.
         notes: what was assumed, in plain sentences.
-        label: what messages call it; the file's name when empty.
+        label: name for messages; empty: the file's name.
     """
 
     voxels: np.ndarray

@@ -1,29 +1,33 @@
-"""What a file reader returns, before an X-ray is oriented, cropped and given its polarity."""
+"""Result of an X-ray reader, before orientation, cropping and polarity are dealt with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from axon_backend.imaging.view import View
 
-# A chest detector measures 350 to 430 mm; images far outside this carry a meaningless spacing.
+# A chest detector measures 350 to 430 mm; a spacing that gives a size far outside is meaningless.
 FIELD_MM = (120.0, 700.0)
+# Ratios of a pixel's sides above which an image is resampled, and above which they are implausible.
+_SQUARE, _IMPLAUSIBLE = 1.05, 5.0
 
 
 @dataclass(frozen=True)
 class RawXray:
-    """Pixels as the file means them to be shown.
+    """Pixels as they are to be shown according to the file.
 
     `pixels`: float32 [row, col]; larger = brighter as displayed (or, for raw detector data, more
-    attenuation). `polarity_known`: the file says what bright means. `pixel_mm`: (row, col) in the
+    attenuation). `polarity_known`: the file states the polarity. `pixel_mm`: (row, col) in the
     patient plane, or None. `view`: from tags, or None. `orientation`: DICOM PatientOrientation
     (direction in which columns grow, direction in which rows grow), or None. `oriented`: the pixels
-    were oriented by the file's geometry already. `notes`: assumptions, of which `warnings` are to
-    be checked. `sid_mm`: source-to-image distance by the tags, or None. `valid`: [row, col] bool,
-    False where something hides the X-ray and its pixels were filled from around; None without any.
-    `view_weak`: no tag names the view; it follows from the orientation or a description.
+    have already been oriented by the file's geometry. `notes`: assumptions; `warnings`: those that
+    the user should check. `sid_mm`: source-to-image distance from tags, or None. `valid`: [row,
+    col] bool, False where the X-ray is hidden and its pixels were interpolated from their
+    surroundings; None if it is not. `view_weak`: the view is not named by a view tag but follows
+    from the orientation or a description.
     """
 
     pixels: np.ndarray
@@ -39,11 +43,24 @@ class RawXray:
     view_weak: bool = False
 
 
+def in_proportion(pixels: np.ndarray, pixel_mm: tuple[float, float] | None) -> np.ndarray:
+    """Resample an image (H, W) with pixels of a size (row, column), in any unit, linearly along the
+    coarser axis to square pixels, for methods that depend on proportions. Returns the image itself
+    if the pixels are nearly square or their size is unknown or implausible."""
+    aspect = 1.0 if pixel_mm is None else pixel_mm[0] / pixel_mm[1]
+    if not _SQUARE < max(aspect, 1 / aspect) < _IMPLAUSIBLE:
+        return pixels
+    rows, columns = pixels.shape
+    size = (columns, round(rows * aspect)) if aspect > 1 else (round(columns / aspect), rows)
+    image = Image.fromarray(np.ascontiguousarray(pixels, np.float32))
+    return np.asarray(image.resize(size, Image.Resampling.BILINEAR))
+
+
 def stated_size(
     shape: tuple[int, ...], pixel_mm: tuple[float, float]
 ) -> tuple[float, float] | None:
-    """The spacing (row, column) in mm that a volume format or a host program states; None where it
-    is exactly 1 mm, which stands for an unknown one, or where the image could not show a chest."""
+    """The spacing (row, column) in mm stated by a volume format or a host program; None if it is
+    exactly 1 mm, which means unknown, or if the image could not show a chest."""
     unit = all(abs(mm - 1.0) < 1e-6 for mm in pixel_mm)
     return None if unit or not is_chest_field(shape, pixel_mm) else pixel_mm
 

@@ -1,5 +1,5 @@
-"""Images that a host program holds in memory, with the same checks as files; and manual
-corrections of what was assumed about an X-ray."""
+"""Images in the memory of a host program, with the same checks as for files, and manual corrections
+of what was assumed about an X-ray."""
 
 from __future__ import annotations
 
@@ -24,7 +24,13 @@ from axon_backend.imaging.radiograph import (
     known_view,
     upright,
 )
-from axon_backend.imaging.raw_xray import FIELD_MM, RawXray, is_chest_field, stated_size
+from axon_backend.imaging.raw_xray import (
+    FIELD_MM,
+    RawXray,
+    in_proportion,
+    is_chest_field,
+    stated_size,
+)
 from axon_backend.imaging.view import View
 
 _NO_SIZE = "no plausible pixel size is known: the atlas's size is used"
@@ -56,23 +62,23 @@ def radiograph_from_pixels(
     """An X-ray from pixels as displayed, treated like an image file without tags.
 
     Args:
-        pixels: [row, col]. Axes of length 1 before them are dropped.
+        pixels: [row, col]. Leading axes of length 1 are dropped.
         pixel_mm: (row, col) in millimetres in the patient plane, one number for both, or None. A
-            size that no chest X-ray can have, or of exactly 1 mm, is ignored.
-        view: None is taken as ``assumed``.
+            size that is implausible for a chest X-ray, or exactly 1 mm, is ignored.
+        view: the projection; None: ``assumed``.
         source: a name for messages and records.
-        assumptions: what is known about how the pixels came here.
+        assumptions: notes on the origin of the pixels.
         invert: True: the bones are dark as shown; False: bright; None: the layout decides.
-        assumed: the view where none is given.
+        assumed: the view if none is given.
         oriented: the pixels were oriented by a geometry in patient coordinates.
         flip, rotate, part, force: as for `read_radiograph`.
 
     Returns:
         The X-ray in the orientation of `read_radiograph`, with bright bones and without uniform
-        borders, so that it may have fewer pixels.
+        borders, so it may have fewer pixels.
 
     Raises:
-        AxonInputError: it is not one grey chest X-ray, or the pixel size is no length.
+        AxonInputError: it is not one grey chest X-ray, or the pixel size is not a length.
     """
     name = source or "The X-ray"
     array = np.asarray(pixels)
@@ -102,14 +108,14 @@ def radiograph_from_pixels(
 
 
 def mask_as_text(mask: np.ndarray | None) -> str:
-    """A [row, col] mask as text, for a host program's attributes; nothing for None."""
+    """A [row, col] mask as a string, for a host program's attributes; empty for None."""
     if mask is None:
         return ""
     return base64.b64encode(zlib.compress(np.packbits(mask).tobytes())).decode("ascii")
 
 
 def mask_of_text(text: str | None, shape: tuple[int, int]) -> np.ndarray | None:
-    """The mask of `mask_as_text`; None for no text, or for one that belongs to another shape."""
+    """The inverse of `mask_as_text`; None for an empty string, or one for another shape."""
     try:
         bits = np.frombuffer(zlib.decompress(base64.b64decode(text or "")), np.uint8)
     except (ValueError, zlib.error):
@@ -131,7 +137,7 @@ def ct_from_array(
         hu: [k, j, i].
         ijk_to_lps: (4, 4), (i, j, k, 1) to LPS millimetres; any orientation.
         source: a name for messages and records.
-        assumptions: what is known about how the voxels came here.
+        assumptions: notes on the origin of the voxels.
 
     Raises:
         AxonInputError: it is not one 3-D chest CT in HU.
@@ -166,16 +172,16 @@ def corrected(
         view: the projection.
         pixel_mm: (row, col) in millimetres in the patient plane, or one number for both; 0 for an
             unknown size.
-        invert: True inverts the grey scale as it is now.
-        flip_lr: True exchanges the image's left and right as they are now.
-        part: one of two X-rays in the image, ``left``, ``right``, ``top`` or ``bottom`` as it is
-            now; the orientation is judged anew.
-        force: True takes it for a chest X-ray, whatever it looks like.
+        invert: True inverts the current grey scale.
+        flip_lr: True exchanges left and right of the current image.
+        part: one of two X-rays in the current image, ``left``, ``right``, ``top`` or ``bottom``;
+            the orientation is determined again.
+        force: True accepts it as a chest X-ray, whatever it looks like.
 
     Inverting or flipping twice restores the X-ray.
 
     Raises:
-        AxonInputError: the view is not known, or no chest X-ray has such a pixel size.
+        AxonInputError: the view is unknown, or the pixel size implausible for a chest X-ray.
     """
     pixels, notes, warnings = xray.pixels, list(xray.assumptions), xray.warnings
     valid = xray.valid
@@ -188,7 +194,8 @@ def corrected(
         box = part_box(pixels, part)
         pixels = np.ascontiguousarray(pixels[box])
         valid = None if valid is None else valid[box]
-        looks_like, shown = judged(content := see(pixels), pixels, bool(force))
+        image = in_proportion(pixels, xray.pixel_mm)
+        looks_like, shown = judged(content := see(image), image, bool(force))
         notes = [n for n in notes if n not in xray.warnings]
         notes += [f"{_BY_HAND} the {part} part of the image is used", shown]
         warnings = (shown,) if looks_like else ()
@@ -197,8 +204,9 @@ def corrected(
         notes = _noted(notes, _VIEW, f"{_VIEW}{known.value}, not {xray.view.value}")
     size = xray.pixel_mm
     if part is not None or known.is_frontal is not xray.view.is_frontal:
-        # Its orientation was judged as that of the other view, or of all of the image.
-        layout = recognise(pixels, known.is_frontal, content=content)
+        # The orientation was determined for the other view, or for the whole image.
+        image = in_proportion(pixels, xray.pixel_mm)
+        layout = recognise(image, known.is_frontal, content=content)
         turn, said, warned = decide(layout, stated=False)
         doubts = [w for w in warnings if w.startswith(NOT_A_CHEST)]
         pixels, warnings = turn(pixels), (*doubts, *warned)
@@ -226,7 +234,7 @@ def corrected(
         pixels = pixels[:, ::-1]
         valid = None if valid is None else np.ascontiguousarray(valid[:, ::-1])
         notes = _switched(notes, _FLIPPED)
-        warnings = ()  # on the orientation, which the user has checked now
+        warnings = ()  # they concern the orientation, which the user has now checked
     return replace(
         xray,
         pixels=np.ascontiguousarray(pixels),
@@ -240,7 +248,7 @@ def corrected(
 
 
 def _noted(notes: list[str], start: str, note: str) -> list[str]:
-    """With ``note`` in the place of an earlier one of its kind."""
+    """The notes with ``note`` instead of an earlier one with the same start."""
     return [n for n in notes if not n.startswith(start)] + [note]
 
 
@@ -257,7 +265,7 @@ def _pixel_size(size: PixelSize | None, name: str) -> tuple[float, float] | None
         pair = np.full(2, np.nan)
     if not np.isfinite(pair).all() or min(pair) <= 0:
         raise AxonInputError(
-            f"{name}: the pixel size {size} is not one or two lengths above 0. Give millimetres, "
+            f"{name}: the pixel size {size} is not one or two positive lengths. Give millimetres, "
             "for example 0.143."
         )
     return float(pair[0]), float(pair[1])

@@ -1,16 +1,16 @@
-"""The grey scale of registered views as input of the networks."""
+"""Standardisation of the grey scale of registered views for the networks."""
 
 from __future__ import annotations
 
 import torch
 
-# Quantiles of the image that become -1 and 1; what lies beyond is clipped at +-LIMIT.
+# Quantiles of the image that are mapped to -1 and 1; values beyond are clipped at +-LIMIT.
 LOW_QUANTILE, HIGH_QUANTILE = 0.01, 0.99
 LIMIT = 1.25
 
 
 def standardise_view(view: torch.Tensor, valid: torch.Tensor | None = None) -> torch.Tensor:
-    """Map log-linear pixels to about [-1, 1], whatever their gain and offset.
+    """Map log-linear pixels to about [-1, 1], independent of their gain and offset.
 
     Args:
         view: (B, 1, S, S) pixels, proportional to the line integral up to an affine map.

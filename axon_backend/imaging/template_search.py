@@ -1,7 +1,7 @@
-"""The search for a chest in an image: templates of local contrast by normalised cross-correlation.
+"""Search for a chest in an image by normalised cross-correlation of local contrast.
 
-The centre of a chest is the template: lungs, heart and spine, not arms and corners. Templates keep
-their size; the image is shrunk so that a field of view of the size tried is as large as theirs.
+The template is the centre of a chest: lungs, heart and spine, not arms and corners. Templates keep
+their size; the image is shrunk so that a field of view of the tried size matches theirs.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ def template_of(field: np.ndarray) -> np.ndarray:
 def best_places(
     image: np.ndarray, size: tuple[float, float], templates: Mapping[Key, np.ndarray]
 ) -> dict[Key, Match]:
-    """Where templates fit best in an image (H, W), for a field of view of one ``size`` (rows,
-    columns)."""
+    """The best match of each template in an image (H, W), for a field of view of one ``size``
+    (rows, columns)."""
     shape = [max(8, round(n * GRID / s)) for n, s in zip(image.shape, size, strict=True)]
     small = shrink_to(image, *shape)
-    pad = GRID // 5  # room for a chest that the image cuts off
+    pad = GRID // 5  # room for a chest that extends beyond the image
     small = local_contrast(np.pad(small, pad, mode="edge"), sigma=GRID / 8)
     extra = [max(0, SIDE - n) for n in small.shape]
     small = np.pad(small, [(e // 2, e - e // 2) for e in extra])

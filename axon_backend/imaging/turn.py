@@ -16,8 +16,8 @@ _TURNS = (
 
 @dataclass(frozen=True)
 class Turn:
-    """What makes an image upright: ``quarters`` rotations by 90 degrees counter-clockwise (as
-    ``np.rot90``), then mirroring left/right if ``mirrored``."""
+    """The change that makes an image upright: ``quarters`` rotations by 90 degrees
+    counter-clockwise (as ``np.rot90``), then mirroring left/right if ``mirrored``."""
 
     quarters: int = 0
     mirrored: bool = False
@@ -32,7 +32,7 @@ class Turn:
         return size if size is None or self.quarters % 2 == 0 else (size[1], size[0])
 
     def words(self, frontal: bool) -> str:
-        """Names the orientation of an image that needs this turn, as ``upside down``."""
+        """The name of the orientation of an image that needs this turn, such as ``upside down``."""
         if not self.mirrored:
             return _TURNS[self.quarters]
         if self.quarters == 2:  # mirrored and rotated by 180 degrees; the others have no usual name
@@ -44,7 +44,7 @@ class Turn:
 
 
 def reoriented(image: np.ndarray, turn: Turn) -> np.ndarray:
-    """The image (..., H, W) that needs such a turn where ``image`` needs none."""
+    """The image (..., H, W) that would need ``turn`` to become ``image``."""
     copy = image[..., ::-1] if turn.mirrored else image
     return np.rot90(copy, -turn.quarters, (-2, -1))
 

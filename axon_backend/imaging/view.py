@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TypedDict
 
-# A beam rotated further than this from front, back and side gives an oblique view.
+# A view whose beam is rotated further than this from front, back and side is oblique.
 OBLIQUE_DEG = 20.0
 PARTS = ("left", "right", "top", "bottom")  # of an image that shows two X-rays
 
@@ -28,12 +28,12 @@ class View(str, Enum):
         return self in (View.pa, View.ap)
 
 
-# How a user insists on an image, for the messages that refuse one.
+# How the user can override a refusal, for the messages.
 INSIST = 'with --force, "force" in a manifest, or *Use it anyway* in Slicer'
 
 
 class Stated(TypedDict, total=False):
-    """What a user states about an X-ray; see ``read_radiograph``."""
+    """Options that a user may state for an X-ray; see ``read_radiograph``."""
 
     invert: bool
     flip: bool
@@ -43,5 +43,5 @@ class Stated(TypedDict, total=False):
 
 
 def parse_view(text: str | None) -> View | None:
-    """A view's name on the command line; ``lateral`` is the left lateral."""
+    """The view with a name on the command line; ``lateral`` is the left lateral."""
     return None if text is None else View({"lateral": "ll"}.get(text, text))

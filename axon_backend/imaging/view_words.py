@@ -1,4 +1,4 @@
-"""Views of a chest X-ray as devices and people write them, in the languages of their users."""
+"""Names of chest X-ray views as written by devices and people, in several languages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from axon_backend.imaging.capitals import capitals
 
 _PA = {"PA", "DV", "POSTEROANTERIOR", "POSTEROANTERIORE", "DORSOVENTRAL"}
 _AP = {"AP", "VD", "ANTEROPOSTERIOR", "ANTEROPOSTERIORE", "VENTRODORSAL"}
-# Frontal, but not from which side.
+# Frontal, with unknown direction of the beam.
 _FRONTAL = {"FRONTAL", "FRONTALE", "FACE", "FRENTE", "FRONT", "CORONAL"}
 _LATERAL = {
     "LAT", "ML", "LM", "XTABLE", "XTAB", "CROSSTABLE", "SAGITTAL",
@@ -29,13 +29,13 @@ _RIGHT = {"R", "RT", "RIGHT", "RE", "RECHTS", "DROITE", "DROIT", "D", "DX", "DES
 _NEITHER = re.compile(
     r"[LR][AP]O|[LR]LO|[LR]LD|.*OBL[IQ].*|OBL|.*SCHRAEG.*|.*SCHRAG.*|.*DECUB.*|SWIMMERS?|TANGENTIAL.*"
 )
-# What is written onto PA, AP or LAT without a space.
+# Words that are appended to PA, AP or LAT without a space.
 _AFTER = (
     "PORTABLE|PORT|MOBILE|BED|BEDSIDE|SUPINE|SITTING|SIT|SEMIERECT|ERECT|UPRIGHT|STANDING|CHEST|"
     "THORAX|TORAX|LIEGEND|STEHEND|SITZEND|AXIAL|LORDOTIC|GRID|VIEW"
 )
 _JOINED = re.compile(rf"(PA|AP)({_AFTER})")
-# Prefix that names a side, and a word for a lateral: LLAT, RTLAT, LEFTLATERAL; or after it: LATL.
+# A word for a lateral with a side before it (LLAT, RTLAT, LEFTLATERAL) or after it (LATL).
 _SIDED = re.compile(
     r"(L|LT|LEFT|R|RT|RIGHT)?(LAT(?:ERAL(?:E|IS|NE|NA|NI|EN)?|ERO)?)(L|LT|LEFT|R|RT|RIGHT)?"
     rf"({_AFTER})?"
@@ -44,10 +44,10 @@ _SIDED = re.compile(
 
 @dataclass(frozen=True)
 class ViewWords:
-    """What a text says on the view.
+    """The view stated in a text.
 
     `kinds`: of ``pa``, ``ap``, ``frontal`` (one of the two), ``lateral``, ``neither`` (oblique,
-    decubitus); several where it contradicts itself. `side`: ``left`` or ``right`` for the side at
+    decubitus); several if the text is contradictory. `side`: ``left`` or ``right`` for the side at
     the detector, or None.
     """
 
@@ -56,10 +56,10 @@ class ViewWords:
 
 
 def view_words(text: str, *, words_alone: bool = False) -> ViewWords:
-    """The view that a text names: ViewPosition, a code's meaning or a series' description.
+    """The view named in a text: ViewPosition, the meaning of a code or a series description.
 
-    `words_alone`: of free text, where letters such as L stand for other things: only words that
-    name a view by themselves count.
+    `words_alone`: for free text, in which short codes such as LL may mean something else: only
+    words that clearly name a view count.
     """
     upper = re.sub(r"\b([PALR])[.\-/ ]([PAL])\b\.?", r"\1\2", capitals(text))  # P.A., A-P, L.L.
     upper = re.sub(r"\b(POSTERO|ANTERO|DORSO|VENTRO)(?:[^A-Z]*)(?=[A-Z])", r"\1", upper)
@@ -81,7 +81,7 @@ def view_words(text: str, *, words_alone: bool = False) -> ViewWords:
 
 
 def _kind_of(word: str) -> tuple[str | None, str | None]:
-    """The kind of view and the side that one word names."""
+    """The kind of view and the side named by one word."""
     if joined := _JOINED.fullmatch(word):
         word = joined[1]
     if _NEITHER.fullmatch(word):

@@ -1,4 +1,4 @@
-"""Reading a file of any registered format that holds volumes."""
+"""Reading of volumes from files of any registered format."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from axon_backend.imaging.raw_volume import RawVolume
 
 
 def load_volume(path: Path) -> RawVolume:
-    """Read the file.
+    """Read a volume.
 
     Raises:
-        AxonInputError: it is empty, in no format that holds volumes, damaged or cut short.
+        AxonInputError: the file is empty, damaged, truncated, or not in a volume format.
     """
     if path.is_file() and path.stat().st_size == 0:
         raise AxonInputError(f"{path.name} is empty (0 bytes). Copy or export the file again.")
@@ -26,7 +26,7 @@ def load_volume(path: Path) -> RawVolume:
         file = format.read_volume(path)
     except (AxonInputError, MemoryError):
         raise
-    except Exception as error:  # the libraries and zlib raise many kinds
+    except Exception as error:  # the libraries and zlib raise many types
         raise AxonInputError(
             f"{path.name} could not be read: the file is damaged, cut short or not what its "
             "name says. Copy or export it again."

@@ -1,1 +1,1 @@
-"""From X-ray files to a volume: cases, sessions, memory, results."""
+"""From X-ray files to a volume: cases, sessions, memory fallbacks, results."""

@@ -1,4 +1,4 @@
-"""From files to what the networks see: reading, checking, choosing the frame, placing the views."""
+"""From files to network inputs: read and check a case, choose its frame, register its views."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ PathLike = str | Path
 
 @dataclass(frozen=True)
 class CaseInputs:
-    """The files of one case, read.
+    """The images of one case.
 
     Attributes:
-        xrays: by role (``frontal``, ``lateral``); None where the DRR of ``ct`` stands in.
+        xrays: by role (``frontal``, ``lateral``); None where a DRR of ``ct`` is used instead.
         ct: the patient's CT, or None.
     """
 
@@ -44,7 +44,7 @@ class CaseInputs:
     ct: CTVolume | None
 
     def describe(self, views: dict[str, PlacedView]) -> list[dict]:
-        """The ``inputs`` of ``result.json``; see ``util.plain_text.recorded`` for the paths."""
+        """``inputs`` of ``result.json``; for the paths, see ``util.plain_text.recorded``."""
         rows: list[dict] = [
             {
                 "role": role,
@@ -70,10 +70,10 @@ def read_case(
     render_lateral: bool = False,
     stated: Mapping[str, Stated] | None = None,
 ) -> CaseInputs:
-    """Read what ``reconstruct`` was given; see there for the arguments.
+    """Read the images of a case; the arguments are those of ``reconstruct``.
 
     Raises:
-        AxonInputError: a file cannot be used, or nothing to start from was given.
+        AxonInputError: a file cannot be used, or neither a frontal X-ray nor a CT was given.
     """
     stated = stated or {}
     forced = stated.get("ct", {}).get("force", False)
@@ -91,15 +91,15 @@ def read_case(
 
 @dataclass(frozen=True)
 class PlacedCase:
-    """A case whose views are in the frame.
+    """A case whose views are registered to the thorax frame.
 
     Attributes:
-        case: what was read.
+        case: the images.
         views: the registered views by role.
-        frame: LPS millimetres; the canonical beam frame where there is a pose.
-        pose: how the patient stood, or None for the CT as it lies.
-        accepted: the roles whose placement was given, not searched for.
-        warnings: in plain words.
+        frame: the frame, in LPS millimetres; with a pose, the canonical beam frame.
+        pose: pose of the patient, or None to leave the CT where it is.
+        accepted: the roles whose placement was given instead of searched for.
+        warnings: messages for the user.
     """
 
     case: CaseInputs
@@ -112,10 +112,10 @@ class PlacedCase:
     @property
     def refused(self) -> list[str]:
         """The roles whose registration is poor and was not accepted by the user."""
-        found = {role: view.registration for role, view in self.views.items()}
+        registrations = {role: view.registration for role, view in self.views.items()}
         return [
             role
-            for role, registration in found.items()
+            for role, registration in registrations.items()
             if registration is not None
             and registration.quality.refused
             and role not in self.accepted
@@ -123,13 +123,13 @@ class PlacedCase:
 
     @property
     def ct_motion(self) -> np.ndarray | None:
-        """(4, 4), from a point of the CT to its place in the frame; None where it stays."""
+        """(4, 4), from a point of the CT to its position in the frame; None for the identity."""
         if self.pose is None or not self.pose.moves_patient:
             return None
         return self.pose.matrix(self.frame.center_mm)
 
     def exposure(self, role: str) -> AcquisitionGeometry:
-        """How the frame's volume is seen in a view: the canonical beam, at the pose's distance."""
+        """Geometry in which a view sees the frame: the canonical beam, at the pose's distance."""
         return _beam(self.frame, self.views[role].view, self.pose)
 
 
@@ -139,7 +139,7 @@ def check_placements(
     """The accepted placements as (3, 3) float64 by role.
 
     Raises:
-        AxonInputError: one is no placement, or belongs to an X-ray that was not given.
+        AxonInputError: one is not a valid placement, or belongs to an X-ray that was not given.
     """
     placements = placements or {}
     given = [role for role, xray in case.xrays.items() if xray is not None]
@@ -158,16 +158,17 @@ def place_case(
     placements: Mapping[str, np.ndarray] | None = None,
     pose: Pose | None = None,
 ) -> PlacedCase:
-    """Register every view to the CT's DRR or the atlas's; DRRs are rendered in place.
+    """Register every X-ray to a DRR of the CT or, without a CT, of the atlas. Views without an
+    X-ray are rendered from the CT, already in place.
 
     Args:
         placements: accepted registrations by role, used instead of a search (see
             ``registration.register``).
-        pose: how the patient stood against the CT, or against the atlas where there is no CT.
+        pose: pose of the patient relative to the CT or, without a CT, to the atlas.
 
     Raises:
         AxonInputError: an X-ray, a placement or the frame cannot be used.
-        Cancelled: ``context.cancelled()`` was true.
+        Cancelled: ``context.cancelled()`` returned True.
     """
     accepted = check_placements(case, placements)
     warnings: list[str] = []
@@ -199,7 +200,7 @@ def place_case(
             views[role] = PlacedView.from_drr(image, view)
         elif role in accepted and not views[role].valid.any():
             raise AxonInputError(
-                f"The accepted placement shows nothing of the {role} X-ray. Register it again."
+                f"The accepted placement contains no part of the {role} X-ray. Register it again."
             )
         warnings += [f"{role}: {w}" for w in views[role].warnings]
     views = {role: views[role] for role in case.xrays}
@@ -211,7 +212,7 @@ def place_case(
 
 
 def network_views(placed: PlacedCase) -> RegisteredViews:
-    """Standardised images and beam parameters, (1, 1, S, S) and (1, 2)."""
+    """The standardised images (1, 1, S, S) and beam parameters (1, 2) of a case."""
     views, frame = placed.views, placed.frame
     images: dict[str, torch.Tensor] = {}
     beam = []
@@ -242,33 +243,34 @@ def _drr(
     device: torch.device,
     warnings: list[str],
 ) -> np.ndarray:
-    """(S, S) DRR of the posed CT, on the CPU where the GPU's memory does not suffice."""
+    """(S, S) DRR of the posed CT, computed on the CPU if the memory of the GPU does not suffice."""
 
-    def made(where: torch.device) -> np.ndarray:
+    def render(where: torch.device) -> np.ndarray:
         geometry = (pose or Pose()).geometry(frame, view)
         return render_drr(ct, geometry, VIEW_SIZE, device=where).cpu().numpy()
 
     try:
-        return made(device)
+        return render(device)
     except Exception as error:
         if device.type == "cpu" or not is_out_of_memory(error):
             raise
     warnings.append("the GPU ran out of memory: the DRR was computed on the CPU")
-    return made(torch.device("cpu"))
+    return render(torch.device("cpu"))
 
 
 def _frame_from_views(
     atlas: ThoraxFrame, views: dict[str, PlacedView]
 ) -> tuple[ThoraxFrame, str | None]:
-    """The frame's size in millimetres from the X-rays' pixel sizes, else the atlas's."""
+    """The frame with its size from the pixel sizes of the X-rays, else from the atlas; and a note
+    on what was assumed."""
     x, y, z = atlas.size_mm
     front, side = views["frontal"].size_mm, None
     if "lateral" in views:
         side = views["lateral"].size_mm
     if front is None and side is None:
         return atlas, (
-            "no X-ray carries a pixel size: the volume's millimetres are those of the atlas "
-            "(an average chest)"
+            "no X-ray has a pixel size: the scale of the volume is that of the atlas (an average "
+            "chest)"
         )
     heights = [s[1] for s in (front, side) if s is not None]
     height = sum(heights) / len(heights)
@@ -276,7 +278,7 @@ def _frame_from_views(
     depth = side[0] if side is not None else y * (width / x * height / z) ** 0.5
     note = None
     if side is None:
-        note = "no lateral X-ray: the depth in millimetres follows the average chest"
+        note = "no lateral X-ray: the depth in millimetres is derived from the average chest"
     return ThoraxFrame((0.0, 0.0, 0.0), (width, depth, height)), note
 
 

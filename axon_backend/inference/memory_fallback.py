@@ -1,8 +1,8 @@
-"""Running a model's stages within the memory that is available.
+"""Run the stages of a model within the available memory.
 
-Where memory runs out, the stage is tried again on the next rung of a ladder, from all networks on
-the GPU down to the CPU. Rungs that return the same voxels come before the one that does not
-(bfloat16). Stages that are finished stay as they are.
+If memory runs out, the stage is retried on the next rung of a ladder, from all networks on the GPU
+down to the CPU. Rungs that give the same voxels come before the one that does not (bfloat16).
+Stages that are already finished are kept.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from axon_backend.methods.protocol import Model, RegisteredViews
 from axon_backend.networks.precision import keep_in_bfloat16
 from axon_backend.util.run_context import RunContext
 
-SLAB = 8  # slices that a stage which can work in slabs takes at a time
-# What drivers and allocators say in errors that have no type of their own.
+SLAB = 8  # slices per slab, for stages that can work in slabs
+# Messages of drivers and allocators whose errors have no type of their own.
 _SAYS_OUT_OF_MEMORY = (
     "out of memory",
     "not enough memory",
@@ -38,10 +38,10 @@ class Rung:
 
     Attributes:
         device: where the networks compute.
-        message: what the user reads when this rung is reached; ``{stage}`` is the stage's label.
-        whole: all networks stay on the device; False keeps only those of the running stage there.
-        slab: slices at a time, for stages that can work in slabs; None for all.
-        bfloat16: weights and activations in bfloat16.
+        message: shown to the user when this rung is reached; ``{stage}`` is the stage's label.
+        whole: keep all networks on the device; False: only those of the running stage.
+        slab: slices per slab, for stages that can work in slabs; None: all at once.
+        bfloat16: use bfloat16 for weights and activations.
         only_in_slabs: the rung helps only stages that can work in slabs.
     """
 
@@ -54,7 +54,7 @@ class Rung:
 
 
 def ladder(device: torch.device) -> tuple[Rung, ...]:
-    """The rungs from a device on: the first is taken where memory suffices."""
+    """The rungs for a device; the first is used as long as memory suffices."""
     cpu = torch.device("cpu")
     slabs = "{stage} works in slabs (same result, a little slower)"
     rungs: list[Rung] = []
@@ -63,14 +63,14 @@ def ladder(device: torch.device) -> tuple[Rung, ...]:
             Rung(device),
             Rung(
                 device,
-                "only the networks of the running stage are kept on it from here on "
+                "from now on, only the networks of the running stage are kept on it "
                 "(same result, a little slower)",
                 whole=False,
             ),
             Rung(device, slabs, whole=False, slab=SLAB, only_in_slabs=True),
             Rung(
                 device,
-                "the networks compute in bfloat16 from here on (HU may differ slightly)",
+                "from now on, the networks compute in bfloat16 (HU may differ slightly)",
                 whole=False,
                 slab=SLAB,
                 bfloat16=True,
@@ -84,23 +84,23 @@ def ladder(device: torch.device) -> tuple[Rung, ...]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the GPU's or the computer's memory ran out."""
+    """Whether an error means that the memory of the GPU or the computer ran out."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(s in str(error) for s in _SAYS_OUT_OF_MEMORY)
 
 
 class StageRunner:
-    """A bundle's model, run stage by stage; steps down the ladder where memory runs out.
+    """Runs a bundle's model stage by stage, and steps down the ladder if memory runs out.
 
     It owns the model: dropping the runner frees its memory.
 
     Args:
         bundle: the model's weights and configuration.
-        device: where to begin.
+        device: the device to start on.
 
     Attributes:
-        method, config: of the bundle.
+        method, config: method of the bundle and its configuration.
     """
 
     def __init__(self, bundle: Bundle, device: torch.device) -> None:
@@ -112,11 +112,11 @@ class StageRunner:
 
     @property
     def device(self) -> torch.device:
-        """Where the last stage ran."""
+        """The device on which the last stage ran."""
         return self._rungs[self._at].device
 
     def load(self, context: RunContext) -> list[str]:
-        """Put the model on the device ahead of the first stage; warnings as in :meth:`run`."""
+        """Load the model to the device before the first stage; returns warnings as :meth:`run`."""
         first = self.method.info.stage_names[0]
         return self._with_memory(first, context, lambda model, rung: None)[1]
 
@@ -132,12 +132,12 @@ class StageRunner:
         """Run one stage; see :meth:`methods.protocol.Model.run_stage`.
 
         Returns:
-            The volume, (1, 1, n, n, n) in normalised HU on the CPU, and what had to be done to
-            save memory, in plain words.
+            The volume, (1, 1, n, n, n) in normalised HU on the CPU, and warnings about the
+            fallbacks used to save memory.
 
         Raises:
-            AxonInputError: even the last rung ran out of memory.
-            Cancelled: ``context.cancelled()`` was true, or ``context.progress`` raised it.
+            AxonInputError: memory ran out even on the last rung.
+            Cancelled: ``context.cancelled()`` returned True, or ``context.progress`` raised it.
         """
 
         def work(model: Model, rung: Rung) -> torch.Tensor:
@@ -150,8 +150,8 @@ class StageRunner:
         return self._with_memory(stage, context, work)
 
     def release(self) -> None:
-        """Let go of the model, and of the GPU memory it holds; the next run loads it again, on the
-        device that the runner was made for."""
+        """Free the model and its GPU memory. The next run loads it again, on the device that was
+        given to the runner."""
         self._whole, self._part, self._at = None, None, 0
         _empty_cache()
 
@@ -166,7 +166,7 @@ class StageRunner:
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-            # Outside of the except block: the error's traceback would keep the tensors alive.
+            # Outside the except block, where the traceback would keep the tensors alive.
             warnings.append(self._step_down(stage))
             context.report(warnings[-1], 0, 1)
 
@@ -215,7 +215,7 @@ def _empty_cache() -> None:
 
 @contextmanager
 def _stopping(model: Model, stage: str, context: RunContext) -> Iterator[None]:
-    """Let the caller stop the model between any two layers: a step can take a minute."""
+    """Poll for cancellation before every layer, because a step can take a minute."""
     if context.cancelled is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""From a bundle to its model: the method's networks on a device; and the bundle's atlas as a CT."""
+"""Load a bundle's model: the method's networks on a device. Also its atlas as a CT."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.methods import registry
 from axon_backend.methods.protocol import Method, Model
 
-# What a bundle's configuration holds besides the values of the method's own.
+# Keys of a bundle's configuration that do not belong to the method.
 _OURS = ("method", "format_version")
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """``auto`` is the GPU where there is one, else the CPU.
+    """The device with a name; ``auto`` is the GPU if there is one, else the CPU.
 
     Raises:
-        AxonInputError: a device that is not there.
+        AxonInputError: the device is unknown or not available.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
         raise AxonInputError(
-            "Device 'cuda' was asked for, but PyTorch sees no NVIDIA GPU here. Use --device auto "
-            "or cpu, or install a CUDA build of PyTorch."
+            "Device 'cuda' was requested, but PyTorch finds no NVIDIA GPU. Use --device auto or "
+            "cpu, or install a CUDA build of PyTorch."
         )
     if name not in ("cpu", "cuda"):
         raise AxonInputError(f"The device {name!r} is not known; it is one of auto, cpu, cuda.")
@@ -46,23 +46,23 @@ def bundle_method(bundle: Bundle) -> Method:
 
 
 def bundle_model(bundle: Bundle) -> Any:
-    """The method's configuration of a bundle.
+    """A bundle's configuration, as its method represents it.
 
     Raises:
-        AxonInputError: it is not one that the method knows.
+        AxonInputError: the method does not know it.
     """
     values = {k: v for k, v in bundle.config.items() if k not in _OURS}
     try:
         return bundle_method(bundle).configure(values)
     except (TypeError, ValueError) as error:
         raise AxonInputError(
-            f"The configuration of the bundle {bundle.path} is not one that this AXON knows "
+            f"The configuration of the bundle {bundle.path} is not known to this version of AXON "
             f"({error}). Update AXON (pip install --upgrade axon-ct), or get the bundle again."
         ) from error
 
 
 def bundle_config(method: Method, config: Any) -> dict[str, Any]:
-    """The inverse of :func:`bundle_model`: what a bundle's configuration holds."""
+    """Inverse of :func:`bundle_model`: the values of a bundle's configuration."""
     return {"method": method.info.name, **config.as_dict()}
 
 
@@ -70,21 +70,44 @@ def load_model(bundle: Bundle, device: torch.device | str = "cpu") -> Model:
     """The networks of a bundle on a device, ready to run.
 
     Raises:
-        AxonInputError: configuration and weights do not belong together, or are not known.
+        AxonInputError: the configuration is not known, or the weights do not match it.
     """
-    config = _meta_model(bundle).config
-    model = bundle_method(bundle).build(config)
-    for name in config.networks:
+    model = _meta_model(bundle)
+    for name in model.config.networks:
         network = model.network(name)
-        network.load_state_dict(_weights_for(network, bundle, name))
+        own, state = network.state_dict(), _weights_for(network, bundle, name)
+        network.load_state_dict({k: _laid_out(state[k], own[k]) for k in own}, assign=True)
+    if _lacks_memory(model):  # it makes tensors that are not among its weights
+        model = bundle_method(bundle).build(model.config)
+        for name in model.config.networks:
+            network = model.network(name)
+            network.load_state_dict(_weights_for(network, bundle, name))
+    if torch.device(device).type == "cuda":
+        torch.backends.cudnn.benchmark = True  # every step has the shapes of the one before
     return model.eval().requires_grad_(False).to(device)
+
+
+def _laid_out(stored: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Stored weights in the type and the memory format that the network gave its own."""
+    if stored.dtype == like.dtype and stored.stride() == like.stride():
+        return stored
+    return torch.empty_strided(like.shape, like.stride(), dtype=like.dtype).copy_(stored)
+
+
+def _lacks_memory(model: Model) -> bool:
+    return any(
+        isinstance(value, torch.Tensor) and value.is_meta
+        for module in model.modules()
+        for held in (module._parameters, module._buffers, vars(module))
+        for value in held.values()
+    )
 
 
 def check_model(bundle: Bundle) -> None:
     """Compare the weights of a bundle with the networks that its configuration describes.
 
     Raises:
-        AxonInputError: they do not belong together, or are not known.
+        AxonInputError: the configuration is not known, or the weights do not match it.
     """
     model = _meta_model(bundle)
     for name in model.config.networks:
@@ -92,10 +115,10 @@ def check_model(bundle: Bundle) -> None:
 
 
 def parameter_count(bundle: Bundle) -> int:
-    """How many trained numbers the networks of a bundle have.
+    """Number of trained parameters in the networks of a bundle.
 
     Raises:
-        AxonInputError: no networks can be built from its configuration.
+        AxonInputError: its networks cannot be built from its configuration.
     """
     return sum(parameter.numel() for parameter in _meta_model(bundle).parameters())
 
@@ -115,12 +138,12 @@ def atlas_ct(bundle: Bundle) -> CTVolume:
 
 
 def _meta_model(bundle: Bundle) -> Model:
-    """The networks without memory for their weights: no configuration can ask for too much."""
+    """The networks on the meta device: without memory for weights, however large they are."""
     config = bundle_model(bundle)
     try:
         with torch.device("meta"):
             return bundle_method(bundle).build(config)
-    except Exception as error:  # whatever a method's layers say to numbers that make no sense
+    except Exception as error:  # layers may raise anything for senseless numbers
         raise AxonInputError(
             f"No networks can be built from the configuration of the bundle {bundle.path} "
             f"({' '.join(str(error).split())}). Get the bundle again."
@@ -128,13 +151,13 @@ def _meta_model(bundle: Bundle) -> Model:
 
 
 def _weights_for(network: torch.nn.Module, bundle: Bundle, name: str) -> dict[str, torch.Tensor]:
-    """The weights of a network, after their names and shapes were compared."""
+    """The weights of a network; raises unless their names and shapes match it."""
     state, own = bundle.state_dict(name), network.state_dict()
-    other = sorted(k for k in own.keys() | state.keys() if _shape(own, k) != _shape(state, k))
-    if other:
+    differ = sorted(k for k in own.keys() | state.keys() if _shape(own, k) != _shape(state, k))
+    if differ:
         raise AxonInputError(
             f"The network '{name}' of the bundle {bundle.path} is not the one that its "
-            f"configuration describes ({other[0]} differs). Get the bundle again."
+            f"configuration describes ({differ[0]} differs). Get the bundle again."
         )
     return state
 

@@ -46,45 +46,44 @@ def reconstruct(
     Args:
         frontal: PA or AP X-ray, a file or a :class:`Radiograph`; None renders the PA DRR of ``ct``.
         lateral: lateral X-ray, or None for a single view.
-        ct: the same patient's CT, used as the registration's reference and as ground truth.
-        bundle: the model; None is the shipped one.
-        stages: those of the bundle's method to run, by name; None for all. Text with commas will
-            do.
-        steps: sampling steps by stage, for example ``{stage: 10}``, or in the order
-            of the stages that take steps; None: as the bundle says.
-        seed: of all noise; the same seed gives the same volume on one machine.
-        samples: K; the volumes are means over seeds ``seed .. seed + K - 1``, with their standard
-            deviation.
+        ct: CT of the same patient, used as registration reference and as ground truth.
+        bundle: the model; None: the shipped one.
+        stages: names of the stages to run, as a tuple or as text separated by commas; None: all.
+        steps: sampling steps by stage, for example ``{stage: 10}``, or in the order of the sampling
+            stages; None: those of the bundle.
+        seed: of all noise; the same seed gives the same volume on the same machine.
+        samples: K; the volumes are means over the seeds ``seed .. seed + K - 1``, with their
+            standard deviation.
         device: ``auto``, ``cpu`` or ``cuda``.
-        register: align the X-rays to the DRR of the CT or of the atlas; False takes the image as
-            already being in the frame.
-        frontal_view: overrules the file's own statement (PA or AP).
-        stated: ``invert``, ``flip`` and ``rotate`` of ``read_radiograph`` by role, which overrule
-            the tags and the image.
-        allow_poor: continue where a registration is poor. One accepted in ``placements`` is never
+        register: align the X-rays to the DRR of the CT or the atlas; False assumes that they are
+            already aligned with the frame.
+        frontal_view: PA or AP; overrides the tags of the file.
+        stated: ``invert``, ``flip``, ``rotate``, ``part`` and ``force`` of ``read_radiograph`` by
+            role, which override the tags and the image; ``force`` also for ``ct``.
+        allow_poor: continue with a poor registration. One accepted in ``placements`` is never
             refused.
-        render_lateral: without a lateral X-ray, use the lateral DRR of ``ct`` (evaluation).
+        render_lateral: without a lateral X-ray, use the lateral DRR of ``ct`` (for evaluation).
         placements: accepted registrations by role (``frontal``, ``lateral``), each (3, 3) from
-            the canonical view in [0, 1]^2 to pixels (column, row) of the X-ray; nothing is
-            searched for there, whatever ``register`` says.
-        pose: how the patient stood; the CT (or the atlas) is moved by it before truth and DRRs
-            are made of it, so that the result lies in the canonical beam frame.
-        progress: called as ``progress(stage, step, total, preview)``; stages also ``read`` and
-            ``register``, and a sentence where memory ran out.
+            the canonical view in [0, 1]^2 to pixels (column, row) of the X-ray. These X-rays are
+            not registered, whatever the value of ``register``.
+        pose: pose of the patient; the CT (or the atlas) is moved by it before DRRs and ground truth
+            are computed, so that the result is in the canonical beam frame.
+        progress: called as ``progress(stage, step, total, preview)``; the stage may also be
+            ``read``, ``register``, or a sentence if memory ran out.
         stage_done: called as ``stage_done(stage, hu, frame)`` with each finished stage's volume,
             float32 ``[z, y, x]``.
-        cancelled: asked before every step and while networks compute; True stops with
+        cancelled: polled before every step and while networks compute; True stops with
             :class:`Cancelled`.
 
     Returns:
-        The volumes in HU and everything known about how they came to be.
+        The volumes in HU, and a record of how they were computed.
 
     Raises:
         AxonInputError: the input cannot be used, or memory ran out even after every fallback; the
             message says why.
-        PoorRegistration: a registration is poor; its ``placed`` holds the views.
-        Cancelled: ``cancelled()`` was true before a stage was finished. Afterwards the stages
-            that are done are returned, and ``Reconstruction.cancelled`` names the one that is not.
+        PoorRegistration: a registration is poor; ``placed`` of the exception contains the views.
+        Cancelled: ``cancelled()`` returned True before any stage was finished. After that, the
+            finished stages are returned, and ``Reconstruction.cancelled`` names the unfinished one.
     """
     return InferenceSession(bundle, device).reconstruct(
         frontal,

@@ -1,4 +1,4 @@
-"""What a reconstruction returns, put together stage by stage."""
+"""The result of a reconstruction, collected stage by stage."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ REPROJECTION_SIZE = 256
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What :func:`axon_backend.inference.reconstruct.reconstruct` returns.
+    """Result of :func:`axon_backend.inference.reconstruct.reconstruct`.
 
     Attributes:
         volumes: float32 HU ``[z, y, x]`` in the thorax frame by stage, in the order of the
-            method's stages; the mean over the samples when there are several.
-        deviation: standard deviation in HU by stage; empty for one sample.
+            method's stages; with several samples, their mean.
+        deviation: standard deviation of the samples in HU by stage; empty for one sample.
         frame: the box that the volumes fill, LPS millimetres.
-        views: the registered views as the network saw them, by role (``frontal``, ``lateral``).
+        views: the registered views by role (``frontal``, ``lateral``).
         samples: float32 HU ``(samples, z, y, x)`` of the last stage; None for one sample.
-        truth: float32 HU in the frame by stage, when a CT was given; moved by the pose if any.
-        xrays: the X-rays as they were read, by role; a view rendered from the CT has none.
-        record: everything that ``result.json`` holds.
+        truth: if a CT was given, its float32 HU in the frame by stage, moved by the pose if any.
+        xrays: the X-rays as read, by role; views rendered from the CT have none.
+        record: the content of ``result.json``.
     """
 
     volumes: dict[str, np.ndarray]
@@ -58,7 +58,7 @@ class Reconstruction:
 
     @property
     def cancelled(self) -> str | None:
-        """The stage in which the run was cancelled, None for a complete one."""
+        """The stage in which the run was cancelled; None if it is complete."""
         return self.record["cancelled"]
 
     @property
@@ -68,12 +68,12 @@ class Reconstruction:
 
 
 class ResultBuilder:
-    """Collects the finished stages, and makes a :class:`Reconstruction` of them at any time.
+    """Collects finished stages; can build a :class:`Reconstruction` from them at any time.
 
     Args:
-        placed: the case whose stages these are.
-        window: HU of the networks' -1 and 1.
-        bundle: whose atlas is measured beside the stages.
+        placed: the case that is reconstructed.
+        window: HU window that is mapped to [-1, 1].
+        bundle: the bundle, whose atlas is measured for comparison.
     """
 
     def __init__(self, placed: PlacedCase, window: HuWindow, bundle: Bundle) -> None:
@@ -86,8 +86,8 @@ class ResultBuilder:
         self._atlas: dict[str, float] | None = None
 
     def add(self, stage: str, samples: list[torch.Tensor]) -> np.ndarray:
-        """Take a stage's samples, each (1, 1, n, n, n) in normalised HU on the CPU, and measure
-        their mean against the CT if there is one.
+        """Add the samples of a stage, each (1, 1, n, n, n) in normalised HU on the CPU, and
+        measure their mean against the CT if there is one.
 
         Returns:
             The mean in HU ``[z, y, x]``.
@@ -115,7 +115,7 @@ class ResultBuilder:
         return volume
 
     def build(self, **about: Any) -> Reconstruction:
-        """Everything so far; ``about`` is what :func:`run_record` knows about the run."""
+        """The result so far; ``about`` is the description of the run from :func:`run_record`."""
         placed, case = self._placed, self._placed.case
         warnings = [*placed.warnings, *about.pop("warnings", ())]
         record = {
@@ -132,7 +132,7 @@ class ResultBuilder:
             "hu_window": [self._window.low, self._window.high],
             "reprojection": reprojection(list(self.volumes.values())[-1], placed),
             "metrics": dict(self._metrics) if self._metrics else None,
-            # The floor that a reconstruction must beat: the mean training volume.
+            # The baseline that a reconstruction must beat: the mean training volume.
             "atlas_mean": self._atlas,
             "warnings": warnings,
         }
@@ -163,8 +163,8 @@ def run_record(
     seconds: dict[str, float],
     cancelled: str | None,
 ) -> dict[str, Any]:
-    """The part of ``result.json`` that says how the stages were run; ``steps_run`` counts
-    the steps of each sample, ``cancelled`` is the stage in which the user stopped."""
+    """The part of ``result.json`` that describes how the stages were run. ``steps_run`` is the
+    number of steps per sample, ``cancelled`` the stage in which the user stopped the run."""
     counts = method.default_steps(config) | (steps or {})
     return {
         "method": method.info.name,
@@ -194,17 +194,17 @@ def reprojection(volume: np.ndarray, placed: PlacedCase) -> dict[str, float]:
     size, attenuation = REPROJECTION_SIZE, AttenuationVolume.in_frame(volume, placed.frame)
     out = {}
     for role, view in placed.views.items():
-        made = render_drr(attenuation, placed.exposure(role), size).numpy()
+        drr = render_drr(attenuation, placed.exposure(role), size).numpy()
         shrink = view.pixels.shape[0] // size
-        seen = shrink_by(view.pixels, shrink)
-        # Only where the ray runs through the volume, and where the X-ray shows something.
-        valid = view.valid[::shrink, ::shrink] & (made > 0)
-        out[role] = round(ncc(local_contrast(made, valid), local_contrast(seen, valid), valid), 4)
+        xray = shrink_by(view.pixels, shrink)
+        # Only rays that cross the volume, and pixels that the X-ray covers.
+        valid = view.valid[::shrink, ::shrink] & (drr > 0)
+        out[role] = round(ncc(local_contrast(drr, valid), local_contrast(xray, valid), valid), 4)
     return out
 
 
 def atlas_on_grid(atlas: CTVolume, n: int) -> np.ndarray:
-    """The atlas, which fills its frame, as ``n^3`` HU; unchanged where it has that size."""
+    """The atlas, which fills its frame, resampled to ``n^3`` voxels if it has another size; HU."""
     if atlas.hu.shape == (n, n, n):
         return atlas.hu
     return resample_to_frame(atlas, ThoraxFrame((0.0, 0.0, 0.0), atlas.size_mm), n)
@@ -216,8 +216,8 @@ def measure(
     window: HuWindow,
     spacing_mm: tuple[float, float, float],
 ) -> dict[str, float]:
-    """Every registered metric of a volume against the true CT; both HU ``[z, y, x]``, clipped to
-    the window and mapped to [0, 1]."""
+    """All registered metrics of a volume against the true CT, both in HU ``[z, y, x]``. They are
+    clipped to the window and mapped to [0, 1]."""
 
     def unit(hu: np.ndarray) -> np.ndarray:
         return (window.normalise(hu) + 1) / 2

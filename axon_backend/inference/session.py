@@ -1,4 +1,4 @@
-"""A model ready to reconstruct, and everything between X-ray files and a volume."""
+"""A session: one loaded model, and all steps from X-ray files to a volume."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from axon_backend.methods.protocol import ModelConfig
 from axon_backend.physics.pose import Pose
 from axon_backend.util.run_context import RunContext
 
-# Far more than anybody waits for; a typing error would fill the memory.
+# More than anyone would wait for; beyond this, a typing error would fill the memory.
 MAX_SAMPLES, MAX_STEPS = 1000, 10_000
 
-# stage_done(stage, HU [z, y, x], frame): called once for each stage, when all its samples are done.
+# stage_done(stage, HU [z, y, x], frame) is called once per stage, when all its samples are done.
 StageDone = Callable[[str, np.ndarray, ThoraxFrame], None]
 
 
 @dataclass
 class _Run:
-    """What is noted while the stages run: seconds and steps by stage, warnings."""
+    """Notes on a run: seconds and steps by stage, and warnings."""
 
     seconds: dict[str, float]
     warnings: list[str]
@@ -52,11 +52,11 @@ class _Run:
 class InferenceSession:
     """Owns the model of one bundle on one device; runs one reconstruction at a time.
 
-    The networks are loaded with the first run and kept for the next. Dropping the session, or
-    :meth:`release`, frees their memory.
+    The networks are loaded for the first run and kept for later ones. Dropping the session or
+    calling :meth:`release` frees their memory.
 
     Args:
-        bundle: its folder or name, or a loaded one; None is the one that ships with AXON.
+        bundle: its folder or name, or a loaded bundle; None: the shipped one.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
@@ -81,12 +81,12 @@ class InferenceSession:
 
     @property
     def config(self) -> ModelConfig:
-        """The method's configuration of the bundle."""
+        """The bundle's configuration."""
         return self._runner.config
 
     @property
     def window(self) -> HuWindow:
-        """The HU of the networks' -1 and 1."""
+        """The HU window that the networks map to [-1, 1]."""
         return self._runner.config.window
 
     def release(self) -> None:
@@ -94,10 +94,10 @@ class InferenceSession:
         self._runner.release()
 
     def stages(self, asked: tuple[str, ...] | str | None) -> tuple[str, ...]:
-        """The stages to run, in their order; None and empty are all of them.
+        """The stages to run, in the method's order; all stages if none is given.
 
         Raises:
-            AxonInputError: there is no such stage, or it needs one that was left out.
+            AxonInputError: a stage does not exist, or needs one that was left out.
         """
         names = self.info.stage_names
         if isinstance(asked, str):
@@ -121,10 +121,10 @@ class InferenceSession:
         """Sampling steps by stage.
 
         Args:
-            asked: by stage, or in the order of the stages that take steps; None: the bundle's.
+            asked: by stage, or in the order of the sampling stages; None: those of the bundle.
 
         Raises:
-            AxonInputError: there is no such stage, or a count below 1.
+            AxonInputError: a stage does not exist, or a count is out of range.
         """
         if asked is None:
             return {}
@@ -171,8 +171,8 @@ class InferenceSession:
         stage_done: StageDone | None = None,
         context: RunContext | None = None,
     ) -> Reconstruction:
-        """Reconstruct a chest CT; the arguments are those of ``inference.reconstruct``, and
-        ``context`` holds seed, progress and cancelling (its device is ignored, the session has its
+        """Reconstruct a chest CT. The arguments are those of ``inference.reconstruct``; ``context``
+        contains seed, progress and cancellation (its device is ignored, as the session has its
         own)."""
         context = context or RunContext()
         chosen, counts = self._asked(stages, steps, samples)
@@ -210,17 +210,19 @@ class InferenceSession:
                 roles = " and the ".join(placed.refused)
                 raise PoorRegistration(
                     f"The registration of the {roles} X-ray is poor, so nothing was reconstructed. "
-                    "Check that it is a chest X-ray in the right orientation; correct it, or "
-                    "register it by hand in step 2 of the Slicer module. --allow-poor continues "
-                    "anyway.",
+                    f"{_doubts(placed)}Check that it is a chest X-ray in the right orientation; "
+                    "correct it, or register it by hand in step 2 of the Slicer module. "
+                    "--allow-poor continues anyway.",
                     placed,
                 )
 
             result = ResultBuilder(placed, runner.config.window, self.bundle)
             run = _Run(seconds, warnings)
             try:
-                for stage, found in self._run_stages(placed, chosen, counts, samples, context, run):
-                    volume = result.add(stage, found)
+                for stage, volumes in self._run_stages(
+                    placed, chosen, counts, samples, context, run
+                ):
+                    volume = result.add(stage, volumes)
                     if stage_done is not None:
                         stage_done(stage, volume, placed.frame)
             except Cancelled:
@@ -250,7 +252,7 @@ class InferenceSession:
         samples: int = 1,
         context: RunContext | None = None,
     ) -> dict[str, list[torch.Tensor]]:
-        """The samples of every stage for a case whose views are in the frame already; nothing is
+        """The samples of every stage for a case whose views are already registered; nothing is
         read, registered or measured. Several sessions can share one ``placed``.
 
         Args:
@@ -262,7 +264,7 @@ class InferenceSession:
 
         Raises:
             AxonInputError: a stage or a count is wrong, or memory ran out.
-            Cancelled: ``context.cancelled()`` was true.
+            Cancelled: ``context.cancelled()`` returned True.
         """
         context = context or RunContext()
         chosen, counts = self._asked(stages, steps, samples)
@@ -276,7 +278,7 @@ class InferenceSession:
         steps: Mapping[str, int] | Sequence[int] | None,
         samples: int,
     ) -> tuple[tuple[str, ...], dict[str, int]]:
-        """The stages to run and their steps; raises `AxonInputError` for what cannot be run."""
+        """The stages to run and their steps; raises `AxonInputError` if a value is invalid."""
         if not 1 <= samples <= MAX_SAMPLES:
             raise AxonInputError(
                 f"At least one sample and at most {MAX_SAMPLES} can be made, got {samples}."
@@ -292,34 +294,33 @@ class InferenceSession:
         context: RunContext,
         run: _Run,
     ) -> Iterator[tuple[str, list[torch.Tensor]]]:
-        """Each stage with its samples: all of a stage before the next one, so that what is
-        finished can be shown and kept."""
+        """Yield each stage with all its samples, so that finished stages can be shown and kept."""
         runner, inputs = self._runner, network_views(placed)
         stochastic = runner.method.stochastic_stages(runner.config)
-        found: list[torch.Tensor | None] = [None] * samples
+        volumes: list[torch.Tensor | None] = [None] * samples
         for stage in chosen:
             began = time.perf_counter()
-            # Samples differ from the first stochastic stage on; before it, one stands for all.
-            same = stage not in stochastic and all(f is found[0] for f in found)
-            for k, before in enumerate(found[:1] if same else list(found)):
+            # Samples differ from the first stochastic stage on; until then, one is computed.
+            same = stage not in stochastic and all(v is volumes[0] for v in volumes)
+            for k, before in enumerate(volumes[:1] if same else list(volumes)):
                 label = f" ({k + 1} of {samples})" if samples > 1 and not same else ""
-                found[k], told = runner.run(
+                volumes[k], warnings = runner.run(
                     stage,
                     inputs,
                     before,
                     steps=counts.get(stage),
                     context=self._sample_context(context, k, label, run.steps),
                 )
-                run.warnings += told
+                run.warnings += warnings
             if same:
-                found = [found[0]] * samples
+                volumes = [volumes[0]] * samples
             run.seconds[stage] = time.perf_counter() - began
-            yield stage, [f for f in found if f is not None]
+            yield stage, [v for v in volumes if v is not None]
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         if not self._busy.acquire(blocking=False):
-            raise RuntimeError("this session is reconstructing already; use another one")
+            raise RuntimeError("this session is already reconstructing; use another one")
         try:
             yield
         finally:
@@ -336,3 +337,10 @@ class InferenceSession:
             context.report(name + label, step, total, preview)
 
         return context.with_seed(context.seed + k).with_progress(progress)
+
+
+def _doubts(placed: PlacedCase) -> str:
+    """What was odd about the X-rays whose registration is poor, as sentences."""
+    xrays = [placed.case.xrays[role] for role in placed.refused]
+    said = [warning for xray in xrays if xray is not None for warning in xray.warnings]
+    return "".join(f"{warning[0].upper()}{warning[1:]}. " for warning in said)

@@ -1,1 +1,1 @@
-"""AXON and the methods it is compared with: one folder each, found by name in ``registry``."""
+"""AXON and the methods it is compared with, one folder each; ``registry`` finds them by name."""

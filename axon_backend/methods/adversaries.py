@@ -1,5 +1,4 @@
-"""Adversaries that more than one method is trained against: LSGAN, and the critic of neural optimal
-transport."""
+"""Adversaries shared by several methods: LSGAN, and the critic of neural optimal transport."""
 
 from __future__ import annotations
 
@@ -15,15 +14,15 @@ from axon_backend.networks.lifting import back_project
 from axon_backend.networks.patch_critic import PatchCritic
 
 SMALLEST_GRID = 24
-"""Volumes of less leave the last normalisation of :class:`PatchCritic` with a single value."""
+"""For smaller volumes, the last normalisation of :class:`PatchCritic` has a single value."""
 
 
 def check_grid(grid: int) -> None:
-    """Raise AxonInputError for volumes that are too small to be judged."""
+    """Raise AxonInputError for volumes that are too small for :class:`PatchCritic`."""
     if grid < SMALLEST_GRID:
         raise AxonInputError(
             f"model.grid is {grid}; an adversarial training needs at least {SMALLEST_GRID}. Set a "
-            "larger grid, or take the training without a critic or discriminator."
+            "larger grid, or choose the training without a critic or discriminator."
         )
 
 
@@ -31,8 +30,8 @@ class VolumeAdversary(Adversary):
     """A :class:`PatchCritic` of volumes.
 
     Args:
-        conditional: it also sees the X-rays, repeated along their rays.
-        channels: of the critic's first layer.
+        conditional: whether the critic also takes the X-rays, repeated along their rays.
+        channels: channels of the critic's first layer.
         lr, betas, every: see :class:`Adversary`.
     """
 
@@ -50,7 +49,7 @@ class VolumeAdversary(Adversary):
         self.critic = channels_last(PatchCritic(3 if conditional else 1, channels))
 
     def scores(self, batch: Batch, *volumes: torch.Tensor) -> list[torch.Tensor]:
-        """Of each of the volumes (B, 1, n, n, n) of a batch, a score of each patch."""
+        """The patch scores of each of the ``volumes`` (B, 1, n, n, n)."""
         seen = []
         if self.conditional:
             views = batch.training_views()
@@ -60,11 +59,12 @@ class VolumeAdversary(Adversary):
 
     @abstractmethod
     def generator_loss(self, batch: Batch, output: torch.Tensor) -> torch.Tensor:
-        """What the networks that made ``output`` lose against it."""
+        """The adversarial loss of the networks that generated ``output``."""
 
 
 class LeastSquaresAdversary(VolumeAdversary):
-    """LSGAN (Mao et al. 2017): CTs score 1, made volumes 0; the networks want 1."""
+    """LSGAN (Mao et al. 2017): the target score is 1 for CTs and 0 for generated volumes; the
+    networks aim at 1."""
 
     def forward(self, batch: Batch, output: torch.Tensor) -> torch.Tensor:
         real, made = self.scores(batch, batch.volume, output)
@@ -76,7 +76,7 @@ class LeastSquaresAdversary(VolumeAdversary):
 
 class TransportAdversary(VolumeAdversary):
     """The potential f of neural optimal transport (Korotin et al. 2023): it maximises
-    ``E f(CT) - E f(made)``, the networks maximise ``E f(made)`` beside the cost of transport."""
+    ``E f(CT) - E f(output)``; the networks minimise ``-E f(output)`` plus the transport cost."""
 
     def forward(self, batch: Batch, output: torch.Tensor) -> torch.Tensor:
         real, made = self.scores(batch, batch.volume, output)

@@ -1,4 +1,4 @@
-"""What an objective is given: training batches with their random numbers, validation cases."""
+"""Inputs of objectives: training batches with their random numbers, and validation cases."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Draws:
     """The random numbers of each sample, so that a training step is a function of its samples.
 
     Attributes:
-        single: (B,) bool, the lateral view is withheld.
+        single: (B,) bool, whether the lateral view is withheld.
         t: (B,) float64 uniform in [0, 1), for the diffusion time.
-        t_end: the same, decides whether the time is the last one.
-        augmentation: the same, for the strength of conditioning augmentation.
-        kind: the same, decides between kinds of input.
-        crop: (B, 3) float64 uniform in [0, 1), for the place of a crop (z, y, x).
-        noise: (B, 1, h, h, h) normal.
-        seeds: (B,) int64, for a generator of each sample's own.
+        t_end: like ``t``; decides whether the time is the last one.
+        augmentation: like ``t``; strength of the conditioning augmentation.
+        kind: like ``t``; selects the kind of input.
+        crop: (B, 3) float64 uniform in [0, 1), position of a crop (z, y, x).
+        noise: (B, 1, h, h, h) standard normal.
+        seeds: (B,) int64, seeds of the samples' generators.
     """
 
     single: torch.Tensor
@@ -36,11 +36,11 @@ class Draws:
     seeds: torch.Tensor
 
     def generator(self, i: int) -> torch.Generator:
-        """The generator of sample ``i``, fresh."""
+        """A new generator with the seed of sample ``i``."""
         return torch.Generator().manual_seed(int(self.seeds[i]))
 
     def generators(self) -> list[torch.Generator]:
-        """One for each sample."""
+        """A new generator for each sample."""
         return [self.generator(i) for i in range(len(self.seeds))]
 
 
@@ -67,11 +67,11 @@ class Batch:
         return self.volume.shape[0]
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same on a device; the small random numbers stay on the CPU."""
+        """The batch on a device; of the draws, only the noise is moved."""
         return self._moved(lambda tensor: tensor.to(device, non_blocking=True))
 
     def __getitem__(self, which: slice) -> Batch:
-        """Some of the samples."""
+        """The samples of a slice."""
         parts = {name: getattr(self, name)[which] for name in _TENSORS}
         draws = self.draws
         if draws is not None:
@@ -79,7 +79,7 @@ class Batch:
         return Batch(**parts, draws=draws)
 
     def pin_memory(self) -> Batch:
-        """In page-locked memory, from where a GPU copies without waiting (called by torch)."""
+        """The batch in page-locked memory, for asynchronous copies to a GPU (called by torch)."""
         return self._moved(torch.Tensor.pin_memory)
 
     def _moved(self, move: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
@@ -91,7 +91,7 @@ class Batch:
 
     @staticmethod
     def stack(samples: list[Batch]) -> Batch:
-        """Batches of one, together; with draws where all have some."""
+        """Concatenate batches; the result has draws if all of them do."""
         parts = {name: torch.cat([getattr(s, name) for s in samples]) for name in _TENSORS}
         draws = [s.draws for s in samples if s.draws is not None]
         both = None
@@ -108,11 +108,11 @@ class Batch:
     def drawn(self) -> Draws:
         """The draws of a training batch."""
         if self.draws is None:
-            raise ValueError("a training batch brings its random numbers along")
+            raise ValueError("a training batch must have its random numbers (draws)")
         return self.draws
 
     def training_views(self) -> RegisteredViews:
-        """The views of a training step, the lateral one withheld where drawn so."""
+        """The views of a training step; the lateral view is withheld where ``draws.single``."""
         single = self.drawn().single
         if bool(single.all()):
             return self.views(single=True)
@@ -130,10 +130,10 @@ class ValidationCase:
     """A patient of the validation set.
 
     Attributes:
-        name: its identifier.
-        batch: of one, without draws.
-        frame: of the volume.
-        real: the roles whose view is a real X-ray, not a DRR.
+        name: the case's identifier.
+        batch: a batch of one sample, without draws.
+        frame: the volume's thorax frame.
+        real: roles ("frontal", "lateral") whose view is a real X-ray, not a DRR.
     """
 
     name: str

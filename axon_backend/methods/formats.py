@@ -1,4 +1,4 @@
-"""Tensors of networks in the words of MONAI's metadata.json."""
+"""Tensor formats of networks for MONAI's metadata.json."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def volume_format(side: int) -> dict[str, Any]:
 
 
 def views_to_volume(view_size: int, grid: int) -> dict[str, Any]:
-    """A network that makes the volume of the views."""
+    """Inputs and outputs of a network from the views to the volume."""
     return {"inputs": views_format(view_size), "outputs": {"volume": volume_format(grid)}}

@@ -1,4 +1,4 @@
-"""What methods have in common that draw a volume, or its latents, from pure noise."""
+"""Base classes of methods that sample a volume, or its latents, from pure noise."""
 
 from __future__ import annotations
 
@@ -14,29 +14,31 @@ from axon_backend.methods.protocol import Model, RegisteredViews
 from axon_backend.networks.precision import autocast
 from axon_backend.util.run_context import RunContext
 
-# Sampling steps of a validation, at most: it is for choosing a checkpoint, many times a run.
+# Maximum number of sampling steps in validation, which is run often to choose a checkpoint.
 VALIDATION_STEPS = 10
 
 
 class FromNoiseModel(Model):
-    """A model whose only stage samples a Gaussian diffusion that the X-rays condition:
-    ``config.diffusion``, as ``config.sampling`` says."""
+    """A model whose only stage samples a Gaussian diffusion conditioned on the X-rays.
+
+    The diffusion is ``config.diffusion``, its sampling settings are ``config.sampling``.
+    """
 
     IN_LATENTS = False
-    """Whether latents are sampled, which are no preview of the volume."""
+    """Whether latents are sampled; they cannot be shown as a preview of the volume."""
 
     @property
     @abstractmethod
     def sample_shape(self) -> tuple[int, ...]:
-        """Channels and sides of what is sampled."""
+        """Channels and sides of the sample, without the batch axis."""
 
     @abstractmethod
     def conditions(self, views: RegisteredViews) -> Any:
-        """What the X-rays say, computed once for all steps."""
+        """The conditioning computed from the X-rays, once for all steps."""
 
     @abstractmethod
     def denoise(self, y_t: torch.Tensor, t: torch.Tensor, conditions: Any) -> torch.Tensor:
-        """The network's output at y_t, (B, *``sample_shape``) float32."""
+        """The network's output at y_t, (B, *sample_shape) float32."""
 
     def decode(self, sample: torch.Tensor) -> torch.Tensor:
         """The volume, (B, 1, h, h, h), of a sample; by default the sample itself."""
@@ -49,8 +51,10 @@ class FromNoiseModel(Model):
         generator: torch.Generator,
         on_step: OnStep | None = None,
     ) -> torch.Tensor:
-        """A sample of the CT, (B, 1, h, h, h) clipped to [-1, 1]. ``on_step`` is given what is
-        sampled."""
+        """A sample of the CT, (B, 1, h, h, h) clipped to [-1, 1].
+
+        ``steps`` overrides the configured number; ``on_step`` receives the sample before decoding.
+        """
         diffusion = self.config.diffusion
         with autocast(self.device, self.always_bfloat16):
             conditions = self.conditions(views)
@@ -93,7 +97,7 @@ class FromNoiseModel(Model):
 
 
 class FromNoiseObjective(Objective):
-    """Trains the diffusion; validated by samples with two views (``v2``) and with one (``v1``)."""
+    """Trains the diffusion; validates samples with two views (``v2``) and with one (``v1``)."""
 
     model: FromNoiseModel
 

@@ -1,4 +1,4 @@
-"""What methods of one network have in common that makes the volume in one pass."""
+"""Base classes of methods that compute the volume in one pass."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from axon_backend.util.run_context import RunContext
 
 
 class OnePassModel(Model):
-    """A model whose only stage makes the volume in one pass."""
+    """A model whose only stage computes the volume in one pass."""
 
     @abstractmethod
     def reconstruct_views(self, views: RegisteredViews) -> torch.Tensor:
-        """The volume, (B, 1, h, h, h) in about [-1, 1], of views on this model's device."""
+        """The volume, (B, 1, h, h, h) in about [-1, 1], from views on this model's device."""
 
     @torch.inference_mode()
     def run_stage(
@@ -55,7 +55,7 @@ class GeneratorModel(OnePassModel):
         return self.views_to_volume(views, draws)
 
     def reconstruct_views(self, views: RegisteredViews) -> torch.Tensor:
-        """:meth:`make`, in the precision that the device computes in."""
+        """:meth:`make`, in the precision of the device."""
         with autocast(self.device, self.always_bfloat16):
             return self.make(views).float()
 
@@ -73,7 +73,7 @@ class GeneratorObjective(Objective):
             raise AxonInputError(f"model: {error}.") from error
 
     def make(self, batch: Batch) -> torch.Tensor:
-        """The volumes of a training batch, the lateral view withheld where drawn so."""
+        """The volumes of a training batch; lateral views are withheld as drawn."""
         output = self.model.make(batch.training_views(), batch.drawn()).float()
         if self.adversary is not None:
             self.output = output.detach()

@@ -1,6 +1,6 @@
-"""What can be said about a method without loading it: names, labels, stages.
+"""Descriptions of methods that can be used without loading them: names, labels, stages.
 
-Listings, dialogs and command-line help are made from these; nothing here imports torch.
+Listings, dialogs and command-line help are generated from these. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ class StageInfo:
     """One stage of a reconstruction.
 
     Attributes:
-        name: in commands, file names and records.
-        label: for people.
-        description: what comes out of it, a noun phrase.
+        name: identifier in commands, file names and records.
+        label: display name.
+        description: the stage's output, a noun phrase.
         needs: the stage that must have run before, or None.
-        takes_steps: the number of its sampling steps can be chosen.
-        in_slabs: it can work on a few slices at a time where memory is short.
+        takes_steps: whether the number of sampling steps can be chosen.
+        in_slabs: whether it can process a few slices at a time if memory is short.
     """
 
     name: str
@@ -39,8 +39,8 @@ class TrainingInfo:
     """One training of a method (``axon train NAME``).
 
     Attributes:
-        name: in commands and run folders.
-        label, description: for people.
+        name: identifier in commands and run folders.
+        label, description: display texts.
         takes_minutes: a sensible budget for the preview size on two CPU cores.
     """
 
@@ -55,9 +55,9 @@ class MethodInfo:
     """A method's name, its stages and its trainings, in the order in which they run.
 
     Attributes:
-        name: in bundles, tables and commands.
-        label: for people.
-        summary: one sentence.
+        name: identifier in bundles, tables and commands.
+        label: display name.
+        summary: a phrase that follows the label and a colon.
         presets: names of its configurations; the first is the default.
         implementation: "module:object", the :class:`Method` itself, imported by :meth:`load`.
     """
@@ -81,7 +81,7 @@ class MethodInfo:
         return tuple(training.name for training in self.trainings)
 
     def stage(self, name: str) -> StageInfo:
-        """The stage of that name; KeyError for another."""
+        """The stage with a name; raises KeyError if there is none."""
         return {stage.name: stage for stage in self.stages}[name]
 
     def load(self) -> Method:

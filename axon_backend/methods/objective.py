@@ -1,4 +1,4 @@
-"""What the trainings of all methods have in common: a loss, validation, a score."""
+"""Base classes of the trainings of all methods: a loss, validation, a score."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from axon_backend.metrics import VolumePair, compute_metrics, registered_metrics
 
 @dataclass
 class Measurement:
-    """A validation case: its metrics, and the volume (n, n, n) in [-1, 1] to be shown."""
+    """Result of a validation case: its metrics, the volume (n, n, n) in [-1, 1] to be shown, and a
+    note for its title."""
 
     metrics: dict[str, float]
     sample: torch.Tensor
@@ -26,13 +27,13 @@ class Measurement:
 
 
 class Adversary(nn.Module):
-    """A network that is trained against those of an objective by a loss of its own (a discriminator
-    or a critic). It lives as long as the training: it is in checkpoints, not in bundles.
+    """A discriminator or critic, trained with its own loss against an objective's networks.
+
+    It exists only during training: it is stored in checkpoints, not in bundles.
 
     Args:
-        lr, betas: of its Adam optimiser. Like the run's own, the learning rate follows the run's
-            schedule.
-        every: steps of the networks for each step of its own.
+        lr, betas: settings of its Adam optimiser; the learning rate follows the run's schedule.
+        every: number of steps of the networks per step of the adversary.
     """
 
     def __init__(self, *, lr: float, betas: tuple[float, float], every: int = 1) -> None:
@@ -41,11 +42,11 @@ class Adversary(nn.Module):
 
     @abstractmethod
     def forward(self, batch: Batch, output: torch.Tensor) -> torch.Tensor:
-        """Its loss, a mean over the samples of a batch.
+        """The adversary's loss, a mean over the samples of a batch.
 
         Args:
-            batch: as the objective saw it.
-            output: ``Objective.output`` of that batch.
+            batch: the batch that was passed to the objective.
+            output: ``Objective.output`` for that batch.
         """
 
 
@@ -54,22 +55,22 @@ class Objective(nn.Module):
     can be averaged.
 
     Args:
-        model: holds the networks that the training trains and needs, and may lack the others.
+        model: holds the networks that are trained or needed; others may be missing.
         loss: the method's loss settings.
         single_view: share of samples with the frontal view only.
-        repeats: samples come again (``data.repeat_after``); the same seed is then the same sample.
+        repeats: whether samples repeat (``data.repeat_after``); equal seeds are then the same
+            sample.
 
     Attributes:
-        adversary: see :meth:`make_adversary`. The loss of the networks runs it
-            as it is (its weights want no gradient there); after each of their updates the trainer
-            updates it on the same batches.
-        output: what the last ``forward`` made, detached, if there is an adversary to judge it.
+        adversary: see :meth:`make_adversary`. The networks' loss evaluates it with its parameters
+            frozen; after an update of the networks, the trainer updates it on the same batches.
+        output: the volumes of the last ``forward``, detached, if there is an adversary.
     """
 
     NEEDS_FINE = False
-    """Whether the loss looks at ``Batch.fine``; otherwise ``volume`` stands in for it."""
+    """Whether the loss uses ``Batch.fine``; if not, ``volume`` replaces it."""
     CAN_REPEAT = False
-    """Whether the training keeps what it computed of a sample that comes again."""
+    """Whether the training caches results for samples that repeat."""
 
     def __init__(
         self, model: Model, loss: Any, *, single_view: float, repeats: bool = False
@@ -81,7 +82,7 @@ class Objective(nn.Module):
         self.output: torch.Tensor | None = None
 
     def make_adversary(self) -> Adversary | None:
-        """What is trained against the networks, with random weights; None by default."""
+        """The adversary, with random weights; by default None."""
         return None
 
     @classmethod
@@ -91,16 +92,16 @@ class Objective(nn.Module):
 
     @classmethod
     def needs(cls, config: Any, loss: Any) -> tuple[str, ...]:
-        """The networks that are run as they are."""
+        """The networks that are used but not trained."""
         return ()
 
     @classmethod
     def check(cls, config: Any, loss: Any) -> None:
-        """Raise AxonInputError where configuration and loss leave nothing to train."""
+        """Raise AxonInputError if configuration and loss settings do not allow this training."""
 
     @property
     def window(self) -> HuWindow:
-        """The HU of -1 and 1."""
+        """The HU that are mapped to -1 and 1."""
         return self.model.config.window
 
     def networks(self) -> dict[str, nn.Module]:
@@ -114,11 +115,11 @@ class Objective(nn.Module):
 
     @abstractmethod
     def measure(self, case: ValidationCase) -> Measurement:
-        """Metrics of one validation case, by real sampling with a fixed seed."""
+        """Metrics of one validation case, from full sampling with a fixed seed."""
 
     def score(self, metrics: dict[str, float]) -> float:
-        """What the best checkpoint has smallest, from metrics averaged over the cases. By default
-        it has the largest PSNR of :meth:`measure_views`."""
+        """The value that the best checkpoint minimises, from metrics averaged over the cases. By
+        default the negative PSNR of :meth:`measure_views`."""
         return -self.weigh(metrics["v2_psnr"], metrics["v1_psnr"])
 
     def compare(
@@ -127,9 +128,9 @@ class Objective(nn.Module):
         """PSNR (dB), SSIM and sharpness of a volume.
 
         Args:
-            prefix: of the names of the metrics.
+            prefix: prefix of the metrics' names.
             output, target: (1, 1, n, n, n), the target in [-1, 1].
-            clip: limit the output to [-1, 1], as HU are when they are written.
+            clip: clip the output to [-1, 1], as when HU are written.
 
         Returns:
             {"PREFIX_psnr", "PREFIX_ssim", "PREFIX_sharp"}.
@@ -146,13 +147,13 @@ class Objective(nn.Module):
         return {f"{prefix}_{short}": values[name] for short, name in names.items()}
 
     def by_views(self, case: ValidationCase) -> dict[str, RegisteredViews]:
-        """What a case is validated on: ``v2``, both views, and ``v1``, the frontal one alone."""
+        """The views that a case is validated with: ``v2``, both, and ``v1``, the frontal only."""
         return {"v2": case.batch.views(), "v1": case.batch.views(single=True)}
 
     def measure_views(
         self, case: ValidationCase, make: Callable[[RegisteredViews], torch.Tensor]
     ) -> Measurement:
-        """What ``make``, views -> (1, 1, n, n, n), makes of a case with each of
+        """Metrics of the volumes that ``make`` (views -> (1, 1, n, n, n)) computes from each of
         :meth:`by_views`."""
         row: dict[str, float] = {}
         made = {}
@@ -163,11 +164,12 @@ class Objective(nn.Module):
 
     @property
     def shown_views(self) -> str:
-        """The key of :meth:`by_views` whose sample is shown: what is trained for."""
+        """The key of :meth:`by_views` whose sample is shown: ``v1`` when trained for single views
+        only."""
         return "v1" if self.single_view >= 1 else "v2"
 
     def weigh(self, two: float, one: float) -> float:
-        """One metric out of that with two views and that with one: both when both are trained."""
+        """Combine a metric with two views and with one, according to the views trained with."""
         if self.single_view >= 1:
             return one
         return two if self.single_view <= 0 else two + 0.5 * one
@@ -176,12 +178,12 @@ class Objective(nn.Module):
 def regression_loss(
     output: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | float = 1.0
 ) -> torch.Tensor:
-    """L2 + 0.1 L1 of two tensors of one shape in [-1, 1], the mean over voxels that count
+    """L2 + 0.1 L1 of two tensors of the same shape in [-1, 1]: the mean over voxels, with
     ``weights``."""
     error = output - target
     return (weights * error.square()).mean() + 0.1 * (weights * error.abs()).mean()
 
 
 def mean_metrics(rows: list[dict[str, float]]) -> dict[str, float]:
-    """The mean over cases, key by key."""
+    """The mean of each metric over the cases."""
     return {k: sum(r[k] for r in rows) / len(rows) for k in rows[0]}

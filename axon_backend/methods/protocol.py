@@ -1,7 +1,7 @@
-"""What a method is, so that one harness trains, exports, runs, evaluates and shows them all.
+"""The interface of a method, by which all are trained, exported, run, evaluated and shown.
 
-A :class:`Method` is described by its ``MethodInfo`` and makes, from a configuration, a
-:class:`Model`: networks on a device that run the method's stages. Its trainings are
+A :class:`Method` is described by its ``MethodInfo`` and builds a :class:`Model` from a
+configuration: networks on a device that run the method's stages. Its trainings are
 ``methods.objective.Objective`` classes.
 """
 
@@ -37,7 +37,7 @@ class RegisteredViews:
         lateral: the same, or None.
         beam: (B, 2) beam parameters (``physics.geometry.beam_parameter``).
         has_lateral: (B,) bool, which samples of a batch have a lateral view; None: all of them, if
-            ``lateral`` is there.
+            ``lateral`` is given.
     """
 
     frontal: torch.Tensor
@@ -47,13 +47,13 @@ class RegisteredViews:
 
     @property
     def both(self) -> list[torch.Tensor]:
-        """The views that there are, the frontal one first."""
+        """The available views, frontal first."""
         return [view for view in (self.frontal, self.lateral) if view is not None]
 
     @property
     def lateral_present(self) -> torch.Tensor:
-        """(B,) bool on the views' device, which samples have a lateral view; ``has_lateral`` in
-        full."""
+        """(B,) bool on the views' device: which samples have a lateral view; ``has_lateral`` with
+        None resolved."""
         if self.lateral is not None and self.has_lateral is not None:
             return self.has_lateral
         there = self.lateral is not None
@@ -70,7 +70,7 @@ class RegisteredViews:
         return samples
 
     def to(self, device: torch.device | str) -> RegisteredViews:
-        """The same on another device."""
+        """The views on another device."""
 
         def moved(tensor: torch.Tensor | None) -> torch.Tensor | None:
             return None if tensor is None else tensor.to(device)
@@ -92,14 +92,14 @@ class StageVolumes:
 
 
 class ModelConfig(Protocol):
-    """Everything that makes a model besides its weights: a frozen dataclass of plain values.
+    """Everything that defines a model except its weights: a frozen dataclass of plain values.
 
     Attributes:
-        view_size: side of the views in pixels as the networks take them.
+        view_size: side in pixels of the views that the networks take.
         grid: side h of the first stage's volume in voxels.
         output_grid: side of the last stage's volume.
         window: the HU that are mapped to -1 and 1.
-        networks: names of the networks that there are.
+        networks: names of the model's networks.
     """
 
     @property
@@ -119,8 +119,7 @@ class ModelConfig(Protocol):
 
 
 class OneGridConfig:
-    """What :class:`ModelConfig` dataclasses have in common whose last stage has the first one's
-    side."""
+    """Base class of :class:`ModelConfig` dataclasses whose output has the side ``grid``."""
 
     @property
     def output_grid(self: ModelConfig) -> int:
@@ -135,16 +134,16 @@ class OneGridConfig:
 class Model(nn.Module):
     """The networks of a method, and how they are run.
 
-    A network is a submodule named as in ``config.networks``, or at the place that :attr:`PATHS`
-    gives. A model may hold only some of its networks (:meth:`keep_networks`).
+    A network is a submodule with its name in ``config.networks``, or at the path given in
+    :attr:`PATHS`. A model may hold only some of its networks (:meth:`keep_networks`).
 
     Args:
-        method: that this is a model of.
-        config: its configuration.
+        method: the method of this model.
+        config: the model's configuration.
     """
 
     PATHS: Mapping[str, str] = {}
-    """{network: dotted name of the submodule}, where it differs from the network's name."""
+    """{network: dotted name of the submodule}, if it differs from the network's name."""
 
     def __init__(self, method: Method, config: Any) -> None:
         super().__init__()
@@ -155,12 +154,12 @@ class Model(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are, or what there is instead of weights."""
+        """The device of the weights or, without weights, of the buffers."""
         first = next(chain(self.parameters(), self.buffers()), None)
         return torch.device("cpu") if first is None else first.device
 
     def network(self, name: str) -> nn.Module:
-        """A network by name; AttributeError where the model does not hold it."""
+        """A network by name; raises AttributeError if the model does not hold it."""
         return self.get_submodule(self.PATHS.get(name, name))
 
     def has_network(self, name: str) -> bool:
@@ -172,7 +171,7 @@ class Model(nn.Module):
         return True
 
     def keep_networks(self, names: Iterable[str]) -> None:
-        """Let go of all other networks."""
+        """Remove all other networks."""
         for name in set(self.config.networks) - set(names):
             if self.has_network(name):
                 self._put(name, None)
@@ -182,7 +181,7 @@ class Model(nn.Module):
         setattr(self.get_submodule(owner), attribute, network)
 
     def copy_of_stage(self, stage: str) -> Model:
-        """A model of its own that holds nothing but the networks of one stage."""
+        """An independent copy of the model with only the networks of one stage."""
         needed = self.method.networks_of(self.config, stage)
         with torch.device("meta"):
             other = self.method.build(self.config)
@@ -194,27 +193,30 @@ class Model(nn.Module):
 
     @property
     def always_bfloat16(self) -> bool:
-        """Whether it computes in bfloat16 also where the hardware does not ask for it."""
+        """Whether to compute in bfloat16 even where the hardware does not favour it."""
         return self.precision.always_bfloat16
 
     def compute_in_bfloat16(self, always: bool = True) -> None:
-        """Compute in bfloat16 also where the hardware does not ask for it."""
+        """Compute in bfloat16 even where the hardware does not favour it."""
         self.precision.always_bfloat16 = always
 
     def set_mean_volume(self, mean: torch.Tensor) -> None:
-        """Take the mean training volume, (1, 1, n, n, n) in [-1, 1], n a multiple of ``grid``;
-        called once before a training begins. By default nothing is done with it."""
+        """Receive the mean training volume, (1, 1, n, n, n) in [-1, 1] with n a multiple of
+        ``grid``; called once before training. By default it is ignored."""
 
     def initialise(self, network: str) -> str | None:
-        """Initialise a network that has no weights yet from the others, where that is better than
-        at random. Returns what it was initialised from, for the record, or None."""
+        """Initialise an untrained network from another one, if that is better than random weights.
+
+        Returns:
+            the name of the other network, or None.
+        """
         return None
 
     def complete(
         self, network: str, state: Mapping[str, torch.Tensor]
     ) -> Mapping[str, torch.Tensor]:
-        """Weights of a bundle that training starts from, with what this model's network has in
-        addition and they lack."""
+        """Complete the weights of a bundle that training starts from with parameters that they
+        lack and this model's network has."""
         return state
 
     # -- running -------------------------------------------------------------------------------
@@ -232,17 +234,17 @@ class Model(nn.Module):
     ) -> torch.Tensor:
         """Run one stage on the volume of the stage before it (None for the first).
 
-        A stage draws from its own generator (:meth:`generator`), so that leaving a later stage
-        out does not change an earlier one.
+        Each stage uses its own generator (:meth:`generator`), so that omitting a later stage does
+        not change an earlier one.
 
         Args:
             stage: one of the method's stages.
-            views: of one patient.
+            views: the views of one patient.
             volume: (1, 1, n, n, n) in normalised HU, the output of the stage before; None for the
                 first stage.
-            steps: sampling steps; None is the configuration's number.
-            context: seed, progress and cancelling.
-            slab: slices at a time, for stages that can (``StageInfo.in_slabs``).
+            steps: sampling steps; by default those of the configuration.
+            context: seed, progress and cancellation.
+            slab: slices processed at a time, for stages with ``StageInfo.in_slabs``.
 
         Returns:
             (1, 1, n, n, n) in normalised HU, on this model's device.
@@ -253,7 +255,8 @@ class Model(nn.Module):
         """
 
     def generator(self, stage: str, seed: int) -> torch.Generator:
-        """The source of a stage's noise, on the CPU so that a seed means the same everywhere."""
+        """The source of a stage's noise, on the CPU so that a seed gives the same noise for any
+        device."""
         names = self.method.info.stage_names
         return torch.Generator().manual_seed(seed * len(names) + names.index(stage))
 
@@ -265,10 +268,10 @@ class Model(nn.Module):
         steps: dict[str, int] | None = None,
         context: RunContext | None = None,
     ) -> StageVolumes:
-        """Run the stages asked for (all by default), each on the volume of the one before.
+        """Run the given stages (by default all), each on the volume of the previous one.
 
         Raises:
-            ValueError: there is no such stage, or it needs one that was left out.
+            ValueError: a stage is unknown, or needs one that is not run.
         """
         names = self.method.info.stage_names
         stages = names if stages is None else stages
@@ -296,18 +299,18 @@ class Model(nn.Module):
 
 
 class Method(ABC):
-    """A way to make a CT volume out of X-rays.
+    """A method to reconstruct a CT volume from X-rays.
 
     Attributes:
         info: names, stages, trainings.
         config_type: dataclass of the configuration, a :class:`ModelConfig`.
         presets: configurations by name, as in ``info.presets``.
-        objectives: the losses by training, as in ``info.trainings``.
-        loss_settings: dataclass of the settings of those losses.
+        objectives: objectives by training, as in ``info.trainings``.
+        loss_settings: dataclass of the objectives' settings.
         references: papers, for the model card.
-        sampling_key: key of the configuration that may change without new training.
-        renamed_settings: of ``model`` and ``loss`` settings that earlier versions wrote into YAML
-            files and checkpoints (``methods.typed_config.with_new_names``).
+        sampling_key: key of the configuration's part that may change without retraining.
+        renamed_settings: former names of ``model`` and ``loss`` settings in YAML files and
+            checkpoints of earlier versions (``methods.typed_config.with_new_names``).
     """
 
     info: MethodInfo
@@ -320,11 +323,11 @@ class Method(ABC):
     renamed_settings: Renamed = {}
 
     def configure(self, values: Mapping[str, Any]) -> Any:
-        """A configuration from the plain values of ``as_dict``. A method whose settings were called
-        otherwise lets the older names load here.
+        """A configuration from the plain values of ``as_dict``. A method whose settings were
+        renamed overrides this to accept the former names.
 
         Raises:
-            TypeError, ValueError: an unknown key, or a value that makes no sense.
+            TypeError, ValueError: a key is unknown, or a value invalid.
         """
         return from_plain(self.config_type, values)
 
@@ -338,25 +341,25 @@ class Method(ABC):
 
     @abstractmethod
     def network_formats(self, config: Any) -> dict[str, dict[str, Any]]:
-        """{network: {"inputs": ..., "outputs": ...}} in the words of MONAI's metadata
-        (``methods.formats``)."""
+        """{network: {"inputs": ..., "outputs": ...}} for MONAI's metadata (``methods.formats``)."""
 
     def default_steps(self, config: Any) -> dict[str, int]:
-        """Sampling steps of each stage where the user does not choose."""
+        """Default number of sampling steps of each stage."""
         return dict.fromkeys(self.info.stage_names, 1)
 
     def stochastic_stages(self, config: Any) -> tuple[str, ...]:
-        """The stages whose output depends on the seed. Of a method that has one, the evaluation
-        measures a single sample and the mean of several. By default those that take steps."""
+        """The stages whose output depends on the seed, by default those that take steps. If there
+        are any, the evaluation measures a single sample and the mean of several."""
         return tuple(stage.name for stage in self.info.stages if stage.takes_steps)
 
     def network_settings(self, config: Any, network: str) -> dict[str, Any]:
-        """The part of the configuration that a network is built from and trained with: networks
-        of one bundle must agree in it. By default all but the sampling."""
+        """The part of the configuration that a network is built from and trained with, which must
+        agree within a bundle. By default everything except the sampling."""
         return {k: v for k, v in config.as_dict().items() if k != self.sampling_key}
 
     def merge(self, config: Any, network: str, trained: Any) -> Any:
-        """The configuration of a bundle, given that of the run that trained one of its networks."""
+        """Merge the configuration ``trained`` of the run that trained ``network`` into that of the
+        bundle."""
         return config
 
     def can_start_from(self, network: str, config: Any, start: Any) -> bool:
@@ -369,12 +372,12 @@ class Method(ABC):
         return {}
 
     def deviations(self, preset: str) -> tuple[str, ...]:
-        """Where a preset that is named after a paper does otherwise, and what the paper leaves
-        open, as sentences; ``axon train --show`` prints them."""
+        """Deviations of a paper's preset from the paper, and what the paper does not specify, as
+        sentences; ``axon train --show`` prints them."""
         return ()
 
     def smallest_side(self, config: Any) -> int | None:
-        """Side of the coarsest 3-D feature volume, None where it does not matter (see
+        """Side of the coarsest 3-D feature volume, None if irrelevant (see
         ``training.run.fabric.resolve_precision``)."""
         return None
 

@@ -1,4 +1,4 @@
-"""Methods by name: those of AXON, and those that other packages bring along.
+"""Methods by name: the built-in ones, and those of other packages.
 
 A package adds a method through the entry-point group ``axon_backend.methods``::
 
@@ -6,25 +6,25 @@ A package adds a method through the entry-point group ``axon_backend.methods``::
     my_method = "my_package:INFO"        # a MethodInfo
 
 Nothing else has to be edited: training, bundles, reconstruction, evaluation, the command line and
-the Slicer modules take a method from here.
+the Slicer modules look up methods here.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from axon_backend.errors import AxonInputError
 from axon_backend.methods.info import MethodInfo
+from axon_backend.util.plugins import plugin_entries
 
 if TYPE_CHECKING:
     from axon_backend.methods.protocol import Method
 
 ENTRY_POINTS = "axon_backend.methods"
 DEFAULT = "axon"
-# Folders of this package that hold a method; each has an INFO.
+# Folders of this package that contain a method; each defines INFO.
 BUILT_IN = (
     "axon",
     "atlas_mean",
@@ -39,16 +39,15 @@ BUILT_IN = (
 def available() -> dict[str, MethodInfo]:
     """Every known method by name: the built-in ones first, then those of other packages.
 
-    A package whose entry point cannot be imported is left out; :func:`info` says why when its
-    method is asked for by name.
+    A package whose entry point cannot be imported is left out; :func:`info` raises its error.
     """
     found = {name: _built_in(name) for name in BUILT_IN}
-    for point in entry_points(group=ENTRY_POINTS):
+    for point in plugin_entries(ENTRY_POINTS):
         if point.name in found:
             continue
         try:
             found[point.name] = _checked(point.name, point.load())
-        except Exception:  # somebody else's package may raise anything
+        except Exception:  # third-party packages may raise anything
             continue
     return found
 
@@ -57,11 +56,13 @@ def info(name: str) -> MethodInfo:
     """The description of a method.
 
     Raises:
-        AxonInputError: no method of that name, or the package that brings it does not load.
+        AxonInputError: there is no such method, or its package cannot be loaded.
     """
     if name in BUILT_IN:
         return _built_in(name)
-    for point in entry_points(group=ENTRY_POINTS, name=name):
+    for point in plugin_entries(ENTRY_POINTS):
+        if point.name != name:
+            continue
         try:
             return _checked(name, point.load())
         except Exception as error:
@@ -71,7 +72,7 @@ def info(name: str) -> MethodInfo:
             ) from error
     raise AxonInputError(
         f"There is no method {name!r}; known: {', '.join(sorted(available()))}. Install the "
-        "package that brings it, or update AXON."
+        "package that provides it, or update AXON."
     )
 
 
@@ -81,8 +82,8 @@ def load(name: str) -> Method:
 
 
 def method_name(config: Mapping[str, Any]) -> str:
-    """The method that the configuration of a bundle or a run names; those that name none, bundles
-    before format 3 among them, are AXON's."""
+    """The method named in the configuration of a bundle or a run; if none is named, as in bundles
+    before format 3, it is AXON."""
     return str(config.get("method", DEFAULT))
 
 

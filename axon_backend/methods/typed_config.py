@@ -1,4 +1,4 @@
-"""Configurations from the plain values of JSON and YAML: names of today, types checked."""
+"""Configurations from the plain values of JSON and YAML, with type checks and renamed settings."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ Config = TypeVar("Config")
 
 
 def from_plain(kind: type[Config], values: Mapping[str, Any], where: str = "") -> Config:
-    """A dataclass from what ``dataclasses.asdict`` made of it, after JSON too.
+    """The inverse of ``dataclasses.asdict``, also after a round trip through JSON.
 
-    Fields may be numbers, texts, tuples, dataclasses, and unions of these; what ``values`` lacks
-    keeps its default.
+    Fields may be numbers, strings, tuples, dataclasses, and unions of these; fields missing in
+    ``values`` keep their defaults.
 
     Args:
         kind: the dataclass.
-        values: by field.
-        where: dotted name of ``values``, for the errors.
+        values: values by field.
+        where: dotted name of ``values``, for error messages.
 
     Raises:
-        TypeError: an unknown key, or a value of another type than the field's.
-        ValueError: a value that the dataclass refuses.
+        TypeError: a key is unknown, or a value has the wrong type.
+        ValueError: the dataclass rejects a value.
     """
     hints = get_type_hints(kind)
     known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
@@ -37,13 +37,14 @@ def from_plain(kind: type[Config], values: Mapping[str, Any], where: str = "") -
 
 @dataclass(frozen=True)
 class Gone:
-    """A setting that no longer exists: today's code always has this value, or one of these."""
+    """A setting that no longer exists: the code now always behaves as with ``value``, to which
+    ``others`` are equivalent."""
 
     value: Any
     others: tuple[Any, ...] = ()
 
     def covers(self, value: Any) -> bool:
-        """Whether an old value means what today's code does."""
+        """Whether an old value corresponds to the current behaviour."""
 
         def plain(one: Any) -> Any:
             return list(one) if isinstance(one, tuple) else one
@@ -53,27 +54,27 @@ class Gone:
 
 @dataclass(frozen=True)
 class NewValues:
-    """What values of a setting are called today, by their old names."""
+    """Renamed values of a setting: {former value: current value}."""
 
     values: Mapping[Any, Any]
 
 
-# {old dotted name: its new name, or Gone}, {today's dotted name: NewValues}.
+# {former dotted name: its new name, or Gone}, {current dotted name: NewValues}.
 Renamed = Mapping[str, str | Gone | NewValues]
 
 
 def with_new_names(values: Mapping[str, Any], renamed: Renamed) -> dict[str, Any]:
-    """Nested values of an older version under today's names.
+    """Nested values of an older version under their current names.
 
-    A setting that is :class:`Gone` is left out where its value is what today's code does, and kept
-    otherwise, so that whoever checks the settings refuses it.
+    A setting that is :class:`Gone` is dropped if its value corresponds to the current behaviour,
+    and kept otherwise, so that the check of the settings rejects it.
 
     Args:
-        values: as JSON, YAML or a checkpoint gives them.
-        renamed: what was called otherwise; groups of settings have names too.
+        values: as read from JSON, YAML or a checkpoint.
+        renamed: renamed settings, including groups of settings.
 
     Raises:
-        TypeError: a group of settings is something else.
+        TypeError: a single value is given for a group of settings.
     """
     new: dict[str, Any] = {}
 
@@ -101,7 +102,7 @@ def with_new_names(values: Mapping[str, Any], renamed: Renamed) -> dict[str, Any
 
 
 def new_value(value: Any, change: str | Gone | NewValues | None) -> Any:
-    """Today's name of a value."""
+    """The current name of a value."""
     if isinstance(change, NewValues) and isinstance(value, Hashable):
         return change.values.get(value, value)
     return value

@@ -1,7 +1,7 @@
-"""Metrics of a reconstructed volume against the true CT, by one registry.
+"""Metrics of a reconstructed volume against the true CT, in one registry.
 
-A metric is one registration; tables, reports, ``result.json`` and the Slicer panel are made from
-the registry. To add one of your own, see :func:`register_metric`.
+Tables, reports, ``result.json`` and the Slicer panel are generated from the registry. To add a
+metric, see :func:`register_metric`.
 """
 
 from axon_backend.metrics.metric import Metric

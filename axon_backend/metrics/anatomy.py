@@ -1,7 +1,7 @@
-"""Lungs and bone by thresholds and connectivity, and how well those of two volumes agree.
+"""Segmentation of lungs and bone by thresholds and connectivity, and metrics of their agreement.
 
-No network takes part, so nothing is learned from any data; the price is that contrast agent in
-large vessels counts as bone, and that the trachea counts as lung.
+No network is involved, so nothing depends on training data. The disadvantage is that contrast agent
+in large vessels counts as bone, and the trachea as lung.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     Mask = NDArray[np.bool_]
 
-#: Everything denser than this inside the body is bone.
+#: Voxels inside the body above this value are bone.
 BONE_HU = 200.0
-#: Components that are smaller than this share of the volume are left out.
+#: Components smaller than this fraction of the volume are left out.
 SMALLEST = {"lungs": 0.005, "bone": 2e-5}
 
 
@@ -32,12 +32,12 @@ def structure_mask(
 
     Args:
         volume: ``[z, y, x]`` in [0, 1] after the HU window.
-        window_hu: the HU that 0 and 1 stand for.
+        window_hu: the HU values of 0 and 1.
         structure: ``lungs``: voxels inside the body at or below :data:`BODY_HU`; ``bone``: those
             above :data:`BONE_HU`. Components below :data:`SMALLEST` are left out.
 
     Returns:
-        bool ``[z, y, x]``; all False where the window does not show the structure.
+        bool ``[z, y, x]``; all False if the window does not contain the threshold.
     """
     low, high = window_hu
     threshold = {"lungs": BODY_HU, "bone": BONE_HU}[structure]
@@ -53,24 +53,24 @@ def structure_mask(
 
 
 def dice(a: Mask, b: Mask) -> float:
-    """Dice coefficient, 2 |A and B| / (|A| + |B|); NaN where both are empty."""
+    """Dice coefficient, 2 |A and B| / (|A| + |B|); NaN if both are empty."""
     total = int(a.sum()) + int(b.sum())
     return 2.0 * int((a & b).sum()) / total if total else math.nan
 
 
 def assd(a: Mask, b: Mask, spacing_mm: tuple[float, float, float]) -> float:
-    """Average symmetric surface distance in mm: the mean over the surface voxels of both masks of
-    the distance to the nearest surface voxel of the other.
+    """Average symmetric surface distance in mm: the mean, over the surface voxels of both masks, of
+    the distance to the nearest surface voxel of the other mask.
 
-    A surface voxel has a face neighbour outside its mask; the faces of the volume cut a structure
-    and are no surface.
+    A surface voxel has a face neighbour outside its mask. Where the border of the volume cuts a
+    structure, there is no surface.
 
     Args:
-        a, b: ``[z, y, x]``.
-        spacing_mm: (x, y, z).
+        a, b: masks ``[z, y, x]``.
+        spacing_mm: voxel size (x, y, z).
 
     Returns:
-        NaN where either has no surface.
+        The distance; NaN if either mask has no surface.
     """
     from scipy.spatial import cKDTree
 
@@ -87,7 +87,7 @@ def assd(a: Mask, b: Mask, spacing_mm: tuple[float, float, float]) -> float:
 
 
 def _masks(pair: VolumePair, structure: str) -> tuple[Mask, Mask]:
-    """Of prediction and truth; computed once for a pair."""
+    """The masks of prediction and truth, computed once per pair."""
     if structure not in pair.structures:
         pair.structures[structure] = (
             structure_mask(pair.prediction, pair.window_hu, structure),
@@ -97,20 +97,20 @@ def _masks(pair: VolumePair, structure: str) -> tuple[Mask, Mask]:
 
 
 def dice_of(structure: str, pair: VolumePair, region: Region) -> float:
-    """Dice of a structure; NaN where the truth shows none."""
+    """Dice coefficient of a structure; NaN if the truth does not show it."""
     prediction, truth = _masks(pair, structure)
     return dice(prediction, truth) if truth.any() else math.nan
 
 
 def assd_of(structure: str, pair: VolumePair, region: Region) -> float:
-    """Surface distance in mm; NaN where either lacks the structure or the spacing is unknown."""
+    """Surface distance in mm; NaN if either lacks the structure or the spacing is unknown."""
     if pair.spacing_mm is None:
         return math.nan
     return assd(*_masks(pair, structure), pair.spacing_mm)
 
 
 def volume_error_of(structure: str, pair: VolumePair, region: Region) -> float:
-    """|V - V_truth| / V_truth; NaN where the truth shows none."""
+    """|V - V_truth| / V_truth of a structure; NaN if the truth does not show it."""
     prediction, truth = _masks(pair, structure)
-    whole = int(truth.sum())
-    return abs(int(prediction.sum()) - whole) / whole if whole else math.nan
+    true_volume = int(truth.sum())
+    return abs(int(prediction.sum()) - true_volume) / true_volume if true_volume else math.nan

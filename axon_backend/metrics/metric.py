@@ -1,4 +1,4 @@
-"""What a metric is: a function with the words that tables and reports need."""
+"""A metric: a function with its label and definition for tables and reports."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ class Metric:
     """One metric of a reconstruction against the true CT.
 
     Attributes:
-        name: the key in ``result.json`` and the column in ``metrics.csv``.
-        label: short and readable, for tables, for example "PSNR".
-        note: one sentence that defines the metric, for tables and reports.
-        function: computes it for a pair of volumes in a region. Where the truth shows no body it
-            is not called for the region ``"body"``, and the metric is NaN.
-        direction: which values are better: ``"higher"``, ``"lower"``, or ``"one"`` where 1 is
-            perfect and both smaller and larger values are worse.
-        unit: of the value, for example "dB"; empty for values on [0, 1] and for ratios.
+        name: key in ``result.json`` and column in ``metrics.csv``.
+        label: short name for tables, for example "PSNR".
+        note: definition in one sentence, for tables and reports.
+        function: computes the metric for a pair of volumes in a region. If the truth shows no body,
+            it is not called for the region ``"body"``, and the metric is NaN.
+        direction: which values are better: ``"higher"``, ``"lower"``, or ``"one"`` if 1 is perfect
+            and both smaller and larger values are worse.
+        unit: unit of the value, for example "dB"; empty for values on [0, 1] and for ratios.
         region: where it applies: ``"box"``, the whole volume; ``"body"``, the patient's body;
             ``"anatomy"``, single structures.
-        grey_difference: the value is a difference of grey values on [0, 1], so that times the
-            width of the HU window it is in HU; shown in HU where people read it.
-        digits: after the decimal point where people read it.
+        grey_difference: whether the value is a difference of grey values on [0, 1]; it is then
+            displayed in HU, multiplied by the width of the HU window.
+        digits: displayed digits after the decimal point.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Metric:
         return f"{self.label} ({unit})" if unit else self.label
 
     def text(self, value: float | None, window_hu: tuple[float, float]) -> str:
-        """A value as people read it; empty where it is missing or not a number."""
+        """A value for display; empty if it is None or not finite."""
         if value is None or not math.isfinite(value):
             return ""
         if self.grey_difference:
@@ -55,7 +55,7 @@ class Metric:
         return f"{value:.{self.digits}f}"
 
     def best(self, values: Iterable[float | None]) -> float | None:
-        """The best of several values; None when none is a number."""
+        """The best of several values; None if none of them is finite."""
         known = [v for v in values if v is not None and math.isfinite(v)]
         if not known:
             return None

@@ -1,4 +1,4 @@
-"""The two volumes that a metric compares, checked once for all metrics."""
+"""The pair of volumes that metrics compare, checked once for all metrics."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 #: Where a metric applies: the whole volume, the patient's body only, or single structures.
 Region = Literal["box", "body", "anatomy"]
-#: Everything denser than this, with all it encloses, is the patient's body.
+#: Voxels above this value, and everything they enclose, are the patient's body.
 BODY_HU = -500.0
 
 
 def body_mask(volume: Array, window_hu: tuple[float, float]) -> NDArray[np.bool_]:
-    """The patient's body in a volume ``[z, y, x]`` in [0, 1]: the skin and all inside it.
+    """The patient's body in a volume ``[z, y, x]``: the skin and everything inside it.
 
-    Threshold at :data:`BODY_HU` (or at the start of a window that starts above it), largest
-    connected component (drops table and blankets), holes filled in each axial slice (lungs,
+    Threshold at :data:`BODY_HU` (or at the lower end of the window, if that is higher), largest
+    connected component (excludes table and blankets), holes filled in each axial slice (lungs,
     airways, bowel gas).
 
     Args:
-        volume: on [0, 1] after the HU window.
-        window_hu: the HU that 0 and 1 stand for.
+        volume: in [0, 1] after the HU window.
+        window_hu: the HU values of 0 and 1.
     """
     low, high = window_hu
     dense = volume > max(0.0, (BODY_HU - low) / (high - low))
@@ -51,9 +51,9 @@ class VolumePair:
     Attributes:
         prediction: float32 ``[z, y, x]`` in [0, 1] after the HU window.
         truth: the true CT, same shape and window.
-        window_hu: the HU that 0 and 1 stand for.
-        spacing_mm: voxel size (x, y, z), or None where it is not known.
-        structures: masks of prediction and truth by structure, kept by ``metrics.anatomy``.
+        window_hu: the HU values of 0 and 1.
+        spacing_mm: voxel size (x, y, z), or None if unknown.
+        structures: masks of prediction and truth by structure, cached by ``metrics.anatomy``.
     """
 
     prediction: Array
@@ -72,12 +72,12 @@ class VolumePair:
         window_hu: tuple[float, float],
         spacing_mm: tuple[float, float, float] | None = None,
     ) -> VolumePair:
-        """Check two volumes, numpy or torch of any precision and device, and clip both to [0, 1],
-        as the window would.
+        """Check two volumes (NumPy or torch, of any precision and device), and clip both to [0, 1],
+        as the HU window does.
 
         Raises:
-            AxonInputError: a volume is not ``[z, y, x]``, the shapes differ, or the truth leaves
-                [0, 1].
+            AxonInputError: a volume is not ``[z, y, x]`` or too small, the shapes differ, or the
+                truth is not in [0, 1].
         """
         p, t = _volume(prediction, "prediction"), _volume(truth, "truth")
         if p.shape != t.shape:
@@ -87,7 +87,7 @@ class VolumePair:
             )
         if min(t.shape) < 2:
             raise AxonInputError(
-                f"The volumes have shape {t.shape}; metrics need at least 2 voxels a side."
+                f"The volumes have shape {t.shape}; metrics need at least 2 voxels per side."
             )
         low, high = float(t.min()), float(t.max())
         if not (low >= -1e-3 and high <= 1.001):
@@ -99,7 +99,7 @@ class VolumePair:
 
     @cached_property
     def body(self) -> NDArray[np.bool_]:
-        """Mask ``[z, y, x]`` of the patient's body in the truth, see :func:`body_mask`."""
+        """Mask ``[z, y, x]`` of the patient's body in the truth; see :func:`body_mask`."""
         return body_mask(self.truth, self.window_hu)
 
     def voxels(self, region: Region) -> tuple[Array, Array]:
@@ -110,9 +110,9 @@ class VolumePair:
 
     @cached_property
     def ssim3d_gauss11_map(self) -> Array:
-        """SSIM of every 11-voxel Gaussian window that lies inside the volume, by MONAI.
+        """SSIM of every 11-voxel Gaussian window inside the volume, by MONAI.
 
-        ``[z-10, y-10, x-10]``; kept, because box and body average the same map.
+        Shape ``[z-10, y-10, x-10]``; cached, because the metrics of box and body share the map.
         """
         import torch
         from monai.metrics.regression import compute_ssim_and_cs
@@ -132,13 +132,13 @@ class VolumePair:
         """Raise `AxonInputError` unless every side has this many voxels."""
         if min(self.truth.shape) < voxels:
             raise AxonInputError(
-                f"The volumes have shape {self.truth.shape}; this metric needs {voxels} voxels a "
+                f"The volumes have shape {self.truth.shape}; this metric needs {voxels} voxels per "
                 "side."
             )
 
 
 def _volume(value: Any, name: str) -> Array:
-    """numpy or torch (any device and precision) to float32 ``[z, y, x]``."""
+    """Convert NumPy or torch (any device and precision) to float32 ``[z, y, x]``."""
     if hasattr(value, "detach"):
         value = value.detach().cpu().float().numpy()
     array = np.asarray(value, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The registry of metrics: what each is called, what it means, and how it is computed."""
+"""The registry of metrics, and their computation for a pair of volumes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from axon_backend.metrics.pair import VolumePair
 from axon_backend.metrics.standard import METRICS
 from axon_backend.util.plugins import load_plugins
 
-#: Packages that bring metrics name them in this group of entry points.
+#: Entry-point group in which packages declare metrics.
 ENTRY_POINTS = "axon_backend.metrics"
 DEFAULT_WINDOW_HU = (-1000.0, 900.0)
 
@@ -26,7 +26,7 @@ def register_metric(metric: Metric) -> Metric:
     """Add a metric. It then appears in ``result.json``, the tables of ``axon evaluate``, the HTML
     report and the table of the Slicer panel.
 
-    A package of your own names it as an entry point, which AXON loads by itself::
+    A separate package declares it as an entry point, which AXON loads automatically::
 
         # lung_mae.py
         from axon_backend.metrics import Metric
@@ -46,21 +46,21 @@ def register_metric(metric: Metric) -> Metric:
         ValueError: another metric has this name.
     """
     if metric.name in _METRICS:
-        raise ValueError(f"a metric named {metric.name!r} is registered already")
+        raise ValueError(f"a metric named {metric.name!r} is already registered")
     _METRICS[metric.name] = metric
     return metric
 
 
 def registered_metrics() -> Mapping[str, Metric]:
-    """Every metric by name: AXON's own in the order of the tables, then those added."""
+    """All metrics by name: first AXON's own in the order of the tables, then those added."""
     global _plugins_loaded
     if not _plugins_loaded:
         _plugins_loaded = True
         for plugin in load_plugins(ENTRY_POINTS):
             if not isinstance(plugin, Metric) or plugin.name in _METRICS:
                 warnings.warn(
-                    f"An entry point of {ENTRY_POINTS} names {plugin!r}, which is no Metric with a "
-                    "name of its own; it is ignored.",
+                    f"An entry point of {ENTRY_POINTS} refers to {plugin!r}, which is not a Metric "
+                    "with a unique name; it is ignored.",
                     stacklevel=2,
                 )
                 continue
@@ -83,25 +83,25 @@ def compute_metrics(
     """Compare a reconstruction with the true CT.
 
     Args:
-        prediction: reconstructed volume ``[z, y, x]``, numpy or torch, in [0, 1] after the HU
-            window; values outside are clipped, as the window would.
+        prediction: reconstructed volume ``[z, y, x]``, NumPy or torch, in [0, 1] after the HU
+            window; values outside are clipped, as by the window.
         truth: the true CT, same shape and window.
-        window_hu: the HU window of both, needed only to find the body.
-        names: which metrics; all registered ones by default.
-        spacing_mm: voxel size (x, y, z); distances are NaN without it.
+        window_hu: the HU window of both, needed only to find the body and structures.
+        names: names of the metrics; by default all registered ones.
+        spacing_mm: voxel size (x, y, z); without it, distances are NaN.
 
     Returns:
-        name -> value. Values in the body are NaN where the truth shows no body.
+        Values by name. Values inside the body are NaN if the truth shows no body.
 
     Raises:
-        AxonInputError: shapes differ, a side is too short for a metric's window (11 voxels for
-            all metrics), the truth leaves [0, 1], or a metric is not registered.
+        AxonInputError: the shapes differ, a side is too short for a metric's window (11 voxels for
+            all metrics), the truth is not in [0, 1], or a metric is not registered.
     """
     known = registered_metrics()
     wanted = tuple(known) if names is None else tuple(names)
     if unknown := [name for name in wanted if name not in known]:
         raise AxonInputError(
-            f"The metric {unknown[0]!r} is not registered; there are {', '.join(known)}."
+            f"The metric {unknown[0]!r} is not registered; the metrics are {', '.join(known)}."
         )
     pair = VolumePair.of(prediction, truth, window_hu, spacing_mm)
     values = {}

@@ -1,8 +1,8 @@
 """The metrics that AXON reports.
 
-Every metric works on volumes `[z, y, x]` in [0, 1] after the HU window, so the data range is 1.
-SSIM of the same pair of volumes differs by up to 0.2 between conventions, so each one carries its
-convention in its name; `ssim3d_gauss11` is the headline.
+All metrics are computed on volumes `[z, y, x]` in [0, 1] after the HU window, so the data range is
+1. SSIM of the same pair of volumes differs by up to 0.2 between conventions, so the convention is
+part of its name; `ssim3d_gauss11` is the main one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
-#: Mean squared errors below this count as this, so that identical volumes score 100 dB, not inf.
+#: Lower limit of the mean squared error in PSNR: identical volumes have 100 dB, not infinity.
 MSE_FLOOR = 1e-10
 #: Stability constants of SSIM for data range 1 (Wang et al. 2004: K1 = 0.01, K2 = 0.03).
 C1, C2 = 0.01**2, 0.03**2
@@ -42,15 +42,15 @@ def mse(pair: VolumePair, region: Region) -> float:
 
 def psnr(pair: VolumePair, region: Region) -> float:
     """Peak signal-to-noise ratio in dB, `-10 log10(max(mse, MSE_FLOOR))`: at most 100 dB."""
-    # np.maximum, unlike max(), passes a NaN on instead of turning it into a perfect 100 dB.
+    # np.maximum, unlike max(), propagates NaN instead of returning a perfect 100 dB.
     return float(-10.0 * np.log10(np.maximum(mse(pair, region), MSE_FLOOR)))
 
 
 def ssim3d_gauss11(pair: VolumePair, region: Region) -> float:
     """3-D SSIM, Gaussian window 11, sigma 1.5: MONAI's `SSIMMetric(3, data_range=1)`.
 
-    The mean over windows that lie inside the volume, in the body over those centred in it; NaN
-    where there is none.
+    The mean over the windows inside the volume; for the body, over those centred in it. NaN if
+    there are none.
     """
     similarity = pair.ssim3d_gauss11_map
     if region == "body":
@@ -68,7 +68,7 @@ def ssim3d_uniform7(pair: VolumePair, region: Region) -> float:
 def ssim2d_x2ct(pair: VolumePair, region: Region) -> float:
     """SSIM of 2-D slices (uniform window 7), mean over the three slice directions.
 
-    The convention of X2CT-GAN (Ying et al., CVPR 2019) and of those who compare with it.
+    The convention of X2CT-GAN (Ying et al., CVPR 2019) and of the papers that compare with it.
     """
     pair.require_side(7)
     p, t = pair.voxels(region)
@@ -78,7 +78,7 @@ def ssim2d_x2ct(pair: VolumePair, region: Region) -> float:
 def gradient_ratio(pair: VolumePair, region: Region) -> float:
     """Mean gradient magnitude (central differences in voxels) of the prediction / of the truth.
 
-    NaN where the truth is flat.
+    NaN if the truth is constant.
     """
     where = pair.body if region == "body" else ...
 
@@ -91,10 +91,9 @@ def gradient_ratio(pair: VolumePair, region: Region) -> float:
 
 
 def _uniform7(p: Array, t: Array, axes: tuple[int, ...]) -> float:
-    """Mean SSIM with a uniform window of 7 along `axes`, as scikit-image computes it.
+    """Mean SSIM with a uniform window of 7 along `axes`, equal to that of scikit-image.
 
-    Not by scikit-image itself, which would bring five packages into Slicer's Python for these few
-    lines; a test compares with it.
+    scikit-image itself would add five packages to Slicer's Python; a test compares with it.
     """
     inside = tuple(slice(3, -3) if axis in axes else slice(None) for axis in range(3))
 
@@ -103,7 +102,7 @@ def _uniform7(p: Array, t: Array, axes: tuple[int, ...]) -> float:
             image = ndimage.uniform_filter1d(image, 7, axis=axis)
         return image[inside]
 
-    # float64: the running sums of the filter would drift in float32.
+    # In float32, the running sums of the filter would drift.
     x, y = p.astype(np.float64), t.astype(np.float64)
     n = 7 ** len(axes)
     to_sample = n / (n - 1)
@@ -124,12 +123,12 @@ def _of_structure(structure: str, noun: str, definition: str) -> tuple[Metric, .
     return (
         Metric(
             f"dice_{structure}", f"Dice, {noun}",
-            f"Dice coefficient of the {noun} ({definition}); 0 where the reconstruction has none",
+            f"Dice coefficient of the {noun} ({definition}); 0 if the reconstruction has none",
             partial(dice_of, structure), "higher", region="anatomy",
         ),
         Metric(
             f"assd_{structure}", f"ASSD, {noun}",
-            f"average symmetric surface distance of the {noun} in mm; none where the "
+            f"average symmetric surface distance of the {noun} in mm; no value if the "
             "reconstruction has none",
             partial(assd_of, structure), "lower", unit="mm", region="anatomy", digits=1,
         ),
@@ -158,19 +157,19 @@ METRICS = (
     Metric(
         "ssim3d_gauss11", "SSIM",
         "structural similarity in 3-D, Gaussian window of 11 voxels, sigma 1.5, C1 = 0.01^2, "
-        "C2 = 0.03^2, as MONAI's SSIMMetric (1 is perfect; the headline)",
+        "C2 = 0.03^2, as MONAI's SSIMMetric (1 is perfect; the main metric)",
         ssim3d_gauss11, "higher",
     ),
     Metric(
         "ssim3d_uniform7", "SSIM, uniform",
-        "structural similarity in 3-D, uniform window of 7 voxels, sample covariance, as "
+        "structural similarity in 3-D, uniform window of 7 voxels, sample covariance, as in "
         "scikit-image's defaults",
         ssim3d_uniform7, "higher",
     ),
     Metric(
         "ssim2d_x2ct", "SSIM, 2-D slices",
         "structural similarity of 2-D slices, uniform window of 7 pixels, mean over the three "
-        "axes, as X2CT-GAN",
+        "axes, as in X2CT-GAN",
         ssim2d_x2ct, "higher",
     ),
     Metric(
@@ -199,4 +198,4 @@ METRICS = (
     *_of_structure("lungs", "lungs", _LUNGS),
     *_of_structure("bone", "bone", _BONE),
 )  # fmt: skip
-"""In the order of the tables; the first four are the headline metrics."""
+"""The metrics in the order of the tables; the first four are the main ones."""

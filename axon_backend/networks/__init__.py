@@ -1,1 +1,1 @@
-"""Building blocks of networks."""
+"""Networks and their building blocks."""

@@ -1,4 +1,4 @@
-"""Small building blocks shared by our networks."""
+"""Small building blocks shared by several networks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def conv(dims: int, cin: int, cout: int, kernel: int = 3, stride: int = 1) -> nn
 
 
 def norm(channels: int) -> nn.GroupNorm:
-    """Group normalisation with about 8 channels a group."""
+    """Group normalisation with about 8 channels per group."""
     groups = max(1, channels // 8)
     while channels % groups:
         groups -= 1
@@ -23,7 +23,7 @@ def norm(channels: int) -> nn.GroupNorm:
 
 
 def zero(module: nn.Module) -> nn.Module:
-    """Set a layer's parameters to zero, so that it starts as no contribution."""
+    """Set a layer's parameters to zero, so that it contributes nothing at first."""
     for parameter in module.parameters():
         nn.init.zeros_(parameter)
     return module
@@ -49,10 +49,10 @@ class ResBlock(nn.Module):
 
 
 def average_down(view: torch.Tensor, side: int) -> torch.Tensor:
-    """A view (B, 1, S, S) averaged down to (B, 1, side, side).
+    """Average a view (B, 1, S, S) down to (B, 1, side, side).
 
     Raises:
-        ValueError: it is not square, or S is not a multiple of ``side``.
+        ValueError: the view is not square, or S is not a multiple of ``side``.
     """
     if view.shape[-1] % side or view.shape[-2] != view.shape[-1]:
         raise ValueError(f"a view must be square, its side a multiple of {side}")
@@ -60,11 +60,11 @@ def average_down(view: torch.Tensor, side: int) -> torch.Tensor:
 
 
 class UNet(nn.Module):
-    """A plain residual U-Net, 2-D or 3-D, one block a level each way.
+    """A plain residual U-Net, 2-D or 3-D, with one block per level on each side.
 
     Args:
         dims: 2 or 3.
-        cin, cout: channels in and out.
+        cin, cout: input and output channels.
         channels: channels of each level, fine to coarse; each level halves the size.
         blocks: residual blocks at the coarsest level.
 
@@ -122,7 +122,7 @@ def depth_to_space(x: torch.Tensor, p: int) -> torch.Tensor:
 
 
 def channels_last(module: nn.Module) -> nn.Module:
-    """Store convolution weights channels-last, in 2-D and 3-D alike: two to three times faster on
+    """Store 2-D and 3-D convolution weights channels-last, which is two to three times faster on
     CPUs with bfloat16 and on GPUs. Returns the module."""
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     for parameter in module.parameters():

@@ -1,4 +1,4 @@
-"""The lifting encoder F: one or two X-rays in, a volume out (paper, section 3.1)."""
+"""The lifting encoder F, from one or two X-rays to a volume (paper, section 3.1)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from axon_backend.networks.blocks import (
 from axon_backend.networks.lifting import back_project, back_project_residuals, lift
 
 TRUNK_PATCH = 2
-"""Space-to-depth factor in front of the trunk."""
+"""Space-to-depth factor before the trunk."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,17 @@ class EncoderConfig:
 
     Attributes:
         size: h, the volume's side.
-        view_size: side of the image that the first convolution sees; a larger image is
-            averaged down to it first (1024 for ``paper``: nothing is averaged).
-        channels: of the 2-D network, from ``view_size`` down, halving at each step.
+        view_size: side of the first convolution's input; a larger image is averaged down to it
+            (1024 for ``paper``: no averaging).
+        channels: channels of the 2-D network's levels, from ``view_size`` down, halving the side
+            at each.
         features: C, lifted channels per view (the paper: 1).
         lifting: see ``networks.lifting``.
-        trunk: channels of a 3-D U-Net after the fusion; empty as in the paper. With few patients
-            it is what lets the end point of the bridge carry the information. It also sees the
-            back-projected X-rays, the mean volume, and where the two disagree.
-        from_mean: add the population mean, so that an untrained network returns it. It learns more
-            slowly so, and fits new patients less well (Testing/benchmarks/README.md).
+        trunk: channels of a 3-D U-Net after the fusion; empty as in the paper. With few patients,
+            it enables the bridge's end point to carry the information. It also takes the
+            back-projected X-rays, the mean volume, and the residuals between the two.
+        from_mean: add the population mean, so that an untrained network returns it. Training is
+            then slower, and unseen patients fit less well (Testing/benchmarks/README.md).
     """
 
     size: int = 64
@@ -51,8 +52,8 @@ class EncoderConfig:
 
 
 class FusionBlock(nn.Module):
-    """Two views' volumes into one (paper, section 3.1): three 3x3x3 convolutions, each with group
-    normalisation and ReLU, and a 1x1x1 skip from both views.
+    """Fuse two views' volumes (paper, section 3.1): three 3x3x3 convolutions, each with group
+    normalisation and ReLU, and a 1x1x1 skip connection from both views.
 
     Forward: (B, 2 C, D, D, D) -> (B, C, D, D, D).
     """
@@ -97,13 +98,13 @@ class LiftingEncoder(nn.Module):
         super().__init__()
         self.config = config
         c, f = config.channels, config.features
-        # Reduce to h x h with strides, then go deeper and come back: a U-Net at h x h.
+        # Strided convolutions down to h x h, followed by a U-Net at h x h.
         reductions = 0
         while config.view_size >> reductions > config.size:
             reductions += 1
         if config.size << reductions != config.view_size:
             raise ValueError("view_size must be size times a power of two")
-        # 3 channels: the image and two coordinates, since position means anatomy in the frame.
+        # 3 channels: the image and two coordinates, since in the frame position implies anatomy.
         layers: list[nn.Module] = [conv(2, 3, c[0])]
         for i in range(reductions):
             below = c[min(i + 1, len(c) - 1)]
@@ -117,8 +118,8 @@ class LiftingEncoder(nn.Module):
         self.fusion = FusionBlock(f)
         if config.trunk:
             cells = TRUNK_PATCH**3
-            # Lifted features, two back-projected views, the mean, and for both views what the
-            # projection of the mean misses.
+            # Lifted features, two back-projected views, the mean, and both views' residuals against
+            # the projection of the mean.
             self.trunk = UNet(3, (f + 5) * cells, cells, config.trunk, blocks=2)
             zero(self.trunk.head[-1])
         else:
@@ -130,7 +131,7 @@ class LiftingEncoder(nn.Module):
     def view_features(self, views: list[torch.Tensor]) -> list[torch.Tensor]:
         """Views (B, 1, s, s), frontal first -> image features (B, C D, h, h) of each.
 
-        All views pass the one network as a batch; a bias per view tells it which is which.
+        All views pass through the network as one batch; a bias per view distinguishes them.
         """
         side, b = self.config.view_size, views[0].shape[0]
         x = torch.cat(views)

@@ -1,9 +1,10 @@
-"""The global encoder: one vector that sums up the X-rays (Table 4, "+ global enc.").
+"""The global encoder: one vector that summarises the X-rays (Table 4, "+ global enc.").
 
-The paper names an "additional global encoder" of stage 2, which its final model does without, and
-says nothing of its form. Ours: a small 2-D network with weights shared by the views, pooled over
-the image, averaged over the views, its vector added to the time embedding of stage 2's network
-beside the volume that conditions it. Its last layer starts at zero: at first nothing changes.
+The paper mentions an "additional global encoder" of stage 2, which its final model omits, but does
+not describe it. This one is a small 2-D network with weights shared by the views, pooled over the
+image and averaged over the views; its vector is added to the time embedding of stage 2's network,
+in addition to the conditioning volume. Its last layer is initialised to zero, so that it has no
+effect at first.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ class GlobalEncoder(nn.Module):
     """One or two X-rays -> a vector.
 
     Args:
-        side: of the image that the first convolution sees; a larger one is averaged down to it.
-        width: of the vector.
+        side: side of the first convolution's input; a larger image is averaged down to it.
+        width: length of the vector.
 
     Forward: views (B, 1, S, S), frontal first, and (B,) bool which samples have a lateral one
     (None: all) -> (B, width).
@@ -35,7 +36,7 @@ class GlobalEncoder(nn.Module):
         for here, below in zip(CHANNELS[:-1], CHANNELS[1:], strict=True):
             layers += [norm(here), nn.SiLU(), conv(2, here, below, 3, 2)]
         self.body = nn.Sequential(*layers, norm(CHANNELS[-1]), nn.SiLU())
-        # Tells frontal from lateral, which pass the same network.
+        # Distinguishes the views, which pass through the same network.
         self.view_bias = nn.Parameter(torch.zeros(2, CHANNELS[-1]))
         self.head = nn.Sequential(
             nn.Linear(CHANNELS[-1], width), nn.SiLU(), zero(nn.Linear(width, width))

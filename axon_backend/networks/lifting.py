@@ -1,11 +1,11 @@
-"""From image axes to volume axes: putting 2-D features along the rays they were made by.
+"""From image axes to volume axes: placing 2-D features along their rays.
 
-Four ways behind one function:
+Four variants, selected by an argument:
 
 * ``reshape``: a group of channels is one depth plane (the paper, section 3.1).
 * ``repeat``: the same channels at every depth (Repeat-and-Concatenate).
-* ``project``: ``reshape``, and each depth plane is magnified as the cone beam magnifies it, so a
-  feature lands in the voxel whose ray made it.
+* ``project``: ``reshape`` with the cone beam's magnification of each depth plane, so that a feature
+  is placed in a voxel on its ray.
 * ``backproject``: ``repeat`` with the same magnification, that is an unfiltered back-projection.
 """
 
@@ -71,17 +71,17 @@ def back_project(
     has_lateral: torch.Tensor | None = None,
     lifting: str = "backproject",
 ) -> torch.Tensor:
-    """X-rays spread along their rays.
+    """Spread X-rays along their rays.
 
     Args:
         views: the frontal (B, 1, S, S) and, if there is one, the lateral view.
         size: h.
         beam: (B, 2).
-        has_lateral: (B,) bool, the samples whose lateral view counts; None: all.
-        lifting: "backproject", or "repeat" for rays that are parallel.
+        has_lateral: (B,) bool, the samples that have a lateral view; None: all.
+        lifting: "backproject", or "repeat" for parallel rays.
 
     Returns:
-        (B, 2, h, h, h); an absent lateral is zero.
+        (B, 2, h, h, h); zero for a missing lateral view.
     """
     spread = [
         lift(F.adaptive_avg_pool2d(v, size), size, i == 0, lifting, beam[:, i])
@@ -97,10 +97,10 @@ def back_project(
 def forward_project(
     volume: torch.Tensor, frontal: bool, beam: torch.Tensor, size: int
 ) -> torch.Tensor:
-    """The image that a volume of the frame would make: the adjoint geometry of :func:`lift`.
+    """Project a volume of the frame, with the geometry of :func:`lift`.
 
     Args:
-        volume: (B, 1, D, D, D) in [-1, 1], -1 being air, which attenuates nothing.
+        volume: (B, 1, D, D, D) in [-1, 1]; -1 is air, without attenuation.
         frontal: sum along y, else along x.
         beam: (B,).
         size: side of the image.
@@ -128,10 +128,10 @@ def back_project_residuals(
     beam: torch.Tensor,
     has_lateral: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Where a volume disagrees with the X-rays, spread along the rays.
+    """The residuals of X-rays against a volume's projections, spread along the rays.
 
-    The volume is projected, the projection is brought to the X-ray's grey scale by the best gain
-    and offset (an X-ray's own are unknown), and the difference is back-projected.
+    The volume is projected, the projection is fitted to the X-ray's unknown grey scale by a gain
+    and an offset, and the difference is back-projected.
 
     Args:
         volume: (B, 1, h, h, h).
@@ -140,7 +140,7 @@ def back_project_residuals(
         has_lateral: as in :func:`back_project`.
 
     Returns:
-        (B, 2, h, h, h); an absent lateral is zero.
+        (B, 2, h, h, h); zero for a missing lateral view.
     """
     size = volume.shape[-1]
     edge = round(size * (1 - 1 / FIELD_OF_VIEW) / 2)

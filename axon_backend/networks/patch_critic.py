@@ -7,14 +7,14 @@ from torch import nn
 
 
 class PatchCritic(nn.Module):
-    """Judges each patch of a volume (Isola et al. 2017, there in 2-D): convolutions of kernel 4,
+    """Scores each patch of a volume (Isola et al. 2017, there in 2-D): convolutions with kernel 4,
     the first ``layers`` with stride 2 and doubling channels, then two with stride 1; instance
-    normalisation but for the first and the last, leaky ReLU 0.2.
+    normalisation except for the first and the last, leaky ReLU 0.2.
 
     Args:
-        channels_in: volume and conditions.
-        channels: of the first layer.
-        layers: with stride 2.
+        channels_in: channels of volume and conditions.
+        channels: channels of the first layer.
+        layers: number of layers with stride 2.
 
     Forward: (B, channels_in, D, D, D) -> (B, 1, P, P, P), P = D / 2^layers - 2.
     """

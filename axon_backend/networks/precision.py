@@ -1,4 +1,4 @@
-"""bfloat16 where the hardware computes in it, and where memory is short."""
+"""bfloat16 where the hardware supports it, or where memory is short."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import nn
 
 @dataclass
 class Precision:
-    """What a model computes in; its parts share one object.
+    """The precision that a model computes in, shared by its parts.
 
     Attributes:
-        always_bfloat16: compute in bfloat16 also where the hardware does not ask for it.
+        always_bfloat16: compute in bfloat16 even where the hardware does not favour it.
     """
 
     always_bfloat16: bool = False
@@ -23,8 +23,8 @@ class Precision:
 
 @lru_cache(maxsize=1)
 def cpu_has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 itself (AVX-512 or AMX). Elsewhere bfloat16 is emulated
-    and several times slower than float32."""
+    """Whether this CPU multiplies bfloat16 natively (AVX-512 or AMX). Elsewhere bfloat16 is
+    emulated and several times slower than float32."""
     try:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     except (AttributeError, RuntimeError):  # a build without oneDNN
@@ -32,15 +32,15 @@ def cpu_has_bfloat16() -> bool:
 
 
 def autocast(device: torch.device | str = "cpu", always: bool = False) -> torch.autocast:
-    """Run convolutions in bfloat16 on GPUs and on CPUs that have it; normalisations and sums stay
-    float32. Elsewhere everything stays float32, unless ``always``."""
+    """Run convolutions in bfloat16 on GPUs and on CPUs that support it; normalisations and sums
+    stay in float32. Elsewhere everything stays in float32, unless ``always``."""
     kind = torch.device(device).type
     enabled = always or kind == "cuda" or (kind == "cpu" and cpu_has_bfloat16())
     return torch.autocast(kind, torch.bfloat16, enabled=enabled)
 
 
 def keep_in_bfloat16(module: nn.Module) -> nn.Module:
-    """Store parameters in bfloat16, and let group normalisation return the type that it is given.
+    """Store parameters in bfloat16, and let group normalisation return its input's type.
 
     Halves the memory of weights and of most activations (on GPUs autocast normalises in float32).
     Only for inference under ``autocast(device, always=True)``. Buffers, such as the mean volume,
@@ -55,9 +55,9 @@ def keep_in_bfloat16(module: nn.Module) -> nn.Module:
 
 
 def normalise_in_float32(module: nn.Module) -> nn.Module:
-    """Let group normalisation compute in float32 and return it, on CPUs as autocast does on GPUs.
+    """Let group normalisation compute in and return float32 on CPUs, as autocast does on GPUs.
 
-    On CPUs (torch 2.13) its gradient in channels-last bfloat16 takes three times as long. The
+    On CPUs (torch 2.13), its gradient in channels-last bfloat16 takes three times as long. The
     module is changed and returned; its weights keep their names.
     """
     for part in module.modules():

@@ -11,9 +11,10 @@ from torch import nn
 
 from axon_backend.networks.blocks import zero
 
-# Axial slices that pass the trunk at a time; it bounds the memory.
+# Axial slices processed by the trunk at a time, which limits memory.
 SLICES = 16
-# Input slices beside a slab that reach into it: one for each transposed convolution (at most two).
+# Input slices on either side of a slab that influence it: one per transposed convolution (at most
+# two).
 _SLAB_MARGIN = 2
 
 
@@ -22,7 +23,7 @@ class SRConfig:
     """Settings of :class:`SRNet`.
 
     Attributes:
-        gamma: enlargement, 1, 2 or 4 (1: the volume is returned as it came).
+        gamma: upsampling factor, 1, 2 or 4 (1 returns the volume unchanged).
         features: channels of the trunk (the paper: 16).
         blocks: RRDBs (the paper: 6).
         growth: channels that each layer of a dense block adds.
@@ -69,9 +70,9 @@ class RRDB(nn.Module):
 class SRNet(nn.Module):
     """(B, 1, h, h, h) -> (B, 1, g h, g h, g h) in normalised HU.
 
-    Axial slices pass a 2-D RRDB network as a batch and are enlarged in plane; transposed 3-D
-    convolutions enlarge along z and tie the slices together. The result is added to the trilinear
-    enlargement, from which an untrained network does not differ.
+    Axial slices pass through a 2-D RRDB network as a batch and are upsampled in plane; transposed
+    3-D convolutions upsample along z and connect the slices. The result is added to a trilinear
+    interpolation, which an untrained network returns unchanged.
     """
 
     def __init__(self, config: SRConfig) -> None:
@@ -92,8 +93,8 @@ class SRNet(nn.Module):
 
     def _slices(self, x: torch.Tensor) -> torch.Tensor:
         """(N, 1, h, h) slices -> (N, f, g h, g h) features."""
-        # One channel is both formats at once, and a convolution of it hands on the slower one, of
-        # which every layer behind would make a copy of its own.
+        # With one channel, the input has both memory formats, and the convolution returns the
+        # slower one, which every following layer would have to copy.
         x = self.first(x).contiguous(memory_format=torch.channels_last)
         x = x + self.last(self.trunk(x))
         for conv in self.enlarge:
@@ -101,10 +102,10 @@ class SRNet(nn.Module):
         return x
 
     def forward(self, x: torch.Tensor, slab: int | None = None) -> torch.Tensor:
-        """Enlarge a volume; with ``slab``, that many input slices at a time.
+        """Upsample a volume; with ``slab``, that many input slices at a time.
 
-        A slab is computed with its neighbours on both sides, as far as the transposed convolutions
-        reach, so that the result is that of the whole volume; the memory is that of a slab.
+        A slab is computed with as many neighbouring slices as the transposed convolutions reach, so
+        that the result equals that of the whole volume, with the memory of a slab.
         """
         g, depth = self.config.gamma, x.shape[2]
         if g == 1:

@@ -1,7 +1,8 @@
-"""MONAI's diffusion U-Net and ControlNet, with a space-to-depth factor around them.
+"""MONAI's diffusion U-Net and ControlNet, with space-to-depth operations around them.
 
-``patch = 2`` folds each 2x2x2 block of voxels into channels in front of the network and unfolds
-it behind: an eighth of the positions at the costly first level. ``patch = 1`` is MONAI as it is.
+``patch = 2`` folds each 2x2x2 block of voxels into channels before the network and unfolds it
+afterwards, which leaves an eighth of the positions at the costly first level. ``patch = 1`` is
+plain MONAI.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ class UNetConfig:
     """Settings of the bridge's U-Net, or of the prior and its ControlNet.
 
     Attributes:
-        channels: of each level, fine to coarse.
+        channels: channels of each level, fine to coarse.
         attention: levels with self-attention (the middle always has it).
         patch: space-to-depth factor.
-        groups, head_channels: of group normalisation and attention.
+        groups: groups of the group normalisation.
+        head_channels: channels of an attention head.
     """
 
     channels: tuple[int, ...] = (32, 64, 96)
@@ -40,7 +42,7 @@ class UNetConfig:
                 raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)!r}")
 
     def monai(self) -> dict:
-        """The keyword arguments that MONAI's two classes have in common."""
+        """The keyword arguments common to MONAI's two classes."""
         return {
             "spatial_dims": 3,
             "channels": self.channels,
@@ -56,9 +58,9 @@ Residuals = tuple[list[torch.Tensor], torch.Tensor]
 
 
 def _global_encoder(net: nn.Module, config: UNetConfig, side: int) -> GlobalEncoder | None:
-    """A global encoder of images of that side, whose vector ``net`` is made to take; none for
-    side 0. MONAI's networks add the embedding of a class to that of the time; the vector goes
-    there as it is."""
+    """Set up ``net`` to take the vector of a global encoder, and return the encoder for images of a
+    side; None for side 0. The vector replaces the class embedding that MONAI's networks add to the
+    time embedding."""
     if side == 0:
         return None
     width = 4 * config.channels[0]  # of MONAI's time embedding
@@ -70,8 +72,8 @@ class DiffusionUNet(nn.Module):
     """(B, C, h, h, h) and times (B,) -> (B, 1, h, h, h); h / patch divisible by
     ``2 ** (levels - 1)``. C counts the noisy volume and its conditions.
 
-    With ``view_side`` there is a ``global_encoder`` of images of that side, and its vector is
-    the ``global_embedding`` that each call needs.
+    With ``view_side``, there is a ``global_encoder`` for images of that side, and each call needs
+    its vector as ``global_embedding``.
     """
 
     def __init__(self, config: UNetConfig, in_channels: int = 1, view_side: int = 0) -> None:
@@ -105,9 +107,9 @@ class DiffusionUNet(nn.Module):
 
 
 class ControlBranch(nn.Module):
-    """ControlNet (Zhang et al. 2023) on a volume of the prior's own size.
+    """ControlNet (Zhang et al. 2023) for a condition of the same size as the prior's volume.
 
-    Its residuals are zero before training, so the prior starts undisturbed. ``view_side`` and
+    Before training its residuals are zero, so the prior is unchanged at first. ``view_side`` and
     ``global_embedding`` as in :class:`DiffusionUNet`.
     """
 
@@ -127,7 +129,7 @@ class ControlBranch(nn.Module):
         self.global_encoder = _global_encoder(self.net, config, view_side)
 
     def copy_from(self, prior: DiffusionUNet) -> None:
-        """Start the branch as a copy of the prior's encoder and middle."""
+        """Initialise the branch as a copy of the prior's encoder and middle."""
         own = self.net.state_dict()
         shared = {
             k: v for k, v in prior.net.state_dict().items() if k in own and own[k].shape == v.shape

@@ -1,1 +1,1 @@
-"""Acquisition geometry and radiographs computed from CTs."""
+"""Acquisition geometry, and simulation of radiographs from CTs."""

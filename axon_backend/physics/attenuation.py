@@ -14,8 +14,8 @@ from axon_backend.imaging.frame import Array, ThoraxFrame
 # Linear attenuation of water at 70 keV, 1/mm (NIST XCOM: 0.1948 cm^2/g at 1 g/cm^3 rounded to
 # the tissue value used across the DRR literature).
 MU_WATER_PER_MM = 0.0195
-# Below an effective energy of about 70 keV, bone attenuates more than its HU suggests; a gain of 1
-# means strictly mono-energetic.
+# Below an effective energy of about 70 keV, bone attenuates more than its HU suggests; a bone gain
+# of 1 is strictly mono-energetic.
 BONE_THRESHOLD_HU = 150.0
 
 Triple = tuple[float, float, float]
@@ -34,11 +34,11 @@ def hu_to_mu(hu: Array, bone_gain: float = 1.0) -> Array:
 
 @dataclass(frozen=True)
 class AttenuationVolume:
-    """Attenuation on a voxel grid: what a radiograph is rendered from.
+    """Attenuation on a voxel grid, from which radiographs are rendered.
 
     Attributes:
         mu: (Z, Y, X) linear attenuation in 1/mm; or (C, Z, Y, X), several quantities on one grid,
-            for example the partial density of each tissue. Its device is where rendering runs.
+            for example the partial density of each tissue. Rendering runs on its device.
         spacing_mm, origin_mm: (x, y, z) LPS; the origin is the centre of voxel (0, 0, 0).
     """
 
@@ -61,7 +61,7 @@ class AttenuationVolume:
     def downsampled(self, longest: int) -> AttenuationVolume:
         """Block means on a grid of nearly cubic voxels, ``longest`` of them along the longest side.
 
-        Axes that are already coarser keep their voxels. The bounding box does not change.
+        Axes that are already coarser are unchanged, and so is the bounding box.
         """
         sizes = self.mu.shape[::-1]
         lengths = [n * s for n, s in zip(sizes, self.spacing_mm, strict=True)]

@@ -25,8 +25,8 @@ class Detector:
     """Detector parameters.
 
     Attributes:
-        csi_mg_cm2: mass per area of caesium iodide; 500 to 600 um of needles at a packing density
-            of three quarters have 170 to 200.
+        csi_mg_cm2: mass per area of caesium iodide; 170 to 200 for 500 to 600 um of needles at a
+            packing density of three quarters.
         mtf50_per_mm: spatial frequency at which the scintillator's MTF is one half; 1.2 to 1.4 per
             mm for CsI (Samei, Flynn, Medical Physics 30 (2003) 608). The curve is
             ``1 / (1 + (f / f50)^2)``.
@@ -59,15 +59,19 @@ def blurred(
     mtf50_per_mm: float | None = None,
     shadow_mm: float | None = None,
 ) -> torch.Tensor:
-    """(H, W) after one or both kinds of blur; the mean is preserved, boundaries are mirrored.
+    """Blur an image; the mean is preserved, boundaries are mirrored.
 
     Args:
-        image: any unit.
+        image: (H, W), in any unit.
         pixel_mm: (row, column) at the detector.
-        mtf50_per_mm: of the scintillator, which also blurs quantum noise. None: no such blur.
+        mtf50_per_mm: MTF parameter of the scintillator, which also blurs quantum noise. None: no
+            such blur.
         shadow_mm: side of the focal spot's image on the detector, ``spot (M - 1)`` for an object at
-            the isocentre. It includes the average over the pixel's area, since rendering samples
-            points; neither blurs noise. None: no such blur.
+            the isocentre. This blur includes the average over the pixel's area, since rendering
+            samples points; neither blurs noise. None: no such blur.
+
+    Returns:
+        (H, W).
     """
     height, width = image.shape
     # Extent of the blur: ten e-folding lengths of the Lorentzian's point spread function.

@@ -1,4 +1,4 @@
-"""Writing a DRR in formats that radiograph readers, including AXON's own, understand."""
+"""Writing of DRRs in formats that radiograph readers, including AXON's own, can read."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.view import View
 from axon_backend.imaging.write import (
+    PNG_LEVEL,
     RESEARCH_NOTE,
     VOLUME_SUFFIXES,
     atomic_path,
@@ -24,16 +25,16 @@ DICOM_SUFFIXES = (".dcm", ".dicom")
 
 
 def check_drr_target(path: str | Path, overwrite: bool) -> Path:
-    """The output path, checked before anything is computed.
+    """Check the output path before anything is computed, and return it.
 
     Raises:
         AxonInputError: the format is unknown, the folder is missing, or the file or its sidecar
-            exists already.
+            already exists.
     """
     target = Path(path)
     if not target.name.lower().endswith((".png", *DICOM_SUFFIXES, *VOLUME_SUFFIXES)):
         raise AxonInputError(
-            f"{target.name} has no extension that a DRR can be written as; use .png, .dcm, "
+            f"{target.name} does not have the extension of a format for DRRs; use .png, .dcm, "
             f"{', '.join(VOLUME_SUFFIXES)}."
         )
     if not target.parent.is_dir():
@@ -47,12 +48,12 @@ def check_drr_target(path: str | Path, overwrite: bool) -> Path:
 
 
 def sidecar_of(target: Path) -> Path:
-    """The JSON file beside a DRR: pa.dcm has pa.dcm.json, since there may be a pa.png too."""
+    """The JSON file beside a DRR: pa.dcm.json for pa.dcm, since there may also be a pa.png."""
     return target.with_name(f"{target.name}.json")
 
 
 def check_size(height: int, width: int) -> None:
-    """AxonInputError where the image would be unreasonably small or large."""
+    """Raise AxonInputError if the image would be unreasonably small or large."""
     if not all(SIZES[0] <= n <= SIZES[1] for n in (height, width)):
         raise AxonInputError(
             f"The image would have {height} x {width} pixels; each side must have {SIZES[0]} to "
@@ -61,21 +62,21 @@ def check_size(height: int, width: int) -> None:
 
 
 def write_drr_png(target: Path, image: np.ndarray) -> None:
-    """16 bits, bright = bone; black is 0, white the maximum."""
+    """Write a 16-bit PNG with bright bones; black is 0, white the maximum."""
     scaled = np.clip(image / max(float(image.max()), 1e-6), 0, 1)
     note = PngInfo()
     note.add_text("Description", f"Digitally reconstructed radiograph. {RESEARCH_NOTE}")
     with atomic_path(target) as temporary:
         Image.fromarray(np.rint(scaled * 65535).astype(np.uint16)).save(
-            temporary, format="PNG", pnginfo=note
+            temporary, format="PNG", pnginfo=note, compress_level=PNG_LEVEL
         )
 
 
 def write_drr_volume(
     target: Path, image: np.ndarray, geometry: AcquisitionGeometry, view: View
 ) -> None:
-    """(H, W) float32 as one upright plane through the isocentre, in LPS millimetres of the CT, so
-    that both are shown in register."""
+    """Write (H, W) float32 as one upright plane through the isocentre, in the CT's LPS
+    millimetres, so that viewers show it in register with the CT."""
     height, width = image.shape
     pixel = (geometry.extent_mm[0] / width, geometry.extent_mm[1] / height)
     # Rows run to Inferior, the array's slowest axis to Superior.

@@ -1,4 +1,4 @@
-"""Writing a DRR as a DICOM Digital X-Ray image (DX), marked as derived and for research.
+"""Writing of DRRs as DICOM Digital X-Ray images (DX), marked as derived and for research use.
 
 The attributes are those that PS3.3 A.26 requires: modules Patient, General Study, General Series,
 DX Series, General Equipment, General Image, Image Pixel, DX Anatomy Imaged, DX Image, DX Detector,
@@ -24,10 +24,10 @@ from pydicom.valuerep import format_number_as_ds
 
 from axon_backend import __version__
 from axon_backend.imaging.dicom_file import write_dicom
-from axon_backend.imaging.view import OBLIQUE_DEG, View
+from axon_backend.imaging.view import View
 from axon_backend.imaging.write import RESEARCH_NOTE, atomic_path
 from axon_backend.physics.exposure import XraySettings
-from axon_backend.physics.geometry import AcquisitionGeometry
+from axon_backend.physics.geometry import AcquisitionGeometry, view_position
 
 # Stored values of a log image: 4000 grey levels per factor of e, open beam at 2000.
 LOG_SCALE, LOG_OFFSET = 4000.0, 2000.0
@@ -80,26 +80,6 @@ def write_dx(
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     with atomic_path(target) as temporary:
         write_dicom(ds, temporary)
-
-
-def view_position(geometry: AcquisitionGeometry) -> str:
-    """DICOM's ViewPosition: PA, AP, LL, RL; RAO, LAO, RPO, LPO (the side nearest the detector) when
-    the beam is more than 20 degrees away from these; OBLIQUE when it is angled that far cranially
-    or caudally."""
-    base = {
-        View.pa: (0, -1),
-        View.ap: (0, 1),
-        View.lateral_left: (1, 0),
-        View.lateral_right: (-1, 0),
-    }
-    across, along = geometry.ray[0], geometry.ray[1]
-    if abs(geometry.ray[2]) > np.sin(np.radians(OBLIQUE_DEG)):
-        return "OBLIQUE"
-    length = float(np.hypot(across, along))
-    for one, (x, y) in base.items():
-        if (across * x + along * y) / length >= np.cos(np.radians(OBLIQUE_DEG)):
-            return one.value.upper()
-    return ("L" if across > 0 else "R") + ("P" if along > 0 else "A") + "O"
 
 
 # Codes of SNOMED CT in CID 4010 for the values of ViewPosition.
@@ -211,7 +191,8 @@ def _set_technique(ds: Dataset, settings: XraySettings, mas: float | None) -> No
 
 
 def _letters(vector: tuple[float, float, float]) -> str:
-    """PatientOrientation's letters of an LPS direction, largest part first (15 degrees count)."""
+    """PatientOrientation's letters for an LPS direction, largest component first; components
+    below sin 15 degrees are omitted."""
     parts = sorted(zip(map(abs, vector), range(3), strict=True), reverse=True)
     return "".join(
         ("RAF", "LPH")[int(vector[axis] > 0)][axis] for size, axis in parts if size > 0.26

@@ -52,7 +52,7 @@ class XraySettings:
         flat_field: fraction of heel effect and inverse square that the detector's calibration
             removes, 0 to 1 (film and storage plates: 0).
         scatter: factor on the modelled scatter; 0 switches it off.
-        gap_mm: from the patient's exit side to the detector.
+        gap_mm: distance from the patient's exit side to the detector.
         exposure_index: 100 times the air kerma in microgray at the detector behind the body (IEC
             62494-1), which the automatic exposure control maintains. Chest: 150 to 400.
         mas: tube load (DICOM ExposureInuAs / 1000), instead of the exposure index.
@@ -125,7 +125,7 @@ class Exposures:
         log: ``-ln`` of the recorded signal after flat-field correction: bright = more attenuation,
             about 0 where nothing is in the beam.
         signal: detector signal, behind the grid, with noise and blur.
-        primary, scatter: what reaches the grid.
+        primary, scatter: primary and scattered radiation before the grid.
         field: True where the collimator passes the whole beam.
         mas: tube load of each image.
         spr: scatter-to-primary ratio of each image behind the body, before the grid (of means).
@@ -203,7 +203,7 @@ def expose(
         geometries: one per image, or one for all.
         settings: one per image, or one for all; None is the default chest stand.
         seeds: of the noise, one per image. An image depends only on its own seed, so that a batch
-            equals its images exposed one by one; a single seed s means s, s + 1, ...
+            equals its images exposed one by one; a single seed s stands for s, s + 1, ...
 
     Returns:
         Tensors on the device of ``paths``.
@@ -286,7 +286,7 @@ def _expose_one(
         if settings.noise == "gaussian":
             signal = signal + normal() * variance.clamp_min(1e-20).sqrt()
         else:
-            # Equivalent counts: those with this ratio of mean to standard deviation.
+            # Equivalent counts, which have this ratio of mean to standard deviation.
             counts = (signal**2 / variance.clamp_min(1e-20)).detach()
             drawn = torch.poisson(counts.cpu().float(), generator=generator).to(signal)
             signal = signal * drawn / counts.clamp_min(1e-6)
@@ -294,7 +294,7 @@ def _expose_one(
     if settings.noise != "none" and settings.detector.electronic_quanta > 0:
         read_out = settings.detector.electronic_quanta * np.sqrt(area) / NATIVE_PIXEL_MM
         signal = signal + normal() * (read_out / quanta)
-    # There is no information below half a quantum.
+    # Signals below half a quantum carry no information.
     flat = tp * flux**settings.flat_field
     log = -torch.log((signal / flat).clamp_min(0.5 / max(quanta, 1.0)))
     return log, signal, primary, scatter, inside, quanta / per_mas, spr

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from axon_backend.imaging.frame import ThoraxFrame
-from axon_backend.imaging.view import View
+from axon_backend.imaging.view import OBLIQUE_DEG, View
 
 DEFAULT_SID_MM = 1800.0
 DEFAULT_SOD_MM = 1600.0
@@ -178,3 +178,23 @@ def beam_parameter(frame_depth_mm: float, sod_mm: float, view: View) -> float:
     """
     sign = 1.0 if View(view) in (View.pa, View.lateral_right) else -1.0
     return sign * 0.5 * frame_depth_mm / sod_mm
+
+
+def view_position(geometry: AcquisitionGeometry) -> str:
+    """DICOM's ViewPosition: PA, AP, LL, RL; RAO, LAO, RPO, LPO (the side nearest the detector) when
+    the beam is more than 20 degrees away from these; OBLIQUE when it is angled that far cranially
+    or caudally."""
+    base = {
+        View.pa: (0, -1),
+        View.ap: (0, 1),
+        View.lateral_left: (1, 0),
+        View.lateral_right: (-1, 0),
+    }
+    across, along = geometry.ray[0], geometry.ray[1]
+    if abs(geometry.ray[2]) > np.sin(np.radians(OBLIQUE_DEG)):
+        return "OBLIQUE"
+    length = float(np.hypot(across, along))
+    for one, (x, y) in base.items():
+        if (across * x + along * y) / length >= np.cos(np.radians(OBLIQUE_DEG)):
+            return one.value.upper()
+    return ("L" if across > 0 else "R") + ("P" if along > 0 else "A") + "O"

@@ -57,7 +57,7 @@ class Grid:
 
     @property
     def height_mm(self) -> float:
-        """Of the strips."""
+        """Height of the strips."""
         return self.ratio * (10 / self.strips_per_cm - self.lead_mm)
 
     def primary(self, spectrum: Spectrum, weight: np.ndarray | None = None) -> float:

@@ -68,7 +68,7 @@ def mass_attenuation(name: str, energy_kev: np.ndarray, *, transfer: bool = Fals
     energy = np.asarray(energy_kev, dtype=np.float64)
     if energy.size and not (energy.min() >= LOWEST_KEV and energy.max() <= HIGHEST_KEV):
         raise ValueError(
-            f"attenuation is known from {LOWEST_KEV} to {HIGHEST_KEV} keV, asked for "
+            f"attenuation is known from {LOWEST_KEV} to {HIGHEST_KEV} keV, got "
             f"{energy.min():g} to {energy.max():g} keV"
         )
     table = _elements()

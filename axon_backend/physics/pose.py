@@ -42,7 +42,7 @@ from axon_backend.physics.geometry import (
 BEHIND_PATIENT_MM = DEFAULT_SID_MM - DEFAULT_SOD_MM
 # The focal spot must be well outside the body.
 LEAST_SID_MM = 600.0
-# Chests are not taken from further away; a larger number is a mistaken unit.
+# Chest radiographs are not taken from further away; a larger number is a wrong unit.
 MOST_SID_MM = 10000.0
 
 Triple = tuple[float, float, float]

@@ -1,7 +1,7 @@
 """Post-processing of a clinical radiograph: window, multi-scale and local contrast, tone curve.
 
-What a workstation displays is not what the detector recorded. Vendors' processing is proprietary in
-its details but of one kind: a pyramid of detail layers whose weak contrasts are amplified and whose
+Workstations display processed images. Vendors' processing is proprietary in its details but of one
+kind: a pyramid of detail layers whose weak contrasts are amplified and whose
 strong ones are attenuated (Vuylsteke, Schoeters, SPIE 2167 (1994) 551), local contrast
 equalisation (after Pizer and others, CVGIP 39 (1987) 355), and an S-shaped tone curve like that of
 film. Everything is differentiable.
@@ -65,8 +65,7 @@ class Postprocessing:
                 )
 
 
-# Detail below this contrast (relative to the window) is as much noise as anatomy: its gain is
-# capped.
+# Detail below this contrast (relative to the window) is largely noise, so its gain is capped.
 _LEAST_CONTRAST = 0.01
 _BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 

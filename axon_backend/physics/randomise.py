@@ -48,7 +48,7 @@ class XrayRanges:
         gap_mm: from contact through a grid's cover to the air-gap technique.
         exposure_index: log-uniform. 100 to 800 covers clinical variation (AAPM TG 116: a factor
             of 2 either way is common); from 80 for low dose.
-        noise_pixel_mm: log-uniform. From a view of 1024 pixels without averaging to full averaging
+        noise_pixel_mm: log-uniform. From a 1024-pixel view without averaging to full averaging
             over a coarse grid.
         poisson: probability that noise is drawn as counts.
         csi_mg_cm2: 400 to 700 um of needles; low values represent storage plates too.
@@ -190,14 +190,18 @@ def random_xray(
     extent_mm: tuple[float, float] = (330.0, 330.0),
     names: Sequence[str] = TISSUES,
 ) -> torch.Tensor:
-    """(H, W) a random clinical radiograph, bright = more attenuation, arbitrary affine scale.
+    """Simulate a random clinical radiograph.
 
     Args:
         paths: (materials, H, W) path lengths in g/cm^2.
         rng: the only source of randomness.
-        ranges: of the settings; by default the class's own.
-        extent_mm: width and height of the image at the isocentre; by default a thorax view's.
-        names: of the materials.
+        ranges: ranges of the settings; by default those of :class:`XrayRanges`.
+        extent_mm: width and height of the image at the isocentre; by default those of a thorax
+            view.
+        names: names of the materials.
+
+    Returns:
+        (H, W), bright = more attenuation, on an arbitrary affine scale.
     """
     ranges = ranges or XrayRanges()
     settings, processing = draw_settings(ranges, rng, extent_mm)

@@ -81,7 +81,7 @@ def scatter_image(
         attenuation: (H, W) ``-ln`` of the primary over the open beam at that place.
         pixel_mm: (row, column) at the detector.
         energy_kev: mean energy of the beam in the body.
-        gap_mm: from the body's exit side to the detector.
+        gap_mm: distance from the body's exit side to the detector.
 
     Returns:
         (H, W) in the units of ``primary``. Differentiable with respect to both

@@ -20,7 +20,7 @@ class XraySimulator:
 
     Args:
         ct: in HU.
-        device: where to compute.
+        device: device to compute on.
         iodine: (Z, Y, X) in [0, 1], 1 where a high CT value is contrast medium, see ``tissues``.
         metal: whether voxels of 3000 HU and more are metal.
 

@@ -1,4 +1,4 @@
-"""Tissue decomposition of a CT: soft fractions of each tissue in each voxel, from its HU.
+"""Tissue decomposition of a CT: fractions of each tissue in each voxel, from its HU.
 
 A CT value lies between those of two tissues, and the voxel is taken as a mixture of the two: air
 and lung, lung and fat, fat and soft tissue, soft tissue and mineral bone. Up the HU scale, each
@@ -35,7 +35,7 @@ _TO_LUNG = (-990.0, -930.0, 20.0)
 _TO_FAT = (-300.0, -160.0, 60.0)
 _TO_SOFT = (-60.0, 20.0, 40.0)
 _TO_BONE = (80.0, 1590.0, 60.0)
-# Blood with 5 % iodine by mass is 1470 HU at 70 keV. Nothing in the body but metal has 3000 HU.
+# Blood with 5 % iodine by mass has 1470 HU at 70 keV. Only metal reaches 3000 HU.
 _TO_IODINE = (40.0, 1440.0, 60.0)
 _TO_METAL = (2900.0, 3100.0, 100.0)
 

@@ -24,7 +24,7 @@ from axon_backend.physics.detector import Detector
 from axon_backend.physics.materials import mass_attenuation
 from axon_backend.physics.spectrum import Spectrum
 
-# Pixels at a time: energies times pixels must fit in the CPU cache.
+# Pixels computed at a time: energies times pixels must fit into the CPU cache.
 _PIXELS = 8192
 
 

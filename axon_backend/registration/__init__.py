@@ -1,6 +1,6 @@
 """Registration of X-rays to a CT or the atlas: ``from axon_backend.registration import register``.
 
-The names are loaded when they are first used, so that importing a single module stays cheap.
+The names are loaded on first use, so that importing a single module is cheap.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Adam:
         """Evaluate the score and move along its gradient.
 
         Returns:
-            The score before the move; None where its gradient is not finite, and nothing moved.
+            The score before the move; None if its gradient is not finite, and nothing was moved.
         """
         score = score_of(self._x)
         value = score.item()

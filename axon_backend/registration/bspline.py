@@ -1,10 +1,11 @@
-"""A mild deformation of a registered X-ray onto its reference: breathing, arms, another body shape.
+"""A mild deformation of a registered X-ray onto its reference, for differences in breathing, arm
+position or body shape.
 
 Off by default: a deformation that fits better may also hide errors. It is kept mild in two ways:
 few control points (cells of a quarter of the field), none displaced by more than 3 % of the field's
 width. A uniform cubic B-spline whose control points move by less than 0.48 of a cell does not fold
 (Choi and Lee, "Injectivity conditions of 2D and 3D uniform cubic B-spline functions", Graphical
-Models 62 (2000) 411); 3 % of the width are 0.12 of a cell.
+Models 62 (2000) 411); 3 % of the width is 0.12 of a cell.
 
 The metric is the correlation of local contrast: the mutual information of whole images deforms them
 to compensate for scatter and heel effect.
@@ -21,7 +22,7 @@ from axon_backend.imaging.matching import local_contrast
 from axon_backend.registration.stoppable import execute
 
 CELLS = 4
-# Of local contrast, in standard deviations: letters and wires must not count more than bones.
+# Limit of local contrast, in standard deviations: letters and wires must not outweigh bones.
 LIMIT = 2.0
 # Largest displacement of a control point, as a fraction of the field's width.
 MOST = 0.03
@@ -42,13 +43,13 @@ def find_warp(
         moved: (N, N) registered X-ray.
         fixed: (N, N) its reference, on the same grid.
         valid: (N, N) bool, False outside the X-ray.
-        seed: of the metric's sampling.
-        cancelled: asked before every step.
+        seed: seed of the metric's sampling.
+        cancelled: checked before every step.
 
     Returns:
         (2, N, N) float32 displacement to the right and down, as a fraction of the field's width:
         the point ``(x, y)`` of the field shows what the registered X-ray has at ``(x, y)`` plus
-        the displacement. Zero where the optimiser failed.
+        the displacement. Zero if the optimiser failed.
 
     Raises:
         Cancelled: ``cancelled()`` was true.

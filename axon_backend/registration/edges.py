@@ -24,7 +24,7 @@ from axon_backend.registration.similarity import edge_ncc
 # One unit of each parameter moves the boundary of the field by about half a per cent of its width:
 # rotation (radians), log scale, shift right, shift down; then aspect ratio, and shear.
 UNITS = (0.01, 0.01, 0.005, 0.005, 0.01, 0.01)
-# Less than this fraction of the field does not determine its placement.
+# If the X-ray covers less than this fraction of the field, its placement is not determined.
 LEAST_SHOWN = 0.2
 FREE = {"similarity": 4, "affine": 6}
 
@@ -81,10 +81,10 @@ def refine_edges(
         start: (3, 3), field -> pixels (column, row) of ``moving``, accurate to some per cent.
         transform: ``similarity`` or ``affine``.
         valid: (H, W) bool, False where ``moving`` has no content.
-        cancelled: asked before every step.
+        cancelled: checked before every step.
 
     Returns:
-        (3, 3) the refined placement; ``start`` where no step improved it.
+        (3, 3) the refined placement; ``start`` if no step improved it.
 
     Raises:
         Cancelled: ``cancelled()`` was true.
@@ -100,7 +100,7 @@ def displacement(moved: np.ndarray, fixed: np.ndarray, valid: np.ndarray) -> flo
     """How far a short local search on edges moves a registered image: the mean over the field, as a
     fraction of its width. About 0 where edges are aligned.
 
-    All (N, N), on the reference's grid. 0 where the X-ray covers hardly any of the field.
+    All (N, N), on the reference's grid. 0 if the X-ray hardly covers the field.
     """
     if valid.mean() < LEAST_SHOWN:
         return 0.0
@@ -143,6 +143,9 @@ class _Comparison:
         # Pixel (column, row) -> grid_sample's [-1, 1].
         to_grid = np.array([[2 / w, 0, 1 / w - 1], [0, 2 / h, 1 / h - 1], [0, 0, 1]])
         self.start = torch.as_tensor(to_grid @ start, dtype=torch.float32)
+        # Local contrast of the reference for one weight: mostly that of the step before.
+        self._weight: torch.Tensor | None = None
+        self._contrast = self.fixed
 
     def __call__(self, parameters: torch.Tensor) -> torch.Tensor:
         grid = self.field @ (self.start @ movement(parameters)).T
@@ -152,8 +155,9 @@ class _Comparison:
         with torch.no_grad():
             seen = F.grid_sample(self.shown, grid[None, ..., :2], align_corners=False)[0, 0]
             weight = (seen > 0.99).float()
-        a, b = local_contrast(moved, weight), local_contrast(self.fixed, weight)
-        return edge_ncc(a, b, weight)
+        if self._weight is None or not torch.equal(weight, self._weight):
+            self._weight, self._contrast = weight, local_contrast(self.fixed, weight)
+        return edge_ncc(local_contrast(moved, weight), self._contrast, weight)
 
 
 def _climb(
@@ -162,7 +166,7 @@ def _climb(
     level: Level,
     cancelled: Callable[[], bool] | None,
 ) -> torch.Tensor:
-    """The best parameters that Adam visits."""
+    """The best parameters visited by Adam."""
     adam = Adam(start, level.lr, level.steps, least=0.05)
     for _ in range(level.steps + 1):
         if cancelled is not None and cancelled():

@@ -9,8 +9,9 @@ import numpy as np
 from axon_backend.errors import AxonInputError
 
 KINDS = ("auto", "similarity", "affine")
-# "auto" takes the affine map where its leave-one-out error is this much smaller: points placed by
-# hand are never exact, and two more degrees of freedom always fit them more closely.
+# "auto" chooses the affine map if its leave-one-out error is below this fraction of the
+# similarity's: points placed by hand are never exact, and two more degrees of freedom always fit
+# them more closely.
 CLEARLY_BETTER = 0.8
 
 
@@ -44,10 +45,10 @@ def fit_landmarks(
     Args:
         view_points: (n, 2) points of the canonical view, (x, y) in [0, 1]^2.
         image_points: (n, 2) the same points in the X-ray, pixels (column, row).
-        aspect: width over height of the canonical view in millimetres, so that a similarity is
-            one in millimetres.
+        aspect: width over height of the canonical view in millimetres, so that a similarity
+            preserves angles in millimetres.
         kind: ``similarity`` (translation, rotation, scale; 2 pairs or more), ``affine`` (also
-            aspect ratio and shear; 3 or more), or ``auto``: affine from 4 pairs where its
+            aspect ratio and shear; 3 or more), or ``auto``: affine with at least 4 pairs if its
             leave-one-out error is clearly smaller, otherwise similarity.
 
     Raises:
@@ -67,7 +68,7 @@ def fit_landmarks(
         better = len(view) > 3 and not _on_a_line(square)
         if better:
             affine, similar = (_leave_one_out(square, image, k) for k in ("affine", "similarity"))
-            better = affine < CLEARLY_BETTER * similar - 1e-3  # pixels: not for rounding's sake
+            better = affine < CLEARLY_BETTER * similar - 1e-3  # pixels: ignore rounding errors
         kind = "affine" if better else "similarity"
     if kind == "affine" and _on_a_line(square):
         raise AxonInputError(

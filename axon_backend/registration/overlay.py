@@ -19,7 +19,7 @@ SQUARES = 8
 OUTLINE_LEVEL = 0.5
 YELLOW = (1.0, 0.85, 0.1)
 STYLES = ("red-cyan", "checkerboard", "outlines")
-# What `write_view` may write.
+# Files that `write_view` may write.
 VIEW_FILES = (
     "registered.png",
     "overlay.png",
@@ -30,7 +30,7 @@ VIEW_FILES = (
 
 def write_view(folder: Path, role: str, placed: PlacedView) -> dict[str, Any]:
     """Write a registered X-ray (16 bit) and its overlays as PNG; returns its entry in
-    ``result.json``. Only the second X-ray of a folder has its role in the names."""
+    ``result.json``. Only for the second X-ray in a folder do the file names contain its role."""
     end = f"_{role}" if (folder / "registered.png").exists() else ""
     write_png(folder / f"registered{end}.png", grey(placed.pixels, placed.valid), bits=16)
     write_png(folder / f"overlay{end}.png", overlay_image(placed))

@@ -23,7 +23,7 @@ Method = Literal["none", "planar", "pose", "pose_sid"]
 
 class Progress(Protocol):
     """Called after every step with the stage (``register``, then ``pose``), the number of steps
-    done and in all, and the similarity reached in [-1, 1], where there is one."""
+    done, their total number, and the best similarity so far in [-1, 1], if there is one."""
 
     def __call__(
         self, stage: str, step: int, total: int, similarity: float | None = None, /
@@ -53,9 +53,9 @@ class Registration:
     Attributes:
         views: by role, each X-ray on the canonical grid with its placement and quality.
         frame: the reference's thorax frame.
-        pose: how the patient stood: the pose found, or the one that was given.
+        pose: the patient's pose: the one found, or the one given.
         search: the pose search with its quality, history and whether it improved on the start;
-            None where the pose was not searched for.
+            None if the pose was not searched for.
         landmarks: by role, the fit of the landmarks.
     """
 
@@ -104,32 +104,33 @@ def register(
     """Register the X-rays of one patient to a CT or the atlas.
 
     Each X-ray is placed on the canonical view image of the thorax frame: by its given placement,
-    else by its landmarks, else by ``method``. With ``pose`` or ``pose_sid`` the patient's pose is
-    then sought, in which the X-rays and the DRRs of the CT agree best.
+    else by its landmarks, else by ``method``. With ``pose`` or ``pose_sid``, the patient's pose in
+    which the X-rays and the DRRs of the CT agree best is then searched for.
 
     Args:
         xrays: by role (``frontal``, ``lateral``), right way up.
         reference: the patient's CT, or the atlas; its DRR is the target.
         frame: the reference's thorax frame, LPS millimetres; None finds it in the CT.
-        method: ``none`` takes an X-ray as covering the field of view; ``planar`` searches in the
-            image plane (a similarity; against the atlas, whose proportions are not the
-            patient's, an affine map); ``pose`` also searches six degrees of freedom, in which
-            the placements may change; ``pose_sid`` the source-to-image distance too.
+        method: ``none`` assumes that an X-ray covers exactly the field of view; ``planar``
+            searches in the image plane (a similarity; for the atlas, whose proportions are not
+            the patient's, an affine map); ``pose`` also searches the six degrees of freedom of
+            the pose, during which the placements may change; ``pose_sid`` also the
+            source-to-image distance.
         placements: by role, (3, 3) placements that are used instead of a search, see
             ``Registration.matrices``.
         landmarks: by role, pairs of points that determine the placement instead of a search.
-        pose: how the patient stood; where a search for the pose starts. None is the CT as it
-            lies, at the canonical distance.
-        hold: roles whose placement must not change while the pose is sought; None is those in
+        pose: the patient's pose, or the start of a search for it. None is the pose of the CT, at
+            the canonical distance.
+        hold: roles whose placement must not change during the pose search; None: those in
             ``placements`` and ``landmarks``.
-        warp: also deform the X-rays slightly onto the reference by a B-spline, where that fits
+        warp: also deform the X-rays slightly onto the reference by a B-spline, if that fits
             better; with ``planar`` only.
         size: pixels along each side of the registered views. The quality is assessed at 256
-            pixels, so 256 is enough where only the scores are wanted.
-        seed: of all random numbers.
-        device: where the pose search computes.
+            pixels, so 256 is enough if only the scores are needed.
+        seed: seed of all random numbers.
+        device: device of the pose search.
         progress: see :class:`Progress`.
-        cancelled: asked before every step; True raises :class:`Cancelled`.
+        cancelled: checked before every step; True raises :class:`Cancelled`.
 
     Returns:
         The registered views. A poor registration is returned too, with a warning.
@@ -137,7 +138,7 @@ def register(
     Raises:
         AxonInputError: an X-ray, a placement, landmarks or the frame cannot be used; an image
             does not look like a chest X-ray, or the CT's voxels contradict its header; there is
-            no X-ray; or a pose was asked for with the atlas as the reference.
+            no X-ray; or a pose search was requested with the atlas as the reference.
         Cancelled: ``cancelled()`` was true.
     """
     if method not in get_args(Method):
@@ -194,7 +195,7 @@ def register(
         hold={*placements, *fits} if hold is None else hold,
         find_sid=method == "pose_sid",
     )
-    # The X-rays moved in their plane during the search, and belong to the pose with these matrices.
+    # The X-rays moved in their plane during the search; these matrices belong to the pose found.
     matrices = Registration(views, frame, start).matrices | found.matrices
     views = {
         role: place_by_matrix(xray, reference, frame, matrices[role], pose=found.pose, size=size)

@@ -1,4 +1,4 @@
-"""From an X-ray as read to the canonical view image that the networks see."""
+"""From an X-ray as read to the canonical view image that the networks take."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ class PlacedView:
 
     @property
     def covered(self) -> np.ndarray:
-        """(S, S) bool: where the X-ray is. Unlike in ``valid``, the marks inside it count, whose
-        pixels are filled from around them: networks know missing pixels only at the edge of the
-        field."""
+        """(S, S) bool, True inside the X-ray. Unlike ``valid``, it includes marks, whose pixels
+        are filled from their surroundings: the networks were trained with missing pixels only at
+        the edge of the field."""
         found: np.ndarray = ndimage.binary_fill_holes(self.valid)
         return found
 
@@ -100,7 +100,7 @@ def _placed(
     xray: Radiograph, reference: Reference, found: PlanarRegistration, size: int
 ) -> PlacedView:
     matrix, quality = found.matrix, found.quality
-    # Whoever checks the registration should know what was assumed about the image.
+    # The assumptions about the image matter when the registration is checked.
     found = replace(found, quality=replace(quality, warnings=(*xray.warnings, *quality.warnings)))
     pixels, valid = resample_image(xray.pixels, matrix, size, valid=xray.valid)
     size_mm = None
@@ -112,8 +112,8 @@ def _placed(
 
 
 def _square_pixels(xray: Radiograph) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """The X-ray and what is valid of it resampled to square pixels, since a similarity has only one
-    scale, and the (3, 3) map from these pixels (column, row) to those of the X-ray."""
+    """The X-ray and its mask resampled to square pixels, since a similarity has only one scale,
+    and the (3, 3) map from these pixels (column, row) to those of the X-ray."""
     if xray.pixel_mm is None or abs(xray.pixel_mm[0] / xray.pixel_mm[1] - 1) < 0.005:
         return xray.pixels, xray.valid, np.eye(3)
     shape = [
@@ -149,18 +149,18 @@ def place_by_search(
     Args:
         xray: the X-ray, right way up.
         reference: the patient's CT or the atlas, whose DRR is the target.
-        frame: of the reference.
+        frame: the reference's thorax frame.
         size: side of the result.
-        search: False takes the image as covering the field of view.
+        search: False assumes that the image covers exactly the field of view.
         affine: let width and height scale differently; for the atlas, whose proportions are not
             the patient's.
-        seed: of the metric's sampling.
-        pose: the patient's pose, in which the DRR is rendered. None is the CT as it lies.
-        warp: also deform the X-ray slightly onto the reference (B-spline), where that fits better.
-        cancelled: asked before every step of the search.
+        seed: seed of the metric's sampling.
+        pose: the patient's pose, in which the DRR is rendered. None is the pose of the CT.
+        warp: also deform the X-ray slightly onto the reference (B-spline), if that fits better.
+        cancelled: checked before every step of the search.
 
     Raises:
-        AxonInputError: the X-ray is blank, too small or not finite, or the frame does not meet
+        AxonInputError: the X-ray is blank, too small or not finite, or the frame does not overlap
             the reference.
         Cancelled: ``cancelled()`` was true.
     """
@@ -195,7 +195,7 @@ def _warped(
     seed: int,
     cancelled: Callable[[], bool] | None,
 ) -> PlacedView:
-    """With a mild deformation, where that fits better."""
+    """Deform the view mildly if that fits better, else return it unchanged."""
     assert placed.registration is not None
     found, size = placed.registration, placed.pixels.shape[0]
     fixed = reference.shown(WORKING_SIZE)
@@ -232,15 +232,15 @@ def place_by_matrix(
     Args:
         xray: the X-ray, right way up.
         reference: the patient's CT or the atlas, whose DRR it is compared with.
-        frame: of the reference.
+        frame: the reference's thorax frame.
         matrix: (3, 3), canonical view in [0, 1]^2 (x to the viewer's right, y down) -> pixels
-            (column, row) of ``xray.pixels``; what ``PlacedView.registration.matrix`` holds.
-        pose: the patient's pose; None is the CT as it lies.
-        size: side of the result. The quality is assessed at 256 pixels, so 256 is enough where
-            only the scores are needed.
+            (column, row) of ``xray.pixels``, like ``PlacedView.registration.matrix``.
+        pose: the patient's pose; None is the pose of the CT.
+        size: side of the result. The quality is assessed at 256 pixels, so 256 is enough if only
+            the scores are needed.
 
     Raises:
-        AxonInputError: the X-ray or the matrix cannot be used, or the frame does not meet the
+        AxonInputError: the X-ray or the matrix cannot be used, or the frame does not overlap the
             reference.
     """
     check_image(xray.pixels, xray.source or "The X-ray")
@@ -268,10 +268,11 @@ def check_role(role: str, xrays: Collection[str]) -> None:
 
 
 def check_placement(matrix: np.ndarray) -> np.ndarray:
-    """The (3, 3) placement as float64.
+    """Check a (3, 3) placement and return it as float64.
 
     Raises:
-        AxonInputError: it is not an affine map of the plane, or it mirrors.
+        AxonInputError: the matrix is not an affine map of the plane, mirrors the image, or maps
+            the field to less than a pixel.
     """
     matrix = np.asarray(matrix, dtype=np.float64)
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all():

@@ -26,6 +26,7 @@ from axon_backend.registration.thresholds import OTHER_PATIENT, Limits
 
 # Pixels along each side of the reference and, approximately, of the X-ray during the search.
 WORKING_SIZE, IMAGE_SIZE = 256, 384
+SHRINK = [2, 1]  # of the levels of each refinement
 # Metrics that refine each transform. Between patients MI drifts, so the correlation of local
 # contrast competes with it; for the same patient MI is the more accurate of the two.
 METRICS = {"similarity": ("mattes",), "affine": ("mattes", "correlation")}
@@ -43,7 +44,8 @@ class PlanarRegistration:
         matrix: (3, 3), field of view in [0, 1]^2 (x to the viewer's right, y down) -> pixel
             coordinates (column, row) of the X-ray.
         quality: scores and warnings.
-        rotation_deg: of the X-ray relative to the reference, positive clockwise as displayed.
+        rotation_deg: rotation of the X-ray relative to the reference, positive clockwise as
+            displayed.
     """
 
     matrix: np.ndarray
@@ -58,8 +60,8 @@ class PlanarRegistration:
 def _score(
     moving: np.ndarray, fixed: np.ndarray, matrix: np.ndarray, shown: np.ndarray | None = None
 ) -> float:
-    """Mean of NCC and gradient NCC at a placement, reduced where the X-ray covers less; `shown`:
-    what is valid of the X-ray."""
+    """Mean of NCC and gradient NCC at a placement, reduced if the X-ray covers less of the field;
+    ``shown`` is the X-ray's mask of valid pixels."""
     moved, valid = resample_image(moving, matrix, fixed.shape[0], valid=shown)
     if valid.mean() < 0.4:
         return -1.0
@@ -88,13 +90,12 @@ def _refine(
     start: np.ndarray,
     kind: str,
     metric: str,
-    shrink: list[int],
     seed: int,
     cancelled: Callable[[], bool] | None,
     valid: np.ndarray | None,
 ) -> np.ndarray:
-    """Refine a placement by ``mattes`` or ``correlation``, coarse to fine over ``shrink``; returns
-    the new matrix."""
+    """Refine a placement by ``mattes`` or ``correlation``, at half the resolution and then at the
+    whole; returns the new matrix."""
     n = fixed.shape[0]
     long_side = float(max(moving.shape))
     if metric == "correlation":
@@ -140,8 +141,8 @@ def _refine(
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(0.02, 1e-4, 60, 0.6, 1e-8)
     method.SetOptimizerScalesFromPhysicalShift()
-    method.SetShrinkFactorsPerLevel(shrink)
-    method.SetSmoothingSigmasPerLevel([k / n for k in shrink])
+    method.SetShrinkFactorsPerLevel(SHRINK)
+    method.SetSmoothingSigmasPerLevel([k / n for k in SHRINK])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetInitialTransform(transform, inPlace=True)
     if not execute(method, target, image, cancelled, "the X-ray was being registered"):
@@ -192,10 +193,10 @@ def register_planar(
         moving: (H, W) X-ray, log-linear, bright = bone, right way up.
         fixed: (N, N) DRR of the CT or of the atlas with square pixels.
         transform: ``similarity`` (same patient) or ``affine`` (proportions may differ).
-        seed: of the metric's sampling; the same seed gives the same result.
-        limits: of the verdict.
-        valid: (H, W) bool, False where a mark hides the X-ray; None: all of it counts.
-        cancelled: asked before every step of the search.
+        seed: seed of the metric's sampling; the same seed gives the same result.
+        limits: thresholds of the verdict.
+        valid: (H, W) bool, False where a mark hides the X-ray; None: all pixels are valid.
+        cancelled: checked before every step of the search.
 
     Returns:
         The placement with its quality. A poor one is returned too, with a warning.
@@ -210,9 +211,8 @@ def register_planar(
     check_image(moving, "The X-ray")
     check_image(fixed, "The reference's DRR")
     # Work at about the reference's working resolution: smaller images, same field.
-    factor = max(1, round(max(moving.shape) / IMAGE_SIZE))
-    small = shrink_by(moving, factor)
-    shown = None if valid is None else shrink_by(valid.astype(np.float32), factor) > 0.99
+    small, shown, lift = _reduced(moving, valid, IMAGE_SIZE)
+    half, half_shown, half_lift = _reduced(small, shown, IMAGE_SIZE // 2)
     target = shrink_to(fixed, WORKING_SIZE, WORKING_SIZE)
     coarse = shrink_to(target, WORKING_SIZE // 2, WORKING_SIZE // 2)
 
@@ -221,9 +221,19 @@ def register_planar(
             candidates, key=lambda m: _score(small, coarse, m, shown) if _plausible(m) else -np.inf
         )
 
-    def refined(placements: list[np.ndarray], shrink: list[int]) -> list[np.ndarray]:
+    def refined(placements: list[np.ndarray]) -> list[np.ndarray]:
         return [
-            _refine(small, target, m, transform, metric, shrink, seed, cancelled, shown)
+            _refine(small, target, m, transform, metric, seed, cancelled, shown)
+            for m in placements
+            for metric in METRICS[transform]
+        ]
+
+    def refined_at_half(placements: list[np.ndarray]) -> list[np.ndarray]:
+        # Most of the time of a level goes into filtering the whole image.
+        down = np.linalg.inv(half_lift)
+        return [
+            half_lift
+            @ _refine(half, coarse, down @ m, transform, metric, seed, cancelled, half_shown)
             for m in placements
             for metric in METRICS[transform]
         ]
@@ -232,25 +242,41 @@ def register_planar(
     starts = [
         s.matrix() for s in find_chest(small, target, stretches=stretches, cancelled=cancelled)
     ]
-    best = best_of(starts + refined(starts, [4, 2]))
-    best = best_of([best, *refined([best], [2, 1])])
+    best = best_of(starts + refined_at_half(starts))
+    best = best_of([best, *refined([best])])
     sharper = refine_edges(
         small, target, best, transform=transform, valid=shown, cancelled=cancelled
     )
-    # Between patients edges differ, so intensities count as well.
+    # Edges differ between patients, so intensities count as well.
     if transform == "affine":
         best = best_of([best, sharper])
     elif _plausible(sharper):
         best = sharper
     moved, inside = resample_image(small, best, WORKING_SIZE, valid=shown)
     quality = assess(moved, target, inside, limits=limits)
-    # Pixel (i) of the shrunk image covers pixels factor * i ... of the full one.
-    lift = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1]])
     return PlanarRegistration(lift @ best, quality)
 
 
+def _reduced(
+    image: np.ndarray, valid: np.ndarray | None, side: int
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """An image whose longer side has about ``side`` pixels, what is valid of it, and the (3, 3)
+    map from its pixels (column, row) to those of ``image``; larger images by whole factors."""
+    factor = max(1, round(max(image.shape) / side))
+    if factor > 1 or max(image.shape) <= side:
+        small = shrink_by(image, factor)
+        shown = None if valid is None else shrink_by(valid.astype(np.float32), factor) > 0.99
+        sy = sx = float(factor)
+    else:
+        h, w = (max(1, round(n * side / max(image.shape))) for n in image.shape)
+        small = shrink_to(image, h, w)
+        shown = None if valid is None else shrink_to(valid.astype(np.float32), h, w) > 0.99
+        sy, sx = image.shape[0] / h, image.shape[1] / w
+    return small, shown, np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
+
+
 def whole_image_placement(moving: np.ndarray) -> PlanarRegistration:
-    """The image as it is: its whole area, scaled to fit, is the field of view."""
+    """The placement of an unregistered image: its whole area is the field of view."""
     h, w = moving.shape
     matrix = np.array([[w, 0, -0.5], [0, h, -0.5], [0, 0, 1.0]])
     quality = RegistrationQuality(

@@ -56,12 +56,12 @@ def _away_from_air(drr: torch.Tensor, width_mm: float) -> torch.Tensor:
 
 
 class PoseSimilarity:
-    """One X-ray at one resolution, ready to be compared with the DRR of any pose.
+    """Compares one X-ray, at one resolution, with the DRR of any pose.
 
     Args:
         placed: the X-ray on the canonical grid.
-        volume: the CT's attenuation; its device is where all is computed.
-        frame: poses turn about its centre.
+        volume: the CT's attenuation; computations run on its device.
+        frame: poses rotate about its centre.
         sid_mm: source-to-image distance; :meth:`similarity` may scale it.
         size: pixels along each side of the images compared.
         edges: compare edges only, which is more accurate and needs a close starting point.
@@ -100,10 +100,10 @@ class PoseSimilarity:
         shift: torch.Tensor | None = None,
         sid_scale: torch.Tensor | float = 1.0,
     ) -> torch.Tensor:
-        """Of the X-ray and the DRR of a pose; a scalar in [-1, 1].
+        """Similarity of the X-ray and the DRR of a pose, a scalar in [-1, 1].
 
         Args:
-            pose: (6,) degrees, then mm.
+            pose: (6,) rotation in degrees, then translation in mm.
             shift: (4,) in-plane motion of the X-ray, see :func:`planar_matrix`.
             sid_scale: factor on ``sid_mm``; the detector stays where it is.
         """
@@ -111,7 +111,7 @@ class PoseSimilarity:
         flat = torch.stack([self.u, self.v, torch.ones_like(self.u)], -1)
         if shift is not None:
             flat = flat @ planar_matrix(shift).T
-        # The patient moved by x -> R x + t is the beam moved by x -> R^T (x - t).
+        # Moving the patient by x -> R x + t is equivalent to moving the beam by x -> R^T (x - t).
         points = (flat[..., :2] @ self.plane - away) @ turn + self.centre
         # The canonical beam, from the frame's centre.
         source = -(sid_scale * self.sid_mm - BEHIND_PATIENT_MM) * self.ray

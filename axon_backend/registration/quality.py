@@ -18,12 +18,12 @@ class RegistrationQuality:
 
     Attributes:
         ncc: normalised cross-correlation after ``local_contrast``; 1 = identical.
-        gradient_ncc: the same of the gradients, which edges dominate.
-        mutual_information: in nats, 32 bins, of the unprocessed intensities.
+        gradient_ncc: the same for the gradients, which edges dominate.
+        mutual_information: of the unprocessed intensities, in nats, with 32 bins.
         verdict: ``good``, ``fair`` or ``poor``.
         warnings: what the user should check, in plain words.
         offset: how far a short local search on edges moves the image, as a fraction of the field's
-            width; None where it was not measured.
+            width; None if it was not measured.
     """
 
     ncc: float
@@ -40,7 +40,8 @@ class RegistrationQuality:
 
     @property
     def refused(self) -> bool:
-        """Scored below every correct registration, see ``thresholds``."""
+        """Whether the verdict is poor: scored below every correct registration, see
+        ``thresholds``."""
         return self.verdict == "poor"
 
 
@@ -52,14 +53,14 @@ def assess(
 ) -> RegistrationQuality:
     """Score a registered X-ray against its DRR; all (N, N) on the same grid.
 
-    Chests are smooth, so a placement some millimetres off still scores high; that edges fit better
-    nearby reveals it.
+    Chests are smooth, so a placement that is off by some millimetres still scores high; it is
+    detected if edges fit better nearby.
 
     Args:
         moved: the X-ray.
         fixed: the DRR.
-        valid: mask of where the X-ray shows something.
-        limits: of the verdict.
+        valid: mask of the valid pixels of the X-ray.
+        limits: thresholds of the verdict.
     """
     a, b = local_contrast(moved, valid), local_contrast(fixed, valid)
     intensity, gradients = ncc(a, b, valid), gradient_ncc(a, b, valid)

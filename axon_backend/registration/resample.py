@@ -18,13 +18,13 @@ def resample_image(
     Args:
         pixels: (H, W) image.
         matrix: (3, 3), maps (x, y, 1) in [0, 1]^2 of the new image to (column, row, 1) of the
-            old one; pixel centres are whole numbers there.
+            old one, whose pixel centres are at whole numbers.
         size: side of the new image; pixel centres at (i + 0.5) / size.
         shift: (2, size, size) displacement in [0, 1]^2, added to (x, y) before the map.
-        valid: (H, W) bool, False where the image shows something else; None: all of it counts.
+        valid: (H, W) bool, False for pixels to be ignored; None: all are valid.
 
     Returns:
-        (size, size) float32 values and the mask of what lies inside the old image and is valid.
+        (size, size) float32 values, and a mask that is True inside the old image where it is valid.
     """
     shrink = np.sqrt(abs(np.linalg.det(matrix[:2, :2]))) / size
     source = pixels.astype(np.float32)

@@ -6,13 +6,13 @@ gradient of their similarity with respect to the pose (as in DiffDRR, Gopalakris
 they show one patient in one position.
 
 The in-plane placement of an X-ray was found, or set by hand, before the pose was known: a leaning
-patient then looks like a rotated radiograph, and the two views contradict each other. So a
-registered X-ray may rotate, scale and shift in its plane during the search.
+patient then looks like a rotated radiograph, and the two views contradict each other. A registered
+X-ray may therefore rotate, scale and shift in its plane during the search.
 
-The source-to-image distance (SID) is usually known. Where it is not, it can be estimated too: the
-nearer the tube, the more the near side of the patient is magnified relative to the far side. Ten
-per cent of the distance move the boundary of the chest by no more than 1 mm, so the SID is freed
-only when the pose is nearly right; before that it would diverge.
+The source-to-image distance (SID) is usually known. If it is not, it can be estimated as well: the
+nearer the tube, the more the near side of the patient is magnified relative to the far side. A
+change of the distance by ten per cent moves the boundary of the chest by no more than 1 mm, so the
+SID is optimised only when the pose is nearly right; before that it would diverge.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ CANDIDATES = 64
 class Level:
     """One resolution of the search: pixels along each side of the images, voxels along the longest
     side of the volume, number of best poses that are continued, steps, initial learning rate
-    (units); whether only edges are compared; whether the SID is free, if it is sought at all."""
+    (units), whether only edges are compared, and whether the SID is optimised if it is to be
+    estimated."""
 
     pixels: int
     voxels: int
@@ -72,11 +73,11 @@ class PoseRegistration:
     """Result of a pose search.
 
     Attributes:
-        pose: the best pose found, or the start where none was better.
-        quality: by role, of the X-ray relative to the DRR in that pose.
+        pose: the best pose found, or the start if none was better.
+        quality: by role, the agreement of the X-ray with the DRR in that pose.
         history: (step, similarity): the best similarity so far at that step's resolution, in
-            [-1, 1]; it may drop where the resolution changes.
-        improved: False where the start was kept.
+            [-1, 1]; it may drop when the resolution changes.
+        improved: False if the start was kept.
         matrices: by role, (3, 3) placements that belong to the pose, like
             ``PlacedView.registration.matrix``, of the X-rays that moved in their plane.
     """
@@ -116,17 +117,17 @@ def register_pose(
             all six degrees of freedom; a single view leaves the depth along the beam
             unconstrained.
         ct: the patient's CT.
-        frame: its thorax frame.
-        start: centre of the search; its SID is kept unless ``find_sid``. None is the CT as it
-            lies.
+        frame: the CT's thorax frame.
+        start: centre of the search; its SID is kept unless ``find_sid``. None is the pose of the
+            CT.
         progress: called as ``progress(step, total, similarity)`` after every step.
-        cancelled: asked before every step; True stops with :class:`Cancelled`.
-        seed: of the random starting points; the same seed reproduces the pose on one machine.
-        device: where to compute.
-        hold: roles of X-rays whose placement is certain and must not change; that of a DRR never
-            does.
-        find_sid: estimate the SID too, within :data:`unknowns.SID_RANGE_MM`; both views are assumed
-            to have the same.
+        cancelled: checked before every step; True raises :class:`Cancelled`.
+        seed: seed of the random starting points; the same seed reproduces the pose on the same
+            machine.
+        device: device to compute on.
+        hold: roles of X-rays whose placement must not change; that of a DRR never does.
+        find_sid: also estimate the SID, within :data:`unknowns.SID_RANGE_MM`; it is assumed to be
+            the same for both views.
 
     Returns:
         The pose with its quality. A poor one is returned too, with a warning.
@@ -187,7 +188,7 @@ def register_pose(
         with torch.no_grad():
             candidates.append((float(score_of(x)), x))
         steps.end(candidates[-1][0])
-    # The given start is always continued, however good the others are.
+    # The given start is always continued, however good the random ones are.
     starts = [first, *(x for _, x in sorted(candidates, key=_by_score))]
     for level in LEVELS:
         score_of = similarity_at(level)
@@ -214,7 +215,7 @@ _Similarity = Callable[[torch.Tensor], torch.Tensor]
 
 
 class _Steps:
-    """Counts and reports the steps, and stops between two of them where that is asked for."""
+    """Counts and reports the steps, and raises Cancelled between two of them on request."""
 
     def __init__(
         self,
@@ -244,7 +245,7 @@ def _by_score(found: tuple[float, torch.Tensor]) -> float:
 def _climb(
     score_of: _Similarity, start: torch.Tensor, level: Level, steps: _Steps
 ) -> tuple[float, torch.Tensor]:
-    """The best parameters that Adam visits, with their score."""
+    """The best parameters visited by Adam, with their score."""
     adam = Adam(start, level.lr, level.steps, least=0.1)
     for _ in range(level.steps):
         steps.begin()

@@ -37,7 +37,7 @@ class Start:
         )
 
     def near(self, other: Start) -> bool:
-        """Whether it is so similar a placement that refining both would give the same result."""
+        """Whether the placements are so similar that refining both would give the same result."""
         return (
             abs(self.column - other.column) < 0.06 * self.width
             and abs(self.row - other.row) < 0.06 * self.height
@@ -60,10 +60,10 @@ def find_chest(
     Args:
         moving: (H, W) X-ray, bright = bone.
         fixed: (N, N) DRR over the field of view.
-        count: number of placements to return at most.
+        count: maximum number of placements.
         scales: sides of the field of view to try, as fractions of the image's longer side.
         stretches: aspect ratios (width over height) of the field of view to try.
-        cancelled: asked before each scale.
+        cancelled: checked before each scale.
 
     Raises:
         Cancelled: ``cancelled()`` was true.

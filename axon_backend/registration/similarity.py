@@ -1,8 +1,8 @@
-"""How well two images of one anatomy agree, whatever their grey scales.
+"""Similarity of two images of the same anatomy, independent of their grey scales.
 
-One definition serves the search, which needs gradients, and the score of its result:
-:func:`ncc` takes NumPy arrays or torch tensors, which stay differentiable, as ``local_contrast``
-of ``imaging.matching`` does.
+The search, which needs gradients, and the score of its result share one definition: like
+``imaging.matching.local_contrast``, :func:`ncc` takes NumPy arrays or torch tensors, for which it
+is differentiable.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def ncc(a: Any, b: Any, valid: Any) -> Any:
 
 
 def gradient_ncc(a: np.ndarray, b: np.ndarray, valid: np.ndarray) -> float:
-    """Mean NCC of the row and the column derivatives of Gaussians, whose standard deviation is 1/64
-    of the width; all (H, W), ``valid`` a mask."""
+    """Mean NCC of the row and column derivatives by Gaussians with a standard deviation of 1/64 of
+    the width; all (H, W), ``valid`` is a mask."""
     sigma = a.shape[1] / 64
     inside = ndimage.binary_erosion(valid, iterations=max(1, int(2 * sigma)), border_value=1)
     return float(
@@ -85,8 +85,8 @@ def combined_ncc(moving: torch.Tensor, fixed: torch.Tensor, weight: torch.Tensor
 def edge_ncc(moving: torch.Tensor, fixed: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Gradient NCC of two images with compressed gradients, in [-1, 1]; all (H, W).
 
-    Edges stay where they are when scatter, beam hardening or a tone curve change the intensities,
-    so this has its maximum at the true alignment; it decides the last millimetres.
+    Scatter, beam hardening or a tone curve change intensities but do not move edges, so the maximum
+    is at the true alignment; it determines the last millimetres.
     """
     down, across = weight[1:] * weight[:-1], weight[:, 1:] * weight[:, :-1]
     rows = ncc(_compressed(moving.diff(dim=0), down), _compressed(fixed.diff(dim=0), down), down)
@@ -97,7 +97,7 @@ def edge_ncc(moving: torch.Tensor, fixed: torch.Tensor, weight: torch.Tensor) ->
 
 
 def _compressed(gradient: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Gradients far above the root mean square (letters, wires) are held back by a tanh."""
+    """Limit gradients far above the root mean square (letters, wires) by a tanh."""
     square = (gradient * gradient * weight).sum() / weight.sum().clamp_min(1)
     rms = square.clamp_min(1e-12).sqrt()  # in this order: the root's derivative at 0 is infinite
     return torch.tanh(gradient / (GRADIENT_LIMIT * rms))

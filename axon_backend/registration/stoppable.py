@@ -1,4 +1,4 @@
-"""Running a SimpleITK registration that can be cancelled between two of its iterations."""
+"""Execution of SimpleITK registrations that can be cancelled between iterations."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def execute(
         method: the registration; its initial transform is optimised in place.
         fixed: the fixed image.
         moving: the moving image.
-        cancelled: asked after every iteration and at the end.
-        doing: what is interrupted, as in "stopped while the X-ray was deformed".
+        cancelled: checked after every iteration and at the end.
+        doing: the activity, for the message, as in "stopped while the X-ray was deformed".
 
     Returns:
-        False where the optimiser failed, for example because the images hardly overlap; the
+        False if the optimiser failed, for example because the images hardly overlap; the
         transform is then undefined.
 
     Raises:

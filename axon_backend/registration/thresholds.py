@@ -31,8 +31,8 @@ those reach.
 to the mean of twelve other patients and inspected: in 41 the lungs coincide (in two of them
 loosely), with scores of 0.384 to 0.706; one, an opaque supine chest, fails with 0.19. Noise with a
 correlation length of 1/50 of the width scores up to 0.35; a few large blobs can reach 0.5 by
-chance. Edges of another chest lie elsewhere anyway: 39 of these 41 X-rays have an offset of at most
-0.03.
+chance. Edges of another chest never coincide exactly: 39 of these 41 X-rays have an offset of at
+most 0.03.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ UNITS = (1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
 # Along the beam of a single view: 16 mm change the size of the chest by 1 %.
 DEPTH_UNIT = 16.0
 PLANAR_UNITS = (1.0, 1.5, 2.0, 2.0)
-# Of the logarithm of the SID: halving it moves edges by some millimetres.
+# Unit of the logarithm of the SID: halving the SID moves edges by some millimetres.
 SID_UNIT = 0.4
 # A pose beyond these is implausible: the search diverged.
 MOST_TURN_DEG, MOST_SHIFT_MM = 30.0, 100.0
@@ -25,8 +25,8 @@ SID_RANGE_MM = (800.0, 2600.0)
 
 @dataclass(frozen=True)
 class Unknowns:
-    """The parameter vector: six for the pose, four for each X-ray that is free to move in its
-    plane, and the logarithm of the factor on the SID."""
+    """The parameter vector: six for the pose, four for each X-ray that may move in its plane, and,
+    if the SID is estimated, the logarithm of the factor on it."""
 
     placed: Mapping[str, PlacedView]
     free: tuple[str, ...]
@@ -54,6 +54,6 @@ class Unknowns:
         return values[:6], dict(zip(self.free, shifts, strict=True)), sid_scale
 
     def plausible(self, values: torch.Tensor) -> bool:
-        """False where the search diverged."""
+        """False if the search has diverged."""
         turn, shift = values[:3].abs().max(), values[3:6].abs().max()
         return bool(turn <= MOST_TURN_DEG and shift <= MOST_SHIFT_MM)

@@ -1,1 +1,1 @@
-"""`axon train`: one loop for the objectives of every method."""
+"""`axon train`: one training loop for the objectives of every method."""

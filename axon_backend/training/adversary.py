@@ -1,4 +1,4 @@
-"""The other half of an adversarial training: updates of the network that the loss runs against."""
+"""Adversarial training: the updates of the adversary (discriminator)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from axon_backend.methods.objective import Adversary
 
 
 class AdversaryUpdates:
-    """Adam on an :class:`Adversary`, which wants no gradient outside of its own updates.
+    """Adam on an :class:`Adversary`, whose parameters require gradients only during its updates.
 
     Args:
         fabric: launched Lightning Fabric.
-        adversary: of an objective that is set up already.
+        adversary: the adversary of an objective that Fabric has already set up.
     """
 
     def __init__(self, fabric: Any, adversary: Adversary) -> None:
         self.fabric, self.adversary = fabric, adversary
-        # With gradients while it is set up, so that processes average them.
+        # Gradients are required during set-up, so that they are averaged over the processes.
         self.wrapped = fabric.setup_module(adversary.requires_grad_(True))
         self.parameters = list(adversary.parameters())
         self.optimiser = torch.optim.Adam(self.parameters, lr=adversary.lr, betas=adversary.betas)
@@ -29,11 +29,11 @@ class AdversaryUpdates:
         self.count = 0
 
     def update(self, micro: list[tuple[Batch, torch.Tensor]], scale: float, clip: float) -> None:
-        """One step on batches and what the networks made of them.
+        """One optimiser step, accumulated over the micro-batches.
 
         Args:
-            micro: of each micro-batch, the batch and the objective's output.
-            scale: share of the peak learning rate that the run's schedule is at.
+            micro: each micro-batch with the objective's output for it.
+            scale: current learning rate of the run divided by its peak.
             clip: largest norm of the gradient.
         """
         for group in self.optimiser.param_groups:
@@ -52,13 +52,13 @@ class AdversaryUpdates:
         self.adversary.requires_grad_(False)
 
     def read(self) -> float:
-        """Its mean loss since the last reading."""
+        """The adversary's mean loss since the last reading."""
         mean = float(self.loss) / max(1, self.count)
         self.loss, self.count = 0.0, 0
         return mean
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """The state to store in a checkpoint."""
         return {
             "weights": self.adversary.state_dict(),
             "optimiser": self.optimiser.state_dict(),

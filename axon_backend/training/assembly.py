@@ -1,4 +1,4 @@
-"""A run, put together: data, networks, trainer, batches."""
+"""Set up a run: data, networks, trainer, batches."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from axon_backend.training.weights import fill
 
 
 class Assembly:
-    """Data, networks, trainer and batches of a run, put together and set going.
+    """Sets up the data, networks, trainer and batches of a run, and starts it.
 
     Args:
-        fabric: launched.
-        config: of the run.
-        cases, validation: of the data set.
-        writer: of the run folder.
-        stop: to stop.
+        fabric: launched Lightning Fabric.
+        config: the run's configuration.
+        cases, validation: training and validation cases of the data set.
+        writer: writes run.json and the events.
+        stop: whether a stop has been requested.
     """
 
     def __init__(
@@ -75,7 +75,11 @@ class Assembly:
             self.source.folder = self.kept / f"pairs-{self.source.hash()}"
 
     def go(self, start: Bundle | None, state: dict[str, Any] | None) -> str:
-        """Load, train, from a checkpoint if there is one; "finished" or "stopped"."""
+        """Load the data and train, from a checkpoint's ``state`` if given.
+
+        Returns:
+            "finished" or "stopped".
+        """
         config = self.config
         if self.first:
             for made in (self.folder.last.parent, self.folder.samples):
@@ -86,7 +90,7 @@ class Assembly:
             validation = distributed.raise_on_any_rank(self._validation)
         except Cancelled:
             return "stopped"
-        self._tell_space()
+        self._report_disk_space()
         trainer = self._trainer(mean, validation, start, state)
         batches = self._batches(trainer.step)
         total, micro_batches = trainer.total_steps, config.batch // self.world // self.micro
@@ -112,8 +116,8 @@ class Assembly:
             trainer.close()
             batches.close()
 
-    def _tell_space(self) -> None:
-        """Say how much disk space the kept pairs will take, and warn where there is not enough."""
+    def _report_disk_space(self) -> None:
+        """Report how much disk space the cached pairs will take; warn if there is not enough."""
         if self.source.folder is None:
             return
         views = 4 * self.config.model.view_size**2
@@ -133,16 +137,16 @@ class Assembly:
             raise Cancelled("asked to stop before the first step")
 
     def _mean(self) -> dict[str, torch.Tensor]:
-        """The mean training volume; the first process makes it, all read it."""
-        window, told = self.config.model.window, monotonic()
+        """The mean training volume; the first process computes it, all processes read it."""
+        window, last_message = self.config.model.window, monotonic()
         cases = spread(self.cases, MEAN_CASES)
         path = self.kept / f"mean-{self.source.hash()}-{len(cases)}.pt"
 
         def tell(done: int, total: int) -> None:
-            nonlocal told
+            nonlocal last_message
             self._alive()
-            if monotonic() - told > 5.0:
-                told = monotonic()
+            if monotonic() - last_message > 5.0:
+                last_message = monotonic()
                 self.writer.message(f"Mean volume: {done} of {total} training cases")
 
         def make() -> None:

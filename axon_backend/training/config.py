@@ -1,4 +1,4 @@
-"""Everything that a training run depends on, in one typed tree; ``training.settings`` reads it.
+"""Typed configuration of a training run; ``training.settings`` reads it from YAML.
 
 The defaults suit a small model on a CPU; ``training.presets`` adds the method's recipe.
 """
@@ -24,18 +24,18 @@ BUDGETS = ("steps", "minutes", "epochs")
 
 @dataclass(frozen=True)
 class OptimiserSettings:
-    """How weights follow gradients.
+    """Optimiser and learning-rate schedule.
 
     Attributes:
-        name: one of :data:`OPTIMISERS`; muon orthogonalises the updates of inner convolutions and
-            leaves the rest to AdamW: it gets further in few steps.
-        lr: the largest learning rate.
-        schedule: one of :data:`SCHEDULES`; all but constant end at ``floor * lr``, linear after a
-            first half at ``lr``.
+        name: one of :data:`OPTIMISERS`; muon orthogonalises the updates of inner convolutions,
+            leaves the rest to AdamW, and makes more progress in few steps.
+        lr: peak learning rate.
+        schedule: one of :data:`SCHEDULES`; all but constant end at ``floor * lr``; linear holds
+            ``lr`` for the first half.
         warm_up: share of the budget over which the learning rate rises linearly from 0.
-        weight_decay: of adamw and muon.
-        betas: of adam and adamw.
-        clip: largest norm of the gradient; 0 does not clip.
+        weight_decay: for adamw and muon.
+        betas: for adam and adamw.
+        clip: largest norm of the gradient; 0 disables clipping.
     """
 
     name: str = "muon"
@@ -50,27 +50,28 @@ class OptimiserSettings:
 
 @dataclass(frozen=True)
 class DataSettings:
-    """What the networks are shown.
+    """Training data: cache, augmentation, and the mixture of real and rendered X-rays.
 
     Attributes:
-        cache: pairs that are drawn once, kept on disk and used again and again; 0 draws a new
-            pair every time.
-        cache_folder: where; by default beside the run folder, so that all stages share it.
+        cache: number of pairs that are drawn once, kept on disk and reused; 0 draws a new pair
+            every time.
+        cache_folder: folder of the cache; by default beside the run folder, so that all stages
+            share it.
         workers: processes that draw pairs; null: one less than the CPU cores, at most 8.
-        memory_gb: CTs that one worker keeps in memory.
-        deformed: CTs are deformed before their X-rays are rendered, each pair anew; false shows
-            them as they are, all by the same X-ray unit.
+        memory_gb: memory for CTs that each worker keeps, in GB.
+        deformed: deform each CT differently for every pair before its X-rays are rendered; false
+            uses the CTs unchanged, with a fixed acquisition geometry.
         blended: share of the rendered pairs that are a blend of two patients.
-        real: share of samples with real X-rays (with DRRs the rest). null: each case counts the
-            same, one with accepted X-rays with these in half of its draws, with DRRs in the
-            others. 0: DRRs only. 1: the paper's "w/o DRRs".
-        complete_pairs: leave out the cases of which only one view has an accepted X-ray, in
-            validation too, instead of putting a DRR beside it; those without any stay.
+        real: share of samples with real X-rays; the rest have DRRs. null: all cases are drawn
+            equally often, and a case with accepted X-rays shows them in half of its draws and
+            DRRs in the other half. 0: DRRs only. 1: the paper's "w/o DRRs".
+        complete_pairs: leave out cases with an accepted X-ray of only one view, in validation
+            too, instead of rendering the other view; cases without real X-rays stay.
         single_view: share of samples with the frontal view only; 1 trains for single X-rays.
-        repeat_after: the run's samples come again after that many, and what the earlier stages
-            make of them is then computed once and kept (for trainings where that costs more than
-            the step itself; crops and augmentation are new each time). 0: every sample is new.
-        appearance: of the rendered X-rays.
+        repeat_after: repeat the run's samples after this many, so that the outputs of earlier
+            stages are computed once and kept (for trainings where they cost more than the step
+            itself; crops and augmentation are drawn each time). 0: every sample is new.
+        appearance: augmentation of the X-rays' appearance.
     """
 
     cache: int = 1200
@@ -88,11 +89,11 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class ValidationSettings:
-    """How often and on what the run is validated.
+    """How often and on which cases the run is validated.
 
     Attributes:
         cases: validation cases, at most.
-        every_minutes, every_steps: how often; steps, where given, come first.
+        every_minutes, every_steps: interval; ``every_steps`` takes precedence if given.
         samples: reconstructions written at each validation, at most.
         real: validate on real X-rays where a case has accepted ones.
     """
@@ -106,23 +107,23 @@ class ValidationSettings:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A whole run.
+    """The configuration of a whole run.
 
     Attributes:
-        method: whose networks are trained (``methods.registry``).
+        method: name of the method whose networks are trained (``methods.registry``).
         stage: one of the method's trainings.
         model: the method's configuration.
         loss: the method's loss settings.
-        preset: that model and settings began with.
-        steps, minutes, epochs: the budget, one of them. Only with steps or epochs does a run
-            give the same weights again, for with minutes the learning rate follows the clock.
-        batch: samples that one update is made of, over all processes.
-        micro_batch: samples that a device holds at a time; updates of more are accumulated.
-        precision: one of :data:`PRECISIONS`; auto is bf16-mixed where the device computes in it.
-        checkpointing: compute activations again in the backward pass instead of keeping them.
+        preset: the preset that model and settings started from.
+        steps, minutes, epochs: the budget; exactly one is set. Only runs with steps or epochs are
+            reproducible: with minutes the learning rate follows the clock.
+        batch: samples per update, over all processes.
+        micro_batch: samples that a device holds at a time; larger updates are accumulated.
+        precision: one of :data:`PRECISIONS`; auto is bf16-mixed where the device supports it.
+        checkpointing: recompute activations in the backward pass instead of storing them.
         ema: decay of the averaged weights.
         log_steps: steps between two rows of metrics.csv.
-        threads: of the CPU; null leaves it to PyTorch.
+        threads: CPU threads; null leaves the number to PyTorch.
     """
 
     method: str
@@ -152,7 +153,7 @@ class TrainConfig:
 
     @property
     def objective(self) -> type[Objective]:
-        """The class of the loss."""
+        """The class of the stage's objective."""
         return self.of_method.objectives[self.stage]
 
     @property
@@ -162,11 +163,11 @@ class TrainConfig:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The networks that are run as they are."""
+        """The networks that are used but not trained."""
         return self.objective.needs(self.model, self.loss)
 
     def check(self) -> TrainConfig:
-        """Raise AxonInputError for values that make no sense; returns self."""
+        """Return self; raise AxonInputError for invalid values."""
         info = self.of_method.info
         shares = {
             "data.blended": self.data.blended,
@@ -178,7 +179,7 @@ class TrainConfig:
         }
         for key, share in shares.items():
             if share is not None and not 0.0 <= share <= 1.0:
-                raise AxonInputError(f"{key} is {share:g}; it is a share, from 0 to 1.")
+                raise AxonInputError(f"{key} is {share:g}; it must be between 0 and 1.")
         choices = {
             "stage": (self.stage, info.training_names),
             "preset": (self.preset, info.presets),
@@ -188,7 +189,7 @@ class TrainConfig:
         }
         for key, (value, known) in choices.items():
             if value not in known:
-                raise AxonInputError(f"{key} is {value!r}; it is one of {', '.join(known)}.")
+                raise AxonInputError(f"{key} is {value!r}; it must be one of {', '.join(known)}.")
         positive = {
             "steps": self.steps,
             "minutes": self.minutes,
@@ -203,7 +204,7 @@ class TrainConfig:
         }
         for key, number in positive.items():
             if number is not None and not number > 0:
-                raise AxonInputError(f"{key} is {number:g}; it must be more than 0.")
+                raise AxonInputError(f"{key} is {number:g}; it must be greater than 0.")
         for key, number, most in (
             ("batch", self.batch, 1 << 20),
             ("micro_batch", self.micro_batch, 1 << 20),
@@ -211,7 +212,7 @@ class TrainConfig:
             ("seed", self.seed, MAX_SEED),
         ):
             if number is not None and not 0 <= number <= most:
-                raise AxonInputError(f"{key} is {number}; it is a number from 0 to {most}.")
+                raise AxonInputError(f"{key} is {number}; it must be from 0 to {most}.")
         if sum(b is not None for b in (self.steps, self.minutes, self.epochs)) != 1:
             raise AxonInputError(
                 "Give one budget: steps, minutes or epochs. Set the other two to null."
@@ -220,17 +221,17 @@ class TrainConfig:
         if self.data.repeat_after < 0 or (self.data.repeat_after and not self.objective.CAN_REPEAT):
             raise AxonInputError(
                 f"data.repeat_after is {self.data.repeat_after}, but the training {self.stage} "
-                "keeps nothing of samples that come again. Set it to 0."
+                "does not support repeated samples. Set it to 0."
             )
         return self
 
     @property
     def gamma(self) -> int:
-        """Side of the volumes of training pairs over h."""
+        """Side of a training pair's volume divided by the coarse side h."""
         return max(2, self.model.output_grid // self.model.grid)
 
     def total_steps(self, cases: int) -> int | None:
-        """The steps of the budget, None when it is in minutes."""
+        """Number of steps in the budget; None if the budget is in minutes."""
         if self.steps is not None:
             return self.steps
         if self.epochs is not None:

@@ -1,4 +1,4 @@
-"""From the runs of a method's trainings to a bundle that ``axon reconstruct`` takes."""
+"""Export the runs of a method's trainings as a bundle for ``axon reconstruct``."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from axon_backend.training.weights import (
 from axon_backend.util.apart import check_apart
 
 UNSTATED = (
-    "Whoever trained these weights has not stated a licence. Ask them before you pass the weights "
-    "on, and mind the licences of the data that they were trained on.\n"
+    "The author of these weights has not stated a licence. Ask the author before you redistribute "
+    "the weights, and observe the licences of the data that they were trained on.\n"
 )
 
 
 @dataclass(frozen=True)
 class Export:
-    """A bundle as it was made: where each network came from, and what to be careful with."""
+    """An exported bundle, with the origin of each network and warnings for the user."""
 
     bundle: Bundle
     origins: Mapping[str, str]
@@ -60,19 +60,21 @@ def export_bundle(
     packed: bool = False,
     replace: bool = False,
 ) -> Export:
-    """Write the best weights of the last run of each training below ``root`` as a bundle; of a run
-    that ended before its first validation, those of its last checkpoint.
+    """Write a bundle from the last run of each training below ``root``.
+
+    Each run contributes its best weights, or those of its last checkpoint if it ended before its
+    first validation.
 
     Args:
-        root: a folder with run folders in it, or one run folder.
+        root: a folder that contains run folders, or one run folder.
         target: the bundle's folder.
-        base: gives the networks that were not trained.
+        base: bundle that supplies the networks that were not trained.
         name, version, author, data_source, licence_text: for metadata and model card.
-        packed: weights in eight bits, half the size of 16.
-        replace: put it in the place of an older bundle.
+        packed: store the weights in 8 bits instead of 16.
+        replace: overwrite an existing bundle.
 
     Raises:
-        AxonInputError: no runs, a network is missing, or networks do not fit together.
+        AxonInputError: there are no runs, a network is missing, or networks are incompatible.
     """
     check_apart(target, root, below=True)
     check_apart(target, None if base is None else base.path)
@@ -80,7 +82,7 @@ def export_bundle(
     if not stages:
         raise AxonInputError(
             f"{root} holds no run with weights (a folder with run.json and checkpoints/best.pt or "
-            "last.pt). Give the folder that the runs of `axon train` are in, or train longer."
+            "last.pt). Give the folder that contains the runs of `axon train`, or train longer."
         )
     newest = max(stages.values(), key=lambda t: weights_file(RunFolder(t.folder)).stat().st_mtime)
     method = registry.load(newest.method)
@@ -96,11 +98,11 @@ def export_bundle(
     for network in config.networks:
         if network in chosen:
             run = chosen[network]
-            _same(method, network, run.model, config, str(run.folder))
+            _check_same(method, network, run.model, config, str(run.folder))
             weights[network] = run.networks[network]
             origins[network] = f"run {run.folder.name}, step {run.step}"
         elif base is not None and registry.method_name(base.config) == method.info.name:
-            _same(method, network, bundle_model(base), config, f"bundle {base.name}")
+            _check_same(method, network, bundle_model(base), config, f"bundle {base.name}")
             weights[network] = base.state_dict(network, torch.float32)
             origins[network] = f"bundle {base.name} {base.version}"
         else:
@@ -156,38 +158,38 @@ def export_bundle(
         licence_text=licence_text or UNSTATED,
         replace=replace,
     )
-    warnings = [*_not_validated(chosen), *_grown_apart(chosen, weights)]
+    warnings = [*_not_validated(chosen), *_changed_since(chosen, weights)]
     return Export(bundle, origins, tuple(warnings))
 
 
 def _not_validated(chosen: Mapping[str, Trained]) -> list[str]:
-    """The runs that ended before their first validation."""
+    """A warning for each run that ended before its first validation."""
     return [
         f"{run.folder.name} ended before its first validation: its last checkpoint (step "
-        f"{run.step}) was exported, and nothing is known about its quality."
+        f"{run.step}) was exported, and its quality is unknown."
         for run in {t.stage: t for t in chosen.values()}.values()
         if not run.metrics
     ]
 
 
-def _same(method: Method, network: str, found: Any, wanted: Any, where: str) -> None:
-    """Raise unless the settings that a network is built from agree."""
+def _check_same(method: Method, network: str, found: Any, wanted: Any, where: str) -> None:
+    """Raise AxonInputError unless the settings that a network is built from agree."""
     a, b = (
         json.loads(json.dumps(method.network_settings(config, network)))
         for config in (found, wanted)
     )
     for key, (old, new) in differences(a, b).items():
         raise AxonInputError(
-            f"The network '{network}' of {where} was made with model.{key} = {old}; the others "
-            f"have {new}. Networks of one bundle need one `model`."
+            f"The network '{network}' of {where} was built with model.{key} = {old}; the other "
+            f"networks have {new}. All networks of a bundle need the same `model`."
         )
 
 
 def _atlas(
     chosen: Mapping[str, Trained], newest: Trained, config: Any
 ) -> tuple[np.ndarray, tuple[float, float, float]]:
-    """The mean training volume in HU and its frame's size, of the run that trained the first
-    network."""
+    """The mean training volume in HU and its frame's size (x, y, z in mm), from the run that
+    trained the first network."""
     run = chosen.get(config.networks[0], newest)
     path = RunFolder(run.folder).last.parent / "mean.pt"
     try:
@@ -195,19 +197,19 @@ def _atlas(
         mean, size = values["mean"][0, 0], values["size_mm"]
     except Exception as error:
         raise AxonInputError(
-            f"{path} with the mean volume is missing or damaged. Resume the training "
+            f"{path}, the mean volume, is missing or damaged. Resume the training "
             f"{run.folder.name} with --resume to recompute it."
         ) from error
-    # Steps of 8 HU, as fine as the mean of a few patients means anything; packs well.
+    # Rounded to 8 HU: finer than the mean of a few patients is accurate, and compresses well.
     hu = np.round(config.window.to_hu(mean).numpy() / 8) * 8
     x, y, z = (float(v) for v in size)
     return hu.astype(np.float32), (x, y, z)
 
 
-def _grown_apart(
+def _changed_since(
     chosen: Mapping[str, Trained], weights: Mapping[str, Mapping[str, torch.Tensor]]
 ) -> list[str]:
-    """Runs that were trained on other weights of an earlier stage than the bundle holds."""
+    """A warning for each run whose earlier stage had other weights than the bundle's."""
     now = {network: weights_hash(state) for network, state in weights.items()}
     found = []
     for run in {t.stage: t for t in chosen.values()}.values():
@@ -218,6 +220,6 @@ def _grown_apart(
             if origin["sha256"] != now.get(network):
                 found.append(
                     f"{run.folder.name} was trained with another '{network}' ({origin['from']}) "
-                    "than the bundle holds; train it again for the best result."
+                    "than the one in the bundle; train it again for the best result."
                 )
     return found

@@ -1,4 +1,4 @@
-"""The model card of an exported bundle, from what its runs wrote down."""
+"""The model card of an exported bundle, from the records of its runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ def card_of(
     data_source: str | None,
     stated: bool,
 ) -> str:
-    """Markdown: networks, training, metrics of the best checkpoints, limits."""
+    """The model card in Markdown: networks, training, metrics of the best checkpoints, limits.
+
+    ``stated``: whether the author states a licence.
+    """
     cases = {t.stage: RunFolder(t.folder).state().get("cases") or {} for t in stages.values()}
     most = max((int(c.get("train", 0)) for c in cases.values()), default=0)
     validated = max((int(c.get("validation", 0)) for c in cases.values()), default=0)
@@ -51,15 +54,15 @@ def card_of(
         figures=[row for t in stages.values() for row in _metrics(t)],
         figures_note=(
             "Metrics of the best checkpoint of each training on "
-            f"{counted(validated, 'validation case')}, which also chose that checkpoint: they "
-            "flatter. Measure the bundle with `axon evaluate` on patients that it has never seen. "
+            f"{counted(validated, 'validation case')}, which also selected that checkpoint: they "
+            "are optimistic. Evaluate the bundle with `axon evaluate` on unseen patients. "
             "v1 and v2: one view and two; PSNR in dB and SSIM (3-D, Gaussian window of 11 voxels) "
             "on [0, 1] after the HU window; sharp: mean gradient inside the body over the CT's."
         ),
         limits=[
-            f"It has seen {counted(most, 'training case')}: other anatomy, disease, implants, "
-            "children and opacified lungs may be outside of them.",
-            "With one X-ray the depth is that of the chests it was trained on.",
+            f"It was trained on {counted(most, 'case')}, which may not cover other anatomy, "
+            "disease, implants, children or opacified lungs.",
+            "With one X-ray, depth is not measured but follows the training chests.",
             "A wrong registration gives a wrong volume that may look right.",
         ],
         licence="Stated by the author" if stated else "Not stated",
@@ -100,8 +103,8 @@ def _after(run: Trained) -> str:
 
 
 def effort(run: Trained) -> dict[str, Any]:
-    """What a training cost up to its best step, for the metadata: ``steps``, ``samples`` seen,
-    ``minutes`` (None where the run does not say), training ``cases``."""
+    """The cost of a training up to its best step, for the metadata: ``steps``, ``samples`` seen,
+    ``minutes`` (None if not recorded), training ``cases``."""
     cases = (RunFolder(run.folder).state().get("cases") or {}).get("train")
     return {
         "steps": run.step,
@@ -112,7 +115,7 @@ def effort(run: Trained) -> dict[str, Any]:
 
 
 def _minutes(run: Trained) -> float | None:
-    """How long the training had taken by the best step, from metrics.csv."""
+    """Minutes of training up to the best step, from metrics.csv; None if not recorded."""
     try:
         with open(RunFolder(run.folder).metrics_file, newline="", encoding="utf-8") as stream:
             rows = [r for r in csv.DictReader(stream) if int(r["step"]) <= run.step]

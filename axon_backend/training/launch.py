@@ -36,21 +36,21 @@ from axon_backend.util.apart import check_apart
 def ready(
     config: TrainConfig, data: Path, run: Path, resume: bool
 ) -> tuple[list[DatasetCase], list[DatasetCase]]:
-    """The training and validation cases, once it is clear that the run may begin in its folder.
+    """Check that the run can start in its folder; return the training and validation cases.
 
     Raises:
-        AxonInputError: the data cannot be used, or the folder is another run's.
+        AxonInputError: the data cannot be used, or the folder belongs to another run.
     """
     folder = RunFolder(run.resolve())
     if os.path.lexists(run) and not run.is_dir():
-        raise AxonInputError(f"{run} is a file, --run is a folder. Choose another name.")
+        raise AxonInputError(f"{run} is a file; --run must be a folder. Choose another name.")
     if (folder.path / DATASET_FILE).exists():
         raise AxonInputError(f"{run} is a data set. Choose another --run: a folder for the run.")
     check_apart(run, data, below=True)
     cases = cases_of(Dataset.read(data), config)
     if resume:
         check_stage(folder, config, folder.state())
-    # One that failed before its first checkpoint has nothing to lose.
+    # A run that failed before its first checkpoint may be overwritten.
     elif folder.exists() and (folder.status() in ACTIVE or folder.has_weights()):
         if folder.status() in ACTIVE:
             raise AxonInputError(
@@ -58,7 +58,7 @@ def ready(
                 f"{folder.state().get('host')}. Choose another --run, or stop that one first."
             )
         raise AxonInputError(
-            f"{run} holds a run of stage {folder.state().get('stage')} already (status "
+            f"{run} already holds a run of stage {folder.state().get('stage')} (status "
             f"{folder.status()}). Resume it with --resume, or choose another --run."
         )
     return cases
@@ -79,19 +79,19 @@ def train(
     """Train one stage into a run folder; returns "finished" or "stopped".
 
     Args:
-        config: of :func:`resolve`.
+        config: as returned by ``training.plan.resolve``.
         data: see ``Dataset.read``.
-        run: the folder; a new one, or with ``resume`` one of an earlier run.
-        start: a bundle to begin from.
+        run: the run folder; new, or with ``resume`` that of an earlier run.
+        start: a bundle to initialise from.
         device: auto, cpu or cuda.
-        output: "json" or "words" on standard output, None for nothing.
-        command: for run.json.
-        since: when the process started (Unix seconds): an older request to stop was
-            meant for an earlier run and is removed. By default now.
+        output: print events to standard output as "json" or "words"; None prints nothing.
+        command: the command line, recorded in run.json.
+        since: when the process started (Unix seconds; default: now). A stop request older than
+            this was meant for an earlier run and is removed.
 
     Raises:
-        AxonInputError: something cannot be used; when the run folder is ours, run.json says it.
-        FloatingPointError: the loss is not a number.
+        AxonInputError: an input cannot be used; recorded in run.json once the run has begun.
+        FloatingPointError: the loss or gradient is not finite.
     """
     since = time.time() if since is None else since
     folder = RunFolder(run.resolve())
@@ -109,10 +109,10 @@ def train(
             clear_stop_request(folder.stop_file, since)
             folder.clean()
         state: dict[str, Any] | None = None
-        told: list[str] = []
+        notices: list[str] = []
         if resume:
-            state, told = distributed.raise_on_any_rank(lambda: last_state(folder, config))
-            if state is not None:  # a wrong --start leaves a run as it is
+            state, notices = distributed.raise_on_any_rank(lambda: last_state(folder, config))
+            if state is not None:  # so that a wrong --start leaves the run unchanged
                 distributed.raise_on_any_rank(lambda: check_sources(config, folder.path, start))
         counts = {"train": len(cases), "validation": len(validation)}
         data_sha256 = data_hash([*cases, *validation])
@@ -136,7 +136,7 @@ def train(
                     networks=before.get("networks") or {},
                 )
                 hidden = window_warning(config)
-                for text in [*told, *(t for t in (changed, hidden) if t)]:
+                for text in [*notices, *(t for t in (changed, hidden) if t)]:
                     writer.message(text, "warning")
                 status = parts.go(start, state)
         except BaseException as error:
@@ -145,7 +145,7 @@ def train(
                 writer.set(status="failed", error=sentence)
                 writer.event("end", status="failed", step=writer.step, error=sentence)
             except OSError:
-                pass  # a full disk: what matters is the checkpoint, which is whole
+                pass  # a full disk; the last checkpoint is still intact
             raise
         writer.set(status=status)
         writer.event("end", status=status, step=writer.step, error=None)

@@ -1,4 +1,4 @@
-"""Learning rates, optimisers behind one face, and averaged weights."""
+"""Learning-rate schedules, optimisers behind one interface, and averaged weights."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from axon_backend.training.config import OptimiserSettings
 def learning_rate(progress: float, settings: OptimiserSettings) -> float:
     """The learning rate at ``progress`` in [0, 1] of the budget.
 
-    Linear warm-up; then, progress counted from its end: constant; a half cosine to ``floor * lr``;
-    exponential decay to it (``lr * floor^progress``); or linear decay to it over the second half.
+    Linear warm-up, then, with progress counted from the end of the warm-up: constant; half a
+    cosine to ``floor * lr``; exponential decay to ``floor * lr`` (``lr * floor^progress``); or
+    linear decay to ``floor * lr`` over the second half.
     """
     peak, warm_up, floor = settings.lr, settings.warm_up, settings.floor
     if progress < warm_up:
@@ -35,8 +36,8 @@ def learning_rate(progress: float, settings: OptimiserSettings) -> float:
 class Optimiser:
     """Adam, AdamW, or Muon (Jordan et al. 2024) for the inner convolutions and AdamW for the rest.
 
-    Orthogonalised updates get further in each step, which counts where few are affordable.
-    torch's Muon takes matrices: each kernel is shown to it as (out, in x k^n), sharing memory.
+    Orthogonalised updates make more progress per step, which matters when few steps are
+    affordable. torch's Muon takes matrices: each kernel is passed as an (out, in x k^n) view.
     """
 
     def __init__(self, parameters: list[nn.Parameter], settings: OptimiserSettings) -> None:
@@ -65,7 +66,7 @@ class Optimiser:
 
     @staticmethod
     def _matrix(kernel: torch.Tensor) -> torch.Tensor:
-        """(out, in, k...) -> (out, -1), a view whatever the memory format."""
+        """(out, in, k...) -> (out, -1), as a view for any memory format."""
         if kernel.is_contiguous():
             return kernel.view(kernel.shape[0], -1)
         return kernel.movedim(1, -1).view(kernel.shape[0], -1)
@@ -77,7 +78,7 @@ class Optimiser:
                 group["lr"] = lr
 
     def zero_grad(self) -> None:
-        """Forget all gradients."""
+        """Clear all gradients."""
         for p in (*self.parameters, *self.matrices):
             p.grad = None
 
@@ -107,7 +108,8 @@ class Optimiser:
 class Ema:
     """Exponential moving average of networks' floating-point state, with a warm-up.
 
-    ``decay_k = min(decay, (1 + k) / (10 + k))``, so a short run is not dominated by its start.
+    ``decay_k = min(decay, (1 + k) / (10 + k))``, so that the initial weights do not dominate a
+    short run.
     """
 
     def __init__(self, networks: dict[str, nn.Module], decay: float = 0.998) -> None:
@@ -119,7 +121,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Blend in the networks' present weights."""
+        """Update the averages with the networks' current weights."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
         kept, new = [], []
@@ -136,7 +138,7 @@ class Ema:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The networks with the averaged weights, for as long as it lasts."""
+        """Context manager that gives the networks their averaged weights."""
         own = {
             part: {k: v.detach().clone() for k, v in network.state_dict().items()}
             for part, network in self.networks.items()

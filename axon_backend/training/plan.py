@@ -1,4 +1,4 @@
-"""What a run is to do: its settings, and the cases that it is trained and validated on."""
+"""Plan a run: resolve its settings, and choose its training and validation cases."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from axon_backend.training.presets import preset
 from axon_backend.training.settings import apply, apply_pairs, read_yaml, with_new_names
 from axon_backend.training.weights import bundle_model
 
-# A window that starts above it shows no lung (aerated lung has -900 to -500 HU).
+# A window that starts at or above this shows no lung (aerated lung has -900 to -500 HU).
 LUNG_HU = -500.0
-# They decide on the other settings, so they cannot be one among these.
+# These determine the defaults of all other settings, so --set cannot change them.
 CHOSEN = {
-    "stage": "the stage is the word behind `axon train`",
+    "stage": "the stage is the word after `axon train`",
     "preset": "the preset is chosen by --preset",
     "method": "the method is chosen by --method",
 }
@@ -38,21 +38,22 @@ def resolve(
     minutes: float | None = None,
     start: Bundle | None = None,
 ) -> TrainConfig:
-    """The whole configuration: preset, then the networks of ``start``, then the YAML ``file``,
-    then ``key=value`` pairs, then the budget. The budget named last counts. Without a ``method``
-    or ``preset_name`` it is the file's, else that of ``start``, else AXON and the method's first
-    preset.
+    """The whole configuration, from sources of rising precedence: preset, networks of ``start``,
+    YAML ``file``, ``key=value`` pairs, ``steps`` or ``minutes``.
+
+    The budget given last counts. The default ``method`` is that of the file, else of ``start``,
+    else AXON; the default ``preset_name`` is that of the file, else the method's first preset.
 
     Raises:
-        AxonInputError: an unknown setting, or one that makes no sense.
+        AxonInputError: a setting is unknown or its value invalid.
     """
     values = {} if file is None else read_yaml(file)
     given = None if start is None else registry.method_name(start.config)
     method = method or str(values.get("method") or given or registry.DEFAULT)
     if start is not None and given != method:
         raise AxonInputError(
-            f"The bundle {start.name} is of the method {given!r}, this training of "
-            f"{method!r}. Start from another bundle, or leave --start out."
+            f"The bundle {start.name} is of the method {given!r}, but this training is of "
+            f"{method!r}. Start from another bundle, or omit --start."
         )
     preset_name = preset_name or str(values.get("preset") or registry.info(method).presets[0])
     config = preset(preset_name, stage, method)
@@ -74,19 +75,19 @@ def resolve(
 
 
 def window_warning(config: TrainConfig) -> str | None:
-    """A sentence where the HU window hides the lungs."""
+    """A warning if the HU window hides the lungs, else None."""
     window = config.model.window
     if window.low < LUNG_HU:
         return None
     return (
-        f"The HU window starts at {window.low:g}: lungs and air, which lie below, become one and "
-        "the same value, so that the volumes will show no lungs. --set model.window.low=-1000 "
+        f"The HU window starts at {window.low:g}: lungs and air lie below it and become the same "
+        "value, so the volumes will show no lungs. --set model.window.low=-1000 "
         "shows them."
     )
 
 
 def notes(config: TrainConfig) -> list[str]:
-    """What somebody should know who is about to train with these settings, as sentences."""
+    """Notes for the user before training with these settings, as sentences."""
     warning = window_warning(config)
     return [
         *([warning] if warning else []),
@@ -100,21 +101,25 @@ def _one_budget(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
 
 
 def cases_of(data: Dataset, config: TrainConfig) -> tuple[list[DatasetCase], list[DatasetCase]]:
-    """Training and validation cases; AxonInputError when a set is empty, a file is missing, or a
-    patient is in both."""
+    """Training and validation cases.
+
+    Raises:
+        AxonInputError: a split is empty, a file is missing, a patient is in both splits, or
+            ``data.real`` or ``data.complete_pairs`` asks for X-rays that the data set lacks.
+    """
     train = data.split("train")
     validation = data.split("validation")
     for name, cases in (("train", train), ("validation", validation)):
         if not cases:
             raise AxonInputError(
                 f"The data set in {data.root} has no cases in its split '{name}'; both 'train' and "
-                "'validation' are needed."
+                "'validation' are required."
             )
     both = {c.patient for c in train} & {c.patient for c in validation}
     if both:
         raise AxonInputError(
-            f"Patient {sorted(both)[0]} is in training and in validation; metrics would mean "
-            "nothing. Split the data by patient."
+            f"Patient {sorted(both)[0]} is in both training and validation, which invalidates the "
+            "metrics. Split the data by patient."
         )
     if config.data.complete_pairs:
         train, validation = (
@@ -133,8 +138,8 @@ def cases_of(data: Dataset, config: TrainConfig) -> tuple[list[DatasetCase], lis
         for file in files:
             if not file.exists():
                 raise AxonInputError(
-                    f"Case {case.id}: {file} is missing. Prepare the data again, or take the case "
-                    "out of the data set."
+                    f"Case {case.id}: {file} is missing. Prepare the data again, or remove the "
+                    "case from the data set."
                 )
     if config.data.real and not any(c.real("frontal") or c.real("lateral") for c in train):
         raise AxonInputError(

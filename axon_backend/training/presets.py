@@ -1,4 +1,4 @@
-"""The settings to begin from: the defaults, then what the method's recipe changes."""
+"""The settings of a preset: the defaults, changed by the method's recipe."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ def preset(name: str, stage: str, method: str = registry.DEFAULT) -> TrainConfig
     """The settings of one of a method's presets for one of its trainings.
 
     Raises:
-        AxonInputError: there is no such method, preset or training.
+        AxonInputError: the method, preset or training is unknown.
     """
     found = registry.load(method)
     info = found.info
     if name not in found.presets:
         raise AxonInputError(
-            f"The preset {name!r} is not known; {info.label} has {', '.join(info.presets)}."
+            f"Unknown preset {name!r}; {info.label} has {', '.join(info.presets)}."
         )
     if stage not in found.objectives:
         raise AxonInputError(
-            f"The training {stage!r} is not known; {info.label} has "
-            f"{', '.join(info.training_names)}."
+            f"Unknown training {stage!r}; {info.label} has {', '.join(info.training_names)}."
         )
     config = TrainConfig(
         method=method,

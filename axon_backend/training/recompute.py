@@ -1,4 +1,4 @@
-"""Gradient checkpointing: activations of each residual block are computed again when needed."""
+"""Gradient checkpointing: recompute the activations of each block in the backward pass."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def _blocks() -> tuple[type[nn.Module], ...]:
 
 
 def recompute_blocks(network: nn.Module) -> int:
-    """Make every residual and attention block keep its inputs only (Chen et al. 2016).
+    """Make every residual and attention block store its inputs only (Chen et al. 2016).
 
-    The results and the gradients are the same; memory falls to the blocks' borders, the time
-    grows by about a third. Weights keep their names.
+    Results and gradients are unchanged; memory falls to the blocks' inputs, and time grows by
+    about a third. Weights keep their names.
 
     Returns:
-        how many blocks were found.
+        number of blocks changed.
     """
     kinds, found = _blocks(), 0
     for module in network.modules():

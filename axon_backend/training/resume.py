@@ -1,4 +1,4 @@
-"""Resuming a run: its last checkpoint, if this configuration can continue from it."""
+"""Resume a run from its last checkpoint, if the configuration is compatible."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from axon_backend.training.config import BUDGETS, TrainConfig
 from axon_backend.training.run.run_folder import RunFolder
 from axon_backend.training.settings import as_plain, differences, with_new_names
 
-# What may differ between a run and its continuation without a word.
+# Settings that may change on resume without a warning.
 FREE = {
     *BUDGETS,
     "threads",
@@ -26,8 +26,8 @@ FREE = {
 
 
 def check_stage(folder: RunFolder, config: TrainConfig, found: Mapping[str, Any]) -> None:
-    """Raise AxonInputError where a run (run.json, or a checkpoint's configuration) is another
-    training, or one of another method."""
+    """Raise AxonInputError if ``found`` (run.json, or a checkpoint's configuration) belongs to
+    another training or another method."""
     stage, method = found.get("stage"), registry.method_name(found)
     if stage not in (None, config.stage):
         raise AxonInputError(
@@ -41,19 +41,19 @@ def check_stage(folder: RunFolder, config: TrainConfig, found: Mapping[str, Any]
 
 
 def last_state(folder: RunFolder, config: TrainConfig) -> tuple[dict[str, Any] | None, list[str]]:
-    """The checkpoint to resume from, None to begin at step 0, and warnings.
+    """The checkpoint to resume from (None to begin at step 0), and warnings.
 
-    Nothing in the folder is changed, so that a wrong command costs nothing.
+    Nothing in the folder is changed, so a wrong command does no harm.
 
     Raises:
-        AxonInputError: the checkpoint is damaged, of another stage, of other networks, or has
-            model settings that this version does not know.
+        AxonInputError: the checkpoint is damaged, belongs to another stage or other networks, or
+            has model settings that this version does not recognise.
     """
     if not folder.last.exists():
         return None, ["There is no checkpoint yet: the run begins at step 0."]
     state = load_checkpoint(folder.last)
     check_stage(folder, config, {**state["config"], "stage": state["stage"]})
-    # Settings that came after the run began have had their defaults all along.
+    # A setting that did not exist when the run began had its default throughout.
     method, before = config.of_method, state["config"]
     old_model = as_plain(checkpoint_model(before, folder.last))
     before = with_new_names({**before, "model": {}}, method.renamed_settings)
@@ -65,17 +65,17 @@ def last_state(folder: RunFolder, config: TrainConfig) -> tuple[dict[str, Any] |
     if other:
         old, new = changed[other[0]]
         raise AxonInputError(
-            f"{folder.path} was started with {other[0]} = {old}, now it is {new}. A run goes on "
-            "with the networks it has: give the same settings, or choose another --run."
+            f"{folder.path} was started with {other[0]} = {old}; it is now {new}. A resumed run "
+            "keeps its networks: give the same settings, or choose another --run."
         )
-    told = [f"{k}: {old} -> {new}" for k, (old, new) in changed.items() if k not in FREE]
-    if told:
-        return state, ["Settings changed since this run began: " + "; ".join(told)]
+    changes = [f"{k}: {old} -> {new}" for k, (old, new) in changed.items() if k not in FREE]
+    if changes:
+        return state, ["Settings changed since this run began: " + "; ".join(changes)]
     return state, []
 
 
 def _over(defaults: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """``values``, with the defaults of what they do not state."""
+    """``values``, completed with ``defaults``, recursively."""
     both = {**defaults, **values}
     for key, value in values.items():
         if isinstance(value, Mapping) and isinstance(defaults.get(key), dict):
@@ -84,13 +84,13 @@ def _over(defaults: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]
 
 
 def data_changed(before: dict[str, Any], data_sha256: str, cases: dict[str, int]) -> str | None:
-    """What to tell where a run goes on with other data than run.json says it had, or None."""
+    """A warning if a run is resumed with data other than that in run.json, else None."""
     if before.get("data_sha256") in (None, data_sha256):
         return None
     had = before.get("cases") or {}
     return (
         f"The data changed since this run began: {cases['train']} training and "
         f"{cases['validation']} validation cases now, {had.get('train', '?')} and "
-        f"{had.get('validation', '?')} before. The best checkpoint so far was judged on the "
-        "earlier data; take another --run to compare like with like."
+        f"{had.get('validation', '?')} before. The best checkpoint so far was validated on the "
+        "earlier data; choose another --run for a fair comparison."
     )

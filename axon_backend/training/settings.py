@@ -1,4 +1,4 @@
-"""Settings from YAML and ``key=value`` into the typed tree, and back."""
+"""Read settings from YAML and ``key=value`` pairs into the typed configuration, and write them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from axon_backend.training.data.pairs import Deformation
 from axon_backend.util.input_file import read_text
 
 Settings = TypeVar("Settings")
-# What settings were called before: in YAML files, on command lines, in checkpoints. Methods add
-# those of their own (``Method.renamed_settings``).
+# Former names of settings, in YAML files, on command lines and in checkpoints. Methods add their
+# own (``Method.renamed_settings``).
 RENAMED: Renamed = {
     "loss.single_view": "data.single_view",
     "optimiser.rate": "optimiser.lr",
@@ -51,8 +51,8 @@ def _yaml() -> Any:
 
 
 def _parsed(text: str) -> Any:
-    """Plain YAML. Aliases are refused: a few lines of them stand for more values than fit into
-    memory, and settings need none."""
+    """Parse plain YAML. Aliases are refused: a few lines of them can expand to more values than
+    fit into memory, and settings do not need them."""
     yaml = _yaml()
     if "*" in text and any(isinstance(e, yaml.AliasEvent) for e in yaml.parse(text)):
         raise ValueError("aliases (*name) are not allowed in settings")
@@ -60,12 +60,12 @@ def _parsed(text: str) -> Any:
 
 
 def with_new_names(values: Mapping[str, Any], renamed: Renamed) -> dict[str, Any]:
-    """``methods.typed_config.with_new_names`` with :data:`RENAMED` beside ``renamed``."""
+    """``methods.typed_config.with_new_names`` with :data:`RENAMED` and ``renamed``."""
     return typed_config.with_new_names(values, {**RENAMED, **renamed})
 
 
 def new_name(key: str, renamed: Renamed) -> str:
-    """Today's name of a setting that may be given by an old one, or by its end."""
+    """The current name of a setting given by a former name or by the end of one."""
     every = {**RENAMED, **renamed}
     names = {old: new for old, new in every.items() if isinstance(new, str)}
     for old, new in names.items():
@@ -76,7 +76,7 @@ def new_name(key: str, renamed: Renamed) -> str:
 
 
 def all_keys(settings: Any, before: str = "") -> list[str]:
-    """The dotted names of all single settings."""
+    """The dotted names of all settings (leaves of the tree)."""
     keys = []
     for one in fields(settings):
         value = getattr(settings, one.name)
@@ -89,7 +89,7 @@ def full_key(settings: Any, key: str) -> str:
     """The dotted name meant by ``key``: itself, or the one setting whose name ends with it.
 
     Raises:
-        AxonInputError: there is none, or there are several.
+        AxonInputError: no setting matches, or several do.
     """
     keys = all_keys(settings)
     groups = {k[:i] for k in keys for i, letter in enumerate(k) if letter == "."}
@@ -100,7 +100,7 @@ def full_key(settings: Any, key: str) -> str:
         return ending[0]
     if ending:
         raise AxonInputError(
-            f"The setting {key!r} is one of several: {', '.join(ending)}. Give its full name."
+            f"The setting {key!r} is ambiguous: {', '.join(ending)}. Give its full name."
         )
     short = {k.rsplit(".", 1)[-1]: k for k in keys}
     near = difflib.get_close_matches(key, [*keys, *short], 5, 0.6)
@@ -110,10 +110,11 @@ def full_key(settings: Any, key: str) -> str:
 
 
 def apply(settings: Settings, changes: Mapping[str, Any], where: str = "") -> Settings:
-    """The settings with nested values of a mapping (as YAML gives it) put in.
+    """The settings with the nested values of a mapping (as read from YAML) applied.
 
     Raises:
-        AxonInputError: an unknown key, with the nearest known ones, or a value of the wrong kind.
+        AxonInputError: a key is unknown (the nearest known ones are named), or a value has the
+            wrong type.
     """
     hints = get_type_hints(type(settings))
     new: dict[str, Any] = {}
@@ -139,7 +140,7 @@ def apply(settings: Settings, changes: Mapping[str, Any], where: str = "") -> Se
 
 
 def convert(kind: Any, value: Any, where: str) -> Any:
-    """A YAML value as the type of a field."""
+    """Convert a YAML value to the type of a field; ``where`` is its dotted name."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in inner:
@@ -163,7 +164,7 @@ def convert(kind: Any, value: Any, where: str) -> Any:
             return words[str(value).lower()]
     elif kind is float and not isinstance(value, bool):
         try:
-            if math.isfinite(number := float(value)):  # YAML reads 1e-4 as a text
+            if math.isfinite(number := float(value)):  # YAML reads 1e-4 as a string
                 return number
         except (TypeError, ValueError, OverflowError):
             pass
@@ -175,14 +176,14 @@ def convert(kind: Any, value: Any, where: str) -> Any:
             pass
     elif kind is str and isinstance(value, (str, int, float)):
         return str(value)
-    names = {bool: "true or false", float: "a number", int: "a whole number", str: "a text"}
+    names = {bool: "true or false", float: "a number", int: "a whole number", str: "text"}
     raise AxonInputError(f"'{where}' is {value!r}; expected {names.get(kind, kind)}.")
 
 
 def apply_pairs(
     settings: Settings, pairs: Iterable[str], renamed: Renamed | None = None
 ) -> Settings:
-    """The settings with ``key=value`` texts put in, in their order; ``renamed`` as in
+    """The settings with ``key=value`` pairs applied in order; ``renamed`` as in
     :func:`with_new_names`."""
     renamed = renamed or {}
     for pair in pairs:
@@ -202,7 +203,7 @@ def apply_pairs(
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file as a mapping; AxonInputError when it is missing or something else."""
+    """A YAML file as a mapping; AxonInputError if it is missing or not a YAML mapping."""
     text = read_text(path, "The settings")
     try:
         values = _parsed(text)
@@ -228,7 +229,7 @@ def as_plain(settings: Any) -> dict[str, Any]:
 
 
 def to_yaml(settings: Any) -> str:
-    """The whole tree as YAML, in the order of the fields."""
+    """The settings as YAML, in the order of the fields."""
     return _yaml().safe_dump(as_plain(settings), sort_keys=False, default_flow_style=None)
 
 

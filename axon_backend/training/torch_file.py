@@ -1,4 +1,4 @@
-"""Files of torch that appear whole or not at all."""
+"""Atomic writing of PyTorch files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def save_atomically(obj: object, path: Path) -> None:
     """``torch.save`` that never leaves a half-written file under the final name.
 
     Raises:
-        OutputError: the disk is full or refuses; the file that was there before stays.
+        OutputError: the file could not be written; an existing file is left unchanged.
     """
     try:
         with whole_file(path) as temporary, open(temporary, "wb") as stream:
@@ -24,22 +24,22 @@ def save_atomically(obj: object, path: Path) -> None:
             stream.flush()
             os.fsync(stream.fileno())
     except OSError as error:
-        raise _refused(path, error) from error
+        raise _not_written(path, error) from error
     except RuntimeError as error:
-        # torch's writer hides the system's error, which is the context of its own.
+        # torch's writer hides the system's error, which is the context of torch's own error.
         cause = error.__context__
         if isinstance(cause, OSError) or "writ" in str(error):
-            raise _refused(path, cause if isinstance(cause, OSError) else error) from error
+            raise _not_written(path, cause if isinstance(cause, OSError) else error) from error
         raise
 
 
-def _refused(path: Path, error: Exception) -> OutputError:
+def _not_written(path: Path, error: Exception) -> OutputError:
     reason = getattr(error, "strerror", None) or str(error)
     try:
         free = f"; {shutil.disk_usage(path.parent).free / 1e6:.0f} MB are free there"
     except OSError:
         free = ""
-    kept = f"{path} is as it was before" if path.exists() else "nothing was written"
+    kept = f"{path} is unchanged" if path.exists() else "nothing was written"
     return OutputError(
         f"The checkpoint {path} could not be written: {reason}{free}. {kept[0].upper()}{kept[1:]}. "
         "Free some space and run the same command with --resume."

@@ -1,4 +1,4 @@
-"""One plain training loop for every objective, on Lightning Fabric."""
+"""The training loop for every objective, on Lightning Fabric."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from axon_backend.training.settings import as_plain
 from axon_backend.training.torch_file import save_atomically
 from axon_backend.training.validate import show, validate
 
-# Between two writes of last.pt.
+# Interval between two writes of last.pt.
 CHECKPOINT_SECONDS = 180.0
 
 
 class Trainer:
-    """Steps, averages, validations and checkpoints of one run.
+    """Updates, averaged weights, validation and checkpoints of one run.
 
     Args:
         fabric: launched Lightning Fabric: device, precision, processes.
         objective: the loss and its networks, on the CPU or the device.
-        config: of the run.
-        total_steps: of the budget, None when it is in minutes.
+        config: the run's configuration.
+        total_steps: number of steps in the budget; None if it is in minutes.
         cases: validation cases.
-        writer: run.json and the events.
-        stop_asked: whether someone wants the run to end.
+        writer: writes run.json and the events.
+        stop_asked: whether a stop has been requested.
     """
 
     def __init__(
@@ -83,8 +83,8 @@ class Trainer:
     # -- state ---------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """Everything needed to resume, for ``torch.load(weights_only=True)``. The data order is
-        the step: sample i is a function of (seed, i)."""
+        """Everything needed to resume, for ``torch.load(weights_only=True)``. The step determines
+        the data order: sample i is a function of (seed, i)."""
         adversary = {} if self.adversary is None else {"adversary": self.adversary.state()}
         return {
             "format": checkpoint.FORMAT,
@@ -122,7 +122,7 @@ class Trainer:
         torch.set_rng_state(state["random"].cpu())
 
     def save(self) -> None:
-        """Write last.pt; the weights are known to be finite."""
+        """Write last.pt. Call only after :meth:`_check`, so that the weights are finite."""
         if self.first:
             save_atomically(self.state(), self.folder.last)
             self.writer.event("checkpoint", step=self.step, file=str(self.folder.last))
@@ -130,7 +130,7 @@ class Trainer:
     # -- the loop ------------------------------------------------------------------------------
 
     def run(self, batches: Batches, micro_batches: int) -> str:
-        """Train until the budget is spent, or someone asks to stop.
+        """Train until the budget is spent or a stop is requested.
 
         Returns:
             "finished" or "stopped".
@@ -156,7 +156,7 @@ class Trainer:
                 self.step % every == 0 if every else self.spent >= next_validation
             ) and self.step > self.validated
             saving = self.spent >= next_save
-            # The first process's clock counts for all; anyone may ask to stop.
+            # The clock of the first process counts for all; any process may request a stop.
             mine = [progress, float(validate), float(saving)] if self.first else [0.0, 0.0, 0.0]
             progress, validate_, saving_, stop = distributed.all_reduce_max(
                 [*mine, float(self.stop_asked())]
@@ -171,7 +171,7 @@ class Trainer:
             if validate_ or (done and self.step > self.validated):
                 self._check()
                 if not self._validate():
-                    continue  # interrupted: the request to stop is seen above
+                    continue  # interrupted: the stop request is handled above
                 self.validated = self.step
                 next_validation = self.now() + 60.0 * config.validation.every_minutes
             if done or validate_ or saving_:
@@ -184,12 +184,12 @@ class Trainer:
             self._update([self._fetch(batches) for _ in range(micro_batches)], progress)
 
     def now(self) -> float:
-        """Seconds of training so far, those before a resume included."""
+        """Update and return the seconds of training so far, including those before a resume."""
         self.spent = time.monotonic() - self._began
         return self.spent
 
     def _fetch(self, batches: Batches) -> Batch:
-        """The next micro-batch; what goes wrong in one process ends all of them."""
+        """The next micro-batch; an error in one process ends all of them."""
         return distributed.raise_on_any_rank(lambda: next(batches)).to(self.device)
 
     def _update(self, micro: list[Batch], progress: float) -> None:
@@ -198,23 +198,23 @@ class Trainer:
         self.optimiser.set_lr(lr)
         self.optimiser.zero_grad()
         total = torch.zeros((), device=self.device)
-        judged: list[tuple[Batch, torch.Tensor]] = []
+        outputs: list[tuple[Batch, torch.Tensor]] = []
         for i, batch in enumerate(micro):
             with self.fabric.no_backward_sync(self.wrapped, enabled=i + 1 < len(micro)):
                 loss = self.wrapped(batch) / len(micro)
                 self.fabric.backward(loss)
             total += loss.detach()
             if self.objective.output is not None:
-                judged.append((batch, self.objective.output))
+                outputs.append((batch, self.objective.output))
         limit = config.optimiser.clip or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit)
         self.meter.add(total, norm)
         if self.device.type == "cpu" and distributed.count() == 1:
-            self._check()  # before the weights are touched: it costs nothing here
+            self._check()  # before the weights change: here it costs nothing
         self.optimiser.step()
         self.ema.update()
         if self.adversary is not None and self.step % self.adversary.adversary.every == 0:
-            self.adversary.update(judged, lr / config.optimiser.lr, limit)
+            self.adversary.update(outputs, lr / config.optimiser.lr, limit)
         self.step += 1
         if self.step % config.log_steps == 0:
             self._log(lr)
@@ -223,7 +223,7 @@ class Trainer:
         self.writer.sign()
 
     def _check(self) -> None:
-        """Raise when a loss or gradient since the last check was not finite."""
+        """Raise FloatingPointError if a loss or gradient since the last row was not finite."""
         against = 0.0 if self.adversary is None else float(self.adversary.loss)
         loss, norm, against = distributed.mean([*self.meter.sums(), against])
         if all(math.isfinite(value) for value in (loss, norm, against)):
@@ -231,23 +231,23 @@ class Trainer:
         kept = (
             f"The last good state, {self.folder.last}, is kept"
             if self.folder.last.exists()
-            else "No checkpoint was written yet"
+            else "No checkpoint has been written yet"
         )
-        what = "loss" if not math.isfinite(loss) else "gradient"
+        quantity = "loss" if not math.isfinite(loss) else "gradient"
         if math.isfinite(loss) and math.isfinite(norm):
-            what = "adversary's loss"
+            quantity = "adversary's loss"
         raise FloatingPointError(
-            f"The {what} is not a number or infinite at step {self.step} (the last row of metrics "
-            f"was at step {self.meter.first}). {kept}. Lower optimiser.lr or optimiser.clip, or "
-            "set precision=32, and run the same command with --resume."
+            f"The {quantity} is not a number or infinite at step {self.step} (the last row of "
+            f"metrics was at step {self.meter.first}). {kept}. Lower optimiser.lr or "
+            "optimiser.clip, or set precision=32, and run the same command with --resume."
         )
 
     def close(self) -> None:
-        """Close the curves' files."""
+        """Close the metrics files."""
         if self.curves is not None:
             self.curves.close()
 
-    # -- telling -------------------------------------------------------------------------------
+    # -- reports -------------------------------------------------------------------------------
 
     def _log(self, lr: float) -> None:
         self._check()
@@ -265,8 +265,8 @@ class Trainer:
             self.writer.event("step", step=self.step, **event, seconds_left=self._left(values))
 
     def _tell(self, lr: float) -> None:
-        """Where the run is, between two rows of metrics.csv: a step may take many seconds. The
-        loss is that of this process."""
+        """Report progress between two rows of metrics.csv, since a step may take many seconds.
+        The loss is that of this process."""
         values = self.meter.peek() | {"lr": lr, "memory_gb": memory_gb(self.device)}
         self.now()
         left = self._left(values)
@@ -279,8 +279,8 @@ class Trainer:
         return max(0.0, 60.0 * (self.config.minutes or 0.0) - self.spent)
 
     def _validate(self) -> bool:
-        """Validate the averaged weights, keep them when they are the best; False when the run was
-        asked to stop meanwhile."""
+        """Validate the averaged weights and save them if they are the best so far; False if a stop
+        was requested meanwhile."""
         with self.ema.in_place():
             result = validate(
                 self.objective,

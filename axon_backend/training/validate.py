@@ -1,4 +1,4 @@
-"""Validation: real sampling on whole patients, shared out among the processes."""
+"""Validation: full sampling on whole patients, distributed over the processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from axon_backend.training.run.sample_images import write_sample
 
 @dataclass
 class ValidationResult:
-    """The mean metrics over all cases, what chooses the best checkpoint, and samples to show."""
+    """The mean metrics over all cases, the loss that selects the best checkpoint, and samples."""
 
     metrics: dict[str, float]
     loss: float
@@ -34,24 +34,26 @@ def validate(
     shown: int,
     stopped: Callable[[], bool] = lambda: False,
 ) -> ValidationResult | None:
-    """Measure this process's cases and gather the metrics of all.
+    """Measure this process's cases and gather the metrics of all processes.
 
     Args:
-        objective: with the weights to be validated.
-        cases: all of them, on the objective's device; this process measures every n-th.
-        shown: samples to keep, of the first cases.
-        stopped: asked between cases; True gives up (on every process), and None is returned.
+        objective: the objective, with the weights to be validated.
+        cases: all cases, on the objective's device; with n processes, each measures every n-th.
+        rank: of this process.
+        shown: number of cases, from the first, whose samples are kept.
+        stopped: checked between cases; if it returns True on any process, validation is abandoned
+            on all of them and None is returned.
     """
     world = distributed.count()
     rows: list[tuple[int, dict[str, float]]] = []
     samples = []
-    given_up = False
+    abandoned = False
     was_training = objective.training
     objective.eval()
     try:
         for number in range(rank, len(cases), world):
             if stopped():
-                given_up = True
+                abandoned = True
                 break
             with torch.no_grad():
                 measured = objective.measure(cases[number])
@@ -60,7 +62,7 @@ def validate(
                 samples.append((cases[number], measured))
     finally:
         objective.train(was_training)
-    gathered = distributed.gather((given_up, rows))
+    gathered = distributed.gather((abandoned, rows))
     if any(up for up, _ in gathered):
         return None
     ordered = [
@@ -77,7 +79,7 @@ def show(
     config: TrainConfig,
     step: int,
 ) -> None:
-    """Write the samples of all processes; the first one tells of them."""
+    """Write the samples of all processes; the first process writes their events."""
     folder, window = writer.folder.samples, config.model.window
     made = [
         (case.name, write_sample(folder, step, config.stage, case, measured, window))

@@ -1,4 +1,4 @@
-"""Where the networks of a run come from: random initialisation, a bundle, or the runs beside it."""
+"""Initial weights of a run: random initialisation, a bundle, or the runs in the same folder."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ RANDOM = "random initialisation"
 
 @dataclass(frozen=True)
 class Trained:
-    """The best weights of a run, by network; those of its last checkpoint, without metrics, where
-    the run ended before its first validation."""
+    """The best weights of a run, by network; if the run ended before its first validation, those
+    of its last checkpoint, without metrics."""
 
     folder: Path
     method: str
@@ -36,12 +36,12 @@ class Trained:
 
     @property
     def model(self) -> Any:
-        """The configuration of its networks."""
+        """The method's configuration that the networks were built from."""
         return checkpoint_model(self.config, self.folder)
 
 
 def runs_in(root: Path) -> list[RunFolder]:
-    """The runs in a folder and the folder itself that have weights, the last changed first."""
+    """The runs with weights in a folder, and the folder itself if it is one; newest first."""
     folders = [RunFolder(p) for p in (root, *sorted(root.glob("*/")))]
     found = [f for f in folders if f.exists() and f.has_weights()]
     return sorted(found, key=lambda f: weights_file(f).stat().st_mtime, reverse=True)
@@ -53,8 +53,8 @@ def weights_file(folder: RunFolder) -> Path:
 
 
 def best_of(folder: RunFolder) -> Trained:
-    """The best checkpoint of a run, or the averaged weights of its last one before the first
-    validation."""
+    """The best checkpoint of a run; before the first validation, the averaged weights of its last
+    checkpoint."""
     file = weights_file(folder)
     values = load_checkpoint(file)
     config, validated = values["config"], file == folder.best
@@ -73,7 +73,7 @@ def last_of_each_stage(
     root: Path, method: str | None = None, without: Path | None = None
 ) -> dict[str, Trained]:
     """{training: its last run below ``root``}, all of one method: the given one, else that of the
-    run changed last."""
+    newest run."""
     found: dict[str, Trained] = {}
     for folder in runs_in(root):
         if without is not None and folder.path.resolve() == without.resolve():
@@ -87,8 +87,8 @@ def last_of_each_stage(
 
 
 def choose_networks(method: Method, stages: Mapping[str, Trained]) -> dict[str, Trained]:
-    """{network: the run to take it from}. Of two trainings that train a network, the later one in
-    the method's order is taken: an encoder trained jointly belongs to its bridge."""
+    """{network: the run to take it from}. If several trainings train a network, the last one in
+    the method's order is taken: an encoder trained jointly with a bridge belongs to it."""
     chosen: dict[str, Trained] = {}
     for stage in method.info.training_names:
         for network in stages[stage].networks if stage in stages else ():
@@ -97,7 +97,7 @@ def choose_networks(method: Method, stages: Mapping[str, Trained]) -> dict[str, 
 
 
 def trained_by(method: Method, config: Any, network: str) -> str:
-    """The commands that train a network, for a sentence."""
+    """The commands that train a network, as words for a message."""
     loss = method.loss_settings()
     names = [
         name
@@ -111,15 +111,16 @@ def trained_by(method: Method, config: Any, network: str) -> str:
 def fill(
     model: Model, config: TrainConfig, run: Path, start: Bundle | None
 ) -> dict[str, dict[str, str]]:
-    """Put weights into the networks that the training needs and, with ``start``, those it trains.
+    """Load weights into the networks that the training needs and, with ``start``, those it trains.
 
-    Networks that are needed as they are come from the runs beside ``run``, else from ``start``.
+    Networks that are used but not trained come from the runs beside ``run``, else from ``start``.
 
     Returns:
-        {network: {"from": where, "sha256": of its weights}}.
+        {network: {"from": its origin, "sha256": hash of its weights}}; no hash if they are random
+        or copied from another network.
 
     Raises:
-        AxonInputError: a network that is needed was never trained, or is of another architecture.
+        AxonInputError: a required network was never trained, or has another architecture.
     """
     origin: dict[str, dict[str, str]] = {}
     for name, state, where in _sources(model, config, run, start):
@@ -139,7 +140,7 @@ def fill(
 
 
 def check_sources(config: TrainConfig, run: Path, start: Bundle | None) -> None:
-    """Raise what ``fill`` would raise; nothing is computed or written."""
+    """Raise whatever :func:`fill` would raise, without computing or writing anything."""
     with torch.device("meta"):
         model = config.of_method.build(config.model)
     for name, state, where in _sources(model, config, run, start):
@@ -151,7 +152,7 @@ def check_sources(config: TrainConfig, run: Path, start: Bundle | None) -> None:
 def _sources(
     model: Model, config: TrainConfig, run: Path, start: Bundle | None
 ) -> Iterator[tuple[str, Mapping[str, torch.Tensor] | None, str]]:
-    """Each network that is needed or trained, its weights or None, and where they are from."""
+    """Each network that is needed or trained, its weights or None, and their origin."""
     method = config.of_method
     beside: dict[str, Trained] = {}
     if config.needs:
@@ -185,11 +186,11 @@ def _sources(
 def load_into(
     network: torch.nn.Module, state: Mapping[str, torch.Tensor], name: str, where: str
 ) -> None:
-    """``load_state_dict`` whose error a user understands."""
+    """``load_state_dict`` with an error message for users."""
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
         raise AxonInputError(
-            f"The network '{name}' of {where} is of another architecture than this run's. Set the "
+            f"The network '{name}' of {where} has another architecture than this run's. Set the "
             "same `model` for all stages; `--show` prints it."
         ) from error

@@ -1,1 +1,1 @@
-"""Files written whole, locks, output folders, the context of a run; only Python."""
+"""Atomic files, locks, output folders, worker pools, run context; standard library only."""

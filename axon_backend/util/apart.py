@@ -1,4 +1,4 @@
-"""No input is ever an output."""
+"""Keep outputs apart from inputs, which are never overwritten."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ AnyPath = str | os.PathLike[str]
 
 
 def check_apart(output: AnyPath, *inputs: AnyPath | None, below: bool = False) -> None:
-    """Refuse an output that is an input, holds one, or lies in one. The files themselves are
-    compared, so that links and other spellings of a path make no difference.
+    """Refuse an output that is an input, contains one, or lies inside one.
+
+    Files are compared by identity (``os.path.samefile``), so links and other spellings of a path
+    are recognised.
 
     Args:
-        output: the file or folder that will be written; it need not exist.
-        inputs: files and folders that are read; None and those that do not exist are skipped.
-        below: whether the output may lie in an input folder, for commands that leave it out of
-            their reading.
+        output: the file or folder to be written; it need not exist.
+        inputs: files and folders that are read; None and paths that do not exist are skipped.
+        below: accept an output inside an input folder, for commands that do not read it as input.
 
     Raises:
-        AxonInputError: the two are not apart.
+        AxonInputError: the output is an input, contains one, or lies inside one.
     """
     target = os.path.abspath(output)
     for given in inputs:
@@ -34,8 +35,8 @@ def check_apart(output: AnyPath, *inputs: AnyPath | None, below: bool = False) -
             )
         if any(_same(folder, target) for folder in _above(given)):
             raise AxonInputError(
-                f"The output folder {output} holds the input {given}; inputs are never "
-                "overwritten. Choose an --output without inputs in it."
+                f"The output folder {output} contains the input {given}; inputs are never "
+                "overwritten. Choose an --output that contains no inputs."
             )
         if not below and any(_same(folder, given) for folder in _above(target)):
             raise AxonInputError(
@@ -45,10 +46,10 @@ def check_apart(output: AnyPath, *inputs: AnyPath | None, below: bool = False) -
 
 
 def _above(path: AnyPath) -> list[Path]:
-    """The folders that a path lies in, by its name and by where its links lead."""
+    """The parents of a path, both as it is given and with its links resolved."""
     try:
         return [*Path(os.path.abspath(path)).parents, *Path(os.path.realpath(path)).parents]
-    except (OSError, ValueError):  # no such path can exist
+    except (OSError, ValueError):  # not a valid path
         return []
 
 

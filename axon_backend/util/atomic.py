@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all; needs only Python."""
+"""Atomic writing: a file appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from axon_backend.util.work_folder import sweep, take_new
 
 # Hidden folders in which single files are written; see ``work_folder``.
 WRITING = ".axon-*.file"
-# On Windows a file that another program has open for a moment cannot be replaced: asked again.
+# On Windows a file cannot be replaced while another program has it open: `replace` tries again.
 ATTEMPTS, PAUSE_SECONDS = 50, 0.02
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path; on success it takes the place of `path` (`os.replace`, atomic on one
-    file system), else it is removed and `path` is as it was.
+    """Yield a temporary path, which replaces `path` on success (`os.replace`, atomic within a file
+    system). If the block raises, it is removed and `path` is unchanged.
 
-    It has the name of `path`, for writers that choose a format by it, in a hidden folder beside
-    it. What killed processes left of such folders there is removed.
+    The temporary file has the name of `path`, by which some writers choose a format, and lies in a
+    hidden folder beside `path`. Such folders left by killed processes are removed.
 
     Args:
-        path: in a folder that exists.
+        path: a file in an existing folder.
 
     Raises:
-        OSError: of the system.
+        OSError: the file system refuses an operation.
     """
     sweep(path.parent, WRITING)
     work = take_new(path.parent, WRITING)
@@ -41,7 +41,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def replace(new: Path, old: Path) -> None:
-    """``os.replace``, asked again where Windows refuses it for a moment."""
+    """``os.replace``, retried for a second while Windows refuses it."""
     for attempt in range(ATTEMPTS):
         try:
             return os.replace(new, old)

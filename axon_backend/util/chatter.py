@@ -1,4 +1,4 @@
-"""What libraries of C and C++ print to standard error by themselves."""
+"""Silence for C and C++ libraries that print to standard error."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _one_at_a_time = threading.Lock()
 
 @contextmanager
 def no_chatter() -> Iterator[None]:
-    """Drop what is written to the process's standard error past Python, for calls into libraries
-    that report an error twice: by an exception, and in lines of their own. Other threads' output
-    of that kind is dropped too, so keep it short. Nothing happens where there is no standard
-    error, as in a program with windows only.
+    """Discard what is written to the process's standard error (file descriptor 2), for calls into
+    libraries that both raise an exception and print it. The output of other threads is discarded
+    as well, so keep the block short. Does nothing where there is no standard error, as in a Windows
+    program without a console.
     """
     with _one_at_a_time:
         try:

@@ -1,4 +1,4 @@
-"""Locks on parts of a file, which the system frees however a process ends."""
+"""Locks on byte ranges of a file, which the system releases however a process ends."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ import threading
 from pathlib import Path
 from typing import IO, Any
 
-# The system's locks are per process; holders within one process are told apart here: (real path,
-# first byte, one past the last).
+# The system's locks are per process. This set separates holders within the process:
+# (real path, first byte, one past the last byte).
 _held: set[tuple[str, int, int]] = set()
 _guard = threading.Lock()
 
 
 class FileLock:
-    """Bytes of a file that one holder has, in this process or another.
+    """A lock on a byte range of a file, held by one holder across all processes and threads.
 
-    The system frees them however the process ends, so a file left behind blocks nobody.
+    The system releases it however the process ends, so a file left behind blocks no one.
 
     Args:
-        path: created if it does not exist; its folder must.
+        path: created if it does not exist; its folder must exist.
         start: the first byte.
-        count: how many bytes.
+        count: the number of bytes.
 
     Attributes:
         stream: the open file while the lock is held, else None.
-        sure: whether the file system has locks at all. Where it has none, everybody gets them.
+        sure: False if the file system does not support locks; other processes can then acquire
+            the same bytes.
     """
 
     def __init__(self, path: Path, start: int = 0, count: int = 1) -> None:
@@ -36,14 +37,14 @@ class FileLock:
         self.sure = True
 
     def acquire(self) -> bool:
-        """Whether the bytes are now this holder's; False where another one has any of them.
+        """Take the lock without waiting; False if another holder has any of the bytes.
 
         Raises:
             OSError: the file cannot be opened for writing.
         """
         key = (os.path.realpath(self.path), self.start, self.start + self.count)
         with _guard:
-            # Before the file is opened: closing a second handle would free the first one's lock.
+            # Checked before the file is opened: closing a second handle would release the lock.
             if any(p == key[0] and a < key[2] and key[1] < b for p, a, b in _held):
                 return False
             _held.add(key)
@@ -63,7 +64,7 @@ class FileLock:
         return False
 
     def release(self) -> None:
-        """Free the bytes; nothing happens where they are not held."""
+        """Release the lock, if it is held."""
         if self.stream is not None:
             self.stream.close()
             self.stream = None
@@ -72,16 +73,19 @@ class FileLock:
 
 
 def try_lock(stream: IO[Any], start: int = 0, count: int = 1) -> bool | None:
-    """Lock bytes of an open file until it is closed; False where another process has one of them,
-    None where the file system has no locks, which is no reason to refuse the work.
+    """Lock bytes of an open file until it is closed.
 
-    The locks are by process: one process may lock the same bytes twice, and closing any handle of
-    the file frees them all. The bytes may lie beyond the end of the file.
+    Locks belong to the process: it can lock the same bytes twice, and closing any handle of the
+    file releases all of them. The bytes may lie beyond the end of the file.
 
     Args:
         stream: open for writing.
         start: the first byte.
-        count: how many bytes.
+        count: the number of bytes.
+
+    Returns:
+        True if the bytes are locked, False if another process has locked any of them, None if the
+        file system does not support locks (callers then continue without one).
     """
     if sys.platform == "win32":
         import msvcrt

@@ -12,7 +12,7 @@ def file_sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file, read in pieces.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     digest = hashlib.sha256()
     with path.open("rb") as stream:
@@ -22,10 +22,10 @@ def file_sha256(path: Path) -> str:
 
 
 def content_sha256(path: Path) -> str:
-    """Of a file, or of the names and contents of all files in a folder and below.
+    """Hexadecimal SHA-256 of a file, or of the names and contents of all files below a folder.
 
     Raises:
-        OSError: something cannot be read.
+        OSError: a file cannot be read.
     """
     if not path.is_dir():
         return file_sha256(path)

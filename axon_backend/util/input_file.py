@@ -1,4 +1,4 @@
-"""What can be opened as an input at all, and texts read from it."""
+"""Checks on input paths, and reading of text files."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Any
 from axon_backend.errors import AxonInputError
 from axon_backend.util.limits import limit
 
-# Parsed, a text takes up to 20 times its size in memory; manifests of 100,000 cases take 30 MB.
+# A parsed file takes up to 20 times its size in memory; a manifest of 100,000 cases has 30 MB.
 MAX_TEXT_MB = ("AXON_MAX_TEXT_MB", 64.0)
 
 
 def check_input(path: str | os.PathLike[str]) -> None:
-    """Refuse what is neither file nor folder: reading a pipe waits for ever, a device never ends.
+    """Refuse paths that can never be read, such as pipes and devices, whose data may never end.
 
     Raises:
-        AxonInputError: it is none, or no path at all. What does not exist passes: the reader says
-            it better.
+        AxonInputError: the path is empty, contains a null character, cannot be resolved, or names
+            a pipe or device. A path that does not exist is accepted here; the reader reports it.
     """
     given = Path(path)
-    if isinstance(path, str) and not path.strip():  # it would be the current folder
+    if isinstance(path, str) and not path.strip():  # Path("") is the current folder
         raise AxonInputError("The path of an input is empty. Give a file or a folder.")
-    if "\0" in str(path):  # Python before 3.12 takes it for a file that does not exist
-        raise AxonInputError(f"{shown(path)} cannot be opened: its name holds a null character.")
+    if "\0" in str(path):  # before Python 3.12, exists() returns False instead of raising
+        raise AxonInputError(f"{shown(path)} cannot be opened: its name contains a null character.")
     try:
         neither = given.exists() and not (given.is_file() or given.is_dir())
-    except (OSError, ValueError) as error:  # too long, a loop of links
+    except (OSError, ValueError) as error:  # too long, or a loop of links
         why = getattr(error, "strerror", None) or error
         raise AxonInputError(f"{shown(given)} cannot be opened: {why}.") from error
     if neither:
@@ -38,24 +38,24 @@ def check_input(path: str | os.PathLike[str]) -> None:
 
 
 def exists(path: str | os.PathLike[str]) -> bool:
-    """Whether there is such a file or folder.
+    """Whether the file or folder exists.
 
     Raises:
-        AxonInputError: it cannot be an input, see ``check_input``.
+        AxonInputError: the path cannot be an input; see ``check_input``.
     """
     check_input(path)
     return Path(path).exists()
 
 
 def read_text(path: str | os.PathLike[str], what: str = "The file") -> str:
-    """A text file in UTF-8, with or without a byte-order mark (editors on Windows write one).
+    """Read a UTF-8 text file, with or without a byte-order mark (Windows editors write one).
 
     Args:
         path: the file.
-        what: begins the message, for example "The manifest".
+        what: start of the error message, for example "The manifest".
 
     Raises:
-        AxonInputError: it cannot be read, is no text, or larger than AXON_MAX_TEXT_MB allows.
+        AxonInputError: the file cannot be read, is not text, or is larger than AXON_MAX_TEXT_MB.
     """
     check_input(path)
     most = limit(*MAX_TEXT_MB)
@@ -63,8 +63,8 @@ def read_text(path: str | os.PathLike[str], what: str = "The file") -> str:
         size = os.stat(path).st_size
         if size > 1e6 * most:
             raise AxonInputError(
-                f"{what} {path} is {size / 1e6:.0f} MB, more than the limit of {most:g} MB for a "
-                f"text. Give another file, or set {MAX_TEXT_MB[0]} higher."
+                f"{what} {path} has {size / 1e6:.0f} MB, more than the limit of {most:g} MB for "
+                f"text files. Give another file, or raise {MAX_TEXT_MB[0]}."
             )
         return Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -73,15 +73,15 @@ def read_text(path: str | os.PathLike[str], what: str = "The file") -> str:
 
 
 def read_json(path: str | os.PathLike[str], what: str = "The file", expected: str = "") -> Any:
-    """The value in a JSON file; see ``read_text``.
+    """Read a JSON file; see ``read_text``.
 
     Args:
         path: the file.
-        what: begins the message, for example "The manifest".
-        expected: ends the message: what the file should be, or what to do.
+        what: start of the error message, for example "The manifest".
+        expected: end of the error message: what the file should contain, or what to do.
 
     Raises:
-        AxonInputError: it cannot be read or is not JSON.
+        AxonInputError: the file cannot be read or is not JSON.
     """
     text = read_text(path, what)
     try:
@@ -92,6 +92,6 @@ def read_json(path: str | os.PathLike[str], what: str = "The file", expected: st
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """A path as a message can hold it: not longer than a line or two."""
+    """A path for a message, shortened to at most 200 characters."""
     text = str(path).replace("\0", "\\0")
     return text if len(text) <= 200 else f"{text[:90]}...{text[-90:]}"

@@ -1,4 +1,4 @@
-"""Limits that the environment can set."""
+"""Limits that can be set by environment variables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def limit(name: str, default: float) -> float:
     """The number in the environment variable ``name``, or ``default``.
 
     Raises:
-        AxonInputError: it is no positive number.
+        AxonInputError: the variable is not a positive number.
     """
     text = os.environ.get(name, "").strip()
     try:
@@ -21,7 +21,7 @@ def limit(name: str, default: float) -> float:
         value = math.nan
     if not value > 0:
         raise AxonInputError(
-            f"The environment variable {name} is {text!r}; give a positive number, or unset it "
-            f"(then it is {default:g})."
+            f"The environment variable {name} is {text!r}; set it to a positive number, or unset "
+            f"it to use the default, {default:g}."
         )
     return value

@@ -1,8 +1,8 @@
-"""A run's output folder appears with all its files, or not at all.
+"""Output folders that appear with all their files or not at all.
 
-A run works in a hidden folder beside the result (``work_folder``). Putting the result in its place
-is a transaction: a journal in that folder names what is moved, and the next run completes what a
-killed one had begun. Until then what was there before is kept in ``old``.
+A run works in a hidden folder beside the result (``work_folder``). Moving the result into place is
+a transaction: a journal in the work folder lists the moves, and if the run is killed, the next one
+completes them. Until then, the files that are replaced are kept in ``old``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from axon_backend.util.atomic import WRITING, replace
 from axon_backend.util.work_folder import sweep, take
 
 PARTS = ".axon-*.part"
-PATIENCE_S = 1.0  # another run that sweeps holds a work folder for a moment
+PATIENCE_S = 1.0  # another run may briefly hold a work folder while it sweeps
 _NEW, _OLD, _JOURNAL = "new", "old", "journal"
 
 
@@ -31,24 +31,24 @@ def output_folder(
     overwrite: bool = False,
     inputs: Iterable[str | os.PathLike[str] | None] = (),
 ) -> Iterator[Path]:
-    """Give a temporary folder; when the block ends well its contents are moved to ``path``.
+    """Yield a temporary folder, whose contents are moved to ``path`` when the block succeeds.
 
-    The temporary folder is made first, so that a folder that cannot be written is known before
-    any computing. It lies on the same file system as ``path``: inside it where it exists (it may
-    be a mount), else beside it. When the block raises, nothing is left, not even parents that
-    were made for it. What killed runs left at the same place is completed or removed.
+    The temporary folder is created first, so that an unwritable location is reported before any
+    computation. It is on the same file system as ``path``: inside it if it exists (it may be a
+    mount point), else beside it. If the block raises, nothing is left behind, including parent
+    folders created here. Remains of killed runs at the same place are completed or removed.
 
     Args:
-        path: the folder that the user asked for; made where missing, with its parents.
-        owned: names that this kind of run may write. With ``overwrite`` those of an earlier run
-            are removed, so that no stale file stays beside new ones; others are left alone.
-        overwrite: accept a folder that holds files already.
-        inputs: what the run reads; see ``check_apart``.
+        path: the folder that the user asked for; created, with its parents, if missing.
+        owned: names that this kind of run may write. With ``overwrite``, those of an earlier run
+            are removed, so that no stale files remain; other files are left alone.
+        overwrite: accept a folder that already contains files.
+        inputs: files and folders that the run reads; see ``check_apart``.
 
     Raises:
-        AxonInputError: the folder holds files or an input, cannot be made or written, or another
-            run is writing to it.
-        OutputError: the folder was filled by somebody else meanwhile; the message says where the
+        AxonInputError: the folder contains files or an input, cannot be created or written, or
+            another run is writing to it.
+        OutputError: another program filled the folder in the meantime; the message says where the
             results are instead.
     """
     if not str(path).strip():
@@ -66,13 +66,13 @@ def output_folder(
 
 @contextmanager
 def whole_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """As ``output_folder``, for a folder that is replaced as a whole, so that a reader never meets
-    files of two.
+    """Like ``output_folder``, for a folder that is replaced as a whole, so that readers never see a
+    mixture of old and new files.
 
     Raises:
-        AxonInputError: there is such a folder and ``overwrite`` is not set, or another run is
-            writing to it.
-        OSError: of the system.
+        AxonInputError: the folder exists and ``overwrite`` is not set, or another run is writing
+            to it.
+        OSError: the file system refuses an operation.
     """
     target = Path(os.path.abspath(target))
     sweep(target.parent, PARTS, _settle)
@@ -89,14 +89,15 @@ def whole_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def _work_folder(target: Path, home: Path, made: list[Path]) -> Iterator[Path]:
-    """The work folder of a target, gone at the end; when the block raises, also ``made``."""
-    # One name for each target, so that two runs meet.
+    """Yield the work folder of a target and remove it at the end; if the block raises, also remove
+    the folders ``made`` for it."""
+    # One name per target, so that two runs for the same target notice each other.
     mark = hashlib.sha256(os.path.normcase(target.name).encode(errors="replace")).hexdigest()[:12]
     part, beside = (folder / f".axon-{mark}.part" for folder in (home, target.parent))
     done, work = False, None
     try:
         try:
-            # A run that began before the target existed works beside it; others left nothing.
+            # A work folder beside an existing target belongs to a run that began before it existed.
             work = None if beside != part and beside.is_dir() else take(part, PATIENCE_S)
             if work is None:
                 raise AxonInputError(
@@ -113,13 +114,13 @@ def _work_folder(target: Path, home: Path, made: list[Path]) -> Iterator[Path]:
         done = True
     finally:
         if work is not None:
-            if (work.path / _JOURNAL).exists():  # neither completed nor undone: for the next run
+            if (work.path / _JOURNAL).exists():  # neither completed nor undone: left to the next
                 work.release()
             else:
                 work.remove()
         if not done:
             for folder in made:
-                # Only empty ones go: somebody else may have used them in the meantime.
+                # Only while empty: another program may use them by now.
                 try:
                     folder.rmdir()
                 except OSError:
@@ -127,14 +128,14 @@ def _work_folder(target: Path, home: Path, made: list[Path]) -> Iterator[Path]:
 
 
 def _make_parents(target: Path, overwrite: bool) -> list[Path]:
-    """Check the target and make its parents; returns those made, innermost first."""
+    """Check the target and create its parents; return those created, innermost first."""
     if os.path.lexists(target) and not target.is_dir():
-        raise AxonInputError(f"{target} is a file, --output is a folder. Choose another name.")
+        raise AxonInputError(f"{target} is a file; --output must be a folder. Choose another name.")
     try:
         found = _contents(target)
         if found and not overwrite:
             raise AxonInputError(
-                f"{target} holds files already ({found[0]}{', ...' if len(found) > 1 else ''}). "
+                f"{target} already contains files ({found[0]}{', ...' if found[1:] else ''}). "
                 "Choose another --output, or add --overwrite to replace an earlier run."
             )
         missing = []
@@ -151,7 +152,7 @@ def _make_parents(target: Path, overwrite: bool) -> list[Path]:
 
 
 def _contents(target: Path) -> list[str]:
-    """Names in a folder but for runs that are working there."""
+    """The names in a folder, without the work folders of other runs."""
     if not target.is_dir():
         return []
     working = (PARTS, WRITING)
@@ -175,27 +176,27 @@ def _move_in(work: Path, target: Path, owned: tuple[str, ...], overwrite: bool) 
     except OSError as error:
         raise not_written(
             f"Cannot write to {target}: {error.strerror or error}. "
-            "Check the free space and the rights of the folder.",
+            "Check the free space and the permissions of the folder.",
             error,
         ) from error
 
 
 def _keep_elsewhere(new: Path, home: Path, target: Path) -> None:
-    """What took long to compute is not thrown away because its place was taken."""
+    """Keep the results beside a target that was created in the meantime, and raise to say where."""
     number = 2
     while os.path.lexists(home / f"{target.name}-{number}"):
         number += 1
     kept = home / f"{target.name}-{number}"
     new.rename(kept)
     raise OutputError(
-        f"{target} was made by somebody else while this run was computing, and is left as it is. "
-        f"The results of this run are in {kept}."
+        f"{target} was created by another program while this run was computing and is left "
+        f"unchanged. The results of this run are in {kept}."
     )
 
 
 def _exchange(work: Path, target: Path, names: list[str], stale: list[str]) -> None:
-    """Move ``names`` from ``new`` into ``target``, and what they replace and ``stale`` into
-    ``old``: all of it or, when it raises, nothing. After a kill ``_settle`` completes it."""
+    """Move ``names`` from ``new`` into ``target``, and the files they replace and ``stale`` into
+    ``old``. If this raises, every move is undone; after a kill, ``_settle`` completes them."""
     journal = work / _JOURNAL
     inside = os.path.relpath(target, work)  # ".." or "../name"
     text = json.dumps({"target": inside, "names": names, "stale": stale})
@@ -211,28 +212,28 @@ def _exchange(work: Path, target: Path, names: list[str], stale: list[str]) -> N
         _move_back(work, target, names, stale)
         journal.unlink(missing_ok=True)
         raise
-    journal.unlink()  # from here on it is done
+    journal.unlink()  # commits the exchange
 
 
 def _settle(work: Path) -> None:
-    """Complete the exchange that a killed run had begun."""
+    """Complete the exchange that a killed run began."""
     journal = work / _JOURNAL
     if journal.is_file():
-        found = json.loads(journal.read_text(encoding="utf-8"))
-        _move(work, Path(os.path.normpath(work / found["target"])), found["names"], found["stale"])
+        moves = json.loads(journal.read_text(encoding="utf-8"))
+        _move(work, Path(os.path.normpath(work / moves["target"])), moves["names"], moves["stale"])
         journal.unlink()
 
 
 def _move(work: Path, target: Path, names: list[str], stale: list[str]) -> None:
-    """Every step can be found half done, and is done once."""
+    """Do the moves that are still to be done: after a kill, any of them may be done already."""
     new, old = work / _NEW, work / _OLD
     old.mkdir(exist_ok=True)
     for name in [*names, *stale]:
-        waits = os.path.lexists(new / name)
+        pending = os.path.lexists(new / name)
         present = os.path.lexists(target / name)
-        if present and (waits or name in stale) and not os.path.lexists(old / name):
+        if present and (pending or name in stale) and not os.path.lexists(old / name):
             replace(target / name, old / name)
-        if waits:
+        if pending:
             replace(new / name, target / name)
 
 

@@ -1,8 +1,8 @@
-"""The same function on many tasks: in this process, in worker processes, or on a Ray cluster.
+"""Map a function over tasks: in this process, in worker processes, or on a Ray cluster.
 
-A worker takes the function once and keeps it for all its tasks, so that a callable object can load
-what it needs (a model, a device) with its first task. A task whose worker dies is tried again on
-another one; a task over its time limit ends with its worker.
+A worker receives the function once and keeps it for all its tasks, so a callable object can load
+what it needs (a model, a device) with its first task. If a worker dies, its task is retried on
+another one; a task over its time limit is stopped together with its worker.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from typing import Any, Generic, Protocol, TypeVar
 from axon_backend.errors import AxonInputError, Unfinished
 
 Task = TypeVar("Task")
-MEMORY_GB = 3.0  # what a worker needs for a large CT
+MEMORY_GB = 3.0  # that a worker needs for a large CT
 DIED = (
     "its process was killed by the system, most often for lack of memory; run again with "
     "fewer --workers"
 )
 _POLL_SECONDS = 0.5
-_FAILED_STARTS = 3  # in a row, before any worker started: none will
+_FAILED_STARTS = 3  # before the first successful start; then the pool gives up
 _READY = "ready"
 
 
@@ -38,23 +38,23 @@ class WorkerDied(Unfinished):
 
 
 class TimedOut(Unfinished):
-    """A task took longer than it was allowed to."""
+    """A task took longer than its time limit."""
 
 
 class Pool:
-    """Where work is done.
+    """Runs tasks in processes or on a Ray cluster.
 
     Args:
-        workers: processes; 0 uses this process, for tests and debugging.
-        ray: send the work to a Ray cluster instead: its address, or True for ``RAY_ADDRESS``, else
-            a cluster on this machine. There are as many workers as the cluster has room for,
-            also when nodes come and go.
+        workers: number of processes; 0 runs the tasks in this process, for tests and debugging.
+        ray: use a Ray cluster instead: its address, or True for the one at ``RAY_ADDRESS`` or, if
+            that is not set, on this machine. The number of workers follows the capacity of the
+            cluster, also when nodes join or leave.
         cancelled: polled while waiting; if True, no further task is started.
-        limit_seconds: of one task; needs ``workers`` or ``ray``.
-        resources: of one Ray worker, as Ray names them (``num_cpus``, ``num_gpus``).
+        limit_seconds: time limit per task; ignored for tasks in this process.
+        resources: resources per Ray worker, as Ray names them (``num_cpus``, ``num_gpus``).
 
     Raises:
-        AxonInputError: ``ray`` is asked for and not installed.
+        AxonInputError: ``ray`` is requested but not installed.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Pool:
         resources: dict[str, float] | None = None,
     ) -> None:
         if ray:
-            import_ray()  # what is missing is said before any work
+            import_ray()  # a missing package is reported before any work
         self.workers, self.ray = workers, ray
         self.cancelled = cancelled or (lambda: False)
         self.limit_seconds = limit_seconds
@@ -76,11 +76,11 @@ class Pool:
     def map(
         self, function: Callable[[Task], Any], tasks: Iterable[Task]
     ) -> Iterator[tuple[Task, Any]]:
-        """(task, result) as they end; a result may be the exception that was raised.
+        """Yield (task, result) in order of completion; a result may be the exception raised.
 
-        A task whose worker dies is tried once more; ``WorkerDied`` is then its result, and
-        ``TimedOut`` that of one over the limit. Fewer than all tasks come back when
-        ``cancelled()``: those that have begun are finished.
+        A task whose worker dies is retried once; if that worker dies too, the result is
+        ``WorkerDied``. For a task over its time limit it is ``TimedOut``. Once ``cancelled()`` is
+        true, tasks that have started are finished and yielded, and the others are not started.
         """
         if self.workers == 0 and not self.ray:
             yield from self._here(function, tasks)
@@ -110,7 +110,7 @@ class Pool:
 
 @dataclass
 class _Attempt(Generic[Task]):
-    """A task, and how it is being tried."""
+    """A task, how often its worker died, and when its current attempt began."""
 
     task: Task
     died: int = 0
@@ -118,12 +118,12 @@ class _Attempt(Generic[Task]):
 
 
 class _Crew(Protocol):
-    """Workers of one kind. ``wait`` gives (worker, answer): ``_READY`` once, then results;
-    :class:`WorkerDied` where the worker is gone."""
+    """Workers of one kind. ``wait`` returns (worker, answer): ``_READY`` once, then results;
+    :class:`WorkerDied` if the worker has ended."""
 
     alone_after_death: bool
-    """A task whose worker died is tried again with no other worker beside it: the memory is
-    shared."""
+    """Whether a task whose worker died is retried with no other worker running, because workers
+    share the memory."""
 
     def room(self) -> int: ...
     def hire(self) -> Any: ...
@@ -133,7 +133,7 @@ class _Crew(Protocol):
 
 
 class _Shift(Generic[Task]):
-    """One ``Pool.map``: hires workers, hands out tasks, takes results."""
+    """One ``Pool.map``: starts workers, hands out tasks and collects results."""
 
     def __init__(
         self,
@@ -159,12 +159,12 @@ class _Shift(Generic[Task]):
                     else:
                         yield from self._ended(worker, answer)
                 yield from self._overdue()
-        finally:  # also when the caller goes: unfinished work is discarded, not waited for
+        finally:  # also when the caller stops iterating: unfinished work is discarded
             for worker in [*self.starting, *self.idle, *self.busy]:
                 self.crew.dismiss(worker)
 
     def _hand_out(self) -> bool:
-        """Give tasks to workers; False when there is nothing to do or to wait for."""
+        """Give tasks to workers; False if nothing is left to do or to wait for."""
         if self.cancelled():
             return bool(self.busy)
         if not (self.waiting or self.busy) and self.again:
@@ -246,7 +246,7 @@ class _ProcessCrew:
         return _Process(process, ours)
 
     def send(self, worker: _Process, task: Any) -> None:
-        with suppress(OSError):  # it has died: wait() says so
+        with suppress(OSError):  # the worker has died; wait() reports it
             worker.pipe.send(task)
 
     def wait(self, workers: Sequence[_Process], seconds: float) -> list[tuple[_Process, Any]]:
@@ -269,13 +269,13 @@ class _ProcessCrew:
         worker.pipe.close()
         worker.process.terminate()
         worker.process.join(10 * _POLL_SECONDS)
-        if worker.process.is_alive():  # SIGTERM is held back by a long call of a library
+        if worker.process.is_alive():  # a long library call delays SIGTERM
             worker.process.kill()
             worker.process.join()
 
 
 def _work(pipe: Any, function: Callable[[Any], Any]) -> None:
-    """The life of a worker process: ends with its parent, with which Ctrl-C is also left."""
+    """Main loop of a worker process, which ends with its parent and leaves Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
@@ -295,7 +295,7 @@ def _work(pipe: Any, function: Callable[[Any], Any]) -> None:
 
 
 def _result(function: Callable[[Any], Any], task: Any) -> Any:
-    """What a function returns or raises."""
+    """The value that a function returns, or the exception that it raises."""
     try:
         return function(task)
     except Exception as error:
@@ -303,7 +303,7 @@ def _result(function: Callable[[Any], Any], task: Any) -> Any:
 
 
 def _portable(result: Any) -> Any:
-    """A result as it arrives elsewhere; where it does not, an error that says what it was."""
+    """The result if it can be pickled, otherwise an error that describes it."""
     try:
         pickle.loads(pickle.dumps(result))
     except Exception as error:
@@ -317,7 +317,7 @@ def _portable(result: Any) -> Any:
 
 
 class _Actor:
-    """A worker on a cluster; lives as long as the program that started it."""
+    """A Ray worker, which lives as long as the program that started it."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self.function = function
@@ -336,7 +336,7 @@ class _RayWorker:
 
 
 class _RayCrew:
-    alone_after_death = False  # nodes have memories of their own
+    alone_after_death = False  # each node has its own memory
 
     def __init__(
         self, function: Callable[[Any], Any], address: bool | str, resources: dict[str, float]
@@ -381,7 +381,7 @@ class _RayCrew:
     def _answer(self, reference: Any) -> Any:
         try:
             return self._ray.get(reference)
-        except self._ray.exceptions.RayError as error:  # of the actor, its node, or the store
+        except self._ray.exceptions.RayError as error:  # from the actor, node or object store
             return WorkerDied(" ".join(str(error).split())[:200])
 
     def dismiss(self, worker: _RayWorker) -> None:
@@ -389,23 +389,23 @@ class _RayCrew:
 
 
 def import_ray() -> Any:
-    """The package.
+    """Import Ray.
 
     Raises:
-        AxonInputError: it is not installed.
+        AxonInputError: Ray is not installed.
     """
     try:
         import ray
     except ImportError:
         raise AxonInputError(
             "--ray needs the package ray, which is not installed. Install axon-ct[cluster], or "
-            "leave --ray out: --workers and --shard need nothing."
+            "omit --ray: --workers and --shard need no further package."
         ) from None
     return ray
 
 
 def default_workers() -> int:
-    """One process per processor, as far as memory allows."""
+    """One process per processor, or fewer if memory is short."""
     try:
         processors = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows

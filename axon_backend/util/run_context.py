@@ -1,4 +1,4 @@
-"""What travels with every run: seed, device, progress and cancelling."""
+"""The settings that accompany every run: seed, device, progress and cancellation."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 
 from axon_backend.errors import AxonInputError, Cancelled
 
-# All generators take seeds up to this; SimpleITK's take no larger ones.
+# The largest seed that every random generator accepts; SimpleITK's have the lowest limit.
 MAX_SEED = 2**31 - 1
 
-# progress(stage, step, total, preview): called after each step. The preview is the volume so far,
-# (1, 1, h, h, h) in normalised HU, or None. It may raise errors.Cancelled.
+# progress(stage, step, total, preview) is called after each step. The preview is the current
+# volume, (1, 1, h, h, h) in normalised HU, or None. The callback may raise errors.Cancelled.
 Progress = Callable[[str, int, int, Any], None]
 
 
 def check_seed(seed: int, name: str = "The seed") -> None:
-    """Raise :class:`AxonInputError` unless it is a whole number from 0 to ``MAX_SEED``; the message
-    calls it ``name``."""
+    """Raise :class:`AxonInputError`, whose message starts with ``name``, unless the seed is a whole
+    number from 0 to ``MAX_SEED``."""
     whole = not isinstance(seed, bool) and hasattr(seed, "__index__")
     if not whole or not 0 <= operator.index(seed) <= MAX_SEED:
         raise AxonInputError(f"{name} is {seed!r}; expected a whole number from 0 to {MAX_SEED}.")
@@ -27,13 +27,13 @@ def check_seed(seed: int, name: str = "The seed") -> None:
 
 @dataclass(frozen=True)
 class RunContext:
-    """How a run is seeded, where it computes, and how it talks to its caller.
+    """Seed and device of a run, and its callbacks.
 
     Attributes:
-        seed: of all noise; the same seed gives the same volume on one machine.
+        seed: of all noise; the same seed gives the same volume on the same machine.
         device: ``auto``, ``cpu`` or ``cuda``.
         progress: called as ``progress(stage, step, total, preview)``.
-        cancelled: asked before every step and while networks compute; True stops the run.
+        cancelled: polled before every step and while networks compute; True stops the run.
     """
 
     seed: int = 0
@@ -60,5 +60,5 @@ class RunContext:
         return replace(self, seed=seed)
 
     def with_progress(self, progress: Progress) -> RunContext:
-        """The same run with its progress passed on by ``progress``."""
+        """The same run with another progress callback."""
         return replace(self, progress=progress)

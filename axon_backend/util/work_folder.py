@@ -1,7 +1,7 @@
-"""A hidden folder for unfinished work, owned by one living process.
+"""A hidden folder for unfinished work, owned by one running process.
 
-The owner holds a lock of the system on a file in it, which is gone however the process ends. So a
-folder without a lock is what a killed process left, and may be removed.
+The owner holds a file lock in it, which the system releases however the process ends. A folder
+without a lock was therefore left by a killed process, and may be removed.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ class WorkFolder:
 
     @property
     def sure(self) -> bool:
-        """Whether no other process can own it too, as where the file system has no locks."""
+        """Whether ownership is exclusive; False if the file system does not support locks."""
         return self._lock.sure
 
     def remove(self) -> None:
-        """Delete the folder, as far as the system allows; what is left has no owner any more."""
+        """Delete the folder as far as the system allows; anything left no longer has an owner."""
         for entry in list(self.path.iterdir()) if self.path.is_dir() else ():
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry, ignore_errors=True)
             elif entry.name != LOCK:
                 with suppress(OSError):
                     entry.unlink()
-        if os.name == "posix":  # while it is held, so that it is not the next owner's
+        if os.name == "posix":  # while the lock is held, so that it cannot be the next owner's
             with suppress(OSError):
                 (self.path / LOCK).unlink()
             self.release()
         else:
-            # Windows deletes no open file, so neither this one nor the next owner's.
+            # Windows cannot delete open files: not this one while it is held, nor the next owner's.
             self.release()
             with suppress(OSError):
                 (self.path / LOCK).unlink()
@@ -54,16 +54,16 @@ class WorkFolder:
             self.path.rmdir()
 
     def release(self) -> None:
-        """Leave the folder to the next that takes it."""
+        """Leave the folder to the next process that takes it."""
         self._lock.release()
 
 
 def take(path: Path, patience_s: float = 0.0) -> WorkFolder | None:
-    """Make the folder, or take over one whose owner is gone; None while a living process has it
-    for ``patience_s``.
+    """Create the folder, or take over one whose owner is gone; None if a running process still has
+    it after ``patience_s``.
 
     Raises:
-        OSError: of the system.
+        OSError: the file system refuses an operation.
     """
     lock = FileLock(path / LOCK)
     end = time.monotonic() + patience_s
@@ -86,17 +86,17 @@ def take(path: Path, patience_s: float = 0.0) -> WorkFolder | None:
 
 
 def take_new(home: Path, pattern: str) -> WorkFolder:
-    """Make a work folder of a new name in ``home``, for work that no later run takes over.
+    """Create a work folder with a new name in ``home``, for work that no later run takes over.
 
     Args:
-        home: a folder that exists.
-        pattern: its name, with a ``*`` for what makes the name unique; as for ``sweep``.
+        home: an existing folder.
+        pattern: its name, with a ``*`` for the part that makes it unique; as for ``sweep``.
 
     Raises:
-        OSError: of the system.
+        OSError: the file system refuses an operation.
     """
     work = None
-    while work is None:  # a sweep may be removing it before it is locked
+    while work is None:  # a sweep may remove it before it is locked
         work = take(home / pattern.replace("*", uuid.uuid4().hex[:12]))
     return work
 
@@ -111,15 +111,15 @@ def sweep(home: Path, pattern: str, settle: Callable[[Path], None] = lambda path
 
     Args:
         home: a folder; it need not exist.
-        pattern: of their names.
-        settle: called with each before it is removed; one where it raises OSError stays for the
-            next time.
+        pattern: glob pattern of their names.
+        settle: called with each folder before it is removed; if it raises OSError, the folder is
+            kept for the next sweep.
     """
     found: list[Path] = []
     with suppress(OSError):
         found = sorted(home.glob(pattern))
     for path in found:
-        # Those of other users, and what the system does not let go of, are left alone.
+        # Folders of other users, and those that the system does not release, are left alone.
         with suppress(OSError):
             if path.is_symlink() or not path.is_dir():
                 continue

@@ -6,6 +6,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
+from AXONReconstructionLib.panel.xray_form import refusal
 from AXONReconstructionLib.scene.placement_state import ROLES
 
 # In the order of the list.
@@ -54,6 +55,7 @@ class AutoRegister:
             reason = section.missing
             if not reason and section.xray is None:
                 reason = _("Select an X-ray under Inputs first.")
+            reason = reason or refusal(section.xray)
             if not reason and self.method != "planar" and section.ct is None:
                 reason = _(
                     "6-DoF registration requires a CT of the same patient. Select one under Inputs."

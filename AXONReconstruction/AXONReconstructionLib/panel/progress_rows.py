@@ -37,7 +37,7 @@ class ProgressRows:
         self._stages, self._running = tuple(stages), ""
         self._showPreparation(_("Starting"))
         for stage in self._widgets.rows:
-            self._show(stage, 0.0, _("waiting") if stage in stages else _("disabled"))
+            self._show(stage, 0.0, _("waiting") if stage in stages else _("skipped"))
 
     def report(self, stage: str, step: int, total: int, secondsLeft=None) -> None:
         """Show a progress report of the logic."""

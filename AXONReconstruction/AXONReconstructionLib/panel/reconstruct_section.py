@@ -261,9 +261,10 @@ def _relevantState(node) -> tuple:
     if node is None:
         return ()
     inputs = [getattr(node, name) for name in _INPUTS]
+    refused = run_plan.blockingReason(node)  # a correction changes it, not the node
     settings = [getattr(node, name) for name in _SETTINGS]
     stages = (tuple(node.skippedStages), dict(node.steps))
-    return (*(None if n is None else n.GetID() for n in inputs), *settings, *stages)
+    return (*(None if n is None else n.GetID() for n in inputs), refused, *settings, *stages)
 
 
 _LOCKED = (

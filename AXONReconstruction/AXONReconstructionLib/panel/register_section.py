@@ -291,6 +291,7 @@ def _stateOf(node, role: str) -> tuple:
         None if image is None else image.GetMTime(),
         None if xray is None else xray.GetAttribute("AXON.View"),
         None if xray is None else xray.GetAttribute("AXON.PixelMm"),
+        None if xray is None else xray.GetAttribute("AXON.LooksLike"),
         ct,
         node.bundle if ct is None else "",
     )

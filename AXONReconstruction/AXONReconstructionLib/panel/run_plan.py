@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
+from AXONReconstructionLib.panel.xray_form import refusal
 from AXONReconstructionLib.setup import run_times
 
 
@@ -41,7 +42,7 @@ def blockingReason(node) -> str:
         return _("A lateral X-ray alone is not sufficient. Select a frontal X-ray in step 1.")
     if node.frontal is None and node.groundTruth is None:
         return _("Select a frontal X-ray in step 1.")
-    return ""
+    return refusal(node.frontal) or refusal(node.lateral)
 
 
 def planText(node, device: str, bundle: str, method) -> str:

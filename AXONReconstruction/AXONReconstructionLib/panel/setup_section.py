@@ -24,6 +24,7 @@ class SetupSection(Section):
         # Downloads and checks continue during a reconstruction and when the scene closes.
         self.background = Background("AXON setup")
         self._installing = False
+        self._complete = True  # whether nothing was missing when the status was last shown
         self._checking: Job | None = None
         ui = self.ui
         ui.setupInstallButton.connect("clicked()", self.onInstall)
@@ -56,6 +57,7 @@ class SetupSection(Section):
             requirements.requiredPackages(),
             requirements.plan(),
         )
+        self._complete = todo.empty
         if torch.installed is None:
             ui.setupTorchLabel.text = _("not installed")
         elif torch.satisfied:
@@ -184,7 +186,7 @@ class SetupSection(Section):
 
     def _enable(self) -> None:
         free = not (self._installing or self.panel.isBusy)
-        self.ui.setupInstallButton.enabled = free and not requirements.plan().empty
+        self.ui.setupInstallButton.enabled = free and not self._complete
         shown = self.ui.setupReportFrame.visible
         self.ui.setupCheckButton.text = _("Hide report") if shown else _("Check environment")
         self.ui.setupCheckButton.enabled = free and self._checking is None

@@ -151,6 +151,16 @@ class XrayForm:
         self.forceRefresh()
 
 
+def refusal(node) -> str:
+    """Why an X-ray of the scene (or None) is not registered; empty if it may be."""
+    if node is None or not node.GetAttribute("AXON.LooksLike"):
+        return ""
+    return _(
+        "{name} does not look like one chest X-ray. Select another X-ray in step 1, or click Use "
+        "it anyway there."
+    ).format(name=node.GetName())
+
+
 def descriptionText(found) -> str:
     """Text description of a `RadiographDescription`."""
     if found.pixelMm is None:

@@ -38,7 +38,7 @@ class Outputs:
 
     @property
     def name(self) -> str:
-        """The run: views, model, seed."""
+        """The run: views, seed, samples, model."""
         return nameOf({**self._run, "bundle": self.bundle}, self._views)
 
     def stage(self, stage, hu, frame, inversePose):

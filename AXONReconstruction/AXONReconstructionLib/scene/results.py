@@ -120,7 +120,7 @@ class ReconstructionResult:
 
 
 def nameOf(record: dict, views: int) -> str:
-    """What tells a run from others of the same case: views, model, seed, samples.
+    """What tells a run from others of the same case: views, seed, samples, model.
 
     Args:
         record: with ``bundle``, ``seed`` and ``samples``.
@@ -129,12 +129,12 @@ def nameOf(record: dict, views: int) -> str:
     bundle = record.get("bundle") or {}
     parts = [
         _("1 view") if views == 1 else _("{n} views").format(n=views),
-        "{name} {version}".format(**{"name": "?", "version": "", **bundle}).strip(),
         _("seed {seed}").format(seed=record.get("seed", "?")),
     ]
     if record.get("samples", 1) > 1:
         parts.append(_("{n} samples").format(n=record["samples"]))
-    return ", ".join(parts)
+    model = "{name} {version}".format(**{"name": "?", "version": "", **bundle}).strip()
+    return ", ".join([*parts, model])  # lists cut off what is last
 
 
 def resultOf(result: Any) -> ReconstructionResult:

@@ -23,13 +23,13 @@ def views_of(volume: torch.Tensor) -> RegisteredViews:
     frame = ThoraxFrame((0.0, 0.0, 0.0), (320.0, 320.0, 320.0))
     n = volume.shape[0]
     attenuation = AttenuationVolume(volume, frame.spacing_mm(n), frame.origin_mm(n))
-    pictures = [
+    images = [
         render_drr(
             attenuation, AcquisitionGeometry.of_frame(frame, view, sid_mm=1e6, sod_mm=1e6), VIEW
         )[None, None]
         for view in (View.pa, View.lateral_left)
     ]
-    return RegisteredViews(pictures[0], pictures[1], torch.zeros(1, 2))
+    return RegisteredViews(images[0], images[1], torch.zeros(1, 2))
 
 
 @pytest.mark.parametrize("voxels", CORNERS)

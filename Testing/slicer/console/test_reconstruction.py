@@ -113,7 +113,7 @@ def test_progress_reports_stage_step_time_and_preview(logic, frontal, tiny):
     assert coarse[0]["preview"].shape == (16, 16, 16)
     assert coarse[0]["preview"].min() >= -1000 and coarse[0]["preview"].max() <= 900
     assert [s for s, _name in stages] == ["coarse", "fine", "sr"]
-    assert stages[0][1] == "AXON coarse, 1 view, axon-tiny 0.0.1, seed 0 (phantom PA)"
+    assert stages[0][1] == "AXON coarse, 1 view, seed 0, axon-tiny 0.0.1 (phantom PA)"
 
 
 def test_nodes_carry_their_provenance(logic, frontal, tiny, tiny_bundle):

@@ -183,26 +183,40 @@ def test_saving_by_clicks(host, slicer, axon, result, tmp_path):
 
 
 def test_dicom_into_slicers_database(host, slicer, compared, monkeypatch):
-    """The database itself is Slicer's; here is what it is given, and when."""
+    """The database itself is Slicer's; here is what it is given, and when. Its names, arguments and
+    answers are those of DICOMUtils.py in Slicer 5.10 to 5.13 and of CTK's ctkDICOMDatabase.h."""
     import sys
     from types import ModuleType, SimpleNamespace
 
     import pydicom
 
-    ui, given = compared.ui, []
+    ui, given, stored = compared.ui, [], {}
     ui.formatCombo.setCurrentIndex(ui.formatCombo.findData("database"))
     assert not ui.saveButton.enabled and "Open the module DICOM" in ui.saveButton.toolTip
     library = ModuleType("DICOMLib")
 
     def importDicom(folder, dicomDatabase=None, copyFiles=False):
         files = sorted(Path(folder).rglob("*.dcm"))
-        given.append((Path(folder), copyFiles, {pydicom.dcmread(f).Modality for f in files}))
-        return True
+        slices = [pydicom.dcmread(f) for f in files]
+        given.append((Path(folder), copyFiles, {s.Modality for s in slices}))
+        for number, s in enumerate(slices):
+            if number < room:
+                stored.setdefault(s.SeriesInstanceUID, []).append(f"stored/{number}.dcm")
+        return True  # as Slicer's also does when files could not be stored
 
     library.DICOMUtils = SimpleNamespace(importDicom=importDicom)
     monkeypatch.setitem(sys.modules, "DICOMLib", library)
-    monkeypatch.setattr(slicer, "dicomDatabase", SimpleNamespace(isOpen=True), raising=False)
+    database = SimpleNamespace(
+        isOpen=True, filesForSeries=lambda uid, hits=-1: tuple(stored.get(uid, ()))
+    )
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
     compared.panel.sections["compareSection"].saveBox.update()
+    room = 40  # slices
+    host.click(ui.saveButton)
+    assert host.wait_until(lambda: compared.panel.ui.messageFrame.visible, 60)
+    assert "could not import the series" in compared.panel.ui.messageLabel.text
+    given.clear(), stored.clear()
+    room = 10**6
     host.click(ui.saveButton)
     assert host.wait_until(lambda: "DICOM database" in ui.savedLabel.text, 60)
     ((folder, copied, modalities),) = given

@@ -135,9 +135,16 @@ def test_what_does_not_look_like_a_chest_can_be_used_anyway(host, panel, ui, tmp
     assert "does not look like a chest X-ray, but like" in ui.frontalAssumed.text
     with pytest.raises(AxonInputError, match=r"noise.png does not look like"):
         require_chest(radiographOf(node))
+    for name in ("registerSection", "reconstructSection"):
+        panel.container(name).collapsed = False
+    settle(host, panel)
+    for button in (ui.registerButton, ui.reconstructButton):
+        assert not button.enabled and "click Use it anyway" in button.toolTip
     host.click(ui.frontalAcceptButton)
     require_chest(radiographOf(node))
+    settle(host, panel)
     assert not ui.frontalRefused.visible
+    assert ui.registerButton.enabled and ui.reconstructButton.enabled
 
 
 def test_a_lateral_that_faces_the_other_way_is_turned_and_flip_overrules_it(
@@ -160,7 +167,7 @@ def test_a_lateral_that_faces_the_other_way_is_turned_and_flip_overrules_it(
     assert np.allclose(slicer.util.arrayFromVolume(lateral)[0], side[:, ::-1], atol=1e-4)
     assert radiographOf(lateral).warnings == ()
     assert "left and right were exchanged" in ui.lateralAssumed.text
-    # As Slicer loads a picture: one axial slice that nothing is known of.
+    # As Slicer loads an image: one axial slice that nothing is known of.
     plain = slicer.util.addVolumeFromArray(side[None, :, ::-1].copy(), name="from the database")
     ui.lateralSelector.setCurrentNode(plain)
     settle(host, panel)

@@ -71,7 +71,7 @@ def test_changes_after_the_start_do_not_affect_the_run(
     slicer.mrmlScene.RemoveNode(accepted)
     assert ended(host, section)
     assert not panel.ui.messageFrame.visible
-    assert case.volumes["sr"].GetName() == "AXON sr, 1 view, axon-tiny 0.0.1, seed 0 (phantom PA)"
+    assert case.volumes["sr"].GetName() == "AXON sr, 1 view, seed 0, axon-tiny 0.0.1 (phantom PA)"
     assert json.loads(case.record)["registration"][0]["accepted_by_user"]
 
 

@@ -3,8 +3,22 @@
 import json
 import sys
 import threading
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+
+UI = Path(__file__).resolve().parents[3].glob("AXON*/Resources/UI/*.ui")
+
+
+@pytest.mark.parametrize("file", sorted(UI), ids=lambda file: file.stem)
+def test_every_widget_has_its_place_in_a_form_or_grid(file):
+    """Qt puts a widget without one over that of the first cell."""
+    for layout in ElementTree.parse(file).iter("layout"):
+        if layout.get("class") in ("QFormLayout", "QGridLayout"):
+            cells = [(item.get("row"), item.get("column")) for item in layout.findall("item")]
+            assert len(set(cells)) == len(cells), layout.get("name")
+            assert all(None not in cell for cell in cells), layout.get("name")
 
 
 def running(panel):

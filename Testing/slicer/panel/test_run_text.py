@@ -23,7 +23,7 @@ def rows(slicer, module_path):
 def test_rows_show_samples_steps_and_time(rows):
     rows, made, label = rows
     rows.start(("coarse", "sr"))
-    assert made["fine"].state.text == "disabled" and made["sr"].state.text == "waiting"
+    assert made["fine"].state.text == "skipped" and made["sr"].state.text == "waiting"
     rows.report("register", 0, 2)
     assert label.text == "Registering the X-rays"
     rows.report("coarse (2 of 4)", 5, 10, 12.4)

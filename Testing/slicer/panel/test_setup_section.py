@@ -151,7 +151,7 @@ def test_the_report_is_created_shown_and_copied(host, setup, slicer):
     for line in ("Slicer: 5.", "Python: 3.", "VTK: ", "AXON: ", "GPU: ", "disk: ", "device: "):
         assert f"\n{line}" in text, line
     assert "torch 2.10.0" in text and "shipped bundle: axon-preview" in text
-    assert "tiny run: stage coarse on " in text and "All is well." in text
+    assert "tiny run: stage coarse on " in text and "All checks passed." in text
     assert text.endswith("Research use only, not for diagnosis.")
     assert str(Path.home()) not in text
     host.click(ui.setupCopyButton)

@@ -46,7 +46,7 @@ def test_two_runs_side_by_side(host, slicer, case, section, ui, panel, tmp_path)
     kept, truth = dict(case.volumes), case.truthVolume
     assert texts(ui.otherCombo) == ["CT"]
     run(host, section, seed=1)
-    names = [f"1 view, axon-tiny 0.0.1, seed {seed}" for seed in (0, 1)]
+    names = [f"1 view, seed {seed}, axon-tiny 0.0.1" for seed in (0, 1)]
     assert texts(ui.resultCombo) == names and ui.resultCombo.currentIndex == 1
     assert texts(ui.otherCombo) == ["CT", names[0]]
     for stage, hu in first.items():
@@ -95,14 +95,14 @@ def test_results_lie_in_one_folder_of_the_case(host, slicer, case, section, ui):
     items = vtk.vtkIdList()
     hierarchy.GetItemChildren(case_item, items)
     names = [hierarchy.GetItemName(items.GetId(i)) for i in range(items.GetNumberOfIds())]
-    runs = [f"1 view, axon-tiny 0.0.1, seed {seed}" for seed in (0, 1)]
+    runs = [f"1 view, seed {seed}, axon-tiny 0.0.1" for seed in (0, 1)]
     assert [name for name in names if "seed" in name] == runs
     assert sum(n.startswith("CT in the thorax frame") for n in names) == 1
     # Deleting a folder removes its result from the lists.
     hierarchy.RemoveItem(run_item)
     host.process_events(0.05)
-    assert texts(ui.resultCombo)[-1] == "1 view, axon-tiny 0.0.1, seed 0"
-    assert "1 view, axon-tiny 0.0.1, seed 1" not in texts(ui.otherCombo)
+    assert texts(ui.resultCombo)[-1] == "1 view, seed 0, axon-tiny 0.0.1"
+    assert "1 view, seed 1, axon-tiny 0.0.1" not in texts(ui.otherCombo)
 
 
 def test_a_cancelled_rerun_leaves_the_earlier_result(host, slicer, case, section, ui):
@@ -118,14 +118,14 @@ def test_a_cancelled_rerun_leaves_the_earlier_result(host, slicer, case, section
     assert dict(case.volumes) == before and case.record == record
     assert composite(slicer, "Red") is before["sr"]
     assert "The earlier result is still shown" in ui.resultLabel.text
-    assert texts(ui.resultCombo)[1] == "1 view, axon-tiny 0.0.1, seed 1 (cancelled)"
+    assert texts(ui.resultCombo)[1] == "1 view, seed 1, axon-tiny 0.0.1 (cancelled)"
     choose(host, ui.resultCombo, 1)
     assert list(case.volumes) == ["coarse"] and json.loads(case.record)["cancelled"] == "fine"
 
 
 def test_single_samples_are_browsed(host, slicer, case, section, ui, tmp_path):
     run(host, section, seed=3, samples=3)
-    assert texts(ui.resultCombo) == ["1 view, axon-tiny 0.0.1, seed 3, 3 samples"]
+    assert texts(ui.resultCombo) == ["1 view, seed 3, 3 samples, axon-tiny 0.0.1"]
     choose(host, ui.slicesCombo, ui.slicesCombo.findData("sample"))
     assert ui.sampleSlider.visible and ui.sampleSlider.maximum == 3
     seen = []

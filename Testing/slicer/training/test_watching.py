@@ -108,7 +108,7 @@ def test_the_panel_shows_a_run_chosen_by_its_folder(host, slicer, training, run)
     panel.parameterNode.runPath = str(run("running", START, step(10, 0.5), validation(10, 17.5)))
     assert ui.statusLabel.text == "Training." and ui.progressBar.value == 250
     assert "Step 10 / 40" in ui.numbersLabel.text and "1.5 GB" in ui.numbersLabel.text
-    assert "v2_psnr 17.5" in ui.numbersLabel.text
+    assert "PSNR 17.5 dB (two views)" in ui.numbersLabel.text
     assert ui.stopButton.enabled and not ui.startButton.enabled and not ui.resumeButton.enabled
     run("running", step(20, 0.3))
     panel.poll()
@@ -284,6 +284,16 @@ def test_recent_runs_are_listed_after_the_scene_was_closed(host, training, run):
     assert widget.ui.statusLabel.text.startswith("Stopped.")
 
 
+def test_the_progress_of_a_preparation_is_a_count(training):
+    from AXONTrainingLib.data_box import progressText
+
+    assert progressText("cases:  33%|###  | 1/3 [00:05<00:10, 0.2step/s]") == (
+        "1 of 3 patients prepared"
+    )
+    assert progressText("scanning /data: 20 files [of 3/4]") == "scanning /data: 20 files [of 3/4]"
+    assert progressText("") == "Preparing..."
+
+
 def test_a_data_set_is_summarised_and_its_problems_are_reported(host, training, tmp_path):
     widget = training[1]
     panel, ui = widget.panel, widget.ui
@@ -293,7 +303,7 @@ def test_a_data_set_is_summarised_and_its_problems_are_reported(host, training, 
     data.write_text(json.dumps({"train": ["a.nii.gz", "b.nii.gz"], "validation": ["c.nii.gz"]}))
     panel.parameterNode.dataPath = str(data)
     host.click(ui.checkButton)
-    assert ui.dataLabel.text.splitlines()[:2] == ["Training: 2 patients", "Validation: 1 patients"]
+    assert ui.dataLabel.text.splitlines()[:2] == ["Training: 2 patients", "Validation: 1 patient"]
     assert not ui.messageFrame.visible
     (tmp_path / "b.nii.gz").unlink()
     host.click(ui.checkButton)

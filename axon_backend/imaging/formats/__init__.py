@@ -1,8 +1,8 @@
-"""The file formats of X-rays and CTs, by one registry.
+"""Registry of the file formats of X-rays and CTs.
 
-A format is one file with its extensions and readers; file dialogs, messages and help texts are made
-from the registry. To add one of your own, see :func:`register_format`. Readers import their
-libraries only when they are called, so that the registry costs nothing to ask.
+Each format is a module with its extensions and readers; file dialogs, messages and help texts are
+generated from the registry. To add a format, see :func:`register_format`. Readers import their
+libraries only when they are called, so that the registry itself is cheap to import.
 """
 
 from axon_backend.imaging.formats.format import ImageFormat

@@ -30,7 +30,7 @@ def read_volume(path: Path) -> RawVolume:
     except (AxonInputError, MemoryError):
         raise
     except Exception as error:
-        # pydicom finds broken tags only when they are used, and raises many kinds.
+        # pydicom finds broken tags only when they are used, and raises many types.
         raise AxonInputError(
             f"{path.name}: a DICOM header is unreadable ({str(error)[:100]}). Export the CT again."
         ) from error

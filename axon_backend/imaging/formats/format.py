@@ -1,4 +1,4 @@
-"""What a file format is: a name, extensions, and readers."""
+"""Description of a file format: a name, extensions, and readers."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 class ImageFormat:
     """One file format.
 
-    At least one of ``read_xray`` and ``read_volume`` is given. Where ``read_xray`` is missing, an
-    X-ray is a flat volume. Readers raise ``AxonInputError`` for what a user can mend; any other
-    exception is taken as a damaged file.
+    At least one of ``read_xray`` and ``read_volume`` is given. Without ``read_xray``, an X-ray is
+    read as a flat volume. Readers raise ``AxonInputError`` for problems that the user can fix; any
+    other exception is treated as a damaged file.
 
     Attributes:
-        name: as people call it, for example "NIfTI".
+        name: display name, for example "NIfTI".
         extensions: in lower case with the dot, for example ``(".nii", ".nii.gz")``; the first is
             the usual one.
-        read_xray: from a file and whether the user states the view, to the X-ray as it is stored.
-        read_volume: from a file to the volume as it is stored.
-        recognise: whether a file is of this format by its content, whatever it is called. The
-            file exists and is not empty.
-        read_size: from a file to its voxels along each axis, by the header alone; only for formats
-            that hold flat images and volumes.
+        read_xray: (file, whether the user states the view) -> the X-ray as stored.
+        read_volume: file -> the volume as stored.
+        recognise: whether the content of a file is of this format, whatever its name. The file
+            exists and is not empty.
+        read_size: file -> voxels along each axis, from the header only; for formats of both flat
+            images and volumes.
     """
 
     name: str
@@ -45,7 +45,7 @@ class ImageFormat:
 
 
 def starts_with(*marks: bytes, offset: int = 0) -> Callable[[Path], bool]:
-    """Recognises a file by one of some marks at a place of its content."""
+    """A function that recognises a file by one of several markers at an offset."""
 
     def recognise(path: Path) -> bool:
         with path.open("rb") as file:

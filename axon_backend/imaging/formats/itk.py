@@ -19,14 +19,14 @@ class ItkFormat:
     """The readers of one of ITK's formats.
 
     Args:
-        io: ITK's name of the format's reader. It is named because ITK itself goes by extension.
+        io: ITK's name of the format's reader; without it, ITK would choose by extension.
     """
 
     def __init__(self, io: str) -> None:
         self._io = io
 
     def read_volume(self, path: Path) -> RawVolume:
-        """Voxels as stored."""
+        """Read the voxels as stored."""
         import numpy as np
         import SimpleITK as sitk
 
@@ -44,7 +44,7 @@ class ItkFormat:
         return RawVolume(voxels, affine, image.GetNumberOfComponentsPerPixel())
 
     def read_size(self, path: Path) -> tuple[int, ...]:
-        """Voxels along each axis, by the header."""
+        """Voxels along each axis, from the header."""
         reader = self._reader(path)
         with no_chatter():
             reader.ReadImageInformation()
@@ -53,7 +53,7 @@ class ItkFormat:
     def _reader(self, path: Path) -> ImageFileReader:
         import SimpleITK as sitk
 
-        check_text_header(path)  # ITK allocates what a header says, and aborts on some
+        check_text_header(path)  # ITK allocates what a header states, and some crash it
         reader = sitk.ImageFileReader()
         reader.SetImageIO(self._io)
         reader.SetFileName(str(path))

@@ -1,6 +1,6 @@
 """NIfTI, by nibabel.
 
-ITK's reader turns NaN into 0 HU (soft tissue), accepts files that were cut short, and refuses
+ITK's reader is not used: it turns NaN into 0 HU (soft tissue), accepts truncated files, and refuses
 sheared axes.
 """
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from axon_backend.imaging.raw_volume import RawVolume
 
-# The last byte at which voxels may begin. What lies before them is read or unpacked for nothing.
+# Largest offset at which voxels may begin; everything before them is read or unpacked in vain.
 _FURTHEST = 16 << 20
 _GZIP = b"\x1f\x8b"
-# The magic of a single file in NIfTI-1 and NIfTI-2: where it stands, and what it is.
+# The magic of a single file in NIfTI-1 and NIfTI-2: (offset, value).
 _MAGIC_1, _MAGIC_2 = (344, b"n+1\0"), (4, b"n+2\0")
 
 
@@ -36,13 +36,14 @@ def recognise(path: Path) -> bool:
         if start.startswith(_GZIP):
             with gzip.open(path) as file:
                 start = file.read(348)
-    except (OSError, EOFError, zlib.error):  # of gzip, for a damaged file
+    except (OSError, EOFError, zlib.error):  # raised by gzip for a damaged file
         return False
     return any(start[offset : offset + 4] == magic for offset, magic in (_MAGIC_1, _MAGIC_2))
 
 
 def read_volume(path: Path) -> RawVolume:
-    """Voxels as float32 (complex ones as complex64), several values a voxel (RGB) as channels."""
+    """Read voxels as float32 (complex ones as complex64); several values per voxel (RGB) become
+    channels."""
     import numpy as np
 
     from axon_backend.imaging.raw_volume import RawVolume
@@ -68,11 +69,10 @@ def read_volume(path: Path) -> RawVolume:
 
 
 def _choose_form(header: Any) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The (4, 4) map of voxel indices to RAS mm, and a note where sform and qform disagree.
+    """The (4, 4) map of voxel indices to RAS mm, and a note if sform and qform disagree.
 
-    The sform is used, as everywhere, unless it contradicts the voxel size too: of two forms, one
-    then has the wrong scale. A sheared sform beside a qform, which cannot shear, is a tilted
-    gantry.
+    The sform is used, as is usual, unless it also contradicts the voxel size: then it has the wrong
+    scale. A sheared sform together with a qform, which cannot be sheared, is a tilted gantry.
     """
     import numpy as np
 
@@ -104,19 +104,19 @@ def _choose_form(header: Any) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def read_size(path: Path) -> tuple[int, ...]:
-    """Voxels along each axis, by the header."""
+    """Voxels along each axis, from the header."""
     return tuple(int(n) for n in _header(path).get_data_shape())
 
 
 def _open(path: Path) -> Any:
-    """By extension where it is one of NIfTI's, else by content, which nibabel does not look at."""
+    """Open by extension if it is one of NIfTI's, else by content, which nibabel ignores."""
     import nibabel
 
     header = _header(path)
     if path.name.lower().endswith(NIFTI.extensions):
         return nibabel.load(path)
     voxels = math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
-    with _opened(path) as file:  # no more than it says: the file may unpack to any length
+    with _opened(path) as file:  # no more than stated: the file may unpack to any length
         data = file.read(int(header["vox_offset"]) + voxels)
     kind = nibabel.Nifti2Image if _is_second(data) else nibabel.Nifti1Image
     return kind.from_bytes(data)
@@ -153,7 +153,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def _is_second(data: bytes) -> bool:
-    """Whether it is NIfTI-2."""
+    """Whether the data are NIfTI-2."""
     return data[_MAGIC_2[0] :][:4] == _MAGIC_2[1]
 
 

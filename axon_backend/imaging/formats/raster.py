@@ -1,4 +1,4 @@
-"""PNG, JPEG, TIFF, BMP and what else Pillow knows."""
+"""PNG, JPEG, TIFF, BMP and other formats that Pillow decodes."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def is_image(path: Path) -> bool:
     try:
         with open_image(path):
             return True
-    except AxonInputError:  # too large to be read, which the reader says
+    except AxonInputError:  # too large, which the reader reports
         return True
-    except Exception:  # Pillow's decoders raise many kinds
+    except Exception:  # Pillow's decoders raise many types
         return False
 
 
@@ -38,5 +38,5 @@ FORMATS = (
     ImageFormat("TIFF", (".tif", ".tiff"), read_xray, recognise=starts_with(b"II*\0", b"MM\0*")),
     ImageFormat("BMP", (".bmp",), read_xray),
 )
-#: Anything else that Pillow reads. It has no extension of its own and stands in no list.
+#: Any other format that Pillow reads; it has no extensions and is not listed.
 OTHER = ImageFormat("image", (), read_xray)

@@ -1,4 +1,4 @@
-"""The registry of file formats, and the texts that are made from it."""
+"""The registry of file formats, and texts generated from it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from axon_backend.imaging.formats import dicom, itk, nifti, raster
 from axon_backend.imaging.formats.format import ImageFormat
 from axon_backend.util.plugins import load_plugins
 
-#: Packages that bring formats name them in this group of entry points.
+#: Group of entry points by which packages provide formats.
 ENTRY_POINTS = "axon_backend.formats"
 
 _FORMATS: dict[str, ImageFormat] = {
@@ -21,10 +21,10 @@ _plugins_loaded = False
 
 
 def register_format(format: ImageFormat) -> ImageFormat:
-    """Add a format. X-rays and, if it reads volumes, CTs in it can then be given wherever a file
-    is, and file dialogs, messages and help name it.
+    """Add a format. X-rays and, if it reads volumes, CTs can then be given in it wherever a file
+    is accepted, and file dialogs, messages and help texts list it.
 
-    A package of your own names it as an entry point, which AXON loads by itself::
+    Your own package can declare it as an entry point, which AXON loads automatically::
 
         # text_xray.py
         import numpy as np
@@ -41,7 +41,7 @@ def register_format(format: ImageFormat) -> ImageFormat:
         text = "text_xray:format"
 
     Raises:
-        ValueError: another format has this name or one of the extensions.
+        ValueError: another format already has this name or one of the extensions.
     """
     if clash := _clash(format):
         raise ValueError(clash)
@@ -50,13 +50,13 @@ def register_format(format: ImageFormat) -> ImageFormat:
 
 
 def registered_formats() -> Mapping[str, ImageFormat]:
-    """Every format by name: AXON's own, then those added."""
+    """All formats by name: the built-in ones, then those added."""
     global _plugins_loaded
     if not _plugins_loaded:
         _plugins_loaded = True
         for plugin in load_plugins(ENTRY_POINTS):
             if not isinstance(plugin, ImageFormat):
-                clash = f"{plugin!r} is no ImageFormat"
+                clash = f"{plugin!r} is not an ImageFormat"
             else:
                 clash = _clash(plugin)
             if clash:
@@ -69,13 +69,13 @@ def registered_formats() -> Mapping[str, ImageFormat]:
 
 
 def volume_formats() -> list[ImageFormat]:
-    """The formats that hold CTs. X-rays may come in every format."""
+    """The formats for CTs; X-rays may be in any format."""
     return [f for f in registered_formats().values() if f.read_volume is not None]
 
 
 def find_format(path: Path) -> ImageFormat | None:
-    """The format of a file: by its content where that tells, then by its extension; None when it is
-    in no format that AXON reads. Of a file that does not exist the extension alone counts."""
+    """The format of a file, by its content if that is recognised, else by its extension; None if
+    AXON cannot read it. For a file that does not exist, only the extension counts."""
     formats = registered_formats().values()
     exists = path.is_file()
     for format in formats:
@@ -89,7 +89,7 @@ def find_format(path: Path) -> ImageFormat | None:
 
 
 def extensions(formats: Iterable[ImageFormat]) -> list[str]:
-    """Their extensions, longest first, so that ``.nii.gz`` is found before ``.gz``."""
+    """The formats' extensions, longest first, so that ``.nii.gz`` is found before ``.gz``."""
     return sorted({e for f in formats for e in f.extensions}, key=lambda e: (-len(e), e))
 
 
@@ -102,21 +102,21 @@ def without_extension(name: str) -> str:
 
 
 def list_formats(formats: Iterable[ImageFormat] | None = None) -> str:
-    """Names as a sentence has them, "DICOM, PNG or NIfTI"; of all formats by default."""
+    """Names for use in a sentence, "DICOM, PNG or NIfTI"; by default of all formats."""
     names = [f.name for f in (registered_formats().values() if formats is None else formats)]
     return " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
 def file_patterns(formats: Iterable[ImageFormat] | None = None) -> str:
-    """Patterns as file dialogs take them, "*.dcm *.png"; of all formats by default."""
+    """Patterns for file dialogs, "*.dcm *.png"; by default of all formats."""
     chosen = registered_formats().values() if formats is None else formats
     return " ".join(f"*{extension}" for f in chosen for extension in f.extensions)
 
 
 def _clash(format: ImageFormat) -> str:
-    """Why a format cannot be added, or nothing."""
+    """The reason why a format cannot be added, or an empty string."""
     if format.name in _FORMATS:
-        return f"a format named {format.name!r} is registered already"
+        return f"a format named {format.name!r} is already registered"
     for other in _FORMATS.values():
         if shared := set(format.extensions) & set(other.extensions):
             return f"{format.name}: {', '.join(sorted(shared))} is an extension of {other.name}"

@@ -1,4 +1,4 @@
-"""The mean training volume, whatever the X-rays show: the floor that a method must beat."""
+"""The mean training volume, regardless of the X-rays: a baseline that a method must beat."""
 
 from axon_backend.methods.info import MethodInfo, StageInfo, TrainingInfo
 

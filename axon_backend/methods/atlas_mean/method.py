@@ -1,4 +1,5 @@
-"""The mean chest as a method: one volume as the only parameter, and L2 finds the mean."""
+"""The mean chest as a :class:`Method`: its only parameter is a volume, for which L2 yields the
+mean."""
 
 from __future__ import annotations
 
@@ -24,8 +25,8 @@ class AtlasMeanConfig(OneGridConfig):
 
     Attributes:
         grid: side of the volume in voxels.
-        view_size: of the X-rays, which nothing looks at.
-        window: the HU of -1 and 1.
+        view_size: side of the X-rays in pixels; not used by this method.
+        window: the HU that are mapped to -1 and 1.
     """
 
     grid: int = 64
@@ -52,7 +53,7 @@ class MeanVolume(nn.Module):
 
 
 class AtlasMeanModel(OnePassModel):
-    """One volume."""
+    """A model with the same volume for all X-rays."""
 
     config: AtlasMeanConfig
 
@@ -80,7 +81,7 @@ class MeanObjective(Objective):
 
     def measure(self, case: ValidationCase) -> Measurement:
         out = self.model.mean(case.batch.frontal)
-        # A copy: the training goes on with other weights than those that are validated.
+        # A copy, since training continues with weights other than the validated ones.
         return Measurement(self.compare("mean", out, case.batch.volume), out[0, 0].detach().clone())
 
     def score(self, metrics: dict[str, float]) -> float:

@@ -18,8 +18,8 @@ class CoarseDiff(StageModule):
     """The lifting encoder F and the bridge's U-Net.
 
     Args:
-        config: of the model.
-        precision: of the model.
+        config: the model's configuration.
+        precision: the model's precision.
     """
 
     def __init__(self, config: AxonConfig, precision: Precision) -> None:
@@ -28,7 +28,7 @@ class CoarseDiff(StageModule):
         self.unet = DiffusionUNet(config.coarse, in_channels=1 + config.condition_channels)
 
     def x_T(self, views: RegisteredViews) -> torch.Tensor:
-        """F(x), the bridge's end point, (B, 1, h, h, h)."""
+        """F(x), the end point of the bridge, (B, 1, h, h, h)."""
         with self.autocast():
             return self.encoder(views.frontal, views.lateral, views.beam, views.has_lateral)
 
@@ -48,13 +48,17 @@ class CoarseDiff(StageModule):
         on_step: OnStep | None = None,
         tta_shifts: int | None = None,
     ) -> torch.Tensor:
-        """X^, (B, 1, h, h, h) clipped to [-1, 1]; no steps return F(x) itself.
+        """X^, (B, 1, h, h, h) clipped to [-1, 1]; with 0 steps, F(x).
 
         Args:
-            tta_shifts: as ``Sampling.tta_shifts``, which is the default for one step or none.
+            views: the views of the batch.
+            steps: sampling steps.
+            generator: source of the noise.
+            on_step: called after every step.
+            tta_shifts: see ``Sampling.tta_shifts``, which is the default for up to one step.
         """
         if tta_shifts is None:
-            # Several steps draw a sample; the mean of four draws would hide how much they differ.
+            # Several steps draw a sample; a mean of four draws would hide their variation.
             tta_shifts = self.config.sampling.tta_shifts if steps <= 1 else 1
         shifts = SHIFTS[tta_shifts]
         total = max(1, steps) * len(shifts)

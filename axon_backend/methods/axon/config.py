@@ -1,4 +1,4 @@
-"""Everything that makes an AXON model besides its weights, its losses, and the two presets."""
+"""Configuration of an AXON model, settings of its losses, and presets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from axon_backend.networks.srnet import SRConfig
 from axon_backend.networks.unet import UNetConfig
 
 FINE_DIFF = ("controlnet", "bridge")
-# What settings and values were called before (``typed_config.with_new_names``).
+# Former names of settings and values (``typed_config.with_new_names``).
 RENAMED: Renamed = {
     "see_views": "condition_on_views",
     "fine_process": "fine_diff",
@@ -23,7 +23,7 @@ RENAMED: Renamed = {
     "prior.blocks": Gone(1),
     "sampling.coarse_places": "sampling.tta_shifts",
     "sampling.coarse_eta": Gone(1.0),
-    # DPM-Solver++ and DDIM are one and the same in one step, of which bundles had no more.
+    # With one step, DPM-Solver++ and DDIM are identical; no bundle had more.
     "sampling.fine_sampler": Gone("ddim", ("dpm", "dpmpp_2m")),
     "sampling.fine_eta": Gone(0.0),
     "sampling.fine_scale": Gone(1.0),
@@ -34,25 +34,26 @@ RENAMED: Renamed = {
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the two diffusion stages are sampled; the defaults travel with a bundle.
+    """Sampling of the stages; the defaults are stored in a bundle.
 
     Attributes:
-        coarse_steps: of the bridge; 0 steps leave it out, and stage 2 starts from F(x).
-        tta_shifts: test-time augmentation: 4 makes stage 1 the mean over four small shifts of the
-            X-rays (``methods.axon.test_time_augmentation``); 1 takes them as they are, as do
-            ``coarse_steps`` above 1, which draw samples.
-        fine_steps: of stage 2, whichever its class; after the first noise it is deterministic.
+        coarse_steps: steps of the bridge; 0 omits it, and stage 2 starts from F(x).
+        tta_shifts: test-time augmentation: with 4, stage 1 is the mean over four small shifts of
+            the X-rays (``methods.axon.test_time_augmentation``); with 1, or with ``coarse_steps``
+            above 1, which draw samples, the X-rays are not shifted.
+        fine_steps: steps of stage 2, of either class; it is deterministic after the start.
         fine_start: where on the prior's time axis stage 2 starts, in (0, 1]. 1 starts from pure
-            noise (the paper); less starts from the coarse volume with that much noise on it. (A
+            noise (the paper); less starts from the coarse volume with the noise of that time. (A
             bridge in stage 2 always starts from the coarse volume.)
-        fine_draws: stage 2 is the mean over that many draws of its noise: what the draws agree on
-            stays, what is noise goes.
-        fine_clamp: stage 2's estimates of the CT are limited to [-fine_clamp, fine_clamp] at every
-            step of sampling, and its volume to [-1, 1]; 0 limits neither (Table 4, without
+        fine_draws: stage 2 is the mean over this many draws of its noise, which keeps what the
+            draws agree on and averages out the noise. More steps than
+            ``fine_steps`` draw one sample.
+        fine_clamp: clamp stage 2's estimates of the CT to [-fine_clamp, fine_clamp] at every
+            sampling step, and its volume to [-1, 1]; 0 disables both (Table 4, without
             "+ clamping").
-        sr_scale: side of a cell in output voxels, a divisor of the output's side: of what SR-Net
-            adds to a trilinear enlargement, local means over such cells are left out, since grey
-            levels and positions of organs are for the stages before to say. 0 keeps all.
+        sr_scale: side of a cell in output voxels, a divisor of the output's side. Local means over
+            such cells are removed from what SR-Net adds to a trilinear interpolation, since earlier
+            stages determine grey levels and the positions of organs. 0 keeps everything.
     """
 
     coarse_steps: int = 10
@@ -66,18 +67,18 @@ class Sampling:
 
 @dataclass(frozen=True)
 class AxonConfig:
-    """Everything that makes an AXON model besides its weights.
+    """Everything that defines an AXON model except its weights.
 
     Attributes:
-        condition_on_views: beside F(x) and X^, the bridge and the ControlNet see the back-projected
-            X-rays and the back-projected difference between the X-rays and the projections of F(x)
-            or X^.
+        condition_on_views: condition the bridge and the ControlNet not only on F(x) or X^ but also
+            on the back-projected X-rays and the back-projected difference between the X-rays and
+            the projections of F(x) or X^.
         fine_diff: one of :data:`FINE_DIFF`, the class of stage 2. ``controlnet``: prior and
-            ControlNet (the paper). ``bridge``: the process of ``bridge`` again, from X^ to the CT
-            (Table 4, "BBDM"); there is no prior, and the network "controlnet" is a U-Net built as
-            ``prior`` says, which sees x_t and the condition.
-        global_encoder: a global embedding of the X-rays conditions stage 2 beside the volume
-            (Table 4, "+ global enc."); see ``networks.global_encoder``.
+            ControlNet (the paper). ``bridge``: a second bridge with the settings ``bridge``, from
+            X^ to the CT (Table 4, "BBDM"); there is no prior, and the network "controlnet" is a
+            U-Net with the settings ``prior``, which takes x_t and the condition.
+        global_encoder: condition stage 2 also on a global embedding of the X-rays (Table 4,
+            "+ global enc."); see ``networks.global_encoder``.
     """
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -107,13 +108,13 @@ class AxonConfig:
 
     @property
     def networks(self) -> tuple[str, ...]:
-        """The networks that there are."""
+        """Names of the model's networks."""
         prior = ("prior",) if self.fine_diff == "controlnet" else ()
         return "encoder", "coarse", *prior, "controlnet", "sr"
 
     @property
     def view_size(self) -> int:
-        """Side of the views in pixels as the encoder takes them."""
+        """Side in pixels of the views that the encoder takes."""
         return self.encoder.view_size
 
     @property
@@ -128,7 +129,7 @@ class AxonConfig:
 
     @property
     def condition_channels(self) -> int:
-        """Channels of what conditions a stage: the volume, and with ``condition_on_views`` two
+        """Channels of a stage's condition: the volume, and with ``condition_on_views`` two
         back-projected views and two back-projected residuals."""
         return 5 if self.condition_on_views else 1
 
@@ -138,34 +139,35 @@ class AxonConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> AxonConfig:
-        """The inverse of :meth:`as_dict`; names of earlier versions still load.
+        """The inverse of :meth:`as_dict`; accepts the names of earlier versions.
 
         Raises:
-            TypeError, ValueError: an unknown key, or a value that makes no sense.
+            TypeError, ValueError: a key is unknown, or a value invalid.
         """
         return from_plain(cls, with_new_names(values, RENAMED))
 
 
 @dataclass(frozen=True)
 class AxonLoss:
-    """What is asked of the networks, and the paper's ablations.
+    """Settings of the losses, including the paper's ablations.
 
     Attributes:
-        joint: training ``coarse`` trains the encoder with the bridge; false takes a trained encoder
-            and leaves it as it is.
-        end_point: weight of F(x)'s own loss while it is trained jointly (the paper: 0).
+        joint: training ``coarse`` trains the encoder jointly with the bridge; false uses a trained
+            encoder and freezes it.
+        end_point: weight of F(x)'s own loss in joint training (the paper: 0).
         t_power, p_t_end: a bridge's times are ``(T - 1) u^(1 / t_power)``, and exactly T - 1 with
-            probability ``p_t_end``; 1 and 0 are uniform. Near t = 0 the answer is in x_t already
-            and there is nothing to learn with few patients.
+            probability ``p_t_end``; 1 and 0 are uniform. Near t = 0, x_t is almost the target, and
+            with few patients there is little to learn.
         prior_t_power: the prior's times are ``T u^prior_t_power``; 1 is uniform.
         conditioning_augmentation: largest strength of the errors added to an earlier stage's output
             (Ho et al. 2022; ``methods.axon.losses.corrupt_condition``).
         sampled_condition: training ``controlnet`` draws X^ with as many bridge steps as at
-            inference (the paper); false takes the bridge's one-step estimate, cheaper and blurred.
-        edge: weight of the edge loss of training ``coarse`` (Table 4, "L2 + Ledge").
-        bone: what bone and its surroundings weigh in trainings ``encoder`` and ``coarse`` on top of
-            the 1 of every voxel (Testing/benchmarks/README.md).
-        clamp: limit stage 2's estimate to [-1, 1] in the loss (Table 4, "+ clamping").
+            inference (the paper); false uses the bridge's one-step estimate, which is cheaper and
+            more blurred.
+        edge: weight of the edge loss in training ``coarse`` (Table 4, "L2 + Ledge").
+        bone: additional weight of bone and its surroundings in trainings ``encoder`` and
+            ``coarse``; every voxel has weight 1 (Testing/benchmarks/README.md).
+        clamp: clamp stage 2's estimate to [-1, 1] in the loss (Table 4, "+ clamping").
         synthesised: share of SR-Net's inputs that are reconstructions (0: SR "w/o Syn").
     """
 
@@ -184,15 +186,15 @@ class AxonLoss:
     def __post_init__(self) -> None:
         for name in ("p_t_end", "synthesised"):
             if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"{name} is {getattr(self, name):g}; it is a share, from 0 to 1")
+                raise ValueError(f"{name} is {getattr(self, name):g}; it must be between 0 and 1")
         if not self.t_power > 0:
-            raise ValueError(f"t_power is {self.t_power:g}; it must be more than 0")
+            raise ValueError(f"t_power is {self.t_power:g}; it must be greater than 0")
 
 
 def preview() -> AxonConfig:
-    """The shipped model: 64^3 -> 128^3, made for CPUs."""
-    # ysubx: an untrained bridge returns F(x) from any number of steps, so that a short training can
-    # only add to it; grad has to learn to remove the bridge's own noise first.
+    """The shipped model: 64^3 -> 128^3, designed for CPUs."""
+    # ysubx: an untrained bridge returns F(x) for any number of steps, so that a short training can
+    # only improve on it; grad must first learn to remove the bridge's own noise.
     return AxonConfig(
         bridge=BrownianBridge(variance=0.1, objective="ysubx"),
         sampling=Sampling(
@@ -235,5 +237,5 @@ def paper() -> AxonConfig:
     )
 
 
-# The two models of the paper have one architecture and are trained on other inputs.
+# The paper's two models share an architecture and differ in the inputs they are trained on.
 PRESETS = {"preview": preview, "paper": paper, "paper_biplanar": paper}

@@ -1,8 +1,7 @@
 """Stage 2, FineDiff: from X^ to the CT (paper, section 3.2).
 
 Two classes with one interface: the prior steered by a ControlNet, and a second Brownian bridge
-(Table 4, "BBDM"). Both take a global embedding of the X-rays where ``AxonConfig.global_encoder``
-asks for one.
+(Table 4, "BBDM"). Both take a global embedding of the X-rays if ``AxonConfig.global_encoder``.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class FineDiff(StageModule):
     """Stage 2: the network "controlnet" and how it is run.
 
     Attributes:
-        controlnet: sees y_t, the condition and, if there is one, the global embedding.
+        controlnet: takes y_t, the condition and, if there is one, the global embedding.
     """
 
     controlnet: ControlBranch | DiffusionUNet
@@ -45,13 +44,13 @@ class FineDiff(StageModule):
         condition: torch.Tensor,
         embedding: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """What the network returns at y_t, (B, 1, h, h, h)."""
+        """The network's output at y_t, (B, 1, h, h, h)."""
 
     @abstractmethod
     def x0_of(
         self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: torch.Tensor
     ) -> torch.Tensor:
-        """The estimate of Y that an output at y_t means."""
+        """The estimate of Y from the network's output at y_t."""
 
     @abstractmethod
     def training_times(self, draws: Draws, loss: AxonLoss) -> torch.Tensor:
@@ -61,8 +60,8 @@ class FineDiff(StageModule):
     def noised(
         self, y: torch.Tensor, coarse: torch.Tensor, t: torch.Tensor, noise: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """y_t for Y, X^ and e of shape (B, 1, h, h, h), and what the network is trained to return
-        there."""
+        """y_t for Y, X^ and e of shape (B, 1, h, h, h), and the network's training target at
+        y_t."""
 
     @abstractmethod
     def sample(
@@ -77,7 +76,7 @@ class FineDiff(StageModule):
 
     @abstractmethod
     def evaluations(self, steps: int) -> int:
-        """How often one draw of ``steps`` steps evaluates the network."""
+        """Number of evaluations of the network in one draw of ``steps`` steps."""
 
     def predict_x0(
         self,
@@ -116,7 +115,8 @@ class FineDiff(StageModule):
             counted = count_steps(on_step, draw * each, each * s.fine_draws)
             mean += self.sample(denoise, coarse, steps, generator, counted)
         sample = mean / s.fine_draws
-        # As X^ and its change, which rounds as it did when the shipped weights were measured.
+        # Written as X^ plus a change, for the same rounding as when the shipped weights were
+        # measured.
         fine = coarse + (sample - coarse)
         return fine.clamp(-1, 1) if s.fine_clamp else fine
 
@@ -125,8 +125,8 @@ class ControlNetFineDiff(FineDiff):
     """The frozen unconditional prior, steered by a ControlNet on X^ (the paper).
 
     Args:
-        config: of the model.
-        precision: of the model.
+        config: the model's configuration.
+        precision: the model's precision.
     """
 
     controlnet: ControlBranch
@@ -188,8 +188,8 @@ class BridgeFineDiff(FineDiff):
     """A second Brownian bridge, from X^ to the CT (Table 4, "BBDM"); there is no prior.
 
     Args:
-        config: of the model.
-        precision: of the model.
+        config: the model's configuration.
+        precision: the model's precision.
     """
 
     controlnet: DiffusionUNet
@@ -241,6 +241,6 @@ class BridgeFineDiff(FineDiff):
 
 
 def fine_diff(config: AxonConfig, precision: Precision) -> FineDiff:
-    """Stage 2 as ``config.fine_diff`` names it."""
+    """Stage 2 of the class ``config.fine_diff``."""
     kinds = {"controlnet": ControlNetFineDiff, "bridge": BridgeFineDiff}
     return kinds[config.fine_diff](config, precision)

@@ -1,4 +1,4 @@
-"""What AXON's losses are made of: voxel weights, edges, conditioning augmentation, times."""
+"""Parts of AXON's losses: voxel weights, edges, conditioning augmentation, times."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import torch.nn.functional as F
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.batch import Draws
 
-# HU from which a voxel counts as bone, and from which wholly.
+# HU from which a voxel begins to count as bone, and from which it counts fully.
 BONE_HU = (100.0, 300.0)
-# Voxels around bone that weigh as much as bone.
+# Voxels within this distance of bone have the same weight as bone.
 BONE_REACH = 2
 
 
 def voxel_weights(target: torch.Tensor, window: HuWindow, bone: float) -> torch.Tensor:
-    """What each voxel of a CT counts in a loss.
+    """Weight of each voxel of a CT in a loss.
 
-    What lies around bone weighs as much as bone itself, so that the mean of both stays what it is:
-    were bone alone weighed, everything that might be bone would get brighter.
+    The surroundings of bone have the same weight as bone, so that the mean of both is preserved:
+    if only bone were weighted, everything that might be bone would become brighter.
 
     Args:
         target: (B, 1, D, D, D) CTs in [-1, 1].
-        window: the HU of -1 and 1.
-        bone: weight of bone (:data:`BONE_HU`) and of all within :data:`BONE_REACH` voxels of it, on
-            top of the 1 of every voxel.
+        window: the HU that are mapped to -1 and 1.
+        bone: weight of bone (:data:`BONE_HU`) and of everything within :data:`BONE_REACH` voxels of
+            it, in addition to the 1 of every voxel.
 
     Returns:
         (B, 1, D, D, D), from 1 to ``1 + bone``.
@@ -37,8 +37,8 @@ def voxel_weights(target: torch.Tensor, window: HuWindow, bone: float) -> torch.
 
 
 def edge_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Mean absolute difference of the forward differences along the three axes (the paper names an
-    edge loss in Table 4 and gives no formula)."""
+    """Mean absolute error of the forward differences along the three axes (the paper mentions an
+    edge loss in Table 4 without a formula)."""
     error = output - target
     return torch.stack([error.diff(dim=axis).abs().mean() for axis in (2, 3, 4)]).mean()
 
@@ -55,20 +55,20 @@ def corrupt_condition(
 ) -> torch.Tensor:
     """Conditioning augmentation (Ho et al. 2022): smooth random shifts and grey-level errors.
 
-    On training patients an earlier stage is better than it will ever be on others. A later stage
-    trained on its outputs as they are would trust them too much; this adds an error of the kind
-    seen on unseen patients. Strength 1: shifts of about one 64^3 voxel, grey values off by about
-    0.06 of [-1, 1].
+    An earlier stage performs better on training patients than on others, and a later stage trained
+    on its unchanged outputs would rely on them too much; this adds errors like those on unseen
+    patients. Strength 1: shifts of about one voxel at 64^3, grey-level errors of about 0.06 in
+    [-1, 1].
 
     Args:
         volume: (B, 1, n, n, n).
-        generators, strengths: one for each sample.
+        generators, strengths: one per sample.
     """
     if not any(strengths):
         return volume
     b, _, n = volume.shape[:3]
     total = torch.zeros(b, 4, n, n, n, device=volume.device)
-    # Drawn on coarse grids of two sizes and enlarged: errors of organs, and of their edges.
+    # Drawn on two coarse grids and upsampled: errors at the scale of organs, and of their edges.
     for cells, shift in ((4, 0.02), (10, 0.01)):
         field = torch.cat(
             [

@@ -1,4 +1,4 @@
-"""AXON as the harness sees it."""
+"""AXON as a :class:`Method`."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class AxonMethod(Method):
     def merge(self, config: AxonConfig, network: str, trained: AxonConfig) -> AxonConfig:
         if network != "controlnet":
             return config
-        # Only the run that trained stage 2 has to know which class it is.
+        # Only the run that trained stage 2 knows its class.
         return replace(config, fine_diff=trained.fine_diff, global_encoder=trained.global_encoder)
 
     def can_start_from(self, network: str, config: AxonConfig, start: AxonConfig) -> bool:

@@ -1,4 +1,4 @@
-"""The three stages of AXON behind one object (paper, section 3)."""
+"""The AXON model: its three stages (paper, section 3)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class AxonModel(Model):
     """CoarseDiff, FineDiff and SR-Net.
 
     Args:
-        method: AXON.
+        method: the AXON method.
         config: architecture, schedules and sampling defaults.
     """
 
@@ -86,6 +86,6 @@ class AxonModel(Model):
     def complete(
         self, network: str, state: Mapping[str, torch.Tensor]
     ) -> Mapping[str, torch.Tensor]:
-        """A global encoder that the weights lack starts at zero, so that the rest is as before."""
+        """A global encoder that the weights lack starts at zero output and so changes nothing."""
         own = self.network(network).state_dict()
         return {**{k: v for k, v in own.items() if k.startswith("global_encoder.")}, **state}

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
-# As many as fit into a few hundred megabytes and cost five minutes on two CPU cores.
+# These take a few hundred megabytes of memory and five minutes on two CPU cores.
 PREVIEW_SR_SAMPLES = 200
-# Section 4.1 of the paper. How many gradients it accumulated it does not say; 4 here.
+# Section 4.1 of the paper. It does not state how many gradients are accumulated; here 4.
 PAPER_EPOCHS = {"encoder": 90.0, "coarse": 90.0, "prior": 320.0, "controlnet": 150.0, "sr": 56.0}
 
-# DRRs are poly-energetic exposures with scatter, as DeepDRR makes them.
+# DRRs are poly-energetic exposures with scatter, as in DeepDRR.
 PHYSICS_ONLY: dict[str, Any] = {
     "clean": 0.0,
     "physical": 1.0,
@@ -39,7 +39,8 @@ PAPER_DEVIATIONS = (
 
 
 def recipe(preset: str, training: str) -> dict[str, Any]:
-    """What differs from the defaults of ``training.config.TrainConfig``, nested as in its YAML."""
+    """Settings that differ from the defaults of ``training.config.TrainConfig``, nested as in its
+    YAML."""
     if preset == "preview":
         return {"data": {"repeat_after": PREVIEW_SR_SAMPLES}} if training == "sr" else {}
     exponential = training == "sr"
@@ -62,7 +63,7 @@ def recipe(preset: str, training: str) -> dict[str, Any]:
             "cache": 4000,
             "blended": 0.0,
             "single_view": 1.0 if preset == "paper" else 0.0,
-            # The two-view model learns from patients with both films (149 / 8 / 16 of them).
+            # The two-view model is trained on patients with both radiographs (149 / 8 / 16).
             "complete_pairs": preset != "paper",
             "deformed": False,  # the paper mentions no augmentation
             "appearance": PHYSICS_ONLY,

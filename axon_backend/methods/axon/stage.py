@@ -1,4 +1,4 @@
-"""What AXON's stages share: precision, and the condition that X-rays and a volume make."""
+"""Base class of AXON's stages, and the condition from X-rays and a volume."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class StageModule(nn.Module):
     """The networks of one stage.
 
     Args:
-        config: of the model.
-        precision: of the model.
+        config: the model's configuration.
+        precision: the model's precision.
     """
 
     def __init__(self, config: AxonConfig, precision: Precision) -> None:
@@ -25,19 +25,19 @@ class StageModule(nn.Module):
         self.config, self.precision = config, precision
 
     def autocast(self) -> torch.autocast:
-        """The precision that networks compute in."""
+        """The autocast context in which the networks are evaluated."""
         first = next(self.parameters(), None)
         device = "cpu" if first is None else first.device
         return autocast(device, self.precision.always_bfloat16)
 
 
 def condition(config: AxonConfig, views: RegisteredViews, volume: torch.Tensor) -> torch.Tensor:
-    """The volume that conditions a stage, with the X-rays and what the volume's projections miss of
-    them if ``condition_on_views``.
+    """The condition of a stage: a volume and, with ``condition_on_views``, the back-projected
+    X-rays and their residuals against the volume's projections.
 
     Args:
-        config: of the model.
-        views: of the batch.
+        config: the model's configuration.
+        views: the views of the batch.
         volume: (B, 1, h, h, h) F(x) or X^.
 
     Returns:
@@ -52,7 +52,7 @@ def condition(config: AxonConfig, views: RegisteredViews, volume: torch.Tensor) 
 
 
 def count_steps(on_step: OnStep | None, before: int, total: int) -> OnStep | None:
-    """``on_step`` for one of several runs: its steps are counted among those of all."""
+    """``on_step`` for one of several runs, with its steps counted within the total."""
     if on_step is None:
         return None
 

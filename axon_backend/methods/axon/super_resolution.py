@@ -17,8 +17,8 @@ class SuperResolution(StageModule):
     """SR-Net and how it is run.
 
     Args:
-        config: of the model.
-        precision: of the model.
+        config: the model's configuration.
+        precision: the model's precision.
     """
 
     def __init__(self, config: AxonConfig, precision: Precision) -> None:
@@ -26,15 +26,15 @@ class SuperResolution(StageModule):
         self.network = SRNet(config.sr)
 
     def run(self, volume: torch.Tensor, slab: int | None = None) -> torch.Tensor:
-        """Enlarge a volume.
+        """Increase the resolution of a volume.
 
         Args:
             volume: (B, 1, h, h, h) in normalised HU.
-            slab: slices at a time, where memory is short.
+            slab: slices processed at a time, if memory is short.
 
         Returns:
             (B, 1, g h, g h, g h), clipped to [-1, 1]; without the local means that
-            ``Sampling.sr_scale`` leaves out.
+            ``Sampling.sr_scale`` removes.
         """
         scale = self.config.sampling.sr_scale
         with self.autocast():

@@ -1,9 +1,9 @@
 """Test-time augmentation: a volume as the mean over small shifts of the X-rays.
 
-A network trained on few patients answers a little differently when its X-rays are shifted by a
-voxel, and the patient's anatomy does not. So the X-rays are shifted, the volumes shifted back and
-averaged: what depends on chance averages out. Published results on test-time augmentation are for
-classification and segmentation; what it gains here is in the model card.
+The output of a network trained on few patients changes slightly when its X-rays are shifted by a
+voxel, although the anatomy does not. So the X-rays are shifted, and the volumes are shifted back
+and averaged, which averages out random errors. Published results on test-time augmentation are for
+classification and segmentation; the gain here is given in the model card.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ import torch.nn.functional as F
 from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.physics.geometry import FIELD_OF_VIEW
 
-# Every second corner of a cube around the middle: as far from it, and from one another, as four
-# shifts of one voxel along each axis can be. (z, y, x) in voxels of the volume.
+# Every second corner of a cube around the centre: the four shifts of one voxel along each axis that
+# are furthest from one another. (z, y, x) in voxels of the volume.
 CORNERS = ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))
-# The numbers of shifts that can be asked for, and the shifts.
+# {number of shifts: the shifts}.
 SHIFTS = {1: ((0, 0, 0),), len(CORNERS): CORNERS}
 
 Voxels = tuple[int, int, int]
 
 
 def _shifted(view: torch.Tensor, right: float, down: float) -> torch.Tensor:
-    """Shift the content by that share of the image's width and height; the border is replicated."""
+    """Shift the content by shares of the image's width and height; the border is replicated."""
     move = torch.tensor([[[1.0, 0.0, -2 * right], [0.0, 1.0, -2 * down]]], device=view.device)
     at = F.affine_grid(move, list(view.shape), align_corners=False)
     return F.grid_sample(view.float(), at, padding_mode="border", align_corners=False).to(view)
@@ -35,8 +35,8 @@ def _shifted(view: torch.Tensor, right: float, down: float) -> torch.Tensor:
 def shifted_views(views: RegisteredViews, voxels: Voxels, size: int) -> RegisteredViews:
     """The X-rays of the patient shifted by ``voxels`` (z, y, x) of a volume of side ``size``.
 
-    A view shows ``FIELD_OF_VIEW`` times the frame. What the shift along the beam changes, a quarter
-    of a per cent of magnification, is neglected.
+    A view shows ``FIELD_OF_VIEW`` times the frame. The effect of the shift along the beam, a
+    quarter of a per cent of magnification, is neglected.
     """
     up, back, left = (v / (FIELD_OF_VIEW * size) for v in voxels)
     lateral = None if views.lateral is None else _shifted(views.lateral, back, -up)
@@ -47,8 +47,8 @@ def shifted_views(views: RegisteredViews, voxels: Voxels, size: int) -> Register
 class ShiftedBackMean:
     """The mean of volumes (..., D, D, D), each shifted back by as many voxels as its X-rays were.
 
-    Near the border it is the mean of those that show the voxel. A voxel in a corner that none
-    shows gets its neighbour's value.
+    Near the border, it is the mean of the volumes that contain the voxel. A voxel in a corner that
+    none contains gets its neighbour's value.
     """
 
     def __init__(self) -> None:
@@ -69,6 +69,6 @@ class ShiftedBackMean:
         self._weight = self._weight + weight
 
     def mean(self) -> torch.Tensor:
-        """The mean of what was added; at least one volume."""
+        """The mean of the volumes added, at least one."""
         assert isinstance(self._sum, torch.Tensor), "nothing was added"
         return self._sum / self._weight

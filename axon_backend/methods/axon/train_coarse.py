@@ -23,8 +23,9 @@ from axon_backend.methods.objective import Measurement, Objective, regression_lo
 class CoarseObjective(Objective):
     """L2 on the bridge's target (eq. 3).
 
-    Jointly (``loss.joint``), gradients reach the encoder through the target, the bridge's state
-    and the condition, as in the paper, and through F(x)'s own loss, weighed ``loss.end_point``.
+    In joint training (``loss.joint``), gradients reach the encoder through the target, the bridge's
+    state and the condition, as in the paper, and through F(x)'s own loss with weight
+    ``loss.end_point``.
     """
 
     model: AxonModel
@@ -64,7 +65,8 @@ class CoarseObjective(Objective):
         return loss + extra
 
     def measure(self, case: ValidationCase) -> Measurement:
-        """The end point alone, one step, the configured steps and ten, with two views and one."""
+        """Measure F(x) and samples with one, the configured number of, and ten steps, each with two
+        views and one."""
         coarse = self.model.coarse_diff
         chosen = self.model.config.sampling.coarse_steps
         row: dict[str, float] = {}

@@ -1,7 +1,7 @@
-"""Training "encoder": F(x) learns to return the volume by itself.
+"""Training "encoder": F(x) learns to predict the volume by itself.
 
-The bridge starts from F(x); what F(x) does not hold, the sampler has to invent. L2 plus a little
-L1: the end point is then close to the conditional mean, the best start in the sense of PSNR.
+The bridge starts from F(x), and the sampler has to invent what F(x) lacks. With L2 plus a small L1
+loss, F(x) is close to the conditional mean, the best start in terms of PSNR.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from axon_backend.networks.encoder import LiftingEncoder
 
 
 def encode(encoder: LiftingEncoder, batch: Batch) -> torch.Tensor:
-    """F(x) of a training batch, the lateral view withheld where drawn so.
+    """F(x) of a training batch; lateral views are withheld as drawn.
 
     Every parameter of the encoder takes part, if only with a gradient of zero: averaging over
-    processes needs that, and a parameter then fares the same however samples are shared out.
+    processes requires it, and updates then do not depend on how samples are distributed.
     """
     views = batch.training_views()
     out = encoder(views.frontal, views.lateral, views.beam, views.has_lateral).float()
@@ -32,7 +32,7 @@ def encode(encoder: LiftingEncoder, batch: Batch) -> torch.Tensor:
 
 
 class EncoderObjective(Objective):
-    """Trains F alone, with L2 and a little L1."""
+    """Trains F alone, with L2 and a small L1 loss."""
 
     model: AxonModel
 

@@ -18,12 +18,12 @@ from axon_backend.methods.axon.stage import condition
 from axon_backend.methods.batch import Batch, ValidationCase
 from axon_backend.methods.objective import Measurement, Objective
 
-# Denoising steps of the prior's own sample, which is for looking at only.
+# Denoising steps of the prior's own sample, which is only shown.
 PRIOR_SAMPLE_STEPS = 15
 
 
 def stage_1_networks(config: Any) -> tuple[str, ...]:
-    """The networks that stage 1 runs: the bridge only where it takes a step."""
+    """The networks that stage 1 runs: without the bridge if it takes no steps."""
     return ("encoder", "coarse") if config.sampling.coarse_steps else ("encoder",)
 
 
@@ -83,13 +83,13 @@ class PriorObjective(Objective):
 
 
 class ControlNetObjective(Objective):
-    """The ControlNet on X^, with the prior, the encoder and stage 1's bridge as they are; or stage
-    2's own bridge from X^.
+    """Trains the ControlNet on X^, with prior, encoder and stage 1's bridge frozen; or stage 2's
+    own bridge from X^.
 
     X^ is stage 1's one-step estimate, or with ``loss.sampled_condition`` a sample as at inference,
-    with conditioning augmentation; L2 on the prior's target, or
-    on the bridge's. Times are drawn over the range that sampling visits, a bridge's as in stage 1.
-    A global encoder is trained along.
+    with conditioning augmentation. The loss is L2 on the prior's or the bridge's target. Times are
+    drawn over the range that sampling visits, for a bridge as in stage 1. A global encoder is
+    trained jointly.
     """
 
     model: AxonModel
@@ -123,13 +123,13 @@ class ControlNetObjective(Objective):
         y_t, target = model.fine_diff.noised(batch.volume, x, t, draws.noise)
         output = model.fine_diff.output(y_t, t, seen, embedding)
         if settings.clamp:
-            # Table 4, "+ clamping": the estimate is limited, and what lies beyond is not asked for.
+            # Table 4, "+ clamping": the clamped estimate has no gradient beyond [-1, 1].
             x0_hat = model.fine_diff.x0_of(output, y_t, t, seen).clamp(-1, 1)
             return (x0_hat - batch.volume).square().mean()
         return (output - target).square().mean()
 
     def measure(self, case: ValidationCase) -> Measurement:
-        """Stage 2 beside stage 1; without clamping also measured as it is
+        """Measure stage 2 and stage 1; without clamping, also the unclipped volume
         (``VIEWS_fine_unclipped``)."""
         model, sampling = self.model, self.model.config.sampling
         row: dict[str, float] = {}

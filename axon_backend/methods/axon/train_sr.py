@@ -1,4 +1,4 @@
-"""Training "sr": SR-Net, on pairs of the same chest at h and g h."""
+"""Training "sr": SR-Net, on pairs of the same chest with sides h and g h."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from axon_backend.methods.objective import Measurement, Objective, regression_lo
 from axon_backend.methods.protocol import RegisteredViews
 
 CROP = 32
-"""Largest side of the low-resolution crops that SR-Net is trained on; it is local."""
+"""Largest side of the low-resolution training crops; SR-Net is local."""
 
 
 class SRObjective(Objective):
-    """L2 and a little L1 on random crops of at most half the side.
+    """L2 and a small L1 loss on random crops of at most half the side.
 
-    ``loss.synthesised`` of the inputs are outputs of stage 1 or stage 2 (the paper's "w/ Syn") with
-    conditioning augmentation. On a reconstruction the network must not sharpen what is in the wrong
-    place. Where samples come again, their reconstructions are kept.
+    A share ``loss.synthesised`` of the inputs are outputs of stage 1 or stage 2 (the paper's
+    "w/ Syn") with conditioning augmentation: in a reconstruction, the network must not sharpen
+    misplaced structures. If samples repeat, their reconstructions are cached.
     """
 
     NEEDS_FINE = True
@@ -54,9 +54,9 @@ class SRObjective(Objective):
     def _reconstructed(
         self, views: RegisteredViews, fine: bool, generator: torch.Generator
     ) -> torch.Tensor:
-        """Stage 1's volume, or stage 2's, as a user would get it."""
+        """The volume of stage 1, or if ``fine`` of stage 2, as at inference."""
         model, sampling = self.model, self.model.config.sampling
-        seed = generator.initial_seed()  # says which sample it is
+        seed = generator.initial_seed()  # identifies the sample
         if seed not in self._kept:
             low = model.coarse_diff.run(views, sampling.coarse_steps, generator)
             if fine:
@@ -67,7 +67,7 @@ class SRObjective(Objective):
         return self._kept[seed].to(model.device).float()
 
     def inputs(self, batch: Batch) -> torch.Tensor:
-        """What SR-Net is given: true volumes at h, or reconstructions."""
+        """The inputs of SR-Net: true volumes of side h, or reconstructions."""
         share, draws = self.loss.synthesised, batch.drawn()
         lows = []
         strengths = augmentation_strengths(draws, self.loss.conditioning_augmentation)
@@ -77,7 +77,7 @@ class SRObjective(Objective):
                 lows.append(batch.volume[i : i + 1])
                 continue
             low = self._reconstructed(views, u < 0.5 * share, draws.generator(i))
-            # Errors of their own each time that the sample comes.
+            # New errors each time the sample repeats.
             errors = torch.Generator().manual_seed(int(2**53 * draws.augmentation[i]))
             lows.append(corrupt_condition(low, [errors], [strengths[i]]))
         return torch.cat(lows)
@@ -96,7 +96,8 @@ class SRObjective(Objective):
         return regression_loss(output, torch.stack(highs))
 
     def measure(self, case: ValidationCase) -> Measurement:
-        """On the true volume and on reconstructions, each beside trilinear enlargement."""
+        """Measure on the true volume and on reconstructions, with trilinear interpolation for
+        comparison."""
         model, sampling = self.model, self.model.config.sampling
         inputs = {"true": case.batch.volume}
         if self.loss.synthesised:
@@ -119,5 +120,5 @@ class SRObjective(Objective):
     def score(self, metrics: dict[str, float]) -> float:
         if not self.loss.synthesised:
             return -metrics["true_sr_psnr"]
-        # On reconstructions gains are tenths of a decibel, on true volumes whole ones.
+        # The gains are tenths of a decibel on reconstructions, and whole decibels on true volumes.
         return -(0.1 * metrics["true_sr_psnr"] + metrics["fine_sr_psnr"])

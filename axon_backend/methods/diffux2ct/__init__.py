@@ -1,7 +1,7 @@
 """DiffuX2CT after Liu et al. (ECCV 2024, arXiv:2407.13545): a conditional diffusion of voxels.
 
-The paper's code is not public. What its text leaves open is chosen here; ``Resources/Docs`` says
-which part is which.
+The paper's code is not public. Details that its text does not specify are our choice;
+``Resources/Docs`` lists them.
 """
 
 from axon_backend.methods.info import MethodInfo, StageInfo, TrainingInfo

@@ -1,4 +1,4 @@
-"""Everything that makes a DiffuX2CT model besides its weights, its losses, and the two presets."""
+"""Configuration of a DiffuX2CT model, settings of its losses, and presets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from axon_backend.diffusion.gaussian import GaussianDiffusion
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.protocol import OneGridConfig
 
-# How a voxel finds its place in the frontal and the lateral plane, and the lifting that does it.
+# {how voxels are looked up in the frontal and lateral planes: the lifting of that geometry}.
 LOOKUPS = {"cone": "backproject", "orthographic": "repeat"}
 
 
@@ -18,14 +18,13 @@ class TriPlaneConfig:
     """Settings of the tri-plane decoupling generator.
 
     Attributes:
-        view_size: side of the image that the first convolution sees; a larger image is averaged
-            down to it first.
+        view_size: side of the first convolution's input; a larger image is averaged down to it.
         size: side of the planes; ``view_size`` or half of it.
-        channels: of the 2-D U-Net, from ``size`` down, halving at each level.
-        blocks: residual blocks at its coarsest level.
+        channels: channels of the 2-D U-Net's levels, from side ``size`` down, halving at each.
+        blocks: residual blocks at the U-Net's coarsest level.
         planes: channels of each plane.
-        rank: channels of the two factors that the axial plane is made of.
-        axial: channels of the small U-Net behind the bilinear form.
+        rank: channels of the two factors of the axial plane.
+        axial: channels of the small U-Net after the bilinear form.
     """
 
     view_size: int = 128
@@ -50,9 +49,10 @@ class DecoderConfig:
     Attributes:
         features: channels of the condition, the same at each level of the denoiser.
         hidden: width of the three hidden layers.
-        frequencies: Fourier features of a voxel's position, for each axis a sine and a cosine.
+        frequencies: number of frequencies of a voxel's Fourier features, each with a sine and a
+            cosine per axis.
         lookup: one of :data:`LOOKUPS`; ``cone`` follows the rays of the beam, ``orthographic``
-            takes them as parallel (an ablation).
+            assumes parallel rays (an ablation).
     """
 
     features: int = 16
@@ -70,10 +70,11 @@ class DenoiserConfig:
     """Settings of the 3-D U-Net with shifted-window attention.
 
     Attributes:
-        channels: of each level, fine to coarse.
-        windows: side of the attention windows at each level in voxels; 0: no attention there.
+        channels: channels of each level, fine to coarse.
+        windows: side of the attention windows at each level in voxels; 0: no attention.
         patch: space-to-depth factor.
-        groups, head_channels: of group normalisation and attention.
+        groups: groups of the group normalisation.
+        head_channels: channels of an attention head.
     """
 
     channels: tuple[int, ...] = (32, 64, 96)
@@ -86,17 +87,17 @@ class DenoiserConfig:
         if len(self.windows) != len(self.channels):
             raise ValueError(
                 f"windows has {len(self.windows)} entries, channels {len(self.channels)}; "
-                "each level needs one of both"
+                "each level needs one entry in both"
             )
 
 
 @dataclass(frozen=True)
 class DiffuX2CTConfig(OneGridConfig):
-    """Everything that makes a DiffuX2CT model besides its weights.
+    """Everything that defines a DiffuX2CT model except its weights.
 
     Attributes:
         size: h, side of the volume in voxels; divisible by ``patch * 2 ** (levels - 1)``.
-        window: the HU of -1 and 1.
+        window: the HU that are mapped to -1 and 1.
     """
 
     size: int = 64
@@ -120,7 +121,7 @@ class DiffuX2CTConfig(OneGridConfig):
 
     @property
     def view_size(self) -> int:
-        """Side of the views in pixels as the generator takes them."""
+        """Side in pixels of the views that the generator takes."""
         return self.tri_plane.view_size
 
     @property
@@ -137,12 +138,12 @@ class DiffuX2CTConfig(OneGridConfig):
 
 @dataclass(frozen=True)
 class DiffuX2CTLoss:
-    """What is asked of the networks.
+    """Settings of the losses.
 
     Attributes:
         projection: lambda, weight of the geometry projection loss (the paper: 1 / T).
-        projection_until: share of the times, from 0 on, at which it counts. Beyond, the estimate
-            of the CT is the noise divided by a small number.
+        projection_until: the geometry projection loss applies to times below this share of T. At
+            later times, the estimate of the CT is noise divided by a small number.
     """
 
     projection: float = 1e-3
@@ -151,18 +152,19 @@ class DiffuX2CTLoss:
     def __post_init__(self) -> None:
         if not 0.0 <= self.projection_until <= 1.0:
             raise ValueError(
-                f"projection_until is {self.projection_until:g}; it is a share, from 0 to 1"
+                f"projection_until is {self.projection_until:g}; it must be between 0 and 1"
             )
 
 
 def preview() -> DiffuX2CTConfig:
-    """64^3, made for CPUs. The network returns the CT, from which the noise follows exactly: asked
-    for the noise itself, or v, a short training leaves errors that sampling enlarges."""
+    """64^3, designed for CPUs. The network predicts the CT, from which the noise follows exactly.
+    After a short training, predictions of the noise or of v have errors that sampling
+    amplifies."""
     return DiffuX2CTConfig()
 
 
 def full() -> DiffuX2CTConfig:
-    """128^3, one denoiser level more, the noise predicted as in the paper."""
+    """128^3, with one more denoiser level, predicting the noise as in the paper."""
     return DiffuX2CTConfig(
         size=128,
         tri_plane=TriPlaneConfig(

@@ -1,4 +1,4 @@
-"""The implicit neural decoder: from a voxel's place in three planes to its condition."""
+"""The implicit neural decoder: from a voxel's features in three planes to its condition."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def fourier_features(size: int, frequencies: int, device: torch.device) -> torch
 class ImplicitDecoder(nn.Module):
     """An MLP of a voxel's samples of the three planes and of its position, at one resolution.
 
-    All voxels lie on a grid, so each layer is one matrix product over all of them. The first is
-    linear in what it is given: the axial plane's features and those of each coordinate pass it
-    before they are broadcast along the axes that they do not depend on.
+    All voxels lie on a grid, so each layer is one matrix product over all of them. The first layer
+    is linear in its inputs, so it is applied to the features of the axial plane and of each
+    coordinate before they are broadcast along the axes that they do not depend on.
 
     Args:
         planes: channels of each plane.
@@ -69,11 +69,11 @@ class ImplicitDecoder(nn.Module):
 
 
 class LevelDecoders(nn.Module):
-    """A decoder of its own for each level of the denoiser.
+    """A separate decoder for each level of the denoiser.
 
     Args:
         planes: channels of each plane.
-        config: of every decoder.
+        config: configuration of every decoder.
         sizes: sides of the denoiser's levels.
 
     Forward: planes, (B, 2) beam -> the conditions, level by level.

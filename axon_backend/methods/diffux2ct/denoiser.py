@@ -10,8 +10,9 @@ from axon_backend.networks.blocks import conv, depth_to_space, norm, space_to_de
 
 
 def shifted_windows(channels: int, window: int, head_channels: int) -> nn.Module:
-    """A pair of transformer blocks (Liu et al. 2021), MONAI's: attention within windows, then
-    within windows shifted by half their side; (B, C, D, D, D) -> the same. Identity for window 0.
+    """MONAI's pair of Swin transformer blocks (Liu et al. 2021): attention within windows, then
+    within windows shifted by half their side; (B, C, D, D, D) -> (B, C, D, D, D). Identity for
+    window 0.
     """
     if not window:
         return nn.Identity()
@@ -28,7 +29,7 @@ def shifted_windows(channels: int, window: int, head_channels: int) -> nn.Module
 
 
 class Level(nn.Module):
-    """A residual block that is told the time, then the attention of its level.
+    """A residual block with time embedding, followed by the attention of its level.
 
     Forward: (B, cin, D, D, D), (B, temb) -> (B, cout, D, D, D).
     """
@@ -55,8 +56,8 @@ class Level(nn.Module):
 class Denoiser(nn.Module):
     """(B, 1, h, h, h), times (B,) and a condition for each level -> (B, 1, h, h, h).
 
-    Each condition enters through a 1x1x1 convolution that starts at zero. The last layer starts
-    at zero too, as in MONAI's U-Net.
+    Each condition enters through a zero-initialised 1x1x1 convolution. The last layer is also
+    initialised to zero, as in MONAI's U-Net.
 
     Args:
         config: see :class:`DenoiserConfig`.

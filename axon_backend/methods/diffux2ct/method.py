@@ -1,4 +1,4 @@
-"""DiffuX2CT as the harness sees it."""
+"""DiffuX2CT as a :class:`Method`."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class DiffuX2CTMethod(Method):
     def describe(self, config: DiffuX2CTConfig) -> str:
         s, h = config.view_size, config.size
         return (
-            f"DiffuX2CT, written anew from its publication: X-rays of {s} x {s} pixels to {h}^3 "
+            f"DiffuX2CT, reimplemented from its publication: X-rays of {s} x {s} pixels to {h}^3 "
             "voxels, by three feature planes and a voxel diffusion."
         )
 

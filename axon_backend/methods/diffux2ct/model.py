@@ -1,4 +1,4 @@
-"""Generator, decoder and denoiser behind one object."""
+"""The DiffuX2CT model: generator, decoder and denoiser."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class DiffuX2CTModel(FromNoiseModel):
     """A conditional diffusion of voxels.
 
     Args:
-        method: DiffuX2CT.
+        method: the DiffuX2CT method.
         config: architecture, schedule and sampling defaults.
     """
 
@@ -38,7 +38,7 @@ class DiffuX2CTModel(FromNoiseModel):
         normalise_in_float32(channels_last(self))
 
     def conditions(self, views: RegisteredViews) -> list[torch.Tensor]:
-        """What the X-rays say of each voxel, a (B, features, n, n, n) for each level."""
+        """The conditions from the X-rays, (B, features, n, n, n) for each level."""
         return self.decoder(self.tri_plane(views), views.beam)
 
     @property

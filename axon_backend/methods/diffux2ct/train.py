@@ -23,11 +23,11 @@ def projection_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 class DiffusionObjective(FromNoiseObjective):
-    """``L_simple + lambda L_proj``: L2 of what the network is to predict, and
-    :func:`projection_loss` of the estimate of the CT.
+    """``L_simple + lambda L_proj``: L2 on the network's target, and :func:`projection_loss` of the
+    estimate of the CT.
 
-    The estimate is the diffusion's inverse, ``(y_t - sqrt(1 - abar_t) e) / sqrt(abar_t)``; a
-    summary of the paper prints it without the root of 1 - abar_t.
+    The estimate inverts the diffusion, ``(y_t - sqrt(1 - abar_t) e) / sqrt(abar_t)``; a summary of
+    the paper prints it without the root of 1 - abar_t.
     """
 
     model: DiffuX2CTModel

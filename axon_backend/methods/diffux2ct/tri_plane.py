@@ -1,4 +1,4 @@
-"""The tri-plane decoupling generator: three axis-aligned feature planes out of two X-rays."""
+"""The tri-plane decoupling generator: three axis-aligned feature planes from two X-rays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Planes(NamedTuple):
 
     Attributes:
         frontal: (B, C, S, S) on the frontal image's pixels (rows top to bottom, columns x).
-        lateral: the same of the lateral image (columns y).
+        lateral: the same for the lateral image (columns y).
         axial: (B, C, S, S) in the frame, rows y, columns x.
     """
 
@@ -62,10 +62,10 @@ def bilinear_plane(
 class TriPlaneGenerator(nn.Module):
     """A 2-D U-Net with weights shared by the views; the axial plane is decoupled from both.
 
-    The frontal and the lateral plane are what the U-Net makes of each view. The axial plane is the
-    bilinear form of two more outputs of it (:func:`bilinear_plane`), weighted over z by attention,
-    followed by a small U-Net that is also given both views' means over z. Without a lateral view a
-    learned constant stands for all that the U-Net would have made of it.
+    The frontal and lateral planes are the U-Net's outputs for each view. The axial plane is the
+    bilinear form of further outputs (:func:`bilinear_plane`), weighted over z by attention,
+    followed by a small U-Net that also takes both views' means over z. If there is no lateral view,
+    a learned constant replaces the U-Net's outputs for it.
 
     Forward: views -> :class:`Planes`.
     """
@@ -74,7 +74,7 @@ class TriPlaneGenerator(nn.Module):
         super().__init__()
         self.config = config
         first, out = config.channels[0], config.planes + config.rank
-        # 3 channels: the image and two coordinates, since position means anatomy in the frame.
+        # 3 channels: the image and two coordinates, since in the frame position implies anatomy.
         self.stem = conv(2, 3, first, 3, config.view_size // config.size)
         self.view_bias = nn.Parameter(torch.zeros(2, first, 1, 1))
         self.unet = UNet(2, first, out, config.channels, config.blocks)
@@ -96,8 +96,8 @@ class TriPlaneGenerator(nn.Module):
         if views.lateral is not None:
             seen = self.view_features(views.lateral, 1)
             present = views.lateral_present.reshape(-1, 1, 1, 1)
-            # With all present the constant still gets a gradient, of zero: averaging over
-            # processes needs one for every parameter.
+            # If all are present, the constant still gets a gradient, of zero, which averaging over
+            # processes requires for every parameter.
             lateral = torch.where(present, seen, lateral)
         side, rank = self.config.planes, self.config.rank
         a, b = (central_plane(f[:, side:]) for f in (frontal, lateral))

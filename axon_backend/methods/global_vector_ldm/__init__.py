@@ -1,8 +1,8 @@
-"""Latent diffusion conditioned by one vector for each X-ray, after X-ray2CTPA (Cahan et al. 2025).
+"""Latent diffusion conditioned on one vector per X-ray, after X-ray2CTPA (Cahan et al. 2025).
 
-X-ray2CTPA stands on two frozen networks whose weights are not ours to ship, the VAE of SDXL and
-MedCLIP. Here an autoencoder and an X-ray encoder of our own are trained instead, so results are not
-those of X-ray2CTPA, and the method has a name of its own.
+X-ray2CTPA uses two frozen networks whose weights we cannot distribute, the VAE of SDXL and MedCLIP.
+Here an autoencoder and an X-ray encoder are trained instead; the results are therefore not those of
+X-ray2CTPA, and the method has its own name.
 """
 
 from axon_backend.methods.info import MethodInfo, StageInfo, TrainingInfo
@@ -10,7 +10,7 @@ from axon_backend.methods.info import MethodInfo, StageInfo, TrainingInfo
 INFO = MethodInfo(
     name="global_vector_ldm",
     label="Global-vector latent diffusion",
-    summary="a latent diffusion that is told of each X-ray by one vector, without positions.",
+    summary="a latent diffusion conditioned on one vector per X-ray, without positions.",
     stages=(StageInfo("latent", "Latent diffusion", "sampled volume"),),
     trainings=(
         TrainingInfo(

@@ -13,10 +13,10 @@ _MOMENTUM = 0.01
 
 
 class LatentAutoencoder(nn.Module):
-    """MONAI's AutoencoderKL behind a space-to-depth factor, with the latents' mean and variance.
+    """MONAI's AutoencoderKL after a space-to-depth operation, with the latents' mean and variance.
 
-    A diffusion starts from unit noise, so its volumes should have unit variance too: latents are
-    handed out standardised, channel by channel, by what the training saw of them.
+    A diffusion starts from unit noise, so its samples should have unit variance too: latents are
+    standardised per channel with their mean and variance in training.
     """
 
     mean: torch.Tensor
@@ -44,18 +44,18 @@ class LatentAutoencoder(nn.Module):
         self.register_buffer("variance", torch.ones(1, config.latents, 1, 1, 1))
 
     def posterior(self, volume: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and standard deviation of the latents of (B, 1, h, h, h), not standardised: each
+        """Mean and standard deviation of the unstandardised latents of (B, 1, h, h, h): each
         (B, C, n, n, n) with n = h / factor."""
         mu, sigma = self.net.encode(space_to_depth(volume, self.config.patch))
         return mu.float(), sigma.float()
 
     def reconstruct(self, z: torch.Tensor) -> torch.Tensor:
-        """The volume (B, 1, h, h, h) of latents that are not standardised."""
+        """The volume (B, 1, h, h, h) of unstandardised latents."""
         return depth_to_space(self.net.decode(z), self.config.patch).float()
 
     @torch.no_grad()
     def track(self, z: torch.Tensor) -> None:
-        """Take a training batch's latents into the running mean and variance."""
+        """Update the running mean and variance with a training batch's latents."""
         flat = z.transpose(0, 1).flatten(1)
         shape = self.mean.shape
         self.mean.lerp_(flat.mean(1).reshape(shape), _MOMENTUM)

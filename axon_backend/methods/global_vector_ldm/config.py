@@ -1,4 +1,4 @@
-"""Everything that makes a model besides its weights, its losses, and the two presets."""
+"""Configuration of a model, settings of its losses, and presets."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ class AutoencoderConfig:
     """Settings of the variational autoencoder.
 
     Attributes:
-        channels: of each level, fine to coarse; each level after the first halves the side.
+        channels: channels of each level, fine to coarse; each level after the first halves the
+            side.
         latents: channels of the latent volume.
-        blocks: residual blocks a level.
-        patch: space-to-depth factor in front of it.
-        groups: of group normalisation.
+        blocks: residual blocks per level.
+        patch: space-to-depth factor before the autoencoder.
+        groups: groups of the group normalisation.
     """
 
     channels: tuple[int, ...] = (32, 64)
@@ -30,19 +31,18 @@ class AutoencoderConfig:
 
     @property
     def factor(self) -> int:
-        """Side of the volume over the side of the latents."""
+        """Side of the volume divided by the side of the latents."""
         return self.patch * 2 ** (len(self.channels) - 1)
 
 
 @dataclass(frozen=True)
 class ViewEncoderConfig:
-    """Settings of the network that makes one vector of an X-ray.
+    """Settings of the network that encodes an X-ray as one vector.
 
     Attributes:
-        view_size: side of the image that the first convolution sees; a larger image is averaged
-            down to it first.
-        channels: of each level; each halves the side.
-        width: of the vector.
+        view_size: side of the first convolution's input; a larger image is averaged down to it.
+        channels: channels of each level; each halves the side.
+        width: length of the vector.
     """
 
     view_size: int = 128
@@ -55,10 +55,11 @@ class LatentUNetConfig:
     """Settings of the latents' 3-D U-Net.
 
     Attributes:
-        channels: of each level, fine to coarse.
+        channels: channels of each level, fine to coarse.
         attention: levels with self-attention and cross-attention (the middle always has both).
-        blocks: residual blocks a level.
-        groups, head_channels: of group normalisation and attention.
+        blocks: residual blocks per level.
+        groups: groups of the group normalisation.
+        head_channels: channels of an attention head.
     """
 
     channels: tuple[int, ...] = (64, 96, 128)
@@ -70,11 +71,11 @@ class LatentUNetConfig:
 
 @dataclass(frozen=True)
 class GlobalVectorConfig(OneGridConfig):
-    """Everything that makes a model besides its weights.
+    """Everything that defines a model except its weights.
 
     Attributes:
         size: h, side of the volume in voxels.
-        window: the HU of -1 and 1.
+        window: the HU that are mapped to -1 and 1.
     """
 
     size: int = 64
@@ -96,7 +97,7 @@ class GlobalVectorConfig(OneGridConfig):
 
     @property
     def view_size(self) -> int:
-        """Side of the views in pixels as the view encoder takes them."""
+        """Side in pixels of the views that the view encoder takes."""
         return self.view_encoder.view_size
 
     @property
@@ -113,17 +114,17 @@ class GlobalVectorConfig(OneGridConfig):
 
 @dataclass(frozen=True)
 class GlobalVectorLoss:
-    """What is asked of the networks.
+    """Settings of the losses.
 
     Attributes:
-        kl: weight of the latents' divergence from a normal distribution, a mean over them.
+        kl: weight of the latents' mean KL divergence from a standard normal distribution.
     """
 
     kl: float = 1e-4
 
 
 def preview() -> GlobalVectorConfig:
-    """64^3, latents 4 x 16^3, made for CPUs."""
+    """64^3, latents 4 x 16^3, designed for CPUs."""
     return GlobalVectorConfig()
 
 

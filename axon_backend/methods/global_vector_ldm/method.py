@@ -1,4 +1,4 @@
-"""The global-vector latent diffusion as the harness sees it."""
+"""The global-vector latent diffusion as a :class:`Method`."""
 
 from __future__ import annotations
 

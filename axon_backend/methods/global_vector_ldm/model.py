@@ -1,4 +1,4 @@
-"""Autoencoder, X-ray encoder and denoiser behind one object."""
+"""The model: autoencoder, X-ray encoder and denoiser."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class GlobalVectorModel(FromNoiseModel):
-    """A latent diffusion whose condition has no position.
+    """A latent diffusion whose condition has no spatial positions.
 
     Args:
-        method: that this is a model of.
+        method: the method of this model.
         config: architecture, schedule and sampling defaults.
     """
 
@@ -56,7 +56,7 @@ class GlobalVectorModel(FromNoiseModel):
         return self.config.latent_shape
 
     def conditions(self, views: RegisteredViews) -> torch.Tensor:
-        """A vector of each view, (B, 2, width)."""
+        """A vector for each view, (B, 2, width)."""
         return self.xray(views)
 
     def denoise(self, y_t: torch.Tensor, t: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:

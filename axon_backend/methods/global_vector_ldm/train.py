@@ -13,16 +13,17 @@ from axon_backend.methods.objective import Measurement, Objective
 
 
 def latent_noise(draws: Draws, shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
-    """(B, *shape) normal noise, each sample's from its own generator."""
+    """(B, *shape) standard normal noise, from each sample's own generator."""
     drawn = [torch.randn((1, *shape), generator=g) for g in draws.generators()]
     return torch.cat(drawn).to(like)
 
 
 class AutoencoderObjective(Objective):
-    """L1 of the reconstruction, and the divergence of the latents from a normal distribution.
+    """L1 of the reconstruction, and the KL divergence of the latents from a standard normal
+    distribution.
 
-    Without the perceptual and the adversarial loss of Rombach et al. (2022): the first needs
-    another network's weights.
+    The perceptual and adversarial losses of Rombach et al. (2022) are omitted: the perceptual loss
+    needs another network's weights.
     """
 
     model: GlobalVectorModel
@@ -41,7 +42,7 @@ class AutoencoderObjective(Objective):
         return error.abs().mean() + self.loss.kl * divergence.mean()
 
     def measure(self, case: ValidationCase) -> Measurement:
-        """A CT through the latents and back."""
+        """Measure a CT encoded to latents and decoded."""
         volume = case.batch.volume
         out = self.model.vae.decode(self.model.vae.encode(volume))
         note = "compressed and expanded; the X-rays have no part in it"
@@ -52,8 +53,8 @@ class AutoencoderObjective(Objective):
 
 
 class LatentObjective(FromNoiseObjective):
-    """L1 of what the denoiser is to predict of the latents, x0 by default, with the autoencoder as
-    it is. (X-ray2CTPA adds .01 LPIPS, which needs another network's weights.)"""
+    """L1 on the denoiser's target, by default x0 of the latents, with the autoencoder frozen.
+    (X-ray2CTPA adds 0.01 LPIPS, which needs another network's weights.)"""
 
     model: GlobalVectorModel
 

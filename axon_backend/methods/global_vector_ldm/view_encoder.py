@@ -1,4 +1,4 @@
-"""One vector for each X-ray: what is in it, not where."""
+"""One vector per X-ray, which encodes its content without positions."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from axon_backend.networks.blocks import ResBlock, average_down, conv, norm
 class GlobalViewEncoder(nn.Module):
     """A residual network with weights shared by the views, pooled over the image.
 
-    Forward: views -> (B, 2, width), the frontal view's vector and the lateral one's; a learned
-    vector stands for a lateral view that is absent.
+    Forward: views -> (B, 2, width), the vectors of the frontal and the lateral view; a learned
+    vector replaces that of a missing lateral view.
     """
 
     def __init__(self, config: ViewEncoderConfig) -> None:
@@ -26,7 +26,7 @@ class GlobalViewEncoder(nn.Module):
             layers += [ResBlock(2, here, here), conv(2, here, below, 3, 2)]
         self.body = nn.Sequential(*layers, ResBlock(2, c[-1], c[-1]), norm(c[-1]), nn.SiLU())
         self.head = nn.Linear(c[-1], config.width)
-        # Tells frontal from lateral, which pass the same network.
+        # Distinguishes the views, which pass through the same network.
         self.view_bias = nn.Parameter(torch.zeros(2, config.width))
         self.no_lateral = nn.Parameter(torch.zeros(config.width))
 
@@ -40,7 +40,7 @@ class GlobalViewEncoder(nn.Module):
         lateral = self.no_lateral.expand_as(frontal)
         if views.lateral is not None:
             seen, present = self.vector(views.lateral, 1), views.lateral_present[:, None]
-            # With all present the constant still gets a gradient, of zero: averaging over
-            # processes needs one for every parameter.
+            # If all are present, the constant still gets a gradient, of zero, which averaging over
+            # processes requires for every parameter.
             lateral = torch.where(present, seen, lateral)
         return torch.stack([frontal, lateral], 1)

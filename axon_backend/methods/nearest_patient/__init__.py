@@ -1,12 +1,12 @@
-"""The training patient whose X-rays are most alike: what a method must beat that does more than
-remember."""
+"""The training patient with the most similar X-rays: a baseline that a method must beat to show
+that it does more than memorise."""
 
 from axon_backend.methods.info import MethodInfo, StageInfo, TrainingInfo
 
 INFO = MethodInfo(
     name="nearest_patient",
     label="Nearest patient",
-    summary="the volume of the training patient whose X-rays are most alike.",
+    summary="the volume of the training patient whose X-rays are most similar.",
     stages=(StageInfo("nearest", "Nearest patient", "nearest patient", takes_steps=False),),
     trainings=(
         TrainingInfo(

@@ -1,7 +1,7 @@
-"""The nearest training patient as a method: a library of X-rays and volumes, eight bits each.
+"""The nearest training patient as a :class:`Method`: a library of 8-bit X-rays and volumes.
 
-A bundle holds the volumes of its training patients: h^3 bytes each (0.26 MB at 64^3, 2.1 MB at
-128^3), for as many as ``patients`` has room for.
+A bundle contains the volumes of its training patients: h^3 bytes each (0.26 MB at 64^3, 2.1 MB at
+128^3) for each of the ``patients`` entries of the library.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class NearestPatientConfig(OneGridConfig):
     Attributes:
         grid: side of the volumes in voxels.
         view_size: side of the X-rays.
-        match_size: side that X-rays are averaged to before they are compared.
-        patients: room in the library; what is not filled is stored all the same.
-        window: the HU of -1 and 1.
+        match_size: side that X-rays are averaged down to for comparison.
+        patients: capacity of the library; unused entries are stored as well.
+        window: the HU that are mapped to -1 and 1.
     """
 
     grid: int = 64
@@ -47,7 +47,7 @@ class NearestPatientConfig(OneGridConfig):
 
 @dataclass(frozen=True)
 class NearestPatientLoss:
-    """Storing has no settings."""
+    """The library has no loss settings."""
 
 
 class Library(nn.Module):
@@ -56,7 +56,7 @@ class Library(nn.Module):
     Attributes:
         views: (patients, 2, m, m) uint8, [-LIMIT, LIMIT] of standardised views as 0..255.
         volumes: (patients, h, h, h) uint8, [-1, 1] as 0..255.
-        count: patients that are stored.
+        count: number of patients stored.
     """
 
     views: torch.Tensor
@@ -81,7 +81,7 @@ class Library(nn.Module):
             volume: (h, h, h) in [-1, 1].
 
         Raises:
-            AxonInputError: there is no room left.
+            AxonInputError: the library is full.
         """
         stored = ((volume.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
         n = len(self)
@@ -89,8 +89,8 @@ class Library(nn.Module):
             return
         if n == len(self.volumes):
             raise AxonInputError(
-                f"The library has room for {n} patients, and the data set has more to train on. "
-                "Set model.patients to the number of training cases."
+                f"The library has room for {n} patients, but the data set has more training cases. "
+                "Set model.patients to their number."
             )
         small = F.adaptive_avg_pool2d(views.float(), self.views.shape[-1])
         self.volumes[n] = stored
@@ -98,8 +98,8 @@ class Library(nn.Module):
         self.count += 1
 
     def similarity(self, views: RegisteredViews) -> torch.Tensor:
-        """(B, stored patients): normalised cross-correlation with each patient's views, the mean
-        over the views that there are."""
+        """(B, stored patients) normalised cross-correlation with each patient's views, averaged
+        over the available views."""
 
         def normalised(images: torch.Tensor) -> torch.Tensor:
             flat = images.float().flatten(1)
@@ -110,7 +110,7 @@ class Library(nn.Module):
         for i, view in enumerate(views.both):
             small = F.adaptive_avg_pool2d(view.float(), self.views.shape[-1])
             stored = normalised(self.views[: len(self), i])
-            # Not a product of matrices, which would be one of bfloat16 in training.
+            # Not a matrix product, which autocast would compute in bfloat16 during training.
             found.append((normalised(small)[:, None] * stored[None]).sum(-1))
         if len(found) == 1:
             return found[0]
@@ -131,7 +131,7 @@ class Library(nn.Module):
 
 
 class NearestPatientModel(OnePassModel):
-    """The library."""
+    """A model that looks up volumes in the library."""
 
     config: NearestPatientConfig
 
@@ -144,8 +144,8 @@ class NearestPatientModel(OnePassModel):
 
 
 class LibraryObjective(Objective):
-    """Stores the patients of each batch. The loss is the squared error of the nearest patient among
-    those stored before."""
+    """Stores the patients of each batch. The loss is the squared error of the nearest patient
+    stored before."""
 
     model: NearestPatientModel
 
@@ -168,7 +168,7 @@ class LibraryObjective(Objective):
         return Measurement(patients | measured.metrics, measured.sample)
 
     def score(self, metrics: dict[str, float]) -> float:
-        """The fullest library is kept: patients are not chosen by the validation cases."""
+        """The negative number of patients: validation does not influence which are stored."""
         return -metrics["patients"]
 
 
@@ -193,7 +193,7 @@ class NearestPatientMethod(Method):
         return {"library": views_to_volume(config.view_size, config.grid)}
 
     def recipe(self, preset: str, training: str) -> dict[str, Any]:
-        """Every patient once, as they are."""
+        """Every patient once, without augmentation."""
         return {
             "minutes": None,
             "epochs": 1.0,

@@ -1,5 +1,5 @@
-"""Repeat-and-Concatenate (Corona-Figueroa et al., CVPR Workshops 2024), built from the paper's
-idea: each X-ray repeated along its ray, views as channels, a 3-D network."""
+"""Repeat-and-Concatenate (Corona-Figueroa et al., CVPR Workshops 2024), reimplemented: X-rays
+repeated along their rays, with the views as channels, and a 3-D network."""
 
 from axon_backend.methods.info import MethodInfo, StageInfo, TrainingInfo
 

@@ -15,21 +15,21 @@ CRITICS = ("least_squares", "transport")
 
 @dataclass(frozen=True)
 class RepeatConcatenateConfig(OneGridConfig):
-    """Everything but the weights.
+    """The configuration of Repeat-and-Concatenate.
 
     Attributes:
         grid: side h of the volume; for swin_unetr a multiple of 32.
-        view_size: side of the X-rays; they are averaged down to h.
+        view_size: side of the X-rays, which are averaged down to h.
         lifting: "repeat" as in the paper, or "backproject", which spreads each view along the cone
             beam's rays.
         network: one of :data:`NETWORKS`, a residual U-Net or MONAI's SwinUNETR.
-        channels: of the U-Net's levels, fine to coarse.
-        patch: the U-Net works on blocks of patch^3 voxels folded into channels: an eighth of the
-            positions for 2. 1 is the plain U-Net.
-        feature_size: of the SwinUNETR, a multiple of 12.
-        upsampling: one of :data:`UPSAMPLINGS`; transposed convolutions leave a checkerboard
-            (Odena et al. 2016), resizing before a convolution does not.
-        window: the HU of -1 and 1.
+        channels: channels of the U-Net's levels, fine to coarse.
+        patch: space-to-depth factor of the U-Net: blocks of patch^3 voxels become channels, which
+            for 2 leaves an eighth of the positions. 1 is the plain U-Net.
+        feature_size: feature size of the SwinUNETR, a multiple of 12.
+        upsampling: one of :data:`UPSAMPLINGS`; transposed convolutions cause checkerboard
+            artefacts (Odena et al. 2016), resizing before a convolution does not.
+        window: the HU that are mapped to -1 and 1.
     """
 
     grid: int = 64
@@ -56,8 +56,8 @@ class RepeatConcatenateConfig(OneGridConfig):
                 )
 
     def check(self) -> None:
-        """Raise ValueError where sizes do not fit together. (Not when they are set: they are set
-        one after the other.)"""
+        """Raise ValueError if sizes are inconsistent. Not called on construction, since settings
+        are applied one after another."""
         unet = self.patch * 2 ** (len(self.channels) - 1)
         step = 32 if self.network == "swin_unetr" else unet
         if self.grid % step:
@@ -73,10 +73,10 @@ class RepeatConcatenateLoss:
     Attributes:
         critic: one of :data:`CRITICS`: LSGAN conditional on the X-rays, or the potential of neural
             optimal transport.
-        weight: of what the network loses against the critic, beside L2 in [-1, 1].
-        critic_channels: of the critic's first layer.
-        critic_lr, critic_betas: of its Adam.
-        critic_every: steps of the network for each of the critic.
+        weight: weight of the network's adversarial loss, in addition to L2 in [-1, 1].
+        critic_channels: channels of the critic's first layer.
+        critic_lr, critic_betas: settings of the critic's Adam optimiser.
+        critic_every: number of steps of the network per step of the critic.
     """
 
     critic: str = "least_squares"
@@ -107,8 +107,8 @@ PRESETS = {"preview": RepeatConcatenateConfig, "full": full}
 
 
 def recipe(preset: str, training: str) -> dict[str, Any]:
-    """``full``: optimiser, batch, averaging and number of updates of the paper's configuration, and
-    ten updates of the network for each of the critic; the rest it does not tell."""
+    """Training settings; of ``full`` those of the paper: optimiser, batch, EMA, number of updates,
+    and ten updates of the network per update of the critic. It does not state the rest."""
     if preset == "preview":
         return {}
     return {

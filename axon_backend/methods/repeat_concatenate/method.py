@@ -1,4 +1,4 @@
-"""Repeat-and-Concatenate as the harness sees it."""
+"""Repeat-and-Concatenate as a :class:`Method`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RegressionObjective(GeneratorObjective):
 
 
 class CriticObjective(GeneratorObjective):
-    """L2, and what the network loses against a critic."""
+    """L2 and an adversarial loss against a critic."""
 
     adversary: VolumeAdversary
 

@@ -1,4 +1,4 @@
-"""The 3-D networks of Repeat-and-Concatenate, and what goes into them."""
+"""The 3-D networks of Repeat-and-Concatenate, and their inputs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from axon_backend.networks.lifting import back_project
 
 
 class Generator(nn.Module):
-    """Views -> (B, 1, h, h, h). Where the lateral view is absent, the frontal channel stands in its
-    place too (the paper duplicates a single view)."""
+    """Views -> (B, 1, h, h, h). If the lateral view is missing, the frontal channel replaces it
+    (the paper duplicates a single view)."""
 
     def __init__(self, config: RepeatConcatenateConfig) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ def _swin_unetr(config: RepeatConcatenateConfig) -> nn.Module:
     from monai.networks.nets import SwinUNETR
 
     where = torch.empty(0).device
-    # MONAI reads numbers out of tensors while it builds, which those on "meta" do not have.
+    # MONAI reads values of tensors during construction, which "meta" tensors do not have.
     with torch.device("cpu"):
         net = SwinUNETR(2, 1, feature_size=config.feature_size, spatial_dims=3)
         if config.upsampling == "resize":

@@ -1,4 +1,4 @@
-"""X2CT-GAN and X2CT-CNN (Ying et al., CVPR 2019), built anew from what the paper describes."""
+"""X2CT-GAN and X2CT-CNN (Ying et al., CVPR 2019), reimplemented from the paper."""
 
 from axon_backend.methods.info import MethodInfo, StageInfo, TrainingInfo
 

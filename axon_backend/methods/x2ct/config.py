@@ -11,22 +11,22 @@ from axon_backend.methods.protocol import OneGridConfig
 
 @dataclass(frozen=True)
 class X2CTConfig(OneGridConfig):
-    """Everything but the weights. Each stage of the encoder halves the image, each level of the
-    decoder but the first doubles the volume.
+    """The configuration of X2CT. Each stage of the encoder halves the image; each level of the
+    decoder except the first doubles the volume.
 
     Attributes:
         grid: side h of volume and images, a multiple of ``2 ** stages``.
         view_size: side of the X-rays, of which the part over the frame is resampled to h.
         stem: channels of the first convolution.
-        layers: of the dense block of each stage.
+        layers: number of layers in the dense block of each stage.
         growth: channels that a dense layer adds.
         decoder: channels of the levels, coarse to fine: one more than there are stages.
-        blocks: 3-D convolutions at each level but the first.
+        blocks: 3-D convolutions at each level except the first.
         fused_blocks: 3-D convolutions at each level of the decoder of both views.
         head: side of the output convolution's kernel, odd. The paper's 7 sums so many inputs that
-            learning rates which suit a short training make its output swing from step to step.
-        dropout: share of connection A's units that a training step leaves out.
-        window: the HU of -1 and 1.
+            its output fluctuates at the learning rates of a short training.
+        dropout: share of connection A's units that are dropped in a training step.
+        window: the HU that are mapped to -1 and 1.
     """
 
     grid: int = 64
@@ -44,8 +44,8 @@ class X2CTConfig(OneGridConfig):
     networks = ("generator",)
 
     def check(self) -> None:
-        """Raise ValueError where sizes do not fit together. (Not when they are set: they are set
-        one after the other.)"""
+        """Raise ValueError if sizes are inconsistent. Not called on construction, since settings
+        are applied one after another."""
         stages = len(self.layers)
         lengths = (len(self.decoder), len(self.blocks), len(self.fused_blocks))
         if lengths != (stages + 1, stages, stages + 1):
@@ -61,14 +61,14 @@ class X2CTConfig(OneGridConfig):
 
 @dataclass(frozen=True)
 class X2CTLoss:
-    """Weights of the losses (the paper's), of volumes in [0, 1], and the discriminator.
+    """Weights of the losses (the paper's, for volumes in [0, 1]), and the discriminator.
 
     Attributes:
-        identity: of the mean squared error.
-        projection: of the mean absolute error of the mean projections along the three axes.
-        gan: of what the generator loses against the discriminator (LSGAN), in the training "gan".
-        discriminator_channels: of its first layer.
-        discriminator_lr, discriminator_betas: of its Adam.
+        identity: weight of the mean squared error.
+        projection: weight of the mean absolute error of mean projections along the three axes.
+        gan: weight of the generator's adversarial loss (LSGAN) in the training "gan".
+        discriminator_channels: channels of the discriminator's first layer.
+        discriminator_lr, discriminator_betas: settings of its Adam optimiser.
     """
 
     identity: float = 10.0
@@ -80,7 +80,7 @@ class X2CTLoss:
 
 
 def full() -> X2CTConfig:
-    """128^3, the paper's sizes."""
+    """The paper's sizes, 128^3."""
     return X2CTConfig(
         grid=128,
         stem=64,
@@ -97,8 +97,8 @@ PRESETS = {"preview": X2CTConfig, "full": full}
 
 
 def recipe(preset: str, training: str) -> dict[str, Any]:
-    """``full``: the paper's Adam, batch and epochs, the learning rate falling over the second
-    half."""
+    """Training settings; of ``full`` the paper's: Adam, batch, epochs, and a learning rate that
+    falls linearly over the second half."""
     if preset == "preview":
         return {}
     return {

@@ -1,4 +1,4 @@
-"""X2CT as the harness sees it."""
+"""X2CT as a :class:`Method`."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class X2CTModel(GeneratorModel):
 
 
 def reconstruction_loss(output: torch.Tensor, target: torch.Tensor, loss: X2CTLoss) -> torch.Tensor:
-    """Mean squared error of volumes and mean absolute error of their projections, both of volumes
-    (B, 1, h, h, h) in [-1, 1], brought to [0, 1] for the paper's weights."""
+    """Mean squared error of volumes (B, 1, h, h, h) in [-1, 1] plus mean absolute error of their
+    projections, both on the scale [0, 1] of the paper's weights."""
     error = (output - target) / 2
     projections = torch.stack([error.mean(axis).abs().mean() for axis in (2, 3, 4)])
     return loss.identity * error.square().mean() + loss.projection * projections.mean()
@@ -43,7 +43,7 @@ class CNNObjective(GeneratorObjective):
 
 
 class GANObjective(GeneratorObjective):
-    """X2CT-GAN: against a discriminator that sees the X-rays too."""
+    """X2CT-GAN: the generator against a discriminator that also takes the X-rays."""
 
     adversary: LeastSquaresAdversary
 

@@ -1,6 +1,6 @@
-"""The generator of X2CT: a branch for each view, and a decoder of both.
+"""The generator of X2CT: a branch for each view, and a decoder for both.
 
-A branch works in axes of its own, (z, ray, column): for the frontal view these are the frame's
+A branch works in its own axes, (z, ray, column): for the frontal view these are the frame's
 (z, y, x); for the lateral view they are (z, x, y). Rays are parallel, as in the paper.
 """
 
@@ -27,7 +27,7 @@ def box_view(view: torch.Tensor, view_size: int, size: int) -> torch.Tensor:
 
 
 def turned(volume: torch.Tensor) -> torch.Tensor:
-    """Between the frame's axes (z, y, x) and the lateral branch's (z, x, y)."""
+    """Convert between the frame's axes (z, y, x) and the lateral branch's (z, x, y)."""
     return volume.transpose(-1, -2)
 
 
@@ -38,8 +38,7 @@ def block(dims: int, cin: int, cout: int, stride: int = 1) -> nn.Sequential:
 
 
 def up(cin: int, cout: int) -> nn.Sequential:
-    """A volume of twice the side by a transposed convolution, whose kernel of 4 weighs all voxels
-    alike."""
+    """Transposed convolution to twice the side; its kernel of 4 weights all voxels equally."""
     layer = nn.ConvTranspose3d(cin, cout, 4, 2, 1)
     return nn.Sequential(layer, nn.InstanceNorm3d(cout), nn.ReLU())
 
@@ -104,10 +103,10 @@ class Branch(nn.Module):
 
         Args:
             image: (B, 1, h, h), see :func:`box_view`.
-            kept: (B, units) factors of dropout; None for all units.
+            kept: (B, units) dropout factors; None: no dropout.
 
         Returns:
-            the first level's volume, and the image features of the others, coarse to fine.
+            the first level's volume, and the image features of the other levels, coarse to fine.
         """
         features = [self.stem(image)]
         for stage in self.stages:
@@ -118,7 +117,7 @@ class Branch(nn.Module):
         return F.relu(units).unflatten(1, (-1, self.side, self.side, self.side)), features[::-1]
 
     def level(self, i: int, volume: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
-        """Level ``i`` (from 1) from the volume of the level before and that level's image
+        """Level ``i`` (from 1), from the volume of the previous level and the level's image
         features, which connection B copies along the ray."""
         volume = self.up[i - 1](volume)
         flat = self.reduce[i - 1](image)
@@ -129,9 +128,9 @@ class Branch(nn.Module):
 class Generator(nn.Module):
     """Views -> (B, 1, h, h, h).
 
-    With one view it is the frontal branch with a head of its own. With two, connection C averages
-    both branches' volumes at each level in the frame's axes; the mean is added to both branches and
-    to the decoder of both, whose last volume makes the output.
+    With one view, the frontal branch with its own head is used. With two, connection C averages the
+    branches' volumes at each level in the frame's axes; the mean is added to both branches and to
+    the common decoder, whose last volume gives the output.
     """
 
     def __init__(self, config: X2CTConfig) -> None:
@@ -169,7 +168,7 @@ class Generator(nn.Module):
                         else self.single(frontal[which], some)
                     )
         if draws is not None:
-            # Each weight takes part in each step: averaging over processes needs that.
+            # Every weight must take part in every step, for the averaging over processes.
             out = out + 0.0 * sum(parameter.sum() for parameter in self.parameters())
         return out
 
@@ -197,7 +196,7 @@ class Generator(nn.Module):
 
     @staticmethod
     def _head(channels: int, kernel: int) -> nn.Conv3d:
-        """Its output starts near the middle of the window, where ReLU has a gradient."""
+        """The output head, initialised near the middle of the window, where ReLU has a gradient."""
         head = nn.Conv3d(channels, 1, kernel, 1, kernel // 2)
         assert head.bias is not None
         head.bias.data.fill_(0.5)
@@ -206,11 +205,11 @@ class Generator(nn.Module):
 
     @staticmethod
     def _output(head: nn.Module, volume: torch.Tensor) -> torch.Tensor:
-        """ReLU of HU in [0, 1], as the paper has them, as [-1, 1]."""
+        """ReLU output in [0, 1] as in the paper, mapped to [-1, 1]."""
         return 2 * F.relu(head(volume).float()) - 1
 
     def _kept(self, draws: Draws | None, device: torch.device) -> torch.Tensor | None:
-        """(2, B, units) factors of dropout for both branches, each sample's from its own draws."""
+        """(2, B, units) dropout factors for both branches, from each sample's own generator."""
         rate = self.config.dropout
         if draws is None or not rate:
             return None

@@ -1,8 +1,8 @@
 """Random clinical appearance of a clean projection, as a configured list of transforms.
 
-A DRR is a line integral; an archived radiograph went through scatter, noise, a tone curve, local
+A DRR shows line integrals; an archived radiograph also has scatter, noise, a tone curve, local
 contrast processing, collimation and lead letters, and its registration is slightly off. Networks
-trained on unprocessed DRRs alone work on DRRs only.
+trained only on unprocessed DRRs do not generalise to radiographs.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from axon_backend.physics.randomise import (
     random_xray,
 )
 
-# Largest share of the image that its blur replaces, and the range of the blur's standard deviation
-# in image sides.
+# Largest share of the image that is replaced by its blur, and the range of the blur's standard
+# deviation in image sides.
 SCATTER_SHARE, SCATTER_WIDTH = 0.5, (0.05, 0.15)
 # Ranges of the unsharp mask's gain, and of its blur's standard deviation in image sides.
 LOCAL_CONTRAST_GAIN, LOCAL_CONTRAST_WIDTH = (-0.2, 1.2), (0.02, 0.12)
@@ -29,7 +29,7 @@ LOCAL_CONTRAST_GAIN, LOCAL_CONTRAST_WIDTH = (-0.2, 1.2), (0.02, 0.12)
 LOG_GAMMA = 0.3
 # Ranges of the S-shaped tone curve.
 SIGMOID_SLOPE, SIGMOID_CENTRE = (2.0, 6.0), (0.35, 0.65)
-# Range of the standard deviation of focal spot and detector.
+# Range of the standard deviation of the focal spot and detector blur.
 BLUR_PIXELS = (0.3, 1.2)
 # Largest standard deviation of additive noise (the image's range is 1).
 NOISE = 0.04
@@ -37,13 +37,13 @@ NOISE = 0.04
 MISREGISTRATION_DEG, MISREGISTRATION_SCALE, MISREGISTRATION_SHIFT = 1.5, 0.02, 0.02
 # Range of a letter's side in image sides.
 LETTER_SIZE = (1 / 32, 1 / 12)
-# Largest share that is cut off at each side.
+# Largest share of the image that is cut off at each side.
 COLLIMATION_CUT = 0.12
 
 
 @dataclass(frozen=True)
 class Probabilities:
-    """How often each transform is applied to an image that is augmented at all."""
+    """Probability of each transform for an image that is augmented."""
 
     scatter: float = 0.5
     local_contrast: float = 0.5
@@ -63,13 +63,13 @@ class Probabilities:
 
 @dataclass(frozen=True)
 class RadiographAugmentation:
-    """The one place where the appearance of training images is set.
+    """Augmentation of the appearance of training images.
 
     Attributes:
-        clean: probability of no change at all.
-        physical: share of the augmented images that are exposed by physics
-            (``physics.randomise``) instead of the quick transforms (scatter to noise).
-            Misregistration, letters and collimation follow for both.
+        clean: probability that an image is left unchanged.
+        physical: share of the augmented images that are simulated physically
+            (``physics.randomise``) instead of by the quick transforms (scatter to noise);
+            misregistration, letters and collimation follow in both cases.
         p: probability of each transform.
     """
 
@@ -78,7 +78,7 @@ class RadiographAugmentation:
     p: Probabilities = field(default_factory=Probabilities)
 
 
-# A transform: (1, 1, S, S) image of about [0, 1], random generator -> image.
+# A transform: (1, 1, S, S) image in about [0, 1], random generator -> image.
 Transform = Callable[[torch.Tensor, np.random.Generator], torch.Tensor]
 
 
@@ -88,19 +88,19 @@ def augment_radiograph(
     """One projection with a random clinical appearance.
 
     Args:
-        image: (1, 1, S, S) line integrals of 70 keV, or (1, 4, S, S) path lengths in g/cm^2 of
-            ``physics.tissues.TISSUES``, which hold true bone.
+        image: (1, 1, S, S) line integrals at 70 keV, or (1, 4, S, S) path lengths in g/cm^2 of
+            ``physics.tissues.TISSUES``, which include the true bone.
         rng: source of all randomness.
-        a: what may happen.
+        a: the augmentation's settings.
 
     Returns:
-        (1, 1, S, S) float32, bright = attenuation, any affine scale.
+        (1, 1, S, S) float32, attenuation bright, on an arbitrary affine scale.
     """
     lines = image if image.shape[1] == 1 else line_integrals_from_paths(image)[:, None]
     if rng.random() < a.clean:
         return lines
-    # No number is drawn for what is switched off: settings without physics give the same images
-    # as before there was any.
+    # No number is drawn for a disabled transform, so that settings with physical = 0 give the same
+    # images as in versions without it.
     if a.physical > 0 and rng.random() < a.physical:
         paths = paths_from_line_integrals(image[0, 0]) if image.shape[1] == 1 else image[0]
         x = _unit(random_xray(paths, rng)[None, None])
@@ -112,9 +112,10 @@ def augment_radiograph(
 def augment_real(
     image: torch.Tensor, rng: np.random.Generator, a: RadiographAugmentation
 ) -> torch.Tensor:
-    """A registered X-ray with another tone and what may happen to any image; its exposure it has.
+    """A registered X-ray with another tone exponent and the :data:`EXPOSED` transforms; no other
+    exposure is simulated.
 
-    Args and returns as of :func:`augment_radiograph`.
+    Arguments and return value as in :func:`augment_radiograph`.
     """
     if rng.random() < a.clean:
         return image
@@ -141,7 +142,7 @@ def _unit(x: torch.Tensor) -> torch.Tensor:
 
 
 def gaussian_blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
-    """(B, 1, H, W) blurred, the border replicated; sigma in pixels."""
+    """Blur a (B, 1, H, W) image with a replicated border; sigma in pixels."""
     radius = max(1, min(int(3 * sigma + 0.5), min(image.shape[-2:]) - 1))
     t = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
     kernel = torch.exp(-0.5 * (t / sigma) ** 2)
@@ -153,7 +154,7 @@ def gaussian_blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
 
 
 def scatter(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """A share of the image is replaced by its blur."""
+    """Scattered radiation: a share of the image is replaced by its blur."""
     share = float(rng.uniform(0, SCATTER_SHARE))
     width = float(rng.uniform(*SCATTER_WIDTH)) * x.shape[-1]
     return (1 - share) * x + share * gaussian_blur(x, width)
@@ -167,7 +168,7 @@ def local_contrast(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 def gamma(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """A tone exponent."""
+    """A random tone exponent."""
     return x.clamp(0, 1) ** float(np.exp(rng.normal(0, LOG_GAMMA)))
 
 
@@ -178,12 +179,12 @@ def sigmoid(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 def blur(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Focal spot and detector."""
+    """Blur of focal spot and detector."""
     return gaussian_blur(x, float(rng.uniform(*BLUR_PIXELS)))
 
 
 def noise(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """White noise."""
+    """White Gaussian noise."""
     values = torch.as_tensor(rng.standard_normal(x.shape), dtype=x.dtype)
     return x + float(rng.uniform(0, NOISE)) * values
 
@@ -202,7 +203,7 @@ def misregistration(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 def letters(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """A lead letter, or a stamp, as a square of one grey level."""
+    """A lead letter or a burned-in label, as a square of one grey level."""
     size = x.shape[-1]
     low, high = (int(size * part + 1e-9) for part in LETTER_SIZE)
     side = int(rng.integers(low, high))
@@ -212,7 +213,7 @@ def letters(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 def collimation(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Blades at the four sides."""
+    """Collimator blades at the four sides."""
     size = x.shape[-1]
     cut = (rng.uniform(0, COLLIMATION_CUT, 4) * size).astype(int)
     keep = torch.zeros_like(x, dtype=torch.bool)
@@ -235,4 +236,4 @@ EXPOSED: tuple[tuple[str, Transform], ...] = (
     ("letters", letters),
     ("collimation", collimation),
 )
-"""What happens to any image, in this order."""
+"""Transforms of any image, rendered or real, in this order."""

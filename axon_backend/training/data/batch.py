@@ -1,4 +1,4 @@
-"""From pairs to batches: the views get a random clinical appearance and are standardised."""
+"""Collate pairs into batches: the views are augmented and standardised."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def collate(
     gamma: int = 2,
     real: bool = False,
 ) -> Batch:
-    """Stack pairs of volumes with side ``gamma h``; with ``rng`` their views get a random clinical
-    look, those that are ``real`` X-rays what may still happen to one."""
+    """Stack pairs with volumes of side ``gamma h``. With ``rng``, their views are augmented, as
+    X-rays if ``real`` (:func:`augment_real`), else as projections."""
     fine = torch.stack([torch.as_tensor(p.volume) for p in pairs])[:, None].float() / 127.5 - 1
     views = torch.stack([torch.as_tensor(p.views.astype(np.float32)) for p in pairs])
     if rng is not None:
@@ -49,9 +49,9 @@ def collate(
 def blend(a: TrainingPair, b: TrainingPair, share: float) -> TrainingPair:
     """A chest between two chests: ``share`` of ``a`` and the rest of ``b``.
 
-    A radiograph is linear in the attenuation, so the blend of the images is the image of the
-    blend (up to the HU window's clipping and the beams' small difference). Few patients become
-    many pairs of patients.
+    Line integrals are linear in the attenuation, so the blend of the images is the image of the
+    blend (up to clipping to the HU window and the small difference of the beams). Few patients
+    give many pairs of patients.
     """
 
     def mix(x: np.ndarray, y: np.ndarray) -> np.ndarray:

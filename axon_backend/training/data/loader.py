@@ -1,4 +1,4 @@
-"""Batches by step, made ahead by worker processes while the device computes."""
+"""Batches by step, prepared in advance by worker processes while the device computes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AHEAD = 3  # batches that each worker prepares in advance
 
 
 class Failure:
-    """What went wrong in a worker, as a value: torch would wrap an exception in a traceback."""
+    """An error in a worker, returned as a value: torch would wrap an exception in a traceback."""
 
     def __init__(self, error: Exception) -> None:
         self.is_input = isinstance(error, AxonInputError)
@@ -27,12 +27,12 @@ class Failure:
         self.text = f"{kind}{error}"
 
     def error(self) -> Exception:
-        """The exception to raise where the trainer asks."""
+        """The exception to raise in the training process."""
         return (AxonInputError if self.is_input else RuntimeError)(self.text)
 
 
 class _Guarded(Dataset):
-    """Samples that return their failures."""
+    """Samples that return a :class:`Failure` instead of raising."""
 
     def __init__(self, samples: Samples) -> None:
         self.samples = samples
@@ -52,14 +52,14 @@ def _together(items: list[Batch | Failure]) -> Batch | Failure:
 
 
 def _start_worker(_number: int) -> None:
-    # The training process decides when to stop, also when a signal went to the whole group.
+    # The training process decides when to stop, even if a signal reached the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)
 
 
 class _Order:
-    """The global indices of this process's micro-batches, from a step on, for ever."""
+    """The global indices of this process's micro-batches from a step on, without end."""
 
     def __init__(self, step: int, batch: int, micro: int, rank: int, world: int) -> None:
         self.step, self.batch, self.micro = step, batch, micro
@@ -75,21 +75,21 @@ class _Order:
 
 
 def micro_batch(batch: int, micro: int, world: int) -> int:
-    """The samples that each of ``world`` processes holds at a time.
+    """The number of samples that each of ``world`` processes holds at a time.
 
     Raises:
-        AxonInputError: the batch cannot be shared out evenly.
+        AxonInputError: the batch cannot be divided evenly.
     """
     if batch % world:
         raise AxonInputError(
-            f"A batch of {batch} cannot be shared by {world} processes. Set `batch` to a multiple "
-            f"of {world}, or start another number of processes."
+            f"A batch of {batch} cannot be divided among {world} processes. Set `batch` to a "
+            f"multiple of {world}, or start another number of processes."
         )
     share = batch // world
     micro = min(micro, share)
     if share % micro:
         raise AxonInputError(
-            f"Each process computes {share} samples of a batch, which is no multiple of "
+            f"Each process computes {share} samples of a batch, which is not a multiple of "
             f"micro_batch {micro}. Set micro_batch to a divisor of {share}."
         )
     return micro
@@ -125,7 +125,7 @@ class Batches:
     ) -> None:
         options: dict[str, Any] = {}
         if workers:
-            # Not forked: a copy of a process with threads and a GPU can hang.
+            # Not forked: a fork of a process with threads and a GPU context can hang.
             options = {"multiprocessing_context": "spawn", "prefetch_factor": AHEAD}
         self._loader = DataLoader(
             _Guarded(samples),
@@ -134,8 +134,8 @@ class Batches:
             collate_fn=_together,
             worker_init_fn=_start_worker if workers else None,
             pin_memory=pin,
-            # Its seed for workers would be drawn from torch's own generator, which a resumed run
-            # continues where the checkpoint left it.
+            # By default the workers' seed is drawn from torch's global generator, whose state a
+            # resumed run restores from the checkpoint.
             generator=torch.Generator(),
             **options,
         )
@@ -152,8 +152,8 @@ class Batches:
             if "DataLoader worker" not in str(error):
                 raise
             raise RuntimeError(
-                "a process that prepares training data ended unexpectedly; most often memory was "
-                "short: lower data.workers or data.memory_gb"
+                "a process that prepares training data ended unexpectedly, most likely because "
+                "memory ran out: lower data.workers or data.memory_gb"
             ) from error
         self.waited += time.perf_counter() - began
         if isinstance(item, Failure):
@@ -161,5 +161,5 @@ class Batches:
         return item
 
     def close(self) -> None:
-        """End the workers."""
+        """Stop the workers."""
         self._iterator = None

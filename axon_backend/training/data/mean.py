@@ -1,4 +1,4 @@
-"""The mean training volume: where an untrained encoder starts, and the atlas of a bundle."""
+"""The mean training volume: initial output of an untrained encoder, and the atlas of a bundle."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEAN_CASES = 100
 
 
 def spread(cases: Sequence[DatasetCase], most: int) -> list[DatasetCase]:
-    """At most that many of the cases, evenly over the list."""
+    """At most ``most`` cases, evenly spaced over the list."""
     if len(cases) <= most:
         return list(cases)
     return [cases[int(i)] for i in np.linspace(0, len(cases) - 1, most).round()]
@@ -30,7 +30,8 @@ def spread(cases: Sequence[DatasetCase], most: int) -> list[DatasetCase]:
 def in_frame(
     case: DatasetCase, side: int, window: HuWindow
 ) -> tuple[np.ndarray, tuple[float, float, float]]:
-    """A CT in its frame, float16 [-1, 1] of side^3, and the frame's size in mm."""
+    """A CT resampled to its frame, (side, side, side) float16 in [-1, 1], and the frame's size
+    (x, y, z) in mm."""
     try:
         ct = read_ct(case.ct)
         frame = find_thorax_frame(ct) if case.frame is None else case.frame
@@ -49,18 +50,21 @@ def mean_volume(
     workers: int = 1,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, torch.Tensor]:
-    """{"mean": (1, 1, side, side, side) in [-1, 1], "size_mm": (3,) mean frame (x, y, z)}.
+    """The mean volume and mean frame of the cases.
 
-    Read from ``path`` when it is there, else computed and written to it. ``tell(done, total)``
-    hears of the progress.
+    Read from ``path`` if it exists, else computed and written there. Progress is reported to
+    ``tell(done, total)``.
+
+    Returns:
+        {"mean": (1, 1, side, side, side) in [-1, 1], "size_mm": (3,) frame size (x, y, z)}.
 
     Raises:
-        AxonInputError: names the case that cannot be used.
+        AxonInputError: a case cannot be used; the message names it.
     """
     if path.exists():
         try:
             return torch.load(path, weights_only=True)
-        except Exception:  # a file damaged by the disk
+        except Exception:  # a damaged file
             path.unlink(missing_ok=True)
     total = np.zeros((side,) * 3)
     size = np.zeros(3)

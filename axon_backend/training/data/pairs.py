@@ -1,9 +1,9 @@
-"""Endless (X-ray, CT) training pairs from CTs.
+"""Unlimited (X-ray, CT) training pairs from CTs.
 
 Each draw deforms a real chest (affine + elastic, in frame coordinates), finds the thorax frame of
-the deformed chest by its lungs, samples the target volume from it and renders the frontal and
-lateral DRR of the *same deformed* chest, so that image and volume agree exactly however strong
-the deformation is.
+the deformed chest from its lungs, samples the target volume in it and renders the frontal and
+lateral DRR of the *same deformed* chest, so that image and volume agree exactly, however strong
+the deformation.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import DEFAULT_SOD_MM, AcquisitionGeometry, beam_parameter
 
 # The chest is rendered from a box larger than the frame (in half box sizes, x, y, z), since the
-# beam also passes what lies around it: arms, breasts, back.
+# beam also passes through the surrounding arms, breasts and back.
 SURROUND = (1.5, 1.7, 1.2)
 SURROUND_SHAPE = (120, 128, 144)
 
 
 @dataclass(frozen=True)
 class Deformation:
-    """Ranges of the 3-D deformation; standard deviations unless said otherwise.
+    """Ranges of the 3-D deformation; standard deviations unless stated otherwise.
 
     Attributes:
-        rotation_deg: about each axis. Patients stand within a few degrees of square.
-        anisotropy: relative size per axis before the frame is found again: what lies around the
-            lungs gets wider or narrower.
-        shift, scale: inaccuracy of the frame, in half box sizes and relative.
-        elastic: displacement of a 5^3 control grid in half box sizes: anatomy.
+        rotation_deg: rotation about each axis. Patients stand within a few degrees of square.
+        anisotropy: log of the scale per axis, applied before the frame is found again, so that
+            the tissue around the lungs becomes wider or narrower.
+        shift, scale: inaccuracy of the frame, in half box sizes and as a relative size.
+        elastic: displacement of a 5^3 control grid in half box sizes, for anatomical variation.
         mirror: probability of a left-right mirrored chest.
-        bone_gain: range of the attenuation above soft tissue: tube voltage.
-        sod_mm: range of the source to isocentre distance.
+        bone_gain: range of the factor on attenuation above soft tissue, for the tube voltage.
+        sod_mm: range of the source-to-isocentre distance.
         ap: probability that the frontal view is AP.
     """
 
@@ -72,16 +72,16 @@ NOT_DEFORMED = Deformation(
     sod_mm=(DEFAULT_SOD_MM, DEFAULT_SOD_MM),
     ap=0.0,
 )
-"""Every CT as it is."""
+"""No deformation: every CT is used unchanged."""
 
 
 @dataclass
 class TrainingPair:
-    """One draw.
+    """One training pair: a volume and its two views.
 
     Attributes:
         volume: (2h, 2h, 2h) uint8, the HU window mapped to 0..255.
-        views: (2, s, s) float16 line integrals: frontal, lateral.
+        views: (2, s, s) float16, frontal and lateral: line integrals, or a real X-ray in [0, 1].
         beam: (2,) float32, see ``physics.geometry.beam_parameter``.
     """
 
@@ -91,11 +91,11 @@ class TrainingPair:
 
 
 class DeformableCT:
-    """A CT with its frame, ready to be bent.
+    """A CT with its frame, prepared for deformation.
 
     Attributes:
-        ct, frame: the CT (HU) and its thorax frame, found by its lungs when None is given.
-        hu: (1, 1, Z, Y, X) float32 HU above air, so that what lies outside is 0.
+        ct, frame: the CT (HU) and its thorax frame, found from the lungs if None is given.
+        hu: (1, 1, Z, Y, X) float32 HU above air, so that padding with 0 is air.
         lungs: (1, 1, Z, Y, X) float32, 1 in the lungs.
     """
 
@@ -110,19 +110,20 @@ class DeformableCT:
 
     @property
     def megabytes(self) -> float:
-        """What it holds in memory."""
+        """Memory use."""
         return 4 * (2 * self.hu.numel() + np.asarray(self.ct.hu).size) / 1e6
 
     def warped_lung_box(
         self, warp: tuple[torch.Tensor, torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Lower and upper corner (x, y, z) of the warped lungs, in half box sizes."""
-        points = sample_grid((48, 48, 48), (1.4, 1.4, 1.4))
-        inside = points[self.sample(points, warp, self.lungs, 0.0) > 0.5]
+        box = sample_box((48, 48, 48), (1.4, 1.4, 1.4))
+        z, y, x = torch.where(self.sample(box, warp, self.lungs, 0.0) > 0.5)
+        inside = torch.stack([at[i] for at, i in zip(box, (x, y, z), strict=True)], -1)
         if len(inside) == 0:
             raise AxonInputError(
-                f"{self.ct.source or 'A CT'}: its thorax frame holds no lungs; the frame of the "
-                "data set and the CT do not belong together. Prepare this case again."
+                f"{self.ct.source or 'A CT'}: its thorax frame contains no lungs; the frame in the "
+                "data set does not match the CT. Prepare this case again."
             )
         ordered = inside.sort(0).values
         few = len(ordered) // 1000
@@ -130,42 +131,69 @@ class DeformableCT:
 
     def sample(
         self,
-        points: torch.Tensor,
+        box: Box,
         warp: tuple[torch.Tensor, torch.Tensor],
         source: torch.Tensor | None = None,
         outside: float = AIR_HU,
     ) -> torch.Tensor:
-        """HU at frame coordinates ``points`` (..., 3: x, y, z in half box sizes) after the warp;
-        or the values of another ``source`` on the CT's grid."""
+        """(Z, Y, X) HU at the voxel centres of a box after the warp; or the values of another
+        ``source`` on the CT's grid."""
         affine, elastic = warp
-        shape = points.shape[:-1]
-        flat = points.reshape(1, -1, 1, 1, 3)
-        bend = (
-            F.grid_sample(
-                elastic, flat / 1.8, align_corners=True, padding_mode="border", mode="bilinear"
-            )
-            .reshape(3, -1)
-            .T
-        )
-        moved = flat.reshape(-1, 3) @ affine[:, :3].T + affine[:, 3] + bend
         half = torch.tensor(self.frame.size_mm) / 2
-        mm = moved * half + torch.tensor(self.frame.center_mm)
-        extent = torch.tensor(self.ct.spacing_mm) * torch.tensor(
-            [float(s) for s in self.hu.shape[:1:-1]]
+        spacing = torch.tensor(self.ct.spacing_mm)
+        extent = spacing * torch.tensor([float(s) for s in self.hu.shape[:1:-1]])
+        corner = torch.tensor(self.ct.origin_mm) - spacing / 2
+        # A point p of the frame is sampled at 2 (half (A p + t + bend(p)) + centre - corner) /
+        # extent - 1, all but the bend being affine in p.
+        scale = 2 * half / extent
+        shift = (
+            scale * affine[:, 3] + 2 * (torch.tensor(self.frame.center_mm) - corner) / extent - 1
         )
-        corner = torch.tensor(self.ct.origin_mm) - torch.tensor(self.ct.spacing_mm) / 2
-        grid = (2 * (mm - corner) / extent - 1).float().reshape(1, -1, 1, 1, 3)
-        values = F.grid_sample(self.hu if source is None else source, grid, align_corners=False)
-        return values.reshape(shape) + outside
+        matrix = scale[:, None] * affine[:, :3]
+        # Of a box along the axes the bend, trilinear between its nodes, is interpolated axis by
+        # axis: a hundredth of the work that it is point by point.
+        x, y, z = (
+            _interpolation(at / 1.8, n) for at, n in zip(box, elastic.shape[:1:-1], strict=True)
+        )
+        bend = elastic[0] * scale[:, None, None, None]
+        bend = z @ (y @ (bend @ x.T)).flatten(2)  # (3, Z, Y X)
+        grid = torch.empty(len(box[2]), len(box[1]), len(box[0]), 3)
+        for axis in range(3):
+            along = [matrix[axis, i] * box[i] for i in range(3)]
+            plane = along[1][:, None] + along[0]
+            part = bend[axis].view(grid.shape[:3])
+            torch.add(
+                part.add_(plane), (along[2] + shift[axis])[:, None, None], out=grid[..., axis]
+            )
+        values = F.grid_sample(
+            self.hu if source is None else source, grid[None], align_corners=False
+        )
+        return values[0, 0] + outside
 
 
-def sample_grid(shape: tuple[int, int, int], reach: tuple[float, float, float]) -> torch.Tensor:
-    """Voxel centres (Z, Y, X, 3) of a box that reaches ``reach`` half sizes to each side."""
-    axes = [
-        ((torch.arange(n) + 0.5) / n * 2 - 1) * r for n, r in zip(shape, reach[::-1], strict=True)
-    ]
-    z, y, x = torch.meshgrid(*axes, indexing="ij")
-    return torch.stack([x, y, z], -1)
+Box = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Coordinates of the voxel centres of a box along x, y and z, in half sizes of the frame."""
+
+
+def _interpolation(at: torch.Tensor, nodes: int) -> torch.Tensor:
+    """(N, nodes) matrix of linear interpolation at positions in [-1, 1] between nodes that reach
+    from one end to the other; beyond them the border is replicated."""
+    place = ((at.clamp(-1, 1) + 1) / 2 * (nodes - 1))[:, None]
+    return (1 - (place - torch.arange(nodes)).abs()).clamp_min(0)
+
+
+def sample_box(shape: tuple[int, int, int], reach: tuple[float, float, float]) -> Box:
+    """The box (Z, Y, X) that reaches ``reach`` (x, y, z) half sizes to each side."""
+    x, y, z = (
+        ((torch.arange(n) + 0.5) / n * 2 - 1) * r for n, r in zip(shape[::-1], reach, strict=True)
+    )
+    return x, y, z
+
+
+def placed(box: Box, stretch: torch.Tensor, place: torch.Tensor) -> Box:
+    """A box, stretched about the frame's centre and shifted, (3,) each."""
+    x, y, z = (at * s + p for at, s, p in zip(box, stretch, place, strict=True))
+    return x, y, z
 
 
 class PairFactory:
@@ -196,7 +224,7 @@ class PairFactory:
             matrix = matrix @ np.diag([-1.0, 1.0, 1.0])
         affine = np.concatenate([matrix, np.zeros((3, 1))], 1)
         control = torch.as_tensor(rng.normal(0, a.elastic, (1, 3, 5, 5, 5)), dtype=torch.float32)
-        # A smooth field: the control grid is enlarged by cubic splines, separably.
+        # A smooth field: the control grid is upsampled by separable cubic interpolation.
         for axis in (2, 3, 4):
             t = control.movedim(axis, -1)
             flat = t.reshape(1, -1, 1, 5)
@@ -209,15 +237,15 @@ class PairFactory:
         """One random pair; all randomness comes from ``rng``."""
         a = self.deformation
         warp = self._warp(rng)
-        # The frame of the deformed chest: its lungs lie in it as the undeformed ones did.
+        # The frame of the deformed chest, placed so that its lungs fill it as before.
         (low0, high0), (low, high) = chest.lung_box, chest.warped_lung_box(warp)
         stretch = (high - low) / (high0 - low0)
         place = low - stretch * low0
         stretch = stretch * float(np.exp(rng.normal(0, a.scale)))
         place = place + torch.as_tensor(rng.normal(0, a.shift, 3), dtype=torch.float32)
         n = self.fine_size
-        inner = sample_grid((n, n, n), (1.0, 1.0, 1.0)) * stretch + place
-        outer = sample_grid(SURROUND_SHAPE, SURROUND) * stretch + place
+        inner = placed(sample_box((n, n, n), (1.0, 1.0, 1.0)), stretch, place)
+        outer = placed(sample_box(SURROUND_SHAPE, SURROUND), stretch, place)
         fine = chest.sample(inner, warp)
         around = chest.sample(outer, warp)
         mu = hu_to_mu(around, float(rng.uniform(*a.bone_gain)))

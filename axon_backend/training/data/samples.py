@@ -1,8 +1,9 @@
 """Sample ``i`` of a run, as a function of the seed and ``i`` alone.
 
-Which pair, whether blended and with what, its look, the noise and the times of its training step:
-all come from generators seeded with (seed, i, purpose). So the data order of a run is its step
-number, any process can make any sample, and a run on two processes sees what a run on one sees.
+The pair, its blending partner, its appearance, and the noise and times of its training step all
+come from generators seeded with (seed, purpose, i). The step number thus determines the data
+order, any process can produce any sample, and the samples do not depend on the number of
+processes.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from axon_backend.training.data.pairs import TrainingPair
 from axon_backend.training.data.source import PairSource
 
 CHOICE, LOOK, STEP, AGAIN = 0, 1, 2, 3
-# Uniform numbers that a sample brings along for its training step.
+# Number of uniform random numbers drawn for the training step of a sample.
 UNIFORM = 8
-# Blends need two images of the same view; that many tries find one unless there is none.
+# A blend needs two images of the same view (PA or AP): tries to find a partner.
 TRIES = 20
 
 
@@ -28,14 +29,14 @@ class Samples:
 
     Args:
         source: the pairs.
-        seed: of the run.
-        cache: rendered pairs that exist, 0 for endless ones.
+        seed: the run's seed.
+        cache: number of cached rendered pairs; 0: unlimited pairs.
         blended, real, single_view: shares, see ``training.config``.
-        appearance: the look of rendered views.
-        gamma: side of a pair's volume over that of the coarse one.
-        fine: whether the large volumes are needed; otherwise the coarse ones stand in for them.
-        repeat_after: samples that far apart are the same, seeds included, but for their
-            conditioning augmentation and their crop; 0: none is.
+        appearance: augmentation of the views.
+        gamma: side of a pair's volume divided by that of the coarse volume.
+        fine: whether the large volumes are needed; if not, the coarse ones replace them.
+        repeat_after: period after which samples repeat, seeds included, except for their
+            conditioning augmentation and crop; 0: they never repeat.
     """
 
     def __init__(
@@ -65,14 +66,14 @@ class Samples:
         rng, source = self._rng(index, CHOICE), self.source
 
         def number() -> int:
-            # Without a cache every sample has pairs of its own, and blending partners too.
+            # Without a cache, every sample has its own pair and its own blending partner.
             return int(rng.integers(self.cache)) if self.cache else index
 
         chosen = number()
         if source.with_real and self.real != 0.0:
             case = chosen % len(source.cases)
             if self.real is None:
-                # Not always: few patients with X-rays would be few pairs, however long the run.
+                # Only half of the time: each real pair exists once, rendered ones are unlimited.
                 if case in source.with_real and rng.random() < 0.5:
                     return source.real(case), True
             elif rng.random() < self.real:
@@ -88,7 +89,7 @@ class Samples:
         return pair, False
 
     def __getitem__(self, index: int) -> Batch:
-        """The batch of one of sample ``index``, with its draws."""
+        """A batch that holds only sample ``index``, with its random draws."""
         again = self._rng(index, AGAIN)
         if self.repeat_after:
             index %= self.repeat_after

@@ -1,8 +1,8 @@
-"""Training pairs of a data set by number: rendered ones from deformed CTs, real ones as they are.
+"""Training pairs of a data set by number: rendered from deformed CTs, or with real X-rays.
 
-A pair is a function of the data set, the settings and its number alone. Drawing one costs about
-as much as a training step, and all stages learn from the same kind of pairs; so pairs are kept on
-disk, in a folder named after all that they depend on, and shared between stages and runs.
+A pair depends only on the data set, the settings and its number. Drawing one costs about as much
+as a training step, and all stages use the same pairs, so pairs are cached on disk and shared
+between stages and runs; the folder's name is a hash of everything that they depend on.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from axon_backend.training.data.pairs import (
 )
 from axon_backend.util.atomic import whole_file
 
-# Part of the hash: raised when pairs of the same settings would come out differently.
+# Part of the hash; increment it when the same settings would give different pairs.
 PAIR_VERSION = 1
 VIEWS = {"frontal": View.pa, "lateral": View.lateral_left}
 
 
 @dataclass(frozen=True)
 class PairSettings:
-    """What a pair depends on besides its case and number."""
+    """Settings that a pair depends on, besides its case and number."""
 
     fine_size: int
     view_size: int
@@ -55,11 +55,11 @@ class PairSettings:
 
 
 def read_view(view: DatasetView, size: int) -> np.ndarray:
-    """An image of a data set, (size, size) float32 in [0, 1]."""
+    """Read an image of a data set as (size, size) float32 in [0, 1]."""
     pixels = np.asarray(load_volume(view.file).voxels, np.float32).squeeze()
     if pixels.ndim != 2 or pixels.shape[0] != pixels.shape[1] or not np.isfinite(pixels).all():
         raise AxonInputError(
-            f"{view.file}: expected a square image of finite pixels; found the shape "
+            f"{view.file}: expected a square image with finite pixel values; found shape "
             f"{pixels.shape}. Prepare this case again."
         )
     image = F.adaptive_avg_pool2d(torch.as_tensor(pixels)[None, None], size)[0, 0]
@@ -70,11 +70,11 @@ def read_view(view: DatasetView, size: int) -> np.ndarray:
 def case_views(
     case: DatasetCase, frame: ThoraxFrame, ct: CTVolume, size: int, *, real: bool = True
 ) -> tuple[list[np.ndarray], list[float], tuple[str, ...]]:
-    """The views of a case: real ones where there are and ``real``, else rendered.
+    """The views of a case: real ones where available and if ``real``, else rendered.
 
     Returns:
-        images, each (size, size) float32: real ones in [0, 1], rendered ones line integrals; the
-        beam parameter of each; the roles of those that are real. All in the order of ``VIEWS``.
+        images, (size, size) float32 each, in [0, 1] if real, line integrals if rendered; the beam
+        parameter of each; the roles of the real ones. All in the order of ``VIEWS``.
     """
     images, beam, shown = [], [], []
     for role, default in VIEWS.items():
@@ -94,7 +94,7 @@ def case_views(
 def real_pair(
     case: DatasetCase, frame: ThoraxFrame, ct: CTVolume, settings: PairSettings
 ) -> TrainingPair:
-    """The CT as it is with its real X-rays; a view that has none is rendered."""
+    """The unchanged CT with its real X-rays; a missing view is rendered."""
     fine = resample_to_frame(ct, frame, settings.fine_size)
     images, beam, _ = case_views(case, frame, ct, settings.view_size)
     unit = (settings.window.normalise(fine) + 1) * 127.5
@@ -106,8 +106,8 @@ def real_pair(
 
 
 def data_hash(cases: Sequence[DatasetCase]) -> str:
-    """SHA-256 over what the training sees of the cases: the CTs' and images' contents where the
-    data set states the CT's hash, else their names and sizes, and the contents of small files."""
+    """SHA-256 over the cases as training sees them: of each CT the hash stated in the data set,
+    else a fingerprint of its file or folder; of each real image a fingerprint of its file."""
     total = hashlib.sha256()
     for case in cases:
         parts = [case.id, case.split, case.sha256 or _fingerprint(case.ct), repr(case.frame)]
@@ -119,7 +119,8 @@ def data_hash(cases: Sequence[DatasetCase]) -> str:
 
 
 def _fingerprint(path: Path) -> str:
-    """Size and both ends of a file; reading gigabytes before each run would be too slow."""
+    """Size and a hash of both ends of a file, or names and sizes of a folder's files: reading
+    gigabytes before each run would be too slow."""
     if path.is_dir():
         return "|".join(f"{p.name}:{p.stat().st_size}" for p in sorted(path.iterdir()))
     try:
@@ -141,9 +142,9 @@ class PairSource:
 
     Args:
         cases: training cases.
-        settings: of the pairs.
-        folder: where drawn pairs are kept; None keeps none.
-        memory_gb: chests kept in memory.
+        settings: settings of the pairs.
+        folder: cache folder for drawn pairs; None disables the cache.
+        memory_gb: memory for CTs, in GB.
     """
 
     def __init__(
@@ -168,14 +169,14 @@ class PairSource:
         )
 
     def hash(self) -> str:
-        """Of all that the pairs depend on."""
+        """Hash of everything that the pairs depend on."""
         text = json.dumps(
             [PAIR_VERSION, data_hash(self.cases), asdict(self.settings)], sort_keys=True
         )
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def chest(self, index: int) -> DeformableCT:
-        """A case ready to be bent; the ones used last are kept."""
+        """A case's CT, prepared for deformation; the most recently used ones stay in memory."""
         if index in self._chests:
             self._chests.move_to_end(index)
             return self._chests[index]
@@ -192,10 +193,10 @@ class PairSource:
         return chest
 
     def rendered(self, number: int) -> TrainingPair:
-        """DRRs and volume of a bent chest; every case gets the same share of the numbers."""
+        """DRRs and volume of a deformed chest; the numbers are shared evenly among the cases."""
         index = number % len(self.cases)
         if self.settings.deformation == NOT_DEFORMED:
-            number = index  # kept once, not once for every number
+            number = index  # cached once per case, not once per number
 
         def draw() -> TrainingPair:
             rng = np.random.default_rng([self.settings.seed, number])
@@ -220,11 +221,11 @@ class PairSource:
             with np.load(path) as data:
                 return TrainingPair(data["volume"], data["views"], data["beam"])
         except OSError:
-            pass  # not there, or not to be read
-        except Exception:  # damaged by the disk: zip and numpy raise many kinds
-            pass  # it is replaced below
+            pass  # missing or unreadable
+        except Exception:  # a damaged file: zip and numpy raise many types
+            pass  # replaced below
         pair = make()
-        # The disk may be full: the pair is then drawn again the next time.
+        # If the disk is full, the pair is drawn again the next time.
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(path) as temporary, open(temporary, "wb") as stream:

@@ -1,4 +1,4 @@
-"""Whole patients for validation: no augmentation, the views as ``axon evaluate`` makes them."""
+"""Validation cases: no augmentation, and the same views as in ``axon evaluate``."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ def load_case(
     window: HuWindow | None = None,
     real: bool = True,
 ) -> ValidationCase:
-    """Read a CT and its views at 1024 x 1024: real ones where there are and ``real``, else DRRs.
+    """Read a CT and its views at 1024 x 1024: real ones where available and if ``real``, else
+    DRRs.
 
     Raises:
-        AxonInputError: names the case.
+        AxonInputError: the case cannot be used; the message names it.
     """
     window = window or HuWindow()
     try:

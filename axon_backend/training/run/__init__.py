@@ -1,1 +1,1 @@
-"""A run: its folder, events, processes, and what it may be asked."""
+"""A training run: its folder, events, processes and stop requests."""

@@ -1,4 +1,4 @@
-"""The curves of a run: metrics.csv, and TensorBoard where it is installed."""
+"""The metrics of a run over time: metrics.csv, and TensorBoard if it is installed."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from typing import Any
 from axon_backend.training.run.events import write_text_whole
 
 COLUMNS = ("step", "minutes", "loss", "lr", "gradient", "waiting", "memory_gb")
-"""Of metrics.csv, before the validation metrics, which a run adds as they come: the step, minutes
-of training so far, mean loss since the last row, learning rate, mean norm of the gradient, share of
-the time spent waiting for data, peak memory."""
+"""Initial columns of metrics.csv; validation metrics are added when they first occur. The step,
+minutes of training so far, mean loss since the last row, learning rate, mean norm of the gradient,
+share of the time spent waiting for data, peak memory."""
 ADVERSARY_LOSS = "adversary_loss"
-"""The column that adversarial trainings have besides: the mean loss of the adversary."""
+"""An extra column for adversarial trainings: the mean loss of the adversary."""
 
 
 class Curves:
     """Writes rows of metrics.
 
     Args:
-        csv_file: metrics.csv. Rows after ``step`` (from before a resume) are taken out.
+        csv_file: metrics.csv. Rows after ``step``, written before a resume, are removed.
         tensorboard: folder for TensorBoard.
-        step: that the run starts from.
+        step: the step that the run starts from.
+
+    Attributes:
+        missing: a message if TensorBoard is not installed, else empty.
     """
 
     def __init__(self, csv_file: Path, tensorboard: Path, step: int) -> None:
@@ -67,7 +70,7 @@ class Curves:
         write_text_whole(self.csv_file, text.getvalue())
 
     def add(self, step: int, values: dict[str, float]) -> None:
-        """One row; metrics that were not there before become new columns."""
+        """Add a row; new metrics become new columns."""
         row = {"step": step} | {
             k: f"{v:.9g}" for k, v in values.items() if v is not None and math.isfinite(v)
         }
@@ -95,6 +98,6 @@ class Curves:
             self._board.add_image(f"samples/{name}", pixels, step, dataformats="HWC")
 
     def close(self) -> None:
-        """Write out what is buffered."""
+        """Flush and close the TensorBoard file."""
         if self._board is not None:
             self._board.close()

@@ -1,6 +1,6 @@
-"""The processes of one run agree: on when to stop, and on what went wrong anywhere.
+"""Communication between the processes of a run: stop requests, errors, metrics.
 
-All of it goes over the CPUs (gloo), so that a GPU's queue of work is never waited for.
+It uses the CPU backend (gloo), so that it never waits for a GPU's queue.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 def count() -> int:
-    """Processes of this run."""
+    """Number of processes of this run."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
@@ -37,7 +37,7 @@ def all_reduce_max(values: list[float]) -> list[float]:
 
 
 def mean(values: list[float]) -> list[float]:
-    """Each value's mean over all processes; one that is not a number makes all see it."""
+    """Each value's mean over all processes; a NaN in one process is a NaN in all."""
     if count() == 1:
         return values
     shared = torch.tensor(values, dtype=torch.float64)
@@ -55,14 +55,14 @@ def gather(value: Any) -> list[Any]:
 
 
 def raise_on_any_rank(work: Callable[[], Result]) -> Result:
-    """Do something in every process; where it fails in one, it fails in all.
+    """Do ``work`` in every process; if it fails in one, raise in all.
 
-    Without this the others would wait for the failed one until they are killed.
+    Otherwise the other processes would wait for the failed one until they are killed.
 
     Raises:
-        Exception: what this process's work raised.
+        Exception: the error of this process.
         Cancelled: another process was asked to stop.
-        AxonInputError: the work of another process failed; the message is its.
+        AxonInputError: another process failed; the message is that of its error.
     """
     if count() == 1:
         return work()
@@ -72,13 +72,13 @@ def raise_on_any_rank(work: Callable[[], Result]) -> Result:
         result = work()
     except Exception as caught:
         error = caught
-    # One number where all is well, which is nearly always.
+    # A single number is exchanged unless there is an error.
     if not all_reduce_max([float(error is not None)])[0]:
         return result
-    told = gather(None if error is None else (isinstance(error, Cancelled), str(error)))
+    errors = gather(None if error is None else (isinstance(error, Cancelled), str(error)))
     if error is not None:
         raise error
-    cancelled, text = next(t for t in told if t is not None)
+    cancelled, text = next(e for e in errors if e is not None)
     if cancelled:
         raise Cancelled(text)
     raise AxonInputError(f"Another process of this run failed: {text}")

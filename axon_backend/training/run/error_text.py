@@ -1,4 +1,4 @@
-"""What went wrong with a run, in one sentence."""
+"""The error of a run, in one sentence."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from axon_backend.errors import AxonInputError
 
 
 def has_words(error: BaseException) -> bool:
-    """Whether :func:`explain` knows the error and the way out, and no input is to blame."""
+    """Whether :func:`explain` describes the error and its remedy, other than for input errors."""
     return isinstance(error, KeyboardInterrupt | torch.OutOfMemoryError | FloatingPointError) or (
         isinstance(error, OSError) and error.errno is not None
     )
 
 
 def explain(error: BaseException) -> str:
-    """What went wrong, as one sentence for run.json."""
+    """The error as one sentence for run.json."""
     if isinstance(error, KeyboardInterrupt):
-        return "Interrupted at once; the last checkpoint is kept. Go on with --resume."
+        return "Interrupted immediately; the last checkpoint is kept. Continue with --resume."
     if isinstance(error, torch.OutOfMemoryError):
         return (
-            "The GPU's memory ran out. Set micro_batch=1 or checkpointing=true (or both) and run "
+            "The GPU ran out of memory. Set micro_batch=1 or checkpointing=true (or both) and run "
             "the same command with --resume."
         )
     text = " ".join(str(error).split())
@@ -29,6 +29,6 @@ def explain(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         return (
             f"{error.strerror}: {error.filename or 'the run folder'}. Free some space or check "
-            "the folder's rights, and run the same command with --resume."
+            "the folder's permissions, and run the same command with --resume."
         )
     return f"{type(error).__name__}: {text or 'no further explanation'}"

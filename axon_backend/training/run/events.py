@@ -1,6 +1,6 @@
-"""What a training run tells others: events as JSON lines, and run.json; needs only Python.
+"""Output of a training run for other programs: events as JSON lines, and run.json.
 
-Events, one object a line, all with "time" (Unix seconds)::
+Uses only the standard library. Events, one object per line, all with "time" (Unix seconds)::
 
     start       stage, step, total_steps, total_minutes, device, parameters
     step        step, loss, lr, steps_per_second, seconds_left, memory_gb, waiting
@@ -10,9 +10,9 @@ Events, one object a line, all with "time" (Unix seconds)::
     message     level (info | warning), text
     end         status (finished | stopped | failed), step, error
 
-``waiting`` is the share of the time since the last step event that went into waiting for data.
-After a resume the file goes on: a ``start`` with step N means that what an earlier part of the
-file says about later steps was lost with the process and is being done again.
+``waiting`` is the share of the time since the last step event that was spent waiting for data.
+A resumed run appends to the file: after a ``start`` with step N, earlier events about steps after
+N are void, because those steps are repeated.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SIGN_SECONDS = 10.0
 
 
 def plain(value: Any) -> Any:
-    """The value as strict JSON has it: numbers that are not finite become null."""
+    """The value in a form for strict JSON: non-finite numbers become null."""
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -44,23 +44,23 @@ def plain(value: Any) -> Any:
 
 
 def write_text_whole(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
+    """Write a text file atomically."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 class RunWriter:
-    """Keeps run.json and events.jsonl of one run; of several processes only the first writes.
+    """Writes run.json and events.jsonl of a run; only the first of its processes writes.
 
     Args:
-        folder: where.
-        output: also print the events, as "json" or in "words". A closed pipe ends the printing,
-            not the training.
-        active: False makes all methods do nothing (the other processes of a run).
+        folder: the run folder.
+        output: also print the events, as "json" or "words". A closed pipe ends the printing, not
+            the training.
+        active: False makes all methods do nothing, for the other processes of a run.
 
     Attributes:
-        step: that the run has come to, for its last event.
-        before: what run.json said before this run.
+        step: the last step of the run, for its final event.
+        before: contents of run.json before this run.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class RunWriter:
         self._signed = 0.0
 
     def begin(self, **values: Any) -> None:
-        """Write run.json with status "starting" and this process as the one that runs."""
+        """Write run.json with status "starting" and the identity of this process."""
         now = time.time()
         self.before = self.folder.state()
         self.values = {
@@ -93,7 +93,7 @@ class RunWriter:
         self._write()
 
     def sign(self) -> None:
-        """Renew "updated" now and then, so that other machines see the run alive."""
+        """Renew "updated" from time to time, so that other machines see that the run is alive."""
         if time.monotonic() - self._signed > SIGN_SECONDS:
             self._write()
 
@@ -106,13 +106,13 @@ class RunWriter:
         write_text_whole(self.folder.run_file, text + "\n")
 
     def event(self, kind: str, **values: Any) -> None:
-        """Append one event; it is on disk (as far as the system's cache) when this returns."""
+        """Append one event; it has been handed to the operating system when this returns."""
         if not self.active:
             return
         values = {"event": kind, **values, "time": round(time.time(), 3)}
         line = json.dumps(plain(values), allow_nan=False) + "\n"
         with open(self.folder.events_file, "ab") as stream:
-            # A crash can leave half a line; a new one must not be glued to it.
+            # A crash can leave an incomplete line; a new one must not be appended to it.
             if stream.tell() and not _ends_with_newline(self.folder.events_file):
                 stream.write(b"\n")
             stream.write(line.encode())
@@ -125,12 +125,12 @@ class RunWriter:
                 _abandon_stdout()
 
     def message(self, text: str, level: str = "info") -> None:
-        """An event for the person: something to know, or to worry about."""
+        """A message event for the user; ``level`` is "info" or "warning"."""
         self.event("message", level=level, text=text)
 
 
 def in_words(event: dict[str, Any]) -> str:
-    """An event as a line for a person, with its end of line."""
+    """An event as a readable line, including the newline."""
     kind, step = event["event"], event.get("step")
     if kind == "start":
         budget = f"{event['total_minutes']:g} minutes" if event["total_minutes"] else ""
@@ -167,7 +167,7 @@ def _ends_with_newline(path: Path) -> bool:
 
 
 def _abandon_stdout() -> None:
-    """Point standard output at nothing: Python would otherwise fail on its buffer at exit."""
+    """Redirect standard output to the null device: flushing it at exit would otherwise fail."""
     try:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - open until the process ends
     except OSError:

@@ -1,7 +1,7 @@
 """Device, precision and processes of a run, by Lightning Fabric.
 
-One process by default. Under ``torchrun`` or ``srun`` each process finds its place from what those
-put into the environment.
+One process by default. Under ``torchrun`` or ``srun`` each process reads its rank from the
+environment.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def world_topology() -> tuple[int, int, str]:
         world = int(env.get("WORLD_SIZE", 1))
         here = int(env.get("LOCAL_WORLD_SIZE", world))
         return here, max(1, world // here), "torchrun"
-    # Only a step of srun has one process for each task; a batch script alone is one process.
+    # Only an srun step starts a process for each task; a batch script itself is one process.
     if "SLURM_STEP_ID" in env and int(env.get("SLURM_NTASKS", 1)) > 1:
         machines = int(env.get("SLURM_STEP_NUM_NODES", env.get("SLURM_NNODES", 1)))
         return int(env["SLURM_NTASKS"]) // machines, machines, "slurm"
@@ -38,10 +38,10 @@ def world_topology() -> tuple[int, int, str]:
 
 
 def resolve_precision(name: str, device: torch.device, smallest_side: int | None = None) -> str:
-    """``auto`` is bfloat16 where the device computes in it, else 32 bits.
+    """Resolve ``auto``: bfloat16 where the device supports it, else 32 bits.
 
-    Not on CPUs for networks that go down to 2 x 2 x 2 voxels (``smallest_side``): there the
-    bfloat16 weight gradient of a convolution is unset memory (torch 2.13 with oneDNN).
+    CPUs use 32 bits for networks that downsample to 2 x 2 x 2 voxels (``smallest_side``): there
+    the bfloat16 weight gradient of a convolution is uninitialised memory (torch 2.13, oneDNN).
     """
     if name != "auto":
         return name
@@ -56,8 +56,8 @@ def launch(device_name: str, precision: str, smallest_side: int | None = None) -
     """A launched ``Fabric``.
 
     Raises:
-        AxonInputError: Fabric is missing, the device is not there, or there are more processes
-            than GPUs.
+        AxonInputError: Fabric is not installed, the device is not available, or there are more
+            processes than GPUs.
     """
     try:
         from lightning_fabric import Fabric
@@ -71,11 +71,12 @@ def launch(device_name: str, precision: str, smallest_side: int | None = None) -
     if device.type == "cuda" and here > torch.cuda.device_count():
         raise AxonInputError(
             f"{here} processes were started on a machine with {torch.cuda.device_count()} GPUs; "
-            "start one for each GPU."
+            "start one process per GPU."
         )
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it says what we say
-    warnings.filterwarnings("ignore", "Grad strides do not match bucket view")  # costs a copy
-    warnings.filterwarnings("ignore", ".*`broadcast_buffers` is deprecated")  # 2.5 has no other
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it repeats our messages
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view")  # costs one copy
+    # Deprecated in newer versions; 2.5 has no alternative.
+    warnings.filterwarnings("ignore", ".*`broadcast_buffers` is deprecated")
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
@@ -93,7 +94,7 @@ def launch(device_name: str, precision: str, smallest_side: int | None = None) -
     )
     if isinstance(fabric._precision, MixedPrecision):
         # Autocast chooses the precision of each layer. Fabric would first round whole batches to
-        # bfloat16, and with them the draws: a uniform number above 0.998 becomes 1.
+        # bfloat16, including the random draws: a uniform number above 0.998 would become 1.
         fabric._precision.convert_input = lambda data: data  # type: ignore[method-assign]
     fabric.launch()
     return fabric

@@ -1,4 +1,4 @@
-"""One run at a time in a folder."""
+"""Lock of a run folder, so that only one run uses it at a time."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from axon_backend.util.file_lock import FileLock
 
 
 class RunLock:
-    """Held while a run trains; the system frees it however the process ends.
+    """Context manager that locks a run folder; the system releases it however the process ends.
 
-    Use as a context. Raises AxonInputError on entry when another run has the folder.
+    Raises AxonInputError on entry if another run holds the folder.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -34,7 +34,7 @@ class RunLock:
                 since = f" since {time.strftime('%d %B %H:%M', time.localtime(state['started']))}"
             raise AxonInputError(
                 f"{folder.path} is being trained by {who}{since}. Two runs cannot share a folder: "
-                "choose another --run, or stop that one first."
+                "choose another --run, or stop the other run first."
             )
         return self
 

@@ -1,4 +1,4 @@
-"""Which process is it? A process number alone is reused; with its start time it is unique."""
+"""Identity of a process. Process ids are reused; together with the start time they are unique."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def here() -> str:
 
 
 def process_started(pid: int) -> str | None:
-    """When a process of this machine started, as a text to compare; None when it does not run."""
+    """Start time of a process on this machine, as a string to compare; None if it is not
+    running."""
     if pid <= 0:
         return None
     if sys.platform.startswith("linux"):
@@ -30,9 +31,9 @@ def _linux(pid: int) -> str | None:
         stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return None
-    # Behind the name, which may hold spaces and brackets: the state is field 3, the start 22.
+    # After the name, which may contain spaces and brackets: the state is field 3, the start 22.
     fields = stat[stat.rfind(")") + 2 :].split()
-    if fields[0] in ("Z", "X"):  # dead, and only not yet collected by its parent
+    if fields[0] in ("Z", "X"):  # dead, but not yet reaped by its parent
         return None
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]

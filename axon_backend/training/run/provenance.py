@@ -1,4 +1,4 @@
-"""Where a run comes from: the code's commit, the packages, the machine."""
+"""Provenance of a run: commit of the code, package versions, machine."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ PACKAGES = ("torch", "monai", "numpy", "scipy", "SimpleITK", "pydicom", "lightni
 
 
 def git_commit(folder: Path | None = None) -> str | None:
-    """The commit of the checkout that this code runs from, with "-changed" when files differ from
-    it; None outside a checkout of AXON."""
+    """The commit of the checkout that this code runs from, with "-changed" if tracked files
+    differ from it; None outside a checkout of AXON."""
     root = Path(__file__).resolve().parents[3] if folder is None else folder
 
     def git(*words: str) -> str:
@@ -59,7 +59,7 @@ def environment() -> dict[str, Any]:
 
 
 def memory_gb(device: Any) -> float:
-    """Peak memory: of the GPU as PyTorch counts it, else of this process."""
+    """Peak memory: that of the GPU as reported by PyTorch, else that of this process."""
     import torch
 
     if getattr(device, "type", "cpu") == "cuda":

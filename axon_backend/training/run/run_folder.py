@@ -1,13 +1,13 @@
-"""The folder of one training run, as another program sees it; needs nothing but Python.
+"""The folder of one training run, as seen by other programs; uses only the standard library.
 
-RUN/run.json        what runs, where, since when, how it ended (:meth:`RunFolder.state`)
+RUN/run.json        what is run, where, since when, and how it ended (:meth:`RunFolder.state`)
 RUN/config.yaml     the whole configuration
-RUN/events.jsonl    one JSON object a line, see ``training.run.events``
-RUN/metrics.csv     the training curve; RUN/tensorboard/ the same for TensorBoard
+RUN/events.jsonl    one JSON object per line, see ``training.run.events``
+RUN/metrics.csv     metrics over time; RUN/tensorboard/ the same for TensorBoard
 RUN/checkpoints/    last.pt (everything to resume) and best.pt (the averaged weights)
 RUN/samples/        reconstructions of validation cases
-RUN/stop            its presence asks the run to stop after its step
-RUN/lock            held by the training process while it lives
+RUN/stop            asks the run to stop after the current step
+RUN/lock            held by the training process while it is alive
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from axon_backend.util.work_folder import sweep
 
 STATUSES = ("starting", "running", "stopping", "stopped", "finished", "failed")
 ACTIVE = ("starting", "running", "stopping")
-# A run on another machine is taken to live for that long after its last sign; runs give one at
-# least every 20 seconds.
+# A run on another machine counts as alive for this long after its last update; runs update
+# run.json at least every 20 seconds.
 SILENCE_SECONDS = 120.0
 
 
 class RunFolder:
-    """Read a run, ask it to stop.
+    """Reads the state of a run, and asks it to stop.
 
     Args:
         path: the folder given to ``axon train --run``; it need not exist yet.
@@ -51,23 +51,23 @@ class RunFolder:
         self.tensorboard = self.path / "tensorboard"
 
     def exists(self) -> bool:
-        """Whether a run was ever started here."""
+        """Whether a run has been started in this folder."""
         return self.run_file.is_file()
 
     def has_weights(self) -> bool:
-        """Whether there is something to go on with, or to lose."""
+        """Whether the run has a checkpoint."""
         return self.last.exists() or self.best.exists()
 
     def clean(self) -> None:
-        """Remove what a killed run was writing; only for the holder of the lock. Checkpoints can
-        be gigabytes."""
+        """Remove the temporary files of a killed run, which can be gigabytes; only for the holder
+        of the lock."""
         for folder in (self.path, self.last.parent):
             sweep(folder, WRITING)
 
     def state(self) -> dict[str, Any]:
-        """What run.json says; {} when there is none. ``status`` is what the run wrote last: after
-        a kill it still reads "running", and :meth:`is_alive` tells."""
-        for _ in range(3):  # on Windows a reader can meet the moment of replacing
+        """Contents of run.json; {} if there is none. ``status`` is the last status written: after
+        a kill it is still "running"; see :meth:`is_alive`."""
+        for _ in range(3):  # on Windows the file may be replaced during the reading
             try:
                 values = json.loads(self.run_file.read_text(encoding="utf-8"))
                 return values if isinstance(values, dict) else {}
@@ -78,20 +78,20 @@ class RunFolder:
         return {}
 
     def status(self) -> str:
-        """One of :data:`STATUSES`, or "died" for a run that ended without a word, or "none"."""
+        """One of :data:`STATUSES`, "died" for a run that ended without a status, or "none"."""
         status = str(self.state().get("status", "none"))
         return "died" if status in ACTIVE and not self.is_alive() else status
 
     def events(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
-        """The events from a byte offset on, and the offset to ask with next time.
+        """The events from a byte offset on, and the offset for the next call.
 
-        A line that is still being written is left for the next call; one that was cut off by a
-        crash is skipped.
+        A line that is still being written is left for the next call; a line truncated by a crash
+        is skipped.
         """
         try:
             with open(self.events_file, "rb") as stream:
                 stream.seek(0, os.SEEK_END)
-                if stream.tell() < offset:  # a new file in the place of the old one
+                if stream.tell() < offset:  # the file was replaced
                     offset = 0
                 stream.seek(offset)
                 data = stream.read()
@@ -109,12 +109,12 @@ class RunFolder:
         return events, offset + end
 
     def request_stop(self) -> None:
-        """Ask the run to finish its step, write its state and end."""
+        """Ask the run to finish its step, save its state and end."""
         self.stop_file.touch()
 
     def is_alive(self) -> bool:
-        """Whether the process of run.json runs: by its number and start time on this machine, by
-        the age of its last sign on another."""
+        """Whether the process in run.json is running: by its id and start time on this machine,
+        by the age of its last update on another."""
         state = self.state()
         pid = state.get("pid")
         if not isinstance(pid, int):

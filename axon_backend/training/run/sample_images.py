@@ -1,4 +1,4 @@
-"""What a validation case looks like at a step: volumes and one image, to be watched."""
+"""Samples of a validation case at a step: volumes and an overview image."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write_sample(
         {"prediction": path, "truth": path, "image": path}.
 
     Raises:
-        AxonInputError: the disk refuses.
+        AxonInputError: a file could not be written.
     """
     here = folder / f"step_{step:08d}"
     here.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The request to stop: a signal, or a file in the run folder."""
+"""Stop requests: a signal, or a file in the run folder."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-# File systems round the times of files, the coarsest to two seconds.
+# File systems round the times of files, to two seconds at most.
 SLACK_SECONDS = 2.0
 
 
 def clear_stop_request(file: Path, before: float = math.inf) -> None:
-    """Remove a request to stop that was made before a moment (Unix seconds)."""
-    with suppress(OSError):  # not there; on Windows, open elsewhere: then it is honoured
+    """Remove a stop request that was made before a time (Unix seconds)."""
+    with suppress(OSError):  # no file; or, on Windows, open elsewhere: the request then stands
         if file.stat().st_mtime < before - SLACK_SECONDS:
             file.unlink()
 
 
 class StopRequest:
-    """Whether the run is to end after its step.
+    """Whether the run should end after its step.
 
     Args:
-        file: its presence is a request; None looks at signals only.
+        file: a stop is requested if it exists; None: by signals only.
     """
 
     def __init__(self, file: Path | None) -> None:
@@ -37,7 +37,8 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take SIGINT, SIGTERM and a closed terminal as a request; a second Ctrl-C ends at once."""
+        """Context manager that treats SIGINT, SIGTERM and SIGHUP as a stop request; a second
+        Ctrl-C raises KeyboardInterrupt."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
