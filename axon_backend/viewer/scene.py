@@ -1,4 +1,4 @@
-"""Volumes in Slicer's slice and 3-D views, drawn here and sent to the browser as pictures.
+"""Volumes in Slicer's slice and 3-D views, drawn here and sent to the browser as images.
 
 The reconstruction fills one row of views; a CT on the same box fills a second one, whose slices
 and cameras follow the first and the other way round.
