@@ -211,7 +211,9 @@ def register_planar(
     check_image(moving, "The X-ray")
     check_image(fixed, "The reference's DRR")
     # Work at about the reference's working resolution: smaller images, same field.
-    small, shown, lift = _reduced(moving, valid, IMAGE_SIZE)
+    factor = max(1, round(max(moving.shape) / IMAGE_SIZE))
+    small = shrink_by(moving, factor)
+    shown = None if valid is None else shrink_by(valid.astype(np.float32), factor) > 0.99
     target = shrink_to(fixed, WORKING_SIZE, WORKING_SIZE)
     coarse = shrink_to(target, WORKING_SIZE // 2, WORKING_SIZE // 2)
 
@@ -243,25 +245,9 @@ def register_planar(
         best = sharper
     moved, inside = resample_image(small, best, WORKING_SIZE, valid=shown)
     quality = assess(moved, target, inside, limits=limits)
+    # Pixel (i) of the shrunk image covers pixels factor * i ... of the full one.
+    lift = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1]])
     return PlanarRegistration(lift @ best, quality)
-
-
-def _reduced(
-    image: np.ndarray, valid: np.ndarray | None, side: int
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """An image whose longer side has about ``side`` pixels, what is valid of it, and the (3, 3)
-    map from its pixels (column, row) to those of ``image``; larger images by whole factors."""
-    factor = max(1, round(max(image.shape) / side))
-    if factor > 1 or max(image.shape) <= side:
-        small = shrink_by(image, factor)
-        shown = None if valid is None else shrink_by(valid.astype(np.float32), factor) > 0.99
-        sy = sx = float(factor)
-    else:
-        h, w = (max(1, round(n * side / max(image.shape))) for n in image.shape)
-        small = shrink_to(image, h, w)
-        shown = None if valid is None else shrink_to(valid.astype(np.float32), h, w) > 0.99
-        sy, sx = image.shape[0] / h, image.shape[1] / w
-    return small, shown, np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
 
 
 def whole_image_placement(moving: np.ndarray) -> PlanarRegistration:
