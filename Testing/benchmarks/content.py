@@ -5,10 +5,10 @@
     python Testing/benchmarks/content.py refuse --data DATA --photos FOLDER ... \\
         --out results/content_refused.json
 
-``fit`` takes the projections, CTs and clinical X-rays of the train split only, and pictures of
+``fit`` takes the projections, CTs and clinical X-rays of the train split only, and images of
 other things from the folders; it chooses nothing by the test split. ``measure`` reads the clinical
 X-rays and the projections of the test split with turned, mirrored, inverted, tinted and framed
-copies. ``refuse`` reads 1,000 images of ``not_chests.py``, made from other CTs and other pictures
+copies. ``refuse`` reads 1,000 images of ``not_chests.py``, made from other CTs and other images
 than those of the training, and CTs with wrong headers.
 """
 
@@ -27,7 +27,7 @@ import not_chests
 import numpy as np
 import torch
 import torch.nn.functional as F
-from not_chests import VOXEL_MM, Picture, Rng, Sources
+from not_chests import VOXEL_MM, Pixels, Rng, Sources
 from orientation import is_prone, projection_files
 from PIL import Image, ImageDraw
 from safetensors.torch import save_file
@@ -49,7 +49,7 @@ CACHED = 160  # pixels along the longer side of what the training keeps in memor
 MEASURED = 320  # and of what is measured
 WIDTHS = (16, 32, 32, 64, 96, 128)
 BATCH, COPIES, RATE = 128, 2, 2.5e-3
-PICTURES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 # How many of each kind the training draws from.
 COUNTS = {
     "ct_axial": 450, "ct_coronal": 750, "ct_sagittal": 600, "ct_projected_along_body": 300,
@@ -72,13 +72,13 @@ def clinical_files(data: Path, part: str) -> list[Path]:
     return [p for k, p in enumerate(files) if parts[k % 8] == part]
 
 
-def clinical(data: Path, part: str, side: int = CACHED) -> dict[str, Picture]:
+def clinical(data: Path, part: str, side: int = CACHED) -> dict[str, Pixels]:
     """`clinical_files`, read as they are stored (all are upright)."""
     files = clinical_files(data, part)
     return {p.name: cached(read_radiograph(p, flip=False).pixels, side) for p in files}
 
 
-def cached(pixels: np.ndarray, side: int = CACHED) -> Picture:
+def cached(pixels: np.ndarray, side: int = CACHED) -> Pixels:
     """Smaller, 0 to 1."""
     image = Image.fromarray(np.ascontiguousarray(pixels, np.float32))
     scale = min(1.0, side / max(image.size))
@@ -88,7 +88,7 @@ def cached(pixels: np.ndarray, side: int = CACHED) -> Picture:
     return np.clip((small - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
 
 
-def projections(data: Path, split: str, side: int = CACHED) -> dict[tuple[str, str], Picture]:
+def projections(data: Path, split: str, side: int = CACHED) -> dict[tuple[str, str], Pixels]:
     """By patient and view (``ap``, ``lat``)."""
     return {
         key: cached(np.asarray(Image.open(file)), side)
@@ -103,11 +103,11 @@ def cts_of(data: Path, split: str) -> list[np.ndarray]:
     return [not_chests.load_ct(data / "ct" / f"{name}.nii.gz") for name in names]
 
 
-def pictures_in(folders: list[Path]) -> list[Path]:
-    """Readable pictures that are more than icons."""
+def images_in(folders: list[Path]) -> list[Path]:
+    """Readable images that are more than icons."""
     found = []
     for path in sorted(p for folder in folders for p in folder.rglob("*")):
-        if path.suffix.lower() in PICTURES and path.stat().st_size > 15_000:
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.stat().st_size > 15_000:
             try:
                 with Image.open(path) as opened:
                     if min(opened.size) >= 64:
@@ -117,7 +117,7 @@ def pictures_in(folders: list[Path]) -> list[Path]:
     return found
 
 
-def drrs(rng: Rng, cts: list[np.ndarray], count: int) -> tuple[list[Picture], list[Picture]]:
+def drrs(rng: Rng, cts: list[np.ndarray], count: int) -> tuple[list[Pixels], list[Pixels]]:
     """Frontal and lateral parallel projections of rotated chests, with more or less of the neck
     and abdomen than is usual."""
     frontals, laterals = [], []
@@ -135,7 +135,7 @@ def drrs(rng: Rng, cts: list[np.ndarray], count: int) -> tuple[list[Picture], li
     return frontals, laterals
 
 
-def phantoms(rng: Rng, count: int) -> tuple[list[Picture], list[Picture]]:
+def phantoms(rng: Rng, count: int) -> tuple[list[Pixels], list[Pixels]]:
     """Chests made of a few ellipses, as programs are tested with: flat ones, and projections."""
     frontals, laterals = [], []
     z, y, x = np.mgrid[0:1:60j, 0:1:48j, 0:1:60j].astype(np.float32)
@@ -330,7 +330,7 @@ def pools(data: Path, photos: list[Path], rng: Rng) -> list[Pool]:
     cts = cts_of(data, "train")
     sources = Sources(cts, frontals + 4 * real, laterals, photos)
 
-    def stored(images: list[Picture]) -> list[Image.Image]:
+    def stored(images: list[Pixels]) -> list[Image.Image]:
         return [Image.fromarray(np.uint8(255 * i + 0.5)) for i in images]
 
     made = drrs(rng, cts, 8)
@@ -401,8 +401,8 @@ def fit(data: Path, folders: list[Path], images: int, seed: int, out: Path) -> N
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     torch.set_num_threads(1)
-    photos = pictures_in(folders)
-    print(len(photos), "pictures", flush=True)
+    photos = images_in(folders)
+    print(len(photos), "images", flush=True)
     train = pools(data, photos, rng)
     shares = np.cumsum([p.share for p in train]) / sum(p.share for p in train)
     network = Network()
@@ -433,7 +433,7 @@ def fit(data: Path, folders: list[Path], images: int, seed: int, out: Path) -> N
 # What is measured
 
 
-def copies(rng: Rng, image: Picture) -> list[tuple[Turn, str, np.ndarray]]:
+def copies(rng: Rng, image: Pixels) -> list[tuple[Turn, str, np.ndarray]]:
     """An upright image (0 to 1) as it is and with one alteration, and two turned or mirrored
     copies with another each: what undoes the turn, what was altered, 8-bit pixels."""
     made = []
@@ -455,7 +455,7 @@ def copies(rng: Rng, image: Picture) -> list[tuple[Turn, str, np.ndarray]]:
     return made
 
 
-def outcome(found: Radiograph, upright: Picture, turn: Turn) -> str:
+def outcome(found: Radiograph, upright: Pixels, turn: Turn) -> str:
     """``right``, ``right, but warned of``, ``named`` (a correct warning), ``refused``, ``kept`` (no
     warning), or ``wrong``."""
     if found.looks_like:
@@ -493,7 +493,7 @@ class Tally:
         print(json.dumps(record, indent=1))
 
 
-def test_projections(data: Path) -> dict[tuple[str, str], Picture]:
+def test_projections(data: Path) -> dict[tuple[str, str], Pixels]:
     """Without those of prone patients."""
     films = projections(data, "test", MEASURED)
     prone = {p for (p, view), a in films.items() if view == "lat" and is_prone(thumbnail(a, 80))}
@@ -550,7 +550,7 @@ def refuse(data: Path, folders: list[Path], seed: int, out: Path) -> None:
                           for view in ("ap", "lat"))  # fmt: skip
     frontals += list(clinical(data, "test", MEASURED).values())
     cts = cts_of(data, "test")
-    sources = Sources(cts, frontals, laterals, pictures_in(folders))
+    sources = Sources(cts, frontals, laterals, images_in(folders))
     kinds = list(not_chests.KINDS)
     for k in range(1000):
         kind = kinds[k % len(kinds)]

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-Picture = np.ndarray  # (H, W) float32, 0 to 1
+Pixels = np.ndarray  # (H, W) float32, 0 to 1
 Rng = np.random.Generator
 SIDE = 192  # pixels along the longer side, about
 VOXEL_MM = 3.0
@@ -32,12 +32,12 @@ class Sources:
     """
 
     cts: list[np.ndarray] = field(default_factory=list)
-    frontals: list[Picture] = field(default_factory=list)
-    laterals: list[Picture] = field(default_factory=list)
+    frontals: list[Pixels] = field(default_factory=list)
+    laterals: list[Pixels] = field(default_factory=list)
     photos: list[Path] = field(default_factory=list)
 
 
-def make(kind: str, rng: Rng, sources: Sources) -> Picture:
+def make(kind: str, rng: Rng, sources: Sources) -> Pixels:
     """One image of a kind of ``KINDS``."""
     image = KINDS[kind][1](rng, sources).astype(np.float32)
     low, high = float(image.min()), float(image.max())
@@ -57,7 +57,7 @@ def load_ct(path: Path) -> np.ndarray:
 # CT slices and slabs
 
 
-def _windowed(rng: Rng, hu: np.ndarray) -> Picture:
+def _windowed(rng: Rng, hu: np.ndarray) -> Pixels:
     level, width = (
         (-600, 1500),
         (40, 400),
@@ -79,7 +79,7 @@ def _slab(rng: Rng, hu: np.ndarray, axis: int, low: float, high: float) -> np.nd
     return part.max(axis) if rng.random() < 0.4 else part.mean(axis)
 
 
-def ct_axial(rng: Rng, sources: Sources) -> Picture:
+def ct_axial(rng: Rng, sources: Sources) -> Pixels:
     hu = sources.cts[rng.integers(len(sources.cts))]
     image = _windowed(rng, _slab(rng, hu, 0, 0.05, 0.95))
     if rng.random() < 0.4:  # the round field of reconstruction, or a square with margins
@@ -93,17 +93,17 @@ def ct_axial(rng: Rng, sources: Sources) -> Picture:
     return image
 
 
-def ct_coronal(rng: Rng, sources: Sources) -> Picture:
+def ct_coronal(rng: Rng, sources: Sources) -> Pixels:
     hu = sources.cts[rng.integers(len(sources.cts))]
     return _windowed(rng, _slab(rng, hu, 1, 0.15, 0.85))[::-1]
 
 
-def ct_sagittal(rng: Rng, sources: Sources) -> Picture:
+def ct_sagittal(rng: Rng, sources: Sources) -> Pixels:
     hu = sources.cts[rng.integers(len(sources.cts))]
     return _windowed(rng, _slab(rng, hu, 2, 0.15, 0.85))[::-1]
 
 
-def ct_projected_along_body(rng: Rng, sources: Sources) -> Picture:
+def ct_projected_along_body(rng: Rng, sources: Sources) -> Pixels:
     """A projection from head to feet, or the maximum over the whole volume."""
     hu = sources.cts[rng.integers(len(sources.cts))]
     if rng.random() < 0.5:
@@ -115,14 +115,14 @@ def ct_projected_along_body(rng: Rng, sources: Sources) -> Picture:
 # Parts of chests, and several images in one
 
 
-def _chest(rng: Rng, sources: Sources, frontal: bool | None = None) -> Picture:
+def _chest(rng: Rng, sources: Sources, frontal: bool | None = None) -> Pixels:
     frontal = rng.random() < 0.5 if frontal is None else frontal
     pool = sources.frontals if frontal else sources.laterals
     image = pool[rng.integers(len(pool))]
     return 1 - image if rng.random() < 0.15 else image
 
 
-def part_of_chest(rng: Rng, sources: Sources) -> Picture:
+def part_of_chest(rng: Rng, sources: Sources) -> Pixels:
     """A piece of at most a third of an X-ray, or one side or end of a frontal one."""
     frontal = rng.random() < 0.6
     image = _chest(rng, sources, frontal)
@@ -142,12 +142,12 @@ def part_of_chest(rng: Rng, sources: Sources) -> Picture:
     return image[top : top + rows, left : left + columns]
 
 
-def _resized(image: Picture, rows: int, columns: int) -> Picture:
+def _resized(image: Pixels, rows: int, columns: int) -> Pixels:
     pixels = Image.fromarray(np.ascontiguousarray(image, np.float32))
     return np.asarray(pixels.resize((max(2, columns), max(2, rows)), Image.Resampling.BILINEAR))
 
 
-def several(rng: Rng, sources: Sources) -> Picture:
+def several(rng: Rng, sources: Sources) -> Pixels:
     """Two to six images side by side, above one another or in a grid."""
     rows, columns = ((1, 2), (1, 2), (1, 2), (1, 2), (2, 1), (2, 1), (1, 3), (2, 2), (2, 3))[
         rng.integers(9)
@@ -204,14 +204,14 @@ def attenuation(hu: np.ndarray) -> np.ndarray:
     return np.clip(hu, -1000, 2500) / 1000 + 1
 
 
-def exposed(rng: Rng, line: np.ndarray) -> Picture:
+def exposed(rng: Rng, line: np.ndarray) -> Pixels:
     """A projection as displayed: linear in attenuation or in intensity, with a tone curve."""
     line = line / max(float(np.percentile(line, 99)), 1e-6)
     line = np.clip(line, 0, 1.3) ** rng.uniform(0.5, 1.8)
     return 1 - np.exp(-line * rng.uniform(0.5, 4)) if rng.random() < 0.5 else line
 
 
-def abdomen(rng: Rng, sources: Sources) -> Picture:
+def abdomen(rng: Rng, sources: Sources) -> Pixels:
     """What lies below the lungs, from the front or the side; or neck and shoulders above them."""
     for _ in range(20):
         hu = sources.cts[rng.integers(len(sources.cts))]
@@ -244,7 +244,7 @@ def _capsules(shape: tuple[int, int], bones: list, rng: Rng) -> np.ndarray:
     return total
 
 
-def _with_flesh(rng: Rng, bones: np.ndarray, radius: float) -> Picture:
+def _with_flesh(rng: Rng, bones: np.ndarray, radius: float) -> Pixels:
     flesh = ndimage.gaussian_filter((bones > 0).astype(np.float32), radius) > 0.08
     depth = np.sqrt(ndimage.distance_transform_edt(flesh))
     image = 0.35 * depth / max(float(depth.max()), 1e-3) + bones / max(float(bones.max()), 1e-3)
@@ -252,7 +252,7 @@ def _with_flesh(rng: Rng, bones: np.ndarray, radius: float) -> Picture:
     return exposed(rng, np.clip(image, 0, None))
 
 
-def hand(rng: Rng, sources: Sources) -> Picture:
+def hand(rng: Rng, sources: Sources) -> Pixels:
     """Hand or foot."""
     n, bones = 128, []
     wrist = np.array([n * rng.uniform(0.82, 0.95), n * 0.5])
@@ -273,7 +273,7 @@ def hand(rng: Rng, sources: Sources) -> Picture:
     return _with_flesh(rng, _capsules((n, n), bones, rng), n * 0.02)
 
 
-def limb(rng: Rng, sources: Sources) -> Picture:
+def limb(rng: Rng, sources: Sources) -> Pixels:
     """One or two long bones with a joint: knee, elbow, forearm, lower leg; both legs."""
     n, w = SIDE, int(SIDE * rng.uniform(0.35, 0.9))
     bones = []
@@ -292,7 +292,7 @@ def limb(rng: Rng, sources: Sources) -> Picture:
     return _with_flesh(rng, _capsules((n, w), bones, rng), w * 0.07)
 
 
-def skull(rng: Rng, sources: Sources) -> Picture:
+def skull(rng: Rng, sources: Sources) -> Pixels:
     """A head from the side or the front, with jaw and neck; or teeth alone."""
     n = 128
     rows, columns = np.mgrid[0:n, 0:n].astype(np.float32) / n
@@ -326,7 +326,7 @@ def skull(rng: Rng, sources: Sources) -> Picture:
     return exposed(rng, np.clip(image + rng.normal(0, 0.01, image.shape), 0, None))
 
 
-def _texture(rng: Rng, shape: tuple[int, int], coarse: float, power: float = 1.6) -> Picture:
+def _texture(rng: Rng, shape: tuple[int, int], coarse: float, power: float = 1.6) -> Pixels:
     """Noise of a power-law spectrum, 0 to 1."""
     f = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None])
     spectrum = np.fft.rfft2(rng.normal(0, 1, shape)) / (f + coarse) ** power
@@ -335,7 +335,7 @@ def _texture(rng: Rng, shape: tuple[int, int], coarse: float, power: float = 1.6
     return (image / max(float(image.max()), 1e-9)).astype(np.float32)
 
 
-def mammogram(rng: Rng, sources: Sources) -> Picture:
+def mammogram(rng: Rng, sources: Sources) -> Pixels:
     """A breast at one edge, cranio-caudal or oblique with the pectoral muscle; or both."""
     h, w = SIDE, int(SIDE * rng.uniform(0.6, 0.9))
     rows, columns = np.mgrid[0:h, 0:w].astype(np.float32)
@@ -353,7 +353,7 @@ def mammogram(rng: Rng, sources: Sources) -> Picture:
     return image ** rng.uniform(0.6, 1.5)
 
 
-def spine(rng: Rng, sources: Sources) -> Picture:
+def spine(rng: Rng, sources: Sources) -> Pixels:
     """A narrow strip around the spine, or vertebrae drawn one above another."""
     if sources.cts and rng.random() < 0.5:
         hu = sources.cts[rng.integers(len(sources.cts))]
@@ -376,7 +376,7 @@ def spine(rng: Rng, sources: Sources) -> Picture:
 # Other medical images
 
 
-def ultrasound(rng: Rng, sources: Sources) -> Picture:
+def ultrasound(rng: Rng, sources: Sources) -> Pixels:
     n = SIDE
     rows, columns = np.mgrid[0:n, 0:n].astype(np.float32)
     x, y = columns - n / 2, rows + n * rng.uniform(0, 0.4)
@@ -386,7 +386,7 @@ def ultrasound(rng: Rng, sources: Sources) -> Picture:
     return np.clip(speckle, 0, 1) * fan
 
 
-def mri(rng: Rng, sources: Sources) -> Picture:
+def mri(rng: Rng, sources: Sources) -> Pixels:
     """A slice through a head, by ellipses."""
     n = SIDE
     rows, columns = np.mgrid[0:n, 0:n].astype(np.float32) / n - 0.5
@@ -406,7 +406,7 @@ def mri(rng: Rng, sources: Sources) -> Picture:
     return np.clip(ndimage.gaussian_filter(image, 0.7) + rng.normal(0, 0.02, image.shape), 0, 1)
 
 
-def microscopy(rng: Rng, sources: Sources) -> Picture:
+def microscopy(rng: Rng, sources: Sources) -> Pixels:
     n = SIDE
     image = _texture(rng, (n, n), 0.03) * 0.3
     for _ in range(int(rng.integers(10, 120))):
@@ -420,7 +420,7 @@ def microscopy(rng: Rng, sources: Sources) -> Picture:
 # Photographs, drawings, text, screens
 
 
-def photo(rng: Rng, sources: Sources) -> Picture:
+def photo(rng: Rng, sources: Sources) -> Pixels:
     path = sources.photos[rng.integers(len(sources.photos))]
     with Image.open(path) as opened:
         opened.draft("L", (600, 600))
@@ -438,7 +438,7 @@ def _font(rng: Rng, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def text(rng: Rng, sources: Sources) -> Picture:
+def text(rng: Rng, sources: Sources) -> Pixels:
     """A page, a table or a form."""
     size = (int(rng.integers(140, 260)), int(rng.integers(140, 260)))
     image = Image.new("L", size, 255)
@@ -456,7 +456,7 @@ def text(rng: Rng, sources: Sources) -> Picture:
     return 1 - image_array if rng.random() < 0.3 else image_array
 
 
-def drawing(rng: Rng, sources: Sources) -> Picture:
+def drawing(rng: Rng, sources: Sources) -> Pixels:
     """Lines, boxes, circles, curves; as line art or filled."""
     n = SIDE
     image = Image.new("L", (n, int(n * rng.uniform(0.6, 1.4))), int(rng.choice([0, 255, 200])))
@@ -478,7 +478,7 @@ def drawing(rng: Rng, sources: Sources) -> Picture:
     return np.asarray(image, np.float32) / 255
 
 
-def plot(rng: Rng, sources: Sources) -> Picture:
+def plot(rng: Rng, sources: Sources) -> Pixels:
     """Curves, bars or points between two axes."""
     w, h = int(rng.integers(150, 260)), int(rng.integers(120, 220))
     image = Image.new("L", (w, h), 255)
@@ -501,7 +501,7 @@ def plot(rng: Rng, sources: Sources) -> Picture:
     return np.asarray(image, np.float32) / 255
 
 
-def screen(rng: Rng, sources: Sources) -> Picture:
+def screen(rng: Rng, sources: Sources) -> Pixels:
     """Windows, panels, icons and words of a program, without a chest X-ray."""
     w, h = int(rng.integers(200, 300)), int(rng.integers(130, 200))
     image = Image.new("L", (w, h), int(rng.integers(20, 250)))
@@ -523,7 +523,7 @@ def screen(rng: Rng, sources: Sources) -> Picture:
 # Patterns and noise
 
 
-def pattern(rng: Rng, sources: Sources) -> Picture:
+def pattern(rng: Rng, sources: Sources) -> Pixels:
     """Test patterns: bars, checks, rings, wedges, line pairs, zone plates."""
     h, w = SIDE, int(SIDE * rng.uniform(0.6, 1.4))
     rows, columns = np.mgrid[0:h, 0:w].astype(np.float32)
@@ -550,7 +550,7 @@ def pattern(rng: Rng, sources: Sources) -> Picture:
     return np.arctan2(y, x) * n % (2 * np.pi)
 
 
-def gradient(rng: Rng, sources: Sources) -> Picture:
+def gradient(rng: Rng, sources: Sources) -> Pixels:
     """Smooth ramps, bumps and vignettes with a little noise."""
     h, w = SIDE, int(SIDE * rng.uniform(0.6, 1.4))
     y, x = np.mgrid[-1 : 1 : h * 1j, -1 : 1 : w * 1j]
@@ -561,7 +561,7 @@ def gradient(rng: Rng, sources: Sources) -> Picture:
     return image + rng.normal(0, 1, (h, w)) * rng.choice([0, 0.02, 0.2])
 
 
-def noise(rng: Rng, sources: Sources) -> Picture:
+def noise(rng: Rng, sources: Sources) -> Pixels:
     """White to cloudy noise."""
     h, w = SIDE, int(SIDE * rng.uniform(0.6, 1.4))
     kind = rng.random()
@@ -572,7 +572,7 @@ def noise(rng: Rng, sources: Sources) -> Picture:
     return image if rng.random() < 0.7 else np.abs(image - 0.5)
 
 
-def blobs(rng: Rng, sources: Sources) -> Picture:
+def blobs(rng: Rng, sources: Sources) -> Pixels:
     """Ellipses of any density added up, as in a phantom that is no chest."""
     h, w = SIDE, int(SIDE * rng.uniform(0.6, 1.3))
     y, x = np.mgrid[-1 : 1 : h * 1j, -1 : 1 : w * 1j]
@@ -588,7 +588,7 @@ def blobs(rng: Rng, sources: Sources) -> Picture:
 
 
 # What it looks like instead (as `axon_backend.imaging.content.KINDS`), and how it is made.
-KINDS: dict[str, tuple[str, Callable[[Rng, Sources], Picture]]] = {
+KINDS: dict[str, tuple[str, Callable[[Rng, Sources], Pixels]]] = {
     "ct_axial": ("slice", ct_axial),
     "ct_coronal": ("slice", ct_coronal),
     "ct_sagittal": ("slice", ct_sagittal),

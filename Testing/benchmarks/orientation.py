@@ -21,7 +21,7 @@ from axon_backend.imaging.layout import GRID
 from axon_backend.imaging.matching import local_contrast
 from axon_backend.imaging.write import write_text
 
-Picture = np.ndarray
+Pixels = np.ndarray
 # A lateral whose mirror image fits so much better is of a patient who lay prone.
 PRONE = 0.07
 # Of the eigenvalues' mean, added to the covariance of the differences between sides; by
@@ -38,7 +38,7 @@ def projection_files(data: Path, split: str) -> dict[tuple[str, str], Path]:
     return {(p, view): folder / f"{p}_{view}.png" for p in patients for view in ("ap", "lat")}
 
 
-def projections(data: Path, split: str) -> dict[tuple[str, str], Picture]:
+def projections(data: Path, split: str) -> dict[tuple[str, str], Pixels]:
     """Thumbnails by patient and view."""
     return {
         key: layout.thumbnail(np.asarray(Image.open(file), np.float32) / 255)
@@ -46,19 +46,19 @@ def projections(data: Path, split: str) -> dict[tuple[str, str], Picture]:
     }
 
 
-def is_prone(lateral: Picture) -> bool:
+def is_prone(lateral: Pixels) -> bool:
     keys = [(False, 0, mirrored) for mirrored in (False, True)]
     scores = [layout._matches(lateral, key)[key].bright.score for key in keys]
     return scores[1] > scores[0] + PRONE
 
 
-def mean_of(pictures: list[Picture], frontal: bool) -> Picture:
+def mean_of(images: list[Pixels], frontal: bool) -> Pixels:
     """Mean local contrast of chests, each found by the present mean."""
     key, chests = (frontal, 0, False), []
-    for picture in pictures:
-        place = layout._matches(picture, key)[key].bright
+    for image in images:
+        place = layout._matches(image, key)[key].bright
         if place.score > LEAST_AGREEMENT:
-            chests.append(local_contrast(layout._cut(picture, place)))
+            chests.append(local_contrast(layout._cut(image, place)))
     mean = np.mean(chests, 0)
     return 0.5 * (mean + mean[:, ::-1]) if frontal else mean
 

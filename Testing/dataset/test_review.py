@@ -71,7 +71,7 @@ def test_a_decision_on_another_image_does_not_count(lidc_data, copy_of):
     [
         ("{", "is not JSON"),
         ("{}", "is not a review"),
-        ('{"format": "axon-review", "version": 2}', "of version 2"),
+        ('{"format": "axon-review", "version": 2}', "has version 2"),
         ('{"format": "axon-review", "version": 1, "decisions": {"a/frontal": "maybe"}}', "maybe"),
         ('{"format": "axon-review", "version": 1, "decisions": {"a": "accept"}}', "expected"),
     ],

@@ -228,8 +228,8 @@ def test_bad_rows_do_not_stop_the_others(tmp_path):
         ("m.csv", "id,ct\n", "no case"),
         ("m.json", "{}", "not a list"),
         ("m.json", "[", "not JSON"),
-        ("m.json", '[{"id": "a", "ct": "c.nii", "frontl": "x.png"}]', "the key 'frontl'"),
-        ("m.csv", "id,ct,Frontl\na,c.nii,x.png\n", "the column 'frontl'"),
+        ("m.json", '[{"id": "a", "ct": "c.nii", "frontl": "x.png"}]', "unknown key 'frontl'"),
+        ("m.csv", "id,ct,Frontl\na,c.nii,x.png\n", "unknown column 'frontl'"),
         ("m.csv", "id,ct\na," + "c" * 200_000, "not CSV"),
     ],
 )

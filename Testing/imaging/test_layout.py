@@ -1,4 +1,4 @@
-"""Pictures that lie the wrong way round are turned when they are read, and it is said.
+"""Images that lie the wrong way round are turned when they are read, and it is said.
 
 The demonstration X-ray and CT are of patients that the mean chests were not made of.
 """
@@ -19,9 +19,9 @@ TURNS = [Turn(quarters, mirrored) for quarters in range(4) for mirrored in (Fals
 WRONG = TURNS[1:]
 
 
-def undone(picture: np.ndarray, turn: Turn) -> np.ndarray:
-    """The picture that `turn` brings the right way round."""
-    mirrored = picture[:, ::-1] if turn.mirrored else picture
+def undone(image: np.ndarray, turn: Turn) -> np.ndarray:
+    """The image that `turn` brings the right way round."""
+    mirrored = image[:, ::-1] if turn.mirrored else image
     return np.ascontiguousarray(np.rot90(mirrored, -turn.quarters))
 
 
@@ -37,8 +37,8 @@ def side() -> np.ndarray:
     return (pixels - pixels.min()) / np.ptp(pixels)
 
 
-def read(tmp_path, picture, view, **stated):
-    return read_radiograph(write_png(tmp_path / "x.png", picture, bits=16), view, **stated)
+def read(tmp_path, image, view, **stated):
+    return read_radiograph(write_png(tmp_path / "x.png", image, bits=16), view, **stated)
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -61,9 +61,9 @@ def test_a_frontal_without_tags_is_turned_by_its_image(tmp_path, front, turn):
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_what_is_right_is_left_as_it_is(tmp_path, front, side, dark):
-    for picture, view in ((front, View.pa), (side, View.lateral_left)):
-        xray = read(tmp_path, 1 - picture if dark else picture, view)
-        assert xray.pixels == pytest.approx(picture, abs=1e-4)
+    for image, view in ((front, View.pa), (side, View.lateral_left)):
+        xray = read(tmp_path, 1 - image if dark else image, view)
+        assert xray.pixels == pytest.approx(image, abs=1e-4)
         assert xray.warnings == ()
         assert any("no tag states the orientation" in note for note in xray.assumptions)
 

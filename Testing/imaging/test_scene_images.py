@@ -10,7 +10,7 @@ from axon_backend.imaging.radiograph import Radiograph, View, read_radiograph
 from axon_backend.imaging.scene import corrected, ct_from_array, radiograph_from_pixels
 from axon_backend.imaging.write import write_png
 
-PICTURE = chest_image()
+IMAGE = chest_image()
 HU = chest_ct()
 TO_LPS = np.array([[10.0, 0, 0, -155], [0, 10, 0, -155], [0, 0, 10, -115], [0, 0, 0, 1]])
 
@@ -20,8 +20,8 @@ def notes(image) -> str:
 
 
 def test_pixels_in_memory_are_read_like_the_same_image_in_a_file(tmp_path):
-    file = read_radiograph(write_png(tmp_path / "x.png", PICTURE, bits=16), view="pa")
-    pixels = np.rint(PICTURE.clip(0, 1) * 65535) / 65535
+    file = read_radiograph(write_png(tmp_path / "x.png", IMAGE, bits=16), view="pa")
+    pixels = np.rint(IMAGE.clip(0, 1) * 65535) / 65535
     memory = radiograph_from_pixels(pixels, None, "pa", source="x")
     assert memory.pixels == pytest.approx(file.pixels, abs=1e-4)
     assert (memory.view, memory.pixel_mm, memory.source) == (View.pa, None, "x")
@@ -29,32 +29,32 @@ def test_pixels_in_memory_are_read_like_the_same_image_in_a_file(tmp_path):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float64])
 def test_any_kind_of_number_and_a_plane_of_a_volume_will_do(dtype):
-    pixels = np.rint(PICTURE * 200).astype(dtype)
+    pixels = np.rint(IMAGE * 200).astype(dtype)
     xray = radiograph_from_pixels(pixels[None], (2.5, 2.4), View.ap, assumptions=["from a node"])
-    assert xray.pixels.dtype == np.float32 and xray.pixels.shape == PICTURE.shape
+    assert xray.pixels.dtype == np.float32 and xray.pixels.shape == IMAGE.shape
     assert np.array_equal(xray.pixels, pixels.astype(np.float32))
     assert (xray.pixel_mm, xray.view) == ((2.5, 2.4), View.ap)
     assert xray.assumptions[0] == "from a node"
 
 
 def test_dark_bones_are_seen_and_turned_unless_the_user_knows():
-    dark = 1 - PICTURE
+    dark = 1 - IMAGE
     assert "inverted" in notes(radiograph_from_pixels(dark, view="pa"))
     assert np.corrcoef(
-        radiograph_from_pixels(dark, view="pa").pixels.ravel(), PICTURE.ravel()
+        radiograph_from_pixels(dark, view="pa").pixels.ravel(), IMAGE.ravel()
     )[0, 1] > 0.99  # fmt: skip
     as_shown = radiograph_from_pixels(dark, view="pa", invert=False)
     assert np.array_equal(as_shown.pixels, dark.astype(np.float32))
 
 
 def test_what_is_not_known_is_said():
-    said = notes(radiograph_from_pixels(PICTURE))
+    said = notes(radiograph_from_pixels(IMAGE))
     assert "PA is assumed" in said and "pixel size" in said
 
 
 @pytest.mark.parametrize("size", [1.0, (1.0, 1.0), 0.0001, (50.0, 50.0)])
 def test_a_spacing_that_says_nothing_is_not_believed(size):
-    xray = radiograph_from_pixels(PICTURE, size, "pa")
+    xray = radiograph_from_pixels(IMAGE, size, "pa")
     assert xray.pixel_mm is None and "pixel size" in notes(xray)
 
 
@@ -66,9 +66,9 @@ def test_a_spacing_that_says_nothing_is_not_believed(size):
         (np.zeros((20, 70)), {}, "Chest 1 is too small"),
         (np.zeros((70, 70)), {}, "Chest 1 .* grey level"),
         (np.full((70, 70), np.nan), {}, "Chest 1 .* not numbers"),
-        (PICTURE, {"view": "oblique"}, "Unknown view 'oblique'"),
-        (PICTURE, {"pixel_mm": -1}, "Chest 1: .* positive lengths"),
-        (PICTURE, {"pixel_mm": (1, 2, 3)}, "Chest 1: .* positive lengths"),
+        (IMAGE, {"view": "oblique"}, "Unknown view 'oblique'"),
+        (IMAGE, {"pixel_mm": -1}, "Chest 1: .* positive lengths"),
+        (IMAGE, {"pixel_mm": (1, 2, 3)}, "Chest 1: .* positive lengths"),
     ],
 )
 def test_what_is_no_x_ray_is_refused_with_its_name(pixels, more, message):
@@ -118,7 +118,7 @@ def test_what_is_no_ct_is_refused_with_its_name(hu, to_lps, message):
     assert "CT 7" in str(refusal.value)
 
 
-XRAY = Radiograph(PICTURE.astype(np.float32), None, View.pa, "x.png", ("PA is assumed",))
+XRAY = Radiograph(IMAGE.astype(np.float32), None, View.pa, "x.png", ("PA is assumed",))
 
 
 def test_corrections_change_what_they_say_and_nothing_else():

@@ -1,4 +1,4 @@
-"""Tinted and marked pictures: the luminance is read, marks are invalid, colours are refused."""
+"""Tinted and marked images: the luminance is read, marks are invalid, colours are refused."""
 
 import io
 
@@ -13,8 +13,8 @@ from axon_backend.imaging.radiograph import read_radiograph
 from axon_backend.imaging.scene import corrected, mask_as_text, mask_of_text
 
 ROWS, COLS = 360, 300
-PICTURE = chest_image(ROWS, COLS).astype(np.float32)
-GREY = np.dstack([PICTURE] * 3)
+IMAGE = chest_image(ROWS, COLS).astype(np.float32)
+GREY = np.dstack([IMAGE] * 3)
 Y, X = np.mgrid[0:ROWS, 0:COLS] / ROWS
 
 
@@ -25,14 +25,14 @@ def as_jpeg(values: np.ndarray, quality: int = 85) -> np.ndarray:
 
 
 def agreement(found: np.ndarray) -> float:
-    return float(np.corrcoef(found.ravel(), PICTURE.ravel())[0, 1])
+    return float(np.corrcoef(found.ravel(), IMAGE.ravel())[0, 1])
 
 
 TINTS = {
-    "bluish": np.dstack([0.55 * PICTURE, 0.75 * PICTURE, 0.05 + 0.95 * PICTURE]),
-    "sepia": np.dstack([PICTURE, 0.85 * PICTURE, 0.6 * PICTURE]),
-    "one channel": np.dstack([0 * PICTURE, 0 * PICTURE, PICTURE]),
-    "of its own gamma": np.dstack([PICTURE**1.4, PICTURE, PICTURE**0.7]),
+    "bluish": np.dstack([0.55 * IMAGE, 0.75 * IMAGE, 0.05 + 0.95 * IMAGE]),
+    "sepia": np.dstack([IMAGE, 0.85 * IMAGE, 0.6 * IMAGE]),
+    "one channel": np.dstack([0 * IMAGE, 0 * IMAGE, IMAGE]),
+    "of its own gamma": np.dstack([IMAGE**1.4, IMAGE, IMAGE**0.7]),
 }
 
 
@@ -49,12 +49,12 @@ def test_a_tint_is_no_mark(name, compressed):
 def test_a_photograph_of_a_radiograph_under_uneven_light():
     """The tint changes from corner to corner, and the camera adds noise."""
     light = (0.6 + 0.4 * X)[..., None]
-    photo = light * np.dstack([0.5 * PICTURE + 0.1 * Y, 0.75 * PICTURE + 0.1, 0.95 * PICTURE + 0.2])
+    photo = light * np.dstack([0.5 * IMAGE + 0.1 * Y, 0.75 * IMAGE + 0.1, 0.95 * IMAGE + 0.2])
     photo = as_jpeg(photo + np.random.default_rng(0).normal(0, 0.02, photo.shape))
     grey = grey_of_colour(photo, "x")
     assert grey.valid is None or grey.valid.mean() > 0.99
     # Light from the right adds a ramp; within narrow columns the film is kept.
-    assert np.corrcoef(grey.pixels[:, 150:160].ravel(), PICTURE[:, 150:160].ravel())[0, 1] > 0.98
+    assert np.corrcoef(grey.pixels[:, 150:160].ravel(), IMAGE[:, 150:160].ravel())[0, 1] > 0.98
 
 
 def drawn(values: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -114,8 +114,8 @@ def test_colours_are_refused():
         small = Image.fromarray(rng.integers(0, 256, (12, 10), np.uint8))
         return np.asarray(small.resize((COLS, ROWS), Image.Resampling.BICUBIC), np.float32) / 255
 
-    hot = np.dstack([np.clip(3 * PICTURE - k, 0, 1) for k in range(3)])
-    jet = np.dstack([np.clip(1.5 - np.abs(4 * PICTURE - k), 0, 1) for k in (3, 2, 1)])
+    hot = np.dstack([np.clip(3 * IMAGE - k, 0, 1) for k in range(3)])
+    jet = np.dstack([np.clip(1.5 - np.abs(4 * IMAGE - k), 0, 1) for k in (3, 2, 1)])
     # A map of where a classifier looked, laid over the X-ray.
     at = [np.exp(-9 * ((X - x) ** 2 + (Y - y) ** 2)) for x, y in ((0.3, 0.5), (0.6, 0.4))]
     over = 0.55 * GREY + 0.45 * np.dstack([at[0], at[1], 1 - at[0]])

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from axon_backend.imaging.dicom_grey import log_linear_grey, window_grey
 from axon_backend.imaging.radiograph import read_radiograph
 
-PICTURE = chest_image()
+IMAGE = chest_image()
 TOP = 4095
 
 
@@ -24,7 +24,7 @@ def grey(stored, **tags):
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
 def test_monochrome1_and_2_are_equal(tmp_path, bits):
-    stored = as_integers(PICTURE, bits)
+    stored = as_integers(IMAGE, bits)
     top = np.array(2**bits - 1, stored.dtype)
     two = write_xray(tmp_path / "2.dcm", stored, bits)
     one = write_xray(
@@ -34,12 +34,12 @@ def test_monochrome1_and_2_are_equal(tmp_path, bits):
     assert np.abs(a - b).max() < 1e-6
     assert a.dtype == np.float32
     # The phantom is reproduced up to an affine map.
-    expected = (PICTURE - PICTURE.min()) / (PICTURE.max() - PICTURE.min())
+    expected = (IMAGE - IMAGE.min()) / (IMAGE.max() - IMAGE.min())
     assert np.abs(a - expected).max() < 1.5 / 2**bits + 1e-6
 
 
 def test_presentation_lut_shape_inverse_counts_once():
-    stored = as_integers(PICTURE)
+    stored = as_integers(IMAGE)
     plain = grey(stored)
     assert np.allclose(grey(stored, PresentationLUTShape="INVERSE"), 1 - plain, atol=1e-6)
     both = grey(stored, PresentationLUTShape="INVERSE", PhotometricInterpretation="MONOCHROME1")
@@ -63,21 +63,21 @@ def test_window_arithmetic_of_the_standard():
 
 
 def test_window_follows_the_rescale():
-    stored = as_integers(PICTURE)
+    stored = as_integers(IMAGE)
     tags = {"RescaleSlope": 2, "RescaleIntercept": -100, "WindowCenter": 3000, "WindowWidth": 5000}
     expected = np.clip((2.0 * stored - 100 - 2999.5) / 4999 + 0.5, 0, 1)
     assert np.allclose(grey(stored, **tags), expected, atol=1e-6)
 
 
 def test_of_several_windows_the_first_counts():
-    stored = as_integers(PICTURE)
+    stored = as_integers(IMAGE)
     one = grey(stored, WindowCenter=2000, WindowWidth=3000)
     two = grey(stored, WindowCenter=[2000, 100], WindowWidth=[3000, 50])
     assert np.array_equal(one, two)
 
 
 def test_a_window_that_blanks_the_image_is_ignored():
-    stored = as_integers(PICTURE)
+    stored = as_integers(IMAGE)
     dataset = xray_dataset(stored, WindowCenter=60000, WindowWidth=10)
     pixels, notes = log_linear_grey(dataset, stored)
     assert np.array_equal(pixels, grey(stored))
@@ -85,7 +85,7 @@ def test_a_window_that_blanks_the_image_is_ignored():
 
 
 def test_voi_lut_wins_over_the_window():
-    stored = as_integers(PICTURE)
+    stored = as_integers(IMAGE)
     lut = Dataset()
     table = (np.arange(4096, dtype=np.float64) ** 2 / 4095**2 * 1023).astype(np.uint16)
     lut.LUTDescriptor = [4096, 0, 10]
@@ -95,7 +95,7 @@ def test_voi_lut_wins_over_the_window():
 
 
 def test_modality_lut():
-    stored = as_integers(PICTURE)
+    stored = as_integers(IMAGE)
     lut = Dataset()
     table = np.arange(4095, -1, -1, dtype=np.uint16)
     lut.LUTDescriptor, lut.LUTData, lut.ModalityLUTType = [4096, 0, 16], table.tolist(), "US"
@@ -107,7 +107,7 @@ def test_modality_lut():
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_linear_detector_values_become_line_integrals(sign, photometric):
     """I = I0 exp(-L): whatever the sign, -log brings back L (Beer-Lambert)."""
-    line_integral = 3.0 * PICTURE
+    line_integral = 3.0 * IMAGE
     exposure = np.rint(TOP * np.exp(-(line_integral - line_integral.min())))
     stored = (exposure if sign == 1 else TOP - exposure).astype(np.uint16)
     pixels = grey(
@@ -121,8 +121,8 @@ def test_linear_detector_values_become_line_integrals(sign, photometric):
 
 
 def test_linear_values_without_a_sign_go_by_the_display():
-    exposure = np.rint(TOP * np.exp(-3.0 * (PICTURE - PICTURE.min()))).astype(np.uint16)
-    expected = 3.0 * (PICTURE - PICTURE.min())
+    exposure = np.rint(TOP * np.exp(-3.0 * (IMAGE - IMAGE.min()))).astype(np.uint16)
+    expected = 3.0 * (IMAGE - IMAGE.min())
     # MONOCHROME1: large values are shown black, so they are exposure.
     one = grey(exposure, PixelIntensityRelationship="LIN", PhotometricInterpretation="MONOCHROME1")
     assert np.abs(one - expected).max() < 0.005
@@ -132,7 +132,7 @@ def test_linear_values_without_a_sign_go_by_the_display():
 
 @pytest.mark.parametrize(("sign", "factor"), [(1, -1.0), (-1, 1.0)])
 def test_raw_log_values_keep_their_scale(sign, factor):
-    stored = as_integers(PICTURE)
+    stored = as_integers(IMAGE)
     pixels = grey(
         stored,
         PixelIntensityRelationship="LOG",
@@ -145,7 +145,7 @@ def test_raw_log_values_keep_their_scale(sign, factor):
 
 
 def test_disp_goes_by_the_display(tmp_path):
-    stored = as_integers(PICTURE)
+    stored = as_integers(IMAGE)
     path = write_xray(
         tmp_path / "x.dcm",
         stored,
@@ -165,7 +165,7 @@ def test_disp_goes_by_the_display(tmp_path):
 
 
 def test_padding_is_neither_bone_nor_range():
-    stored = as_integers(PICTURE, 10)
+    stored = as_integers(IMAGE, 10)
     stored[:, :4] = 4000
     pixels = grey(stored, PixelPaddingValue=4000)
     assert (pixels[:, :4] == 0).all()
@@ -173,7 +173,7 @@ def test_padding_is_neither_bone_nor_range():
 
 
 def test_overlay_bits_above_the_grey_are_masked(tmp_path):
-    stored = as_integers(PICTURE)
+    stored = as_integers(IMAGE)
     dirty = stored.copy()
     dirty[10:20, 10:20] |= 0x8000
     clean = read_radiograph(write_xray(tmp_path / "a.dcm", stored)).pixels
@@ -181,7 +181,7 @@ def test_overlay_bits_above_the_grey_are_masked(tmp_path):
 
 
 def test_invert_means_as_shown_and_wins(tmp_path):
-    path = write_xray(tmp_path / "x.dcm", as_integers(PICTURE))
+    path = write_xray(tmp_path / "x.dcm", as_integers(IMAGE))
     plain = read_radiograph(path).pixels
     assert np.array_equal(read_radiograph(path, invert=False).pixels, plain)
     inverted = read_radiograph(path, invert=True)
@@ -190,7 +190,7 @@ def test_invert_means_as_shown_and_wins(tmp_path):
 
 
 def test_a_certain_image_wins_over_tags_and_both_are_reported(tmp_path):
-    stored = as_integers(PICTURE)
+    stored = as_integers(IMAGE)
     right = read_radiograph(write_xray(tmp_path / "x.dcm", stored)).pixels
     for name, tags in (
         ("shape", {"PresentationLUTShape": "INVERSE"}),

@@ -11,8 +11,8 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.image_file import NO_PIXEL_SIZE
 from axon_backend.imaging.radiograph import View, read_radiograph
 
-PICTURE = chest_image()
-EIGHT, SIXTEEN = as_integers(PICTURE, 8), as_integers(PICTURE, 16)
+IMAGE = chest_image()
+EIGHT, SIXTEEN = as_integers(IMAGE, 8), as_integers(IMAGE, 16)
 
 
 def saved(tmp_path, array, name="x.png", **options):
@@ -48,8 +48,8 @@ def test_printed_resolution_is_no_pixel_size(tmp_path):
 
 
 def test_float_tiff(tmp_path):
-    pixels = read_radiograph(saved(tmp_path, PICTURE.astype(np.float32), "x.tif")).pixels
-    assert np.allclose(pixels, PICTURE, atol=1e-6)
+    pixels = read_radiograph(saved(tmp_path, IMAGE.astype(np.float32), "x.tif")).pixels
+    assert np.allclose(pixels, IMAGE, atol=1e-6)
 
 
 @pytest.mark.parametrize("sixteen", [False, True])
@@ -133,7 +133,7 @@ def test_several_pages_are_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["x.nii.gz", "x.nrrd", "x.mha"])
 def test_flat_volumes_with_a_spacing(tmp_path, name):
-    for shape in (PICTURE.shape, (1, *PICTURE.shape)):
+    for shape in (IMAGE.shape, (1, *IMAGE.shape)):
         image = sitk.GetImageFromArray(SIXTEEN.reshape(shape))
         image.SetSpacing((2.5, 2.0, 1.0)[: image.GetDimension()])
         sitk.WriteImage(image, tmp_path / name)
@@ -153,22 +153,22 @@ def test_a_spacing_of_one_is_not_trusted(tmp_path):
 def test_a_coronal_plane_is_turned_by_its_geometry(tmp_path, flips):
     """A voxel right and up in the patient ends left and up, whatever the storage order."""
     x_sign, z_sign = flips  # whether the stored axis grows to Right, Superior (RAS)
-    data = PICTURE.T[:, None, ::-1]  # x to Left, z to Superior
+    data = IMAGE.T[:, None, ::-1]  # x to Left, z to Superior
     data = data[::-1] if x_sign > 0 else data
     data = data if z_sign > 0 else data[:, :, ::-1]
     affine = np.diag([2.0 * x_sign, 2.0, 2.5 * z_sign, 1.0])
     nifti = nibabel.Nifti1Image(np.ascontiguousarray(data, np.float32), affine)
     nibabel.save(nifti, tmp_path / "x.nii.gz")
     radiograph = read_radiograph(tmp_path / "x.nii.gz")
-    assert np.allclose(radiograph.pixels, PICTURE, atol=1e-6)
+    assert np.allclose(radiograph.pixels, IMAGE, atol=1e-6)
     assert radiograph.pixel_mm == pytest.approx((2.5, 2.0))
 
 
 def test_a_sagittal_plane_puts_the_front_left(tmp_path):
     # LPS: y grows to Posterior, z to Superior.
-    image = sitk.GetImageFromArray(PICTURE[::-1, :, None].astype(np.float32))
+    image = sitk.GetImageFromArray(IMAGE[::-1, :, None].astype(np.float32))
     image.SetSpacing((1.0, 2.0, 2.5))
     sitk.WriteImage(image, tmp_path / "x.nrrd")
     radiograph = read_radiograph(tmp_path / "x.nrrd", view=View.lateral_left)
-    assert np.allclose(radiograph.pixels, PICTURE, atol=1e-6)
+    assert np.allclose(radiograph.pixels, IMAGE, atol=1e-6)
     assert radiograph.pixel_mm == pytest.approx((2.5, 2.0))

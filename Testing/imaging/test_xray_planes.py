@@ -11,7 +11,7 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.radiograph import View, read_radiograph
 from axon_backend.physics.geometry import rotation_matrix
 
-PICTURE = chest_image().astype(np.float32)
+IMAGE = chest_image().astype(np.float32)
 FRONT, SIDE = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])  # how columns grow, LPS
 ROW_MM, COLUMN_MM = 2.5, 2.0
 
@@ -19,7 +19,7 @@ ROW_MM, COLUMN_MM = 2.5, 2.0
 def write_plane(path, across, up, order=(0, 1, 2), flips=(1, 1)):
     """The display image as a plane whose columns grow along ``across`` and whose rows fall along
     ``up``, stored with its axes in any order (i, j, k = across, up, through) and direction."""
-    pixels = PICTURE[::-1].T[:, :, None]  # [across, up, through]
+    pixels = IMAGE[::-1].T[:, :, None]  # [across, up, through]
     axes = [np.asarray(across, float), np.asarray(up, float), np.cross(across, up)]
     for axis, flip in enumerate(flips):
         if flip < 0:
@@ -41,7 +41,7 @@ def test_a_plane_turned_a_little_is_shown_right_way_up(tmp_path, across, turn, n
     turned = rotation_matrix(*turn)
     path = write_plane(tmp_path / name, turned @ across, turned @ (0, 0, 1))
     xray = read_radiograph(path)
-    assert np.allclose(xray.pixels, PICTURE, atol=1e-6)
+    assert np.allclose(xray.pixels, IMAGE, atol=1e-6)
     assert xray.pixel_mm == pytest.approx((ROW_MM, COLUMN_MM), rel=1e-4)
 
 
@@ -50,7 +50,7 @@ def test_a_plane_turned_a_little_is_shown_right_way_up(tmp_path, across, turn, n
 def test_the_order_of_storage_does_not_matter(tmp_path, order, flips):
     turned = rotation_matrix(4, -6, 15)
     path = write_plane(tmp_path / "x.nii.gz", turned @ FRONT, turned @ (0, 0, 1), order, flips)
-    assert np.allclose(read_radiograph(path).pixels, PICTURE, atol=1e-6)
+    assert np.allclose(read_radiograph(path).pixels, IMAGE, atol=1e-6)
 
 
 def test_a_sagittal_plane_is_a_lateral_and_a_coronal_one_is_taken_as_pa(tmp_path):
@@ -69,7 +69,7 @@ def test_an_oblique_plane_is_refused_unless_the_view_is_stated(tmp_path, turn, d
     with pytest.raises(AxonInputError, match=f"oblique view, .* {degrees} degrees"):
         read_radiograph(path)
     xray = read_radiograph(path, view="ap")
-    assert np.allclose(xray.pixels, PICTURE, atol=1e-6) and xray.view is View.ap
+    assert np.allclose(xray.pixels, IMAGE, atol=1e-6) and xray.view is View.ap
 
 
 def test_an_unknown_view_is_what_the_caller_expects(tmp_path):

@@ -30,8 +30,8 @@ from axon_backend.imaging.dicom_xray import read_dicom_xray
 from axon_backend.imaging.radiograph import read_radiograph
 from axon_backend.imaging.view_words import view_words
 
-PICTURE = chest_image()
-STORED = as_integers(PICTURE)
+IMAGE = chest_image()
+STORED = as_integers(IMAGE)
 RAMP = np.arange(4096)
 
 
@@ -275,7 +275,7 @@ def test_dicom_is_known_by_its_content(tmp_path, name, implicit):
     del dataset.file_meta
     pydicom.dcmwrite(tmp_path / name, dataset, implicit_vr=implicit, little_endian=True)
     pixels = read_radiograph(tmp_path / name).pixels
-    assert np.corrcoef(pixels.ravel(), PICTURE.ravel())[0, 1] > 0.999
+    assert np.corrcoef(pixels.ravel(), IMAGE.ravel())[0, 1] > 0.999
 
 
 def test_packed_files_and_indices_say_what_to_do(tmp_path):

@@ -51,7 +51,7 @@ def test_no_opengl(monkeypatch, ends):
 
 
 def test_opening_a_result_loads_no_networks():
-    """The first picture should not wait for PyTorch."""
+    """The first image should not wait for PyTorch."""
     code = (
         "import sys, axon_backend.viewer.finished_case, axon_backend.viewer.serve\n"
         "print(sorted({'torch', 'monai', 'trame', 'slicer'} & set(sys.modules)))"

@@ -101,7 +101,7 @@ def test_a_poor_placement_by_hand_is_refused_unless_allowed(case):
 def test_the_run_takes_the_xray_as_it_lies_and_is_kept_and_saved(case, tmp_path, monkeypatch):
     from axon_backend.evaluation import render3d
 
-    # VTK's own process takes seconds for each picture.
+    # VTK's own process takes seconds for each image.
     monkeypatch.setattr(render3d, "_render_in_subprocess", lambda *args: None)
     case.move("frontal", Motion(right_mm=2.0))
     heard = []

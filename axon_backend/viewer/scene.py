@@ -1,4 +1,4 @@
-"""Volumes in Slicer's slice and 3-D views, drawn here and sent to the browser as pictures.
+"""Volumes in Slicer's slice and 3-D views, drawn here and sent to the browser as images.
 
 The reconstruction fills one row of views; a CT on the same box fills a second one, whose slices
 and cameras follow the first and the other way round.
@@ -116,8 +116,10 @@ class Scene:
         self._layouts.initialize_layout_grid(page)
 
     def arrange(self, name: str) -> None:
-        """Show a layout, :data:`ALONE` or :data:`BESIDE`."""
-        self._layouts.set_layout(name)
+        """Show a layout, :data:`ALONE` or :data:`BESIDE`; its views fit their volumes again."""
+        if name != self._layouts.layout_id:
+            self._fitted.clear()
+            self._layouts.set_layout(name)
 
     def show(self, file: Path, group: int = VOLUME) -> None:
         """Show a NIfTI file in a row of views, in the present window.
@@ -178,7 +180,8 @@ class Scene:
         return self._app.view_manager.get_view(_tag(group, kind))
 
     def _first_fit(self, view: Any) -> None:
-        """Fit a view to its volume when the browser has told its size; later zooms stay."""
+        """Fit a view to its volume when the browser has told its size in a layout; later zooms
+        stay."""
 
         def sized(*_: Any) -> None:
             tag, (width, height) = view.get_singleton_tag(), view.render_window().GetSize()

@@ -169,6 +169,6 @@ def _open_browser(url: str, folder: Path) -> None:
 
 
 def _without_closed_pages(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Pictures that were on their way to a page that has been closed are no error."""
+    """Images that were on their way to a page that has been closed are no error."""
     if not isinstance(context.get("exception"), ConnectionError):
         loop.default_exception_handler(context)
