@@ -45,7 +45,7 @@ def test_empty_file(tmp_path, name):
 @pytest.mark.parametrize("name", ["x.png", "x.jpg"])
 def test_not_an_image(tmp_path, name):
     (tmp_path / name).write_text("Dear reader, this is a letter. " * 20)
-    refused(tmp_path / name, "is not a readable image: it is damaged, truncated or not an image")
+    refused(tmp_path / name, "is not a readable image: it is damaged, cut short or not an image")
 
 
 @pytest.mark.parametrize("name", ["x.txt", "x"])

@@ -15,8 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from axon_backend.cli.demo import DATA
-
 DOCS = Path(__file__).resolve().parents[2] / "Resources" / "Docs"
 STEPS = ("inputsSection", "registerSection", "reconstructSection", "compareSection")
 # The atlas alone reaches 15 dB on the test patients.
@@ -136,6 +134,9 @@ def test_the_registration_case_by_clicks(reader):
 @pytest.mark.slow
 def test_a_folder_of_patients_by_clicks(reader, tmp_path):
     """Two X-rays of one patient, reconstructed by the first stage in a process of its own."""
+    # Not at the top: the host's package `slicer` imports this file too, without AXON's libraries.
+    from axon_backend.cli.demo import DATA
+
     ui, studies = reader.ui, tmp_path / "studies"
     studies.mkdir()
     for view in ("pa", "lateral"):

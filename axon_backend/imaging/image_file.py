@@ -72,7 +72,7 @@ def read_image(path: Path) -> RawXray:
         raise
     except Exception as error:  # Pillow's decoders raise many types
         raise AxonInputError(
-            f"{path.name} is not a readable image: it is damaged, truncated or not an image. "
+            f"{path.name} is not a readable image: it is damaged, cut short or not an image. "
             "Copy or export the X-ray again."
         ) from error
 
