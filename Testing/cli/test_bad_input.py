@@ -168,7 +168,10 @@ BROKEN_MANIFESTS = {
     "id no text": ('[{"id": 7, "ct": "a.nii.gz"}]', "'id' is 7"),
     "path no text": ('[{"id": "a", "ct": "a.nii.gz", "frontal": 3}]', "'frontal' is 3"),
     "id twice": (json.dumps([{"id": "a", "ct": "a.nii.gz"}] * 2), "twice"),
-    "a key misspelt": ('[{"id": "a", "ct": "a.nii.gz", "frontl": "x.png"}]', "the unknown key 'frontl'"),
+    "a key misspelt": (
+        '[{"id": "a", "ct": "a.nii.gz", "frontl": "x.png"}]',
+        "the unknown key 'frontl'",
+    ),
     "empty": ("[]", "no case"),
     "other split": ('[{"id": "a", "ct": "a.nii.gz", "split": "train"}]', "splits in it: train"),
 }

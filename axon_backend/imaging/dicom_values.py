@@ -50,7 +50,7 @@ def _with_true_sign(stored: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     def roughness(values: np.ndarray) -> float:
         return float(np.abs(np.diff(values[::rows].astype(np.int32))).mean())
 
-    if roughness(stored) < _ROUGHER * roughness(other):
+    if roughness(stored) <= _ROUGHER * roughness(other):  # also where both are constant
         return stored, ()
     kind = kinds[stored.dtype.kind]
     return other, (f"PixelRepresentation is wrong: the values are {kind} by the image",)
