@@ -311,7 +311,7 @@ def test_two_runs_do_not_share_a_folder(train, data, tmp_path, forked):
 
 def test_an_old_run_is_neither_overwritten_nor_continued_by_mistake(train):
     train(tiny(steps=1))
-    with pytest.raises(AxonInputError, match="holds a run of stage coarse already.*--resume"):
+    with pytest.raises(AxonInputError, match="already holds a run of stage coarse.*--resume"):
         train(tiny(steps=1))
     with pytest.raises(AxonInputError, match="stage coarse, not of prior"):
         train(tiny("prior", steps=2), resume=True)
