@@ -83,7 +83,7 @@ def test_the_bundle_holds_the_weights_the_atlas_and_a_card(runs, tmp_path):
     for words in (
         "Research use only", "Training coarse: best at step 7 after 12 minutes", "muon at 0.0015",
         "code abc123def", "data ffffffffffff", "| coarse | v2_1_psnr | 20.5 |",
-        "1 validation case,", "seen 2 training cases", "Licence",
+        "1 validation case,", "trained on 2 cases", "Licence",
     ):  # fmt: skip
         assert words in card, words
     assert bundle.metadata["authors"] == "A. Nobody"
