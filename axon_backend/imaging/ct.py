@@ -89,7 +89,7 @@ def require_upright(ct: CTVolume) -> None:
         raise AxonInputError(
             f"{Path(ct.source).name or 'The CT'} is {ct.looks} by its voxels: its header states "
             "the wrong orientation. Correct it or export the CT again, or use it as it is: with "
-            '--force, or "force" in a manifest.'
+            '--force ct, or "force" in a manifest.'
         )
 
 
