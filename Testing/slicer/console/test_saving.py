@@ -184,7 +184,7 @@ def test_saving_by_clicks(host, slicer, axon, result, tmp_path):
 
 def test_dicom_into_slicers_database(host, slicer, compared, monkeypatch):
     """The database itself is Slicer's; here is what it is given, and when. Its names, arguments and
-    answers are those of DICOMUtils.py in Slicer 5.10 to 5.13 and of CTK's ctkDICOMDatabase.h."""
+    answers are those of DICOMUtils.py on Slicer's main branch and of CTK's ctkDICOMDatabase.h."""
     import sys
     from types import ModuleType, SimpleNamespace
 
