@@ -74,7 +74,7 @@ def test_help_and_listing_name_it(axon, bundle):
     assert "method: Toy method (toy)" in shown
     assert "stage spread: Spreading (spread view)" in shown and "stage smooth: Smoothing" in shown
     verified = axon("bundle", "verify", bundle)
-    assert verified.returncode == 0 and "sound" in verified.stdout
+    assert verified.returncode == 0 and "files verified" in verified.stdout
     card = (bundle / "docs" / "README.md").read_text()
     assert "Toy method: the frontal view" in card and "## Method\n\nToy method\n" in card
 
