@@ -16,8 +16,34 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from axon_backend.methods.batch import Batch
 
 PRESETS = ("paper", "paper_biplanar")
+
+
+def random_batch(config: Any) -> Batch:
+    """One sample of random numbers for a training, (1, 1, n, n, n) and (1, 1, S, S)."""
+    import torch
+    from torch import nn
+
+    from axon_backend.methods.batch import Batch, Draws
+
+    n, side = config.model.grid, config.model.view_size
+    fine = torch.rand(1, 1, *[n * config.gamma] * 3) * 2 - 1
+    u = torch.full((1,), 0.5, dtype=torch.float64)
+    draws = Draws(
+        single=torch.tensor([config.data.single_view >= 1]),
+        t=u, t_end=u, augmentation=u, kind=u, crop=u.expand(1, 3),
+        noise=torch.randn(1, 1, n, n, n), seeds=torch.tensor([1]),
+    )  # fmt: skip
+    return Batch(
+        volume=nn.functional.avg_pool3d(fine, config.gamma), fine=fine,
+        frontal=torch.rand(1, 1, side, side), lateral=torch.rand(1, 1, side, side),
+        beam=torch.tensor([[0.1, 0.1]]), draws=draws,
+    )  # fmt: skip
 
 
 def one_step(
@@ -25,9 +51,7 @@ def one_step(
 ) -> dict[str, float]:
     """Seconds of the last of a few steps, its loss and the largest change of a weight."""
     import torch
-    from torch import nn
 
-    from axon_backend.methods.batch import Batch, Draws
     from axon_backend.training.presets import preset
     from axon_backend.training.recompute import recompute_blocks
 
@@ -42,19 +66,7 @@ def one_step(
     weights = [w for n in config.trains for w in model.network(n).parameters()]
     optimiser = torch.optim.Adam(weights, config.optimiser.lr)
     before = [w.detach().clone() for w in weights]
-    n, side = config.model.grid, config.model.view_size
-    fine = torch.rand(1, 1, *[n * config.gamma] * 3) * 2 - 1
-    u = torch.full((1,), 0.5, dtype=torch.float64)
-    draws = Draws(
-        single=torch.tensor([config.data.single_view >= 1]),
-        t=u, t_end=u, augmentation=u, kind=u, crop=u.expand(1, 3),
-        noise=torch.randn(1, 1, n, n, n), seeds=torch.tensor([1]),
-    )  # fmt: skip
-    batch = Batch(
-        volume=nn.functional.avg_pool3d(fine, config.gamma), fine=fine,
-        frontal=torch.rand(1, 1, side, side), lateral=torch.rand(1, 1, side, side),
-        beam=torch.tensor([[0.1, 0.1]]), draws=draws,
-    )  # fmt: skip
+    batch = random_batch(config)
     seconds, loss = 0.0, torch.zeros(())
     for _ in range(steps):
         began = time.perf_counter()

@@ -31,14 +31,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from full_size import random_batch
 from torch.utils.flop_counter import FlopCounterMode
 
 from axon_backend.bundle import Bundle, bundle_metadata, write_bundle
 from axon_backend.inference.memory_fallback import StageRunner
 from axon_backend.inference.model_loading import bundle_config, load_model
 from axon_backend.methods import registry
-from axon_backend.methods.batch import Batch, Draws
 from axon_backend.methods.formats import views_format
 from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.networks.precision import autocast
@@ -255,7 +254,7 @@ def training(bench: Bench, bundle: Bundle) -> dict[str, Any]:
         objective = config.objective(model, config.loss, single_view=config.data.single_view)
         weights = [w for n in config.trains for w in model.network(n).parameters()]
         optimiser = torch.optim.AdamW(weights, config.optimiser.lr)
-        batch = _random_batch(config).to(bench.device)
+        batch = random_batch(config).to(bench.device)
 
         def step(objective=objective, optimiser=optimiser, batch=batch) -> None:
             optimiser.zero_grad(set_to_none=True)
@@ -272,22 +271,6 @@ def training(bench: Bench, bundle: Bundle) -> dict[str, Any]:
             row = {"failed": "out of memory"}
         found["with checkpointing" if checkpointing else "without"] = row
     return found
-
-
-def _random_batch(config: Any) -> Batch:
-    n, side = config.model.grid, config.model.view_size
-    fine = torch.rand(1, 1, *[n * config.gamma] * 3) * 2 - 1
-    u = torch.full((1,), 0.5, dtype=torch.float64)
-    draws = Draws(
-        single=torch.tensor([config.data.single_view >= 1]),
-        t=u, t_end=u, augmentation=u, kind=u, crop=u.expand(1, 3),
-        noise=torch.randn(1, 1, n, n, n), seeds=torch.tensor([1]),
-    )  # fmt: skip
-    return Batch(
-        volume=nn.functional.avg_pool3d(fine, config.gamma), fine=fine,
-        frontal=torch.rand(1, 1, side, side), lateral=torch.rand(1, 1, side, side),
-        beam=torch.tensor([[0.1, 0.1]]), draws=draws,
-    )  # fmt: skip
 
 
 def ladder(bench: Bench, bundle: Bundle) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def test_the_ct_lies_in_the_frame_and_moves_with_the_pose(folder, phantom_ct, tm
     ("text", "sentence"),
     [
         (None, "has no result.json"),
-        ("{", "cannot be read"),
+        ("{", "is not JSON"),
         ("[]", "is not the record of a reconstruction"),
         ('{"refused": "The registration is poor."}', "holds no volume"),
         ("{}", "has no reconstruction.nii.gz"),

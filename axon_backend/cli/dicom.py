@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from axon_backend.errors import AxonInputError
+from axon_backend.util.address import LOOPBACK, check_port_number
 
 if TYPE_CHECKING:
     from axon_backend.cohort.dicom_service import Peer
-
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def add_arguments(one: argparse.ArgumentParser) -> None:
@@ -64,11 +63,10 @@ def serve(chosen: argparse.Namespace) -> int:
     """``axon dicom serve``: runs until it is stopped."""
     for title in (chosen.ae_title, *chosen.allow):
         _check_title(title)
-    if not 0 <= chosen.port <= 65535:
-        raise AxonInputError(f"--port is {chosen.port}; it must be between 0 and 65535.")
+    check_port_number(chosen.port)
     if not chosen.settle > 0:
         raise AxonInputError(f"--settle is {chosen.settle:g} s; it must be more than 0.")
-    if chosen.host not in _LOOPBACK and not chosen.allow:
+    if chosen.host not in LOOPBACK and not chosen.allow:
         raise AxonInputError(
             f"--host {chosen.host} can be reached by other computers: name the AE titles that may "
             "send with --allow."

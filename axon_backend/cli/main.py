@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 from axon_backend import DISCLAIMER, __version__
-from axon_backend.cli import shared_options, xray_options
+from axon_backend.cli import shared_options
 from axon_backend.cli.console import interrupt_on_signal, quiet_libraries
 from axon_backend.errors import (
     AxonInputError,
@@ -156,15 +156,13 @@ def _reconstruct(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--frontal", metavar="FILE", help=f"PA or AP X-ray, always needed: {list_formats()}"
     )
-    one.add_argument("--lateral", metavar="FILE", help="lateral X-ray of the same patient")
     one.add_argument(
         "--ct",
         metavar="PATH",
         help="CT of the same patient, used as registration reference and ground truth: a folder "
         f"of DICOM slices, or a file ({list_formats(volume_formats())})",
     )
-    one.add_argument("--view", choices=("pa", "ap"), help="overrides the tags of the frontal file")
-    xray_options.add_arguments(one)
+    shared_options.add_views(one)
     shared_options.add_registration(one)
     shared_options.add_volumes(one)
     one.add_argument(

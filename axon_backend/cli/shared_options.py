@@ -4,6 +4,15 @@ from __future__ import annotations
 
 import argparse
 
+from axon_backend.cli import xray_options
+
+
+def add_views(one: argparse.ArgumentParser) -> None:
+    """``--lateral``, ``--view``, and what the user states about X-rays."""
+    one.add_argument("--lateral", metavar="FILE", help="lateral X-ray of the same patient")
+    one.add_argument("--view", choices=("pa", "ap"), help="overrides the tags of the frontal file")
+    xray_options.add_arguments(one)
+
 
 def add_model(one: argparse.ArgumentParser) -> None:
     """Add ``--bundle`` and ``--device``."""

@@ -7,6 +7,7 @@ import argparse
 from axon_backend.cli import shared_options, xray_options
 from axon_backend.cli.stages import parse_stages, parse_steps
 from axon_backend.errors import AxonInputError
+from axon_backend.util.address import LOOPBACK, check_port_number
 
 
 def add_arguments(one: argparse.ArgumentParser) -> None:
@@ -15,12 +16,10 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         "result", nargs="?", metavar="RESULT", help="a folder that axon reconstruct wrote"
     )
     one.add_argument("--frontal", metavar="FILE", help="PA or AP X-ray to start from instead")
-    one.add_argument("--lateral", metavar="FILE", help="lateral X-ray of the same patient")
     one.add_argument(
         "--ct", metavar="PATH", help="CT of the same patient, shown beside the reconstruction"
     )
-    one.add_argument("--view", choices=("pa", "ap"), help="overrules the frontal file's own tags")
-    xray_options.add_arguments(one)
+    shared_options.add_views(one)
     shared_options.add_model(one)
     shared_options.add_sampling(one)
     one.add_argument(
@@ -45,9 +44,7 @@ def view(chosen: argparse.Namespace) -> int:
         )
     if chosen.lateral is not None and chosen.frontal is None:
         raise AxonInputError("--lateral needs the frontal X-ray too: give --frontal.")
-    if not 0 <= chosen.port <= 65535:
-        raise AxonInputError(f"--port is {chosen.port}; it lies between 0 and 65535.")
-    from axon_backend.viewer.access import LOOPBACK
+    check_port_number(chosen.port)
     from axon_backend.viewer.finished_case import FinishedCase
     from axon_backend.viewer.serve import check_extra, serve
     from axon_backend.viewer.settings import RunSettings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import statistics
@@ -15,7 +14,7 @@ from axon_backend import DISCLAIMER
 from axon_backend.bundle import Bundle
 from axon_backend.cohort.storage import Storage
 from axon_backend.cohort.thumbnail import THUMBNAIL
-from axon_backend.evaluation.html import render_page, render_script
+from axon_backend.evaluation.html import data_uri, render_page, render_script
 from axon_backend.util.plain_text import no_formula
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -96,4 +95,4 @@ def _notes(record: dict[str, Any]) -> list[str]:
 def _image(storage: Storage, record: dict[str, Any]) -> str:
     """The thumbnail as a data URI; empty if there is none."""
     data = storage.read(record["id"], THUMBNAIL) if record["status"] == "done" else None
-    return "" if data is None else f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
+    return "" if data is None else data_uri(data, "image/jpeg")

@@ -6,7 +6,6 @@ the download review.json.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import Any
 
 from axon_backend import DISCLAIMER
 from axon_backend.dataset.settings import PrepareSettings
-from axon_backend.evaluation.html import render_page, render_script
+from axon_backend.evaluation.html import data_uri, render_page, render_script
 
 TEMPLATES = Path(__file__).parent / "templates"
 SPLITS = ("train", "validation", "test")
@@ -129,10 +128,9 @@ def _view(root: Path, case: str, view: dict[str, Any]) -> dict[str, Any]:
 def _image(root: Path, case: str, name: str) -> str:
     """An image as a data URI; empty if the file is missing."""
     try:
-        data = base64.b64encode((root / "cases" / case / name).read_bytes()).decode()
+        return data_uri((root / "cases" / case / name).read_bytes(), "image/jpeg")
     except OSError:
         return ""
-    return f"data:image/jpeg;base64,{data}"
 
 
 def _score(view: dict[str, Any]) -> float:

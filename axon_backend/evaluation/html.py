@@ -58,3 +58,8 @@ def number(value: Any) -> str:
 def _sha256(text: str) -> str:
     """The digest of a script in the form of a content security policy."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def data_uri(content: bytes, media_type: str) -> str:
+    """A file's content as a ``data:`` URI, for pages that consist of one file."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import os
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ import numpy as np
 
 from axon_backend import DISCLAIMER
 from axon_backend.errors import AxonInputError
-from axon_backend.evaluation.html import number, render_page
+from axon_backend.evaluation.html import data_uri, number, render_page
 from axon_backend.imaging.write import PNG_LEVEL, write_text
 from axon_backend.methods import registry
 from axon_backend.metrics import registered_metrics
@@ -187,7 +186,7 @@ def embedded(images: Mapping[str, Image]) -> list[dict[str, str]]:
     figures = []
     for name, image in images.items():
         kind, data = _encoded(name, image)
-        source = f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+        source = data_uri(data, kind)
         figures.append({"caption": name.replace("_", " ").capitalize(), "source": source})
     return figures
 

@@ -1,8 +1,8 @@
-"""Who may talk to the viewer: only a browser that was given the token.
+"""Access control of the viewer: only a browser that was given the token is served.
 
 The printed address holds the token. The first request with it gets a cookie, which authorises the
 files and the websocket of the page. A page of another origin, in the same browser, is refused even
-where the browser sends the cookie along.
+if the browser sends the cookie.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from aiohttp import web
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-REFUSED = "403: this page opens only with the whole address that `axon view` printed.\n"
+REFUSED = "403: this page can only be opened with the complete address that `axon view` printed.\n"
 
 Handler = Callable[[Any], Awaitable[Any]]
 
 
 def new_token() -> str:
-    """256 random bits for the address."""
+    """A token of 256 random bits."""
     return secrets.token_urlsafe(32)
 
 
 def address(host: str, port: int, token: str) -> str:
-    """The address to open; where all interfaces are served, that of this computer."""
+    """The address to open; if all interfaces are served, that of this computer."""
     name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     name = f"[{name}]" if ":" in name else name
     return f"http://{name}:{port}/index.html?token={token}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from axon_backend.imaging.frame import ThoraxFrame, resample_to_frame
 from axon_backend.imaging.write import write_volume
 from axon_backend.metrics import registered_metrics
 from axon_backend.physics.pose import Pose
+from axon_backend.util.input_file import read_json
 
 RECONSTRUCTION = "Reconstruction"
 # Side of the grid on which the CT is shown beside the volume.
@@ -28,10 +28,10 @@ class FinishedCase:
     """The folder of one reconstruction.
 
     Attributes:
-        folder: which holds ``result.json``.
+        folder: the folder with ``result.json``.
         record: the content of that file.
         volumes: NIfTI files in HU by title, the reconstruction first.
-        report: ``report.html``, or "" where it was not written.
+        report: content of ``report.html``; empty if it was not written.
     """
 
     folder: Path
@@ -44,7 +44,7 @@ class FinishedCase:
         """Read a folder that ``axon reconstruct`` wrote.
 
         Raises:
-            AxonInputError: it is not one, or its registration was refused.
+            AxonInputError: the folder is not one, or its registration was refused.
         """
         folder = Path(folder)
         record = _record(folder)
@@ -72,7 +72,7 @@ class FinishedCase:
 
     @property
     def disclaimer(self) -> str:
-        """One sentence without its full stop."""
+        """The disclaimer, without its full stop."""
         return str(self.record.get("disclaimer") or DISCLAIMER).rstrip(".")
 
     @property
@@ -91,7 +91,7 @@ class FinishedCase:
 
     @property
     def warnings(self) -> list[str]:
-        """In plain words."""
+        """The warnings of the run."""
         return [str(warning) for warning in self.record.get("warnings") or ()]
 
     @property
@@ -178,17 +178,12 @@ def input_words(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _record(folder: Path) -> dict[str, Any]:
     file = folder / "result.json"
-    try:
-        record = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
+    if not file.is_file():
         raise AxonInputError(
             f"{folder} has no result.json. Give the folder that axon reconstruct wrote (its "
             "--output)."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise AxonInputError(
-            f"{file} cannot be read ({error}). Make the case again with axon reconstruct."
-        ) from error
+        )
+    record = read_json(file, "The record", "Make the case again with axon reconstruct.")
     if not isinstance(record, dict):
         raise AxonInputError(
             f"{file} is not the record of a reconstruction. Give the folder that axon reconstruct "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import io
 import threading
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from trame_vuetify.ui.vuetify3 import SinglePageWithDrawerLayout
 
 from axon_backend import DISCLAIMER
 from axon_backend.errors import AxonInputError, Cancelled, reason_of
+from axon_backend.evaluation.html import data_uri
 from axon_backend.evaluation.interactive import WINDOWS
 from axon_backend.evaluation.report import describe_registration
 from axon_backend.viewer.finished_case import RECONSTRUCTION, FinishedCase, input_words
@@ -177,7 +177,7 @@ class Page(TrameApp):
 
     def _overlay(self, role: str, style: str) -> str:
         assert self._xrays is not None
-        return _picture(self._xrays.overlay(role, style))
+        return _as_uri(self._xrays.overlay(role, style))
 
     def _verdict(self, role: str) -> str:
         assert self._xrays is not None
@@ -526,31 +526,18 @@ class Page(TrameApp):
                         density="compact",
                     )
             with html.Div(classes="my-2"):
-                v3.VBtn(
-                    "Auto-register",
-                    click=self.auto_register,
-                    disabled=("!!busy",),
-                    id="register",
-                    classes="mr-2",
-                )
-                v3.VBtn(
-                    "Reset",
-                    click=self.reset,
-                    disabled=("!!busy",),
-                    id="reset",
-                    variant="outlined",
-                )
+                _action("Auto-register", self.auto_register, "register", classes="mr-2")
+                _action("Reset", self.reset, "reset", variant="outlined")
             v3.VCheckbox(
                 v_model=("allow_poor",),
                 label="Use a poor registration",
                 density="compact",
                 hide_details=True,
             )
-            v3.VBtn(
+            _action(
                 "Reconstruct",
-                click=self.reconstruct,
-                disabled=("!!busy",),
-                id="reconstruct",
+                self.reconstruct,
+                "reconstruct",
                 color="primary",
                 block=True,
                 classes="my-3",
@@ -565,14 +552,7 @@ class Page(TrameApp):
                 density="compact",
                 hide_details=True,
             )
-            v3.VBtn(
-                "Save",
-                click=self.save,
-                disabled=("!!busy",),
-                id="save",
-                color="primary",
-                classes="my-2",
-            )
+            _action("Save", self.save, "save", color="primary", classes="my-2")
             html.Div("{{ saved }}", id="saved")
 
     def _words(self) -> None:
@@ -609,8 +589,13 @@ class Page(TrameApp):
             html.Div("{{ one.name }}: {{ one.value }}", v_for="one, n in facts", key="n")
 
 
-def _picture(rgb: Any) -> str:
+def _action(text: str, call: Callable[[], Any], name: str, **options: Any) -> None:
+    """A button that cannot be clicked while something is being computed."""
+    v3.VBtn(text, click=call, disabled=("!!busy",), id=name, **options)
+
+
+def _as_uri(rgb: Any) -> str:
     """A uint8 image (H, W, 3) as a data URI."""
     file = io.BytesIO()
     Image.fromarray(rgb).save(file, "PNG", compress_level=1)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return data_uri(file.getvalue(), "image/png")
