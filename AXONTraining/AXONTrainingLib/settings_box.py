@@ -85,6 +85,7 @@ class SettingsBox:
 
     def install(self) -> None:
         """Install the packages required for training, after confirmation."""
+        from AXONReconstructionLib.jobs import pip_process
         from AXONReconstructionLib.setup import backend, install, requirements
 
         self._panel.hideMessage()
@@ -99,7 +100,8 @@ class SettingsBox:
         if not install.confirmed(todo, nvidiaGpu=False):
             return
         try:
-            install.installPackages(list(packages), self._panel.showMessage)
+            with pip_process.following():
+                install.installPackages(list(packages), self._panel.showMessage)
         except install.InstallationError as error:
             self._panel.showError(str(error), error.details)
         self.checkPackages()

@@ -16,26 +16,28 @@ one round, so that on a computer of its own no round takes longer than that or t
 compute. The host draws no views, so that rendering is not in it.
 
 * small steps: 300 times a millisecond of sleep on a worker, each of which needs the lock again
-* libraries: the first X-ray of a session, which imports the libraries, in a process of its own
+* libraries: the first X-ray of a session and PyTorch, which import the libraries, in a process of
+  its own
 * registration: Auto-register of the frontal X-ray of the sample case to its CT, by a click
 * live DRR: one step of a pose slider (256 x 256 from the reduced CT); mean of 20
 * reconstruction: CoarseDiff of the shipped model from two accepted X-rays, by a click
 * environment: the check in Setup, which includes a tiny reconstruction
-
-pip runs in a process of its own whose output Slicer reads on the main thread; no thread of the
-module takes part.
+* installation: pip installs eight packages of 500 files each from local wheels, as by *Install...*
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+import zipfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -49,9 +51,11 @@ KINDS = (
     "live DRR",
     "reconstruction",
     "environment",
+    "installation",
 )
 DRR_STEPS = 20
 SMALL_STEPS = 300
+WHEELS, WHEEL_FILES, FILE_LINES = 8, 500, 200
 IDLE_SECONDS = 10.0
 PATIENCE = 1200.0  # seconds
 
@@ -136,6 +140,8 @@ class Session:
     def measure(self, kind: str, held: bool) -> dict[str, float]:
         """Seconds of a computation, and how the event loop came round during it."""
         interval = sys.getswitchinterval()
+        if kind == "installation":
+            self._wheels  # noqa: B018  made before the clock starts
         with self.host.gil_held() if held else nullcontext():
             sys.setswitchinterval(interval)
             beat, began = Beat(), time.perf_counter()
@@ -152,6 +158,41 @@ class Session:
         self.logic.loadRadiograph(str(source), onFinished=done.append, onError=done.append)
         self._await(lambda: bool(done))
         assert not isinstance(done[0], Exception), done[0]
+        from AXONReconstructionLib.setup import backend
+
+        done = []
+        self.logic.tasks.run(lambda job: backend.load("registration.place"), onFinished=done.append)
+        self._await(lambda: bool(done))
+
+    def _installation(self) -> None:
+        from AXONReconstructionLib.jobs import pip_process
+        from AXONReconstructionLib.setup import install
+
+        progress = self.panel.sections["setupSection"].showProgress
+        with (
+            tempfile.TemporaryDirectory() as target,
+            self.host.pip_runs(self._wheels, target),
+            pip_process.following(),
+        ):
+            install.installPackages([f"axon_part{n}" for n in range(WHEELS)], progress)
+            assert (Path(target) / "axon_part0" / "part0.py").is_file()
+
+    @functools.cached_property
+    def _wheels(self) -> Path:
+        """A folder of packages for pip."""
+        folder = Path(tempfile.mkdtemp())
+        for n in range(WHEELS):
+            name, lines = f"axon_part{n}", "value = 1\n" * FILE_LINES
+            with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
+                for file in range(WHEEL_FILES):
+                    wheel.writestr(f"{name}/part{file}.py", lines)
+                for file, text in (
+                    ("METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"),
+                    ("WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n"),
+                    ("RECORD", ""),
+                ):
+                    wheel.writestr(f"{name}-1.0.dist-info/{file}", text)
+        return folder
 
     def _registration(self) -> None:
         self.host.click(self.ui.registerButton)

@@ -72,6 +72,13 @@ def gil_held():
     return event_loop.gil_held()
 
 
+def pip_runs(wheels, target):
+    """A context in which `slicer.packaging` really runs pip: see `packages.pip_runs`."""
+    from . import packages
+
+    return packages.pip_runs(wheels, target)
+
+
 def click(widget):
     """Click a button as a user could: it must be enabled and visible."""
     if not widget.enabled:
@@ -188,6 +195,7 @@ __all__ = [
     "load_module",
     "load_scene",
     "missing",
+    "pip_runs",
     "process_events",
     "save_scene",
     "screenshot",

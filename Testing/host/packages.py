@@ -1,9 +1,14 @@
 """``slicer.packaging``: installed packages are looked up, but nothing is installed.
 
-A request for an installation is recorded as a dialog of the kind "pip install" and refused.
+A request for an installation is recorded as a dialog of the kind "pip install" and refused, unless
+`pip_runs`.
 """
 
+import contextlib
 import importlib.metadata
+import os
+import sys
+from pathlib import Path
 
 import slicer
 from packaging.requirements import InvalidRequirement, Requirement
@@ -56,7 +61,48 @@ def pip_check(req):
     return all(_satisfied(requirement, seen) for requirement in _requirements(req))
 
 
-def pip_install(requirements, *unused, **options):
+_pip_runs = False
+
+
+@contextlib.contextmanager
+def pip_runs(wheels, target):
+    """A context in which pip really runs, as a process of Slicer's Python, as in Slicer.
+
+    It finds the wheels of one folder only, without network, and installs them into another one.
+    Not on Windows: a script of the shell stands for PythonSlicer.
+    """
+    global _pip_runs
+    Path(target).mkdir(parents=True, exist_ok=True)
+    python = Path(target) / "PythonSlicer"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    changed = {
+        "PATH": os.pathsep.join((str(target), os.environ.get("PATH", ""))),
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(wheels),
+        "PIP_TARGET": str(target),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
+    _pip_runs = True
+    try:
+        yield
+    finally:
+        _pip_runs = False
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def pip_install(requirements, constraints=None, *unused, **options):
+    if _pip_runs:
+        words = [requirements] if isinstance(requirements, str) else list(requirements)
+        limits = ["-c", str(constraints)] if constraints else []
+        slicer.util.executePythonModule("pip", ["install", *words, *limits])
+        return
     records.dialog("pip install", options.get("requester", ""), str(requirements), None)
     raise RuntimeError(f"The test host does not install packages: {requirements}")
 

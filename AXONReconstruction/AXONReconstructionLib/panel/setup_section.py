@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
+from AXONReconstructionLib.jobs import pip_process
 from AXONReconstructionLib.jobs.background import Background
 from AXONReconstructionLib.jobs.worker import Job
 from AXONReconstructionLib.panel.bundle_box import BundleBox
@@ -95,7 +95,8 @@ class SetupSection(Section):
         self.panel.setBusy(True)
         self.showProgress(_("Installing"))
         try:
-            restart = install.install(todo, self.showProgress)
+            with pip_process.following(install.importTorch if todo.torch else None):
+                restart = install.install(todo, self.showProgress)
         except install.InstallationError as error:
             self.panel.showError(str(error), error.details)
             return
@@ -170,9 +171,6 @@ class SetupSection(Section):
         ui.setupProgressBar.maximum = 0 if percent is None else 100
         ui.setupProgressBar.value = -1 if percent is None else percent
         ui.setupProgressBar.visible = True
-        if self._installing:
-            # pip runs on this thread, so repainting must be forced.
-            slicer.app.processEvents(qt.QEventLoop.ExcludeUserInputEvents)
 
     def hideProgress(self) -> None:
         """Hide the progress bar."""

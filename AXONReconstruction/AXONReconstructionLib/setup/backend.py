@@ -11,6 +11,8 @@ from types import ModuleType
 
 from slicer.i18n import tr as _
 
+from AXONReconstructionLib.setup import torch_libraries
+
 # Import names; requirements.txt lists the names on PyPI.
 NEEDED = ("torch", "monai", "einops", "scipy", "SimpleITK", "pydicom", "nibabel", "safetensors")
 _ready = False  # set once the packages were found
@@ -27,6 +29,7 @@ def load(name: str = "") -> ModuleType:
         missing = available()
         if missing is not None:
             raise ImportError(missing)
+        torch_libraries.load()
         _ready = True
     return importlib.import_module(f"axon_backend.{name}" if name else "axon_backend")
 
@@ -40,6 +43,12 @@ def loadLight(name: str) -> ModuleType:
     """
     _findPackage()
     return importlib.import_module(f"axon_backend.{name}")
+
+
+def importTorch() -> ModuleType:
+    """Import PyTorch; on a worker, the main thread can go on meanwhile."""
+    torch_libraries.load()
+    return importlib.import_module("torch")
 
 
 def available() -> str | None:

@@ -19,6 +19,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from AXONReconstructionLib.setup import backend
 from AXONReconstructionLib.setup.pip_log import PipLog
 from AXONReconstructionLib.setup.requirements import TORCH, Plan, installedVersion, plan
 
@@ -92,7 +93,8 @@ def confirmed(todo: Plan, nvidiaGpu: bool) -> bool:
 
 
 def install(todo: Plan, report: Report) -> bool:
-    """Carry out a plan on the main thread (pip opens windows), after the user has confirmed.
+    """Carry out a plan on the main thread, after the user has confirmed; inside
+    `pip_process.following` the panel answers meanwhile.
 
     Args:
         report: called with the current task, for a progress display.
@@ -127,6 +129,16 @@ def install(todo: Plan, report: Report) -> bool:
             )
         )
     return bool(used)
+
+
+def importTorch() -> None:
+    """Import PyTorch if it is installed: on a worker, before PyTorchUtils does so on the main
+    thread, which would stand still for seconds."""
+    importlib.invalidate_caches()
+    try:
+        backend.importTorch()
+    except Exception:  # PyTorchUtils reports it; before PyTorch it installs light-the-torch
+        return
 
 
 def interrupted() -> bool:
@@ -205,6 +217,8 @@ def installPackages(packages: list[str], report: Report) -> None:
                     prompt_install=False,
                     prompt_restart=False,
                     requester="AXON",
+                    # Its window reads pip's output on a thread that nobody waits for.
+                    show_progress=False,
                 )
         except (RuntimeError, subprocess.CalledProcessError) as error:
             raise InstallationError(

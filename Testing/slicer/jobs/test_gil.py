@@ -6,9 +6,12 @@ module's timers do not wait for stands still, however long it is given.
 
 import ast
 import importlib
+import os
+import subprocess
 import sys
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -222,6 +225,107 @@ def test_the_environment_is_checked(host, panel, monkeypatch):
         host.click(panel.ui.setupCheckButton)
         assert host.wait_until(lambda: panel.ui.setupReportFrame.visible, ENOUGH)
     assert "a report" in panel.ui.setupReportEdit.plainText
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the host runs pip by a script of the shell")
+def test_packages_are_installed(host, panel, tmp_path):
+    from AXONReconstructionLib.jobs import pip_process
+    from AXONReconstructionLib.setup import install
+
+    info, reports = "axon_part-1.0.dist-info", []
+    with zipfile.ZipFile(tmp_path / "axon_part-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("axon_part.py", "answer = 42\n")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: axon_part\nVersion: 1.0\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    target, original = tmp_path / "installed", host_util().logProcessOutput
+    with host.pip_runs(tmp_path, target), host.gil_held(), pip_process.following():
+        install.installPackages(["axon_part==1.0"], reports.append)
+    assert (target / "axon_part.py").read_text() == "answer = 42\n"
+    assert reports == ["Installing (may take several minutes)"]
+    assert host_util().logProcessOutput is original
+
+
+def host_util():
+    import slicer.util
+
+    return slicer.util
+
+
+SILENT = """
+import pathlib, sys, time
+print("begins", flush=True)
+end = time.monotonic() + 60
+while not pathlib.Path(sys.argv[1]).exists() and time.monotonic() < end:
+    time.sleep(0.01)
+print("ends")
+"""
+
+
+def test_the_panel_answers_while_pip_is_silent(host, panel, tmp_path):
+    """The process goes on when a timer of the main thread has fired three times."""
+    import qt
+
+    from AXONReconstructionLib.jobs import pip_process
+
+    sign, ticks, lines, called = tmp_path / "sign", [], [], []
+    timer = qt.QTimer()
+    timer.setInterval(1)
+    timer.connect("timeout()", lambda: ticks.append(lines[:]) or len(ticks) < 3 or sign.touch())
+    with host.gil_held(), pip_process.following(lambda: called.append(threading.current_thread())):
+        process = host_util().launchConsoleProcess(
+            [sys.executable, "-c", SILENT, str(sign)], useStartupEnvironment=False
+        )
+        timer.start()
+        host_util().logProcessOutput(process, lines.append)
+        timer.stop()
+        assert lines == ["begins", "ends"] and process.returncode == 0
+        assert sign.exists() and called != [threading.main_thread()]
+        failing = host_util().launchConsoleProcess(
+            [sys.executable, "-c", "raise SystemExit(3)"], useStartupEnvironment=False
+        )
+        with pytest.raises(subprocess.CalledProcessError):
+            host_util().logProcessOutput(failing)
+        assert len(called) == 1
+
+
+def test_two_installations_at_once_are_refused(host, panel):
+    from AXONReconstructionLib.jobs import pip_process
+    from AXONReconstructionLib.setup.install import InstallationError
+
+    with (
+        pip_process.following(),
+        pytest.raises(InstallationError, match="already"),
+        pip_process.following(),
+    ):
+        pass
+
+
+PRELOAD = """
+import sys, threading, time
+sys.path.append(sys.argv[1])
+from AXONReconstructionLib.setup import torch_libraries
+steps = 0
+def count():
+    global steps
+    while True:
+        steps += 1
+        time.sleep(0.0005)
+threading.Thread(target=count, daemon=True).start()
+sys.setswitchinterval(600)  # a thread gets on only where another one waits without the lock
+import importlib.util
+importlib.util.find_spec("torch")  # reads folders
+before = steps
+torch_libraries.load()
+print(steps - before, "torch" in sys.modules, "libtorch_cpu" in open("/proc/self/maps").read())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the libraries of the process are listed there")
+def test_torchs_libraries_are_loaded_without_the_lock():
+    command = [sys.executable, "-c", PRELOAD, str(ROOT / "AXONReconstruction")]
+    steps, imported, loaded = subprocess.check_output(command, text=True).split()
+    assert int(steps) > 10 and imported == "False" and loaded == "True"
 
 
 # Where each may be used, and what for. Anything else would run beside the pump.

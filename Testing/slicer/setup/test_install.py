@@ -205,7 +205,10 @@ def test_packages_are_constrained_to_slicers_versions(install, installed, slicer
     assert set(constraints) == {
         "numpy==2.4.6", "scipy==1.17.1", "SimpleITK==2.5.5", "torch==2.10.0",
     }  # fmt: skip
-    assert options == {"prompt_install": False, "prompt_restart": False, "requester": "AXON"}
+    assert options == {
+        "prompt_install": False, "prompt_restart": False, "requester": "AXON",
+        "show_progress": False,
+    }  # fmt: skip
 
 
 def test_slicer_5_10_uses_pip_install(install, installed, slicer, monkeypatch):
