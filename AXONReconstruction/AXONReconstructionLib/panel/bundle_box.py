@@ -34,14 +34,10 @@ class BundleBox:
         for button, slot in (
             (ui.setupCardButton, self.onCard),
             (ui.setupDeleteButton, self.onDelete),
-            (ui.setupImportFolderButton, self.onImportFolder),
-            (ui.setupImportZipButton, self.onImportZip),
-            (ui.setupDownloadButton, self.onDownload),
-            (ui.setupCancelImportButton, self.onCancelImport),
+            (ui.setupImportButton, self.onImport),
         ):
             button.connect("clicked()", slot)
-        ui.setupUrlEdit.connect("textChanged(QString)", self._enable)
-        ui.setupShaEdit.connect("textChanged(QString)", self._enable)
+        self._importTip = ui.setupImportButton.toolTip
         self.refresh()
 
     def refresh(self, select: str = "") -> None:
@@ -118,33 +114,20 @@ class BundleBox:
         self.refresh()
         self.setup.bundlesWereChanged()
 
-    def onImportFolder(self) -> None:
-        """Choose a folder and import it."""
-        folder = qt.QFileDialog.getExistingDirectory(
-            slicer.util.mainWindow(), _("Folder of a model bundle")
-        )
-        if folder:
-            self._start(folder)
-
-    def onImportZip(self) -> None:
-        """Choose a zip file and import it."""
-        path = qt.QFileDialog.getOpenFileName(
-            slicer.util.mainWindow(), _("Model bundle"), "", _("Zip files (*.zip)")
-        )
-        if path:
-            self._start(path)
-
-    def onDownload(self) -> None:
-        """Import from the URL in the panel."""
-        ui = self.ui
-        self._start(ui.setupUrlEdit.text.strip(), ui.setupShaEdit.text.strip().lower())
-
-    def onCancelImport(self) -> None:
-        """Cancel the import."""
+    def onImport(self) -> None:
+        """Choose a zip file, or the metadata of a folder, and import it; or cancel the import."""
         if self._import is not None:
             self._import.cancel()
+            return
+        path = qt.QFileDialog.getOpenFileName(
+            slicer.util.mainWindow(), _("Model"), "", _("Models (*.zip metadata.json)")
+        )
+        if path:
+            # A model is a folder with `configs/metadata.json`.
+            isMetadata = Path(path).name == "metadata.json"
+            self._start(str(Path(path).parents[1]) if isMetadata else path)
 
-    def _start(self, source: str, sha256: str | None = None) -> None:
+    def _start(self, source: str) -> None:
         self.panel.hideMessage()
         name = re.split(r"[\\/]", source.rstrip("\\/"))[-1]
         label = _("Importing {name}").format(name=name)
@@ -152,7 +135,6 @@ class BundleBox:
         def work(job):
             return _library().import_bundle(
                 source,
-                sha256=sha256,
                 progress=lambda done, total: job.report(done=done, total=total),
                 cancelled=job.cancelled,
             )
@@ -193,11 +175,10 @@ class BundleBox:
         ui, info, idle = self.ui, self.selected(), self._import is None
         ui.setupCardButton.enabled = info is not None
         ui.setupDeleteButton.enabled = info is not None and not info.shipped and idle
-        ui.setupImportFolderButton.enabled = idle
-        ui.setupImportZipButton.enabled = idle
-        filled = bool(ui.setupUrlEdit.text.strip() and ui.setupShaEdit.text.strip())
-        ui.setupDownloadButton.enabled = idle and filled
-        ui.setupCancelImportButton.enabled = not idle
+        ui.setupImportButton.text = _("Import...") if idle else _("Cancel import")
+        ui.setupImportButton.toolTip = (
+            self._importTip if idle else _("Cancels the import; nothing is kept.")
+        )
 
 
 def _library():

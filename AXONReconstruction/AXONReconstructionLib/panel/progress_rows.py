@@ -53,7 +53,9 @@ class ProgressRows:
         fraction = (sample - 1 + min(step, total) / total) / samples
         parts = [_("sample {k} of {n}").format(k=sample, n=samples)] if samples > 1 else []
         if total > 1:
-            parts.append(_("step {k} of {n}").format(k=min(step + 1, total), n=total))
+            # The reports count passes of the network, which are more than denoising steps where
+            # a stage averages several predictions.
+            parts.append(_("{percent} %").format(percent=100 * min(step, total) // total))
         if secondsLeft is not None and step < total:
             parts.append(_("{time} left").format(time=durationText(secondsLeft)))
         self._show(name, fraction, ", ".join(parts) or _("running"))

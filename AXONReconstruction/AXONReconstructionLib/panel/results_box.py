@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -23,6 +24,8 @@ class ResultsBox:
 
     def __init__(self, section, changed) -> None:
         self._section, self._ui, self._changed = section, section.ui, changed
+        combos = (self._ui.resultCombo, self._ui.otherCombo)
+        self._tips = [(combo, combo.toolTip) for combo in combos]
         self._ui.resultCombo.connect("activated(int)", self._resultChosen)
         self._ui.otherCombo.connect("activated(int)", self._otherChosen)
 
@@ -42,6 +45,8 @@ class ResultsBox:
         ui.otherCombo.enabled = bool(others)
         if not others:
             ui.otherCombo.addItem(_("nothing: no CT and no other result"), "")
+        for combo, tip in self._tips:
+            combo.toolTip = f"{combo.currentText}\n\n{tip}"
 
     @property
     def other(self) -> Any:
@@ -94,10 +99,15 @@ class ResultsBox:
 
 
 def fill(combo, entries, chosen) -> None:
-    """Fill a combo box with (text, data), and select the chosen data, or the first."""
+    """Fill a combo box with (text, data), and select the chosen data, or the first.
+
+    The panel may be too narrow for a text: its list is not, and its tooltip has it whole.
+    """
     combo.clear()
-    for text, data in entries:
+    for index, (text, data) in enumerate(entries):
         combo.addItem(text, data)
+        combo.setItemData(index, text, qt.Qt.ToolTipRole)
+    combo.view().setMinimumWidth(combo.view().sizeHintForColumn(0))
     combo.currentIndex = max(0, combo.findData(chosen)) if entries else -1
 
 

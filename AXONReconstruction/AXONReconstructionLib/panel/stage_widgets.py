@@ -61,8 +61,6 @@ class StageWidgets:
         self._made, self.rows = [], {}
         for number, stage in enumerate(() if method is None else method.stages):
             self.rows[stage.name] = self._row(number, stage)
-        takesSteps = any(row.steps is not None for row in self.rows.values())
-        self._ui.stepsBox.visible = takesSteps
 
     def show(self, run, steps: dict, defaults: dict) -> None:
         """Show the settings.

@@ -27,7 +27,7 @@ def test_rows_show_samples_steps_and_time(rows):
     rows.report("register", 0, 2)
     assert label.text == "Registering the X-rays"
     rows.report("coarse (2 of 4)", 5, 10, 12.4)
-    assert made["coarse"].state.text == "sample 2 of 4, step 6 of 10, 12 seconds left"
+    assert made["coarse"].state.text == "sample 2 of 4, 50 %, 12 seconds left"
     assert made["coarse"].bar.value == 375 and label.text == ""
     rows.report("the GPU's memory is full: trying with less", 0, 1)
     assert label.text == "The GPU's memory is full: trying with less"

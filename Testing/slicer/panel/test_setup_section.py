@@ -192,8 +192,8 @@ def test_model_card_is_shown(host, setup):
 def test_model_is_imported_from_a_folder_and_deleted(host, setup, home, tiny_bundle, message):
     counts = []
     setup.panel.sections["inputsSection"].bundlesChanged = lambda: counts.append(len(rows(setup)))
-    host.answer_next(str(tiny_bundle.path))
-    host.click(setup.ui.setupImportFolderButton)
+    host.answer_next(str(tiny_bundle.path / "configs" / "metadata.json"))
+    host.click(setup.ui.setupImportButton)
     imported(host, setup)
     assert message() == "The model axon-tiny 0.0.1 was verified and imported."
     assert [row[0] for row in rows(setup)] == ["axon-preview", "axon-tiny"]
@@ -216,7 +216,7 @@ def test_model_is_imported_from_a_zip_file(host, setup, tiny_bundle, tmp_path):
         for path in tiny_bundle.path.rglob("*"):
             archive.write(path, path.relative_to(tiny_bundle.path.parent))
     host.answer_next(str(tmp_path / "tiny.zip"))
-    host.click(setup.ui.setupImportZipButton)
+    host.click(setup.ui.setupImportButton)
     imported(host, setup)
     assert rows(setup)[1][0] == "axon-tiny"
 
@@ -224,24 +224,13 @@ def test_model_is_imported_from_a_zip_file(host, setup, tiny_bundle, tmp_path):
 def test_a_file_that_is_not_a_model_is_refused(host, setup, home, tmp_path, message):
     (tmp_path / "holiday.zip").write_bytes(b"no zip at all")
     host.answer_next(str(tmp_path / "holiday.zip"))
-    host.click(setup.ui.setupImportZipButton)
+    host.click(setup.ui.setupImportButton)
     imported(host, setup)
     assert "holiday.zip" in message() and "\n" not in message()
     assert len(rows(setup)) == 1 and list(home.iterdir()) == []
 
 
-def test_a_download_requires_url_and_checksum(host, setup, message):
-    ui = setup.ui
-    ui.setupUrlEdit.text = "https://example.org/model.zip"
-    assert not ui.setupDownloadButton.enabled
-    ui.setupShaEdit.text = "abc"
-    host.process_events()
-    host.click(ui.setupDownloadButton)
-    imported(host, setup)
-    assert "64 hexadecimal digits" in message()
-
-
-def test_an_import_can_be_cancelled(host, setup, home, message, monkeypatch):
+def test_an_import_can_be_cancelled(host, setup, home, message, monkeypatch, tmp_path):
     import threading
 
     from axon_backend.bundle import library
@@ -249,8 +238,7 @@ def test_an_import_can_be_cancelled(host, setup, home, message, monkeypatch):
 
     shown = threading.Event()
 
-    def import_bundle(source, *, sha256, progress, cancelled):
-        assert sha256 == "ab" * 32
+    def import_bundle(source, *, progress, cancelled):
         progress(30, 120)
         shown.set()
         while not cancelled():
@@ -259,16 +247,15 @@ def test_an_import_can_be_cancelled(host, setup, home, message, monkeypatch):
 
     monkeypatch.setattr(library, "import_bundle", import_bundle)
     ui = setup.ui
-    ui.setupUrlEdit.text, ui.setupShaEdit.text = "https://example.org/a/model.zip", "AB" * 32
-    host.process_events()
-    host.click(ui.setupDownloadButton)
+    host.answer_next(str(tmp_path / "model.zip"))
+    host.click(ui.setupImportButton)
     assert host.wait_until(lambda: shown.is_set() and ui.setupProgressBar.value == 25, 10)
     assert ui.setupProgressLabel.text == "Importing model.zip"
-    assert not ui.setupImportZipButton.enabled and not ui.setupDownloadButton.enabled
-    host.click(ui.setupCancelImportButton)
+    assert ui.setupImportButton.text == "Cancel import"
+    host.click(ui.setupImportButton)
     imported(host, setup)
     assert message() == "The import was cancelled; nothing was kept."
-    assert not ui.setupProgressBar.visible and not ui.setupCancelImportButton.enabled
+    assert not ui.setupProgressBar.visible and ui.setupImportButton.text == "Import..."
 
 
 def test_the_section_imports_no_heavy_packages(home, versions):

@@ -49,6 +49,9 @@ def test_two_runs_side_by_side(host, slicer, case, section, ui, panel, tmp_path)
     names = [f"1 view, seed {seed}, axon-tiny 0.0.1" for seed in (0, 1)]
     assert texts(ui.resultCombo) == names and ui.resultCombo.currentIndex == 1
     assert texts(ui.otherCombo) == ["CT", names[0]]
+    # A name is whole where the panel is too narrow for it.
+    assert ui.resultCombo.toolTip.startswith(names[1]) and ui.otherCombo.toolTip.startswith("CT")
+    assert ui.resultCombo.view().minimumWidth >= ui.resultCombo.view().sizeHintForColumn(0) > 0
     for stage, hu in first.items():
         assert np.array_equal(slicer.util.arrayFromVolume(kept[stage]), hu)
     assert case.truthVolume is truth  # the CT is the same, so it is there once

@@ -41,6 +41,7 @@ def test_reset_is_undoable(host, opened, ui, settle, place):
     ui.rotationSlider.value = 10.0
     settle()
     turned = place()
+    ui.moveBox.collapsed = False
     host.click(ui.resetButton)
     assert np.allclose(place(), opened.placement.start("frontal"))
     host.click(ui.undoButton)

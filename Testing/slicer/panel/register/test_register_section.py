@@ -35,6 +35,7 @@ def test_every_assessment_is_logged_and_plotted(host, slicer, opened, ui, settle
     settle()
     rows = opened.quality.log.rows("frontal")
     assert [row[0] for row in rows] == [1.0, 2.0] and rows[1][1] < rows[0][1]
+    ui.moveBox.collapsed = False
     host.click(ui.plotButton)
     selection = slicer.app.applicationLogic().GetSelectionNode()
     chart = slicer.mrmlScene.GetNodeByID(selection.GetActivePlotChartID())
