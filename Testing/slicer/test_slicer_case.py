@@ -54,6 +54,32 @@ def test_the_script_of_the_screenshots_uses_widgets_of_the_panel(axon):
     assert set(re.findall(r'open\("(\w+)"\)', text)) <= set(axon[1].panel.sections)
 
 
+@pytest.mark.slow
+def test_the_script_of_the_screenshots_makes_them_all(
+    host, axon, slicer, tiny_bundle, phantom_ct_file, tmp_path, monkeypatch, capsys
+):
+    """With small networks and a phantom instead of the patient."""
+    from AXONReconstructionLib.console import sample_data
+
+    training = host.load_module(SCRIPT.parents[1] / "AXONTraining" / "AXONTraining.py", enter=False)
+    tiny = loaded(SCRIPT.parent / "training" / "training_tiny.py")
+    node, logic = axon[1].panel.parameterNode, axon[1].logic
+    node.bundle, node.device = str(tiny_bundle.path), "cpu"
+    training[1].panel.initializeParameterNode()
+    training[1].panel.parameterNode.device = "cpu"
+    ct = logic.loadCT(phantom_ct_file)
+    xrays = [logic.renderDRR(ct, view) for view in ("pa", "ll")]
+    monkeypatch.setattr(sample_data, "load", lambda name: (ct, *xrays))
+    script = loaded(SCREENSHOTS)
+    script.TRAINING += tiny.setting_lines()
+    folder = tmp_path / "images"
+    assert script.main(folder) == script.DONE, capsys.readouterr()
+    host.unload_module("AXONTraining")
+    names = {path.name for path in folder.iterdir()}
+    documented = SCRIPT.parents[1] / "Resources" / "Screenshots"
+    assert names == {path.name for path in documented.glob("slicer_*")} | {"slicer_samples.png"}
+
+
 def test_the_script_of_the_screenshots_waits_for_computations(axon, slicer, tmp_path):
     tutorial = loaded(SCREENSHOTS).Tutorial(tmp_path)
     ended = []

@@ -43,6 +43,17 @@ def tiny(stage: str = "coarse", *, steps: int = 3, pairs: tuple[str, ...] = ()) 
     return replace(apply_pairs(config, pairs), stage=stage).check()
 
 
+def setting_lines(values=TINY, start="") -> list[str]:
+    """Nested settings as ``key=value`` lines."""
+    found = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found += setting_lines(value, f"{start}{name}.")
+        else:
+            found.append(f"{start}{name}={json.dumps(value)}")
+    return found
+
+
 def make_chest(node_mm: tuple[float, float, float] = (-90.0, 20.0, 50.0)) -> CTVolume:
     """Body, two lungs, a heart on the left, a spine and two nodules, (6, 5, 6) mm."""
     spacing, origin, shape = (6.0, 5.0, 6.0), (-200.0, -150.0, -180.0), (60, 60, 67)

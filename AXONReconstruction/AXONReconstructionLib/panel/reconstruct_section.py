@@ -185,8 +185,10 @@ class ReconstructSection(Section):
             if self._viewsArePrepared:  # they show a stage of this run
                 self._showComparison()
             return
+        node = self.parameterNode
+        shown = result.recommendedStage if node is not None and _isShown(result, node) else ""
         self._showResult(
-            result_text.resultLine(result.record, result.volume),
+            result_text.resultLine(result.record, result.volume, shown),
             result_text.warnings(result.record),
         )
         self._showComparison()

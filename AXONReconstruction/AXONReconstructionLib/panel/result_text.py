@@ -4,29 +4,42 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
+from AXONReconstructionLib.setup.methods import stageLabel
 from AXONReconstructionLib.setup.run_times import durationText
 
 # Below this NCC, the DRR of the result differs noticeably from the X-ray.
 LOW_AGREEMENT = 0.5
 
 
-def resultLine(record: dict, volume=None) -> str:
-    """One line with duration, size and agreement with the X-rays.
+def resultLine(record: dict, volume=None, shown: str = "") -> str:
+    """Duration, size and agreement with the X-rays.
 
     Args:
         record: contents of the backend's ``result.json``.
         volume: node of the last stage, or None.
+        shown: the stage that is shown, the one that the model recommends; empty if none is.
     """
     seconds = sum(float(s) for s in record.get("seconds", {}).values())
-    begin = _("Done in {time}")
+    begin = _("Done in {time}.")
     if record.get("cancelled"):
-        begin = _("Cancelled after {time}; finished stages were kept")
-    parts = [begin.format(time=durationText(seconds))]
+        begin = _("Cancelled after {time}; finished stages were kept.")
+    sentences = [begin.format(time=durationText(seconds))]
     if volume is not None and volume.GetImageData() is not None:
-        size = " x ".join(str(n) for n in volume.GetImageData().GetDimensions())
-        spacing = " x ".join(f"{mm:.1f}" for mm in volume.GetSpacing())
-        parts.append(_("{size} voxels, spacing {spacing} mm").format(size=size, spacing=spacing))
-    return ", ".join(parts) + ". " + agreementLine(record)
+        last = volume.GetAttribute("AXON.Stage") or ""
+        sentences.append(
+            _("{stage}: {size} voxels, spacing {spacing} mm.").format(
+                stage=stageLabel(record, last),
+                size=" x ".join(str(n) for n in volume.GetImageData().GetDimensions()),
+                spacing=" x ".join(f"{mm:.1f}" for mm in volume.GetSpacing()),
+            )
+        )
+        if shown and shown != last:
+            sentences.append(
+                _("Shown is {stage}, which the model recommends.").format(
+                    stage=stageLabel(record, shown)
+                )
+            )
+    return " ".join([*sentences, agreementLine(record)]).strip()
 
 
 def agreementLine(record: dict) -> str:

@@ -4,10 +4,11 @@ A new control has to take the place of another one, or these numbers are raised 
 """
 
 # What can be clicked, moved or typed into; a composite of CTK or MRML is one control.
-KINDS = (
-    "QPushButton QToolButton QCheckBox QRadioButton QComboBox QSpinBox QDoubleSpinBox QLineEdit "
-    "QPlainTextEdit QTableWidget ctkSliderWidget ctkPathLineEdit qMRMLNodeComboBox"
-).split()
+KINDS = {
+    "QPushButton", "QToolButton", "QCheckBox", "QRadioButton", "QComboBox", "QSpinBox",
+    "QDoubleSpinBox", "QLineEdit", "QPlainTextEdit", "QTableWidget", "ctkSliderWidget",
+    "ctkPathLineEdit", "qMRMLNodeComboBox",
+}  # fmt: skip
 
 
 def controls(widget, folded=True):
@@ -19,9 +20,9 @@ def controls(widget, folded=True):
             inner = inner or parent.className() in KINDS
             parent = parent.parent()
         readOnly = child.className() in ("QLineEdit", "QPlainTextEdit") and child.readOnly
-        if child.className() in KINDS and not inner and not readOnly:
-            if folded or child.isVisibleTo(widget):
-                found.append(child.objectName)
+        isControl = child.className() in KINDS and not inner and not readOnly
+        if isControl and (folded or child.isVisibleTo(widget)):
+            found.append(child.objectName)
     return found
 
 

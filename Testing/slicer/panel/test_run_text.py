@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 
@@ -101,3 +102,24 @@ def test_a_drr_of_the_ct_has_a_known_pixel_size(slicer, module_path):
         ],
     }
     assert result_text.warnings(record) == ["Lateral: the X-ray was taken as already in place."]
+
+
+def test_the_result_line_names_the_last_stage_and_the_one_that_is_shown(slicer, module_path):
+    from axon_backend.imaging.frame import ThoraxFrame
+    from AXONReconstructionLib.panel import result_text
+    from AXONReconstructionLib.scene import nodes
+
+    frame = ThoraxFrame((0.0, 0.0, 0.0), (20.0, 40.0, 60.0))
+    volume = nodes.volumeNode(np.zeros((10, 10, 10), np.float32), frame, "last")
+    volume.SetAttribute("AXON.Stage", "sr")
+    record = {"seconds": {"read": 1.0, "sr": 2.0}, "reprojection": {"frontal": 0.8}}
+    size = "SR-Net: 10 x 10 x 10 voxels, spacing 2.0 x 4.0 x 6.0 mm."
+    agreement = "Agreement of the result with the frontal X-ray 0.80 (1 is perfect)."
+    found = result_text.resultLine(record, volume, "coarse")
+    assert found == (
+        f"Done in 3 seconds. {size} Shown is CoarseDiff, which the model recommends. {agreement}"
+    )
+    assert result_text.resultLine(record, volume, "sr") == f"Done in 3 seconds. {size} {agreement}"
+    cancelled = record | {"cancelled": "sr", "reprojection": {}}
+    line = "Cancelled after 3 seconds; finished stages were kept."
+    assert result_text.resultLine(cancelled) == line

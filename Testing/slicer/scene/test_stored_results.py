@@ -114,7 +114,7 @@ def test_a_cancelled_rerun_leaves_the_earlier_result(host, slicer, case, section
     case.seed, case.steps = 1, {"coarse": 1, "fine": 1000}
     host.click(ui.reconstructButton)
     rows = section.stages.rows
-    assert host.wait_until(lambda: "step" in rows["fine"].state.text, 60)
+    assert host.wait_until(lambda: " %" in rows["fine"].state.text, 60)
     assert composite(slicer, "Red") not in before.values()  # the new coarse volume is shown
     host.click(ui.reconstructButton)
     assert host.wait_until(lambda: section.state == "idle", 60)

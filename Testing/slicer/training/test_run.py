@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -22,15 +23,6 @@ def tiny_module():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def lines(values, start=""):
-    """Nested settings as ``key=value`` lines."""
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from lines(value, f"{start}{name}.")
-        else:
-            yield f"{start}{name}={json.dumps(value)}"
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +42,7 @@ def training(host, data, tmp_path):
     values = tiny_module().TINY | {"batch": 1, "micro_batch": 1}
     values["data"] = {"cache": 4, "workers": 0, "cache_folder": str(tmp_path / "pairs")}
     values["validation"] = {"every_steps": 8, "cases": 1, "samples": 1}
-    node.extra = "\n".join(lines(values))
+    node.extra = "\n".join(tiny_module().setting_lines(values))
     yield widget
     if widget.panel is not None and node.runPath:
         widget.logic.terminate(node.runPath)
@@ -145,13 +137,12 @@ def toy(host, phantom_ct_file, monkeypatch, tmp_path):
     sys.modules.pop("toy_method", None)
 
 
-def test_a_run_stopped_before_its_first_validation_becomes_a_model(
-    host, slicer, toy, phantom_xray_file, tmp_path
-):
+def train_export_and_open(host, slicer, toy, xray, folder):
+    """Sections Run and Model by clicks: start, stop, export, open, reconstruct."""
     widget, reconstruction = toy
-    ui, panel = widget.ui, widget.panel
+    ui = widget.ui
     ui.runSection.collapsed = ui.modelSection.collapsed = False
-    panel.parameterNode.exportPath = str(tmp_path / "My chests")
+    ui.exportPathEdit.currentPath = str(folder / "My chests")
     assert not ui.exportButton.enabled and "no weights yet" in ui.exportButton.toolTip
     host.click(ui.startButton)
     # There is news before the first row of metrics.csv, which is a million steps away.
@@ -173,11 +164,53 @@ def test_a_run_stopped_before_its_first_validation_becomes_a_model(
     assert section.ui.bundleCombo.currentText == "My chests 0.1.0 (Toy method)"
     node = reconstruction.panel.parameterNode
     node.device, node.registerAutomatically = "cpu", False
-    node.frontal = reconstruction.logic.loadRadiograph(phantom_xray_file, view="pa")
+    node.frontal = reconstruction.logic.loadRadiograph(xray, view="pa")
     host.click(section.ui.reconstructButton)
     assert host.wait_until(lambda: section.state == "idle", 60)
     record = json.loads(node.record)
     assert (record["method"], record["bundle"]["name"]) == ("toy", "My chests")
+
+
+def test_a_run_stopped_before_its_first_validation_becomes_a_model(
+    host, slicer, toy, phantom_xray_file, tmp_path
+):
+    train_export_and_open(host, slicer, toy, phantom_xray_file, tmp_path)
+
+
+def test_the_training_tutorial_by_clicks(host, slicer, toy, phantom_xray_file, tmp_path):
+    """The four steps of Resources/Docs/training.md, each with its real process: a folder of CTs
+    becomes a data set, the data set a model, and the model a volume."""
+    import nibabel
+
+    from axon_backend.cli.demo import DATA
+
+    widget, ui, node = toy[0], toy[0].ui, toy[0].panel.parameterNode
+    source, prepared = tmp_path / "scans", tmp_path / "data"
+    source.mkdir()
+    shipped = nibabel.load(DATA / "ct_lidc0306.nii.gz")
+    for shift, name in enumerate("abc"):  # no two patients may be the same
+        hu = np.roll(np.asarray(shipped.dataobj), shift, axis=0)
+        nibabel.save(nibabel.Nifti1Image(hu, shipped.affine), source / f"{name}_ct.nii.gz")
+
+    ui.prepareBox.collapsed = False
+    ui.sourcePathEdit.currentPath, ui.preparedPathEdit.currentPath = str(source), str(prepared)
+    host.click(ui.prepareButton)
+    assert ui.prepareButton.text == "Stop"
+    wait(host, widget, lambda: ui.prepareLabel.text == "0 of 3 patients prepared", 300)
+    host.click(ui.prepareButton)
+    wait(host, widget, lambda: ui.prepareLabel.text == "Stopped. Click Prepare to resume.", 60)
+    host.click(ui.prepareButton)
+    wait(host, widget, lambda: ui.prepareLabel.text.startswith("Done. Review "), 900)
+    assert (prepared / "report.html").is_file() and ui.dataPathEdit.currentPath == str(prepared)
+    host.click(ui.checkButton)
+    assert ui.dataLabel.text.startswith("Training: 1 patient"), ui.dataLabel.text
+
+    ui.methodCombo.setCurrentIndex(ui.methodCombo.findText("Toy method"))
+    assert node.method == "toy"
+    ui.unitCombo.setCurrentIndex(ui.unitCombo.findData("minutes"))
+    ui.amountSpin.value = 60
+    ui.runPathEdit.currentPath = str(tmp_path / "runs" / "by clicks")
+    train_export_and_open(host, slicer, toy, phantom_xray_file, tmp_path)
 
 
 def test_the_modules_own_test_passes(host, slicer, training):
