@@ -112,6 +112,7 @@ class Session:
         _module, widget = host.load_module(ROOT / "AXONReconstruction" / "AXONReconstruction.py")
         self.panel, self.ui, self.logic = widget.panel, widget.panel.ui, widget.logic
         self._angle = 0.0
+        host.process_events(1.0)  # the panel has been shown
         if prepare:
             self._prepare()
 

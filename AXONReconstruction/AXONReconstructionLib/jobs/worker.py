@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from AXONReconstructionLib.jobs.garbage import fullCollectionsPutOff
+
 
 class JobCancelled(RuntimeError):
     """The job was cancelled before or while it was running."""
@@ -255,7 +257,8 @@ class Worker:
         """Run a job; returns its final event."""
         assert job._work is not None
         try:
-            job.result = job._work(job)
+            with fullCollectionsPutOff():
+                job.result = job._work(job)
         except BaseException as error:
             job.error = error
             job.details = traceback.format_exc()

@@ -1,6 +1,8 @@
 """The worker thread of the Slicer module; requires neither Slicer nor Qt."""
 
+import gc
 import importlib.util
+import sys
 import threading
 import time
 from pathlib import Path
@@ -15,6 +17,7 @@ ENOUGH = 120  # seconds; a worker that fails would otherwise wait for ever
 
 def _load():
     """Load the file on its own, because its package may be imported from another location."""
+    sys.path.append(str(FILE.parents[2]))
     spec = importlib.util.spec_from_file_location("axon_worker_under_test", FILE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -229,3 +232,25 @@ def test_shutdown_does_not_wait_for_a_blocked_job(worker):
     new = worker.submit(lambda job: threading.current_thread())
     assert new.wait(timeout=ENOUGH) is worker._thread
     stuck.set()
+
+
+def test_full_garbage_collections_wait_until_the_last_job_has_ended(worker, gate):
+    """Two workers at once; the objects that a job keeps would make several collections due."""
+    before = gc.get_threshold()
+    other = worker_file.Worker()
+    counts = []
+
+    def work(job):
+        counts.append(gc.get_stats()[2]["collections"])
+        kept = [[number] for number in range(500_000)]
+        counts.append(gc.get_stats()[2]["collections"])
+        return len(kept)
+
+    assert other.submit(work).wait(timeout=ENOUGH) == 500_000
+    assert counts[0] == counts[1]
+    # The gate's job is still running.
+    assert gc.get_threshold()[:2] == before[:2] and gc.get_threshold()[2] > 10**6
+    gate.set()
+    gate.job.wait(timeout=ENOUGH)
+    assert other.shutdown(ENOUGH)
+    assert gc.get_threshold()[2] < 1000

@@ -146,7 +146,7 @@ def train_export_and_open(host, slicer, toy, xray, folder):
     assert not ui.exportButton.enabled and "no weights yet" in ui.exportButton.toolTip
     host.click(ui.startButton)
     # There is news before the first row of metrics.csv, which is a million steps away.
-    wait(host, widget, lambda: "Step " in ui.numbersLabel.text)
+    wait(host, widget, lambda: "Step " in ui.numbersLabel.text, 600)
     assert "steps/s" in ui.numbersLabel.text and " left" in ui.numbersLabel.text
     assert "Not validated yet." in ui.numbersLabel.text
     host.click(ui.stopButton)
