@@ -1,6 +1,5 @@
 """Runs become a bundle that holds their weights, says where it comes from, and reconstructs."""
 
-import json
 import os
 import shutil
 import signal
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import training_tiny
-from training_tiny import tiny
+from training_tiny import tiny, write_runs
 
 import axon_backend
 from axon_backend.bundle import load_bundle
@@ -19,48 +18,17 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.inference.model_loading import load_model
 from axon_backend.inference.reconstruct import reconstruct
-from axon_backend.methods.axon.method import AXON
-from axon_backend.training.checkpoint import load_checkpoint, weights_hash
+from axon_backend.training.checkpoint import load_checkpoint
 from axon_backend.training.export import export_bundle
 from axon_backend.training.plan import resolve
 from axon_backend.training.run.run_folder import RunFolder
-from axon_backend.training.settings import as_plain
 from axon_backend.training.torch_file import save_atomically
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Run folders as the trainer leaves them, with random networks."""
     root = tmp_path_factory.mktemp("runs")
-    torch.manual_seed(0)
-    model = AXON.build(tiny().model)
-    hashes = {p: weights_hash(model.network(p).state_dict()) for p in model.config.networks}
-    mean = torch.linspace(-1, 1, 32).expand(1, 1, 32, 32, 32).clone()
-    for number, stage in enumerate(("coarse", "prior", "controlnet", "sr")):
-        config = tiny(stage)
-        folder = RunFolder(root / stage)
-        folder.last.parent.mkdir(parents=True)
-        parts = {p: model.network(p).state_dict() for p in config.trains}
-        save_atomically(
-            {
-                "format": "axon-checkpoint", "version": 1, "stage": stage, "step": 7 + number,
-                "parts": parts, "figures": {"v2_1_psnr": 20.5}, "config": as_plain(config),
-            },
-            folder.best,
-        )  # fmt: skip
-        os.utime(folder.best, (1e9 + number, 1e9 + number))
-        save_atomically(
-            {"mean": mean, "size_mm": torch.tensor([300.0, 230.0, 270.0])},
-            folder.last.parent / "mean.pt",
-        )
-        networks = {p: {"from": "x", "sha256": hashes[p]} for p in (*config.needs, *config.trains)}
-        state = {
-            "stage": stage, "status": "finished", "networks": networks, "git": "abc123def",
-            "data_sha256": "f" * 64, "cases": {"train": 2, "validation": 1},
-        }  # fmt: skip
-        folder.run_file.write_text(json.dumps(state))
-        folder.metrics_file.write_text("step,minutes,loss\n5,12.4,0.1\n9,30,0.1\n")
-    return root, model
+    return root, write_runs(root)
 
 
 def test_the_bundle_holds_the_weights_the_atlas_and_a_card(runs, tmp_path):

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.write import write_volume
+from axon_backend.methods.axon.method import AXON
+from axon_backend.methods.protocol import Model
+from axon_backend.training.checkpoint import weights_hash
 from axon_backend.training.config import TrainConfig
 from axon_backend.training.plan import resolve
-from axon_backend.training.settings import apply, apply_pairs
+from axon_backend.training.run.run_folder import RunFolder
+from axon_backend.training.settings import apply, apply_pairs, as_plain
+from axon_backend.training.torch_file import save_atomically
 
 # Where pairs are kept: one folder for all tests of a session (set by the fixture ``data``).
 shared: dict[str, str | None] = {"cache": None}
@@ -85,3 +92,37 @@ def write_data(folder: Path) -> Path:
     path = folder / "data.json"
     path.write_text(json.dumps(listing))
     return path
+
+
+def write_runs(root: Path) -> Model:
+    """Folders of finished runs of all trainings, as the trainer leaves them; returns the model with
+    their random networks."""
+    torch.manual_seed(0)
+    model = AXON.build(tiny().model)
+    hashes = {p: weights_hash(model.network(p).state_dict()) for p in model.config.networks}
+    mean = torch.linspace(-1, 1, 32).expand(1, 1, 32, 32, 32).clone()
+    for number, stage in enumerate(("coarse", "prior", "controlnet", "sr")):
+        config = tiny(stage)
+        folder = RunFolder(root / stage)
+        folder.last.parent.mkdir(parents=True)
+        parts = {p: model.network(p).state_dict() for p in config.trains}
+        save_atomically(
+            {
+                "format": "axon-checkpoint", "version": 1, "stage": stage, "step": 7 + number,
+                "parts": parts, "figures": {"v2_1_psnr": 20.5}, "config": as_plain(config),
+            },
+            folder.best,
+        )  # fmt: skip
+        os.utime(folder.best, (1e9 + number, 1e9 + number))
+        save_atomically(
+            {"mean": mean, "size_mm": torch.tensor([300.0, 230.0, 270.0])},
+            folder.last.parent / "mean.pt",
+        )
+        networks = {p: {"from": "x", "sha256": hashes[p]} for p in (*config.needs, *config.trains)}
+        state = {
+            "stage": stage, "status": "finished", "networks": networks, "git": "abc123def",
+            "data_sha256": "f" * 64, "cases": {"train": 2, "validation": 1},
+        }  # fmt: skip
+        folder.run_file.write_text(json.dumps(state))
+        folder.metrics_file.write_text("step,minutes,loss\n5,12.4,0.1\n9,30,0.1\n")
+    return model

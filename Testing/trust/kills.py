@@ -13,6 +13,8 @@ Needs fork: not on Windows.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import os
 import random
@@ -23,11 +25,12 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-TESTING = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTING.parent), str(TESTING), str(TESTING / "training")]
+HERE = Path(__file__).resolve().parent
+TESTING = HERE.parent
+sys.path[:0] = [str(TESTING.parent), str(TESTING), str(TESTING / "training"), str(HERE)]
 BETWEEN = 5  # kills before the command may end
 FULL_BYTES = 3000
 HIDDEN = (".axon-", ".import-")
@@ -56,18 +59,31 @@ class Inputs:
     """Small inputs of every command."""
 
     def __init__(self, folder: Path) -> None:
+        import bad_inputs
         import conftest
-        from training_tiny import make_chest
+        from training_tiny import make_chest, write_runs
 
         from axon_backend.imaging.ct import CTVolume
-        from axon_backend.imaging.write import write_volume
+        from axon_backend.imaging.frame import find_thorax_frame
+        from axon_backend.imaging.view import View
+        from axon_backend.imaging.write import write_png, write_volume
+        from axon_backend.physics.drr import render_drr
+        from axon_backend.physics.geometry import AcquisitionGeometry
 
         self.bundle = conftest.write_tiny_bundle(folder / "tiny").path
         ct = CTVolume(
             conftest.phantom_hu(), conftest.PHANTOM_SPACING_MM, conftest.PHANTOM_ORIGIN_MM
         )
         self.ct = write_volume(folder / "ct.nii.gz", ct.hu, ct)
-        self.xray = TESTING.parent / "axon_backend" / "demo_data" / "xray_pa.jpg"
+        geometry = AcquisitionGeometry.of_frame(find_thorax_frame(ct), View.pa)
+        image = render_drr(ct, geometry, 256).numpy()
+        image /= image.max()
+        self.xray = write_png(folder / "pa.png", image, bits=16)
+        self.studies = folder / "studies"
+        self.studies.mkdir()
+        for name in "ab":
+            shutil.copy(self.xray, self.studies / f"{name}_pa.png")
+        self.dicom = bad_inputs.dicom((4095 * image).astype("<u2"), PatientOrientation=["L", "F"])
         self.manifest = folder / "cases.json"
         self.manifest.write_text(json.dumps([{"id": "a", "ct": "ct.nii.gz"}]))
         chests = []
@@ -79,16 +95,21 @@ class Inputs:
         self.data.write_text(json.dumps({"train": chests[:2], "validation": chests[2:]}))
         self.rows = folder / "rows.csv"
         self.rows.write_text("id,ct\n" + "".join(f"c{i},{c}\n" for i, c in enumerate(chests[:2])))
+        self.runs = folder / "runs"
+        write_runs(self.runs)
 
 
 def commands(inputs: Inputs) -> Iterator[Command]:
-    """All that write, but for `demo`, which is `reconstruct` twice."""
+    """All that write files."""
     from training_tiny import tiny
 
+    from axon_backend.cli import demo as the_demo
     from axon_backend.cli.main import main
+    from axon_backend.cohort.settings import CohortSettings
     from axon_backend.training.launch import train
 
     sampling = ["--bundle", str(inputs.bundle), "--stages", "coarse", "--steps", "1", "--quiet"]
+    small = CohortSettings(str(inputs.bundle), ("coarse",), (1,), register=False, report=False)
 
     def drr(folder: Path, seed: int) -> int:
         target = str(folder / "drr.nii.gz")
@@ -99,6 +120,18 @@ def commands(inputs: Inputs) -> Iterator[Command]:
             "reconstruct", "--frontal", str(inputs.xray), "--no-register", "--dicom", "--seed",
             str(seed), *sampling, "--output", str(folder / "out"), "--overwrite",
         ])  # fmt: skip
+
+    def view(folder: Path, seed: int) -> int:
+        """*Reconstruct* and *Save* of its page, which write; it saves into new folders only."""
+        from axon_backend.inference.session import InferenceSession
+        from axon_backend.viewer.settings import RunSettings
+        from axon_backend.viewer.xray_case import XrayCase
+
+        case = XrayCase(inputs.xray, session=InferenceSession(inputs.bundle, "cpu"))
+        shutil.rmtree(folder / "out", ignore_errors=True)
+        result = case.reconstruct(RunSettings(("coarse",), (1,), seed), allow_poor=True)
+        case.save(result, folder / "out")
+        return 0
 
     def register(folder: Path, seed: int) -> int:
         return main([
@@ -112,12 +145,34 @@ def commands(inputs: Inputs) -> Iterator[Command]:
             "--output", str(folder / "out"), "--overwrite",
         ])  # fmt: skip
 
+    def cohort(folder: Path, seed: int) -> int:
+        from axon_backend.cohort.run import reconstruct_cohort
+
+        settings = replace(small, seed=seed, dicom="anonymous")
+        summary = reconstruct_cohort(inputs.studies, folder / "out", settings)
+        return 0 if summary.counts["done"] == 2 else 1
+
+    def dicom(folder: Path, seed: int) -> int:
+        """The node gets one more image of a study, whose name is noted when it is acknowledged."""
+        from axon_backend.cohort.dicom_service import DicomService, ServiceSettings
+
+        cohort = replace(small, seed=seed, dicom="identified")
+        settings = ServiceSettings(port=0, settle_seconds=0.01, cohort=cohort)
+        with DicomService(folder / "node", settings) as service:
+            uid = send(inputs.dicom, service.port, seed)
+            with (folder / "acknowledged").open("a") as stream:
+                stream.write(f"{uid}\n")
+            time.sleep(0.02)
+            while service.step():
+                pass
+        return 0
+
     def prepare(folder: Path, seed: int) -> int:
         from axon_backend.dataset.prepare import prepare as run
         from axon_backend.dataset.settings import PrepareSettings
 
-        small = PrepareSettings(seed=seed % 2, view_size=64, voxel_mm=6.0)
-        summary = run(inputs.rows, folder / "out", small, workers=0)
+        settings = PrepareSettings(seed=seed % 2, view_size=64, voxel_mm=6.0)
+        summary = run(inputs.rows, folder / "out", settings, workers=0)
         return 1 if summary.failed else 0
 
     def training(folder: Path, seed: int) -> int:
@@ -136,14 +191,56 @@ def commands(inputs: Inputs) -> Iterator[Command]:
         main(["bundle", "delete", "axon-tiny-0.0.1"])
         return main(["bundle", "import", str(inputs.bundle), "--quiet"])
 
-    yield Command("drr", drr, whole_drr, 2.0)
-    yield Command("reconstruct", reconstruct, whole_reconstruction, 1.5)
-    yield Command("evaluate", evaluate, whole_evaluation)
-    yield Command("prepare", prepare, whole_data)
-    yield Command("train", training, whole_run)
-    yield Command("bundle import", imported, whole_library, 2.0)
+    def exported(folder: Path, seed: int) -> int:
+        return main([
+            "bundle", "export", str(inputs.runs), str(folder / "bundle"), "--version",
+            f"1.0.{seed}", "--overwrite",
+        ])  # fmt: skip
+
+    def demo(folder: Path, seed: int) -> int:
+        the_demo.XRAY, the_demo.CT = inputs.xray, inputs.ct
+        return main([
+            "demo", "--bundle", str(inputs.bundle), "--seed", str(seed), "--output",
+            str(folder / "out"), "--overwrite", "--quiet",
+        ])  # fmt: skip
+
+    yield Command("drr", drr, whole_drr, 3)
+    yield Command("reconstruct", reconstruct, whole_reconstruction)
+    # it replaces nothing: between two results there is none
+    yield Command("view", view, whole_or_absent, 0.4)
+    yield Command("evaluate", evaluate, whole_evaluation, 0.7)
+    yield Command("cohort", cohort, whole_cohort, 0.7)
+    yield Command("dicom", dicom, whole_node)
+    yield Command("prepare", prepare, whole_data, 2)
+    yield Command("train", training, whole_run, 0.7)
+    yield Command("bundle import", imported, whole_library, 3)
+    yield Command("bundle export", exported, whole_bundle, 3)
     # 1: refused, and written so that it can be checked
     yield Command("register", register, whole_registration, 0.2, done=(0, 1))
+    yield Command("demo", demo, whole_demo, 0.2, done=(0, 1))
+
+
+def send(file: bytes, port: int, seed: int) -> str:
+    """Send an X-ray of the one study as image number ``seed``; its UID when it is acknowledged."""
+    import io
+
+    import pydicom
+    import pynetdicom
+
+    from axon_backend.errors import AxonInputError
+
+    item = pydicom.dcmread(io.BytesIO(file))
+    uid = f"1.2.3.{os.getpid()}.{seed}"
+    item.SOPInstanceUID = item.file_meta.MediaStorageSOPInstanceUID = uid
+    item.InstanceNumber = 10_000 - seed  # the first is used
+    client = pynetdicom.AE("SENDER")
+    client.add_requested_context(item.SOPClassUID, item.file_meta.TransferSyntaxUID)
+    link = client.associate("127.0.0.1", port, ae_title="AXON")
+    status = link.send_c_store(item).Status
+    link.release()
+    if status != 0:
+        raise AxonInputError(f"The node did not store the image: {status:#06x}.")
+    return uid
 
 
 def whole_drr(folder: Path) -> None:
@@ -156,21 +253,72 @@ def whole_drr(folder: Path) -> None:
 
 def whole_reconstruction(folder: Path) -> None:
     import nibabel
-    import pydicom
 
     out = folder / "out"
+    whole_case(out)
     record = json.loads((out / "result.json").read_text())
     assert sorted(visible(out)) == sorted(record["files"])
     note = str(nibabel.load(out / "reconstruction.nii.gz").header["descrip"])
     assert f"seed {record['seed']}," in note, note
-    slices = [pydicom.dcmread(file) for file in (out / "dicom").iterdir()]
-    assert len(slices) == slices[0].Rows
-    assert slices[0].SeriesDescription.endswith(f"seed {record['seed']}")
+
+
+def whole_case(place: Path) -> None:
+    """All files of a reconstruction, and the slices of its CT series, of one run."""
+    import pydicom
+
+    record = json.loads((place / "result.json").read_text())
+    assert set(record["files"]) <= set(visible(place)), place
+    if (place / "dicom").exists():
+        slices = [pydicom.dcmread(file) for file in (place / "dicom").iterdir()]
+        assert len(slices) == slices[0].Rows
+        assert slices[0].SeriesDescription.endswith(f"seed {record['seed']}")
 
 
 def whole_registration(folder: Path) -> None:
     record = json.loads((folder / "out" / "result.json").read_text())
     assert record["registration"] and "overlay.png" in visible(folder / "out")
+
+
+def whole_or_absent(folder: Path) -> None:
+    if (folder / "out").exists():
+        whole_case(folder / "out")
+
+
+def whole_demo(folder: Path) -> None:
+    out = folder / "out"
+    assert {"index.html", "ATTRIBUTION.md", "xray", "ct_with_drrs"} == set(visible(out))
+    for name in ("xray", "ct_with_drrs"):
+        whole_case(out / name)
+    seeds = [json.loads(file.read_text())["seed"] for file in out.glob("*/result.json")]
+    assert len(set(seeds)) == 1, seeds
+
+
+def whole_cohort(folder: Path) -> None:
+    whole_cases(folder / "out")
+
+
+def whole_cases(root: Path) -> None:
+    from axon_backend.dataset.store import read_record
+
+    for place in (root / "cases").iterdir():
+        if not place.name.startswith("."):
+            record = read_record(root, place.name)
+            assert record is not None and record["status"] == "done", place
+            whole_case(place)
+
+
+def whole_node(folder: Path) -> None:
+    """Every acknowledged image is there, and so is the case that was made of some of them."""
+    import hashlib
+
+    import pydicom
+
+    files = {p.stem: p for p in (folder / "node" / "received").glob("*/*.dcm")}
+    for uid in (folder / "acknowledged").read_text().split():
+        assert hashlib.sha256(uid.encode()).hexdigest()[:32] in files, uid
+    for file in files.values():
+        assert pydicom.dcmread(file).pixel_array.size
+    whole_cases(folder / "node")
 
 
 def whole_evaluation(folder: Path) -> None:
@@ -198,6 +346,12 @@ def whole_run(folder: Path) -> None:
 
     for name in ("last.pt", "best.pt"):
         load_checkpoint(folder / "run" / "checkpoints" / name)
+
+
+def whole_bundle(folder: Path) -> None:
+    from axon_backend.bundle import verify_bundle
+
+    verify_bundle(folder / "bundle")
 
 
 def whole_library(folder: Path) -> None:
@@ -236,8 +390,21 @@ def child(work: Callable[[], int], log: Path) -> int:
 
 
 def to_the_end(command: Command, folder: Path, seed: int, log: Path) -> list[str]:
-    """Run it; what is wrong afterwards."""
-    _, status = os.waitpid(child(lambda: command.run(folder, seed), log), 0)
+    """Run it; what is wrong afterwards. What it has to import is imported here too, so that the
+    next runs need not."""
+    names = folder.with_suffix(".modules")
+
+    def work() -> int:
+        code = command.run(folder, seed)
+        names.write_text("\n".join(sorted(sys.modules)))
+        return code
+
+    _, status = os.waitpid(child(work, log), 0)
+    if names.exists():
+        for name in names.read_text().split():
+            if name not in sys.modules:
+                with contextlib.suppress(Exception):
+                    importlib.import_module(name)
     wrong = []
     if os.waitstatus_to_exitcode(status) not in command.done:
         wrong.append(f"blocked or failed: {log.read_text(errors='replace')[-600:]}")
@@ -253,8 +420,10 @@ def problems(command: Command, folder: Path) -> list[str]:
     return []
 
 
-def kill_often(command: Command, kills: int, folder: Path, seed: int = 0) -> list[str]:
-    """Kill it that often; what went wrong."""
+def kill_often(
+    command: Command, kills: int, folder: Path, seed: int = 0
+) -> tuple[list[str], float]:
+    """Kill it that often; what went wrong, and how long a run lasts."""
     draw = random.Random(f"{seed} {command.name}")
     log = folder.with_suffix(".log")
     folder.mkdir()
@@ -273,7 +442,8 @@ def kill_often(command: Command, kills: int, folder: Path, seed: int = 0) -> lis
         if (number + 1) % BETWEEN == 0 or number + 1 == kills:
             found = to_the_end(command, folder, number + 1000, log)
             wrong += [f"after kill {number}: {p}" for p in found]
-    return wrong + [f"full disk: {p}" for p in on_a_full_disk(command, folder, log)]
+    wrong += [f"full disk: {p}" for p in on_a_full_disk(command, folder, log)]
+    return wrong, lasts
 
 
 def on_a_full_disk(command: Command, folder: Path, log: Path) -> list[str]:
@@ -319,13 +489,16 @@ def main(arguments: list[str]) -> int:
         for command in chosen:
             count = max(1, round(kills * command.share / shares))
             place = folder / command.name.replace(" ", "-")
-            wrong = kill_often(command, count, place)
+            wrong, lasts = kill_often(command, count, place)
             total, bad = total + count, bad + len(wrong)
-            print(f"{command.name}: {count} kills, {len(wrong)} wrong", flush=True)
+            about = f"{count} kills of runs of {lasts:.1f} s, {len(wrong)} wrong"
+            print(f"{command.name}: {about}", flush=True)
             for one in wrong[:5]:
                 print(f"  {one}", flush=True)
             shutil.rmtree(place, ignore_errors=True)
-    print(json.dumps({"kills": total, "wrong": bad}))
+    times = os.times()
+    spent = round(sum(times[:4]))
+    print(json.dumps({"kills": total, "wrong": bad, "cpu_seconds": spent}))
     return 1 if bad else 0
 
 

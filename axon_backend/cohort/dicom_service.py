@@ -31,6 +31,7 @@ from axon_backend.dataset import store
 from axon_backend.dataset.lock import OutputLock
 from axon_backend.errors import AxonInputError
 from axon_backend.evaluation.case_output import DICOM_FOLDER
+from axon_backend.imaging.dicom_file import write_dicom
 from axon_backend.imaging.write import write_json
 from axon_backend.util.atomic import whole_file
 from axon_backend.util.hashing import file_sha256
@@ -193,16 +194,16 @@ class DicomService:
         folder = self.folder / RECEIVED / _hash(study)
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
-            with (
-                whole_file(folder / f"{_hash(uid)}.dcm") as temporary,
-                open(temporary, "wb") as stream,
-            ):
-                pydicom.dcmwrite(stream, dataset, enforce_file_format=True)
-                stream.flush()
-                os.fsync(stream.fileno())
+            with whole_file(folder / f"{_hash(uid)}.dcm") as temporary:
+                write_dicom(dataset, temporary)
+                with temporary.open("rb+") as stream:
+                    os.fsync(stream.fileno())
         except OSError as error:
             self.log(f"an image from {sender} could not be stored: {error.strerror or error}")
             return _NO_SPACE
+        except Exception as error:  # pydicom cannot write what it has read
+            self.log(f"refused an unreadable object from {sender} ({type(error).__name__})")
+            return _NOT_UNDERSTOOD
         self.log(f"received an image from {sender}")
         return _SUCCESS
 

@@ -15,7 +15,7 @@ from axon_backend.dataset.tags import read_tags
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import ThoraxFrame
-from axon_backend.imaging.radiograph import Radiograph, read_radiograph
+from axon_backend.imaging.radiograph import Radiograph, other_view, read_radiograph
 from axon_backend.imaging.view import Stated, View
 from axon_backend.imaging.write import RESEARCH_NOTE, atomic_path, write_image
 from axon_backend.physics.attenuation import AttenuationVolume
@@ -127,6 +127,8 @@ def _of_unknown_view(
     tried: list[tuple[float, str, PlacedView, Radiograph]] = []
     for role, view in VIEWS.items():
         image = read_radiograph(xray.file, view=view, **stated[role])
+        if image.looks_like == other_view(view):  # registration decides
+            image = replace(image, looks_like="")
         images = [image]
         if role == "lateral" and not (xray.oriented or _settles_orientation(stated[role])):
             images.append(_mirrored(image))

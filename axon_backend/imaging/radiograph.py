@@ -28,6 +28,7 @@ __all__ = ["Radiograph", "View", "read_radiograph"]
 MIN_PIXELS = 64  # along each side
 _MIN_LEVELS = 16  # grey levels
 NOT_A_CHEST = "the image does not look like a chest X-ray"
+OTHER_VIEW = "the X-ray looks like a"  # with the view's name
 NO_TAG = "no tag states the orientation: judging by the image, it is right"
 _STRONGLY_INVERTED = -0.6  # below this score the tags are doubtful
 _UNCLEAR_BONES = "whether bones are bright is unclear: bright is assumed"
@@ -42,7 +43,8 @@ class Radiograph:
     `pixel_mm`: (row, col) in millimetres in the patient plane, or None when unknown.
     `source`: the file. `assumptions`: what was assumed or changed, in plain sentences.
     `sid_mm`: source-to-image distance, if the file states it. `warnings`: the assumptions that the
-    user should check. `looks_like`: what the image shows instead of one chest X-ray; such an image
+    user should check. `looks_like`: what the image shows instead of one chest X-ray, or "frontal"
+    or "lateral" if that is clearly its view instead of `view`, which no tag states; such an image
     is not registered (see `require_chest`). Empty if it shows one, or if the user overrides it.
     `valid`: [row, col] bool, False under coloured marks, whose pixels were interpolated from their
     surroundings; None if there are none.
@@ -60,16 +62,33 @@ class Radiograph:
 
 
 def require_chest(xray: Radiograph) -> None:
-    """Refuse an image that does not look like one chest X-ray.
+    """Refuse an image that does not look like one chest X-ray of its view.
 
     Raises:
         AxonInputError: the message states what it looks like instead.
     """
+    name = Path(xray.source).name or "The X-ray"
+    if xray.looks_like == other_view(xray.view):
+        raise AxonInputError(
+            f"{name} does not look like a {view_name(xray.view)} chest X-ray, but like a "
+            f"{xray.looks_like} one. Give it as the {xray.looks_like} X-ray, or use it anyway: "
+            f"{INSIST}."
+        )
     if xray.looks_like:
         raise AxonInputError(
-            f"{Path(xray.source).name or 'The X-ray'} does not look like a chest X-ray, but like "
-            f"{xray.looks_like}. Give a chest X-ray, or use it anyway: {INSIST}."
+            f"{name} does not look like a chest X-ray, but like {xray.looks_like}. Give a chest "
+            f"X-ray, or use it anyway: {INSIST}."
         )
+
+
+def view_name(view: View) -> str:
+    """``frontal`` or ``lateral``."""
+    return "frontal" if view.is_frontal else "lateral"
+
+
+def other_view(view: View) -> str:
+    """``lateral`` for a frontal view, and ``frontal`` for a lateral one."""
+    return "lateral" if view.is_frontal else "frontal"
 
 
 def read_radiograph(
@@ -92,8 +111,8 @@ def read_radiograph(
     mirrors it. If either is given, the orientation is not changed further; if both are None, the
     tags decide, and without tags the image does if it is certain (see `layout`).
     `part` selects the ``left``, ``right``, ``top`` or ``bottom`` one of two X-rays in the image.
-    `force` = True accepts the image as a chest X-ray, whatever it looks like; otherwise an image
-    that looks like something else is returned with `looks_like`.
+    `force` = True accepts the image as a chest X-ray of its view, whatever it looks like; otherwise
+    an image that looks like something else is returned with `looks_like`.
 
     Raises `AxonInputError`, which states what was found and how to proceed, for anything that is
     not one grey chest X-ray.
@@ -221,7 +240,10 @@ def upright(
                 warnings=(*raw.warnings, shows),
             )
             return upright(raw, None, invert, name, source, part=part, force=force)
-        turn, orientation, doubts = decide(layout, stated)
+        named = raw.view is not None and not raw.view_weak and raw.view.is_frontal is view.is_frontal
+        if layout.contradicts_view and not (named or force):
+            looks_like = other_view(view)
+        turn, orientation, doubts = decide(layout, stated, force)
         warnings += doubts
     notes += orientation
     pixels, pixel_mm = turn(pixels), turn.pixel_mm(pixel_mm)
@@ -272,10 +294,12 @@ def _as_asked(flip: bool | None, rotate: int | None) -> tuple[Turn, list[str]]:
     return Turn(-(rotate or 0) // 90 % 4, bool(flip)), [note]
 
 
-def decide(layout: Layout, stated: bool) -> tuple[Turn, list[str], list[str]]:
+def decide(
+    layout: Layout, stated: bool, force: bool = False
+) -> tuple[Turn, list[str], list[str]]:
     """The turn to apply for the layout of an image, notes, and those of them that are warnings.
 
-    `stated`: the file states the orientation. A tag that the image contradicts with certainty is
+    `stated`: the file states the orientation; `force`: the user insists on the view. A tag that the image contradicts with certainty is
     considered wrong, except for the sides of a frontal X-ray: a heart on the right is rare but
     possible.
     """
@@ -288,7 +312,9 @@ def decide(layout: Layout, stated: bool) -> tuple[Turn, list[str], list[str]]:
             "this is wrong"
         )
         return layout.turn, [note], [note]
-    note = f"the X-ray looks {layout.looks}: check its orientation"
+    insisted = layout.other is not None and force
+    done = "it was used as requested" if insisted else "check its orientation"
+    note = f"the X-ray looks {layout.looks}: {done}"
     return Turn(), [note], [note]
 
 

@@ -18,11 +18,14 @@ from axon_backend.imaging.parts import part_box
 from axon_backend.imaging.radiograph import (
     NO_TAG,
     NOT_A_CHEST,
+    OTHER_VIEW,
     Radiograph,
     decide,
     judged,
     known_view,
+    other_view,
     upright,
+    view_name,
 )
 from axon_backend.imaging.raw_xray import (
     FIELD_MM,
@@ -39,7 +42,7 @@ _VIEW = f"{_BY_HAND} the view is "
 _PIXEL = f"{_BY_HAND} the pixel size is "
 _INVERTED = f"{_BY_HAND} the grey scale was inverted"
 _FLIPPED = f"{_BY_HAND} left and right were exchanged"
-_FORCED = f"{_BY_HAND} it is a chest X-ray"
+_FORCED = f"{_BY_HAND} it is a"
 
 PixelSize = float | tuple[float, float]
 
@@ -176,7 +179,7 @@ def corrected(
         flip_lr: True exchanges left and right of the current image.
         part: one of two X-rays in the current image, ``left``, ``right``, ``top`` or ``bottom``;
             the orientation is determined again.
-        force: True accepts it as a chest X-ray, whatever it looks like.
+        force: True accepts it as a chest X-ray of its view, whatever it looks like.
 
     Inverting or flipping twice restores the X-ray.
 
@@ -187,8 +190,8 @@ def corrected(
     valid = xray.valid
     looks_like = "" if force else xray.looks_like
     if force and xray.looks_like:
-        notes = _noted(notes, _FORCED, _FORCED)
-        warnings = tuple(w for w in warnings if not w.startswith(NOT_A_CHEST))
+        notes = _noted(notes, _FORCED, f"{_FORCED} {view_name(xray.view)} chest X-ray")
+        warnings = tuple(w for w in warnings if not w.startswith((NOT_A_CHEST, OTHER_VIEW)))
     content: Content | None = None
     if part is not None:
         box = part_box(pixels, part)
@@ -207,7 +210,11 @@ def corrected(
         # The orientation was determined for the other view, or for the whole image.
         image = in_proportion(pixels, xray.pixel_mm)
         layout = recognise(image, known.is_frontal, content=content)
-        turn, said, warned = decide(layout, stated=False)
+        if looks_like == other_view(xray.view):
+            looks_like = ""
+        if layout.contradicts_view and not force:
+            looks_like = other_view(known)
+        turn, said, warned = decide(layout, stated=False, force=bool(force))
         doubts = [w for w in warnings if w.startswith(NOT_A_CHEST)]
         pixels, warnings = turn(pixels), (*doubts, *warned)
         valid = None if valid is None else turn(valid)
