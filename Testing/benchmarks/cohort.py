@@ -32,7 +32,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 FILM = ROOT / "axon_backend" / "demo_data" / "xray_pa.jpg"
 AXON = [sys.executable, "-m", "axon_backend", "cohort", "reconstruct"]
-SMALL = ["--no-register", "--no-report", "--stages", "coarse"]
+SMALL = ["--no-register", "--no-report"]
 KEPT = re.compile(r"(\d+) of (\d+) studies reconstructed \((\d+) studies? in this run, (\d+) kept")
 
 
@@ -51,12 +51,12 @@ def source(folder: Path, count: int) -> Path:
 @contextmanager
 def cluster(nodes: int) -> Iterator[tuple[Any, list[Any]]]:
     """A Ray cluster of this machine: a head that does no work, and nodes of one CPU each."""
-    # Ray gives its workers a niceness of 15, so that everything else on the machine goes first.
-    os.environ["RAY_worker_niceness"] = "0"
     from ray.cluster_utils import Cluster
 
     small = {"object_store_memory": 100 * 1024 * 1024}
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
+    # Ray's workers have a niceness of 15, with which everything else on the machine goes first.
+    head = {"num_cpus": 0, "_system_config": {"worker_niceness": 0}, **small}
+    made = Cluster(initialize_head=True, head_node_args=head)
     try:
         yield made, [made.add_node(num_cpus=1, **small) for _ in range(nodes)]
     finally:
@@ -77,7 +77,7 @@ def speed(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
         began = time.perf_counter()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         seconds[workers] = round(time.perf_counter() - began, 1)
-        ends = sorted(file.stat().st_mtime for file in out.glob("cases/*/case.json"))
+        ends = sorted(file.stat().st_mtime for file in out.glob("cases/[!.]*/case.json"))
         pace[workers] = round((len(ends) - workers) / (ends[-1] - ends[workers - 1]), 3)
         rate = 3600 * chosen.studies / seconds[workers]
         print(
@@ -103,7 +103,9 @@ def speed(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def model(chosen: argparse.Namespace) -> list[str]:
-    return [] if chosen.bundle is None else ["--bundle", chosen.bundle]
+    if chosen.bundle is not None:
+        return ["--bundle", chosen.bundle]
+    return [] if chosen.whole else ["--stages", "coarse"]
 
 
 def children(parent: int, pattern: str) -> list[int]:
@@ -139,7 +141,7 @@ def _kills(count: int, folder: Path, options: list[str], workers: Any, more: Any
     said: dict[str, Any] = {}
 
     def look() -> int:
-        for record in out.glob("cases/*/case.json"):
+        for record in out.glob("cases/[!.]*/case.json"):  # hidden ones are being written
             name, stamp = record.parent.name, record.stat().st_mtime_ns
             if made.setdefault(name, stamp) != stamp:
                 again.add(name)
@@ -165,9 +167,10 @@ def _kills(count: int, folder: Path, options: list[str], workers: Any, more: Any
     time.sleep(2)  # for its workers to end
     there = look()
     print(f"driver killed; {there} studies are there", flush=True)
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True)
     found = KEPT.search(done.stdout)
-    assert found is not None, done.stdout
+    if done.returncode != 0 or found is None:
+        raise SystemExit(f"resuming: {done.returncode}\n{done.stdout}\n{done.stderr}")
     finished, _, resumed, kept = map(int, found.groups())
     look()
     print(f"resumed: {kept} kept, {resumed} made; {finished} of {count} are there")

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pydicom
 
 from axon_backend.cohort.received import MODALITIES, image_file, store_image
+from axon_backend.dataset.store import CASES
 from axon_backend.errors import AxonInputError, Cancelled, Unfinished, not_written, reason_of
 from axon_backend.evaluation.case_folder import DICOM_FOLDER
 from axon_backend.util.address import LOOPBACK
@@ -152,7 +153,7 @@ def send(
     Args:
         client: see :func:`connect`.
         folder: of a reconstruction with a series (``--dicom``, ``--dicom-patient``), or with such
-            ones in ``cases``.
+            ones in ``cases``; what is being written there is left out.
         progress: called with the stage ``series``.
         cancelled: polled between series.
 
@@ -162,7 +163,8 @@ def send(
         Cancelled: ``cancelled()`` returned True; a series on the server may be incomplete, which
             the next call completes.
     """
-    cases = sorted(file.parent for file in folder.glob(f"cases/*/{DICOM_FOLDER}"))
+    # Hidden folders are still being written.
+    cases = sorted(path.parent for path in folder.glob(f"{CASES}/[!.]*/{DICOM_FOLDER}"))
     if (folder / DICOM_FOLDER).is_dir():
         cases.append(folder)
     if not cases:
