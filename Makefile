@@ -14,7 +14,7 @@
 #     .venv\Scripts\python -m pytest -n auto --dist loadfile -m "not slow"
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-all lint format clean help
+.PHONY: demo test test-all test-view lint format clean help
 .DELETE_ON_ERROR:
 
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))
@@ -40,6 +40,9 @@ test: $(VENV)/.installed-dev  ## tests but for the slow ones; for some: make tes
 test-all: $(VENV)/.installed-dev  ## all tests, as in continuous integration
 	$(PYTEST) $(ARGS)
 
+test-view: $(VENV)-view/.installed  ## axon view in a headless Chromium, which has to be installed
+	$(VENV)-view/bin/python -m pytest Testing/viewer $(ARGS)
+
 lint: $(VENV)/.installed-dev  ## style, types and imports, as in continuous integration
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -51,7 +54,7 @@ format: $(VENV)/.installed-dev  ## format the code
 	$(RUN) -m ruff format .
 
 clean:  ## remove everything that make has made, the environment too
-	rm -rf $(VENV) demo_output build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-view demo_output build dist *.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -64,6 +67,12 @@ $(VENV)/.installed-demo: $(VENV)/.torch pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml constraints.txt
 	$(PIP) -e '.[dev]'
+	@touch $@
+
+# An environment of its own: trame-slicer needs another slicer-core than the development does.
+$(VENV)-view/.installed: pyproject.toml
+	$(MAKE) VENV=$(VENV)-view $(VENV)-view/.torch
+	$(VENV)-view/bin/python -m pip install --disable-pip-version-check -e '.[view]' pytest playwright
 	@touch $@
 
 $(VENV)/.torch: $(VENV)/.created constraints.txt

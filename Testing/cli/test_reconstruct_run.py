@@ -29,7 +29,8 @@ def case(phantom_xray_file, phantom_ct_file, tiny_bundle, tmp_path_factory):
     """One full run: registered to the CT, two samples, everything kept."""
     output = tmp_path_factory.mktemp("run") / "deep" / "case"
     code = run(phantom_xray_file, tiny_bundle, output, "--ct", str(phantom_ct_file),
-               "--samples", "2", "--seed", "5", "--steps", "2,3", "--keep-stages")  # fmt: skip
+               "--samples", "2", "--seed", "5", "--steps", "2,3", "--keep-stages",
+               "--keep-samples")  # fmt: skip
     assert code == 0
     return output
 
@@ -37,7 +38,7 @@ def case(phantom_xray_file, phantom_ct_file, tiny_bundle, tmp_path_factory):
 def test_all_files_are_there_and_no_others(case):
     assert {p.name for p in case.iterdir()} == {
         "reconstruction.nii.gz", "coarse.nii.gz", "fine.nii.gz", "sr.nii.gz", "deviation.nii.gz",
-        "overview.png", "report.html", "result.json",
+        "samples", "overview.png", "xray_frontal.jpg", "report.html", "result.json",
     }  # fmt: skip
     assert [p.name for p in case.parent.iterdir()] == ["case"]
 
@@ -53,6 +54,29 @@ def test_the_volume_is_the_last_stage_in_hounsfield_units(case):
     deviation = np.asarray(nibabel.load(case / "deviation.nii.gz").dataobj)
     assert deviation.shape == (32, 32, 32)
     assert deviation.min() >= 0 and deviation.max() > 0
+
+
+def test_the_samples_have_the_mean_and_the_deviation_that_were_written(case):
+    files = sorted((case / "samples").iterdir())
+    assert [file.name for file in files] == ["sample_01.nii.gz", "sample_02.nii.gz"]
+    images = [nibabel.load(file) for file in files]
+    one, other = (np.asarray(image.dataobj, float) for image in images)
+    mean, deviation = (
+        np.asarray(nibabel.load(case / f"{name}.nii.gz").dataobj, float)
+        for name in ("reconstruction", "deviation")
+    )
+    # Written as whole HU; of two values, the standard deviation is half their difference x 2^0.5.
+    np.testing.assert_allclose((one + other) / 2, mean, atol=1.01)
+    np.testing.assert_allclose(np.abs(one - other) / 2**0.5, deviation, atol=1.3)
+    assert (images[0].affine == nibabel.load(case / "reconstruction.nii.gz").affine).all()
+
+
+def test_the_x_ray_is_written_in_true_proportions(case, phantom_ct):
+    image = Image.open(case / "xray_frontal.jpg")  # beside its overlay
+    frame = find_thorax_frame(phantom_ct)
+    assert image.width / 2 / image.height == pytest.approx(
+        frame.size_mm[0] / frame.size_mm[2], rel=0.01
+    )
 
 
 def test_the_affine_is_the_frame_of_the_ct(case, phantom_ct):

@@ -7,6 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
+
+DX = DigitalXRayImageStorageForPresentation
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +67,24 @@ def settings(mean_bundle):
     from axon_backend.cohort.settings import CohortSettings
 
     return CohortSettings(bundle=mean_bundle, register=False, report=False)
+
+
+@pytest.fixture
+def xray(phantom_xray_file) -> Dataset:
+    """The phantom's frontal X-ray as DX."""
+    pixels = np.asarray(Image.open(phantom_xray_file)).astype("<u2") >> 4
+    item = Dataset()
+    item.file_meta, item.preamble = FileMetaDataset(), bytes(128)
+    item.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    item.file_meta.MediaStorageSOPClassUID = DX
+    item.SOPClassUID = DX
+    item.SOPInstanceUID = item.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    item.SeriesInstanceUID, item.StudyInstanceUID = generate_uid(), generate_uid()
+    item.PatientID, item.PatientName = "P7", "Doe^Jane"
+    item.Modality, item.BodyPartExamined, item.ViewPosition = "DX", "CHEST", "PA"
+    item.PatientOrientation = ["L", "F"]
+    item.SamplesPerPixel, item.PhotometricInterpretation = 1, "MONOCHROME2"
+    item.Rows, item.Columns = pixels.shape
+    item.BitsAllocated, item.BitsStored, item.HighBit, item.PixelRepresentation = 16, 12, 11, 0
+    item.PixelData = pixels.tobytes()
+    return item

@@ -5,39 +5,16 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-import numpy as np
 import pydicom
 import pytest
-from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage, generate_uid
 
 from axon_backend.cli.main import main
 from axon_backend.cohort.dicom_service import DicomService, Peer, ServiceSettings
 from axon_backend.errors import AxonInputError
 
 pynetdicom = pytest.importorskip("pynetdicom")
-DX = "1.2.840.10008.5.1.4.1.1.1.1"
-
-
-@pytest.fixture
-def xray(phantom_xray_file) -> Dataset:
-    """The phantom's frontal X-ray as DX."""
-    pixels = np.asarray(Image.open(phantom_xray_file)).astype("<u2") >> 4
-    item = Dataset()
-    item.file_meta = FileMetaDataset()
-    item.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    item.file_meta.MediaStorageSOPClassUID = item.SOPClassUID = DX
-    item.SOPInstanceUID = item.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-    item.SeriesInstanceUID, item.StudyInstanceUID = generate_uid(), generate_uid()
-    item.PatientID, item.PatientName = "P7", "Doe^Jane"
-    item.Modality, item.BodyPartExamined, item.ViewPosition = "DX", "CHEST", "PA"
-    item.PatientOrientation = ["L", "F"]
-    item.SamplesPerPixel, item.PhotometricInterpretation = 1, "MONOCHROME2"
-    item.Rows, item.Columns = pixels.shape
-    item.BitsAllocated, item.BitsStored, item.HighBit, item.PixelRepresentation = 16, 12, 11, 0
-    item.PixelData = pixels.tobytes()
-    return item
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from axon_backend.imaging.frame import find_thorax_frame, resample_to_frame
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import View
 from axon_backend.inference import case
+from axon_backend.inference.case_files import CaseInputs
 from axon_backend.inference.reconstruct import reconstruct
 from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry
@@ -128,9 +129,7 @@ def test_a_drr_in_place_of_an_x_ray_shows_the_posed_patient(phantom_ct, run, mon
 
 def test_a_nearer_tube_is_known_to_the_networks_and_to_the_reprojection(phantom_ct, run):
     near = Pose(sid_mm=1000.0)
-    placed = case.PlacedCase(
-        case.CaseInputs({}, None), run(None).views, find_thorax_frame(phantom_ct)
-    )
+    placed = case.PlacedCase(CaseInputs({}, None), run(None).views, find_thorax_frame(phantom_ct))
     posed = case.PlacedCase(placed.case, placed.views, placed.frame, near)
     plain = case.network_views(placed).beam
     # SOD 800 instead of 1600 mm: the rays diverge twice as much.

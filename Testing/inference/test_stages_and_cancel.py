@@ -35,7 +35,8 @@ def whole(bundle, phantom_ct) -> Reconstruction:
 
 def test_the_call_returns_what_the_model_returns(whole, bundle):
     """The networks' volumes, in HU and nothing else done to them."""
-    from axon_backend.inference.case import CaseInputs, PlacedCase, network_views
+    from axon_backend.inference.case import PlacedCase, network_views
+    from axon_backend.inference.case_files import CaseInputs
     from axon_backend.inference.model_loading import load_model
 
     placed = PlacedCase(CaseInputs({}, None), whole.views, whole.frame)

@@ -1,8 +1,8 @@
 """``axon view`` by clicks, in a headless Chromium.
 
 Needs the extra ``view`` in an environment of its own (slicer-core 5.11, where development has
-another), Playwright and a Chromium: pip install '.[view]' pytest playwright. With AXON_SCREENSHOTS
-set to a folder, images of the pages are left there.
+another), Playwright and a Chromium: `make test-view`. With AXON_SCREENSHOTS set to a folder, images
+of the pages are left there.
 """
 
 import io
@@ -129,6 +129,7 @@ def test_a_result_beside_its_ct(phantom, tiny_bundle, viewer, browser, tmp_path)
     folder = tmp_path / "result"
     words = ["reconstruct", "--frontal", xray, "--ct", ct, "--view", "pa", *AS_IT_IS]
     words += ["--bundle", str(tiny_bundle.path), "--stages", "coarse", "--allow-poor", "--quiet"]
+    words += ["--steps", "2", "--samples", "2", "--keep-samples"]
     assert main([*words, "--output", str(folder)]) == 0
     url = viewer(str(folder), "--ct", ct, "--force")
 
@@ -136,10 +137,17 @@ def test_a_result_beside_its_ct(phantom, tiny_bundle, viewer, browser, tmp_path)
         urllib.request.urlopen(url.partition("?")[0])
 
     opened = Opened(browser, url)
+    volume = opened.drawn("volume_axial")
+    until(lambda: opened.page.locator("#title-ct_axial").count(), "the CT")  # follows later
     volume, truth = opened.drawn("volume_axial"), opened.drawn("ct_axial")
     three_d = opened.drawn("ct_3d")
     opened.keep("result")
     assert "MAE (HU)" in opened.page.inner_text("#measures")
+    assert opened.page.locator("img.xray").count() == 1
+    opened.page.click("img.xray")
+    opened.page.locator("#image").wait_for(state="visible")
+    opened.page.click("#image")
+    opened.page.locator("#image").wait_for(state="hidden")
 
     # The slices of both rows move together.
     slider = opened.page.locator("#slice-ct_axial").bounding_box()
@@ -170,6 +178,16 @@ def test_a_result_beside_its_ct(phantom, tiny_bundle, viewer, browser, tmp_path)
     until(lambda: not opened.page.locator("#title-ct_3d").count(), "the views of the CT to go")
     opened.drawn("volume_sagittal")
     opened.keep("result_alone")
+    # The samples one by one, and their standard deviation.
+    shown = [opened.image("volume_axial")]
+    for name in ("Sample 1 of 2", "Sample 2 of 2", "Standard deviation over the samples"):
+        opened.page.evaluate("name => window.trame.state.set('volume', name)", name)
+        opened.changed("volume_axial", shown[-1])
+        assert name in opened.page.inner_text("#title-volume_axial")
+        shown.append(opened.image("volume_axial"))
+    opened.keep("result_deviation")
+    opened.page.evaluate("window.trame.state.set('volume', 'Reconstruction')")
+    opened.changed("volume_axial", shown[-1])
     opened.page.get_by_label("CT beside").check()
     opened.drawn("ct_3d")
 
@@ -184,9 +202,9 @@ def test_from_an_xray_to_a_saved_result(phantom, tiny_bundle, viewer, browser, t
     words = ["--frontal", xray, "--view", "pa", *AS_IT_IS, "--stages", "coarse", "--steps", "400"]
     opened = Opened(browser, viewer(*words, "--bundle", str(tiny_bundle.path)))
     page = opened.page
-    until(lambda: page.get_attribute("#overlay", "src"), "the overlay")
+    until(lambda: page.get_attribute("#overlay", "src"), "the X-ray as it was read")
+    until(lambda: page.inner_text("#verdict").startswith("Registration: "), "the overlay")
     overlay = page.get_attribute("#overlay", "src")
-    assert page.inner_text("#verdict").startswith("Registration: ")
     opened.keep("xrays")
 
     box = page.locator("#slider-right_mm").bounding_box()
@@ -221,3 +239,10 @@ def test_from_an_xray_to_a_saved_result(phantom, tiny_bundle, viewer, browser, t
     record = json.loads((tmp_path / "saved" / "result.json").read_text())
     assert [stage["name"] for stage in record["stages"]] == ["coarse"]
     assert (tmp_path / "saved" / "reconstruction.nii.gz").is_file()
+
+
+def test_the_page_is_made_without_pytorch():
+    """The first image should not wait for it."""
+    code = "import sys, axon_backend.viewer.page; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "False"

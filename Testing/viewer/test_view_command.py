@@ -54,6 +54,7 @@ def test_opening_a_result_loads_no_networks():
     """The first image should not wait for PyTorch."""
     code = (
         "import sys, axon_backend.viewer.finished_case, axon_backend.viewer.serve\n"
+        "import axon_backend.inference.case_files\n"
         "print(sorted({'torch', 'monai', 'trame', 'slicer'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

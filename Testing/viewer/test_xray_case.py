@@ -11,6 +11,7 @@ from axon_backend.imaging.display import grey
 from axon_backend.imaging.frame import find_thorax_frame
 from axon_backend.imaging.view import View
 from axon_backend.imaging.write import write_png, write_volume
+from axon_backend.inference.case_files import read_case
 from axon_backend.inference.session import InferenceSession
 from axon_backend.physics.drr import render_drr
 from axon_backend.physics.pose import Pose
@@ -51,7 +52,7 @@ def session(tiny_bundle):
 @pytest.fixture
 def case(files, session):
     xray, ct = files
-    return XrayCase(xray, ct=ct, session=session, frontal_view=View.pa, stated=FORCED)
+    return XrayCase(read_case(xray, None, ct, frontal_view=View.pa, stated=FORCED), session)
 
 
 def disagreement(case) -> float:

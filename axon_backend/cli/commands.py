@@ -20,6 +20,8 @@ from axon_backend.cli.bundle import (
     bundle_verify,
 )
 from axon_backend.cli.dicom import serve as dicom_serve
+from axon_backend.cli.dicomweb import fetch as dicom_fetch
+from axon_backend.cli.dicomweb import send as dicom_send
 from axon_backend.cli.drr import run as drr
 from axon_backend.cli.evaluate import evaluate
 from axon_backend.cli.prepare import prepare
@@ -39,6 +41,8 @@ __all__ = [
     "cohort_evaluate",
     "cohort_reconstruct",
     "demo",
+    "dicom_fetch",
+    "dicom_send",
     "dicom_serve",
     "drr",
     "evaluate",
@@ -96,6 +100,7 @@ def reconstruct(chosen: argparse.Namespace) -> int:
                 folder,
                 result,
                 keep_stages=chosen.keep_stages,
+                keep_samples=chosen.keep_samples,
                 dicom=chosen.dicom,
                 interactive=chosen.interactive,
                 progress=bars,

@@ -15,6 +15,9 @@ from axon_backend.errors import Cancelled
 
 T = TypeVar("T")
 
+# What a stage of many cases counts.
+_UNITS = {"studies": "study", "cases": "case", "headers": "file", "series": "series"}
+
 
 class ProgressBars:
     """One progress bar per stage on standard error, with the step and the remaining time.
@@ -39,7 +42,8 @@ class ProgressBars:
             from tqdm import tqdm
 
             self._stage = stage
-            self._bar = tqdm(total=total, desc=stage, file=sys.stderr, unit="step", mininterval=0)
+            unit = _UNITS.get(stage, "step")
+            self._bar = tqdm(total=total, desc=stage, file=sys.stderr, unit=unit, mininterval=0)
             # The first report of a stage comes after its first step. The stage began at the last
             # report of the stage before it.
             self._bar.start_t = self._bar.last_print_t = self._last

@@ -166,6 +166,11 @@ def _reconstruct(one: argparse.ArgumentParser) -> None:
     shared_options.add_registration(one)
     shared_options.add_volumes(one)
     one.add_argument(
+        "--keep-samples",
+        action="store_true",
+        help="also write each of the --samples, samples/sample_01.nii.gz and so on",
+    )
+    one.add_argument(
         "--interactive",
         action="store_true",
         help="also write interactive.html: the volume in slices and 3-D, for a browser",
@@ -235,6 +240,7 @@ def _cohort(one: argparse.ArgumentParser) -> None:
 
 def _dicom(one: argparse.ArgumentParser) -> None:
     from axon_backend.cli.dicom import add_arguments
+    from axon_backend.cli.dicomweb import add_fetch_arguments, add_send_arguments
 
     commands = one.add_subparsers(title="commands", metavar="COMMAND", required=True)
     serve = _command(
@@ -242,6 +248,12 @@ def _dicom(one: argparse.ArgumentParser) -> None:
     )
     add_arguments(serve)
     shared_options.add_model(serve)
+    add_fetch_arguments(
+        _command(commands, "fetch", "get chest X-rays from a DICOMweb server", run="dicom_fetch")
+    )
+    add_send_arguments(
+        _command(commands, "send", "store CT series on a DICOMweb server", run="dicom_send")
+    )
 
 
 def _demo(one: argparse.ArgumentParser) -> None:
@@ -292,7 +304,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None] | None
     "prepare": ("make a training data set from CTs and X-rays", _prepare),
     "train": ("train the networks of a method, or resume a run", _train),
     "cohort": ("process many studies, also on a Ray cluster", _cohort),
-    "dicom": ("a DICOM node that reconstructs what it receives", _dicom),
+    "dicom": ("X-rays from an archive and CT series to it: DICOM node, DICOMweb", _dicom),
     "demo": ("run the two cases that come with AXON", _demo),
     "selfcheck": ("describe and test this installation, for bug reports", None),
     "bundle": ("models: list, show, import, delete, verify, export", _bundle),

@@ -55,8 +55,8 @@ def add_registration(one: argparse.ArgumentParser) -> None:
     )
 
 
-def add_volumes(one: argparse.ArgumentParser) -> None:
-    """Add ``--samples``, ``--keep-stages``, ``--dicom`` and ``--dicom-patient``."""
+def add_samples(one: argparse.ArgumentParser) -> None:
+    """Add ``--samples``."""
     one.add_argument(
         "--samples",
         type=int,
@@ -64,6 +64,11 @@ def add_volumes(one: argparse.ArgumentParser) -> None:
         metavar="K",
         help="average K samples and write their standard deviation, deviation.nii.gz (default 1)",
     )
+
+
+def add_volumes(one: argparse.ArgumentParser) -> None:
+    """Add ``--samples``, ``--keep-stages``, ``--dicom`` and ``--dicom-patient``."""
+    add_samples(one)
     one.add_argument(
         "--keep-stages",
         action="store_true",

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from axon_backend.cli import shared_options, xray_options
 from axon_backend.cli.stages import parse_stages, parse_steps
 from axon_backend.errors import AxonInputError
 from axon_backend.util.address import LOOPBACK, check_port_number
+from axon_backend.util.input_file import exists
+
+if TYPE_CHECKING:
+    from axon_backend.imaging.ct import CTVolume
+    from axon_backend.inference.case_files import CaseInputs
+    from axon_backend.viewer.xray_case import XrayCase
 
 
 def add_arguments(one: argparse.ArgumentParser) -> None:
@@ -22,6 +29,7 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
     shared_options.add_views(one)
     shared_options.add_model(one)
     shared_options.add_sampling(one)
+    shared_options.add_samples(one)
     one.add_argument(
         "--host",
         default="127.0.0.1",
@@ -44,35 +52,44 @@ def view(chosen: argparse.Namespace) -> int:
         )
     if chosen.lateral is not None and chosen.frontal is None:
         raise AxonInputError("--lateral needs the frontal X-ray too: give --frontal.")
+    if chosen.samples < 1:
+        raise AxonInputError(f"--samples is {chosen.samples}; it must be at least 1.")
     check_port_number(chosen.port)
     from axon_backend.viewer.finished_case import FinishedCase
     from axon_backend.viewer.serve import check_extra, serve
     from axon_backend.viewer.settings import RunSettings
 
     check_extra()  # before anything is read
-    finished, ct, xrays = None, None, None
+    finished, xrays = None, None
     if chosen.result is not None:
         finished = FinishedCase.open(chosen.result)
-        if chosen.ct is not None:
-            from axon_backend.imaging.ct import read_ct
-
-            ct = read_ct(chosen.ct, force=stated.get("ct", {}).get("force", False))
+        if chosen.ct is not None and not exists(chosen.ct):
+            raise AxonInputError(f"{chosen.ct} does not exist. Check the path of the CT.")
     else:
         from axon_backend.imaging.view import parse_view
+        from axon_backend.inference.case_files import read_case
+
+        xrays = read_case(
+            chosen.frontal,
+            chosen.lateral,
+            chosen.ct,
+            frontal_view=parse_view(chosen.view),
+            stated=stated,
+        )
+
+    def ct() -> CTVolume:
+        from axon_backend.imaging.ct import read_ct
+
+        return read_ct(chosen.ct, force=stated.get("ct", {}).get("force", False))
+
+    def load(inputs: CaseInputs) -> XrayCase:
         from axon_backend.inference.session import InferenceSession
         from axon_backend.viewer.xray_case import XrayCase
 
         session = InferenceSession(chosen.bundle, chosen.device)
         session.stages(stages)
         session.steps(steps)
-        xrays = XrayCase(
-            chosen.frontal,
-            chosen.lateral,
-            chosen.ct,
-            session=session,
-            frontal_view=parse_view(chosen.view),
-            stated=stated,
-        )
+        return XrayCase(inputs, session)
 
     def announce(url: str) -> None:
         print(f"Open {url}")
@@ -86,8 +103,11 @@ def view(chosen: argparse.Namespace) -> int:
     serve(
         finished=finished,
         xrays=xrays,
-        ct=ct,
-        settings=RunSettings(stages, None if steps is None else tuple(steps), chosen.seed),
+        ct=None if chosen.ct is None or finished is None else ct,
+        load=load,
+        settings=RunSettings(
+            stages, None if steps is None else tuple(steps), chosen.seed, chosen.samples
+        ),
         host=chosen.host,
         port=chosen.port,
         browser=not chosen.no_browser,

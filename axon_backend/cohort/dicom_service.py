@@ -10,9 +10,7 @@ All acknowledged images are on disk, so the program may end at any moment and co
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import ssl
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +21,7 @@ from typing import Any
 
 import pydicom
 
+from axon_backend.cohort.received import MODALITIES, store_image
 from axon_backend.cohort.settings import CohortSettings
 from axon_backend.cohort.storage import Folder
 from axon_backend.cohort.studies import Study, find_studies
@@ -30,15 +29,12 @@ from axon_backend.cohort.work import ReconstructStudy, StudyTask, failed, unusab
 from axon_backend.dataset import store
 from axon_backend.dataset.lock import OutputLock
 from axon_backend.errors import AxonInputError
-from axon_backend.evaluation.case_output import DICOM_FOLDER
-from axon_backend.imaging.dicom_file import write_dicom
+from axon_backend.evaluation.case_folder import DICOM_FOLDER
 from axon_backend.imaging.write import write_json
-from axon_backend.util.atomic import whole_file
 from axon_backend.util.hashing import file_sha256
 from axon_backend.util.plain_text import without_folders
 
 RECEIVED, SENT, DONE = "received", "sent", "done.json"
-MODALITIES = ("CR", "DX", "DR", "RG")
 _SUCCESS, _REFUSED, _NO_SPACE, _NOT_UNDERSTOOD = 0x0000, 0x0110, 0xA700, 0xC000
 _RETRY_SECONDS = 60.0
 Log = Callable[[str], None]
@@ -183,7 +179,7 @@ class DicomService:
         try:
             dataset = event.dataset
             dataset.file_meta = event.file_meta
-            study, uid = str(dataset.StudyInstanceUID), str(dataset.SOPInstanceUID)
+            _ = dataset.StudyInstanceUID, dataset.SOPInstanceUID
             modality = str(dataset.get("Modality", ""))
         except Exception as error:  # pydicom raises many types
             self.log(f"refused an unreadable object from {sender} ({type(error).__name__})")
@@ -191,13 +187,8 @@ class DicomService:
         if modality not in MODALITIES:
             self.log(f"refused an object from {sender}: {modality!r} is not an X-ray modality")
             return _REFUSED
-        folder = self.folder / RECEIVED / _hash(study)
         try:
-            folder.mkdir(mode=0o700, exist_ok=True)
-            with whole_file(folder / f"{_hash(uid)}.dcm") as temporary:
-                write_dicom(dataset, temporary)
-                with temporary.open("rb+") as stream:
-                    os.fsync(stream.fileno())
+            store_image(self.folder / RECEIVED, dataset)
         except OSError as error:
             self.log(f"an image from {sender} could not be stored: {error.strerror or error}")
             return _NO_SPACE
@@ -322,8 +313,3 @@ def _done(folder: Path) -> list[str] | None:
 def _stamp(case: Path) -> str:
     """A hash that changes when a case is made again."""
     return file_sha256(case / store.RECORD)
-
-
-def _hash(uid: str) -> str:
-    """A valid file name for a UID, which another program may have set to anything."""
-    return hashlib.sha256(uid.encode()).hexdigest()[:32]

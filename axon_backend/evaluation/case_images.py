@@ -6,11 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from axon_backend.evaluation.figures import WIDE, FlatImage, VolumeRow, footer_line, overview
 from axon_backend.evaluation.render3d import render3d
 from axon_backend.imaging.display import grey
-from axon_backend.registration.overlay import overlay_image
+from axon_backend.registration.overlay import SIZE, overlay_image
 
 if TYPE_CHECKING:
     from axon_backend.imaging.frame import ThoraxFrame
@@ -44,6 +45,21 @@ def flat_images(result: Reconstruction) -> list[FlatImage]:
             FlatImage("X-ray cyan, reference red", overlay(placed), frontal, pixel),
         ]  # fmt: skip
     return shown
+
+
+def xray_and_overlay(placed: PlacedView, frame: ThoraxFrame) -> Image.Image:
+    """A registered X-ray, 512 pixels high and in true proportions, and beside it its overlay (X-ray
+    cyan, reference red); a DRR, which was not registered, is alone."""
+    height, width = view_pixel_mm(placed, frame)
+    size = (round(SIZE * width / height), SIZE)
+    shown = np.rint(255 * grey(placed.pixels, placed.valid)).astype(np.uint8)
+    images = [Image.fromarray(shown).convert("RGB").resize(size, Image.Resampling.BOX)]
+    if placed.reference is not None:
+        images.append(Image.fromarray(overlay(placed)).resize(size))
+    page = Image.new("RGB", (len(images) * size[0], SIZE))
+    for number, image in enumerate(images):
+        page.paste(image, (number * size[0], 0))
+    return page
 
 
 def case_images(result: Reconstruction, record: dict) -> tuple[dict[str, np.ndarray], str]:

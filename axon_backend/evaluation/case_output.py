@@ -11,14 +11,13 @@ import numpy as np
 
 from axon_backend import DISCLAIMER
 from axon_backend.errors import AxonInputError, Cancelled, PoorRegistration
-from axon_backend.imaging.write import write_json, write_png, write_volume
+from axon_backend.evaluation.case_folder import DICOM_FOLDER, SAMPLES_FOLDER, XRAY_FILES
+from axon_backend.imaging.write import atomic_path, write_json, write_png, write_volume
 from axon_backend.inference.reconstruct import Reconstruction
 from axon_backend.methods import registry
 from axon_backend.registration.overlay import VIEW_FILES, write_view
 from axon_backend.util.plain_text import without_folders
 from axon_backend.util.run_context import Progress
-
-DICOM_FOLDER = "dicom"
 
 
 def case_files() -> tuple[str, ...]:
@@ -27,6 +26,8 @@ def case_files() -> tuple[str, ...]:
     return (
         "reconstruction.nii.gz",
         DICOM_FOLDER,
+        SAMPLES_FOLDER,
+        *XRAY_FILES.values(),
         *(f"{stage}.nii.gz" for stage in sorted(stages)),
         "deviation.nii.gz",
         "overview.png",
@@ -42,6 +43,7 @@ def write_case(
     result: Reconstruction,
     *,
     keep_stages: bool = False,
+    keep_samples: bool = False,
     report: bool = True,
     interactive: bool = False,
     dicom: Literal["anonymous", "identified"] | None = None,
@@ -58,7 +60,8 @@ def write_case(
         folder: the folder to write to.
         result: the reconstruction.
         keep_stages: also write one volume per stage.
-        report: also write ``overview.png`` and ``report.html``.
+        keep_samples: with several samples, also write each one into the folder ``samples``.
+        report: also write ``overview.png``, ``report.html`` and the X-rays (``xray_frontal.jpg``).
         interactive: also write ``interactive.html``.
         dicom: also write the last stage as a CT series to the folder ``dicom``, with references to
             those X-rays that are DICOM; "identified" copies the patient and study of the first.
@@ -91,15 +94,22 @@ def write_case(
         step_done(number)
         write_volume(folder / f"{name}.nii.gz", volume, result.frame, note)
     step_done(len(volumes))
+    folders = [DICOM_FOLDER] if dicom is not None else []
+    if keep_samples and result.samples is not None:
+        folders.append(SAMPLES_FOLDER)
+        (folder / SAMPLES_FOLDER).mkdir()
+        for number, volume in enumerate(result.samples, 1):
+            file = folder / SAMPLES_FOLDER / f"sample_{number:02d}.nii.gz"
+            write_volume(file, volume, result.frame, note)
     if dicom is not None:
         _write_dicom(folder / DICOM_FOLDER, result, dicom == "identified")
-    pages = ["overview.png", "report.html"] if report else []
+    pages = ["overview.png", "report.html", *write_xrays(folder, result)] if report else []
     record["files"] = [
         *(f"{name}.nii.gz" for name in volumes),
         *pages,
         *(["interactive.html"] if interactive else []),
         "result.json",
-        *([DICOM_FOLDER] if dicom is not None else []),
+        *folders,
     ]
     if report:
         from axon_backend.evaluation.case_images import case_images
@@ -119,6 +129,18 @@ def write_case(
     write_json(folder / "result.json", record)
     step_done(len(volumes) + 2)
     return record
+
+
+def write_xrays(folder: Path, result: Reconstruction) -> list[str]:
+    """Write each X-ray as registered, with its overlay beside it; returns the file names."""
+    from axon_backend.evaluation.case_images import xray_and_overlay
+
+    names = []
+    for role, placed in result.views.items():
+        names.append(XRAY_FILES[role])
+        with atomic_path(folder / names[-1]) as temporary:
+            xray_and_overlay(placed, result.frame).save(temporary, "JPEG", quality=90)
+    return names
 
 
 def _write_dicom(folder: Path, result: Reconstruction, identified: bool) -> None:

@@ -18,7 +18,8 @@ from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import ThoraxFrame, find_thorax_frame, resample_to_frame
 from axon_backend.imaging.radiograph import Radiograph, read_radiograph
 from axon_backend.imaging.view import View
-from axon_backend.inference.case import CaseInputs, PlacedCase, place_case, read_case
+from axon_backend.inference.case import PlacedCase, place_case
+from axon_backend.inference.case_files import CaseInputs, read_case
 from axon_backend.inference.model_loading import atlas_ct
 from axon_backend.physics.geometry import FIELD_OF_VIEW
 from axon_backend.registration import register as register_xrays

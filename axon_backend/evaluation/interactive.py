@@ -15,12 +15,11 @@ import numpy as np
 
 from axon_backend import DISCLAIMER
 from axon_backend.evaluation.html import SHARED, render_page
+from axon_backend.imaging.display import WINDOWS
 from axon_backend.imaging.write import write_text, write_volume
 from axon_backend.inference.result import Reconstruction
 
 VIEWER = Path(__file__).parent / "vendor" / "niivue.umd.js"
-# Name, lowest and highest displayed HU.
-WINDOWS = (("Lung", -1350, 150), ("Soft tissue", -160, 240), ("Bone", -200, 900))
 
 
 def write_interactive(path: Path, result: Reconstruction) -> Path:

@@ -1,4 +1,4 @@
-"""The display orientation of a view, head up, and its grey levels.
+"""The display orientation of a view, head up, its grey levels, and the HU windows of volumes.
 
 Frontal: columns grow to the patient's Left. Lateral: columns grow to Posterior. Rows grow to the
 Feet in both.
@@ -7,6 +7,9 @@ Feet in both.
 from __future__ import annotations
 
 import numpy as np
+
+# Name, lowest and highest displayed HU.
+WINDOWS = (("Lung", -1350, 150), ("Soft tissue", -160, 240), ("Bone", -200, 900))
 
 _AXIS = {"L": "x", "R": "x", "A": "y", "P": "y", "H": "z", "F": "z"}
 

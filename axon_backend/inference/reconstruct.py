@@ -10,7 +10,7 @@ from axon_backend.bundle import Bundle
 from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import Stated, View
-from axon_backend.inference.case import PathLike
+from axon_backend.inference.case_files import PathLike
 from axon_backend.inference.result import Reconstruction
 from axon_backend.inference.session import InferenceSession, StageDone
 from axon_backend.physics.pose import Pose

@@ -18,13 +18,8 @@ from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import HuWindow, ThoraxFrame
 from axon_backend.imaging.radiograph import Radiograph
 from axon_backend.imaging.view import Stated, View
-from axon_backend.inference.case import (
-    PathLike,
-    PlacedCase,
-    network_views,
-    place_case,
-    read_case,
-)
+from axon_backend.inference.case import PlacedCase, network_views, place_case
+from axon_backend.inference.case_files import PathLike, read_case
 from axon_backend.inference.memory_fallback import StageRunner
 from axon_backend.inference.model_loading import choose_device
 from axon_backend.inference.result import Reconstruction, ResultBuilder, run_record

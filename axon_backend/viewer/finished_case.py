@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from axon_backend import DISCLAIMER
 from axon_backend.errors import AxonInputError
+from axon_backend.evaluation.case_folder import SAMPLES_FOLDER, XRAY_FILES
 from axon_backend.evaluation.html import number
 from axon_backend.evaluation.report import describe_input, describe_registration, stage_text
 from axon_backend.imaging.ct import CTVolume
@@ -18,7 +19,7 @@ from axon_backend.metrics import registered_metrics
 from axon_backend.physics.pose import Pose
 from axon_backend.util.input_file import read_json
 
-RECONSTRUCTION = "Reconstruction"
+RECONSTRUCTION, DEVIATION = "Reconstruction", "Standard deviation over the samples"
 # Side of the grid on which the CT is shown beside the volume.
 CT_VOXELS = 128
 
@@ -32,12 +33,14 @@ class FinishedCase:
         record: the content of that file.
         volumes: NIfTI files in HU by title, the reconstruction first.
         report: content of ``report.html``; empty if it was not written.
+        xrays: the X-rays as registered, with their overlays, as JPEG files by role.
     """
 
     folder: Path
     record: Mapping[str, Any]
     volumes: Mapping[str, Path]
     report: str = ""
+    xrays: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: str | Path) -> FinishedCase:
@@ -65,10 +68,16 @@ class FinishedCase:
             if file.is_file() and file.parent == folder:
                 volumes[stage_text(str(stage["name"]))] = file
         if (file := folder / "deviation.nii.gz").is_file():
-            volumes["Standard deviation over the samples"] = file
+            volumes[DEVIATION] = file
+        samples = sorted((folder / SAMPLES_FOLDER).glob("sample_*.nii.gz"))
+        for place, file in enumerate(samples, 1):
+            volumes[f"Sample {place} of {len(samples)}"] = file
+        xrays = {
+            role: folder / name for role, name in XRAY_FILES.items() if (folder / name).is_file()
+        }
         page = folder / "report.html"
         report = page.read_text("utf-8", errors="replace") if page.is_file() else ""
-        return cls(folder, record, volumes, report)
+        return cls(folder, record, volumes, report, xrays)
 
     @property
     def disclaimer(self) -> str:

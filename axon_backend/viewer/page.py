@@ -22,14 +22,21 @@ from trame_vuetify.ui.vuetify3 import SinglePageWithDrawerLayout
 from axon_backend import DISCLAIMER
 from axon_backend.errors import AxonInputError, Cancelled, reason_of
 from axon_backend.evaluation.html import data_uri
-from axon_backend.evaluation.interactive import WINDOWS
 from axon_backend.evaluation.report import describe_registration
-from axon_backend.viewer.finished_case import RECONSTRUCTION, FinishedCase, input_words
+from axon_backend.imaging.display import WINDOWS, grey
+from axon_backend.viewer.finished_case import (
+    DEVIATION,
+    RECONSTRUCTION,
+    FinishedCase,
+    input_words,
+)
 from axon_backend.viewer.scene import ALONE, BESIDE, CT, VOLUME, Scene
 from axon_backend.viewer.settings import Motion, RunSettings
 
 if TYPE_CHECKING:
     from axon_backend.imaging.ct import CTVolume
+    from axon_backend.imaging.radiograph import Radiograph
+    from axon_backend.inference.case_files import CaseInputs
     from axon_backend.inference.result import Reconstruction
     from axon_backend.viewer.xray_case import XrayCase
 
@@ -45,6 +52,14 @@ SLIDERS = (
     ("scale_percent", "Size (%)", 60.0, 160.0, 1.0),
 )
 XRAYS, RESULT = "xrays", "result"
+# In the browser: something is being computed, or the model is not there.
+NOT_YET = f"!!busy || step === '{XRAYS}' && !ready"
+CORNER = (
+    "position: absolute; left: 12px; top: 8px; z-index: 1; color: #ddd; font-size: 20px; "
+    "pointer-events: none"
+)
+# Range of a standard deviation in the slices.
+DEVIATION_HU = (0.0, 300.0)
 
 
 class Page(TrameApp):
@@ -55,7 +70,8 @@ class Page(TrameApp):
         scratch: a folder for temporary files, which must outlive the page.
         finished: the case to open, or
         xrays: the X-rays to start from.
-        ct: shown beside a finished case.
+        ct: reads the CT that is shown beside a finished case.
+        load: makes a case of ``xrays``, with the model.
         settings: of *Reconstruct*.
     """
 
@@ -65,12 +81,14 @@ class Page(TrameApp):
         scratch: Path,
         *,
         finished: FinishedCase | None = None,
-        xrays: XrayCase | None = None,
-        ct: CTVolume | None = None,
+        xrays: CaseInputs | None = None,
+        ct: Callable[[], CTVolume] | None = None,
+        load: Callable[[CaseInputs], XrayCase] | None = None,
         settings: RunSettings | None = None,
     ) -> None:
         super().__init__(server=server)
-        self._scratch, self._xrays = scratch, xrays
+        self._scratch, self._inputs, self._read_ct, self._load = scratch, xrays, ct, load
+        self._xrays: XrayCase | None = None
         self._settings = settings or RunSettings()
         self._case: FinishedCase | None = None
         self._result: Reconstruction | None = None
@@ -81,15 +99,30 @@ class Page(TrameApp):
         self._redraw = self._drawing = False
         self._settling: asyncio.TimerHandle | None = None
         self._scene = Scene(server)
-        with_ct = ct is not None or (xrays is not None and xrays.case.ct is not None)
+        with_ct = ct is not None or (xrays is not None and xrays.ct is not None)
         self._scene.prepare(with_ct=with_ct)
         self._first_state(with_ct)
         self._build()
         if finished is not None:
-            truth = None if ct is None else finished.write_ct(ct, scratch)
-            self._open(finished, truth)
+            self._open(finished, None)
         elif xrays is not None:
-            self._show_xrays(xrays)
+            self._show_as_read(xrays)
+
+    def start(self) -> None:
+        """Read what the first image need not wait for, once the page is served."""
+        case, inputs, ct, load = self._case, self._inputs, self._read_ct, self._load
+        if case is not None and ct is not None:
+            self._begin(
+                "Reading the CT",
+                lambda: case.write_ct(ct(), self._scratch),
+                lambda truth: self._open(case, truth),
+            )
+        elif inputs is not None and load is not None:
+            self._begin("Loading the model", lambda: load(inputs), self._loaded)
+
+    def _loaded(self, xrays: XrayCase) -> None:
+        self._xrays = xrays
+        self._show_xrays(xrays)
 
     def close(self) -> None:
         """Stop what runs."""
@@ -109,6 +142,9 @@ class Page(TrameApp):
                 "facts": [],
                 "report": "",
                 "report_open": False,
+                "images": [],
+                "image": "",
+                "image_open": False,
                 "volumes": [],
                 "volume": "",
                 "windows": [name for name, _, _ in WINDOWS],
@@ -117,6 +153,7 @@ class Page(TrameApp):
                 "beside": with_ct,
                 "roles": [],
                 "role": "frontal",
+                "ready": False,
                 "styles": [],
                 "style": "",
                 "overlay": "",
@@ -124,6 +161,7 @@ class Page(TrameApp):
                 "allow_poor": False,
                 "error": "",
                 "busy": "",
+                "stops": False,
                 "progress": 0.0,
                 "progress_text": "",
                 "can_save": False,
@@ -152,10 +190,28 @@ class Page(TrameApp):
                 "measures": case.measures,
                 "facts": case.facts,
                 "report": case.report,
+                "images": [
+                    {"title": role, "source": data_uri(file.read_bytes(), "image/jpeg")}
+                    for role, file in case.xrays.items()
+                ],
                 "volumes": list(case.volumes),
                 "volume": RECONSTRUCTION,
                 "has_ct": truth is not None,
                 "beside": truth is not None,
+            }
+        )
+
+    def _show_as_read(self, inputs: CaseInputs) -> None:
+        """Show the X-rays before the model is there."""
+        xrays = {role: xray for role, xray in inputs.xrays.items() if xray is not None}
+        words = [input_words(entry) for entry in inputs.describe(xrays)]
+        self.state.update(
+            {
+                "inputs": words,
+                "warnings": [w for xray in xrays.values() for w in xray.warnings],
+                "roles": list(xrays),
+                "overlay": _as_read(xrays["frontal"]),
+                "verdict": "As read; the DRR follows.",
             }
         )
 
@@ -164,6 +220,7 @@ class Page(TrameApp):
         self.state.update(
             {
                 "step": XRAYS,
+                "ready": True,
                 "styles": list(xrays.styles),
                 "style": style,
                 "inputs": [input_words(entry) for entry in xrays.inputs],
@@ -177,7 +234,9 @@ class Page(TrameApp):
 
     def _overlay(self, role: str, style: str) -> str:
         assert self._xrays is not None
-        return _as_uri(self._xrays.overlay(role, style))
+        width, height = self._xrays.extent_mm(role)
+        image = Image.fromarray(self._xrays.overlay(role, style))
+        return _as_uri(image.resize((round(image.height * width / height), image.height)))
 
     def _verdict(self, role: str) -> str:
         assert self._xrays is not None
@@ -191,7 +250,8 @@ class Page(TrameApp):
     @change("volume")
     def _volume_chosen(self, volume: str, **_: Any) -> None:
         if self._case is not None and volume in self._case.volumes:
-            self._scene.show(self._case.volumes[volume], VOLUME)
+            window = DEVIATION_HU if volume == DEVIATION else None
+            self._scene.show(self._case.volumes[volume], VOLUME, window)
 
     @change("window")
     def _window_chosen(self, window: str, **_: Any) -> None:
@@ -207,9 +267,12 @@ class Page(TrameApp):
 
     @change("role", "style")
     def _role_or_style(self, **_: Any) -> None:
-        if self._xrays is not None and self.state.role in self._xrays.roles:
+        role = self.state.role
+        if self._xrays is not None and role in self._xrays.roles:
             self._show_motion()
             self._draw_soon()
+        elif self._inputs is not None and (xray := self._inputs.xrays.get(role)) is not None:
+            self.state.overlay = _as_read(xray)
 
     @change(*(name for name, *_ in SLIDERS))
     def _moved(self, **_: Any) -> None:
@@ -281,6 +344,7 @@ class Page(TrameApp):
                 "Registering",
                 lambda: xrays.register(seed=seed, cancelled=self._stop.is_set),
                 lambda _: self._registered(),
+                stops=True,
             )
 
     def _registered(self) -> None:
@@ -304,7 +368,7 @@ class Page(TrameApp):
             self._tell("write", 0, 1, None)
             return result, self._keep(result)
 
-        self._begin("Reconstructing", work, lambda found: self._reconstructed(*found))
+        self._begin("Reconstructing", work, lambda found: self._reconstructed(*found), stops=True)
 
     def _keep(self, result: Reconstruction) -> Path:
         """The result as a finished case in the scratch folder, with its CT where there is one."""
@@ -348,13 +412,22 @@ class Page(TrameApp):
         """Progress, called by the worker."""
         self._progress = (100.0 * step / max(total, 1), f"{stage}: {step} of {total}")
 
-    def _begin(self, title: str, work: Callable[[], T], done: Callable[[T], Any]) -> None:
+    def _begin(
+        self, title: str, work: Callable[[], T], done: Callable[[T], Any], *, stops: bool = False
+    ) -> None:
         if self.state.busy:
             return
         self._stop.clear()
         self._progress = (0.0, "")
         self.state.update(
-            {"busy": title, "progress": 0.0, "progress_text": "", "error": "", "saved": ""}
+            {
+                "busy": title,
+                "stops": stops,
+                "progress": 0.0,
+                "progress_text": "",
+                "error": "",
+                "saved": "",
+            }
         )
         asynchronous.create_task(self._follow(work, done))
 
@@ -411,14 +484,16 @@ class Page(TrameApp):
                     self._scene.add_to(self.ui)
                 with html.Div(
                     v_show=(f"step === '{XRAYS}'",),
-                    classes="d-flex justify-center align-center",
-                    style="height: 100%; background: black",
+                    style="position: relative; height: 100%; background: black",
                 ):
+                    # Frontal images have the patient's right, lateral ones the front on the left.
+                    html.Div("{{ role === 'frontal' ? 'R' : 'A' }}", style=CORNER)
                     html.Img(
                         id="overlay",
                         src=("overlay",),
                         alt="X-ray over the DRR of the reference",
-                        style="max-width: 100%; max-height: 100%; height: 90%",
+                        style="position: absolute; inset: 0; width: 100%; height: 100%; "
+                        "object-fit: contain",
                     )
             with (
                 v3.VDialog(v_model=("report_open",), width="90%"),
@@ -430,6 +505,14 @@ class Page(TrameApp):
                     sandbox="",
                     title="Report",
                     style="width: 100%; height: 85vh; border: 0; background: white",
+                )
+
+            with v3.VDialog(v_model=("image_open",), width="auto"):
+                html.Img(
+                    id="image",
+                    src=("image",),
+                    click="image_open = false",
+                    style="max-height: 90vh; max-width: 95vw; height: 90vh; object-fit: contain",
                 )
 
     def _toolbar(self) -> None:
@@ -495,19 +578,33 @@ class Page(TrameApp):
         )
         with html.Div(v_if=("busy",), classes="mb-3", id="busy"):
             html.Div("{{ busy }} … {{ progress_text }}")
-            v3.VProgressLinear(model_value=("progress",), height=8, classes="my-1")
-            v3.VBtn("Cancel", click=self.cancel, id="cancel", size="small", variant="outlined")
+            v3.VProgressLinear(
+                model_value=("progress",), indeterminate=("!stops",), height=8, classes="my-1"
+            )
+            v3.VBtn(
+                "Cancel",
+                v_if=("stops",),
+                click=self.cancel,
+                id="cancel",
+                size="small",
+                variant="outlined",
+            )
 
     def _xray_controls(self) -> None:
         with html.Div(v_if=(f"step === '{XRAYS}'",)):
             with v3.VBtnToggle(
-                v_if=("roles.length > 1",), v_model=("role",), mandatory=True, density="compact"
+                v_if=("roles.length > 1",),
+                v_model=("role",),
+                disabled=("!!busy && ready",),
+                mandatory=True,
+                density="compact",
             ):
                 v3.VBtn("{{ one }}", v_for="one in roles", key="one", value=("one",))
             html.Div("{{ verdict }}", id="verdict", classes="my-2 font-weight-medium")
             v3.VSelect(
                 v_model=("style",),
                 items=("styles",),
+                disabled=(NOT_YET,),
                 label="Overlay (DRR red, X-ray cyan)",
                 density="compact",
                 hide_details=True,
@@ -521,7 +618,7 @@ class Page(TrameApp):
                         min=low,
                         max=high,
                         step=step,
-                        disabled=("!!busy",),
+                        disabled=(NOT_YET,),
                         hide_details=True,
                         density="compact",
                     )
@@ -560,6 +657,18 @@ class Page(TrameApp):
         with html.Div(v_if=("warnings.length",)):
             html.H4("Warnings", classes="mt-2")
             html.P("{{ text }}", v_for="text, n in warnings", key="n", classes="text-warning")
+        with html.Div(v_if=(f"step === '{RESULT}' && images.length",)):
+            html.H4("X-rays as registered; overlay (DRR red, X-ray cyan)", classes="mt-2")
+            html.Img(
+                v_for="one in images",
+                key="one.title",
+                src=("one.source",),
+                alt=("one.title",),
+                title=("one.title",),
+                click="image = one.source; image_open = true",
+                classes="xray",
+                style="width: 100%; cursor: zoom-in; display: block; margin-bottom: 2px",
+            )
         with html.Div(v_if=("measures.length",)):
             html.H4("Against the CT", classes="mt-2")
             with html.Table(id="measures", style="width: 100%; text-align: left"):
@@ -591,11 +700,20 @@ class Page(TrameApp):
 
 def _action(text: str, call: Callable[[], Any], name: str, **options: Any) -> None:
     """A button that cannot be clicked while something is being computed."""
-    v3.VBtn(text, click=call, disabled=("!!busy",), id=name, **options)
+    v3.VBtn(text, click=call, disabled=(NOT_YET,), id=name, **options)
 
 
-def _as_uri(rgb: Any) -> str:
-    """A uint8 image (H, W, 3) as a data URI."""
+def _as_read(xray: Radiograph) -> str:
+    """An X-ray in true proportions, at most 512 pixels high, as a data URI."""
+    down, across = xray.pixel_mm or (1.0, 1.0)
+    rows, columns = xray.pixels.shape
+    height = min(512, rows)
+    size = (round(height * columns * across / (rows * down)), height)
+    shown = (255 * grey(xray.pixels, xray.valid)).astype("uint8")
+    return _as_uri(Image.fromarray(shown).resize(size, Image.Resampling.BOX))
+
+
+def _as_uri(image: Image.Image) -> str:
     file = io.BytesIO()
-    Image.fromarray(rgb).save(file, "PNG", compress_level=1)
+    image.save(file, "PNG", compress_level=1)
     return data_uri(file.getvalue(), "image/png")

@@ -32,10 +32,11 @@ from trame_slicer.views import (
 )
 from trame_slicer.views.render_scheduler import NoScheduleRendering
 
-from axon_backend.evaluation.interactive import WINDOWS
+from axon_backend.imaging.display import WINDOWS
 
 VOLUME, CT = 0, 1
-TITLES = {VOLUME: "Reconstruction", CT: "CT"}
+# The first is the name of the volume in the state of the page.
+TITLES = {VOLUME: "{{ volume }}", CT: "CT"}
 ORIENTATIONS = ("Axial", "Coronal", "Sagittal")
 # Names of the layouts.
 ALONE, BESIDE = "alone", "beside"
@@ -89,6 +90,7 @@ class Scene:
         self._layouts = LayoutManager(self._app.scene, self._app.view_manager, server)
         self._nodes: dict[Path, Any] = {}
         self._shown: dict[int, Any] = {}
+        self._not_hu: set[str] = set()
         self._window = WINDOWS[0][0]
         self._following = False
         self._resting: dict[int, asyncio.TimerHandle] = {}
@@ -121,8 +123,16 @@ class Scene:
             self._fitted.clear()
             self._layouts.set_layout(name)
 
-    def show(self, file: Path, group: int = VOLUME) -> None:
-        """Show a NIfTI file in a row of views, in the present window.
+    def show(
+        self, file: Path, group: int = VOLUME, window: tuple[float, float] | None = None
+    ) -> None:
+        """Show a NIfTI file in a row of views.
+
+        Args:
+            file: the file.
+            group: the row.
+            window: lowest and highest displayed value instead of those of the present window, for a
+                volume that is not HU; it has no 3-D rendering.
 
         Raises:
             RuntimeError: Slicer cannot read it.
@@ -139,12 +149,17 @@ class Scene:
         for orientation in ORIENTATIONS:
             self._view(group, orientation).set_background_volume_id(node.GetID())
         rendering = self._app.volume_rendering
-        if before is not None and before is not node:
-            rendering.get_vr_display_node(before).SetVisibility(False)
-        display = rendering.create_display_node(node, RENDERING[self._window][0])
-        display.SetViewNodeIDs([self._view(group, "3-D").get_view_node_id()])
-        display.SetVisibility(True)
-        self._draw_in_window(node)
+        hidden = None if before in (None, node) else rendering.get_vr_display_node(before)
+        if hidden is not None:
+            hidden.SetVisibility(False)
+        if window is not None:
+            VolumeWindowLevel.set_volume_node_display_min_max_range(node, *window)
+            self._not_hu.add(node.GetID())
+        else:
+            display = rendering.create_display_node(node, RENDERING[self._window][0])
+            display.SetViewNodeIDs([self._view(group, "3-D").get_view_node_id()])
+            display.SetVisibility(True)
+            self._draw_in_window(node)
         if first:
             for kind in (*ORIENTATIONS, "3-D"):
                 self._view(group, kind).fit_view_to_content()
@@ -153,7 +168,8 @@ class Scene:
         """Show all volumes in one of ``WINDOWS``, in slices and in 3-D."""
         self._window = name
         for node in self._shown.values():
-            self._draw_in_window(node)
+            if node.GetID() not in self._not_hu:
+                self._draw_in_window(node)
 
     def _draw_in_window(self, node: Any) -> None:
         low, high = next((low, high) for name, low, high in WINDOWS if name == self._window)

@@ -20,6 +20,7 @@ from axon_backend.viewer.access import address, guard, new_token
 
 if TYPE_CHECKING:
     from axon_backend.imaging.ct import CTVolume
+    from axon_backend.inference.case_files import CaseInputs
     from axon_backend.viewer.finished_case import FinishedCase
     from axon_backend.viewer.settings import RunSettings
     from axon_backend.viewer.xray_case import XrayCase
@@ -86,8 +87,9 @@ def check_drawing() -> None:
 def serve(
     *,
     finished: FinishedCase | None = None,
-    xrays: XrayCase | None = None,
-    ct: CTVolume | None = None,
+    xrays: CaseInputs | None = None,
+    ct: Callable[[], CTVolume] | None = None,
+    load: Callable[[CaseInputs], XrayCase] | None = None,
     settings: RunSettings | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
@@ -99,7 +101,8 @@ def serve(
     Args:
         finished: a case that ``axon reconstruct`` wrote, or
         xrays: the X-rays to start from.
-        ct: shown beside a finished case.
+        ct: reads the CT that is shown beside a finished case.
+        load: makes a case of ``xrays``, with the model.
         settings: how *Reconstruct* runs.
         host, port: where to listen; port 0 is any free one.
         browser: open the page in the user's browser.
@@ -132,6 +135,7 @@ def serve(
         announce(url)
         if browser:
             _open_browser(url, folder)
+        page.start()
 
     server.controller.on_server_bind.add(protect)
     server.controller.on_server_ready.add(ready)
@@ -143,6 +147,7 @@ def serve(
             finished=finished,
             xrays=xrays,
             ct=ct,
+            load=load,
             settings=settings,
         )
         try:

@@ -44,3 +44,4 @@ class RunSettings:
     stages: tuple[str, ...] | None = None
     steps: tuple[int, ...] | None = None
     seed: int = 0
+    samples: int = 1

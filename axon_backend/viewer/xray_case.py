@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from axon_backend.errors import AxonInputError, Cancelled
-from axon_backend.evaluation.case_output import case_files, write_case
+from axon_backend.evaluation.case_output import case_files, write_case, write_xrays
 from axon_backend.imaging.frame import ThoraxFrame, find_thorax_frame
-from axon_backend.imaging.view import Stated, View
 from axon_backend.imaging.write import write_volume
-from axon_backend.inference.case import CaseInputs, PathLike, read_case
+from axon_backend.inference.case_files import CaseInputs
 from axon_backend.inference.model_loading import atlas_ct
 from axon_backend.inference.result import Reconstruction
 from axon_backend.inference.session import InferenceSession
@@ -51,31 +50,18 @@ class XrayCase:
     Every method may be called from a worker thread, one at a time.
 
     Args:
-        frontal, lateral, ct: files, as for ``axon reconstruct``.
+        case: the images, with a frontal X-ray.
         session: the model.
-        frontal_view: overrules the file's own statement.
-        stated: what the user states about the images, by role.
 
     Raises:
-        AxonInputError: a file cannot be used.
+        AxonInputError: the CT cannot be used.
     """
 
-    def __init__(
-        self,
-        frontal: PathLike,
-        lateral: PathLike | None = None,
-        ct: PathLike | None = None,
-        *,
-        session: InferenceSession,
-        frontal_view: View | None = None,
-        stated: Mapping[str, Stated] | None = None,
-    ) -> None:
-        self.files = tuple(str(path) for path in (frontal, lateral, ct) if path is not None)
-        self.session = session
-        self.case: CaseInputs = read_case(
-            frontal, lateral, ct, frontal_view=frontal_view, stated=stated
-        )
-        self.xrays = {role: xray for role, xray in self.case.xrays.items() if xray is not None}
+    def __init__(self, case: CaseInputs, session: InferenceSession) -> None:
+        self.case, self.session = case, session
+        self.xrays = {role: xray for role, xray in case.xrays.items() if xray is not None}
+        images = [*self.xrays.values(), *([] if case.ct is None else [case.ct])]
+        self.files = tuple(image.source for image in images)
         if self.case.ct is not None:
             self.reference, self.frame = self.case.ct, find_thorax_frame(self.case.ct)
         else:
@@ -126,11 +112,14 @@ class XrayCase:
         """(3, 3) placement: canonical view in [0, 1]^2 -> pixels (column, row) of the X-ray."""
         placed = self.placed[role]
         assert placed.base.registration is not None
-        extent = Pose().geometry(self.frame, placed.base.view).extent_mm
         found: np.ndarray = placed.base.registration.matrix @ np.linalg.inv(
-            placed.motion.matrix(extent)
+            placed.motion.matrix(self.extent_mm(role))
         )
         return found
+
+    def extent_mm(self, role: str) -> tuple[float, float]:
+        """Width and height of the field of view."""
+        return Pose().geometry(self.frame, self.placed[role].base.view).extent_mm
 
     def overlay(self, role: str, style: str) -> np.ndarray:
         """(512, 512, 3) uint8, the X-ray where it lies now over the DRR; see ``overlay_image``."""
@@ -180,6 +169,7 @@ class XrayCase:
             ct=self.case.ct,
             stages=settings.stages,
             steps=settings.steps,
+            samples=settings.samples,
             allow_poor=allow_poor,
             placements={role: self.matrix(role) for role in confirmed},
             context=RunContext(settings.seed, progress=progress, cancelled=cancelled),
@@ -192,7 +182,8 @@ class XrayCase:
         """Write a result without its report into a new folder, to be shown; beside the files of
         ``axon reconstruct``, ``ct.nii.gz`` is the CT on the grid of the last stage."""
         folder.mkdir()
-        write_case(folder, result, keep_stages=True, report=False)
+        write_case(folder, result, keep_stages=True, keep_samples=True, report=False)
+        write_xrays(folder, result)
         if result.final_stage in result.truth:
             write_volume(folder / "ct.nii.gz", result.truth[result.final_stage], result.frame)
         return folder
@@ -204,5 +195,5 @@ class XrayCase:
             AxonInputError: the folder holds files or cannot be written.
         """
         with output_folder(folder, case_files(), False, self.files) as new:
-            write_case(new, result, keep_stages=True)
+            write_case(new, result, keep_stages=True, keep_samples=True)
         return Path(folder)
