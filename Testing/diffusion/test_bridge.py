@@ -75,6 +75,29 @@ def test_timesteps():
         bridge.timesteps(0)
 
 
+def test_geometric_timesteps():
+    """1 - alpha_t is multiplied by the same factor from step to step, up to the rounding to whole
+    times; times that would coincide are one apart."""
+    bridge = BrownianBridge(steps=100_000, geometric_to=0.512)
+    times = bridge.timesteps(10)
+    rest = [1 - float(bridge.alpha_t(torch.tensor([t]))) for t in times]
+    assert times[0] == 99_999
+    assert rest == pytest.approx([0.001 * 2**i for i in range(10)], rel=0.01)
+    few = BrownianBridge(geometric_to=0.45)
+    assert few.timesteps(1) == [999]
+    assert few.timesteps(2) == [999, round(999 * (1 - 0.449 / 0.998))]
+    many = few.timesteps(300)
+    assert all(a > b for a, b in zip(many, many[1:], strict=False))
+    assert many[:3] == [999, 998, 997]
+    assert BrownianBridge(steps=5, geometric_to=0.45).timesteps(8)[-1] == 0
+
+
+@pytest.mark.parametrize("end", [-0.1, 0.001, 1.0])
+def test_a_geometric_end_outside_the_bridge_is_refused(end):
+    with pytest.raises(ValueError, match="geometric_to"):
+        BrownianBridge(geometric_to=end)
+
+
 @pytest.mark.parametrize("eta", [1.0, 0.5, 0.0])
 def test_every_step_has_the_variance_of_the_bridge(eta):
     """With an oracle for a fixed Y, what the network is fed has mean and variance of eq. 2 at

@@ -20,6 +20,8 @@ import torch
 from axon_backend.diffusion.sampling import Denoiser, OnStep, noise_like, sample_loop
 
 OBJECTIVES = ("grad", "ysubx", "noise")
+# 1 - alpha_t at t = T - 1, and alpha_t at t = 0.
+FIRST = 0.001
 
 
 @dataclass(frozen=True)
@@ -30,19 +32,29 @@ class BrownianBridge:
         steps: T.
         variance: s, the variance factor; the largest variance, in the middle, is s / 2.
         objective: one of :data:`OBJECTIVES`.
+        geometric_to: sampling times at which 1 - alpha_t is a geometric progression from 0.001 to
+            this value; 0: evenly spaced times down to 0 (the paper). x_t tells about Y in
+            proportion to (1 - alpha_t) / alpha_t, which evenly spaced times carry over two of its
+            three decades in their first step. Below 1, the last estimate is made before x_t is
+            more exact than a network trained mostly at late times.
     """
 
     steps: int = 1000
     variance: float = 0.1
     objective: str = "grad"
+    geometric_to: float = 0.0
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
             raise ValueError(f"objective must be one of {OBJECTIVES}, got {self.objective!r}")
+        if self.geometric_to and not FIRST < self.geometric_to <= 1 - FIRST:
+            raise ValueError(
+                f"geometric_to must be 0 or in ({FIRST}, {1 - FIRST}], got {self.geometric_to:g}"
+            )
 
     def alpha_t(self, t: torch.Tensor) -> torch.Tensor:
         """alpha_t as (B, 1, 1, 1, 1); t in [0, T - 1] maps to [0.001, 0.999]."""
-        alpha_t = 0.001 + 0.998 * t.float() / (self.steps - 1)
+        alpha_t = FIRST + (1 - 2 * FIRST) * t.float() / (self.steps - 1)
         return alpha_t.reshape(-1, 1, 1, 1, 1)
 
     def delta_t(self, t: torch.Tensor) -> torch.Tensor:
@@ -79,12 +91,20 @@ class BrownianBridge:
         return x_t - output
 
     def timesteps(self, count: int) -> list[int]:
-        """``count`` time steps from T - 1 to 0, evenly spaced (1 step: only T - 1)."""
+        """``count`` decreasing time steps from T - 1 (1 step: only T - 1), evenly spaced down to 0
+        or as :attr:`geometric_to` says. Geometric times that would coincide, as the first ones of
+        many do, are one apart."""
         if count < 1:
             raise ValueError(f"at least one step is needed, got {count}")
         if count == 1:
             return [self.steps - 1]
-        return torch.linspace(self.steps - 1, 0, count).round().long().tolist()
+        if not self.geometric_to:
+            return torch.linspace(self.steps - 1, 0, count).round().long().tolist()
+        rest = FIRST * (self.geometric_to / FIRST) ** torch.linspace(0, 1, count)
+        times = ((self.steps - 1) * (1 - (rest - FIRST) / (1 - 2 * FIRST))).round().long().tolist()
+        for i in range(1, count):
+            times[i] = max(0, min(times[i], times[i - 1] - 1))
+        return times
 
     def sample(
         self,
