@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import threading
 import traceback
 from pathlib import Path
 from types import ModuleType
@@ -29,8 +30,9 @@ def load(name: str = "") -> ModuleType:
         missing = available()
         if missing is not None:
             raise ImportError(missing)
-        torch_libraries.load()
         _ready = True
+    if threading.current_thread() is not threading.main_thread():  # which imports light parts only
+        torch_libraries.load()
     return importlib.import_module(f"axon_backend.{name}" if name else "axon_backend")
 
 

@@ -19,7 +19,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from AXONReconstructionLib.setup import backend
+from AXONReconstructionLib.setup import backend, torch_libraries
 from AXONReconstructionLib.setup.pip_log import PipLog
 from AXONReconstructionLib.setup.requirements import TORCH, Plan, installedVersion, plan
 
@@ -135,6 +135,7 @@ def importTorch() -> None:
     """Import PyTorch if it is installed: on a worker, before PyTorchUtils does so on the main
     thread, which would stand still for seconds."""
     importlib.invalidate_caches()
+    torch_libraries.load.cache_clear()  # it was called without PyTorch
     try:
         backend.importTorch()
     except Exception:  # PyTorchUtils reports it; before PyTorch it installs light-the-torch

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import importlib.util
 import os
 import sys
 from pathlib import Path
 
 
+@functools.cache
 def load() -> None:
     """Load the shared libraries that ``import torch`` would load while it holds Python's lock
     (the GIL), so that the main thread can go on; call it on a worker before the first import.
+    Only the first call does anything.
 
     Without PyTorch, or if a library cannot be loaded, the import itself says what is wrong. On
     Windows PyTorch loads them without the lock.
