@@ -673,7 +673,7 @@ class Page(TrameApp):
             html.H4("Against the CT", classes="mt-2")
             with html.Table(id="measures", style="width: 100%; text-align: left"):
                 with html.Thead(), html.Tr():
-                    html.Th("measure")
+                    html.Th("metric")
                     html.Th("result")
                     html.Th("atlas")
                 with (
