@@ -97,6 +97,8 @@ def test_every_command_can_be_typed(block, command, capsys):
         assert rest[0] in targets
     elif "pip" in rest:
         check_pip(rest)
+    elif program == "docker":
+        check_docker(rest)
     elif rest[:1] == ["clone"] and block.page.name == "README.md":
         address = json.loads((ROOT / "AXON.json").read_text("utf-8"))["scm_url"]
         assert rest == ["clone", "--depth", "1", address, "axon"]
@@ -106,6 +108,19 @@ def test_every_command_can_be_typed(block, command, capsys):
         assert all((ROOT / name).exists() for name in named)
     else:
         assert program in ("git", "cd", ".", "py"), f"what is {program}?"
+
+
+def check_docker(rest: list[str]) -> None:
+    """`build` names a recipe and its arguments; `run` gives `axon`, its entry point, a command."""
+    if rest[0] == "build":
+        recipe = (ROOT / rest[rest.index("-f") + 1]).read_text("utf-8")
+        given = {w.split("=")[1] for w in rest if w.startswith("--build-arg=")}
+        assert given <= set(re.findall(r"^ARG (\w+)", recipe, re.MULTILINE))
+        assert 'ENTRYPOINT ["axon"]' in recipe
+    else:
+        assert rest[0] == "run"
+        image = next(n for n, word in enumerate(rest) if word.split(":")[0] == "axon")
+        assert understood(rest[image + 1 :])
 
 
 def understood(options: list[str]) -> bool:

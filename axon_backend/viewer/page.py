@@ -111,14 +111,15 @@ class Page(TrameApp):
     def start(self) -> None:
         """Read what the first image need not wait for, once the page is served."""
         case, inputs, ct, load = self._case, self._inputs, self._read_ct, self._load
-        if case is not None and ct is not None:
-            self._begin(
-                "Reading the CT",
-                lambda: case.write_ct(ct(), self._scratch),
-                lambda truth: self._open(case, truth),
-            )
-        elif inputs is not None and load is not None:
-            self._begin("Loading the model", lambda: load(inputs), self._loaded)
+        with self.state:  # else what changes back later would not be told to the browser
+            if case is not None and ct is not None:
+                self._begin(
+                    "Reading the CT",
+                    lambda: case.write_ct(ct(), self._scratch),
+                    lambda truth: self._open(case, truth),
+                )
+            elif inputs is not None and load is not None:
+                self._begin("Loading the model", lambda: load(inputs), self._loaded)
 
     def _loaded(self, xrays: XrayCase) -> None:
         self._xrays = xrays
@@ -673,7 +674,7 @@ class Page(TrameApp):
             html.H4("Against the CT", classes="mt-2")
             with html.Table(id="measures", style="width: 100%; text-align: left"):
                 with html.Thead(), html.Tr():
-                    html.Th("measure")
+                    html.Th("metric")
                     html.Th("result")
                     html.Th("atlas")
                 with (

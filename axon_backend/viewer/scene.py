@@ -303,6 +303,9 @@ def _views(group: int) -> list[ViewLayoutDefinition]:
 
 
 Tools = Callable[[Server, str, Any], None]
+# What lies on the left and at the top of each slice.
+EDGES = {"axial": ("R", "A"), "coronal": ("R", "S"), "sagittal": ("A", "S")}
+LETTER = "position:absolute; color:#ddd; font-size:14px; text-shadow:0 0 3px black; "
 
 
 def _titled(tools: Tools) -> Tools:
@@ -317,6 +320,10 @@ def _titled(tools: Tools) -> Tools:
             style="position:absolute; top:4px; right:8px; color:#ddd; font-size:12px; "
             "text-shadow:0 0 3px black; pointer-events:none",
         )
+        for letter, place in zip(
+            EDGES.get(kind, ()), ("left:6px; top:48%", "left:50%; top:4px"), strict=False
+        ):
+            html.Div(letter, style=f"{LETTER}{place}; pointer-events:none")
         tools(server, view_id, view)
 
     return build
