@@ -18,10 +18,10 @@ _FIRST_VARIANCE = 0.01
 class GlobalViewEncoder(nn.Module):
     """A residual network with weights shared by the views, pooled over the image.
 
-    The vectors of random weights differ by a tenth of what they have in common, and cross-attention
-    adds little of that to a denoiser that predicts most of the latents from their noisy version: it
-    would learn to ignore the X-rays. So each view's vectors are standardised, entry by entry, with
-    their mean and variance in training.
+    With random weights, what distinguishes the vectors of two patients is small compared with what
+    they have in common, and a denoiser that sees most of the latents in their noisy version is slow
+    to find it. So each view's vectors are standardised, entry by entry, with their mean and
+    variance in training.
 
     Forward: views -> (B, 2, width), the vectors of the frontal and the lateral view; a learned
     vector replaces that of a missing lateral view. In training mode, the mean and variance are
