@@ -93,13 +93,39 @@ def test_the_condition_has_no_position(model, views):
     frontal = views.frontal.repeat_interleave(2, 2).repeat_interleave(2, 3)
     assert torch.allclose(model.xray(replace(views, frontal=frontal)), vectors, atol=1e-5)
     torch.manual_seed(0)
-    wide = GlobalViewEncoder(ViewEncoderConfig(view_size=128, channels=(8, 8), width=16))
+    wide = GlobalViewEncoder(ViewEncoderConfig(view_size=128, channels=(8, 8), width=16)).eval()
     image = torch.zeros(1, 1, 128, 128)
     image[..., 61:64, 59:65] = 1.0
     vector = wide.vector(image, 0)
     # By a multiple of the stride, 4, and out of reach of the borders.
     assert torch.allclose(wide.vector(image.roll((4, -4), (2, 3)), 0), vector, atol=1e-6)
     assert not torch.allclose(wide.vector(image.transpose(2, 3), 0), vector, atol=1e-3)
+
+
+@torch.no_grad()
+def test_the_vectors_of_training_are_standardised(views):
+    """Entry by entry, each view by itself; outside training, mean and variance do not change."""
+    torch.manual_seed(0)
+    encoder = GlobalViewEncoder(CONFIG.view_encoder)
+    for _ in range(1000):
+        encoder(views)
+    vectors = encoder.eval()(views)
+    assert torch.allclose(vectors.mean(0), torch.zeros(2, 16), atol=0.01)
+    assert torch.allclose(vectors.var(0, correction=0), torch.ones(2, 16), atol=0.02)
+    assert torch.equal(encoder(views), vectors)
+
+
+def test_the_x_ray_encoder_has_a_gradient_from_the_second_step_on(views):
+    """The first step moves the output layer off zero. With MONAI's zeros after the attention too,
+    the gradient would still be exactly zero."""
+    torch.manual_seed(0)
+    model = GLOBAL_VECTOR_LDM.build(CONFIG)
+    objective = LatentObjective(model, GlobalVectorLoss(), single_view=0.0)
+    torch.nn.init.normal_(model.denoiser.out[-1].conv.weight, std=1e-3)
+    objective(batch_of(views)).backward()
+    assert all(
+        float(p.grad.abs().sum()) > 0 for n, p in model.xray.named_parameters() if n != "no_lateral"
+    )
 
 
 @torch.no_grad()

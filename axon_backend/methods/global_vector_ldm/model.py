@@ -32,6 +32,7 @@ class GlobalVectorModel(FromNoiseModel):
     def __init__(self, method: Method, config: GlobalVectorConfig) -> None:
         super().__init__(method, config)
         from monai.networks.nets import DiffusionModelUNet
+        from monai.networks.nets.diffusion_model_unet import SpatialTransformer
 
         self.vae = LatentAutoencoder(config.autoencoder)
         self.xray = GlobalViewEncoder(config.view_encoder)
@@ -49,6 +50,11 @@ class GlobalVectorModel(FromNoiseModel):
             cross_attention_dim=config.view_encoder.width,
             use_flash_attention=True,
         )
+        # MONAI initialises the layer after the attention to zero. The X-ray encoder's gradient then
+        # starts at zero too, and a short training never comes to use the X-rays.
+        for module in self.denoiser.modules():
+            if isinstance(module, SpatialTransformer):
+                module.proj_out.conv.reset_parameters()
         normalise_in_float32(channels_last(self))
 
     @property
