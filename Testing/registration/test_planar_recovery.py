@@ -59,10 +59,10 @@ def test_large_images_are_placed_in_their_own_pixels(tools, reference):
     assert tools.residual(found.matrix, true) < 0.003
 
 
-def test_the_same_seed_gives_the_same_result(tools, reference):
+def test_the_same_images_give_the_same_result(tools, reference):
     shape = (320, 300)
     image = tools.as_taken(tools.draw(tools.placement(shape, 4.0, 0.9), shape))
-    first, second = (register_planar(image, reference, seed=3) for _ in range(2))
+    first, second = (register_planar(image, reference) for _ in range(2))
     assert np.array_equal(first.matrix, second.matrix)
     assert first.quality == second.quality
 

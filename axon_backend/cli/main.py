@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 from axon_backend import DISCLAIMER, __version__
-from axon_backend.cli import shared_options
+from axon_backend.cli import own_process, shared_options
 from axon_backend.cli.console import interrupt_on_signal, quiet_libraries
 from axon_backend.errors import (
     AxonInputError,
@@ -33,6 +33,8 @@ DONE, FAILED, BAD_INPUT = 0, 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (argparse itself exits with 2 or, for help, 0)."""
+    if arguments is None:
+        own_process.prepare()
     words = sys.argv[1:] if arguments is None else list(arguments)
     command = next((word for word in words if not word.startswith("-")), "")
     chosen = parser(command).parse_args(words)

@@ -207,6 +207,13 @@ def _render_with_vtk(
     mapper: Any = vtkFixedPointVolumeRayCastMapper()
     mapper.SetInputData(image)
     mapper.SetNumberOfThreads(1)
+    # A sample for each voxel, and two rays across it: more cost time and are not seen.
+    voxel_mm = min(spacing_mm)
+    extent = [n * s for n, s in zip(hu.shape[::-1], spacing_mm, strict=True)]
+    mm_per_pixel = _mm_per_pixel(extent, size)
+    mapper.SetSampleDistance(voxel_mm)
+    mapper.SetAutoAdjustSampleDistances(False)
+    mapper.SetImageSampleDistance(max(1.0, 0.5 * voxel_mm / mm_per_pixel))
     volume = vtkVolume()
     volume.SetMapper(mapper)
     volume.SetProperty(look)
@@ -223,12 +230,11 @@ def _render_with_vtk(
     # The viewer stands in front (-y) and looks to the back (+y), so +x (patient's left) is right.
     camera = renderer.GetActiveCamera()
     centre = [(n - 1) * s / 2 for n, s in zip(hu.shape[::-1], spacing_mm, strict=True)]
-    extent = [n * s for n, s in zip(hu.shape[::-1], spacing_mm, strict=True)]
     camera.SetFocalPoint(*centre)
     camera.SetPosition(centre[0], centre[1] - 4.0 * max(extent), centre[2])
     camera.SetViewUp(0, 0, 1)
     camera.ParallelProjectionOn()
-    camera.SetParallelScale(_mm_per_pixel(extent, size) * size[1] / 2)
+    camera.SetParallelScale(mm_per_pixel * size[1] / 2)
     renderer.ResetCameraClippingRange()
     window.Render()
 

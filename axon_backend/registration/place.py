@@ -154,7 +154,7 @@ def place_by_search(
         search: False assumes that the image covers exactly the field of view.
         affine: let width and height scale differently; for the atlas, whose proportions are not
             the patient's.
-        seed: seed of the metric's sampling.
+        seed: seed of the deformation's sampling.
         pose: the patient's pose, in which the DRR is rendered. None is the pose of the CT.
         warp: also deform the X-ray slightly onto the reference (B-spline), if that fits better.
         cancelled: checked before every step of the search.
@@ -173,7 +173,6 @@ def place_by_search(
             image,
             target.image,
             transform=kind,
-            seed=seed,
             limits=_limits(reference),
             valid=valid,
             cancelled=cancelled,

@@ -1,8 +1,8 @@
 """2-D registration of an X-ray to a DRR: coarse search, then refinement.
 
-A clinical X-ray and a DRR share the anatomy but not the grey scale, so the refinement maximises
-mutual information (Mattes et al. 2003, SimpleITK) and, against another patient's DRR, also the
-correlation of locally normalised images. Each step is kept only if the images then agree better.
+A clinical X-ray and a DRR share the anatomy but not the grey scale, so the refinement maximises the
+correlation of locally normalised images and of their gradients, from several starting points and
+coarse to fine. Edges decide the last millimetres.
 """
 
 from __future__ import annotations
@@ -11,24 +11,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import SimpleITK as sitk
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.matching import local_contrast, shrink_by, shrink_to
 from axon_backend.imaging.radiograph import MIN_PIXELS
+from axon_backend.registration.alignment import FREE, Alignment
 from axon_backend.registration.edges import refine_edges
 from axon_backend.registration.quality import RegistrationQuality, assess
 from axon_backend.registration.resample import resample_image
 from axon_backend.registration.search import find_chest
 from axon_backend.registration.similarity import gradient_ncc, ncc
-from axon_backend.registration.stoppable import execute
 from axon_backend.registration.thresholds import OTHER_PATIENT, Limits
 
 # Pixels along each side of the reference and, approximately, of the X-ray during the search.
 WORKING_SIZE, IMAGE_SIZE = 256, 384
-# Metrics that refine each transform. Between patients MI drifts, so the correlation of local
-# contrast competes with it; for the same patient MI is the more accurate of the two.
-METRICS = {"similarity": ("mattes",), "affine": ("mattes", "correlation")}
+# Starting points from the coarse localisation, and how many of the placements found from there are
+# refined; pixels along each side of the field in either search.
+STARTS, KEPT = 4, 2
+COARSE, FINE = 48, 128
+STEPS = 20
+# A step that moves the boundary of the field by less than 0.025 % of its width is the last (units).
+TOLERANCE = 0.05
 # Largest rotation, aspect ratio and shear of a chest relative to the reference.
 MAX_ROTATION_DEG, MAX_STRETCH, MAX_SHEAR = 20.0, 1.4, 0.12
 # Aspect ratios tried in the search for another patient's chest.
@@ -83,75 +86,31 @@ def _plausible(matrix: np.ndarray) -> bool:
     )
 
 
-def _refine(
+def _aligned(
     moving: np.ndarray,
     fixed: np.ndarray,
     start: np.ndarray,
-    kind: str,
-    metric: str,
-    shrink: list[int],
-    seed: int,
-    cancelled: Callable[[], bool] | None,
+    pixels: int,
+    transform: str,
     valid: np.ndarray | None,
-) -> np.ndarray:
-    """Refine a placement by ``mattes`` or ``correlation``, coarse to fine over ``shrink``; returns
-    the new matrix."""
-    n = fixed.shape[0]
-    long_side = float(max(moving.shape))
-    if metric == "correlation":
-        field = float(np.sqrt(abs(np.linalg.det(start[:2, :2]))))
-        moving, fixed = local_contrast(moving, valid, sigma=field / 8), local_contrast(fixed)
-    # Both images in units of about one field of view, so that one step size suits all.
-    target = sitk.GetImageFromArray(fixed.astype(np.float32))
-    target.SetSpacing((1 / n, 1 / n))
-    target.SetOrigin((0.5 / n, 0.5 / n))
-    image = sitk.GetImageFromArray(moving.astype(np.float32))
-    image.SetSpacing((1 / long_side,) * 2)
-    first = np.diag([1 / long_side, 1 / long_side, 1.0]) @ start
-    mask = None
-    if valid is not None:
-        mask = sitk.GetImageFromArray(valid.astype(np.uint8))
-        mask.CopyInformation(image)
-    transform: sitk.Similarity2DTransform | sitk.AffineTransform
-    if kind == "similarity":
-        transform = sitk.Similarity2DTransform()
-        scale = float(np.sqrt(abs(np.linalg.det(first[:2, :2]))))
-        transform.SetCenter((0.5, 0.5))
-        transform.SetAngle(float(np.arctan2(first[1, 0], first[0, 0])))
-        transform.SetScale(scale)
-    else:
-        transform = sitk.AffineTransform(2)
-        transform.SetCenter((0.5, 0.5))
-        transform.SetMatrix(first[:2, :2].ravel().tolist())
-    middle = np.array([0.5, 0.5])
-    transform.SetTranslation((first[:2, :2] @ middle + first[:2, 2] - middle).tolist())
+    cancelled: Callable[[], bool] | None,
+) -> tuple[float, np.ndarray]:
+    """The score and the placement that a search from ``start`` ends at."""
+    images = Alignment(
+        moving, fixed, start, pixels, transform=transform, features="contrast", valid=valid
+    )
+    score, found = images.climb(start, STEPS, TOLERANCE, cancelled)
+    return (score, found) if _plausible(found) else (-1.0, start)
 
-    method = sitk.ImageRegistrationMethod()
-    # One work unit: sums are reproducible, on any machine.
-    method.SetNumberOfThreads(1)
-    method.SetNumberOfWorkUnits(1)
-    if metric == "mattes":
-        method.SetMetricAsMattesMutualInformation(32)
-    else:
-        method.SetMetricAsCorrelation()
-    method.SetMetricSamplingStrategy(method.REGULAR)
-    method.SetMetricSamplingPercentage(0.5, seed=seed + 1)
-    if mask is not None:
-        method.SetMetricMovingMask(mask)
-    method.SetInterpolator(sitk.sitkLinear)
-    method.SetOptimizerAsRegularStepGradientDescent(0.02, 1e-4, 60, 0.6, 1e-8)
-    method.SetOptimizerScalesFromPhysicalShift()
-    method.SetShrinkFactorsPerLevel(shrink)
-    method.SetSmoothingSigmasPerLevel([k / n for k in shrink])
-    method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
-    method.SetInitialTransform(transform, inPlace=True)
-    if not execute(method, target, image, cancelled, "the X-ray was being registered"):
-        return start
-    origin = np.array(transform.TransformPoint((0.0, 0.0)))
-    columns = [np.array(transform.TransformPoint(p)) - origin for p in ((1.0, 0.0), (0.0, 1.0))]
-    matrix = np.eye(3)
-    matrix[:2, 0], matrix[:2, 1], matrix[:2, 2] = columns[0], columns[1], origin
-    return np.diag([long_side, long_side, 1.0]) @ matrix
+
+def _different(placements: list[np.ndarray], most: int) -> list[np.ndarray]:
+    """The first few of those that are not the same within 2 % of the field."""
+    kept: list[np.ndarray] = []
+    for matrix in placements:
+        away = [np.abs(np.linalg.inv(other) @ matrix - np.eye(3)).max() for other in kept]
+        if all(distance > 0.02 for distance in away):
+            kept.append(matrix)
+    return kept[:most]
 
 
 def check_image(image: np.ndarray, name: str) -> None:
@@ -182,7 +141,6 @@ def register_planar(
     fixed: np.ndarray,
     *,
     transform: str = "similarity",
-    seed: int = 0,
     limits: Limits = OTHER_PATIENT,
     valid: np.ndarray | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -193,7 +151,6 @@ def register_planar(
         moving: (H, W) X-ray, log-linear, bright = bone, right way up.
         fixed: (N, N) DRR of the CT or of the atlas with square pixels.
         transform: ``similarity`` (same patient) or ``affine`` (proportions may differ).
-        seed: seed of the metric's sampling; the same seed gives the same result.
         limits: thresholds of the verdict.
         valid: (H, W) bool, False where a mark hides the X-ray; None: all pixels are valid.
         cancelled: checked before every step of the search.
@@ -205,8 +162,8 @@ def register_planar(
         AxonInputError: one of the images is blank, too small or not finite.
         Cancelled: ``cancelled()`` was true.
     """
-    if transform not in METRICS:
-        raise ValueError(f"transform must be one of {tuple(METRICS)}, got {transform!r}")
+    if transform not in FREE:
+        raise ValueError(f"transform must be one of {tuple(FREE)}, got {transform!r}")
     moving, fixed = np.asarray(moving), np.asarray(fixed)
     check_image(moving, "The X-ray")
     check_image(fixed, "The reference's DRR")
@@ -222,19 +179,15 @@ def register_planar(
             candidates, key=lambda m: _score(small, coarse, m, shown) if _plausible(m) else -np.inf
         )
 
-    def refined(placements: list[np.ndarray], shrink: list[int]) -> list[np.ndarray]:
-        return [
-            _refine(small, target, m, transform, metric, shrink, seed, cancelled, shown)
-            for m in placements
-            for metric in METRICS[transform]
-        ]
+    def aligned(starts: list[np.ndarray], pixels: int) -> list[np.ndarray]:
+        """Where searches from these placements end, best first."""
+        found = [_aligned(small, target, m, pixels, transform, shown, cancelled) for m in starts]
+        return [m for _, m in sorted(found, key=lambda f: -f[0])]
 
     stretches = STRETCHES if transform == "affine" else (1.0,)
-    starts = [
-        s.matrix() for s in find_chest(small, target, stretches=stretches, cancelled=cancelled)
-    ]
-    best = best_of(starts + refined(starts, [4, 2]))
-    best = best_of([best, *refined([best], [2, 1])])
+    places = find_chest(small, target, STARTS, stretches=stretches, cancelled=cancelled)
+    near = _different(aligned([place.matrix() for place in places], COARSE), KEPT)
+    best = best_of(aligned(near, FINE))
     sharper = refine_edges(
         small, target, best, transform=transform, valid=shown, cancelled=cancelled
     )

@@ -89,14 +89,14 @@ def edge_ncc(moving: torch.Tensor, fixed: torch.Tensor, weight: torch.Tensor) ->
     is at the true alignment; it determines the last millimetres.
     """
     down, across = weight[1:] * weight[:-1], weight[:, 1:] * weight[:, :-1]
-    rows = ncc(_compressed(moving.diff(dim=0), down), _compressed(fixed.diff(dim=0), down), down)
+    rows = ncc(compressed(moving.diff(dim=0), down), compressed(fixed.diff(dim=0), down), down)
     columns = ncc(
-        _compressed(moving.diff(dim=1), across), _compressed(fixed.diff(dim=1), across), across
+        compressed(moving.diff(dim=1), across), compressed(fixed.diff(dim=1), across), across
     )
     return 0.5 * (rows + columns)
 
 
-def _compressed(gradient: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def compressed(gradient: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Limit gradients far above the root mean square (letters, wires) by a tanh."""
     square = (gradient * gradient * weight).sum() / weight.sum().clamp_min(1)
     rms = square.clamp_min(1e-12).sqrt()  # in this order: the root's derivative at 0 is infinite

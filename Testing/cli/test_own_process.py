@@ -1,0 +1,44 @@
+"""The process of a command imports MONAI without the packages that it does not use."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(code: str, *folders: Path) -> str:
+    path = [str(folder) for folder in (*folders, ROOT)]
+    start = f"import sys; sys.path[:0] = {path!r}\n"
+    start += "from axon_backend.cli import own_process; own_process.prepare()\n"
+    done = subprocess.run(
+        [sys.executable, "-c", start + code], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_monai_works_without_them_and_they_can_be_imported_later():
+    said = run("""
+import torch
+from monai.networks.nets import DiffusionModelUNet
+assert not {"scipy.signal", "scipy.stats", "matplotlib", "skimage"} & set(sys.modules)
+net = DiffusionModelUNet(
+    spatial_dims=2, in_channels=1, out_channels=1, channels=(8,), attention_levels=(False,),
+    norm_num_groups=8, num_res_blocks=1,
+)
+print(*net(torch.zeros(1, 1, 8, 8), torch.zeros(1)).shape)
+import scipy.signal
+print(scipy.signal.convolve([1, 2], [3]))
+""")
+    assert said.split("\n")[:2] == ["1 1 8 8", "[3 6]"]
+
+
+def test_a_monai_that_needs_one_of_them_gets_it(tmp_path):
+    package = tmp_path / "monai"
+    package.mkdir()
+    (package / "part.py").write_text("import scipy.signal\nsides = 5\n")
+    (package / "__init__.py").write_text("from monai.part import sides\n")
+    assert run("import monai; print(monai.sides, 'scipy.signal' in sys.modules)", tmp_path) == (
+        "5 True\n"
+    )
