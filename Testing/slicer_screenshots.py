@@ -145,6 +145,7 @@ def train(tutorial: Tutorial) -> None:
 
     slicer.util.selectModule("AXONTraining")
     panel = slicer.modules.AXONTrainingWidget.panel
+    widgets = panel.ui
     shipped = Path(backend.load().__file__).parent / "demo_data" / "ct_lidc0306.nii.gz"
     with tempfile.TemporaryDirectory() as scratch:
         data, run = Path(scratch) / "data.json", Path(scratch) / "runs" / "coarse"
@@ -153,7 +154,7 @@ def train(tutorial: Tutorial) -> None:
         node = panel.parameterNode
         node.dataPath, node.runPath, node.extra = str(data), str(run), "\n".join(TRAINING)
         slicer.app.processEvents()
-        panel.ui.startButton.click()
+        widgets.startButton.click()
         watch, until = panel.boxes["run"].watch, time.monotonic() + LONGEST_SECONDS
         try:
             while watch.step < 2:
@@ -162,7 +163,7 @@ def train(tutorial: Tutorial) -> None:
                 if not watch.active or time.monotonic() > until:
                     raise AssertionError(watch.explanation())
             for name in ("dataSection", "trainingSection"):
-                getattr(panel.ui, name).collapsed = True
+                getattr(widgets, name).collapsed = True
             tutorial.save("slicer_training.png")
         finally:
             panel.logic.terminate(run)
