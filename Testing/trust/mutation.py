@@ -3,7 +3,7 @@ runs the tests that should fail.
 
     python Testing/trust/mutation.py [PART OF A FILE'S NAME]
 
-Prints each break with its fate; ends with 1 if a break survives. About ten minutes of one core.
+Prints each break with its fate; ends with 1 if a break survives. A few seconds of one core each.
 """
 
 from __future__ import annotations
