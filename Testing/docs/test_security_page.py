@@ -19,10 +19,26 @@ def test_named_tests_exist(file):
 
 def test_every_promise_has_a_test():
     rows = [line for line in PAGE.splitlines() if line.startswith("| ") and "promise" not in line]
-    promises = [row for row in rows if not row.startswith(("| ---", "| `", "| variable"))]
+    promises = [
+        row for row in rows if not row.startswith(("| ---", "| `", "| variable", "| command"))
+    ]
     assert len(promises) > 15
     for row in promises:
         assert "`Testing/" in row, row
+
+
+def test_every_script_is_described_with_what_it_takes():
+    """The commands that can be started, which tests import as modules."""
+    folder = ROOT / "Testing" / "trust"
+    scripts = {p.name for p in folder.glob("*.py") if "__main__" in p.read_text("utf-8")}
+    assert scripts == set(re.findall(r"^\| `(\w+\.py)", PAGE, re.MULTILINE))
+    assert scripts == set(re.findall(r"python Testing/trust/(\w+\.py)", PAGE))
+
+
+def test_every_command_that_uses_the_network_is_named():
+    (sentence,) = [line for line in PAGE.splitlines() if "use the network" in line]
+    for command in ("bundle import", "cohort", "dicom serve", "view"):
+        assert f"`axon {command}" in sentence
 
 
 def test_limits_are_the_ones_of_the_code():

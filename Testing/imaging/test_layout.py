@@ -8,9 +8,10 @@ import pytest
 from imaging_synthetic import as_integers, write_xray
 
 from axon_backend.cli.demo import DATA
+from axon_backend.cli.main import main
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.layout import means, recognise, sidedness, thumbnail
-from axon_backend.imaging.radiograph import View, read_radiograph
+from axon_backend.imaging.layout import Layout, means, recognise, sidedness, thumbnail
+from axon_backend.imaging.radiograph import View, read_radiograph, require_chest
 from axon_backend.imaging.scene import corrected, radiograph_from_pixels
 from axon_backend.imaging.turn import Turn
 from axon_backend.imaging.write import write_png
@@ -125,6 +126,45 @@ def test_a_quarter_turn_exchanges_the_pixel_sizes(side):
 def test_a_view_that_was_exchanged_is_named(front, side):
     assert recognise(front, False).looks.startswith("like a frontal view")
     assert recognise(side, True).looks.startswith("like a lateral view")
+
+
+@pytest.mark.parametrize("shown", ["frontal", "lateral"])
+def test_an_image_that_clearly_shows_the_other_view_is_refused(
+    tmp_path, request, shown, capsys, tiny_bundle
+):
+    image = request.getfixturevalue({"frontal": "front", "lateral": "side"}[shown])
+    given, wrong, right = ("lateral", "ll", "pa") if shown == "frontal" else ("frontal", "pa", "ll")
+    said = f"x.png does not look like a {given} chest X-ray, but like a {shown} one. Give it as the"
+    xray = read(tmp_path, image, wrong)
+    assert xray.looks_like == shown and xray.view is View(wrong)
+    with pytest.raises(AxonInputError, match=said):
+        require_chest(xray)
+    forced = read(tmp_path, image, wrong, force=True)
+    require_chest(forced)
+    assert "it was used as requested" in forced.warnings[0]
+    # By hand: the right view, or the wrong one all the same.
+    require_chest(corrected(xray, view=right))
+    insisted = corrected(xray, force=True)
+    require_chest(insisted)
+    assert insisted.warnings == ()
+    assert insisted.assumptions[-1] == f"corrected by hand: it is a {given} chest X-ray"
+    assert corrected(read(tmp_path, image, right), view=wrong).looks_like == shown
+    options = ["--frontal", str(DATA / "xray_pa.jpg"), "--lateral", str(tmp_path / "x.png")]
+    if shown == "lateral":
+        options = ["--frontal", str(tmp_path / "x.png")]
+    output = ["--bundle", str(tiny_bundle.path), "--output", str(tmp_path / "out")]
+    assert main(["reconstruct", *options, "--quiet", *output]) == 2
+    assert said in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_the_tag_of_the_view_is_believed(tmp_path, side):
+    """An image that looks lateral, in a file whose tag says PA, is read with a warning; so is one
+    whose view is not clear."""
+    xray = read_radiograph(write_xray(tmp_path / "x.dcm", as_integers(side), ViewPosition="PA"))
+    assert xray.looks_like == "" and "looks like a lateral view" in xray.warnings[0]
+    unclear = Layout(Turn(), 1.0, True, other=0.9995, other_seen=0.97)
+    assert unclear.is_other_view and not unclear.contradicts_view
+    assert not Layout(Turn(), 1.0, True, other=0.998, other_seen=1.0).contradicts_view
 
 
 def test_a_corrected_view_is_judged_anew(side):

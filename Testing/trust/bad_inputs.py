@@ -465,9 +465,32 @@ NUMBERS = {
         "window": "9 900,-1000 nan,5", "seed": "-1 2147483648", "workers": "0 -1",
         "shard": "0/2 3/2 x 1/0", "gate": "best", "max-days": "-1", "accept": "nobody",
     },
+    "cohort reconstruct {folder} --bundle {bundle}": {
+        "workers": "0 -1 x", "time-limit": "0 -1 nan", "samples": "0 -1", "seed": "-1 1.5",
+        "stages": "fine", "steps": "0 x", "device": "tpu", "ray": "nowhere:1",
+    },
     "evaluate --manifest {manifest} --bundle {bundle}": {
         "split": "nowhere", "steps": "0 x", "seed": "-1", "stages": "fine", "device": "tpu",
     },
+}  # fmt: skip
+
+
+# Of commands that would go on serving, were these not refused.
+SERVICES = {
+    "dicom serve --bundle {bundle} --output {output}": (
+        "--port=-1", "--port=65536", "--port=x", "--settle=0", "--settle=nan", "--settle=x",
+        "--ae-title=", "--ae-title=a\\b", f"--ae-title={'x' * 17}", "--allow=é", "--host=0.0.0.0",
+        "--send-to=PACS", "--send-to=@h:1", "--send-to=A@h:0", "--send-to=A@h:65536",
+        "--tls-key={none}", "--tls-certificate={none}", "--tls-certificate={xray}", "--seed=-1",
+        "--device=tpu", "--bundle={folder}",
+    ),
+    "view --no-browser": ("", "{none}", "{folder}", "{xray}", "{folder} --frontal={xray}",
+                          "--lateral={xray}"),
+    "view --no-browser --bundle {bundle} --frontal {xray}": (
+        "--port=-1", "--port=65536", "--port=x", "--host=nowhere.invalid", "--seed=-1", "--steps=0",
+        "--stages=fine", "--device=tpu", "--ct={xray}", "--lateral={none}", "--rotate=45",
+        "--bundle={folder}", "--frontal={none}",
+    ),
 }  # fmt: skip
 
 
@@ -592,6 +615,11 @@ class Attempts:
                     given = f"--{option}={value.format(**places)}"
                     suffix = ".png" if words[0] == "drr" else ""
                     yield self.attempt(f"{words[0]} {given}"[:60], *words, given, suffix=suffix)
+        places["output"] = self.folder / "out" / "service"
+        for command, attempts in SERVICES.items():
+            for given in attempts:
+                words = [part.format(**places) for part in f"{command} {given}".split()]
+                yield Bad(f"{words[0]} {given}"[:60], words, places["output"])
 
     def places(self) -> Iterator[Bad]:
         """Outputs that cannot be."""

@@ -1,6 +1,8 @@
-"""The scripts of this folder can be imported by its tests."""
+"""The scripts of this folder, and the tiny run of the training's tests, can be imported by its
+tests."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "training")]

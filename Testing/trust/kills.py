@@ -128,6 +128,7 @@ def commands(inputs: Inputs) -> Iterator[Command]:
         from axon_backend.viewer.xray_case import XrayCase
 
         case = XrayCase(inputs.xray, session=InferenceSession(inputs.bundle, "cpu"))
+        case.placed = {role: replace(one, confirmed=True) for role, one in case.placed.items()}
         shutil.rmtree(folder / "out", ignore_errors=True)
         result = case.reconstruct(RunSettings(("coarse",), (1,), seed), allow_poor=True)
         case.save(result, folder / "out")
@@ -141,8 +142,8 @@ def commands(inputs: Inputs) -> Iterator[Command]:
 
     def evaluate(folder: Path, seed: int) -> int:
         return main([
-            "evaluate", "--manifest", str(inputs.manifest), "--seed", str(seed), *sampling,
-            "--output", str(folder / "out"), "--overwrite",
+            "evaluate", "--manifest", str(inputs.manifest), "--figures", "0", "--views", "1",
+            "--seed", str(seed), *sampling, "--output", str(folder / "out"), "--overwrite",
         ])  # fmt: skip
 
     def cohort(folder: Path, seed: int) -> int:
@@ -209,8 +210,8 @@ def commands(inputs: Inputs) -> Iterator[Command]:
     # it replaces nothing: between two results there is none
     yield Command("view", view, whole_or_absent, 0.4)
     yield Command("evaluate", evaluate, whole_evaluation, 0.7)
-    yield Command("cohort", cohort, whole_cohort, 0.7)
-    yield Command("dicom", dicom, whole_node)
+    yield Command("cohort reconstruct", cohort, whole_cohort, 0.7)
+    yield Command("dicom serve", dicom, whole_node)
     yield Command("prepare", prepare, whole_data, 2)
     yield Command("train", training, whole_run, 0.7)
     yield Command("bundle import", imported, whole_library, 3)

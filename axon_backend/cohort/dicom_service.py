@@ -106,6 +106,11 @@ class DicomService:
         return self._server.server_address[1]
 
     def __enter__(self) -> DicomService:
+        with store.withdrawn_if_refused(self.folder, (RECEIVED, SENT)):
+            self._start()
+        return self
+
+    def _start(self) -> None:
         try:
             for name in (RECEIVED, store.CASES, SENT):
                 (self.folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -121,7 +126,6 @@ class DicomService:
             self._listen()
             stack.callback(self._server.shutdown)
             self._running = stack.pop_all()
-        return self
 
     def __exit__(self, *about: Any) -> None:
         self._running.close()

@@ -170,7 +170,8 @@ def _opened(output: str, source: Path) -> Iterator[tuple[Storage, Path | None]]:
         return
     if (Path(output) / "dataset.json").exists():
         raise AxonInputError(f"{output} is a prepared data set. Choose another --output.")
-    out = store.make_output(output, source, (LOCK_FILE,), "a cohort")
-    with OutputLock(out):
-        store.clean(out, store.ALL)
-        yield open_storage(str(out)), out / store.PRIVATE / "scan.jsonl.gz"
+    with store.withdrawn_if_refused(output):
+        out = store.make_output(output, source, (LOCK_FILE,), "a cohort")
+        with OutputLock(out):
+            store.clean(out, store.ALL)
+            yield open_storage(str(out)), out / store.PRIVATE / "scan.jsonl.gz"

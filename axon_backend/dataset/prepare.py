@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,15 +96,10 @@ def prepare(
     root = _check_source(source)
     if ray:
         import_ray()
-    fresh = _new_folders(output)
     ours = (SPLITS_FILE, "dataset.json", LOCK_FILE, "review.json")
-    out = store.make_output(output, source, ours, "a data set")
-    try:
+    with nullcontext() if shard else store.withdrawn_if_refused(output):
+        out = store.make_output(output, source, ours, "a data set")
         return _prepare(source, root, out, settings, workers, ray, shard, progress, cancelled)
-    except AxonInputError:
-        if fresh is not None and shard is None:
-            _remove_empty(out, fresh)
-        raise
 
 
 def _prepare(
@@ -177,28 +171,6 @@ def _check_source(source: str | os.PathLike[str]) -> Path:
             "of images, or a manifest."
         )
     return path.parent
-
-
-def _new_folders(output: str | os.PathLike[str]) -> list[Path] | None:
-    """The folders to be created for an output, innermost first; None if it is not empty."""
-    folder = Path(os.path.abspath(output))
-    if folder.is_dir():
-        return None if os.listdir(folder) else []
-    missing = []
-    while not os.path.lexists(folder):
-        missing.append(folder)
-        folder = folder.parent
-    return missing
-
-
-def _remove_empty(out: Path, new: list[Path]) -> None:
-    """Remove the folders created for a source that was refused, unless there are cases."""
-    with suppress(OSError):
-        (out / store.CASES).rmdir()
-        shutil.rmtree(out / store.PRIVATE)
-        (out / LOCK_FILE).unlink(missing_ok=True)
-        for folder in new:
-            folder.rmdir()
 
 
 def _plan(

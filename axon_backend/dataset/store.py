@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from axon_backend.dataset.lock import FILE as LOCK_FILE
 from axon_backend.errors import AxonInputError, Unfinished
 from axon_backend.imaging.write import write_json
 from axon_backend.util.apart import check_apart
@@ -63,6 +64,37 @@ def make_output(
             f"Cannot write to {out}: {error.strerror or error}. Choose another --output."
         ) from error
     return out
+
+
+@contextmanager
+def withdrawn_if_refused(
+    output: str | os.PathLike[str], also: Sequence[str] = ()
+) -> Iterator[None]:
+    """Remove the folders that the block made for a new or empty output if the block raises
+    `AxonInputError` before there is a case.
+
+    ``also``: its other folders, besides those of `make_output`; they are kept if they hold files.
+    """
+    folder = Path(os.path.abspath(output))
+    missing: list[Path] = []  # innermost first
+    fresh = not os.path.lexists(folder) or (folder.is_dir() and not os.listdir(folder))
+    place = folder
+    while not os.path.lexists(place):
+        missing.append(place)
+        place = place.parent
+    try:
+        yield
+    except AxonInputError:
+        with suppress(OSError):
+            if fresh:
+                for name in (CASES, *also):
+                    if (folder / name).exists():
+                        (folder / name).rmdir()  # not if it holds anything
+                shutil.rmtree(folder / PRIVATE, ignore_errors=True)
+                (folder / LOCK_FILE).unlink(missing_ok=True)
+                for made in missing:
+                    made.rmdir()
+        raise
 
 
 class OutputFailed(Unfinished):

@@ -41,9 +41,9 @@ PER_NCC, PER_DEVIATION, MOST_OF_SIDES, MOST_OF_NETWORK, AS_GIVEN = 75.0, 4.0, 3.
 # Probabilities of another orientation (or view) from which the user is warned, and from which the
 # image is reoriented.
 DOUBT, CERTAIN = 0.8, 0.98
-# Probabilities of the other view from which an image is refused: of all evidence, and by the network
-# alone. The network gives none of the 834 frontal and 803 lateral images of the train and validation
-# splits a probability of the other view above 0.1.
+# Probabilities of the other view from which an image is refused: of all evidence, and by the
+# network alone. The network gives none of the 834 frontal and 803 lateral images of the train and
+# validation splits a probability of the other view above 0.1.
 OTHER_VIEW, OTHER_VIEW_SEEN = 0.999, 0.98
 # Margin of the chest that its placement may miss, and maximum offset of its axis of symmetry.
 _EDGE, _MOST_AWAY = 6, 6

@@ -240,7 +240,9 @@ def upright(
                 warnings=(*raw.warnings, shows),
             )
             return upright(raw, None, invert, name, source, part=part, force=force)
-        named = raw.view is not None and not raw.view_weak and raw.view.is_frontal is view.is_frontal
+        named = (
+            raw.view is not None and not raw.view_weak and raw.view.is_frontal is view.is_frontal
+        )
         if layout.contradicts_view and not (named or force):
             looks_like = other_view(view)
         turn, orientation, doubts = decide(layout, stated, force)
@@ -294,14 +296,12 @@ def _as_asked(flip: bool | None, rotate: int | None) -> tuple[Turn, list[str]]:
     return Turn(-(rotate or 0) // 90 % 4, bool(flip)), [note]
 
 
-def decide(
-    layout: Layout, stated: bool, force: bool = False
-) -> tuple[Turn, list[str], list[str]]:
+def decide(layout: Layout, stated: bool, force: bool = False) -> tuple[Turn, list[str], list[str]]:
     """The turn to apply for the layout of an image, notes, and those of them that are warnings.
 
-    `stated`: the file states the orientation; `force`: the user insists on the view. A tag that the image contradicts with certainty is
-    considered wrong, except for the sides of a frontal X-ray: a heart on the right is rare but
-    possible.
+    `stated`: the file states the orientation; `force`: the user insists on the view. A tag that the
+    image contradicts with certainty is considered wrong, except for the sides of a frontal X-ray: a
+    heart on the right is rare but possible.
     """
     if layout.looks is None:
         return Turn(), [] if stated else [NO_TAG], []

@@ -117,7 +117,7 @@ class CaseLogic(ScriptedLoadableModuleLogic):
             invert: True inverts the intensities.
             flip: True mirrors the image left/right.
             part: ``left``, ``right``, ``top`` or ``bottom``: which of two X-rays in one image.
-            accept: True uses an image that does not look like a chest X-ray.
+            accept: True uses an image that does not look like a chest X-ray of its view.
         """
         return reading.correctRadiograph(node, view, pixelSizeMm, invert, flip, part, accept)
 

@@ -18,8 +18,8 @@ class RadiographDescription:
         pixelMm: (row, column) in millimetres in the plane of the patient; None if unknown.
         inverted: the intensities were inverted so that bones are bright.
         assumptions: messages for the user.
-        looksLike: what the image shows instead of a chest X-ray; it is refused. Empty if it shows
-            one, or if it was accepted.
+        looksLike: what the image shows instead of a chest X-ray of its view; it is refused. Empty
+            if it shows one, or if it was accepted.
     """
 
     view: str
