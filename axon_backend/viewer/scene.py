@@ -321,7 +321,7 @@ def _titled(tools: Tools) -> Tools:
             "text-shadow:0 0 3px black; pointer-events:none",
         )
         for letter, place in zip(
-            EDGES.get(kind, ()), ("left:6px; top:48%", "left:50%; top:4px"), strict=False
+            EDGES.get(kind, ()), ("left:6px; top:48%", "left:50%; top:24px"), strict=False
         ):
             html.Div(letter, style=f"{LETTER}{place}; pointer-events:none")
         tools(server, view_id, view)

@@ -60,8 +60,8 @@ class XrayCase:
     def __init__(self, case: CaseInputs, session: InferenceSession) -> None:
         self.case, self.session = case, session
         self.xrays = {role: xray for role, xray in case.xrays.items() if xray is not None}
-        images = [*self.xrays.values(), *([] if case.ct is None else [case.ct])]
-        self.files = tuple(image.source for image in images)
+        sources = [xray.source for xray in self.xrays.values()]
+        self.files = tuple(sources if case.ct is None else [*sources, case.ct.source])
         if self.case.ct is not None:
             self.reference, self.frame = self.case.ct, find_thorax_frame(self.case.ct)
         else:
