@@ -28,8 +28,9 @@ def view_pixel_mm(placed: PlacedView, frame: ThoraxFrame) -> tuple[float, float]
     return frame.size_mm[2] / rows, width / columns
 
 
-def flat_images(result: Reconstruction) -> list[FlatImage]:
-    """For each view: the X-ray as read, registered, its reference and their overlay; or the DRR."""
+def flat_images(result: Reconstruction, overlays: dict[str, np.ndarray]) -> list[FlatImage]:
+    """For each view: the X-ray as read, registered, its reference and their overlay (by role); or
+    the DRR."""
     shown = []
     for role, placed in result.views.items():
         frontal, pixel = placed.view.is_frontal, view_pixel_mm(placed, result.frame)
@@ -42,7 +43,7 @@ def flat_images(result: Reconstruction) -> list[FlatImage]:
             FlatImage(f"{name} X-ray", xray.pixels, frontal, xray.pixel_mm),
             FlatImage("Registered", grey(placed.pixels, placed.valid), frontal, pixel),
             FlatImage("Reference (DRR)", placed.reference, frontal, pixel),
-            FlatImage("X-ray cyan, reference red", overlay(placed), frontal, pixel),
+            FlatImage("X-ray cyan, reference red", overlays[role], frontal, pixel),
         ]  # fmt: skip
     return shown
 
@@ -76,10 +77,10 @@ def case_images(result: Reconstruction, record: dict) -> tuple[dict[str, np.ndar
         drawn = render3d(hu, spacing, "lung")
         note = note or drawn.note
         rows.append(VolumeRow(title, hu, spacing, [drawn]))
-    page = overview(flat_images(result), rows, footer_line(record), (WIDE,))
     overlays = {
-        f"overlay_{role}": overlay(placed)
+        role: overlay(placed)
         for role, placed in result.views.items()
         if placed.reference is not None
     }
-    return {"overview": page, **overlays}, note
+    page = overview(flat_images(result, overlays), rows, footer_line(record), (WIDE,))
+    return {"overview": page} | {f"overlay_{k}": image for k, image in overlays.items()}, note
