@@ -53,8 +53,8 @@ def add_arguments(one: argparse.ArgumentParser, *, cases: bool = False) -> None:
         action="append",
         default=[],
         metavar="IMAGE",
-        help="use an image even if it does not look like a chest X-ray, or shows the other view, or "
-        "a CT even if its orientation contradicts its header (IMAGE is frontal, lateral or ct"
+        help="use an image even if it does not look like a chest X-ray, or shows the other view; "
+        "or a CT even if its orientation contradicts its header (IMAGE is frontal, lateral or ct"
         f"{', or ID/frontal of one case' if cases else default})",
         **value_count,
     )
