@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from axon_backend.methods.from_noise import FromNoiseModel
 from axon_backend.methods.global_vector_ldm.autoencoder import LatentAutoencoder
@@ -54,7 +55,9 @@ class GlobalVectorModel(FromNoiseModel):
         # starts at zero too, and a short training never comes to use the X-rays.
         for module in self.denoiser.modules():
             if isinstance(module, SpatialTransformer):
-                module.proj_out.conv.reset_parameters()
+                layer = module.proj_out.get_submodule("conv")
+                assert isinstance(layer, nn.Conv3d)
+                layer.reset_parameters()
         normalise_in_float32(channels_last(self))
 
     @property
