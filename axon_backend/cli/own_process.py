@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import atexit
 import gc
+import importlib
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
@@ -29,7 +31,14 @@ UNUSED: dict[str, tuple[str, ...]] = {
     "nibabel": ("pydicom",),
 }  # fmt: skip
 #: Modules that are not executed before something uses them.
-LATER = ("numpy.f2py", "torch._meta_registrations", "torch.export")
+LATER = (
+    "numpy.f2py", "torch._meta_registrations", "torch.distributions", "torch.export",
+    "torch.masked", "torch.nn.intrinsic", "torch.nn.qat", "torch.nn.quantizable",
+    "torch.nn.quantized", "torch.quantization",
+)  # fmt: skip
+#: Library -> what its core needs of the modules that would then not be executed:
+#: ``torch.Generator`` gets its metaclass there.
+NEEDED = {"torch": "torch._prims.rng_prims"}
 # Objects created before Python looks for cycles among them: modules are many objects that stay.
 GARBAGE_THRESHOLD = 50_000
 
@@ -51,12 +60,14 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in UNUSED and fullname not in LATER:
+        if fullname not in UNUSED and fullname not in LATER and fullname not in NEEDED:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
             if fullname in UNUSED:
                 spec.loader = _Loader(spec.loader, UNUSED[fullname])
+            elif fullname in NEEDED:
+                spec.loader = _NeedyLoader(spec.loader, NEEDED[fullname])
             else:
                 spec.loader = _LaterLoader(spec.loader)
         return spec
@@ -98,6 +109,21 @@ class _Hide(MetaPathFinder):
         if any(fullname == name or fullname.startswith(f"{name}.") for name in self._names):
             raise ModuleNotFoundError(f"{fullname} is not loaded here", name=fullname)
         return None
+
+
+class _NeedyLoader(Loader):
+    """Loads a library, then a module of :data:`NEEDED`, if there is such a module."""
+
+    def __init__(self, loader: Loader, needed: str) -> None:
+        self._loader, self._needed = loader, needed
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._loader.exec_module(module)
+        with suppress(ModuleNotFoundError):
+            importlib.import_module(self._needed)
 
 
 class _LaterLoader(Loader):
