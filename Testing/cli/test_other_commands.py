@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from axon_backend.bundle.library import SHIPPED
+from axon_backend.bundle.write import seal_bundle
 from axon_backend.cli.main import main
 
 
@@ -57,9 +60,19 @@ def test_bundle_verify(tiny_bundle, tmp_path, capsys):
     assert main(["bundle", "verify", str(tmp_path)]) == 2
 
 
-def test_demo_makes_both_cases_and_a_page_that_links_them(tiny_bundle, tmp_path, capsys):
+@pytest.fixture
+def chest_bundle(tiny_bundle, tmp_path):
+    """The tiny bundle with the atlas of the shipped one, to which real X-rays can be registered."""
+    folder = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle.path, folder)
+    shutil.copytree(SHIPPED / "atlas", folder / "atlas", dirs_exist_ok=True)
+    seal_bundle(folder)
+    return folder
+
+
+def test_demo_makes_both_cases_and_a_page_that_links_them(chest_bundle, tmp_path, capsys):
     output = tmp_path / "demo"
-    assert main(["demo", "--bundle", str(tiny_bundle.path), "--output", str(output)]) == 0
+    assert main(["demo", "--bundle", str(chest_bundle), "--output", str(output)]) == 0
     page = (output / "index.html").read_text()
     for case in ("xray", "ct_with_drrs"):
         assert f'href="{case}/report.html"' in page

@@ -37,7 +37,7 @@ def test_every_script_is_described_with_what_it_takes():
 
 def test_every_command_that_uses_the_network_is_named():
     (sentence,) = [line for line in PAGE.splitlines() if "use the network" in line]
-    for command in ("bundle import", "cohort", "dicom serve", "view"):
+    for command in ("bundle import", "cohort", "dicom serve", "dicom fetch", "dicom send", "view"):
         assert f"`axon {command}" in sentence
 
 

@@ -25,8 +25,13 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pydicom
 
 HERE = Path(__file__).resolve().parent
 TESTING = HERE.parent
@@ -105,6 +110,7 @@ def commands(inputs: Inputs) -> Iterator[Command]:
 
     from axon_backend.cli import demo as the_demo
     from axon_backend.cli.main import main
+    from axon_backend.cohort.received import uid_name
     from axon_backend.cohort.settings import CohortSettings
     from axon_backend.training.launch import train
 
@@ -123,11 +129,12 @@ def commands(inputs: Inputs) -> Iterator[Command]:
 
     def view(folder: Path, seed: int) -> int:
         """*Reconstruct* and *Save* of its page, which write; it saves into new folders only."""
+        from axon_backend.inference.case_files import read_case
         from axon_backend.inference.session import InferenceSession
         from axon_backend.viewer.settings import RunSettings
         from axon_backend.viewer.xray_case import XrayCase
 
-        case = XrayCase(inputs.xray, session=InferenceSession(inputs.bundle, "cpu"))
+        case = XrayCase(read_case(inputs.xray, None, None), InferenceSession(inputs.bundle, "cpu"))
         case.placed = {role: replace(one, confirmed=True) for role, one in case.placed.items()}
         shutil.rmtree(folder / "out", ignore_errors=True)
         result = case.reconstruct(RunSettings(("coarse",), (1,), seed), allow_poor=True)
@@ -167,6 +174,13 @@ def commands(inputs: Inputs) -> Iterator[Command]:
             while service.step():
                 pass
         return 0
+
+    def fetch(folder: Path, seed: int) -> int:
+        from axon_backend.cohort.dicomweb import fetch as run
+
+        shutil.rmtree(folder / "studies" / uid_name("1.2.1"), ignore_errors=True)  # to fetch again
+        done = run(Archive(inputs.dicom), folder / "studies")
+        return 1 if done.failed else 0
 
     def prepare(folder: Path, seed: int) -> int:
         from axon_backend.dataset.prepare import prepare as run
@@ -212,6 +226,7 @@ def commands(inputs: Inputs) -> Iterator[Command]:
     yield Command("evaluate", evaluate, whole_evaluation, 0.7)
     yield Command("cohort reconstruct", cohort, whole_cohort, 0.7)
     yield Command("dicom serve", dicom, whole_node)
+    yield Command("dicom fetch", fetch, whole_studies, 0.7)
     yield Command("prepare", prepare, whole_data, 2)
     yield Command("train", training, whole_run, 0.7)
     yield Command("bundle import", imported, whole_library, 3)
@@ -242,6 +257,50 @@ def send(file: bytes, port: int, seed: int) -> str:
     if status != 0:
         raise AxonInputError(f"The node did not store the image: {status:#06x}.")
     return uid
+
+
+class Archive:
+    """What a client of a DICOMweb server does, with ``studies`` of ``images`` that differ in their
+    UIDs only."""
+
+    base_url = "https://pacs.example.org/dicom-web"
+
+    def __init__(self, file: bytes, studies: int = 2, images: int = 6) -> None:
+        import io
+
+        import pydicom
+
+        self._image = pydicom.dcmread(io.BytesIO(file))
+        self._uids = {
+            f"1.2.{study}": [f"1.2.{study}.{image}" for image in range(images)]
+            for study in range(studies)
+        }
+
+    def set_http_retry_params(self, retry: bool) -> None:
+        pass
+
+    def search_for_studies(self, **limits: int) -> list[dict]:
+        return []
+
+    def search_for_series(self, search_filters: dict, **limits: bool) -> list[dict]:
+        if search_filters["Modality"] != self._image.Modality:
+            return []
+        return [self._entry(study, study + ".9") for study in self._uids]
+
+    def search_for_instances(self, study: str, series: str, **limits: bool) -> list[dict]:
+        return [self._entry(study, series, image) for image in self._uids[study]]
+
+    def iter_series(self, study: str, series: str, **how: object) -> Iterator[pydicom.Dataset]:
+        for uid in self._uids[study]:
+            image = deepcopy(self._image)
+            image.StudyInstanceUID, image.SeriesInstanceUID = study, series
+            image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = uid
+            yield image
+
+    @staticmethod
+    def _entry(*uids: str) -> dict:
+        tags = ("0020000D", "0020000E", "00080018")
+        return {tag: {"vr": "UI", "Value": [uid]} for tag, uid in zip(tags, uids, strict=False)}
 
 
 def whole_drr(folder: Path) -> None:
@@ -320,6 +379,13 @@ def whole_node(folder: Path) -> None:
     for file in files.values():
         assert pydicom.dcmread(file).pixel_array.size
     whole_cases(folder / "node")
+
+
+def whole_studies(folder: Path) -> None:
+    import pydicom
+
+    for file in (folder / "studies").glob("*/*.dcm"):
+        assert pydicom.dcmread(file).pixel_array.size
 
 
 def whole_evaluation(folder: Path) -> None:

@@ -181,14 +181,31 @@ def test_the_dicom_node_names_the_patient_in_dicom_files_only(inputs, tiny_bundl
     assert not SECRETS.search("\n".join(said).encode())
 
 
+def test_fetched_xrays_are_named_after_nobody_and_readable_for_their_owner_only(inputs, tmp_path):
+    """The files are what the server has, with the patient in them."""
+    from kills import Archive
+
+    from axon_backend.cohort.dicomweb import fetch
+
+    out = tmp_path / USER / "studies"
+    archive = Archive((inputs / "xray.dcm").read_bytes(), studies=1, images=1)
+    assert fetch(archive, out).images == 1
+    (file,) = out.glob("*/*.dcm")
+    assert pydicom.dcmread(file).PatientID == NUMBER
+    check(out, but=(file.name,))
+    if os.name == "posix":
+        assert file.parent.stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.slow
 def test_a_case_saved_from_the_viewer_names_nobody(inputs, tiny_bundle, tmp_path):
+    from axon_backend.inference.case_files import read_case
     from axon_backend.inference.session import InferenceSession
     from axon_backend.viewer.settings import RunSettings
     from axon_backend.viewer.xray_case import XrayCase
 
     session = InferenceSession(tiny_bundle, "cpu")
-    case = XrayCase(inputs / "xray.dcm", ct=inputs / "ct", session=session)
+    case = XrayCase(read_case(inputs / "xray.dcm", None, inputs / "ct"), session)
     result = case.reconstruct(RunSettings(("coarse",), (1,)), allow_poor=True)
     (tmp_path / USER).mkdir()
     check(case.save(result, tmp_path / USER / "out"))
@@ -208,9 +225,10 @@ def test_every_command_is_looked_at_and_killed():
 
     files = {" ".join(words.split()[: 2 if words.split()[0] in GROUPS else 1])
              for words in COMMANDS.values()}  # fmt: skip
-    apart = {"dicom serve", "view", "cohort evaluate"}  # tests of their own; as evaluate
+    # tests of their own; as evaluate
+    apart = {"dicom serve", "dicom fetch", "view", "cohort evaluate"}
     silent = {"selfcheck", "bundle list", "bundle show", "bundle import", "bundle delete",
-              "bundle verify"}  # fmt: skip
+              "bundle verify", "dicom send"}  # fmt: skip
     assert names(all_commands()) == files | apart | silent
     killed = set(
         re.findall(r'Command\("([a-z ]+)"', Path(__file__).with_name("kills.py").read_text())
