@@ -103,8 +103,32 @@ def test_the_condition_has_no_position(model, views):
 
 
 @torch.no_grad()
-def test_the_vectors_of_training_are_standardised(views):
+def test_the_condition_does_not_depend_on_brightness_or_contrast(model, views):
+    brighter = replace(views, frontal=0.2 + 0.5 * views.frontal)
+    assert torch.allclose(model.xray(brighter), model.xray(views), atol=1e-4)
+    empty = model.xray(replace(views, frontal=torch.zeros_like(views.frontal)))
+    assert torch.isfinite(empty).all()
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_times_are_drawn_with_their_power(model, views, monkeypatch, power):
+    """t = T u^(1 / power), with u = 0.4 in the batch: 400, or 632 of 1000."""
+    seen = []
+    monkeypatch.setattr(
+        model.denoiser, "forward", lambda y, t, context: seen.append(t) or torch.zeros_like(y)
+    )
+    LatentObjective(model, GlobalVectorLoss(t_power=power), single_view=0.0)(batch_of(views))
+    assert seen[0].tolist() == [int(1000 * 0.4 ** (1 / power))] * 2
+    with pytest.raises(ValueError, match="t_power is 0; it must be greater than 0"):
+        GlobalVectorLoss(t_power=0)
+
+
+@torch.no_grad()
+def test_the_vectors_of_training_are_standardised():
     """Entry by entry, each view by itself; outside training, mean and variance do not change."""
+    blurred = torch.rand(4, 1, 4, 4, generator=torch.Generator().manual_seed(1))
+    frontal, lateral = torch.nn.functional.interpolate(blurred, scale_factor=4.0).split(2)
+    views = RegisteredViews(frontal, lateral, torch.zeros(2, 2))
     torch.manual_seed(0)
     encoder = GlobalViewEncoder(CONFIG.view_encoder)
     for _ in range(1500):

@@ -118,9 +118,16 @@ class GlobalVectorLoss:
 
     Attributes:
         kl: weight of the latents' mean KL divergence from a standard normal distribution.
+        t_power: the denoiser's times are ``T u^(1 / t_power)``; 1 is uniform. The X-rays matter
+            where noise hides the latents, so 2 learns more about them in a short training.
     """
 
     kl: float = 1e-4
+    t_power: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.t_power > 0:
+            raise ValueError(f"t_power is {self.t_power:g}; it must be greater than 0")
 
 
 def preview() -> GlobalVectorConfig:

@@ -65,7 +65,7 @@ class GlobalVectorMethod(Method):
 
     def recipe(self, preset: str, training: str) -> dict[str, Any]:
         if preset == "preview":
-            return {}
+            return {"loss": {"t_power": 2.0}} if training == "latent" else {}
         return {
             "minutes": None,
             "epochs": 100.0 if training == "autoencoder" else 300.0,

@@ -71,7 +71,7 @@ class LatentObjective(FromNoiseObjective):
         diffusion = model.config.diffusion
         with torch.no_grad():
             z = model.vae.encode(batch.volume)
-        t = (diffusion.steps * draws.t).long().to(z.device)
+        t = (diffusion.steps * draws.t ** (1 / self.loss.t_power)).long().to(z.device)
         noise = latent_noise(draws, model.config.latent_shape, z)
         vectors = model.xray(batch.training_views())
         output = model.denoiser(diffusion.q_sample(z, t, noise), t, context=vectors)

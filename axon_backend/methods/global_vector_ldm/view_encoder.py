@@ -7,20 +7,24 @@ from torch import nn
 
 from axon_backend.methods.global_vector_ldm.config import ViewEncoderConfig
 from axon_backend.methods.protocol import RegisteredViews
-from axon_backend.networks.blocks import ResBlock, average_down, conv, norm
+from axon_backend.networks.blocks import ResBlock, average_down, conv
 
 # Smallest share of each training batch in the running mean and variance of the vectors.
 _MOMENTUM = 0.01
 # The variance before any vector has been seen: about that of the vectors of random weights.
 _FIRST_VARIANCE = 0.01
+# Added to the variance of an image, so that an empty one stays finite.
+_LEAST_VARIANCE = 1e-6
 
 
 class GlobalViewEncoder(nn.Module):
     """A residual network with weights shared by the views, pooled over the image.
 
     With random weights, what distinguishes the vectors of two patients is small compared with what
-    they have in common, and a denoiser that sees most of the latents in their noisy version is slow
-    to find it. So each view's vectors are standardised, entry by entry, with their mean and
+    they have in common and with the effect of the grey scale, and a denoiser that sees most of the
+    latents in their noisy version is slow to find it. So each image is standardised to zero mean
+    and unit variance, the features are pooled without a normalisation, which would remove most of
+    their means, and each view's vectors are standardised, entry by entry, with their mean and
     variance in training.
 
     Forward: views -> (B, 2, width), the vectors of the frontal and the lateral view; a learned
@@ -39,7 +43,7 @@ class GlobalViewEncoder(nn.Module):
         layers: list[nn.Module] = [conv(2, 1, c[0], 3, 2)]
         for here, below in zip(c[:-1], c[1:], strict=True):
             layers += [ResBlock(2, here, here), conv(2, here, below, 3, 2)]
-        self.body = nn.Sequential(*layers, ResBlock(2, c[-1], c[-1]), norm(c[-1]), nn.SiLU())
+        self.body = nn.Sequential(*layers, ResBlock(2, c[-1], c[-1]), nn.SiLU())
         self.head = nn.Linear(c[-1], config.width)
         self.register_buffer("mean", torch.zeros(2, config.width))
         self.register_buffer("variance", torch.full((2, config.width), _FIRST_VARIANCE))
@@ -50,7 +54,9 @@ class GlobalViewEncoder(nn.Module):
 
     def vector(self, view: torch.Tensor, which: int) -> torch.Tensor:
         """A view (B, 1, S, S), 0 frontal or 1 lateral -> (B, width)."""
-        features = self.body(average_down(view, self.config.view_size))
+        image = average_down(view, self.config.view_size)
+        variance, mean = torch.var_mean(image, (2, 3), correction=0, keepdim=True)
+        features = self.body((image - mean) / (variance + _LEAST_VARIANCE).sqrt())
         vector = self.head(features.mean((2, 3))).float()
         if self.training:
             self._track(vector.detach(), which)
