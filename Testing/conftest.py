@@ -104,7 +104,8 @@ def tiny_config():
 def write_tiny_bundle(path: Path):
     """A bundle with random weights, the phantom as its atlas, and everything else as it should be.
 
-    The encoder's mean is the phantom too, so that volumes look like it and not like noise.
+    The encoder's mean is the phantom too. The volumes are noise, because the mean is
+    only one of the inputs of its untrained trunk.
     """
     import torch
 

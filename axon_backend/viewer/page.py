@@ -352,17 +352,16 @@ class Page(TrameApp):
         self._show_motion()
         self._draw_soon()
 
-    def reconstruct(self) -> None:
+    def reconstruct(self, allow_poor: bool) -> None:
         """*Reconstruct*, in the worker."""
         xrays, settings = self._xrays, self._settings
         if xrays is None:
             return
-        allow_poor = bool(self.state.allow_poor)
 
         def work() -> tuple[Reconstruction, Path]:
             result = xrays.reconstruct(
                 settings,
-                allow_poor=allow_poor,
+                allow_poor=bool(allow_poor),
                 progress=self._tell,
                 cancelled=self._stop.is_set,
             )
@@ -383,9 +382,9 @@ class Page(TrameApp):
         self._open(FinishedCase.open(folder), truth if truth.is_file() else None)
         self.state.update({"can_save": True, "saved": ""})
 
-    def save(self) -> None:
+    def save(self, folder: str) -> None:
         """*Save*, in the worker."""
-        xrays, result, folder = self._xrays, self._result, str(self.state.folder or "").strip()
+        xrays, result, folder = self._xrays, self._result, str(folder or "").strip()
         if xrays is None or result is None:
             return
         if not folder:
@@ -634,7 +633,7 @@ class Page(TrameApp):
             )
             _action(
                 "Reconstruct",
-                self.reconstruct,
+                (self.reconstruct, "[allow_poor]"),
                 "reconstruct",
                 color="primary",
                 block=True,
@@ -650,7 +649,7 @@ class Page(TrameApp):
                 density="compact",
                 hide_details=True,
             )
-            _action("Save", self.save, "save", color="primary", classes="my-2")
+            _action("Save", (self.save, "[folder]"), "save", color="primary", classes="my-2")
             html.Div("{{ saved }}", id="saved")
 
     def _words(self) -> None:
@@ -699,8 +698,17 @@ class Page(TrameApp):
             html.Div("{{ one.name }}: {{ one.value }}", v_for="one, n in facts", key="n")
 
 
-def _action(text: str, call: Callable[[], Any], name: str, **options: Any) -> None:
-    """A button that cannot be clicked while something is being computed."""
+def _action(text: str, call: Any, name: str, **options: Any) -> None:
+    """A button that cannot be clicked while something is being computed.
+
+    Args:
+        text: its label.
+        call: what it does; with the fields of the page that it needs, a pair of the call and their
+            names in the browser. A click may reach a slow server before what was typed just before
+            it, so the call must not take them from the state.
+        name: its id.
+        options: of the button.
+    """
     v3.VBtn(text, click=call, disabled=(NOT_YET,), id=name, **options)
 
 
