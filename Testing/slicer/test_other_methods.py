@@ -143,6 +143,27 @@ SMALL = {
         "grid": 16, "view_size": 32, "stem": 8, "layers": [1, 1], "growth": 4,
         "decoder": [8, 8, 4], "blocks": [1, 1], "fused_blocks": [1, 1, 0],
     },
+    "diffux2ct": {
+        "size": 16,
+        "tri_plane": {
+            "view_size": 32, "size": 16, "channels": [8, 8], "planes": 4, "rank": 4,
+            "axial": [8, 8],
+        },
+        "decoder": {"features": 4, "hidden": 8, "frequencies": 2},
+        "denoiser": {
+            "channels": [8, 16], "windows": [0, 2], "patch": 2, "groups": 4, "head_channels": 8,
+        },
+        "sampling": {"steps": 3},
+    },
+    "global_vector_ldm": {
+        "size": 16,
+        "autoencoder": {"channels": [8, 8], "groups": 4},
+        "view_encoder": {"view_size": 32, "channels": [8, 8], "width": 16},
+        "denoiser": {
+            "channels": [8, 16], "attention": [False, True], "groups": 4, "head_channels": 8,
+        },
+        "sampling": {"steps": 2},
+    },
 }  # fmt: skip
 
 
@@ -166,11 +187,18 @@ def test_the_compared_methods_run_in_the_panel(host, add_model, axon, phantom_xr
         choose(section.ui.bundleCombo, f"{name} 1.0 ({info.label})")
         rows = section.stages.rows
         assert [row.check.text for row in rows.values()] == [s.label for s in info.stages]
-        assert all(row.steps is None for row in rows.values())
+        sampled = SMALL[name].get("sampling", {}).get("steps")
+        for row in rows.values():
+            if sampled is None:
+                assert row.steps is None
+                continue
+            own = f"model default ({sampled})"
+            assert host.wait_until(lambda row=row, own=own: row.steps.specialValueText == own, 60)
         host.click(section.ui.reconstructButton)
         assert host.wait_until(lambda: section.state == "idle", 60)
         record = json.loads(node.record)
         assert record["method"] == name and record["bundle"]["name"] == name
+        assert [stage["steps_run"] for stage in record["stages"]] == [sampled or 1]
         assert list(node.volumes) == list(info.stage_names)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk
 
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct_orientation import recognise_ct
@@ -19,6 +19,9 @@ from axon_backend.imaging.packed import refuse_packed
 from axon_backend.imaging.raw_volume import RawVolume
 from axon_backend.imaging.volume_file import load_volume
 from axon_backend.util.input_file import exists
+
+if TYPE_CHECKING:  # 100 MB; imported where it is used
+    import SimpleITK as sitk
 
 MIN_VOXELS = 16  # along each axis; fewer cannot show a lung
 MAX_EXTENT_MM = 2500.0  # longer than any whole-body scan
@@ -73,6 +76,8 @@ class CTVolume:
 
     def to_sitk(self) -> sitk.Image:
         """As a SimpleITK float32 image with identity direction (LPS)."""
+        import SimpleITK as sitk
+
         image = sitk.GetImageFromArray(np.ascontiguousarray(self.hu, dtype=np.float32))
         image.SetSpacing(self.spacing_mm)
         image.SetOrigin(self.origin_mm)

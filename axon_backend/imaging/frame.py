@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import SimpleITK as sitk
 from scipy import ndimage
 
 from axon_backend.errors import AxonInputError
@@ -158,6 +157,8 @@ def resample_to_frame(
     two along each edge, and no more than :data:`SAMPLES_PER_SIDE` along the frame). Fewer samples
     would alias: at 64^3, two samples per edge reach 49 dB, this sampling 60 dB.
     """
+    import SimpleITK as sitk
+
     ratio = max(f / (n * s) for f, s in zip(frame.size_mm, ct.spacing_mm, strict=True))
     each = max(2, min(math.ceil(ratio), SAMPLES_PER_SIDE // n))
     fine = each * n

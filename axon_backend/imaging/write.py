@@ -16,15 +16,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import SimpleITK as sitk
 from PIL import Image
 
 from axon_backend.errors import AxonInputError, not_written
 from axon_backend.imaging.frame import ThoraxFrame
 from axon_backend.util.atomic import whole_file
+
+if TYPE_CHECKING:  # 100 MB; imported where it is used
+    import SimpleITK as sitk
 
 RESEARCH_NOTE = "AXON: research use only, not for diagnosis"
 PNG_LEVEL = 3  # a few per cent larger than at zlib's 6, in less than half the time
@@ -89,6 +91,8 @@ def write_volume(
 
     Raises `AxonInputError` for an unknown suffix, a missing folder, NaN or a wrong rank.
     """
+    import SimpleITK as sitk
+
     target = Path(path)
     suffix = volume_suffix(target)
     array = np.asarray(array_hu)
@@ -132,6 +136,8 @@ def write_image(image: sitk.Image, path: Path) -> None:
         OSError: the file is incomplete. ITK's NIfTI writer does not notice a full disk, so a
             truncated volume would pass as a good one.
     """
+    import SimpleITK as sitk
+
     name = path.name.lower()
     try:
         sitk.WriteImage(image, str(path), useCompression=not name.endswith(".nii"))

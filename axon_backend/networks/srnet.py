@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -52,7 +53,7 @@ class DenseBlock(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         known = x
         for layer in self.layers[:-1]:
-            known = torch.cat([known, F.leaky_relu(layer(known), 0.2)], 1)
+            known = torch.cat([known, F.leaky_relu(layer(known), 0.2, inplace=True)], 1)
         return x + 0.2 * self.layers[-1](known)
 
 
@@ -98,7 +99,8 @@ class SRNet(nn.Module):
         x = self.first(x).contiguous(memory_format=torch.channels_last)
         x = x + self.last(self.trunk(x))
         for conv in self.enlarge:
-            x = F.leaky_relu(conv(F.interpolate(x, scale_factor=2, mode="nearest")), 0.2)
+            x = conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+            x = F.leaky_relu(x, 0.2, inplace=True)
         return x
 
     def forward(self, x: torch.Tensor, slab: int | None = None) -> torch.Tensor:
@@ -124,9 +126,25 @@ class SRNet(nn.Module):
         g = self.config.gamma
         b, _, z, y, w = x.shape
         slices = x.transpose(1, 2).reshape(b * z, 1, y, w)
-        features = torch.cat([self._slices(s) for s in slices.split(SLICES)])
+        parts = (self._slices(s) for s in slices.split(SLICES))
+        features = torch.cat(list(parts)) if torch.is_grad_enabled() else _joined(parts, len(slices))
         volume = features.reshape(b, z, -1, g * y, g * w).transpose(1, 2)
         for i, layer in enumerate(self.through):
             volume = layer(volume if i == 0 else F.leaky_relu(volume, 0.2))
         smooth = F.interpolate(x.float(), scale_factor=g, mode="trilinear", align_corners=False)
         return smooth + volume.float()
+
+
+def _joined(parts: Iterable[torch.Tensor], length: int) -> torch.Tensor:
+    """Like ``torch.cat``, but does not hold all parts beside the result."""
+    out, first = None, 0
+    for part in parts:
+        if out is None:
+            if len(part) == length:
+                return part
+            size, kind = (length, *part.shape[1:]), torch.channels_last
+            out = torch.empty(size, dtype=part.dtype, device=part.device, memory_format=kind)
+        out[first : first + len(part)] = part
+        first += len(part)
+    assert out is not None
+    return out

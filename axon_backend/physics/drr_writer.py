@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -77,6 +76,8 @@ def write_drr_volume(
 ) -> None:
     """Write (H, W) float32 as one upright plane through the isocentre, in the CT's LPS
     millimetres, so that viewers show it in register with the CT."""
+    import SimpleITK as sitk
+
     height, width = image.shape
     pixel = (geometry.extent_mm[0] / width, geometry.extent_mm[1] / height)
     # Rows run to Inferior, the array's slowest axis to Superior.
