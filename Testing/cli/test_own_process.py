@@ -80,3 +80,15 @@ model_loading.bundle_method = lambda bundle: SimpleNamespace(build=lambda config
 print(model_loading.parameter_count(SimpleNamespace(path="x")))
 """)
     assert said == "6\n"
+
+
+def test_of_another_pytorch_everything_is_executed():
+    said = run("""
+from importlib import metadata
+real = metadata.version
+metadata.version = lambda name: "2.99.0" if name == "torch" else real(name)
+import torch
+parts = [sys.modules[name] for name in own_process.LATER if name in sys.modules]
+print(len(parts), {type(part).__name__ for part in parts})
+""")
+    assert int(said.split()[0]) > 3 and "{'module'}" in said
