@@ -172,7 +172,7 @@ class _LaterModule(ModuleType):
                 finally:
                     later.loading = False
                 spec.loader = self.__loader__ = later.loader
-                self.__class__ = ModuleType
+                self.__class__ = ModuleType  # type: ignore[assignment]
         return get(name)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from axon_backend.registration.alignment import LEAST_SHOWN, Alignment
 
 # Pixels along each side of the field, coarse to fine.
-LEVELS = (96, 160, 224)
+LEVELS: tuple[int, ...] = (96, 160, 224)
 # From a placement that is only roughly right.
 ROUGH_LEVELS = (48, *LEVELS)
 STEPS = 12
