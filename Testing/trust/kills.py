@@ -509,13 +509,13 @@ def kill_often(
         if (number + 1) % BETWEEN == 0 or number + 1 == kills:
             found = to_the_end(command, folder, number + 1000, log)
             wrong += [f"after kill {number}: {p}" for p in found]
-    wrong += [f"full disk: {p}" for p in on_a_full_disk(command, folder, log)]
+    wrong += [f"full disk: {p}" for p in on_a_full_disk(command, folder, kills + 1000, log)]
     return wrong, lasts
 
 
-def on_a_full_disk(command: Command, folder: Path, log: Path) -> list[str]:
+def on_a_full_disk(command: Command, folder: Path, seed: int, log: Path) -> list[str]:
     """Run it where no file may grow beyond a few kilobytes: it fails in a sentence, and the result
-    before it stays."""
+    before it, of ``seed - 1``, stays."""
     import resource
 
     from axon_backend.dataset.store import OutputFailed
@@ -525,7 +525,7 @@ def on_a_full_disk(command: Command, folder: Path, log: Path) -> list[str]:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (FULL_BYTES, FULL_BYTES))
         try:
-            return command.run(folder, 3)
+            return command.run(folder, seed)
         except (AxonInputError, OutputFailed) as error:  # of a Python call
             print(error)
             return 1

@@ -17,6 +17,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
@@ -30,6 +31,8 @@ UNUSED: dict[str, tuple[str, ...]] = {
     ),
     "nibabel": ("pydicom",),
 }  # fmt: skip
+#: The PyTorch with which this was tried; of others, all is executed as usual.
+TRIED_TORCH = "2.13."
 #: Modules that are not executed before something uses them.
 LATER = (
     "numpy.f2py", "torch._meta_registrations", "torch.distributions", "torch.export",
@@ -53,6 +56,16 @@ def prepare() -> None:
         sys.meta_path.insert(0, _Finder())
 
 
+@cache
+def _torch_is_tried() -> bool:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("torch").startswith(TRIED_TORCH)
+    except PackageNotFoundError:
+        return False
+
+
 class _Finder(MetaPathFinder):
     """Finds modules as always, but lets :class:`_Loader` load the libraries of :data:`UNUSED` and
     :class:`_LaterLoader` the modules of :data:`LATER`."""
@@ -60,7 +73,8 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in UNUSED and fullname not in LATER and fullname not in NEEDED:
+        changed = fullname in LATER or fullname in NEEDED
+        if fullname not in UNUSED and not (changed and _torch_is_tried()):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
@@ -158,7 +172,7 @@ class _LaterModule(ModuleType):
                 finally:
                     later.loading = False
                 spec.loader = self.__loader__ = later.loader
-                self.__class__ = ModuleType
+                self.__class__ = ModuleType  # type: ignore[assignment]
         return get(name)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -92,6 +91,13 @@ class SRNet(nn.Module):
         if doublings:
             zero(self.through[-1])
 
+    def _features(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 1, z, h, h) -> (B, f, z, g h, g h), slice by slice."""
+        b, _, z, y, w = x.shape
+        slices = x.transpose(1, 2).reshape(b * z, 1, y, w)
+        features = torch.cat([self._slices(s) for s in slices.split(SLICES)])
+        return features.reshape(b, z, *features.shape[1:]).transpose(1, 2)
+
     def _slices(self, x: torch.Tensor) -> torch.Tensor:
         """(N, 1, h, h) slices -> (N, f, g h, g h) features."""
         # With one channel, the input has both memory formats, and the convolution returns the
@@ -103,48 +109,36 @@ class SRNet(nn.Module):
             x = F.leaky_relu(x, 0.2, inplace=True)
         return x
 
-    def forward(self, x: torch.Tensor, slab: int | None = None) -> torch.Tensor:
-        """Upsample a volume; with ``slab``, that many input slices at a time.
+    def _joined(self, features: torch.Tensor) -> torch.Tensor:
+        """(B, f, z, g h, g h) features -> (B, 1, g z, g h, g h) in float32."""
+        for i, layer in enumerate(self.through):
+            features = layer(features if i == 0 else F.leaky_relu(features, 0.2))
+        return features.float()
 
-        A slab is computed with as many neighbouring slices as the transposed convolutions reach, so
+    def forward(self, x: torch.Tensor, slab: int | None = None) -> torch.Tensor:
+        """Upsample a volume, ``slab`` input slices at a time (None: all in training, else
+        :data:`SLICES`).
+
+        A slab is joined with as many neighbouring slices as the transposed convolutions reach, so
         that the result equals that of the whole volume, with the memory of a slab.
         """
         g, depth = self.config.gamma, x.shape[2]
         if g == 1:
             return x
-        if slab is None or slab >= depth:
-            return self._enlarged(x)
-        out = x.new_empty((*x.shape[:2], *(g * n for n in x.shape[2:])), dtype=torch.float32)
+        if slab is None:
+            slab = depth if torch.is_grad_enabled() else SLICES
+        out = F.interpolate(x.float(), scale_factor=g, mode="trilinear", align_corners=False)
+        if slab >= depth:
+            return out + self._joined(self._features(x))
+        low, known = 0, self._features(x[:, :, : slab + _SLAB_MARGIN])  # of the slices from `low`
         for first in range(0, depth, slab):
             last = min(first + slab, depth)
-            low, high = max(0, first - _SLAB_MARGIN), min(depth, last + _SLAB_MARGIN)
-            part = self._enlarged(x[:, :, low:high])
-            out[:, :, g * first : g * last] = part[:, :, g * (first - low) : g * (last - low)]
+            start, end = max(0, first - _SLAB_MARGIN), min(depth, last + _SLAB_MARGIN)
+            done = low + known.shape[2]
+            known = known[:, :, start - low :]
+            if done < end:
+                known = torch.cat([known, self._features(x[:, :, done:end])], 2)
+            low = start
+            part = self._joined(known)[:, :, g * (first - low) : g * (last - low)]
+            out[:, :, g * first : g * last] += part
         return out
-
-    def _enlarged(self, x: torch.Tensor) -> torch.Tensor:
-        g = self.config.gamma
-        b, _, z, y, w = x.shape
-        slices = x.transpose(1, 2).reshape(b * z, 1, y, w)
-        parts = (self._slices(s) for s in slices.split(SLICES))
-        features = torch.cat(list(parts)) if torch.is_grad_enabled() else _joined(parts, len(slices))
-        volume = features.reshape(b, z, -1, g * y, g * w).transpose(1, 2)
-        for i, layer in enumerate(self.through):
-            volume = layer(volume if i == 0 else F.leaky_relu(volume, 0.2))
-        smooth = F.interpolate(x.float(), scale_factor=g, mode="trilinear", align_corners=False)
-        return smooth + volume.float()
-
-
-def _joined(parts: Iterable[torch.Tensor], length: int) -> torch.Tensor:
-    """Like ``torch.cat``, but does not hold all parts beside the result."""
-    out, first = None, 0
-    for part in parts:
-        if out is None:
-            if len(part) == length:
-                return part
-            size, kind = (length, *part.shape[1:]), torch.channels_last
-            out = torch.empty(size, dtype=part.dtype, device=part.device, memory_format=kind)
-        out[first : first + len(part)] = part
-        first += len(part)
-    assert out is not None
-    return out

@@ -8,6 +8,8 @@ plain MONAI.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import torch
 from torch import nn
@@ -106,6 +108,33 @@ class DiffusionUNet(nn.Module):
         return depth_to_space(out, p).float()
 
 
+@dataclass(frozen=True)
+class Embedded:
+    """A ControlNet's condition after the layers that embed it, which do not depend on the time: see
+    :meth:`ControlBranch.embed`.
+
+    Attributes:
+        features: (B, c, h / p, h / p, h / p), to be added to those of y_t.
+    """
+
+    features: torch.Tensor
+
+
+@cache
+def _embedding_class() -> Any:
+    """MONAI's embedding of the condition, which also takes one that it has embedded before."""
+    from monai.networks.nets.controlnet import ControlNetConditioningEmbedding
+
+    class ConditionEmbedding(ControlNetConditioningEmbedding):
+        def forward(self, conditioning: torch.Tensor | Embedded) -> torch.Tensor:
+            if isinstance(conditioning, Embedded):
+                return conditioning.features
+            features: torch.Tensor = super().forward(conditioning)
+            return features
+
+    return ConditionEmbedding
+
+
 class ControlBranch(nn.Module):
     """ControlNet (Zhang et al. 2023) for a condition of the same size as the prior's volume.
 
@@ -126,7 +155,13 @@ class ControlBranch(nn.Module):
             conditioning_embedding_num_channels=(config.channels[0],),
             **config.monai(),
         )
+        self.net.controlnet_cond_embedding.__class__ = _embedding_class()
         self.global_encoder = _global_encoder(self.net, config, view_side)
+
+    def embed(self, condition: torch.Tensor) -> Embedded:
+        """What :meth:`forward` takes as ``condition`` at every time: its layers run once."""
+        embedding = self.net.controlnet_cond_embedding
+        return Embedded(embedding(space_to_depth(condition, self.config.patch)))
 
     def copy_from(self, prior: DiffusionUNet) -> None:
         """Initialise the branch as a copy of the prior's encoder and middle."""
@@ -142,13 +177,15 @@ class ControlBranch(nn.Module):
         self,
         x: torch.Tensor,
         t: torch.Tensor,
-        condition: torch.Tensor,
+        condition: torch.Tensor | Embedded,
         global_embedding: torch.Tensor | None = None,
     ) -> Residuals:
         p = self.config.patch
+        if isinstance(condition, torch.Tensor):
+            condition = self.embed(condition)
         return self.net(
             space_to_depth(x, p),
             t,
-            controlnet_cond=space_to_depth(condition, p),
+            controlnet_cond=condition,
             class_labels=global_embedding,
         )

@@ -8,14 +8,16 @@ the intensities, so the correlation of gradients decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from axon_backend.registration.alignment import LEAST_SHOWN, Alignment
 
 # Pixels along each side of the field, coarse to fine.
-LEVELS = (96, 160, 224)
+LEVELS: tuple[int, ...] = (96, 160, 224)
+# From a placement that is only roughly right.
+ROUGH_LEVELS = (48, *LEVELS)
 STEPS = 12
 # A step that moves the boundary of the field by less than 0.01 % of its width is the last (units).
 TOLERANCE = 0.02
@@ -48,13 +50,51 @@ def refine_edges(
     Raises:
         Cancelled: ``cancelled()`` was true.
     """
-    found = start
+    return _refined(moving, fixed, start, transform, levels, valid, cancelled)[1]
+
+
+def best_by_edges(
+    moving: np.ndarray,
+    fixed: np.ndarray,
+    starts: Sequence[tuple[np.ndarray, tuple[int, ...]]],
+    *,
+    transform: str = "similarity",
+    valid: np.ndarray | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> np.ndarray:
+    """The refined placement, of several, whose edges agree best.
+
+    Args:
+        starts: each a placement and the levels of its refinement; the last level is the same for
+            all. The rest as in :func:`refine_edges`.
+
+    Raises:
+        Cancelled: ``cancelled()`` was true.
+    """
+    found = [
+        _refined(moving, fixed, start, transform, levels, valid, cancelled)
+        for start, levels in starts
+    ]
+    return max(found, key=lambda refined: refined[0])[1]
+
+
+def _refined(
+    moving: np.ndarray,
+    fixed: np.ndarray,
+    start: np.ndarray,
+    transform: str,
+    levels: tuple[int, ...],
+    valid: np.ndarray | None,
+    cancelled: Callable[[], bool] | None,
+) -> tuple[float, np.ndarray]:
+    """The correlation of edges at the last level, and the placement."""
+    score, found = -1.0, start
     for pixels in levels:
         images = Alignment(
             moving, fixed, found, pixels, transform=transform, features="edges", valid=valid
         )
-        _, found = images.climb(found, STEPS, TOLERANCE, cancelled)
-    return found
+        score, found = images.climb(found, STEPS, TOLERANCE, cancelled)
+    return score, found
 
 
 def displacement(moved: np.ndarray, fixed: np.ndarray, valid: np.ndarray) -> float:

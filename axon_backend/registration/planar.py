@@ -16,7 +16,7 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.matching import local_contrast, shrink_by, shrink_to
 from axon_backend.imaging.radiograph import MIN_PIXELS
 from axon_backend.registration.alignment import FREE, Alignment
-from axon_backend.registration.edges import refine_edges
+from axon_backend.registration.edges import LEVELS, ROUGH_LEVELS, best_by_edges
 from axon_backend.registration.quality import RegistrationQuality, assess
 from axon_backend.registration.resample import resample_image
 from axon_backend.registration.search import find_chest
@@ -188,10 +188,15 @@ def register_planar(
     places = find_chest(small, target, STARTS, stretches=stretches, cancelled=cancelled)
     near = _different(aligned([place.matrix() for place in places], COARSE), KEPT)
     best = best_of(aligned(near, FINE))
-    sharper = refine_edges(
-        small, target, best, transform=transform, valid=shown, cancelled=cancelled
+    # Edges differ between patients, so intensities count as well. Those of one patient's images are
+    # the same, while noise and collimation may draw the correlation of intensities away from them:
+    # there, the search for edges also starts from where the intensities were hardly looked at.
+    starts = [(best, LEVELS)]
+    if transform == "similarity":
+        starts += [(matrix, ROUGH_LEVELS) for matrix in near[:1]]
+    sharper = best_by_edges(
+        small, target, starts, transform=transform, valid=shown, cancelled=cancelled
     )
-    # Edges differ between patients, so intensities count as well.
     if transform == "affine":
         best = best_of([best, sharper])
     elif _plausible(sharper):

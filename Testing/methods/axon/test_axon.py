@@ -140,6 +140,22 @@ def test_without_residuals_the_prior_is_alone(tiny, views):
     assert not torch.allclose(steered, alone)
 
 
+def test_the_condition_is_embedded_once_for_all_steps(tiny, views):
+    model = tiny()
+    fine, y, t = model.fine_diff, torch.randn(1, 1, 8, 8, 8), torch.tensor([500])
+    seen = condition(model.config, views, torch.zeros_like(y))
+    passes = []
+    layer = fine.controlnet.net.controlnet_cond_embedding.conv_in
+    layer.register_forward_hook(lambda *_: passes.append(1))
+    with torch.no_grad():
+        with fine.autocast():
+            known = fine.prepared(seen)
+        assert torch.equal(fine.predict_x0(y, t, known), fine.predict_x0(y, t, seen))
+        passes.clear()
+        fine.run(views, torch.zeros_like(y), 4, torch.Generator().manual_seed(0))
+    assert len(passes) == 1
+
+
 @pytest.mark.parametrize("see", [True, False])
 def test_the_condition_holds_the_views_if_configured(tiny, views, see):
     model = tiny(condition_on_views=see)

@@ -5,6 +5,8 @@ import importlib.util
 import sys
 import threading
 import time
+import types
+import weakref
 from pathlib import Path
 
 import pytest
@@ -254,3 +256,37 @@ def test_full_garbage_collections_wait_until_the_last_job_has_ended(worker, gate
     gate.job.wait(timeout=ENOUGH)
     assert other.shutdown(ENOUGH)
     assert gc.get_threshold()[2] < 1000
+
+
+@pytest.fixture
+def garbage():
+    """Names of the module that puts collections off; no object is left out, before and after."""
+    gc.unfreeze()
+    yield worker_file.fullCollectionsPutOff.__wrapped__.__globals__
+    gc.unfreeze()
+
+
+def test_collections_leave_out_what_a_job_has_imported(worker, garbage, monkeypatch):
+    monkeypatch.setitem(garbage, "_modules", len(sys.modules))
+    assert worker.submit(lambda job: 1).wait(timeout=ENOUGH) == 1
+    worker.submit(lambda job: None).wait(timeout=ENOUGH)  # the one before has ended by now
+    assert gc.get_freeze_count() == 0
+
+    class Cycle:
+        pass
+
+    def imports(job):
+        for number in range(garbage["_MANY_MODULES"]):
+            name = f"made_{number}"
+            monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+
+    worker.submit(imports).wait(timeout=ENOUGH)
+    worker.submit(lambda job: None).wait(timeout=ENOUGH)
+    assert gc.get_freeze_count() > garbage["_MANY_MODULES"]
+
+    # Later objects are collected as before.
+    later = Cycle()
+    later.itself, gone = later, weakref.ref(later)
+    del later
+    gc.collect()
+    assert gone() is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 
 from axon_backend.diffusion.sampling import OnStep
@@ -63,18 +65,21 @@ class CoarseDiff(StageModule):
         shifts = SHIFTS[tta_shifts]
         each = max(1, steps)
         total = each * len(shifts)
-        shown = [shifted_views(views, v, self.config.grid) if any(v) else views for v in shifts]
+
+        def shown() -> Iterator[RegisteredViews]:
+            for v in shifts:
+                yield shifted_views(views, v, self.config.grid) if any(v) else views
 
         def one_by_one() -> torch.Tensor:
             mean = ShiftedBackMean()
-            for i, (seen, shift) in enumerate(zip(shown, shifts, strict=True)):
+            for i, (seen, shift) in enumerate(zip(shown(), shifts, strict=True)):
                 counted = count_steps(on_step, i * each, total)
                 mean.add(self._run_bridge(seen, steps, generator, counted), shift)
             return mean.mean()
 
         def together() -> torch.Tensor:
             counted = count_steps(on_step, 0, total, runs=len(shifts))
-            volumes = self._run_bridge(_stacked(shown), steps, generator, counted)
+            volumes = self._run_bridge(_stacked(list(shown())), steps, generator, counted)
             mean = ShiftedBackMean()
             for volume, shift in zip(volumes.split(1), shifts, strict=True):
                 mean.add(volume, shift)

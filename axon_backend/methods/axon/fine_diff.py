@@ -18,7 +18,10 @@ from axon_backend.methods.axon.stage import StageModule, batched, condition, cou
 from axon_backend.methods.batch import Draws
 from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.networks.precision import Precision
-from axon_backend.networks.unet import ControlBranch, DiffusionUNet
+from axon_backend.networks.unet import ControlBranch, DiffusionUNet, Embedded
+
+# X^ and the other channels that steer the network, (B, c, h, h, h), or what became of them.
+Condition = torch.Tensor | Embedded
 
 
 class FineDiff(StageModule):
@@ -36,19 +39,24 @@ class FineDiff(StageModule):
             return None
         return self.controlnet.global_encoder(views.both, views.has_lateral)
 
+    def prepared(self, condition: torch.Tensor) -> Condition:
+        """The condition as the sampling steps take it: what does not depend on the time is computed
+        here, once for a volume."""
+        return condition
+
     @abstractmethod
     def output(
         self,
         y_t: torch.Tensor,
         t: torch.Tensor,
-        condition: torch.Tensor,
+        condition: Condition,
         embedding: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """The network's output at y_t, (B, 1, h, h, h)."""
 
     @abstractmethod
     def x0_of(
-        self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: torch.Tensor
+        self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: Condition
     ) -> torch.Tensor:
         """The estimate of Y from the network's output at y_t."""
 
@@ -82,7 +90,7 @@ class FineDiff(StageModule):
         self,
         y_t: torch.Tensor,
         t: torch.Tensor,
-        condition: torch.Tensor,
+        condition: Condition,
         embedding: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """The estimate of Y at y_t."""
@@ -101,9 +109,10 @@ class FineDiff(StageModule):
         """Y^, (B, 1, h, h, h), clipped to [-1, 1] unless ``fine_clamp`` is 0: the mean over
         ``fine_draws`` draws."""
         s = self.config.sampling
-        seen = condition(self.config, views, coarse)
+        steered_by = condition(self.config, views, coarse)
         with self.autocast():
             embedding = self.global_embedding(views)
+            seen = self.prepared(steered_by)
         each = self.evaluations(steps)
         # As in stage 1: more steps draw a sample, and the mean of several would hide how much they
         # differ.
@@ -116,7 +125,10 @@ class FineDiff(StageModule):
                 return x.repeat(runs, *[1] * (x.ndim - 1)) if runs > 1 else x
 
             known = None if embedding is None else repeated(embedding)
-            repeated_seen = repeated(seen)
+            if isinstance(seen, Embedded):
+                repeated_seen: Condition = Embedded(repeated(seen.features))
+            else:
+                repeated_seen = repeated(seen)
 
             def denoise(y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
                 x0_hat = self.predict_x0(y_t, t, repeated_seen, known)
@@ -162,18 +174,21 @@ class ControlNetFineDiff(FineDiff):
         self.prior = DiffusionUNet(config.prior, in_channels=1)
         self.controlnet = ControlBranch(config.prior, config.condition_channels, view_side=side)
 
+    def prepared(self, condition: torch.Tensor) -> Condition:
+        return self.controlnet.embed(condition)
+
     def output(
         self,
         y_t: torch.Tensor,
         t: torch.Tensor,
-        condition: torch.Tensor,
+        condition: Condition,
         embedding: torch.Tensor | None = None,
     ) -> torch.Tensor:
         down, middle = self.controlnet(y_t, t, condition, embedding)
         return self.prior(y_t, t, (down, middle))
 
     def x0_of(
-        self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: torch.Tensor
+        self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: Condition
     ) -> torch.Tensor:
         return self.config.diffusion.predict_x0(output, y_t, t)
 
@@ -229,15 +244,17 @@ class BridgeFineDiff(FineDiff):
         self,
         y_t: torch.Tensor,
         t: torch.Tensor,
-        condition: torch.Tensor,
+        condition: Condition,
         embedding: torch.Tensor | None = None,
     ) -> torch.Tensor:
+        assert isinstance(condition, torch.Tensor)
         return self.controlnet(torch.cat([y_t, condition], 1), t, None, embedding)
 
     def x0_of(
-        self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: torch.Tensor
+        self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: Condition
     ) -> torch.Tensor:
-        # The condition's first channel is X^, where this bridge starts.
+        assert isinstance(condition, torch.Tensor)
+        # Its first channel is X^, where this bridge starts.
         return self.config.bridge.predict_x0(output, y_t, condition[:, :1], t)
 
     def training_times(self, draws: Draws, loss: AxonLoss) -> torch.Tensor:
