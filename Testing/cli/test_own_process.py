@@ -65,6 +65,16 @@ print(callable(numpy.f2py.run_main), all(executed()[:5]))
     assert said.split("\n")[:5] == ["0", "1", "export 1.0", "3 2.0", "True True"]
 
 
+def test_pytorchs_compiler_can_be_imported_later():
+    """Lightning imports it when a training starts."""
+    said = run("""
+import torch
+import torch._dynamo
+print(torch._dynamo.OptimizedModule.__name__, torch.zeros(2, device="meta").abs().shape[0])
+""")
+    assert said == "OptimizedModule 2\n"
+
+
 def test_networks_are_built_whose_layers_need_such_a_part():
     """Without it, PyTorch does not know the meta device of every operation."""
     said = run("""

@@ -42,6 +42,9 @@ LATER = (
 #: Library -> what its core needs of the modules that would then not be executed:
 #: ``torch.Generator`` gets its metaclass there.
 NEEDED = {"torch": "torch._prims.rng_prims"}
+#: Library -> the module of :data:`LATER` that must be executed before it: PyTorch's compiler, which
+#: Lightning imports, would otherwise register operations twice.
+BEFORE = {"torch._dynamo": "torch._meta_registrations"}
 # Objects created before Python looks for cycles among them: modules are many objects that stay.
 GARBAGE_THRESHOLD = 50_000
 
@@ -73,6 +76,8 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        if fullname in BEFORE:
+            importlib.import_module(BEFORE[fullname])
         changed = fullname in LATER or fullname in NEEDED
         if fullname not in UNUSED and not (changed and _torch_is_tried()):
             return None
