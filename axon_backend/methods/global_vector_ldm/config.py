@@ -119,7 +119,7 @@ class GlobalVectorLoss:
     Attributes:
         kl: weight of the latents' mean KL divergence from a standard normal distribution.
         t_power: the denoiser's times are ``T u^(1 / t_power)``; 1 is uniform. The X-rays matter
-            where noise hides the latents, so 2 learns more about them in a short training.
+            where noise hides the latents; 2 draws such times more often.
     """
 
     kl: float = 1e-4
