@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -141,19 +140,9 @@ def atlas_ct(bundle: Bundle) -> CTVolume:
 def _meta_model(bundle: Bundle) -> Model:
     """The networks on the meta device: without memory for weights, however large they are."""
     config = bundle_model(bundle)
-
-    def build() -> Model:
+    try:
         with torch.device("meta"):
             return bundle_method(bundle).build(config)
-
-    try:
-        try:
-            return build()
-        except NotImplementedError:
-            # Some operations know the meta device from this module alone, which a process of ours
-            # has not executed yet (`cli.own_process.LATER`).
-            importlib.import_module("torch._meta_registrations")
-            return build()
     except Exception as error:  # layers may raise anything for senseless numbers
         raise AxonInputError(
             f"No networks can be built from the configuration of the bundle {bundle.path} "
