@@ -90,6 +90,12 @@ class BrownianBridge:
             return (x_t - alpha_t * x_T - self.delta_t(t).sqrt() * output) / (1 - alpha_t)
         return x_t - output
 
+    def geometric_times(self, u: torch.Tensor) -> torch.Tensor:
+        """The times, int64, at which 1 - alpha_t is 0.001 (u = 0) to :attr:`geometric_to` (u = 1; if
+        that is 0, to 0.999), and its logarithm linear in u."""
+        rest = FIRST * ((self.geometric_to or 1 - FIRST) / FIRST) ** u
+        return ((self.steps - 1) * (1 - (rest - FIRST) / (1 - 2 * FIRST))).round().long()
+
     def timesteps(self, count: int) -> list[int]:
         """``count`` decreasing time steps from T - 1 (1 step: only T - 1), evenly spaced down to 0
         or as :attr:`geometric_to` says. Geometric times that would coincide, as the first ones of
@@ -100,8 +106,7 @@ class BrownianBridge:
             return [self.steps - 1]
         if not self.geometric_to:
             return torch.linspace(self.steps - 1, 0, count).round().long().tolist()
-        rest = FIRST * (self.geometric_to / FIRST) ** torch.linspace(0, 1, count)
-        times = ((self.steps - 1) * (1 - (rest - FIRST) / (1 - 2 * FIRST))).round().long().tolist()
+        times = self.geometric_times(torch.linspace(0, 1, count)).tolist()
         for i in range(1, count):
             times[i] = max(0, min(times[i], times[i - 1] - 1))
         return times

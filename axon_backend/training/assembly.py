@@ -65,7 +65,7 @@ class Assembly:
                 self.side,
                 config.model.view_size,
                 config.model.window,
-                deformation=Deformation() if data.deformed else NOT_DEFORMED,
+                deformation=Deformation(shapes=data.shapes) if data.deformed else NOT_DEFORMED,
                 seed=config.seed,
             ),
             memory_gb=data.memory_gb,

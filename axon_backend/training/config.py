@@ -61,6 +61,8 @@ class DataSettings:
         memory_gb: memory for CTs that each worker keeps, in GB.
         deformed: deform each CT differently for every pair before its X-rays are rendered; false
             uses the CTs unchanged, with a fixed acquisition geometry.
+        shapes: share of the deformed CTs that first get the shape of another training patient, by
+            diffeomorphic registration; the X-rays are rendered after it.
         blended: share of the rendered pairs that are a blend of two patients.
         real: share of samples with real X-rays; the rest have DRRs. null: all cases are drawn
             equally often, and a case with accepted X-rays shows them in half of its draws and
@@ -79,6 +81,7 @@ class DataSettings:
     workers: int | None = None
     memory_gb: float = 2.0
     deformed: bool = True
+    shapes: float = 0.5
     blended: float = 0.7
     real: float | None = None
     complete_pairs: bool = False
@@ -170,6 +173,7 @@ class TrainConfig:
         """Return self; raise AxonInputError for invalid values."""
         info = self.of_method.info
         shares = {
+            "data.shapes": self.data.shapes,
             "data.blended": self.data.blended,
             "data.real": self.data.real,
             "data.single_view": self.data.single_view,

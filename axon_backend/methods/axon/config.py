@@ -158,6 +158,9 @@ class AxonLoss:
         t_power, p_t_end: a bridge's times are ``(T - 1) u^(1 / t_power)``, and exactly T - 1 with
             probability ``p_t_end``; 1 and 0 are uniform. Near t = 0, x_t is almost the target, and
             with few patients there is little to learn.
+        t_geometric: draw a bridge's times instead with the logarithm of 1 - alpha_t uniform, over
+            the range that ``model.bridge.geometric_to`` gives the sampler: x_t tells about Y from
+            early on.
         prior_t_power: the prior's times are ``T u^prior_t_power``; 1 is uniform.
         conditioning_augmentation: largest strength of the errors added to an earlier stage's output
             (Ho et al. 2022; ``methods.axon.losses.corrupt_condition``).
@@ -175,6 +178,7 @@ class AxonLoss:
     end_point: float = 1.0
     t_power: float = 2.0
     p_t_end: float = 0.5
+    t_geometric: bool = False
     prior_t_power: float = 2.0
     conditioning_augmentation: float = 0.3
     sampled_condition: bool = False

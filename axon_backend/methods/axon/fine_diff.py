@@ -258,7 +258,7 @@ class BridgeFineDiff(FineDiff):
         return self.config.bridge.predict_x0(output, y_t, condition[:, :1], t)
 
     def training_times(self, draws: Draws, loss: AxonLoss) -> torch.Tensor:
-        return bridge_times(draws, self.config.bridge.steps, loss.t_power, loss.p_t_end)
+        return bridge_times(draws, self.config.bridge, loss)
 
     def noised(
         self, y: torch.Tensor, coarse: torch.Tensor, t: torch.Tensor, noise: torch.Tensor

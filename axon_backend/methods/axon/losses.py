@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from axon_backend.diffusion.bridge import BrownianBridge
 from axon_backend.imaging.frame import HuWindow
+from axon_backend.methods.axon.config import AxonLoss
 from axon_backend.methods.batch import Draws
 
 # HU from which a voxel begins to count as bone, and from which it counts fully.
@@ -43,11 +45,14 @@ def edge_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return torch.stack([error.diff(dim=axis).abs().mean() for axis in (2, 3, 4)]).mean()
 
 
-def bridge_times(draws: Draws, steps: int, power: float, p_t_end: float) -> torch.Tensor:
-    """(B,) training times: ``(T - 1) u^(1 / power)``, and exactly T - 1 with probability
-    ``p_t_end``."""
-    t = ((steps - 1) * draws.t ** (1.0 / power)).round().long()
-    return torch.where(draws.t_end < p_t_end, torch.full_like(t, steps - 1), t)
+def bridge_times(draws: Draws, bridge: BrownianBridge, loss: AxonLoss) -> torch.Tensor:
+    """(B,) training times of a bridge, see :class:`AxonLoss`."""
+    end = bridge.steps - 1
+    if loss.t_geometric:
+        t = bridge.geometric_times(draws.t)
+    else:
+        t = (end * draws.t ** (1.0 / loss.t_power)).round().long()
+    return torch.where(draws.t_end < loss.p_t_end, torch.full_like(t, end), t)
 
 
 def corrupt_condition(

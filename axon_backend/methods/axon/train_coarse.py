@@ -54,7 +54,7 @@ class CoarseObjective(Objective):
         strengths = augmentation_strengths(draws, settings.conditioning_augmentation)
         x_T = corrupt_condition(x_T, draws.generators(), strengths)
         seen = condition(self.model.config, views, x_T)
-        t = bridge_times(draws, bridge.steps, settings.t_power, settings.p_t_end).to(x_T.device)
+        t = bridge_times(draws, bridge, settings).to(x_T.device)
         x_t = bridge.q_sample(batch.volume, x_T, t, draws.noise)
         output = coarse.unet(torch.cat([x_t, seen], 1), t)
         error = output - bridge.target(batch.volume, x_T, t, draws.noise)

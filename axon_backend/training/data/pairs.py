@@ -27,6 +27,7 @@ from axon_backend.imaging.view import View
 from axon_backend.physics.attenuation import AttenuationVolume, hu_to_mu
 from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import DEFAULT_SOD_MM, AcquisitionGeometry, beam_parameter
+from axon_backend.training.data.shapes import REACH, after
 
 # The chest is rendered from a box larger than the frame (in half box sizes, x, y, z), since the
 # beam also passes through the surrounding arms, breasts and back.
@@ -48,6 +49,9 @@ class Deformation:
         bone_gain: range of the factor on attenuation above soft tissue, for the tube voltage.
         sod_mm: range of the source-to-isocentre distance.
         ap: probability that the frontal view is AP.
+        shapes: probability that the chest first gets the shape of another patient
+            (``training.data.shapes``).
+        shape_strength: range of the share of that deformation that is applied.
     """
 
     rotation_deg: float = 2.0
@@ -59,6 +63,8 @@ class Deformation:
     bone_gain: tuple[float, float] = (0.8, 1.6)
     sod_mm: tuple[float, float] = (1450.0, 1750.0)
     ap: float = 0.25
+    shapes: float = 0.5
+    shape_strength: tuple[float, float] = (0.5, 1.15)
 
 
 NOT_DEFORMED = Deformation(
@@ -71,6 +77,7 @@ NOT_DEFORMED = Deformation(
     bone_gain=(1.0, 1.0),
     sod_mm=(DEFAULT_SOD_MM, DEFAULT_SOD_MM),
     ap=0.0,
+    shapes=0.0,
 )
 """No deformation: every CT is used unchanged."""
 
@@ -153,7 +160,7 @@ class DeformableCT:
         # Of a box along the axes the bend, trilinear between its nodes, is interpolated axis by
         # axis: a hundredth of the work that it is point by point.
         x, y, z = (
-            _interpolation(at / 1.8, n) for at, n in zip(box, elastic.shape[:1:-1], strict=True)
+            _interpolation(at / REACH, n) for at, n in zip(box, elastic.shape[:1:-1], strict=True)
         )
         bend = elastic[0] * scale[:, None, None, None]
         bend = z @ (y @ (bend @ x.T)).flatten(2)  # (3, Z, Y X)
@@ -233,10 +240,20 @@ class PairFactory:
         return torch.as_tensor(affine, dtype=torch.float32), control
 
     @torch.inference_mode()
-    def draw(self, chest: DeformableCT, rng: np.random.Generator) -> TrainingPair:
-        """One random pair; all randomness comes from ``rng``."""
+    def draw(
+        self, chest: DeformableCT, rng: np.random.Generator, bend: torch.Tensor | None = None
+    ) -> TrainingPair:
+        """One random pair; all randomness comes from ``rng``.
+
+        Args:
+            chest: the CT.
+            rng: source of all random numbers.
+            bend: another patient's shape, see ``training.data.shapes.bend_to``.
+        """
         a = self.deformation
         warp = self._warp(rng)
+        if bend is not None:
+            warp = after(float(rng.uniform(*a.shape_strength)) * bend, warp)
         # The frame of the deformed chest, placed so that its lungs fill it as before.
         (low0, high0), (low, high) = chest.lung_box, chest.warped_lung_box(warp)
         stretch = (high - low) / (high0 - low0)

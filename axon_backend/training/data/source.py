@@ -36,6 +36,7 @@ from axon_backend.training.data.pairs import (
     PairFactory,
     TrainingPair,
 )
+from axon_backend.training.data.shapes import bend_to, shape_of
 from axon_backend.util.atomic import whole_file
 
 # Part of the hash; increment it when the same settings would give different pairs.
@@ -161,6 +162,7 @@ class PairSource:
             i for i, c in enumerate(self.cases) if c.real("frontal") or c.real("lateral")
         ]
         self._chests: OrderedDict[int, DeformableCT] = OrderedDict()
+        self._shapes: dict[int, np.ndarray] = {}
         self._factory = PairFactory(
             fine_size=settings.fine_size,
             view_size=settings.view_size,
@@ -200,9 +202,25 @@ class PairSource:
 
         def draw() -> TrainingPair:
             rng = np.random.default_rng([self.settings.seed, number])
-            return self._factory.draw(self.chest(index), rng)
+            return self._factory.draw(self.chest(index), rng, self._bend(index, number))
 
         return self._kept(f"pair_{number:08d}.npz", draw)
+
+    def _bend(self, index: int, number: int) -> torch.Tensor | None:
+        """The deformation of case ``index`` to another case's shape, in the share of the pairs that
+        the settings ask for."""
+        others = len(self.cases) - 1
+        rng = np.random.default_rng([self.settings.seed, number, 1])
+        if not others or rng.random() >= self.settings.deformation.shapes:
+            return None
+        other = (index + 1 + int(rng.integers(others))) % len(self.cases)
+        return bend_to(self._shape(index), self._shape(other))
+
+    def _shape(self, index: int) -> np.ndarray:
+        if index not in self._shapes:
+            chest = self.chest(index)
+            self._shapes[index] = shape_of(chest.ct, chest.frame)
+        return self._shapes[index]
 
     def real(self, index: int) -> TrainingPair:
         """Case ``index`` with its real X-rays."""
