@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -10,6 +12,8 @@ import pytest
 from PIL import Image
 from pydicom.uid import generate_uid
 
+import axon_backend
+from axon_backend.dataset.dataset import Dataset
 from axon_backend.dataset.manifest import read_rows
 from axon_backend.dataset.names import named
 from axon_backend.dataset.plan import numbered, plan_folder, plan_rows, scrubbed
@@ -17,6 +21,8 @@ from axon_backend.dataset.prepare import prepare
 from axon_backend.dataset.scan import scan
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import read_ct
+from axon_backend.imaging.frame import HuWindow, find_thorax_frame, resample_to_frame
+from axon_backend.imaging.write import write_volume
 from axon_backend.util.pool import Pool
 
 
@@ -317,3 +323,51 @@ def test_a_series_without_lungs_gives_way_to_the_next(
     item.PixelData = bytes(len(item.PixelData))
     item.save_as(good[3])
     assert prepare(tree.root, out, small, workers=0).made == 1
+
+
+def test_patients_without_a_ct_are_reconstructed_by_the_teacher(tmp_path, small, one_thread):
+    """Both X-rays are needed, and the volume is for training only."""
+    demo = Path(axon_backend.__file__).parent / "demo_data"
+    pa, lateral = demo / "drr_lidc0306_pa.nrrd", demo / "drr_lidc0306_lateral.nrrd"
+    chest = read_ct(demo / "ct_lidc0306.nii.gz")
+    write_volume(tmp_path / "ct.nii.gz", chest.hu, chest)
+    manifest = tmp_path / "cases.csv"
+    manifest.write_text(
+        "id,ct,frontal,lateral,split\n"
+        "real,ct.nii.gz,,,validation\n"
+        f"taught,,{pa},{lateral},\n"
+        f"half,,{pa},,\n"
+        f"held,,{pa},{lateral},test\n"
+    )
+    plain = prepare(manifest, tmp_path / "plain", small, workers=0)
+    reasons = {line.id: line.reason for line in plain.lines if line.status == "skipped"}
+    assert reasons == dict.fromkeys(("taught", "half", "held"), "it has no CT")
+    settings = replace(small, teacher="axon-preview")
+    out = tmp_path / "data"
+    summary = prepare(manifest, out, settings, workers=0)
+    reasons = {line.id: line.reason for line in summary.lines if line.status == "skipped"}
+    assert "needs a frontal and a lateral" in reasons["half"]
+    assert "for training only, not for test" in reasons["held"]
+    real, taught = Dataset.read(out).cases
+    assert (real.id, real.reconstructed) == ("real", False)
+    assert (taught.id, taught.reconstructed, taught.split) == ("taught", True, "train")
+    assert {v.role: v.kind for v in taught.views} == {"frontal": "real", "lateral": "real"}
+    volume, truth = (
+        read_ct(taught.ct, force=True),
+        resample_to_frame(chest, find_thorax_frame(chest), 64),
+    )
+    assert volume.hu.shape == (64, 64, 64)
+    assert np.allclose(volume.size_mm, taught.frame.size_mm, rtol=1e-4)
+    window = HuWindow()
+    error = np.mean((window.normalise(volume.hu.astype(float)) - window.normalise(truth)) ** 2)
+    assert 10 * np.log10(4 / error) > 17, "it is this patient"
+    (line,) = [line for line in summary.lines if line.id == "taught"]
+    assert any("reconstructed from both X-rays by axon-preview" in note for note in line.notes)
+    assert prepare(manifest, out, settings, workers=0).made == 0
+
+
+def test_a_teacher_needs_a_manifest(tmp_path, small):
+    touch(tmp_path / "source" / "p1_pa.png")
+    with pytest.raises(AxonInputError, match="--teacher needs a manifest"):
+        prepare(tmp_path / "source", tmp_path / "data", replace(small, teacher="axon-preview"))
+    assert not (tmp_path / "data").exists()

@@ -6,8 +6,10 @@ import pytest
 import torch
 from training_tiny import tiny
 
+from axon_backend.diffusion.bridge import BrownianBridge
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow
+from axon_backend.methods.axon.config import AxonLoss
 from axon_backend.methods.axon.losses import (
     bridge_times,
     corrupt_condition,
@@ -196,13 +198,27 @@ def many_draws(count: int) -> Draws:
 
 def test_times_are_drawn_towards_the_end():
     """P(t < x T) = (1 - p) x^2, and p of all are exactly T - 1; 1 and 0 are uniform."""
-    t = bridge_times(many_draws(200_000), 1000, 2.0, 0.5)
+    bridge = BrownianBridge()
+    t = bridge_times(many_draws(200_000), bridge, AxonLoss(t_power=2.0, p_t_end=0.5))
     assert t.dtype == torch.long and int(t.min()) >= 0 and int(t.max()) == 999
     assert float((t == 999).float().mean()) == pytest.approx(0.5, abs=0.005)
-    uniform = bridge_times(many_draws(200_000), 1000, 1.0, 0.0)
+    uniform = bridge_times(many_draws(200_000), bridge, AxonLoss(t_power=1.0, p_t_end=0.0))
     for x in (0.25, 0.5, 0.75):
         assert float((t < x * 1000).float().mean()) == pytest.approx(0.5 * x**2, abs=0.005)
         assert float((uniform < x * 1000).float().mean()) == pytest.approx(x, abs=0.005)
+
+
+def test_times_are_drawn_as_the_sampler_takes_them():
+    """Half of the logarithm of 1 - alpha_t lies below the middle of its range."""
+    bridge = BrownianBridge(steps=100_000, geometric_to=0.4)
+    t = bridge_times(many_draws(200_000), bridge, AxonLoss(t_geometric=True, p_t_end=0.25))
+    rest = 1 - bridge.alpha_t(t).flatten().double()
+    assert float((t == 99_999).float().mean()) == pytest.approx(0.25, abs=0.005)
+    assert float(rest.max()) == pytest.approx(0.4, rel=1e-3)
+    drawn = rest[t < 99_999].log()
+    for x in (0.25, 0.5, 0.75):
+        at = math.log(0.001) + x * math.log(400)
+        assert float((drawn < at).float().mean()) == pytest.approx(x, abs=0.01)
 
 
 def test_no_augmentation_leaves_the_condition_as_it_is():

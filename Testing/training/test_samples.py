@@ -10,8 +10,10 @@ import torch
 from training_tiny import make_chest
 
 from axon_backend.dataset.dataset import Dataset, DatasetView
+from axon_backend.dataset.views import write_view
 from axon_backend.errors import AxonInputError
-from axon_backend.imaging.frame import HuWindow, find_thorax_frame
+from axon_backend.imaging.ct import CTVolume
+from axon_backend.imaging.frame import HuWindow, find_thorax_frame, resample_to_frame
 from axon_backend.imaging.view import View
 from axon_backend.imaging.write import write_volume
 from axon_backend.training.data.augmentation import (
@@ -22,7 +24,13 @@ from axon_backend.training.data.augmentation import (
 from axon_backend.training.data.loader import Batches, _Order, micro_batch
 from axon_backend.training.data.pairs import NOT_DEFORMED, Deformation
 from axon_backend.training.data.samples import Samples
-from axon_backend.training.data.source import PairSettings, PairSource, data_hash, read_view
+from axon_backend.training.data.source import (
+    VIEWS,
+    PairSettings,
+    PairSource,
+    data_hash,
+    read_view,
+)
 from axon_backend.training.plan import cases_of
 from axon_backend.training.presets import preset
 from axon_backend.training.settings import apply_pairs
@@ -134,6 +142,85 @@ def test_the_hash_is_of_all_that_pairs_depend_on(cases):
         PairSource(cases, replace(SETTINGS, deformation=Deformation(ap=0.5))),
     ]
     assert len({base, *(o.hash() for o in others)}) == 5
+
+
+@pytest.fixture(scope="module")
+def taught(cases, tmp_path_factory):
+    """A patient without a CT: both X-rays and a reconstruction that fills its frame."""
+    folder = tmp_path_factory.mktemp("taught")
+    chest = make_chest()
+    frame = find_thorax_frame(chest)
+    n = 24
+    hu = resample_to_frame(chest, frame, n).astype(np.int16)
+    write_volume(folder / "ct.nii.gz", hu, CTVolume(hu, frame.spacing_mm(n), frame.origin_mm(n)))
+    views = []
+    for role, view in VIEWS.items():
+        write_view(folder / f"{role}.nii.gz", np.eye(32, dtype=np.float32), frame, view)
+        views.append(DatasetView(role, view, "real", folder / f"{role}.nii.gz"))
+    return replace(
+        cases[0], id="taught", ct=folder / "ct.nii.gz", frame=frame, views=tuple(views),
+        reconstructed=True,
+    )  # fmt: skip
+
+
+def test_a_patient_without_a_ct_is_seen_by_the_x_rays_and_mostly_by_one(cases, taught, tmp_path):
+    source = PairSource([*cases, taught], SETTINGS, folder=tmp_path)
+    assert source.cases == list(cases) and source.taught == [taught]
+    ours = samples(source, taught=0.5, taught_single=0.75, single_view=0.0)
+    drawn = [bool(ours[i].draws.single) for i in range(200)]
+    assert np.mean(drawn) == pytest.approx(0.5 * 0.75, abs=0.08)
+    assert sorted(p.name for p in tmp_path.iterdir() if "pair" not in p.name) == [
+        "taught_000000.npz"
+    ]
+    pair = source.taught_pair(0)
+    assert np.array_equal(pair.views[0], np.eye(32, dtype=np.float16)), "its own X-ray, no DRR"
+    assert (pair.volume == source.taught_pair(0).volume).all() and pair.volume.std() > 10
+    none = samples(PairSource(cases, SETTINGS), taught=0.5, single_view=0.0)
+    assert not any(bool(none[i].draws.single) for i in range(20))
+
+
+def test_a_patient_without_a_ct_needs_both_x_rays(cases, taught):
+    half = replace(taught, views=taught.views[:1])
+    assert PairSource([*cases, half], SETTINGS).taught == []
+    assert data_hash([taught]) != data_hash([replace(taught, reconstructed=False)])
+
+
+def test_a_reconstruction_is_no_truth(cases, taught):
+    class Data:
+        root = taught.ct.parent
+
+        def __init__(self, train, validation):
+            self.of = {"train": train, "validation": validation}
+
+        def split(self, name):
+            return self.of[name]
+
+    config = preset("preview", "coarse")
+    other = replace(taught, id="d", patient="d")
+    assert len(cases_of(Data([cases[0], other], [cases[1]]), config)[0]) == 2
+    with pytest.raises(AxonInputError, match="validation case has a reconstruction"):
+        cases_of(Data([cases[0]], [other]), config)
+    with pytest.raises(AxonInputError, match="No training case has a CT"):
+        cases_of(Data([other], [cases[1]]), config)
+
+
+def test_some_chests_get_the_shape_of_others(cases, taught, monkeypatch):
+    """Also of patients without a CT; a single patient keeps theirs."""
+    source = PairSource([*cases, taught], SETTINGS)
+    asked = []
+    monkeypatch.setattr(
+        "axon_backend.training.data.source.bend_to",
+        lambda moving, fixed: asked.append((moving, fixed)),
+    )
+    shapes = [source._shape(i) for i in range(len(cases) + 1)]
+    for number in range(200):
+        source._bend(0, number)
+    assert len(asked) == pytest.approx(100, abs=25)  # Deformation.shapes is 0.5
+    assert all(moving is shapes[0] for moving, _ in asked)
+    fixed = [next(i for i, s in enumerate(shapes) if s is f) for _, f in asked]
+    assert set(fixed) == set(range(1, len(shapes)))
+    alone = PairSource(cases[:1], SETTINGS)
+    assert all(alone._bend(0, number) is None for number in range(20))
 
 
 def test_memory_is_bounded_but_holds_one_chest(cases):

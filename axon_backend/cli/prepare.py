@@ -72,6 +72,14 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, metavar="S", help="seed of splits and DRRs (default 0)"
     )
     one.add_argument(
+        "--teacher",
+        nargs="?",
+        const="axon-preview",
+        metavar="BUNDLE",
+        help="reconstruct the patients of a manifest who have both X-rays but no CT, with this "
+        "model (default: the shipped one), and train with these volumes too",
+    )
+    one.add_argument(
         "--anonymise", action="store_true", help="number the patients and write no file names"
     )
     one.add_argument(
@@ -131,6 +139,7 @@ def _run(chosen: argparse.Namespace, shard: tuple[int, int] | None) -> int:
         stated=xray_options.stated(chosen, cases=True),
         max_days=chosen.max_days,
         anonymise=chosen.anonymise,
+        teacher=chosen.teacher,
     )
     summary = run_resumable(
         lambda progress, cancelled: run(

@@ -146,6 +146,7 @@ def _line(
         "id": case, "patient": line.patient, "split": line.split, "group": line.group,
         "ct": f"cases/{case}/ct.nii.gz", "frame": record["frame"], "sha256": record["sha256"],
         "pose": record["pose"], "views": views,
+        "reconstructed": record.get("reconstructed", False),
     }  # fmt: skip
     if decided(review, f"{case}/ct", record["sha256"][:16]) == "reject":
         return line.with_status("rejected", "excluded in the review (review.json)")

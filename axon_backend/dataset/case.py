@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,7 @@ class _Made:
     problems: list[tuple[str, str]]  # X-ray, reason for its exclusion
     more_series: int  # number of unusable series read before the CT
     notes: tuple[str, ...]  # remarks on them
+    taught: dict[str, np.ndarray] = field(default_factory=dict)  # views of a patient without a CT
 
     def write(
         self, folder: Path, task: CaseTask, private: tuple[str, ...] | None
@@ -130,7 +131,10 @@ class _Made:
             })  # fmt: skip
         for found in self.xrays:
             name = f"{found.role}_real.nii.gz"
-            write_view(folder / name, with_air(found.placed), self.frame, found.placed.view)
+            pixels = self.taught.get(found.role)
+            if pixels is None:
+                pixels = with_air(found.placed)
+            write_view(folder / name, pixels, self.frame, found.placed.view)
             width = self.frame.size_mm[0 if found.role == "frontal" else 1]
             strip = registration_strip(found, (width, self.frame.size_mm[2]))
             (folder / f"{found.role}.jpg").write_bytes(strip)
@@ -152,10 +156,11 @@ class _Made:
                 "notes": [_words(n, private) for n in found.notes],
                 "sha256": file_sha256(folder / name),
             })  # fmt: skip
-        first = {role: image for role, _, image in reversed(self.drrs)}
+        first = self.taught or {role: image for role, _, image in reversed(self.drrs)}
         strip = case_strip(first["frontal"], first["lateral"], self.ct, self.frame)
         (folder / "case.jpg").write_bytes(strip)
         return {
+            "reconstructed": bool(self.taught),
             "frame": self.frame.as_dict(),
             "sha256": file_sha256(folder / "ct.nii.gz"),
             "shape": list(self.ct.hu.shape),
@@ -173,6 +178,11 @@ def _make(plan: CasePlan, settings: PrepareSettings) -> _Made:
     from axon_backend.dataset.volume import cropped
     from axon_backend.physics.attenuation import AttenuationVolume
 
+    if plan.taught:
+        from axon_backend.dataset.teacher import reconstructed
+
+        seen = reconstructed(plan, settings)
+        return _Made(seen.volume, seen.frame, None, [], seen.xrays, [], 0, (seen.note,), seen.views)
     original, whole, frame, more_series, notes = _chest(plan, settings)
     ct = cropped(whole, frame)
     found: list[PlacedXray] = []

@@ -56,7 +56,13 @@ class DatasetView:
 
 @dataclass(frozen=True)
 class DatasetCase:
-    """One CT with its views. ``frame`` is None if it still has to be found (plain CTs)."""
+    """One CT with its views.
+
+    Attributes:
+        frame: None if it still has to be found (plain CTs).
+        reconstructed: the patient has no CT; ``ct`` is a reconstruction from both X-rays by another
+            model. It is never a ground truth, and no DRR is rendered from it.
+    """
 
     id: str
     patient: str
@@ -66,6 +72,7 @@ class DatasetCase:
     frame: ThoraxFrame | None = None
     sha256: str = ""
     views: tuple[DatasetView, ...] = ()
+    reconstructed: bool = False
 
     def real(self, role: str) -> DatasetView | None:
         """The accepted real X-ray of a role, if there is one."""
@@ -188,6 +195,7 @@ def _case(entry: dict[str, Any], root: Path) -> DatasetCase:
         else ThoraxFrame(_three(frame["center_mm"]), _three(frame["size_mm"])),
         sha256=str(entry.get("sha256", "")),
         views=tuple(_view(view, root) for view in entry.get("views") or ()),
+        reconstructed=bool(entry.get("reconstructed", False)),
     )
 
 

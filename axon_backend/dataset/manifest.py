@@ -34,7 +34,7 @@ class Row:
         return tuple(file for file in (self.ct, self.frontal, self.lateral) if file)
 
 
-def read_rows(path: Path, *, cts: bool = True) -> list[Row]:
+def read_rows(path: Path, *, cts: bool = True, teacher: bool = False) -> list[Row]:
     """The cases of a manifest in order; its paths are relative to it.
 
     A row that cannot be used states the reason in ``problem``; the others are still processed.
@@ -42,6 +42,7 @@ def read_rows(path: Path, *, cts: bool = True) -> list[Row]:
     Args:
         path: a CSV file, or a JSON file with the extension .json.
         cts: require a CT in every row. If False, URLs are accepted as well, and not checked.
+        teacher: accept training cases with two X-rays in place of a CT.
 
     Raises:
         AxonInputError: the file is missing, malformed or empty, or a patient has two splits.
@@ -49,7 +50,7 @@ def read_rows(path: Path, *, cts: bool = True) -> list[Row]:
     if path.suffix.lower() == ".json":
         entries = _json(path)
     else:
-        entries = _csv(path, ("id", "ct") if cts else ("id", "frontal"))
+        entries = _csv(path, ("id", "ct") if cts and not teacher else ("id", "frontal"))
     unknown = [key for entry in entries for key in entry if key not in COLUMNS]
     if unknown:
         kind = "key" if path.suffix.lower() == ".json" else "column"
@@ -59,7 +60,7 @@ def read_rows(path: Path, *, cts: bool = True) -> list[Row]:
         )
     rows, ids = [], set()
     for number, entry in enumerate(entries, 1):
-        row = _row(entry, number, path, cts)
+        row = _row(entry, number, path, cts, teacher)
         if row.id in ids:
             problem = f"the id {row.id} appears twice in the manifest; give every case its own"
             row = Row(f"{row.id}-row{number}", row.patient, split=row.split, problem=problem)
@@ -104,7 +105,7 @@ def _lines(
     return [{k: line.get(n) for k, n in names.items()} for line in reader]
 
 
-def _row(entry: dict[str, Any], number: int, path: Path, cts: bool) -> Row:
+def _row(entry: dict[str, Any], number: int, path: Path, cts: bool, teacher: bool) -> Row:
     values = {c: "" if entry.get(c) is None else str(entry[c]).strip() for c in COLUMNS}
     name = values["id"] or f"row{number}"
     patient = values["patient"] or name
@@ -113,8 +114,12 @@ def _row(entry: dict[str, Any], number: int, path: Path, cts: bool) -> Row:
     problem = ""
     if not values["id"]:
         problem = f"row {number} has no id"
-    elif cts and not values["ct"]:
+    elif cts and not values["ct"] and not teacher:
         problem = "it has no CT"
+    elif cts and not values["ct"] and not (values["frontal"] and values["lateral"]):
+        problem = "it has no CT, and the teacher needs a frontal and a lateral X-ray"
+    elif cts and not values["ct"] and split not in ("", "train"):
+        problem = f"it has no CT, so that it can be used for training only, not for {split}"
     elif split and split not in SPLITS:
         problem = f"its split is {split!r}; expected one of {', '.join(SPLITS)}"
     for column in ("ct", "frontal", "lateral"):

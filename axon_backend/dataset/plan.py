@@ -47,6 +47,11 @@ class CasePlan:
     private: tuple[str, ...] = ()
 
     @property
+    def taught(self) -> bool:
+        """Whether there is no CT, so that a teacher reconstructs the volume."""
+        return not self.ct and not self.problem
+
+    @property
     def group(self) -> str:
         """The kind of training that its X-rays allow: "biplanar", "paired" or "drr"."""
         roles = {x.role for x in self.xrays}
@@ -110,7 +115,8 @@ def plan_rows(rows: list[Row]) -> list[CasePlan]:
         plans.append(
             CasePlan(
                 row.id, row.patient, (row.ct,) if row.ct else (), False, Path(row.ct).name,
-                (), tuple(xrays), (), row.split, row.problem, tuple(sorted(private)),
+                (), tuple(xrays), (), row.split if row.ct else "train", row.problem,
+                tuple(sorted(private)),
             )
         )  # fmt: skip
     return _safe_ids(plans)

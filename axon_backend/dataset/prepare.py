@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,8 @@ def prepare(
     if not str(output).strip():
         raise AxonInputError("--output is empty. Give the name of a folder.")
     root = _check_source(source)
+    if settings.teacher is not None:
+        settings = _with_teacher(settings, root == Path(os.path.abspath(source)))
     if ray:
         import_ray()
     ours = (SPLITS_FILE, "dataset.json", LOCK_FILE, "review.json")
@@ -157,6 +159,19 @@ def _prepare(
     return summary
 
 
+def _with_teacher(settings: PrepareSettings, folder: bool) -> PrepareSettings:
+    """The settings with the hash of the model that reconstructs patients without a CT."""
+    from axon_backend.bundle import load_bundle
+
+    if folder:
+        raise AxonInputError(
+            "--teacher needs a manifest: list the patients without a CT in it, with their frontal "
+            "and lateral X-ray."
+        )
+    bundle = load_bundle(settings.teacher)
+    return replace(settings, teacher_sha256=bundle.sha256)
+
+
 def _check_source(source: str | os.PathLike[str]) -> Path:
     """Check the source; returns the folder that its paths are relative to."""
     check_input(source)
@@ -201,7 +216,7 @@ def _plan(
         if len(found.damaged) > 100:
             remarks.append(f"and {len(found.damaged) - 100} more damaged files")
     else:
-        rows = read_rows(source)
+        rows = read_rows(source, teacher=settings.teacher is not None)
         check_apart(out, *(f for row in rows for f in row.files), below=True)
         plans = plan_rows(rows)
     if settings.anonymise:

@@ -34,6 +34,9 @@ class PrepareSettings:
         stated: what the user states about X-rays, by ``role`` or ``case/role``; it overrides the
             tags and the image.
         anonymise: number the patients, and do not write names of files or series.
+        teacher: folder or name of the bundle that reconstructs patients without a CT from both
+            X-rays; None: they are left out.
+        teacher_sha256: its hash, by which a case notices another teacher.
     """
 
     seed: int = 0
@@ -50,6 +53,8 @@ class PrepareSettings:
     stated: dict[str, Stated] = field(default_factory=dict)
     max_days: int | None = None
     anonymise: bool = False
+    teacher: str | None = None
+    teacher_sha256: str = ""
 
     def __post_init__(self) -> None:
         for name, value, least, most in (
@@ -90,15 +95,17 @@ class PrepareSettings:
         """The statements about an X-ray; those for the case override those for all cases."""
         return {**self.stated.get(role, {}), **self.stated.get(f"{case}/{role}", {})}
 
-    def of_case(self, case: str) -> dict[str, Any]:
+    def of_case(self, case: str, taught: bool = False) -> dict[str, Any]:
         """The settings that a case's files depend on: not the window, which is only recorded, nor
-        the gate, which is applied when the data set is assembled."""
+        the gate, which is applied when the data set is assembled; nor, with a CT, the teacher."""
         values = self.as_dict()
         values["stated"] = {role: self.stated_for(case, role) for role in ("frontal", "lateral")}
         if ct := self.stated_for(case, "ct"):
             values["stated"]["ct"] = ct
-        for name in ("hu_low", "hu_high", "gate", "max_days"):
+        for name in ("hu_low", "hu_high", "gate", "max_days", "teacher"):
             del values[name]
+        if not taught:
+            del values["teacher_sha256"]
         return values
 
 

@@ -91,8 +91,8 @@ class BrownianBridge:
         return x_t - output
 
     def geometric_times(self, u: torch.Tensor) -> torch.Tensor:
-        """The times, int64, at which 1 - alpha_t is 0.001 (u = 0) to :attr:`geometric_to` (u = 1; if
-        that is 0, to 0.999), and its logarithm linear in u."""
+        """The times, int64, at which the logarithm of 1 - alpha_t is linear in u: 1 - alpha_t is
+        0.001 at u = 0 and, at u = 1, :attr:`geometric_to` or, if that is 0, 0.999."""
         rest = FIRST * ((self.geometric_to or 1 - FIRST) / FIRST) ** u
         return ((self.steps - 1) * (1 - (rest - FIRST) / (1 - 2 * FIRST))).round().long()
 

@@ -139,7 +139,7 @@ class Assembly:
     def _mean(self) -> dict[str, torch.Tensor]:
         """The mean training volume; the first process computes it, all processes read it."""
         window, last_message = self.config.model.window, monotonic()
-        cases = spread(self.cases, MEAN_CASES)
+        cases = spread(self.source.cases, MEAN_CASES)
         path = self.kept / f"mean-{self.source.hash()}-{len(cases)}.pt"
 
         def tell(done: int, total: int) -> None:
@@ -227,6 +227,8 @@ class Assembly:
             gamma=config.gamma,
             fine=config.objective.NEEDS_FINE,
             repeat_after=config.data.repeat_after,
+            taught=data.taught,
+            taught_single=data.taught_single,
         )
         return Batches(
             samples,

@@ -132,6 +132,16 @@ def cases_of(data: Dataset, config: TrainConfig) -> tuple[list[DatasetCase], lis
                 "has an accepted X-ray of a single view. Add lateral X-rays, or set "
                 "data.complete_pairs=false."
             )
+    if all(case.reconstructed for case in train):
+        raise AxonInputError(
+            "No training case has a CT; patients with a reconstruction in its place can only be "
+            "added to others. Add CTs."
+        )
+    if any(case.reconstructed for case in validation):
+        raise AxonInputError(
+            "A validation case has a reconstruction in place of a CT, which cannot be the truth. "
+            "Move it to the training cases."
+        )
     validation = spread(validation, config.validation.cases)
     for case in (*train, *validation):
         files = [case.ct, *(v.file for v in case.views if v.kind == "real" and v.accepted)]

@@ -21,9 +21,9 @@ SIDE = 32
 # Lungs, soft tissue and bone alone decide: contrast agent and metal do not.
 WINDOW = HuWindow(-1000.0, 300.0)
 # Side of each level, its iterations, and the standard deviation in voxels that smooths volumes.
-LEVELS = ((SIDE // 2, 40, 0.7), (SIDE, 30, 1.0))
+LEVELS = ((SIDE // 2, 40, 0.7), (SIDE, 40, 0.7))
 # Smoothing of the displacement, in voxels: below the size of a lobe, above that of a vessel.
-FIELD_SMOOTHING = 1.5
+FIELD_SMOOTHING = 1.0
 # Nodes of the displacement over REACH half sizes to each side, and where it has faded out.
 NODES, REACH, FADED = 49, 1.8, 1.5
 
@@ -46,7 +46,7 @@ def bend_to(moving: np.ndarray, fixed: np.ndarray) -> torch.Tensor:
     """
     import SimpleITK as sitk
 
-    field = None
+    field: sitk.Image | None = None
     for side, iterations, deviation in LEVELS:
         images = []
         for volume in (fixed, moving):
@@ -64,6 +64,7 @@ def bend_to(moving: np.ndarray, fixed: np.ndarray) -> torch.Tensor:
             field = demons.Execute(*images)
         else:
             field = demons.Execute(*images, sitk.Resample(field, images[0]))
+    assert field is not None
     found = torch.as_tensor(sitk.GetArrayFromImage(field), dtype=torch.float32)
     at = torch.linspace(-REACH, REACH, NODES)
     z, y, x = torch.meshgrid(at, at, at, indexing="ij")

@@ -24,7 +24,12 @@ import torch.nn.functional as F
 from axon_backend.dataset.dataset import DatasetCase, DatasetView
 from axon_backend.errors import AxonInputError
 from axon_backend.imaging.ct import CTVolume, read_ct
-from axon_backend.imaging.frame import HuWindow, ThoraxFrame, resample_to_frame
+from axon_backend.imaging.frame import (
+    HuWindow,
+    ThoraxFrame,
+    find_thorax_frame,
+    resample_to_frame,
+)
 from axon_backend.imaging.view import View
 from axon_backend.imaging.volume_file import load_volume
 from axon_backend.physics.drr import render_drr
@@ -112,6 +117,8 @@ def data_hash(cases: Sequence[DatasetCase]) -> str:
     total = hashlib.sha256()
     for case in cases:
         parts = [case.id, case.split, case.sha256 or _fingerprint(case.ct), repr(case.frame)]
+        if case.reconstructed:
+            parts.append("reconstructed")
         for view in case.views:
             if view.kind == "real":
                 parts += [view.role, view.view.value, str(view.accepted), _fingerprint(view.file)]
@@ -141,8 +148,11 @@ def _fingerprint(path: Path) -> str:
 class PairSource:
     """Pairs by number.
 
+    ``cases`` are the patients with a CT, ``taught`` those with a reconstruction in its place and
+    two accepted X-rays.
+
     Args:
-        cases: training cases.
+        cases: training cases, of both kinds.
         settings: settings of the pairs.
         folder: cache folder for drawn pairs; None disables the cache.
         memory_gb: memory for CTs, in GB.
@@ -156,8 +166,13 @@ class PairSource:
         folder: Path | None = None,
         memory_gb: float = 2.0,
     ) -> None:
-        self.cases, self.settings, self.folder = list(cases), settings, folder
-        self.memory_gb = memory_gb
+        self.cases = [case for case in cases if not case.reconstructed]
+        self.taught = [
+            case
+            for case in cases
+            if case.reconstructed and case.real("frontal") and case.real("lateral")
+        ]
+        self.settings, self.folder, self.memory_gb = settings, folder, memory_gb
         self.with_real = [
             i for i, c in enumerate(self.cases) if c.real("frontal") or c.real("lateral")
         ]
@@ -172,9 +187,8 @@ class PairSource:
 
     def hash(self) -> str:
         """Hash of everything that the pairs depend on."""
-        text = json.dumps(
-            [PAIR_VERSION, data_hash(self.cases), asdict(self.settings)], sort_keys=True
-        )
+        both = [*self.cases, *self.taught]
+        text = json.dumps([PAIR_VERSION, data_hash(both), asdict(self.settings)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def chest(self, index: int) -> DeformableCT:
@@ -206,21 +220,44 @@ class PairSource:
 
         return self._kept(f"pair_{number:08d}.npz", draw)
 
+    def taught_pair(self, index: int) -> TrainingPair:
+        """The X-rays of ``taught[index]`` with the volume reconstructed from both."""
+
+        def make() -> TrainingPair:
+            case = self.taught[index]
+            ct, frame = self._volume(case)
+            return real_pair(case, frame, ct, self.settings)
+
+        return self._kept(f"taught_{index:06d}.npz", make)
+
     def _bend(self, index: int, number: int) -> torch.Tensor | None:
         """The deformation of case ``index`` to another case's shape, in the share of the pairs that
         the settings ask for."""
-        others = len(self.cases) - 1
+        everyone = len(self.cases) + len(self.taught)
+        others = everyone - 1
         rng = np.random.default_rng([self.settings.seed, number, 1])
         if not others or rng.random() >= self.settings.deformation.shapes:
             return None
-        other = (index + 1 + int(rng.integers(others))) % len(self.cases)
+        other = (index + 1 + int(rng.integers(others))) % everyone
         return bend_to(self._shape(index), self._shape(other))
 
     def _shape(self, index: int) -> np.ndarray:
         if index not in self._shapes:
-            chest = self.chest(index)
-            self._shapes[index] = shape_of(chest.ct, chest.frame)
+            if index < len(self.cases):
+                chest = self.chest(index)
+                ct, frame = chest.ct, chest.frame
+            else:
+                ct, frame = self._volume(self.taught[index - len(self.cases)])
+            self._shapes[index] = shape_of(ct, frame)
         return self._shapes[index]
+
+    @staticmethod
+    def _volume(case: DatasetCase) -> tuple[CTVolume, ThoraxFrame]:
+        try:
+            ct = read_ct(case.ct, force=True)  # it fills its frame, and may cut the shoulders
+            return ct, case.frame or find_thorax_frame(ct)
+        except AxonInputError as error:
+            raise AxonInputError(f"Case {case.id}: {error}") from error
 
     def real(self, index: int) -> TrainingPair:
         """Case ``index`` with its real X-rays."""
