@@ -99,7 +99,15 @@ def read(folder: Path) -> list[dict[str, str]]:
 def test_columns_and_one_row_per_case_bundle_views_and_estimate(done, rows):
     header = (done[1] / "metrics.csv").read_text().splitlines()[0]
     keys = ["id", "patient", "bundle", "method", "stage", "views", "inputs", "estimate", "grid"]
-    assert header.split(",") == [*keys, *metric_names(), *EXTRA, "spread", "spread_skill"]
+    assert header.split(",") == [
+        *keys,
+        *metric_names(),
+        *EXTRA,
+        "spread",
+        "spread_skill",
+        "coverage_50",
+        "coverage_90",
+    ]
     sources = {
         ("drr", "1"): "Frontal DRR",
         ("drr", "2"): "Frontal and lateral DRR",
@@ -313,6 +321,8 @@ def test_a_perfect_sampler_has_the_known_errors(phantom_ct_file, tiny_bundle, mo
     assert mean["psnr"] - sample["psnr"] == pytest.approx(10 * np.log10(2 / 1.125), abs=0.2)
     assert mean["spread"] == pytest.approx(s, rel=0.02)
     assert mean["spread_skill"] == pytest.approx(1.0, abs=0.03)
+    assert mean["coverage_50"] == pytest.approx(0.5, abs=0.02)
+    assert mean["coverage_90"] == pytest.approx(0.9, abs=0.02)
     assert "spread" not in sample
 
 

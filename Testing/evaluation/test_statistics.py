@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from axon_backend.evaluation.statistics import (
+    coverage,
     holm,
     mean_of,
     signed_rank_p,
@@ -62,3 +63,13 @@ def test_spread_and_skill_of_a_perfect_sampler_is_one():
     narrow = centre + 0.15 * rng.normal(size=(8, 40_000))
     expected = math.sqrt(1 + 1 / 8) * 0.5 / math.sqrt(1 + 0.25 / 8)
     assert spread_and_skill(narrow, draws[8])[1] == pytest.approx(expected, rel=0.02)
+
+
+def test_prediction_intervals_contain_what_they_say():
+    rng = np.random.default_rng(0)
+    centre = rng.normal(size=40_000)
+    draws = centre + 0.3 * rng.normal(size=(5, 40_000))
+    assert coverage(draws[:4], draws[4], 0.5) == pytest.approx(0.5, abs=0.01)
+    assert coverage(draws[:4], draws[4], 0.9) == pytest.approx(0.9, abs=0.01)
+    narrow = centre + 0.1 * rng.normal(size=(4, 40_000))
+    assert coverage(narrow, draws[4], 0.9) < 0.7

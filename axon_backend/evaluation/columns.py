@@ -78,6 +78,17 @@ _EXTRA = (
         "one", "samples", digits=2,
     ),
     Column(
+        "coverage_50", "Coverage, 50 %",
+        "share of the voxels whose truth lies in the 50 % prediction interval of the samples; "
+        "ideally 0.5",
+        None, "samples", digits=2,
+    ),
+    Column(
+        "coverage_90", "Coverage, 90 %",
+        "the same for the 90 % prediction interval; ideally 0.9",
+        None, "samples", digits=2,
+    ),
+    Column(
         "projection", "Local correlation",
         "correlation of local contrast of the volume's lateral projection with the patient's own "
         "lateral image, which was not an input, the best over a grid of depths and shifts",

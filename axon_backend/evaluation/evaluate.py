@@ -25,7 +25,7 @@ from axon_backend.evaluation.evaluated_case import VIEW_PIXELS, EvaluatedCase, f
 from axon_backend.evaluation.kept import Kept
 from axon_backend.evaluation.manifest import ManifestCase
 from axon_backend.evaluation.projection_test import projection_scores, side_view
-from axon_backend.evaluation.statistics import spread_and_skill
+from axon_backend.evaluation.statistics import coverage, spread_and_skill
 from axon_backend.imaging.display import grey
 from axon_backend.imaging.matching import shrink_to
 from axon_backend.inference.case import PlacedCase
@@ -275,8 +275,14 @@ class _Evaluation:
         samples = np.stack(
             [self._unit(_on_grid(window.to_hu(f[0, 0]).numpy(), grid)) for f in found]
         )
-        spread, ratio = spread_and_skill(samples, self._unit(one.truth(grid)))
-        return {"spread": spread, "spread_skill": ratio}
+        truth = self._unit(one.truth(grid))
+        spread, ratio = spread_and_skill(samples, truth)
+        return {
+            "spread": spread,
+            "spread_skill": ratio,
+            "coverage_50": coverage(samples, truth, 0.5),
+            "coverage_90": coverage(samples, truth, 0.9),
+        }
 
     def _unit(self, hu: np.ndarray) -> np.ndarray:
         return (self.run.window.normalise(hu) + 1) / 2

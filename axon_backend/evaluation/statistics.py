@@ -106,3 +106,24 @@ def spread_and_skill(samples: np.ndarray, truth: np.ndarray) -> tuple[float, flo
     error = math.sqrt(float(np.square(samples.mean(0, dtype=np.float64) - truth).mean()))
     ratio = math.sqrt(1 + 1 / count) * spread / error if error > 0 else math.nan
     return spread, ratio
+
+
+def coverage(samples: np.ndarray, truth: np.ndarray, level: float) -> float:
+    """Share of the voxels whose truth lies in the prediction interval of an ensemble.
+
+    The interval of a further draw from the samples' normal distribution, mean +- t sqrt(1 + 1/K)
+    standard deviations with Student's t of K - 1 degrees of freedom: if truth and samples come from
+    one distribution, it contains ``level`` of the voxels.
+
+    Args:
+        samples: (K, ...), K >= 2.
+        truth: (...).
+        level: between 0 and 1.
+    """
+    from scipy import stats
+
+    count = len(samples)
+    reach = float(stats.t.ppf(0.5 + level / 2, count - 1)) * math.sqrt(1 + 1 / count)
+    spread = samples.std(0, ddof=1, dtype=np.float64)
+    error = np.abs(samples.mean(0, dtype=np.float64) - truth)
+    return float((error <= reach * spread).mean())
