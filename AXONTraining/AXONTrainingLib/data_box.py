@@ -122,5 +122,7 @@ def summaryText(description) -> str:
         real, both = description.real.get(split, 0), description.biplanar.get(split, 0)
         if real:
             line += _(", {real} with real X-rays ({both} biplanar)").format(real=real, both=both)
+        if split == "train" and description.reconstructed:
+            line += _(", {count} without a CT").format(count=description.reconstructed)
         lines.append(line)
     return "\n".join(lines)

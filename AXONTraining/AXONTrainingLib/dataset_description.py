@@ -17,6 +17,7 @@ class DatasetDescription:
         cases: number of cases by split (train, validation, test).
         real: number of cases with an accepted real X-ray, by split.
         biplanar: number of cases with real frontal and lateral X-rays, by split.
+        reconstructed: number of cases with a reconstruction in place of a CT.
         missing: listed files that do not exist.
         problems: messages; training rejects a data set with problems.
     """
@@ -24,6 +25,7 @@ class DatasetDescription:
     cases: dict[str, int] = field(default_factory=dict)
     real: dict[str, int] = field(default_factory=dict)
     biplanar: dict[str, int] = field(default_factory=dict)
+    reconstructed: int = 0
     missing: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -37,6 +39,7 @@ def describe(data) -> DatasetDescription:
     description = DatasetDescription()
     splits = Counter(case.split for case in data.cases)
     description.cases = {name: splits.get(name, 0) for name in ("train", "validation", "test")}
+    description.reconstructed = sum(case.reconstructed for case in data.cases)
     for case in data.cases:
         views = [case.real(role) for role in ("frontal", "lateral")]
         if any(views):

@@ -305,6 +305,16 @@ def test_a_data_set_is_summarised_and_its_problems_are_reported(host, training, 
     host.click(ui.checkButton)
     assert ui.dataLabel.text.splitlines()[:2] == ["Training: 2 patients", "Validation: 1 patient"]
     assert not ui.messageFrame.visible
+    entries = [
+        {"id": name, "split": split, "ct": f"{name}.nii.gz", "reconstructed": name == "b"}
+        for name, split in (("a", "train"), ("b", "train"), ("c", "validation"))
+    ]
+    prepared = tmp_path / "dataset.json"
+    prepared.write_text(json.dumps({"format": "axon-dataset", "version": 1, "cases": entries}))
+    panel.parameterNode.dataPath = str(prepared)
+    host.click(ui.checkButton)
+    assert ui.dataLabel.text.splitlines()[0] == "Training: 2 patients, 1 without a CT"
+    panel.parameterNode.dataPath = str(data)
     (tmp_path / "b.nii.gz").unlink()
     host.click(ui.checkButton)
     assert "1 files are missing" in ui.messageLabel.text and "b.nii.gz" in ui.messageLabel.text
