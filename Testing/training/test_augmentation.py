@@ -9,9 +9,12 @@ from axon_backend.physics.attenuation import AttenuationVolume
 from axon_backend.physics.drr import render_drr
 from axon_backend.physics.geometry import AcquisitionGeometry
 from axon_backend.training.data.augmentation import (
+    CLIPPED,
     Probabilities,
     RadiographAugmentation,
     augment_radiograph,
+    clipping,
+    even_contrast,
     gaussian_blur,
 )
 from axon_backend.training.data.batch import blend, collate
@@ -71,6 +74,38 @@ def test_most_augmented_images_still_look_like_the_original():
         for _ in range(40)
     ]
     assert np.median(r) > 0.85 and min(r) > 0.3
+
+
+def test_even_contrast_makes_faint_detail_as_strong_as_the_rest():
+    """The right half has a tenth of the left half's detail."""
+    detail = image(128) - gaussian_blur(image(128), 8.0)
+    x = torch.where(torch.arange(128) < 64, detail, 0.1 * detail)
+    x = (x - x.min()) / (x.max() - x.min())
+
+    class Whole:
+        """All of the image is replaced, by windows of 1/8 of its side."""
+
+        values = iter((1.0, 1 / 8))
+
+        def uniform(self, low, high):
+            return next(self.values)
+
+    after = even_contrast(x, Whole())
+    left, right = slice(16, 48), slice(80, 112)
+    ratio = [float(v[..., right].std() / v[..., left].std()) for v in (x, after)]
+    assert ratio[0] == pytest.approx(0.1, abs=0.03) and ratio[1] > 0.4
+    assert (float(after.min()), float(after.max())) == (0.0, 1.0)
+
+
+def test_clipping_cuts_both_ends_of_the_grey_scale():
+    before = image(128)
+    for seed in range(5):
+        after = clipping(before, np.random.default_rng(seed))
+        low, high = np.random.default_rng(seed).uniform(0, CLIPPED, 2)
+        assert float((after == 0).float().mean()) == pytest.approx(low, abs=0.002)
+        assert float((after == 1).float().mean()) == pytest.approx(high, abs=0.002)
+        inside = (after > 0) & (after < 1)
+        assert np.corrcoef(before[inside], after[inside])[0, 1] > 0.9999
 
 
 def test_blur_keeps_the_mean_of_a_constant_and_widens_a_point():
@@ -165,7 +200,7 @@ def test_only_images_of_the_same_view_are_blended():
     originals = {round(float(p.beam[0]), 5) for p in pairs}
 
     class Four:
-        with_real, cases = (), (0,)
+        with_real, cases, taught = (), (0,), ()
 
         def rendered(self, number):
             return pairs[number]

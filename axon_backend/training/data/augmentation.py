@@ -25,6 +25,11 @@ from axon_backend.physics.randomise import (
 SCATTER_SHARE, SCATTER_WIDTH = 0.5, (0.05, 0.15)
 # Ranges of the unsharp mask's gain, and of its blur's standard deviation in image sides.
 LOCAL_CONTRAST_GAIN, LOCAL_CONTRAST_WIDTH = (-0.2, 1.2), (0.02, 0.12)
+# Largest share of the image that is replaced by one of even local contrast, and the range of the
+# window's side in image sides.
+EVEN_SHARE, EVEN_WINDOW = 1.0, (1 / 16, 1 / 4)
+# Largest share of the pixels clipped at each end of the grey scale.
+CLIPPED = 0.05
 # Standard deviation of the log of the tone exponent.
 LOG_GAMMA = 0.3
 # Ranges of the S-shaped tone curve.
@@ -47,7 +52,9 @@ class Probabilities:
 
     scatter: float = 0.5
     local_contrast: float = 0.5
+    even_contrast: float = 0.4
     gamma: float = 1.0
+    clipping: float = 0.4
     sigmoid: float = 0.4
     blur: float = 0.4
     noise: float = 1.0
@@ -167,6 +174,25 @@ def local_contrast(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return _unit(x + gain * (x - gaussian_blur(x, width)))
 
 
+def even_contrast(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """A workstation's adaptive equalisation: local mean and standard deviation become those of the
+    whole image, in a share of it."""
+    share = float(rng.uniform(0, EVEN_SHARE))
+    width = float(rng.uniform(*EVEN_WINDOW)) * x.shape[-1] / 2
+    mean = gaussian_blur(x, width)
+    deviation = (gaussian_blur(x.square(), width) - mean.square()).clamp_min(0).sqrt()
+    whole = x.std()
+    even = (x - mean) / (deviation + 0.1 * whole).clamp_min(1e-6) * whole + x.mean()
+    return _unit((1 - share) * x + share * even)
+
+
+def clipping(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Blackened and burnt-out areas: both ends of the grey scale are cut."""
+    low, high = rng.uniform(0, CLIPPED, 2)
+    ends = torch.quantile(x.flatten(), torch.tensor([low, 1 - high], dtype=x.dtype))
+    return _unit(x.clamp(ends[0], ends[1]))
+
+
 def gamma(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """A random tone exponent."""
     return x.clamp(0, 1) ** float(np.exp(rng.normal(0, LOG_GAMMA)))
@@ -224,7 +250,9 @@ def collimation(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 QUICK: tuple[tuple[str, Transform], ...] = (
     ("scatter", scatter),
     ("local_contrast", local_contrast),
+    ("even_contrast", even_contrast),
     ("gamma", gamma),
+    ("clipping", clipping),
     ("sigmoid", sigmoid),
     ("blur", blur),
     ("noise", noise),
