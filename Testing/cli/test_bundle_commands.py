@@ -139,3 +139,59 @@ def test_a_bundle_of_an_unknown_method_is_shown_but_not_verified(tiny_bundle, tm
     assert "method: There is no method 'nobody_s'" in capsys.readouterr().out
     assert main(["bundle", "verify", str(path)]) == 2
     assert "There is no method 'nobody_s'" in capsys.readouterr().err
+
+
+@pytest.fixture
+def validation(phantom_ct_file, tmp_path) -> Path:
+    """A list of CTs with the phantom for validation."""
+    path = tmp_path / "data.json"
+    path.write_text(json.dumps({"train": [], "validation": [str(phantom_ct_file)]}))
+    return path
+
+
+def test_a_calibrated_model_draws_its_samples(
+    tiny_bundle, validation, phantom_xray_file, tmp_path, capsys
+):
+    new = tmp_path / "calibrated"
+    command = ["bundle", "calibrate", str(tiny_bundle.path), "--data", str(validation)]
+    assert main([*command, "--output", str(new), "--each", "1", "--steps", "4"]) == 0
+    said = capsys.readouterr().out
+    assert "one view, inflation 1: spread / skill" in said and "two views" in said
+    before, after = (json.loads((b / "configs/axon.json").read_text()) for b in (
+        tiny_bundle.path, new
+    ))  # fmt: skip
+    assert after["sampling"]["draw_steps"] == 4 and after["bridge"]["geometric_to"] == 0.9
+    assert after["coarse_error"]["both"]["alpha"] and not before["coarse_error"]["both"]["alpha"]
+    changed = ("coarse_error", "sampling", "bridge")
+    assert {k: v for k, v in after.items() if k not in changed} == {
+        k: v for k, v in before.items() if k not in changed
+    }
+    run = ["reconstruct", "--frontal", str(phantom_xray_file), "--no-register", "--stages",
+           "coarse", "--quiet", "--bundle", str(new), "--output"]  # fmt: skip
+    assert main([*run, str(tmp_path / "one")]) == 0
+    assert main([*run, str(tmp_path / "two"), "--samples", "2"]) == 0
+    assert main([*run, str(tmp_path / "asked"), "--samples", "2", "--steps", "2"]) == 0
+    steps = {
+        name: json.loads((tmp_path / name / "result.json").read_text())["stages"][0]["steps"]
+        for name in ("one", "two", "asked")
+    }
+    assert steps == {"one": 3, "two": 4, "asked": 2}
+
+
+def test_what_cannot_be_calibrated(tiny_bundle, validation, tmp_path, capsys):
+    def refused(*options: str) -> str:
+        assert main(["bundle", "calibrate", str(tiny_bundle.path), *options]) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        return said
+
+    there = tmp_path / "there"
+    there.mkdir()
+    new = str(tmp_path / "new")
+    assert "already exists" in refused("--data", str(validation), "--output", str(there))
+    said = refused("--data", str(validation), "--output", new, "--steps", "1")
+    assert "--steps is 1; it must be at least 2" in said
+    empty = tmp_path / "empty.json"
+    empty.write_text(json.dumps({"train": [], "validation": []}))
+    assert "no validation cases with a CT" in refused("--data", str(empty), "--output", new)
+    assert not Path(new).exists()

@@ -138,3 +138,26 @@ def bundle_export(chosen: argparse.Namespace) -> int:
     path = f'"{bundle.path}"' if " " in str(bundle.path) else bundle.path
     print(f"Use it with --bundle {path}, or install it with `axon bundle import {path}`")
     return 0
+
+
+def bundle_calibrate(chosen: argparse.Namespace) -> int:
+    """``axon bundle calibrate``."""
+    from axon_backend.bundle import load_bundle
+    from axon_backend.errors import AxonInputError
+    from axon_backend.training.calibrate import calibrate_bundle
+
+    for option, value in (("--each", chosen.each), ("--steps", chosen.steps)):
+        least = 1 if option == "--each" else 2
+        if value < least:
+            raise AxonInputError(f"{option} is {value}; it must be at least {least}.")
+
+    made = calibrate_bundle(
+        load_bundle(chosen.bundle),
+        chosen.data,
+        chosen.output,
+        each=chosen.each,
+        steps=chosen.steps,
+        tell=lambda line: print(line, flush=True),
+    )
+    print(f"{made.path}: {made.name} {made.version}, {len(made.checksums)} files verified")
+    return 0

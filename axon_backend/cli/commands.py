@@ -12,6 +12,7 @@ from pathlib import Path
 
 from axon_backend.cli import cohort, xray_options
 from axon_backend.cli.bundle import (
+    bundle_calibrate,
     bundle_delete,
     bundle_export,
     bundle_import,
@@ -32,6 +33,7 @@ from axon_backend.cli.view import view
 from axon_backend.errors import AxonInputError, Cancelled, PoorRegistration
 
 __all__ = [
+    "bundle_calibrate",
     "bundle_delete",
     "bundle_export",
     "bundle_import",

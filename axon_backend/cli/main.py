@@ -281,6 +281,34 @@ def _bundle(one: argparse.ArgumentParser) -> None:
     delete.add_argument("name", metavar="NAME", help="as `axon bundle list` prints it")
     verify = _command(commands, "verify", "check every file of a model", run="bundle_verify")
     verify.add_argument("folder", metavar="DIR", help="the bundle's folder, or an installed NAME")
+    fit = _command(
+        commands,
+        "calibrate",
+        "make a copy of a model whose samples vary as much as new patients do",
+        run="bundle_calibrate",
+    )
+    fit.add_argument("bundle", metavar="BUNDLE", help="a folder, or an installed NAME")
+    fit.add_argument(
+        "--data",
+        required=True,
+        metavar="PATH",
+        help="a data set with validation CTs, on which the model was not trained",
+    )
+    fit.add_argument("--output", required=True, metavar="DIR", help="folder of the new model")
+    fit.add_argument(
+        "--each",
+        type=int,
+        default=4,
+        metavar="N",
+        help="deformed chests to measure for each CT (default 4)",
+    )
+    fit.add_argument(
+        "--steps",
+        type=int,
+        default=10,
+        metavar="N",
+        help="sampling steps of a sample (default 10)",
+    )
     _export(_command(commands, "export", "make a model from training runs", run="bundle_export"))
 
 
@@ -309,7 +337,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None] | None
     "dicom": ("X-rays from an archive and CT series to it: DICOM node, DICOMweb", _dicom),
     "demo": ("run the two cases that come with AXON", _demo),
     "selfcheck": ("describe and test this installation, for bug reports", None),
-    "bundle": ("models: list, show, import, delete, verify, export", _bundle),
+    "bundle": ("models: list, show, import, delete, verify, export, calibrate", _bundle),
 }
 _GROUPS = ("cohort", "dicom", "bundle")  # have commands of their own
 

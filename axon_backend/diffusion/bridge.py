@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import torch
 
+from axon_backend.diffusion.estimate_error import EstimateError
 from axon_backend.diffusion.sampling import Denoiser, OnStep, noise_like, sample_loop
 
 OBJECTIVES = ("grad", "ysubx", "noise")
@@ -118,6 +119,7 @@ class BrownianBridge:
         count: int,
         *,
         eta: float = 1.0,
+        error: EstimateError | None = None,
         generator: torch.Generator | None = None,
         on_step: OnStep | None = None,
     ) -> torch.Tensor:
@@ -132,13 +134,16 @@ class BrownianBridge:
 
         With eta inside the root, the variance is delta_n for every eta (the published rule, which
         scales only z, reduces it). Sampling starts at x_T + sqrt(delta_T) z rather than at x_T,
-        so that with eta = 0 only the start is random.
+        so that with eta = 0 only the start is random. With the measured ``error`` of the estimates,
+        x_n also gets noise of the covariance that the estimate in place of Y leaves out, see
+        ``diffusion.estimate_error``.
 
         Args:
             denoise: estimate of Y from (x_t, t).
             x_T: (B, 1, h, h, h).
             count: evaluations; 1 returns the estimate at t = T.
             eta: 1 is ancestral, 0 is deterministic after the start.
+            error: error of the estimates; None or not measured: left out.
             generator: source of all noise, on the CPU so that a seed gives the same noise for any
                 device.
             on_step: called after every step, for progress and cancellation.
@@ -158,8 +163,12 @@ class BrownianBridge:
             s2 = delta_t - delta_n * ((1 - alpha_t) / (1 - alpha_n)) ** 2
             s2 = eta**2 * s2 * delta_n / delta_t
             residual = x_t - (1 - alpha_t) * x0_hat - alpha_t * x_T
-            x_n = (1 - alpha_n) * x0_hat + alpha_n * x_T
-            x_n = x_n + ((delta_n - s2) / delta_t).sqrt() * residual
+            kept = ((delta_n - s2) / delta_t).sqrt()
+            x_n = (1 - alpha_n) * x0_hat + alpha_n * x_T + kept * residual
+            if eta > 0 and error:
+                weight = (1 - alpha_n) - kept * (1 - alpha_t)
+                deviation = weight.abs() * error.variance(alpha_t).sqrt()
+                x_n = x_n + deviation * error.draw(x_T, generator)
             return x_n + s2.sqrt() * gauss() if eta > 0 else x_n
 
         timesteps = self.timesteps(count)

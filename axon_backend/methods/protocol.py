@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,6 +25,7 @@ from axon_backend.networks.precision import Precision
 from axon_backend.util.run_context import RunContext
 
 if TYPE_CHECKING:
+    from axon_backend.methods.batch import Batch
     from axon_backend.methods.objective import Objective
 
 
@@ -346,6 +347,24 @@ class Method(ABC):
     def default_steps(self, config: Any) -> dict[str, int]:
         """Default number of sampling steps of each stage."""
         return dict.fromkeys(self.info.stage_names, 1)
+
+    def draw_steps(self, config: Any) -> dict[str, int]:
+        """Steps of the stages that take another number of them where several samples are drawn."""
+        return {}
+
+    def calibrated(
+        self, model: Model, batches: Sequence[Batch], steps: int, tell: Callable[[str], None]
+    ) -> Any:
+        """The configuration with which samples of a trained model vary as much as patients whose
+        X-rays look alike; None if the method has no such calibration.
+
+        Args:
+            model: the model.
+            batches: one patient each, without draws, that the networks were not trained on.
+            steps: sampling steps of a sample.
+            tell: called with a line on each attempt.
+        """
+        return None
 
     def stochastic_stages(self, config: Any) -> tuple[str, ...]:
         """The stages whose output depends on the seed, by default those that take steps. If there

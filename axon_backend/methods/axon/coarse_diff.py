@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from axon_backend.diffusion.estimate_error import EstimateError
 from axon_backend.diffusion.sampling import OnStep
 from axon_backend.methods.axon.config import AxonConfig
 from axon_backend.methods.axon.stage import StageModule, batched, condition, count_steps
@@ -106,10 +107,18 @@ class CoarseDiff(StageModule):
             lambda x_t, t: self.predict_x0(x_t, t, x_T, seen),
             x_T,
             steps,
+            error=self._error(views),
             generator=generator,
             on_step=on_step,
         )
         return sample.clamp(-1, 1)
+
+    def _error(self, views: RegisteredViews) -> EstimateError:
+        known = self.config.coarse_error
+        alone = views.lateral is None or (
+            views.has_lateral is not None and not bool(views.has_lateral.any())
+        )
+        return known.frontal if alone else known.both
 
 
 def _stacked(views: list[RegisteredViews]) -> RegisteredViews:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 
 from axon_backend.diffusion.bridge import BrownianBridge
+from axon_backend.diffusion.estimate_error import EstimateError
 from axon_backend.diffusion.gaussian import GaussianDiffusion
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.typed_config import Gone, NewValues, Renamed, from_plain, with_new_names
@@ -41,6 +42,8 @@ class Sampling:
         tta_shifts: test-time augmentation: with 4, stage 1 is the mean over four small shifts of
             the X-rays (``methods.axon.test_time_augmentation``); with 1, or with ``coarse_steps``
             above 1, which draw samples, the X-rays are not shifted.
+        draw_steps: steps of the bridge where several samples are asked for and no steps are; 0:
+            ``coarse_steps``.
         fine_steps: steps of stage 2, of either class; it is deterministic after the start.
         fine_start: where on the prior's time axis stage 2 starts, in (0, 1]. 1 starts from pure
             noise (the paper); less starts from the coarse volume with the noise of that time. (A
@@ -57,12 +60,22 @@ class Sampling:
     """
 
     coarse_steps: int = 10
+    draw_steps: int = 0
     tta_shifts: int = 1
     fine_steps: int = 15
     fine_start: float = 1.0
     fine_draws: int = 1
     fine_clamp: float = 1.2
     sr_scale: int = 0
+
+
+@dataclass(frozen=True)
+class CoarseError:
+    """Errors of the bridge's estimates with the frontal view alone and with both
+    (``axon bundle calibrate`` measures them)."""
+
+    frontal: EstimateError = field(default_factory=EstimateError)
+    both: EstimateError = field(default_factory=EstimateError)
 
 
 @dataclass(frozen=True)
@@ -73,6 +86,7 @@ class AxonConfig:
         condition_on_views: condition the bridge and the ControlNet not only on F(x) or X^ but also
             on the back-projected X-rays and the back-projected difference between the X-rays and
             the projections of F(x) or X^.
+        coarse_error: see :class:`CoarseError`.
         fine_diff: one of :data:`FINE_DIFF`, the class of stage 2. ``controlnet``: prior and
             ControlNet (the paper). ``bridge``: a second bridge with the settings ``bridge``, from
             X^ to the CT (Table 4, "BBDM"); there is no prior, and the network "controlnet" is a
@@ -84,6 +98,7 @@ class AxonConfig:
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     coarse: UNetConfig = field(default_factory=UNetConfig)
     bridge: BrownianBridge = field(default_factory=BrownianBridge)
+    coarse_error: CoarseError = field(default_factory=CoarseError)
     prior: UNetConfig = field(default_factory=UNetConfig)
     diffusion: GaussianDiffusion = field(default_factory=GaussianDiffusion)
     sr: SRConfig = field(default_factory=SRConfig)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from axon_backend.methods.axon import INFO
+from axon_backend.methods.axon.calibrate import calibrate
 from axon_backend.methods.axon.config import PRESETS, RENAMED, AxonConfig, AxonLoss
 from axon_backend.methods.axon.model import AxonModel
 from axon_backend.methods.axon.recipes import PAPER_DEVIATIONS, recipe
@@ -14,8 +15,9 @@ from axon_backend.methods.axon.train_coarse import CoarseObjective
 from axon_backend.methods.axon.train_encoder import EncoderObjective
 from axon_backend.methods.axon.train_fine import ControlNetObjective, PriorObjective
 from axon_backend.methods.axon.train_sr import CROP, SRObjective
+from axon_backend.methods.batch import Batch
 from axon_backend.methods.formats import STEP, tensor_format, views_to_volume, volume_format
-from axon_backend.methods.protocol import Method
+from axon_backend.methods.protocol import Method, Model
 from axon_backend.methods.typed_config import Gone
 from axon_backend.networks.encoder import TRUNK_PATCH
 
@@ -72,6 +74,18 @@ class AxonMethod(Method):
     def default_steps(self, config: AxonConfig) -> dict[str, int]:
         sampling = config.sampling
         return {"coarse": sampling.coarse_steps, "fine": sampling.fine_steps, "sr": 1}
+
+    def draw_steps(self, config: AxonConfig) -> dict[str, int]:
+        steps = config.sampling.draw_steps
+        return {"coarse": steps} if steps else {}
+
+    def calibrated(
+        self, model: Model, batches: Sequence[Batch], steps: int, tell: Callable[[str], None]
+    ) -> AxonConfig | None:
+        assert isinstance(model, AxonModel)
+        return (
+            calibrate(model, batches, steps, tell) if model.config.sampling.coarse_steps else None
+        )
 
     def stochastic_stages(self, config: AxonConfig) -> tuple[str, ...]:
         return ("coarse", "fine") if config.sampling.coarse_steps else ("fine",)
