@@ -173,9 +173,9 @@ class InferenceSession:
         chosen, counts = self._asked(stages, steps, samples)
         with self._alone():
             runner = self._runner
-            if samples > 1 and steps is None:
+            if samples > 1:
                 drawn = runner.method.draw_steps(runner.config)
-                counts = {stage: drawn[stage] for stage in chosen if stage in drawn}
+                counts = {stage: drawn[stage] for stage in chosen if stage in drawn} | counts
             seconds: dict[str, float] = {}
             if pose is not None and pose.is_identity:
                 pose = None

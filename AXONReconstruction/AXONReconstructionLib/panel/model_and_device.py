@@ -92,11 +92,14 @@ class ModelAndDevice:
         return None if info is None else methods.find(info.method)[0]
 
     def defaultSteps(self, node) -> dict[str, int]:
-        """Denoising steps of the selected model by stage, once the hardware has been detected."""
+        """Denoising steps of the selected model by stage for the chosen number of samples, once the
+        hardware has been detected."""
         info = self._chosen(node)
         if self._hardware is None or info is None:
             return {}
-        return self._hardware.steps.get(str(info.path), {})
+        path, found = str(info.path), self._hardware
+        drawn = found.drawSteps.get(path, {}) if node.samples > 1 else {}
+        return {**found.steps.get(path, {}), **drawn}
 
     def blockingReason(self, node) -> str:
         """Why a run is not possible with this selection; empty if it is."""

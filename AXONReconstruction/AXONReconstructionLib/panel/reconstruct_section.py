@@ -221,7 +221,11 @@ class ReconstructSection(Section):
         button.toolTip = reason or _("Reconstruct the CT volume from the X-rays.")
         chosen = self.modelAndDevice
         ui.planLabel.text = reason or run_plan.planText(
-            node, chosen.device(node), chosen.bundleName(node), chosen.method(node)
+            node,
+            chosen.device(node),
+            chosen.bundleName(node),
+            chosen.method(node),
+            chosen.defaultSteps(node),
         )
 
     def _setState(self, state: str) -> None:

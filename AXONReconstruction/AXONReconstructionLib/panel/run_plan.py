@@ -45,13 +45,14 @@ def blockingReason(node) -> str:
     return refusal(node.frontal) or refusal(node.lateral)
 
 
-def planText(node, device: str, bundle: str, method) -> str:
+def planText(node, device: str, bundle: str, method, defaults: dict | None = None) -> str:
     """Which views are used, how they are registered, and the expected duration.
 
     Args:
         device: ``cuda`` or ``cpu``.
         bundle: name of the model.
         method: `MethodInfo` of the model.
+        defaults: its steps by stage for the chosen number of samples, if known.
     """
     if blockingReason(node):
         return blockingReason(node)
@@ -65,7 +66,9 @@ def planText(node, device: str, bundle: str, method) -> str:
         if node.frontal is None:
             parts.insert(0, _("a frontal DRR of the CT"))
         used = _(" and ").join(parts)
-    stages, steps = stagesOf(node, method), stepsOf(node, method)
+    stages = stagesOf(node, method)
+    # The last run may have had other steps: those of several samples, or of one.
+    steps = {**(defaults or {}), **stepsOf(node, method)}
     seconds = run_times.expected(device, bundle, stages, node.samples, steps)
     time = (
         _("Duration unknown until the first run.")

@@ -17,11 +17,13 @@ class Hardware:
         detected: False before detection has finished.
         gpu: name of the GPU available to PyTorch, or empty.
         steps: default number of steps by stage, by path of the model.
+        drawSteps: the stages that take another number of steps for several samples, likewise.
     """
 
     detected: bool = False
     gpu: str = ""
     steps: dict = field(default_factory=dict)
+    drawSteps: dict = field(default_factory=dict)
 
 
 def bundles() -> list:
@@ -52,13 +54,15 @@ def detect(paths) -> Hardware:
     backend.load()
     torch = importlib.import_module("torch")
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else ""
-    steps = {}
+    steps, drawSteps = {}, {}
     loading = backend.load("inference.model_loading")
     for path in paths:
         try:
             bundle = backend.load("bundle").load_bundle(path)
             config = loading.bundle_model(bundle)
-            steps[str(path)] = loading.bundle_method(bundle).default_steps(config)
+            method = loading.bundle_method(bundle)
+            steps[str(path)] = method.default_steps(config)
+            drawSteps[str(path)] = method.draw_steps(config)
         except Exception:  # a damaged model is reported when it is used
             continue
-    return Hardware(True, gpu, steps)
+    return Hardware(True, gpu, steps, drawSteps)
