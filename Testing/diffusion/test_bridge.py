@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from axon_backend.diffusion.bridge import OBJECTIVES, BrownianBridge
+from axon_backend.diffusion.estimate_error import EstimateError
 
 SHAPE = (1, 1, 40, 40, 40)
 COUNT = math.prod(SHAPE)
@@ -138,6 +139,41 @@ def test_samples_of_a_gaussian_have_its_mean_and_spread(eta):
     assert float(many.mean()) == pytest.approx(mean, abs=0.01)
     assert float(many.std()) == pytest.approx(spread, rel=0.04)
     assert few.std() < many.std()  # what few steps cost
+
+
+@pytest.mark.parametrize("count", [3, 10])
+def test_with_the_error_of_the_estimates_few_steps_have_the_exact_spread(count):
+    """The same Y: all of its variance but what the last estimate averages over."""
+    bridge = BrownianBridge(variance=0.2, geometric_to=0.9)
+    mean, spread = 0.3, 0.2
+    end = torch.full((1, 1, 24, 24, 24), 0.8)
+
+    def left(t):
+        m, d = bridge.alpha_t(t), bridge.delta_t(t)
+        return spread**2 * d / ((1 - m) ** 2 * spread**2 + d)
+
+    def posterior_mean(x, t):
+        m, d = bridge.alpha_t(t), bridge.delta_t(t)
+        gain = (1 - m) * spread**2 / ((1 - m) ** 2 * spread**2 + d)
+        return mean + gain * (x - (1 - m) * mean - m * end)
+
+    times = [torch.tensor([t]) for t in range(999, 90, -1)]
+    error = EstimateError(
+        tuple(float(bridge.alpha_t(t)) for t in times),
+        tuple(float(left(t)) for t in times),
+        power=(1.0,) * 5,  # white
+    )
+    without, with_it = (
+        bridge.sample(
+            posterior_mean, end, count, error=e, generator=torch.Generator().manual_seed(1)
+        )
+        for e in (EstimateError(), error)
+    )
+    last = torch.tensor([bridge.timesteps(count)[-1]])
+    expected = math.sqrt(spread**2 - float(left(last)))
+    assert float(with_it.std()) == pytest.approx(expected, rel=0.03)
+    assert float(with_it.mean()) == pytest.approx(mean, abs=0.01)
+    assert float(without.std()) < 0.9 * expected
 
 
 @pytest.mark.parametrize("eta", [1.0, 0.5, 0.0])

@@ -168,7 +168,7 @@ class BrownianBridge:
             if eta > 0 and error:
                 weight = (1 - alpha_n) - kept * (1 - alpha_t)
                 deviation = weight.abs() * error.variance(alpha_t).sqrt()
-                x_n = x_n + deviation * error.draw(x_T, generator)
+                x_n = x_n + deviation * error.draw(x0_hat, generator)
             return x_n + s2.sqrt() * gauss() if eta > 0 else x_n
 
         timesteps = self.timesteps(count)

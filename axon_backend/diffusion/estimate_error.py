@@ -5,7 +5,8 @@ varies around it: the exact transition has the covariance ``s2 I + c^2 Cov(Y | x
 weight of x0_hat in x_n. With many steps c is small; with ten, samples then differ too little. White
 noise of that variance does nothing (Bao et al., Analytic-DPM, ICLR 2022, estimate its trace alone),
 because the error of an estimate lies at low frequencies, where white noise has none of it. Here
-Cov(Y | x_t) is stationary, with the measured mean square and the measured spectrum of the errors.
+Cov(Y | x_t) has the measured mean square and the measured spectrum of the errors, and is larger
+where the estimate itself varies: at the borders of organs rather than inside of them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from axon_backend.diffusion.sampling import noise_like
 
@@ -34,12 +36,15 @@ class EstimateError:
         mse: mean squared error of the estimate at each of them.
         power: relative spectral density at 0, 1, 2, 4, ... cycles per side, interpolated on
             logarithmic axes; only its shape matters.
-        inflation: factor on the variance, for what a stationary covariance leaves out.
+        local: a and b of the variance a + b d at a voxel, with d the local standard deviation of
+            the estimate (:func:`local_deviation`); only a / b matters.
+        inflation: factor on the variance, for what such a covariance leaves out.
     """
 
     alpha: tuple[float, ...] = ()
     mse: tuple[float, ...] = ()
     power: tuple[float, ...] = ()
+    local: tuple[float, float] = (1.0, 0.0)
     inflation: float = 1.0
 
     def __post_init__(self) -> None:
@@ -56,6 +61,8 @@ class EstimateError:
             raise ValueError(f"alpha must decrease within (0, 1), got {self.alpha}")
         if not all(v > 0 for v in (*self.mse, *self.power)) or self.inflation < 0:
             raise ValueError("mse and power must be positive, and inflation not negative")
+        if min(self.local) < 0 or not max(self.local) > 0:
+            raise ValueError(f"local must not be negative, nor zero both, got {self.local}")
 
     def __bool__(self) -> bool:
         """Whether it was measured."""
@@ -70,17 +77,38 @@ class EstimateError:
         found = self.inflation * np.exp(np.interp(at, known, values))
         return torch.as_tensor(found, dtype=alpha_t.dtype, device=alpha_t.device)
 
-    def draw(self, x: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
-        """Noise of variance 1 with this spectrum, in the shape (B, C, h, h, h) of ``x``."""
-        side = x.shape[-1]
-        k = radial_frequency(side).to(x.device)
+    def draw(self, x0_hat: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+        """Noise of mean variance 1 with this spectrum, larger where the estimate x0_hat
+        (B, C, h, h, h) varies."""
+        k = radial_frequency(x0_hat.shape[-1])
         # The value at 0 has no place on a logarithmic axis: it is that of half a cycle.
         measured = np.log2([0.5, *2.0 ** np.arange(len(self.power) - 1)])
-        at = k.clamp_min(0.5).log2().cpu().numpy()
-        power = np.exp(np.interp(at, measured, np.log(self.power)))
-        gain = torch.as_tensor(np.sqrt(power / power.mean()), dtype=torch.float32, device=x.device)
-        noise = torch.fft.fftn(noise_like(x, generator).float(), dim=(-3, -2, -1))
-        return torch.fft.ifftn(noise * gain, dim=(-3, -2, -1)).real.to(x.dtype)
+        power = np.exp(np.interp(k.clamp_min(0.5).log2().numpy(), measured, np.log(self.power)))
+        gain = torch.as_tensor(np.sqrt(power / power.mean()), dtype=torch.float32).to(x0_hat.device)
+        noise = torch.fft.fftn(noise_like(x0_hat, generator).float(), dim=(-3, -2, -1))
+        noise = torch.fft.ifftn(noise * gain, dim=(-3, -2, -1)).real
+        variance = self.local[0] + self.local[1] * local_deviation(x0_hat.float())
+        mean = variance.mean((-3, -2, -1), keepdim=True).clamp_min(1e-12)
+        return (noise * (variance / mean).sqrt()).to(x0_hat.dtype)
+
+
+def local_deviation(volume: torch.Tensor) -> torch.Tensor:
+    """Standard deviation in cubes of 5 voxels around each voxel of (B, C, h, h, h)."""
+
+    def mean(x: torch.Tensor) -> torch.Tensor:
+        return F.avg_pool3d(F.pad(x, (2,) * 6, mode="replicate"), 5, 1)
+
+    return (mean(volume.square()) - mean(volume).square()).clamp_min(0).sqrt()
+
+
+def local_fit(estimates: torch.Tensor, errors: torch.Tensor) -> tuple[float, float]:
+    """``EstimateError.local``: least squares of the squared errors on the local deviation of the
+    estimates, (N, 1, h, h, h) both; (1, 0) if errors do not grow with it."""
+    deviation = local_deviation(estimates).flatten().double()
+    columns = torch.stack([torch.ones_like(deviation), deviation], 1)
+    squared = errors.flatten().double().square()[:, None]
+    a, b = torch.linalg.lstsq(columns, squared).solution.flatten().tolist()
+    return (max(a, 0.0), b) if b > 0 else (1.0, 0.0)
 
 
 def spectrum(errors: torch.Tensor) -> tuple[float, ...]:

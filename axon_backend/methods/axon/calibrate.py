@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from axon_backend.diffusion.bridge import BrownianBridge
-from axon_backend.diffusion.estimate_error import EstimateError, spectrum
+from axon_backend.diffusion.estimate_error import EstimateError, local_fit, spectrum
 from axon_backend.methods.axon.config import AxonConfig, CoarseError
 from axon_backend.methods.axon.model import AxonModel
 from axon_backend.methods.axon.stage import condition
@@ -19,7 +19,7 @@ from axon_backend.methods.batch import Batch
 GEOMETRIC_TO = 0.9
 # 1 - alpha_t at which the error is measured: half an octave to an octave apart.
 REST = (0.001, 0.003, 0.01, 0.03, 0.06, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9)
-INFLATIONS = (1.0, 1.5, 2.0, 3.0)
+INFLATIONS = (1.0, 1.5, 2.0, 2.5, 3.0)
 SAMPLES = 4
 
 
@@ -41,7 +41,7 @@ class Calibrated:
 
 @torch.inference_mode()
 def measure_error(model: AxonModel, batches: Sequence[Batch], single: bool) -> EstimateError:
-    """Mean square and spectrum of the errors of the bridge's estimates.
+    """Mean square, spectrum and place of the errors of the bridge's estimates.
 
     Args:
         model: encoder and bridge.
@@ -53,7 +53,7 @@ def measure_error(model: AxonModel, batches: Sequence[Batch], single: bool) -> E
         {round((bridge.steps - 1) * (1 - (r - 0.001) / 0.998)) for r in REST}, reverse=True
     )
     squares = [0.0] * len(times)
-    errors = []
+    estimates, errors = [], []
     for number, batch in enumerate(batches):
         views = batch.views(single)
         x_T = coarse.x_T(views).float()
@@ -62,15 +62,19 @@ def measure_error(model: AxonModel, batches: Sequence[Batch], single: bool) -> E
         for i, now in enumerate(times):
             t = torch.tensor([now])
             x_t = bridge.q_sample(batch.volume, x_T, t, noise)
-            error = (coarse.predict_x0(x_t, t, x_T, seen).float().clamp(-1, 1) - batch.volume)[0]
+            estimate = coarse.predict_x0(x_t, t, x_T, seen).float().clamp(-1, 1)
+            error = estimate - batch.volume
             squares[i] += float(error.square().mean()) / len(batches)
             if i == 0:
-                errors.append(error[0])
+                estimates.append(estimate)
+                errors.append(error)
+    a, b = local_fit(torch.cat(estimates), torch.cat(errors))
     alphas = bridge.alpha_t(torch.tensor(times)).flatten().tolist()
     return EstimateError(
         alpha=tuple(round(a, 6) for a in alphas),
         mse=tuple(float(f"{v:.4g}") for v in squares),
-        power=tuple(float(f"{v:.4g}") for v in spectrum(torch.stack(errors))),
+        power=tuple(float(f"{v:.4g}") for v in spectrum(torch.cat(errors)[:, 0])),
+        local=(float(f"{a:.4g}"), float(f"{b:.4g}")),
     )
 
 
