@@ -60,6 +60,7 @@ def one_step(
 ) -> dict[str, float]:
     """Seconds of the last of a few steps, its loss and the largest change of a weight."""
     import torch
+    from torch import nn
 
     from axon_backend.training.plan import resolve
     from axon_backend.training.recompute import recompute_blocks
@@ -70,6 +71,11 @@ def one_step(
     model.keep_networks({*config.trains, *config.needs})
     for network in {*config.trains, *config.needs}:
         model.network(network).requires_grad_(network in config.trains)
+    for network in set(config.needs) - set(config.trains):
+        # Layers that start at zero let no gradient through; those of a trained network do.
+        for weight in model.network(network).parameters():
+            if not weight.any():
+                nn.init.normal_(weight, std=0.02)
     recompute_blocks(model)
     objective = config.objective(model, config.loss, single_view=config.data.single_view)
     weights = [w for n in config.trains for w in model.network(n).parameters()]
