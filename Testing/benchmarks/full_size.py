@@ -58,8 +58,10 @@ def one_step(
     bfloat16: bool = True,
     steps: int = 1,
 ) -> dict[str, float]:
-    """Seconds of the last of a few steps, its loss and the largest change of a weight."""
+    """Seconds and CPU seconds of the last of a few steps, its loss and the largest change of a
+    weight."""
     import torch
+    from torch import nn
 
     from axon_backend.training.plan import resolve
     from axon_backend.training.recompute import recompute_blocks
@@ -70,6 +72,11 @@ def one_step(
     model.keep_networks({*config.trains, *config.needs})
     for network in {*config.trains, *config.needs}:
         model.network(network).requires_grad_(network in config.trains)
+    for network in set(config.needs) - set(config.trains):
+        # Layers that start at zero let no gradient through; those of a trained network do.
+        for weight in model.network(network).parameters():
+            if not weight.any():
+                nn.init.normal_(weight, std=0.02)
     recompute_blocks(model)
     objective = config.objective(model, config.loss, single_view=config.data.single_view)
     weights = [w for n in config.trains for w in model.network(n).parameters()]
@@ -79,9 +86,9 @@ def one_step(
         against = torch.optim.Adam(adversary.parameters(), adversary.lr, adversary.betas)
     before = [w.detach().clone() for w in weights]
     batch = random_batch(config)
-    seconds, loss = 0.0, torch.zeros(())
+    seconds, cpu, loss = 0.0, 0.0, torch.zeros(())
     for _ in range(steps):
-        began = time.perf_counter()
+        began, cpu_began = time.perf_counter(), time.process_time()
         optimiser.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             loss = objective(batch)
@@ -93,9 +100,14 @@ def one_step(
                 lost = adversary(batch, objective.output)
             lost.backward()
             against.step()
-        seconds = time.perf_counter() - began
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_began
     moved = max(float((a - b.detach()).abs().max()) for a, b in zip(before, weights, strict=True))
-    return {"seconds": round(seconds, 1), "loss": loss.item(), "moved": moved}
+    return {
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(cpu, 1),
+        "loss": loss.item(),
+        "moved": moved,
+    }
 
 
 def main() -> None:

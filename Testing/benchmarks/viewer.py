@@ -4,8 +4,9 @@
 
 Needs the extra ``view``, Playwright and a Chromium. FOLDER was written by ``axon reconstruct``.
 Measured in the browser: from the start of the command to the first image that is not blank, and
-from an input to the next image of the view that it changes. The CPU time of the command up to there
-(Linux) does not depend on what else the machine does.
+from an input to the next image of the view that it changes. Measured beside it: how long the
+server, which draws and answers in turn, lets a request wait. The CPU time of the command up to
+there (Linux) does not depend on what else the machine does.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +83,33 @@ def viewer(*words: str) -> Iterator[tuple[Callable[[], str], Callable[[], float]
             process.wait(60)
 
 
+class Waits:
+    """How long the server lets a request wait, while something else is measured: it is asked
+    twenty times a second for a page that it refuses."""
+
+    def __init__(self, address: str) -> None:
+        self._url = address.partition("?")[0]
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+        self.longest = 0.0
+
+    def _ask(self) -> None:
+        while not self._stop.is_set():
+            began = time.perf_counter()
+            with suppress(urllib.error.HTTPError):
+                urllib.request.urlopen(self._url).close()
+            self.longest = max(self.longest, time.perf_counter() - began)
+            self._stop.wait(0.05)
+
+    def __enter__(self) -> Waits:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
 def image_of(view: str) -> str:
     return f"div:has(> #title-{view}) img.image-display-area"
 
@@ -87,9 +118,12 @@ def now(page: Page) -> float:
     return page.evaluate("performance.now()")
 
 
-def answered(page: Page, views: tuple[str, ...], act: Callable[[], Any]) -> float:
-    """Seconds until each view has another image after an input."""
-    page.wait_for_timeout(1500)  # the images of the input before have come
+def answered(
+    page: Page, views: tuple[str, ...], act: Callable[[], Any], after_s: float = 3.0
+) -> float:
+    """Seconds until each view has another image after an input, which comes so long after the one
+    before: all images of that one have been drawn, or some are being drawn."""
+    page.wait_for_timeout(1000 * after_s)
     began = now(page)
     act()
     page.wait_for_function(
@@ -153,31 +187,55 @@ def finished(page: Page, folder: str, ct: str, shots: Path | None) -> dict[str, 
             assert box is not None
             page.mouse.click(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
 
-        both = ("volume_axial", "ct_axial")
-        found["slice (s)"] = max(
-            answered(page, both, lambda share=share: slice_at(share)) for share in (0.3, 0.6, 0.8)
+        slices, renderings = ("volume_axial", "ct_axial"), ("volume_3d", "ct_3d")
+        with Waits(address()) as waits:
+            found["slice (s)"] = max(
+                answered(page, slices, lambda share=share: slice_at(share))
+                for share in (0.3, 0.6, 0.8)
+            )
+        found["slice, longest wait (s)"] = round(waits.longest, 2)
+        with Waits(address()) as waits:
+            for kind, views in (("slices", slices), ("3-D", renderings)):
+                for name in ("soft", "bone", "lung"):
+                    seconds = answered(page, views, lambda name=name: page.click(f"#window-{name}"))
+                    found[f"window {name}, {kind} (s)"] = seconds
+            page.wait_for_timeout(3000)
+        found["windows, longest wait (s)"] = round(waits.longest, 2)
+        # While renderings are being drawn at full quality for the window before.
+        found["window after window, slices, longest (s)"] = max(
+            answered(page, slices, lambda name=name: page.click(f"#window-{name}"), after_s)
+            for after_s in (0.7, 0.9, 1.1, 1.3)
+            for name in ("bone", "soft")
         )
-        for name in ("soft", "bone", "lung"):
-            seconds = answered(page, both, lambda name=name: page.click(f"#window-{name}"))
-            found[f"window {name}, slices (s)"] = seconds
-        views = ("volume_3d", "ct_3d")
-        found["window soft, 3-D (s)"] = answered(page, views, lambda: page.click("#window-soft"))
+        keep(page, shots, "result_soft_coarse")
+        page.wait_for_timeout(3000)
         keep(page, shots, "result_soft")
-        found["turning"] = turning(page, views)
+        found["turning"] = turning(page, renderings)
+        page.wait_for_timeout(3000)
         keep(page, shots, "result_turned")
         page.get_by_label("CT beside").uncheck()
         page.wait_for_timeout(3000)
         keep(page, shots, "result_alone")
         page.evaluate(WATCH)
+        with Waits(address()) as waits:
+            for kind in ("axial", "3d"):
+                found[f"alone, window, {kind} (s)"] = max(
+                    answered(page, (f"volume_{kind}",), lambda name=name: page.click(name))
+                    for name in ("#window-bone", "#window-soft", "#window-lung")
+                )
+            page.wait_for_timeout(3000)
+        found["alone, windows, longest wait (s)"] = round(waits.longest, 2)
         entries = page.evaluate("window.trame.state.get('volumes')")
         choose = "entry => window.trame.state.set('volume', entry)"
-        for entry in entries[1:]:
-            seconds = answered(
-                page, ("volume_axial",), lambda entry=entry: page.evaluate(choose, entry)
-            )
-            found[f"{entry} (s)"] = seconds
-            page.wait_for_timeout(1000)
-            keep(page, shots, "result_" + "".join(c if c.isalnum() else "_" for c in entry))
+        with Waits(address()) as waits:
+            for entry in entries[1:]:
+                seconds = answered(
+                    page, ("volume_axial",), lambda entry=entry: page.evaluate(choose, entry)
+                )
+                found[f"{entry} (s)"] = seconds
+                page.wait_for_timeout(1000)
+                keep(page, shots, "result_" + "".join(c if c.isalnum() else "_" for c in entry))
+        found["volumes, longest wait (s)"] = round(waits.longest, 2)
         page.goto("about:blank")  # the page is closed while it is served
         time.sleep(2)
         found["output beside the address"] = log.read_text().splitlines()[2:]

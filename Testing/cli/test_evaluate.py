@@ -272,7 +272,10 @@ def test_figures_and_a_table_of_the_paper(two_cases, tiny_bundle, other_bundle, 
     assert (tmp_path / "out" / "comparison.html").read_text().count("data:image/png") == 3
     assert run(*words, "--table", "table1") == 0
     left = {p.name for p in (tmp_path / "out").iterdir()}
-    assert {"table1.md", "table1.tex", "table1.html"} <= left
+    assert {f"table1.{kind}" for kind in ("csv", "md", "tex", "html")} <= left
+    assert run(*words, "--table", "table3", "--figures", "0") == 0
+    left |= {f"table3.{kind}" for kind in ("csv", "md", "tex", "html")}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == left - {"figures"}
     text = (tmp_path / "out" / "table1.md").read_text()
     assert "| axon-tiny, coarse, one sample | Frontal DRR | 16³ | 2 |" in text
     assert "atlas mean" not in text and "not comparable with the paper's" in text

@@ -131,6 +131,19 @@ def test_markdown_says_n_intervals_and_what_is_best(tmp_path: Path) -> None:
     assert "- PSNR (psnr): peak signal-to-noise ratio" in text
 
 
+def test_a_caption_says_where_n_is_too_small_for_a_test() -> None:
+    rows = [row(c, "axon", 20.0, ssim3d_gauss11=0.5) for c in "abcdef"]
+    rows += [row(c, "toy", 19.0, ssim3d_gauss11=0.4) for c in "abcde"]
+    rows += [row("f", "toy", 19.0)]
+    caption = "Whole volume: difference from axon, last"
+    for patients, end in (("abcdef", "; without p where n is below 6"), ("ab", "; n = 2: too")):
+        chosen = [one for one in rows if one["id"] in patients]
+        text = markdown("A title", comparison_sections(compare(chosen, "axon")))
+        assert f"### {caption}{end}" in text
+    rows[-1]["ssim3d_gauss11"] = 0.4
+    assert f"### {caption}\n" in markdown("A title", comparison_sections(compare(rows, "axon")))
+
+
 def test_comparison_csv_holds_every_number(tmp_path: Path) -> None:
     rows = [row(c, b, v) for b, v in (("axon", 20.0), ("toy", 19.0)) for c in "ab"]
     path = write_comparison_csv(tmp_path / "comparison.csv", compare(rows, "axon"))

@@ -106,7 +106,9 @@ class Opened:
 
     def image(self, view: str) -> np.ndarray:
         """Grey values (H, W) of a view of the scene, without its title and slider."""
-        box = self.page.locator(f"#title-{view}").locator("..").bounding_box()
+        place = self.page.locator(f"#title-{view}").locator("..")
+        # While another layout is being made, it has none.
+        box = until(place.bounding_box, f"the place of {view}")
         box["y"], box["height"] = box["y"] + 40, box["height"] - 90
         shot = Image.open(io.BytesIO(self.page.screenshot(clip=box)))
         return np.asarray(shot.convert("L"), float)

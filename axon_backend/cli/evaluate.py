@@ -100,10 +100,12 @@ def evaluate(chosen: argparse.Namespace, *, spread: bool = False) -> int:
         samples = SAMPLES if table is None else 1
     bundles = chosen.bundle or [None]
     inputs = (chosen.manifest, *bundles, *(f for c in cases for f in c.files))
+    # Other tables stay beside this one, unless their results are measured again too.
+    owned = evaluation_files() if chosen.overwrite else evaluation_files(chosen.table)
     bars = ProgressBars(chosen.quiet)
     with (
         stop_on_signal() as stop,
-        evaluation_folder(chosen.output, evaluation_files(), chosen.overwrite, inputs) as output,
+        evaluation_folder(chosen.output, owned, chosen.overwrite, inputs) as output,
     ):
         try:
             run: Callable[..., EvaluationResult] = evaluate_cases

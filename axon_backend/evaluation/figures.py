@@ -25,7 +25,8 @@ from axon_backend.evaluation.report import steps_text
 from axon_backend.imaging.matching import shrink_by
 from axon_backend.imaging.write import write_png
 
-COLUMNS = 4
+#: Slices of a volume in its row; its 3-D image and the difference from the truth follow.
+SLICES = 3
 #: Differences are shown from blue (-500 HU or below) over white to red (500 HU or above).
 DIFFERENCE_HU = 500.0
 _PANEL_INCHES, _DPI = 3.3, 110
@@ -144,12 +145,14 @@ def overview(
     windows: Sequence[Window] = (WIDE,),
 ) -> np.ndarray:
     """One page `[row, col, 3]` uint8: the X-rays and overlays, then for each window one row per
-    volume (three mid-slices and the 3-D image), so that truth and result are adjacent.
+    volume (three mid-slices and, if any volume has them, the 3-D image and the difference), so
+    that truth and result are adjacent.
 
     Slices have their true aspect ratio and a scale bar of 5 cm. The footer always contains the
     disclaimer.
     """
-    columns = COLUMNS + any(volume.truth is not None for volume in volumes)
+    columns = SLICES + (not volumes or any(volume.renderings for volume in volumes))
+    columns += any(volume.truth is not None for volume in volumes)
     flat_rows = [images[i : i + columns] for i in range(0, len(images), columns)]
     volume_rows = [(window, i, row) for i, window in enumerate(windows) for row in volumes]
     heights = [max(_proportion(p.pixels, p.pixel_mm) for p in row) for row in flat_rows]
@@ -276,16 +279,16 @@ def _show_volume(panels: Sequence[Axes], volume: VolumeRow, window: Window, whic
         _mark(axes, left=plane.left, right=plane.right, top=plane.top, bottom=plane.bottom)
         _scale_bar(axes, plane)
     if which < len(volume.renderings):
-        rendering = volume.renderings[which]
+        rendering, axes = volume.renderings[which], panels[SLICES]
         title = "3-D, from the front" + (" (shaded projection)" if rendering.note else "")
-        _draw(panels[3], title, rendering.rgb, 1.0)
-        _mark(panels[3], left="R", right="L")
+        _draw(axes, title, rendering.rgb, 1.0)
+        _mark(axes, left="R", right="L")
     if volume.truth is not None:
         plane = mid_slices(volume.hu - volume.truth, volume.spacing_mm)[0]
         aspect = plane.pixel_mm[0] / plane.pixel_mm[1]
         title = f"Axial, minus the CT (±{DIFFERENCE_HU:g} HU)"
-        _draw(panels[4], title, plane.pixels, aspect, -DIFFERENCE_HU, DIFFERENCE_HU, "RdBu_r")
-        _mark(panels[4], left=plane.left, right=plane.right, top=plane.top, bottom=plane.bottom)
+        _draw(panels[-1], title, plane.pixels, aspect, -DIFFERENCE_HU, DIFFERENCE_HU, "RdBu_r")
+        _mark(panels[-1], left=plane.left, right=plane.right, top=plane.top, bottom=plane.bottom)
 
 
 def _scale_bar(axes: Axes, plane: Slice) -> None:

@@ -35,6 +35,8 @@ from axon_backend.imaging.write import write_png, write_text
 from axon_backend.util.plain_text import no_formula
 
 FIGURES = "figures"
+#: Name of the files of the comparison; a table of the paper has its own.
+COMPARISON = "comparison"
 
 
 @dataclass(frozen=True)
@@ -64,23 +66,23 @@ PAPER_TABLES = {
 PAPER_COLUMNS = ("mae", "mse", "psnr", "ssim3d_gauss11")
 
 
-def evaluation_files() -> tuple[str, ...]:
-    """All names that :func:`write_evaluation` may write."""
-    stems = ("comparison", *PAPER_TABLES)
+def evaluation_files(*tables: str | None) -> tuple[str, ...]:
+    """All names that :func:`write_evaluation` may write for some tables: names of
+    :data:`PAPER_TABLES`, or None for the comparison; by default for all of them."""
+    stems = [table or COMPARISON for table in tables or (None, *PAPER_TABLES)]
     return (
         "metrics.csv",
-        "comparison.csv",
         "failures.csv",
         FIGURES,
-        *(f"{stem}.{ending}" for stem in stems for ending in ("md", "tex", "html")),
+        *(f"{stem}.{ending}" for stem in stems for ending in ("csv", "md", "tex", "html")),
     )
 
 
 def write_evaluation(
     folder: Path, result: EvaluationResult, *, table: str | None = None, command: str = ""
 ) -> str:
-    """Write ``metrics.csv`` (all rows), ``comparison.csv``, the comparison (or a table of the
-    paper) as Markdown, LaTeX and HTML, ``figures/`` and, if cases failed, ``failures.csv``.
+    """Write ``metrics.csv`` (all rows), the comparison (or a table of the paper) as CSV, Markdown,
+    LaTeX and HTML, ``figures/`` and, if cases failed, ``failures.csv``.
 
     Args:
         folder: an existing folder.
@@ -97,12 +99,13 @@ def write_evaluation(
     write_metrics_csv(folder / "metrics.csv", result.rows)
     reference = str(result.bundles[0]["bundle"])
     groups = compare(result.rows, reference)
-    write_comparison_csv(folder / "comparison.csv", groups)
+    stem = table or COMPARISON
+    write_comparison_csv(folder / f"{stem}.csv", groups)
     if table is None:
-        stem, title = "comparison", "Evaluation"
+        title = "Evaluation"
         sections = comparison_sections(groups)
     else:
-        stem, chosen = table, PAPER_TABLES[table]
+        chosen = PAPER_TABLES[table]
         title = chosen.caption
         sections = [paper_table(title, groups, PAPER_COLUMNS, finest=chosen.finest)]
     sections.append(_bundles(result.bundles))
@@ -144,14 +147,14 @@ def write_evaluation(
 def _bundles(bundles: Sequence[dict[str, Any]]) -> Section:
     """Sizes of the networks, and their training according to the metadata."""
 
-    def shown(value: Any) -> str:
-        return "not recorded" if value is None else f"{value:,.0f}"
+    def shown(value: Any, digits: int = 0) -> str:
+        return "not recorded" if value is None else f"{value:,.{digits}f}"
 
     rows = tuple(
         (
             Cell(f"{about['bundle']} ({about['method']})"),
             Cell(shown(about["parameters"])),
-            Cell(shown(about["minutes"])),
+            Cell(shown(about["minutes"], 0 if (about["minutes"] or 0) >= 10 else 1)),
             Cell(shown(about["samples"])),
         )
         for about in bundles

@@ -148,10 +148,13 @@ def _tables(group: Group) -> Iterable[Table]:
             title,
         )
         compared = [line for line in lines if any(n in line.differences for n in names)]
-        counts = [line.differences[n].n for line in compared for n in names]
-        if counts and any(counts):
-            smallest = min(count for count in counts if count)
-            small = "" if smallest >= SMALLEST_N else f"; n = {smallest}: too small for a test"
+        counts = {line.differences[n].n for line in compared for n in names} - {0}
+        if counts:
+            small = ""
+            if max(counts) < SMALLEST_N:
+                small = f"; n = {max(counts)}: too small for a test"
+            elif min(counts) < SMALLEST_N:
+                small = f"; without p where n is below {SMALLEST_N}"
             yield Table(
                 ("bundle", *headings),
                 tuple(

@@ -6,8 +6,8 @@ and cameras follow the first and the other way round.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from trame_slicer.views import (
 from trame_slicer.views.render_scheduler import NoScheduleRendering
 
 from axon_backend.imaging.display import WINDOWS
+from axon_backend.viewer.pace import Pace, Rendering
 
 VOLUME, CT = 0, 1
 # The first is the name of the volume in the state of the page.
@@ -50,12 +51,11 @@ RENDERING: Mapping[str, tuple[str, float, tuple[tuple[float, float], ...] | None
     "Bone": ("CT-Bone", 70.0, None),
 }
 JPEG_QUALITY = 90
-# While the camera moves, rays are sampled sparsely for this many frames a second on a CPU; the full
-# quality comes when it has rested.
-MOVING_FPS, STILL_FPS, REST_S = 20.0, 0.001, 0.5
-# A larger 3-D view is drawn with so many pixels and enlarged by the browser.
-MOST_PIXELS_3D = 200_000
-ADAPTIVE, NORMAL = 0, 1  # vtkMRMLViewNode's qualities
+# A larger 3-D view is drawn with so many pixels and enlarged by the browser: at full quality, an
+# image then takes two CPU cores less than a second.
+MOST_PIXELS_3D = 100_000
+# A vtkMRMLViewNode's quality: along the rays, samples are as dense as the voxels.
+NORMAL = 1
 
 
 class Scene:
@@ -90,11 +90,14 @@ class Scene:
         self._layouts = LayoutManager(self._app.scene, self._app.view_manager, server)
         self._nodes: dict[Path, Any] = {}
         self._shown: dict[int, Any] = {}
+        self._rendered: dict[int, Any] = {}
+        self._fitted_3d: set[int] = set()
         self._not_hu: set[str] = set()
         self._window = WINDOWS[0][0]
         self._following = False
-        self._resting: dict[int, asyncio.TimerHandle] = {}
         self._fitted: set[str] = set()
+        self._pace = Pace()
+        self._renderings: dict[int, Rendering] = {}
 
     def prepare(self, *, with_ct: bool) -> None:
         """Make the views: one row, and with ``with_ct`` a second one for the CT."""
@@ -107,8 +110,14 @@ class Scene:
         if with_ct:
             self._layouts.register_layout(BESIDE, _rows([_views(group) for group in groups]))
         for group in groups:
-            for kind in (*ORIENTATIONS, "3-D"):
+            for kind in ORIENTATIONS:
                 self._first_fit(self._view(group, kind))
+                self._pace.add_slice(
+                    self._view(group, kind),
+                    self._remote(group, kind).schedule_render,
+                    partial(self._is_shown, group),
+                )
+            self._first_fit(self._view(group, "3-D"))
             self._three_d(group)
         if with_ct:
             self._link()
@@ -138,42 +147,74 @@ class Scene:
             RuntimeError: Slicer cannot read it.
         """
         node = self._nodes.get(file)
-        first = not self._shown.get(group)
         if node is None:
-            found = self._app.io_manager.load_volumes(str(file))
+            with self._muted(self._renderings):
+                found = self._app.io_manager.load_volumes(str(file))
             if not found:
                 raise RuntimeError(f"{file} could not be loaded")
             node = self._nodes[file] = found[0]
-        before = self._shown.get(group)
+        first = group not in self._shown
         self._shown[group] = node
+        if window is not None:
+            self._not_hu.add(node.GetID())
+        self._apply_window(node, window)
         for orientation in ORIENTATIONS:
             self._view(group, orientation).set_background_volume_id(node.GetID())
-        rendering = self._app.volume_rendering
-        hidden = None if before in (None, node) else rendering.get_vr_display_node(before)
-        if hidden is not None:
-            hidden.SetVisibility(False)
-        if window is not None:
-            VolumeWindowLevel.set_volume_node_display_min_max_range(node, *window)
-            self._not_hu.add(node.GetID())
-        else:
-            display = rendering.create_display_node(node, RENDERING[self._window][0])
-            display.SetViewNodeIDs([self._view(group, "3-D").get_view_node_id()])
-            display.SetVisibility(True)
-            self._draw_in_window(node)
-        if first:
-            for kind in (*ORIENTATIONS, "3-D"):
-                self._view(group, kind).fit_view_to_content()
+            if first:
+                self._view(group, orientation).fit_view_to_content()
+        self._render_later(group)
 
     def window(self, name: str) -> None:
         """Show all volumes in one of ``WINDOWS``, in slices and in 3-D."""
         self._window = name
         for node in self._shown.values():
             if node.GetID() not in self._not_hu:
-                self._draw_in_window(node)
+                self._apply_window(node)
+        for group in self._shown:
+            self._render_later(group)
 
-    def _draw_in_window(self, node: Any) -> None:
-        low, high = next((low, high) for name, low, high in WINDOWS if name == self._window)
-        VolumeWindowLevel.set_volume_node_display_min_max_range(node, low, high)
+    def _apply_window(self, node: Any, window: tuple[float, float] | None = None) -> None:
+        """Show the slices of a volume in a range of values, by default in the present window."""
+        shown = window or next(limits for name, *limits in WINDOWS if name == self._window)
+        VolumeWindowLevel.set_volume_node_display_min_max_range(node, *shown)
+
+    def _render_later(self, group: int) -> None:
+        self._pace.after_slices(f"rendering {group}", partial(self._render, group))
+
+    def _render(self, group: int) -> None:
+        """Show the volume of a row, and no other one, in its 3-D view."""
+        node, view = self._shown[group], self._view(group, "3-D")
+        rendering = self._app.volume_rendering
+        before = self._rendered.get(group)
+        if before not in (None, node):
+            rendering.get_vr_display_node(before).SetVisibility(False)
+            del self._rendered[group]
+        if node.GetID() in self._not_hu:
+            return
+        self._rendered[group] = node
+        with self._muted(self._renderings.keys() - {group}):
+            display = rendering.create_display_node(node, RENDERING[self._window][0])
+            display.SetViewNodeIDs([view.get_view_node_id()])
+            display.SetVisibility(True)
+            self._render_in_window(node)
+        if group not in self._fitted_3d:
+            self._fitted_3d.add(group)
+            view.fit_view_to_content()
+
+    @contextmanager
+    def _muted(self, groups: Iterable[int]) -> Iterator[None]:
+        """Do not draw the 3-D views of some rows again: Slicer tells every one of every new
+        volume."""
+        muted = [self._renderings[group] for group in groups]
+        for one in muted:
+            one.muted = True
+        try:
+            yield
+        finally:
+            for one in muted:
+                one.muted = False
+
+    def _render_in_window(self, node: Any) -> None:
         rendering = self._app.volume_rendering
         preset, shift_hu, margins = RENDERING[self._window]
         rendering.apply_preset(rendering.get_vr_display_node(node), preset)
@@ -195,6 +236,14 @@ class Scene:
     def _view(self, group: int, kind: str) -> Any:
         return self._app.view_manager.get_view(_tag(group, kind))
 
+    def _remote(self, group: int, kind: str) -> Any:
+        """What sends the images of a view."""
+        made = ViewType.THREE_D_VIEW if kind == "3-D" else ViewType.SLICE_VIEW
+        return self._factories[made].get_factory_view(_tag(group, kind)).view_adapter
+
+    def _is_shown(self, group: int) -> bool:
+        return group == VOLUME or self._layouts.layout_id == BESIDE
+
     def _first_fit(self, view: Any) -> None:
         """Fit a view to its volume when the browser has told its size in a layout; later zooms
         stay."""
@@ -210,28 +259,21 @@ class Scene:
 
     def _three_d(self, group: int) -> None:
         """A 3-D view that a CPU can draw while it is turned."""
-        view = self._view(group, "3-D")
-        remote = self._factories[ViewType.THREE_D_VIEW].get_factory_view(_tag(group, "3-D"))
-        remote.view_adapter.max_pixel_count = MOST_PIXELS_3D
+        view, remote = self._view(group, "3-D"), self._remote(group, "3-D")
+        remote.max_pixel_count = MOST_PIXELS_3D
         view.render_window().SetMultiSamples(0)
         view.renderer().SetUseDepthPeeling(False)
         view.renderer().SetUseDepthPeelingForVolumes(False)
         view.get_view_node().SetVolumeRenderingOversamplingFactor(1.0)
-        self._still(group)
+        view.get_view_node().SetVolumeRenderingQuality(NORMAL)
+        self._renderings[group] = self._pace.add_rendering(
+            view, remote.schedule_render, partial(self._is_shown, group)
+        )
         view.get_camera_node().AddObserver("ModifiedEvent", lambda *_: self._camera_moved(group))
 
     def _camera_moved(self, group: int) -> None:
+        """Let the camera of the other row follow."""
         view = self._view(group, "3-D")
-        view.get_view_node().SetVolumeRenderingQuality(ADAPTIVE)
-        view.render_window().SetDesiredUpdateRate(MOVING_FPS)
-        if (waiting := self._resting.pop(group, None)) is not None:
-            waiting.cancel()
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # before the page is served nothing moves
-            self._still(group)
-        else:
-            self._resting[group] = loop.call_later(REST_S, self._still, group)
         other = CT if group == VOLUME else VOLUME
         partner = self._view(other, "3-D")
         if partner is not None and not self._following:
@@ -244,12 +286,6 @@ class Scene:
                 there.ResetClippingRange()
             finally:
                 self._following = False
-
-    def _still(self, group: int) -> None:
-        view = self._view(group, "3-D")
-        view.get_view_node().SetVolumeRenderingQuality(NORMAL)
-        view.render_window().SetDesiredUpdateRate(STILL_FPS)
-        view.schedule_render()
 
     def _link(self) -> None:
         """Let the slices of each row follow those of the other."""

@@ -36,6 +36,7 @@
     for (const [number, volume] of about.volumes.entries()) {
       const view = new Niivue({
         backColor: [0, 0, 0, 1], show3Dcrosshair: true, isOrientCube: true, isRadiologicalConvention: true,
+        sagittalNoseLeft: true,
         onLocationChange: (place) => {
           const value = place.values[0] ? place.values[0].value : NaN;
           document.getElementById(`place${number}`).textContent =
