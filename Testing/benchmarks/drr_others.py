@@ -217,7 +217,7 @@ def main() -> None:
     ask.add_argument("--air", type=int, default=3, help="voxels of air around the CT")
     ask.add_argument("--sizes", default=",".join(map(str, SIZES)))
     ask.add_argument("--repeats", type=int, default=3)
-    ask.add_argument("--slowest", type=float, default=60.0, help="seconds: slower ones run once")
+    ask.add_argument("--slowest", type=float, default=20.0, help="seconds: slower ones run once")
     ask.add_argument("--only", help="names of renderers, separated by semicolons (default: all)")
     ask.add_argument("--out", type=Path)
     chosen = ask.parse_args()

@@ -65,3 +65,12 @@ from monai.networks.schedulers import DDPMScheduler
 print(hasattr(monai, "losses"), hasattr(monai, "nothing"))
 """)
     assert said.split("\n")[:2] == ["DiceLoss", "True False"]
+
+
+def test_numpy_s_fortran_compiler_is_loaded_when_it_is_used():
+    said = run("""
+import scipy.ndimage, numpy
+print("numpy.f2py.crackfortran" in sys.modules, numpy.f2py.get_include()[-3:])
+print("numpy.f2py.crackfortran" in sys.modules)
+""")
+    assert said == "False src\nTrue\n"

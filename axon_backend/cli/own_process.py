@@ -3,8 +3,9 @@
 Some libraries import every optional package that they find, for functions that AXON does not call:
 MONAI imports Matplotlib's pyplot, scikit-image, TensorBoard and much of SciPy, which takes three
 times as long as MONAI itself and tens of megabytes; NiBabel imports pydicom. MONAI also imports
-every module of its own, of which AXON uses the networks and one metric. In a process where others
-may use these libraries, such as Slicer's, nothing is changed.
+every module of its own, of which AXON uses the networks and one metric; SciPy asks NumPy for
+everything that it has, its Fortran compiler too. In a process where others may use these libraries,
+such as Slicer's, nothing is changed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import LazyLoader
 from types import ModuleType
 from typing import Any
 
@@ -29,6 +31,8 @@ UNUSED: dict[str, tuple[str, ...]] = {
     ),
     "nibabel": ("pydicom",),
 }  # fmt: skip
+#: Is loaded when something of it is used.
+LATER = "numpy.f2py"
 # Objects created before Python looks for cycles among them: modules are many objects that stay.
 GARBAGE_THRESHOLD = 50_000
 
@@ -44,8 +48,9 @@ def prepare() -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the libraries of :data:`UNUSED` as always, but lets :class:`_Loader` load them; and
-    raises ModuleNotFoundError for what they do without while they are loaded."""
+    """Finds the libraries of :data:`UNUSED` as always, but lets :class:`_Loader` load them, and
+    raises ModuleNotFoundError for what they do without while they are loaded; finds
+    :data:`LATER`."""
 
     def __init__(self) -> None:
         self._hidden: list[tuple[str, ...]] = []  # by each module that is being loaded
@@ -56,6 +61,11 @@ class _Finder(MetaPathFinder):
         hidden = self._hidden[-1] if self._hidden else ()
         if any(fullname == name or fullname.startswith(f"{name}.") for name in hidden):
             raise ModuleNotFoundError(f"{fullname} is not loaded here", name=fullname)
+        if fullname == LATER:
+            spec = PathFinder.find_spec(fullname, path, target)
+            if spec is not None and spec.loader is not None:
+                spec.loader = LazyLoader(spec.loader)
+            return spec
         unused = UNUSED.get(fullname.partition(".")[0])
         spec = None if unused is None else PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None and unused is not None:

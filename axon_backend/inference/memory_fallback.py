@@ -234,8 +234,8 @@ def _stopping(model: Model, stage: str, context: RunContext) -> Iterator[None]:
 
 @contextmanager
 def _tidy(model: Model) -> Iterator[None]:
-    """Before each network on the CPU, return the memory that was freed until then: what a network
-    needs for a moment decides how much the process takes at most."""
+    """On the CPU, return the memory that was freed before each network and at the end: what a
+    network needs for a moment decides how much the process takes at most."""
     if model.device.type != "cpu":
         yield
         return
@@ -250,3 +250,4 @@ def _tidy(model: Model) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
+        return_free_memory()
