@@ -19,7 +19,7 @@ compute. The host draws no views, so that rendering is not in it.
 * libraries: the first X-ray of a session and PyTorch, which import the libraries, in a process of
   its own
 * registration: Auto-register of the frontal X-ray of the sample case to its CT, by a click
-* live DRR: one step of a pose slider (256 x 256 from the reduced CT); mean of 20
+* live DRR: one step of a pose slider (512 x 512 from the reduced CT); mean of 20
 * reconstruction: CoarseDiff of the shipped model from two accepted X-rays, by a click
 * environment: the check in Setup, which includes a tiny reconstruction
 * installation: pip installs eight packages of 100 files each from local wheels, as by *Install...*
@@ -206,7 +206,7 @@ class Session:
                 ct,
                 "pa",
                 Pose((self._angle % 10, 0, 0)),
-                256,
+                512,
                 fast=True,
                 onFinished=done.append,
                 onError=done.append,

@@ -52,3 +52,25 @@ from axon_backend.training.run.fabric import launch
 print(type(launch("cpu", "32").setup_module(torch.nn.Linear(1, 1))).__name__)
 """)
     assert said == "_FabricModule\n"
+
+
+def test_every_package_of_monai_is_there_when_it_is_used():
+    said = run("""
+import monai
+assert not {"monai.losses", "monai.metrics", "scipy.optimize"} & set(sys.modules)
+print(monai.losses.DiceLoss.__name__)
+from monai.metrics.regression import compute_ssim_and_cs
+from monai.networks.nets import AutoencoderKL, ControlNet, SwinUNETR
+from monai.networks.schedulers import DDPMScheduler
+print(hasattr(monai, "losses"), hasattr(monai, "nothing"))
+""")
+    assert said.split("\n")[:2] == ["DiceLoss", "True False"]
+
+
+def test_numpy_s_fortran_compiler_is_loaded_when_it_is_used():
+    said = run("""
+import scipy.ndimage, numpy
+print("numpy.f2py.crackfortran" in sys.modules, numpy.f2py.get_include()[-3:])
+print("numpy.f2py.crackfortran" in sys.modules)
+""")
+    assert said == "False src\nTrue\n"

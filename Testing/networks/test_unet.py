@@ -47,7 +47,7 @@ def test_an_untrained_controlnet_leaves_the_prior_alone(patch):
     branch = ControlBranch(config(patch), condition_channels=3).eval()
     branch.copy_from(prior)
     y, t, condition = inputs()
-    down, middle = branch(y, t, condition)
+    down, middle = branch(y, t, branch.embed(condition))
     assert not middle.any() and not any(d.any() for d in down)
     assert torch.equal(prior(y, t, (down, middle)), prior(y, t))
 
@@ -87,7 +87,7 @@ def test_a_controlnet_step_moves_the_branch_and_not_the_prior():
     y, t, condition = inputs()
     losses = []
     for _ in range(3):
-        loss = (prior(y, t, branch(y, t, condition)) - 1).square().mean()
+        loss = (prior(y, t, branch(y, t, branch.embed(condition))) - 1).square().mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -45,3 +45,25 @@ def test_the_gradient_to_the_volume_is_kept() -> None:
     geometry = AcquisitionGeometry.of_frame(FRAME, View.pa)
     drr.render_drr(volume, geometry, 16).sum().backward()
     assert volume.mu.grad is not None and float(volume.mu.grad.max()) > 0
+
+
+def smooth_volume() -> AttenuationVolume:
+    """A ball with a smooth edge, off the centre."""
+    z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in (36, 30, 32)), indexing="ij")
+    ball = 0.02 / (1 + np.exp(12 * (np.sqrt((x - 0.2) ** 2 + y**2 + (z + 0.1) ** 2) - 0.6)))
+    return AttenuationVolume(torch.as_tensor(ball.astype(np.float32)), (2.0, 2.0, 2.0), (-31,) * 3)
+
+
+@pytest.mark.parametrize("view", list(View))
+@pytest.mark.parametrize("angles", [(3.0, 0.0, 0.0), (-8.0, 5.0, 12.0), (20.0, -15.0, 25.0)])
+def test_a_preview_shows_the_same_from_any_direction(view: View, angles) -> None:
+    geometry = AcquisitionGeometry.of_frame(FRAME, view).rotated(*angles)
+    volume = smooth_volume()
+    seen, exact = drr.preview_drr(volume, geometry, 96), drr.render_drr(volume, geometry, 96)
+    assert seen.shape == exact.shape and float(exact.max()) > 0.5
+    assert float((seen - exact).norm() / exact.norm()) < 0.01
+
+
+def test_a_preview_along_an_axis_is_the_drr() -> None:
+    geometry, volume = AcquisitionGeometry.of_frame(FRAME, View.pa), random_volume(None)
+    assert torch.equal(drr.preview_drr(volume, geometry, 33), drr.render_drr(volume, geometry, 33))

@@ -8,7 +8,7 @@ from scipy import ndimage
 from axon_backend.errors import Cancelled
 from axon_backend.registration import similarity
 from axon_backend.registration.alignment import movement
-from axon_backend.registration.edges import displacement, refine_edges
+from axon_backend.registration.edges import LEVELS, displacement, refine_edges
 from axon_backend.registration.planar import register_planar
 
 ALL = np.ones((256, 256), bool)
@@ -32,7 +32,7 @@ def test_a_few_per_cent_are_taken_back(tools, reference, kind):
     image = tools.as_taken(tools.draw(true, (300, 320)))
     start = true @ movement(torch.tensor([2.0, 3.0, -4.0, 3.0], dtype=torch.float64)).numpy()
     assert tools.residual(start, true) > 0.02
-    found = refine_edges(image, reference, start, transform=kind)
+    found = refine_edges(image, reference, (start, LEVELS), transform=kind)
     assert tools.residual(found, true) < 0.002
 
 
@@ -40,7 +40,7 @@ def test_scatter_does_not_enlarge_the_image(tools, reference):
     """Half of the image is its own blur, as scatter makes it: greys alone would misplace it."""
     blurred = ndimage.gaussian_filter(reference, 24)
     scattered = np.exp(-reference) + 0.6 * np.exp(-blurred)
-    found = refine_edges(-np.log(scattered), reference, HERE)
+    found = refine_edges(-np.log(scattered), reference, (HERE, LEVELS))
     assert tools.residual(found, HERE) < 0.001
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,15 +95,22 @@ def write_data(folder: Path) -> Path:
     return path
 
 
-def write_runs(root: Path) -> Model:
+def write_runs(
+    root: Path,
+    config_of: Callable[[str], TrainConfig] = tiny,
+    mean: torch.Tensor | None = None,
+    size_mm: tuple[float, float, float] = (300.0, 230.0, 270.0),
+) -> Model:
     """Folders of finished runs of all trainings, as the trainer leaves them; returns the model with
-    their random networks."""
+    their random networks. ``config_of`` gives the settings of a training, ``mean`` is the mean
+    volume (1, 1, n, n, n) and ``size_mm`` the size of its frame."""
     torch.manual_seed(0)
-    model = AXON.build(tiny().model)
+    model = AXON.build(config_of("coarse").model)
     hashes = {p: weights_hash(model.network(p).state_dict()) for p in model.config.networks}
-    mean = torch.linspace(-1, 1, 32).expand(1, 1, 32, 32, 32).clone()
+    if mean is None:
+        mean = torch.linspace(-1, 1, 32).expand(1, 1, 32, 32, 32).clone()
     for number, stage in enumerate(("coarse", "prior", "controlnet", "sr")):
-        config = tiny(stage)
+        config = config_of(stage)
         folder = RunFolder(root / stage)
         folder.last.parent.mkdir(parents=True)
         parts = {p: model.network(p).state_dict() for p in config.trains}
@@ -115,8 +123,7 @@ def write_runs(root: Path) -> Model:
         )  # fmt: skip
         os.utime(folder.best, (1e9 + number, 1e9 + number))
         save_atomically(
-            {"mean": mean, "size_mm": torch.tensor([300.0, 230.0, 270.0])},
-            folder.last.parent / "mean.pt",
+            {"mean": mean, "size_mm": torch.tensor(size_mm)}, folder.last.parent / "mean.pt"
         )
         networks = {p: {"from": "x", "sha256": hashes[p]} for p in (*config.needs, *config.trains)}
         state = {

@@ -15,7 +15,7 @@ from axon_backend.errors import AxonInputError
 
 PACKAGES = (
     "torch", "monai", "einops", "numpy", "scipy", "SimpleITK", "nibabel", "pydicom", "pylibjpeg",
-    "safetensors", "pillow", "matplotlib", "tqdm", "vtk",
+    "safetensors", "pillow", "tqdm", "vtk",
 )  # fmt: skip
 NEEDED_GIB = 4.0  # for the shipped model on the CPU
 

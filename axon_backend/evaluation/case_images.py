@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from axon_backend.imaging.frame import ThoraxFrame
     from axon_backend.inference.reconstruct import Reconstruction
     from axon_backend.registration.place import PlacedView
-
-overlay = partial(overlay_image, style="red-cyan")
 
 
 def view_pixel_mm(placed: PlacedView, frame: ThoraxFrame) -> tuple[float, float]:
@@ -48,24 +46,38 @@ def flat_images(result: Reconstruction, overlays: dict[str, np.ndarray]) -> list
     return shown
 
 
-def xray_and_overlay(placed: PlacedView, frame: ThoraxFrame) -> Image.Image:
-    """A registered X-ray, 512 pixels high and in true proportions, and beside it its overlay (X-ray
-    cyan, reference red); a DRR, which was not registered, is alone."""
+def overlay_images(views: Mapping[str, PlacedView]) -> dict[str, np.ndarray]:
+    """By role, the overlay of each registered X-ray (cyan) and its reference (red), `[row, col, 3]`
+    uint8; DRRs, which were not registered, have none."""
+    return {
+        role: overlay_image(placed, "red-cyan")
+        for role, placed in views.items()
+        if placed.reference is not None
+    }
+
+
+def xray_and_overlay(
+    placed: PlacedView, frame: ThoraxFrame, overlay: np.ndarray | None
+) -> Image.Image:
+    """A registered X-ray, 512 pixels high and in true proportions, and beside it its overlay; a
+    DRR, which has none, is alone."""
     height, width = view_pixel_mm(placed, frame)
     size = (round(SIZE * width / height), SIZE)
     shown = np.rint(255 * grey(placed.pixels, placed.valid)).astype(np.uint8)
     images = [Image.fromarray(shown).convert("RGB").resize(size, Image.Resampling.BOX)]
-    if placed.reference is not None:
-        images.append(Image.fromarray(overlay(placed)).resize(size))
+    if overlay is not None:
+        images.append(Image.fromarray(overlay).resize(size))
     page = Image.new("RGB", (len(images) * size[0], SIZE))
     for number, image in enumerate(images):
         page.paste(image, (number * size[0], 0))
     return page
 
 
-def case_images(result: Reconstruction, record: dict) -> tuple[dict[str, np.ndarray], str]:
+def case_images(
+    result: Reconstruction, record: dict, overlays: dict[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], str]:
     """The overview page and the overlays by caption (``overview``, ``overlay_frontal``, ...), and
-    a note if the 3-D image is not a volume rendering.
+    a note if the 3-D image is not a volume rendering; ``overlays`` are those of `overlay_images`.
     """
     stage = result.final_stage
     volumes = [("Reconstruction", result.volumes[stage])]
@@ -77,10 +89,5 @@ def case_images(result: Reconstruction, record: dict) -> tuple[dict[str, np.ndar
         drawn = render3d(hu, spacing, "lung")
         note = note or drawn.note
         rows.append(VolumeRow(title, hu, spacing, [drawn]))
-    overlays = {
-        role: overlay(placed)
-        for role, placed in result.views.items()
-        if placed.reference is not None
-    }
     page = overview(flat_images(result, overlays), rows, footer_line(record), (WIDE,))
     return {"overview": page} | {f"overlay_{k}": image for k, image in overlays.items()}, note

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +12,7 @@ import numpy as np
 from axon_backend import DISCLAIMER
 from axon_backend.errors import AxonInputError, Cancelled, PoorRegistration
 from axon_backend.evaluation.case_folder import DICOM_FOLDER, SAMPLES_FOLDER, XRAY_FILES
+from axon_backend.evaluation.case_images import case_images, overlay_images, xray_and_overlay
 from axon_backend.imaging.write import atomic_path, write_json, write_png, write_volume
 from axon_backend.inference.reconstruct import Reconstruction
 from axon_backend.methods import registry
@@ -103,7 +104,10 @@ def write_case(
             write_volume(file, volume, result.frame, note)
     if dicom is not None:
         _write_dicom(folder / DICOM_FOLDER, result, dicom == "identified")
-    pages = ["overview.png", "report.html", *write_xrays(folder, result)] if report else []
+    pages: list[str] = []
+    if report:
+        overlays = overlay_images(result.views)
+        pages = ["overview.png", "report.html", *write_xrays(folder, result, overlays)]
     record["files"] = [
         *(f"{name}.nii.gz" for name in volumes),
         *pages,
@@ -112,10 +116,9 @@ def write_case(
         *folders,
     ]
     if report:
-        from axon_backend.evaluation.case_images import case_images
         from axon_backend.evaluation.report import write_report
 
-        images, note = case_images(result, record)
+        images, note = case_images(result, record, overlays)
         record["rendering"] = note or "volume rendering"
         step_done(len(volumes) + 1)
         overview = write_png(folder / "overview.png", images["overview"])
@@ -131,15 +134,17 @@ def write_case(
     return record
 
 
-def write_xrays(folder: Path, result: Reconstruction) -> list[str]:
-    """Write each X-ray as registered, with its overlay beside it; returns the file names."""
-    from axon_backend.evaluation.case_images import xray_and_overlay
-
+def write_xrays(
+    folder: Path, result: Reconstruction, overlays: Mapping[str, np.ndarray]
+) -> list[str]:
+    """Write each X-ray as registered, with its overlay (of ``overlay_images``) beside it; returns
+    the file names."""
     names = []
     for role, placed in result.views.items():
         names.append(XRAY_FILES[role])
         with atomic_path(folder / names[-1]) as temporary:
-            xray_and_overlay(placed, result.frame).save(temporary, "JPEG", quality=90)
+            image = xray_and_overlay(placed, result.frame, overlays.get(role))
+            image.save(temporary, "JPEG", quality=90)
     return names
 
 

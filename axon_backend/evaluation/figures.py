@@ -9,28 +9,30 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
+from PIL import Image, ImageDraw, ImageFont
 
 from axon_backend import DISCLAIMER
 from axon_backend.evaluation.render3d import Rendering
 from axon_backend.evaluation.report import steps_text
-from axon_backend.imaging.matching import shrink_by
 from axon_backend.imaging.write import write_png
 
 #: Slices of a volume in its row; its 3-D image and the difference from the truth follow.
 SLICES = 3
 #: Differences are shown from blue (-500 HU or below) over white to red (500 HU or above).
 DIFFERENCE_HU = 500.0
-_PANEL_INCHES, _DPI = 3.3, 110
-_TITLE_INCHES, _ROW_TITLE_INCHES, _FOOTER_INCHES = 0.26, 0.38, 0.34
+_DIFFERENCE_COLOURS = ((5, 48, 97), (67, 147, 195), (255, 255, 255), (214, 96, 77), (103, 0, 31))
+# Pixels.
+_PANEL, _GAP, _MARGIN = 363, 18, 12
+_TITLE, _HEADING, _FOOTER = 29, 42, 38
+# Text: pixels of its height, and whether it is bold.
+_TITLE_TEXT, _HEADING_TEXT, _FOOTER_TEXT = (15, False), (18, True), (13, False)
+_LETTER_TEXT, _SCALE_TEXT = (20, True), (12, False)
+_FONTS = Path(__file__).parent / "vendor"
 
 
 @dataclass(frozen=True)
@@ -160,20 +162,13 @@ def overview(
         max(_proportion(plane.pixels, plane.pixel_mm) for plane in mid_slices(v.hu, v.spacing_mm))
         for _, _, v in volume_rows
     ]
-    inches = [_PANEL_INCHES * min(h, 1.6) for h in heights]
-    headings = _TITLE_INCHES + _ROW_TITLE_INCHES
-    height = sum(inches) + headings * len(inches) + _FOOTER_INCHES
-    width = _PANEL_INCHES * columns
-    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="black")
-    canvas = FigureCanvasAgg(figure)
-
-    top = height
-    for number, panel_height in enumerate(inches):
-        bottom = top - headings - panel_height
-        panels = [
-            _panel(figure, i, columns, bottom / height, panel_height / height)
-            for i in range(columns)
-        ]
+    panel_heights = [max(1, round(_PANEL * min(h, 1.6))) for h in heights]
+    height = sum(panel_heights) + (_TITLE + _HEADING) * len(heights) + _FOOTER
+    page = Image.new("RGB", (_PANEL * columns, height))
+    top = 0
+    for number, panel_height in enumerate(panel_heights):
+        below = top + _HEADING + _TITLE
+        panels = [_Panel(page, i * _PANEL, below, panel_height) for i in range(columns)]
         if number < len(flat_rows):
             heading = "Input"
             for panel, image in zip(panels, flat_rows[number], strict=False):
@@ -182,18 +177,11 @@ def overview(
             window, which, volume = volume_rows[number - len(flat_rows)]
             heading = f"{volume.title}: {window}"
             _show_volume(panels, volume, window, which)
-        figure.text(
-            0.008, (top - 0.12) / height, heading, color="#ffd479", fontsize=12, weight="bold",
-            va="top", parse_math=False,
-        )  # fmt: skip
-        top = bottom
+        _text(page, (_MARGIN, top + _MARGIN), heading, _HEADING_TEXT, "la", colour="#ffd479")
+        top = below + panel_height
     text = footer if DISCLAIMER.lower() in footer.lower() else f"{DISCLAIMER}  |  {footer}"
-    figure.text(
-        0.5, 0.5 * _FOOTER_INCHES / height, text, color="white", fontsize=8.5, ha="center",
-        va="center", parse_math=False,
-    )  # fmt: skip
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    _text(page, (page.width / 2, height - _FOOTER / 2), text, _FOOTER_TEXT, "mm")
+    return np.array(page)
 
 
 def write_overview(
@@ -213,90 +201,129 @@ def _proportion(pixels: np.ndarray, pixel_mm: tuple[float, float] | None) -> flo
     return pixels.shape[0] * row_mm / (pixels.shape[1] * col_mm)
 
 
-def _panel(figure: Figure, column: int, columns: int, bottom: float, height: float) -> Axes:
-    gap = 0.05 / columns / 2
-    axes = figure.add_axes((column / columns + gap, bottom, 1 / columns - 2 * gap, height))
-    axes.set_axis_off()
-    axes.set_anchor("N")  # titles of a row align
-    return axes
+@cache
+def _font(pixels: int, bold: bool) -> ImageFont.FreeTypeFont:
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    # Shaping by Raqm differs between systems.
+    return ImageFont.truetype(_FONTS / name, pixels, layout_engine=ImageFont.Layout.BASIC)
 
 
-def _draw(
-    axes: Axes,
-    title: str,
-    pixels: np.ndarray,
-    aspect: float,
-    low: float | None = None,
-    high: float | None = None,
-    colours: str = "gray",
+def _text(
+    page: Image.Image,
+    at: tuple[float, float],
+    text: str,
+    font: tuple[int, bool],
+    anchor: str,
+    *,
+    colour: str = "white",
+    outline: int = 0,
 ) -> None:
-    pixels = _about_as_large_as_shown(pixels)
-    axes.imshow(pixels, colours, aspect=aspect, interpolation="bilinear", vmin=low, vmax=high)
-    axes.set_title(title, color="white", fontsize=10, pad=4, parse_math=False)
+    """Write one line. ``anchor`` is Pillow's: where in the line ``at`` lies; ``outline``: pixels of
+    black around the letters."""
+    line = text.replace("\n", " ").encode("utf-8", "replace").decode()
+    ImageDraw.Draw(page).text(
+        at, line, colour, _font(*font), anchor, stroke_width=outline, stroke_fill="black"
+    )
 
 
-def _about_as_large_as_shown(pixels: np.ndarray) -> np.ndarray:
-    """Means of blocks of whole pixels: drawing costs what the image has, not what the panel has."""
-    factor = min(pixels.shape[:2]) // round(1.3 * _PANEL_INCHES * _DPI)
-    if factor < 2:
-        return pixels
-    if pixels.ndim == 2:
-        return shrink_by(pixels, factor)
-    channels = [shrink_by(pixels[..., c], factor) for c in range(pixels.shape[2])]
-    return np.stack(channels, -1).astype(pixels.dtype)
+class _Panel:
+    """A place for an image on the page, with its title above it.
+
+    Args:
+        page: is drawn on.
+        left, top: the place's corner in pixels; it is `_PANEL` wide, gaps included.
+        height: of the place.
+    """
+
+    def __init__(self, page: Image.Image, left: int, top: int, height: int) -> None:
+        self._page, self._left, self._top, self._height = page, left, top, height
+        self._box = (left, top, left, top)
+
+    def draw(
+        self,
+        title: str,
+        pixels: np.ndarray,
+        pixel_mm: tuple[float, float],
+        window: tuple[float, float] | None = None,
+        colours: Sequence[tuple[int, int, int]] = ((0, 0, 0), (255, 255, 255)),
+    ) -> None:
+        """Draw an image as large as the place permits, at its top.
+
+        Args:
+            title: the line above it.
+            pixels: `[row, col]`, or `[row, col, 3]` RGB (uint8, or float 0 to 1).
+            pixel_mm: (row, col), for the proportions.
+            window: values of the first and the last colour; None: the range of the drawn image
+                without outliers (markers, borders), which must not darken the chest.
+            colours: equidistant colours of a `[row, col]` image, interpolated linearly.
+        """
+        rows, cols = pixels.shape[0] * pixel_mm[0], pixels.shape[1] * pixel_mm[1]
+        scale = min((_PANEL - _GAP) / cols, self._height / rows)
+        size = (max(1, round(cols * scale)), max(1, round(rows * scale)))
+        if pixels.ndim == 2:
+            grey = Image.fromarray(np.nan_to_num(pixels.astype(np.float32)))
+            values = np.asarray(grey.resize(size, Image.Resampling.BILINEAR))
+            low, high = window or (float(v) for v in np.percentile(values, (0.5, 99.8)))
+            share = np.clip((values - low) / max(high - low, 1e-6), 0, 1)
+            knots = np.linspace(0, 1, len(colours))
+            channels = [np.interp(share, knots, channel) for channel in zip(*colours, strict=True)]
+            image = Image.fromarray(np.stack(channels, -1).round().astype(np.uint8))
+        else:
+            if pixels.dtype != np.uint8:
+                pixels = (255 * np.clip(np.nan_to_num(pixels), 0, 1)).round().astype(np.uint8)
+            whole = Image.fromarray(np.ascontiguousarray(pixels))
+            image = whole.resize(size, Image.Resampling.BILINEAR)
+        left = self._left + (_PANEL - size[0]) // 2
+        self._page.paste(image, (left, self._top))
+        self._box = (left, self._top, left + size[0], self._top + size[1])
+        _text(self._page, (self._left + _PANEL / 2, self._top - 5), title, _TITLE_TEXT, "ms")
+
+    def mark(self, **letters: str) -> None:
+        """Write letters at the edges of the image: left, right, top, bottom."""
+        left, top, right, bottom = self._box
+        middle = ((left + right) / 2, (top + bottom) / 2)
+        places = {
+            "left": (left + 11, middle[1]),
+            "right": (right - 11, middle[1]),
+            "top": (middle[0], top + 13),
+            "bottom": (middle[0], bottom - 13),
+        }
+        for edge, letter in letters.items():
+            _text(self._page, places[edge], letter, _LETTER_TEXT, "mm", outline=2)
+
+    def scale_bar(self, width_mm: float) -> None:
+        """A bar of 5 cm in the corner of an image that is ``width_mm`` wide."""
+        left, _, right, bottom = self._box
+        length = 50 / width_mm * (right - left)
+        end = (right - 14, bottom - 12)
+        bar = (end[0] - length, end[1] - 4, *end)
+        ImageDraw.Draw(self._page).rectangle(bar, fill="white", outline="black")
+        middle = (end[0] - length / 2, bar[1] - 2)
+        _text(self._page, middle, "5 cm", _SCALE_TEXT, "ms", outline=2)
 
 
-def _mark(axes: Axes, **letters: str) -> None:
-    places = {"left": (0.03, 0.5), "right": (0.97, 0.5), "top": (0.5, 0.96), "bottom": (0.5, 0.04)}
-    for edge, letter in letters.items():
-        axes.text(
-            *places[edge], letter, transform=axes.transAxes, color="white", fontsize=13,
-            weight="bold", ha="center", va="center",
-            path_effects=[withStroke(linewidth=2.5, foreground="black")],
-        )  # fmt: skip
-
-
-def _show_flat(axes: Axes, image: FlatImage) -> None:
-    pixels = np.asarray(image.pixels)
-    row_mm, col_mm = image.pixel_mm or (1.0, 1.0)
-    low = high = None
-    if pixels.ndim == 2:
-        # Outliers (markers, borders) must not darken the chest.
-        pixels = np.nan_to_num(pixels.astype(np.float32))
-        low, high = (float(v) for v in np.percentile(pixels, (0.5, 99.8)))
-    _draw(axes, image.title, pixels, row_mm / col_mm, low, high)
+def _show_flat(panel: _Panel, image: FlatImage) -> None:
+    panel.draw(image.title, np.asarray(image.pixels), image.pixel_mm or (1.0, 1.0))
     if image.frontal:
-        _mark(axes, left="R", right="L")
+        panel.mark(left="R", right="L")
     else:
-        _mark(axes, left="A", right="P")
+        panel.mark(left="A", right="P")
 
 
-def _show_volume(panels: Sequence[Axes], volume: VolumeRow, window: Window, which: int) -> None:
-    for axes, plane in zip(panels, mid_slices(volume.hu, volume.spacing_mm), strict=False):
-        row_mm, col_mm = plane.pixel_mm
+def _show_volume(panels: Sequence[_Panel], volume: VolumeRow, window: Window, which: int) -> None:
+    for panel, plane in zip(panels, mid_slices(volume.hu, volume.spacing_mm), strict=False):
         title = f"{plane.name}, middle of the chest"
-        _draw(axes, title, plane.pixels, row_mm / col_mm, window.low, window.high)
-        _mark(axes, left=plane.left, right=plane.right, top=plane.top, bottom=plane.bottom)
-        _scale_bar(axes, plane)
+        panel.draw(title, plane.pixels, plane.pixel_mm, (window.low, window.high))
+        panel.mark(left=plane.left, right=plane.right, top=plane.top, bottom=plane.bottom)
+        panel.scale_bar(plane.pixels.shape[1] * plane.pixel_mm[1])
     if which < len(volume.renderings):
-        rendering, axes = volume.renderings[which], panels[SLICES]
+        rendering = volume.renderings[which]
         title = "3-D, from the front" + (" (shaded projection)" if rendering.note else "")
-        _draw(axes, title, rendering.rgb, 1.0)
-        _mark(axes, left="R", right="L")
+        panels[SLICES].draw(title, rendering.rgb, (1.0, 1.0))
+        panels[SLICES].mark(left="R", right="L")
     if volume.truth is not None:
         plane = mid_slices(volume.hu - volume.truth, volume.spacing_mm)[0]
-        aspect = plane.pixel_mm[0] / plane.pixel_mm[1]
         title = f"Axial, minus the CT (±{DIFFERENCE_HU:g} HU)"
-        _draw(panels[-1], title, plane.pixels, aspect, -DIFFERENCE_HU, DIFFERENCE_HU, "RdBu_r")
-        _mark(panels[-1], left=plane.left, right=plane.right, top=plane.top, bottom=plane.bottom)
-
-
-def _scale_bar(axes: Axes, plane: Slice) -> None:
-    rows, cols = plane.pixels.shape
-    length, thickness = 50 / plane.pixel_mm[1], 0.012 * rows
-    x, y = 0.96 * cols - length, 0.95 * rows
-    axes.add_patch(Rectangle((x, y), length, thickness, facecolor="white", edgecolor="black"))
-    axes.text(
-        x + length / 2, y - 0.005 * rows, "5 cm", color="white", fontsize=8, ha="center",
-        va="bottom", path_effects=[withStroke(linewidth=2, foreground="black")],
-    )  # fmt: skip
+        window_hu = (-DIFFERENCE_HU, DIFFERENCE_HU)
+        panels[-1].draw(title, plane.pixels, plane.pixel_mm, window_hu, _DIFFERENCE_COLOURS)
+        panels[-1].mark(left=plane.left, right=plane.right, top=plane.top, bottom=plane.bottom)

@@ -241,6 +241,7 @@ def _render_with_vtk(
     grab = vtkWindowToImageFilter()
     grab.SetInput(window)
     grab.SetInputBufferTypeToRGB()
+    grab.ShouldRerenderOff()  # what was just drawn
     grab.Update()
     pixels = vtk_to_numpy(grab.GetOutput().GetPointData().GetScalars())
     return pixels.reshape(size[1], size[0], 3)[::-1].copy()  # VTK's first row is the lowest

@@ -85,7 +85,7 @@ def shrink_to(image: np.ndarray, rows: int, columns: int) -> np.ndarray:
     return down @ image.astype(np.float32) @ across.T
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=8)  # hundreds of them would take tens of megabytes
 def _shrink(n: int, m: int) -> np.ndarray:
     """(m, n) Gaussian filter (reflected at the ends) and linear interpolation, as one matrix: a
     search shrinks the same image to many sizes, and only the samples needed are computed."""

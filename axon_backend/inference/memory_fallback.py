@@ -20,6 +20,7 @@ from axon_backend.errors import AxonInputError
 from axon_backend.inference.model_loading import bundle_method, bundle_model, load_model
 from axon_backend.methods.protocol import Model, RegisteredViews
 from axon_backend.networks.precision import keep_in_bfloat16
+from axon_backend.util.free_memory import return_free_memory
 from axon_backend.util.run_context import RunContext
 
 SLAB = 8  # slices per slab, for stages that can work in slabs
@@ -141,7 +142,7 @@ class StageRunner:
         """
 
         def work(model: Model, rung: Rung) -> torch.Tensor:
-            with _stopping(model, stage, context):
+            with _stopping(model, stage, context), _tidy(model):
                 out = model.run_stage(
                     stage, views, volume, steps=steps, context=context, slab=rung.slab
                 )
@@ -229,3 +230,24 @@ def _stopping(model: Model, stage: str, context: RunContext) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+@contextmanager
+def _tidy(model: Model) -> Iterator[None]:
+    """On the CPU, return the memory that was freed before each network and at the end: what a
+    network needs for a moment decides how much the process takes at most."""
+    if model.device.type != "cpu":
+        yield
+        return
+
+    def tidy(*_: Any) -> None:
+        return_free_memory()
+
+    names = [name for name in model.config.networks if model.has_network(name)]
+    hooks = [model.network(name).register_forward_pre_hook(tidy) for name in names]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        return_free_memory()

@@ -26,6 +26,7 @@ from axon_backend.inference.result import Reconstruction, ResultBuilder, run_rec
 from axon_backend.methods.info import MethodInfo
 from axon_backend.methods.protocol import ModelConfig
 from axon_backend.physics.pose import Pose
+from axon_backend.util.free_memory import return_free_memory
 from axon_backend.util.run_context import RunContext
 
 # More than anyone would wait for; beyond this, a typing error would fill the memory.
@@ -203,6 +204,7 @@ class InferenceSession:
                 placements=placements,
                 pose=pose,
             )
+            return_free_memory()  # of the search
             seconds["register"] = time.perf_counter() - began
             if placed.refused and not allow_poor:
                 roles = " and the ".join(placed.refused)

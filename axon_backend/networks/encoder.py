@@ -148,25 +148,36 @@ class LiftingEncoder(nn.Module):
         beam: torch.Tensor,
         has_lateral: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        n, how = self.config.size, self.config.lifting
-        side = self.config.view_size
-        views = [average_down(v, side) for v in (frontal, lateral) if v is not None]
-        features = self.view_features(views)
-        lifted = [lift(f, n, i == 0, how, beam[:, i]) for i, f in enumerate(features)]
-        volume = lifted[0]
-        if len(lifted) == 2:
-            fused = self.fusion(torch.cat(lifted, 1))
-            volume = (
-                fused
-                if has_lateral is None
-                else torch.where(has_lateral.reshape(-1, 1, 1, 1, 1), fused, volume.to(fused))
-            )
+        n = self.config.size
+        views = [
+            average_down(v, self.config.view_size) for v in (frontal, lateral) if v is not None
+        ]
+        volume = self.lifted(views, beam, has_lateral)
         if self.config.trunk:
             seen = back_project(views, n, beam, has_lateral)
             mean = self.mean.expand(seen.shape[0], -1, -1, -1, -1)
             wrong = back_project_residuals(mean, views, beam, has_lateral)
             inputs = torch.cat([v.to(volume.dtype) for v in (volume, seen, mean, wrong)], 1)
-            out = depth_to_space(self.trunk(space_to_depth(inputs, TRUNK_PATCH)), TRUNK_PATCH)
+            del volume, seen, mean, wrong  # the trunk needs the memory
+            cells = space_to_depth(inputs, TRUNK_PATCH)
+            del inputs
+            out = depth_to_space(self.trunk(cells), TRUNK_PATCH)
         else:
             out = self.reduce(volume)
         return out.float() + (self.mean if self.config.from_mean else 0.0)
+
+    def lifted(
+        self, views: list[torch.Tensor], beam: torch.Tensor, has_lateral: torch.Tensor | None
+    ) -> torch.Tensor:
+        """The features of the views (B, 1, s, s), lifted and fused, (B, C, h, h, h)."""
+        n, how = self.config.size, self.config.lifting
+        features = self.view_features(views)
+        volumes = [lift(f, n, i == 0, how, beam[:, i]) for i, f in enumerate(features)]
+        del features
+        if len(volumes) == 1:
+            return volumes[0]
+        fused: torch.Tensor = self.fusion(torch.cat(volumes, 1))
+        if has_lateral is None:
+            return fused
+        there = has_lateral.reshape(-1, 1, 1, 1, 1)
+        return torch.where(there, fused, volumes[0].to(fused))

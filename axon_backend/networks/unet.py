@@ -8,8 +8,6 @@ plain MONAI.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 import torch
 from torch import nn
@@ -108,31 +106,26 @@ class DiffusionUNet(nn.Module):
         return depth_to_space(out, p).float()
 
 
-@dataclass(frozen=True)
-class Embedded:
-    """A ControlNet's condition after the layers that embed it, which do not depend on the time: see
-    :meth:`ControlBranch.embed`.
+class ConditionEmbedding(nn.Module):
+    """MONAI's layers that embed the condition, called by :meth:`ControlBranch.embed` once for all
+    times; MONAI's ControlNet, which calls its embedding at every time, gets back what it gives.
 
-    Attributes:
-        features: (B, c, h / p, h / p, h / p), to be added to those of y_t.
+    Args:
+        layers: MONAI's embedding.
     """
 
-    features: torch.Tensor
+    def __init__(self, layers: nn.Module) -> None:
+        super().__init__()
+        self.conv_in = layers.get_submodule("conv_in")
+        self.conv_out = layers.get_submodule("conv_out")
 
+    def embed(self, condition: torch.Tensor) -> torch.Tensor:
+        """(B, c, *S) -> (B, channels of the first level, *S)."""
+        embedded: torch.Tensor = self.conv_out(self.conv_in(condition))
+        return embedded
 
-@cache
-def _embedding_class() -> Any:
-    """MONAI's embedding of the condition, which also takes one that it has embedded before."""
-    from monai.networks.nets.controlnet import ControlNetConditioningEmbedding
-
-    class ConditionEmbedding(ControlNetConditioningEmbedding):
-        def forward(self, conditioning: torch.Tensor | Embedded) -> torch.Tensor:
-            if isinstance(conditioning, Embedded):
-                return conditioning.features
-            features: torch.Tensor = super().forward(conditioning)
-            return features
-
-    return ConditionEmbedding
+    def forward(self, embedded: torch.Tensor) -> torch.Tensor:
+        return embedded
 
 
 class ControlBranch(nn.Module):
@@ -155,13 +148,16 @@ class ControlBranch(nn.Module):
             conditioning_embedding_num_channels=(config.channels[0],),
             **config.monai(),
         )
-        self.net.controlnet_cond_embedding.__class__ = _embedding_class()
+        layers = self.net.get_submodule("controlnet_cond_embedding")
+        self.net.register_module("controlnet_cond_embedding", ConditionEmbedding(layers))
         self.global_encoder = _global_encoder(self.net, config, view_side)
 
-    def embed(self, condition: torch.Tensor) -> Embedded:
-        """What :meth:`forward` takes as ``condition`` at every time: its layers run once."""
-        embedding = self.net.controlnet_cond_embedding
-        return Embedded(embedding(space_to_depth(condition, self.config.patch)))
+    def embed(self, condition: torch.Tensor) -> torch.Tensor:
+        """The condition (B, c, h, h, h) as :meth:`forward` takes it, (B, channels of the first
+        level, h / p, h / p, h / p)."""
+        embedding = self.net.get_submodule("controlnet_cond_embedding")
+        assert isinstance(embedding, ConditionEmbedding)
+        return embedding.embed(space_to_depth(condition, self.config.patch))
 
     def copy_from(self, prior: DiffusionUNet) -> None:
         """Initialise the branch as a copy of the prior's encoder and middle."""
@@ -177,15 +173,12 @@ class ControlBranch(nn.Module):
         self,
         x: torch.Tensor,
         t: torch.Tensor,
-        condition: torch.Tensor | Embedded,
+        embedded: torch.Tensor,
         global_embedding: torch.Tensor | None = None,
     ) -> Residuals:
-        p = self.config.patch
-        if isinstance(condition, torch.Tensor):
-            condition = self.embed(condition)
         return self.net(
-            space_to_depth(x, p),
+            space_to_depth(x, self.config.patch),
             t,
-            controlnet_cond=condition,
+            controlnet_cond=embedded,
             class_labels=global_embedding,
         )

@@ -90,7 +90,8 @@ def render_drr(
                 f"{MAX_PIXELS}, usually 1024."
             )
         if mu.device.type == "cpu" and not wants_gradient and _lies_in_planes(geometry):
-            return _separable_line_integrals(volume, geometry, height, width)
+            plane = _Plane.of_image(geometry, height, width)
+            return _separable_line_integrals(volume, geometry.source_mm, plane)
         geometry = Rays(
             as_tensor(geometry.source_mm),
             as_tensor(geometry.pixel_centres(height, width)),
@@ -106,6 +107,47 @@ def render_drr(
     return torch.cat(strips, dim=-2)
 
 
+def preview_drr(
+    volume: AttenuationVolume, geometry: AcquisitionGeometry, size: int
+) -> torch.Tensor:
+    """A DRR for the moment, several times as fast as :func:`render_drr` on a CPU where the image is
+    not parallel to the voxels, and a little smoother.
+
+    The line integral belongs to the ray: a grid of as many rays is rendered that is regular on a
+    plane parallel to the voxels, as such an image is, and interpolated bilinearly where the pixels'
+    rays pass through that plane.
+
+    Args:
+        volume: of one channel, on a CPU.
+        geometry: the acquisition geometry.
+        size: pixels along each side.
+
+    Returns:
+        (size, size), as of :func:`render_drr`.
+    """
+    if volume.mu.device.type != "cpu" or _lies_in_planes(geometry):
+        return render_drr(volume, geometry, size)
+    axis, down, across = _nearest_axes(geometry)
+    source = geometry.source_mm
+    at_mm = float(np.asarray(geometry.isocentre_mm)[axis])
+    centres = geometry.pixel_centres(size, size) - source
+    points = source + centres * ((at_mm - source[axis]) / centres[..., axis, None])
+
+    def line(a: int) -> np.ndarray:
+        low, high = points[..., a].min(), points[..., a].max()
+        return np.linspace(low, high, size)
+
+    plane = _Plane(axis, down, across, at_mm, line(down), line(across))
+    image = _separable_line_integrals(volume, source, plane)
+    grid = [
+        2 * (points[..., a] - at[0]) / (at[-1] - at[0]) - 1
+        for a, at in ((across, plane.across_mm), (down, plane.down_mm))
+    ]
+    where = torch.from_numpy(np.stack(grid, -1)).to(image.dtype)
+    seen = F.grid_sample(image[None, None], where[None], align_corners=True, padding_mode="border")
+    return seen[0, 0]
+
+
 def _lies_in_planes(geometry: AcquisitionGeometry) -> bool:
     """Whether the image's rows and columns and the central ray are parallel to the volume's
     axes."""
@@ -113,23 +155,57 @@ def _lies_in_planes(geometry: AcquisitionGeometry) -> bool:
     return bool((np.count_nonzero(axes, axis=1) == 1).all())
 
 
+@dataclass(frozen=True)
+class _Plane:
+    """Points on a plane parallel to the voxels, in a rectangular grid.
+
+    Attributes:
+        axis, down, across: 0, 1 or 2 (x, y, z): the plane's normal, and the axes of the grid.
+        at_mm: the plane's position along its normal.
+        down_mm, across_mm: (H,) and (W,) the positions of the grid's rows and columns.
+    """
+
+    axis: int
+    down: int
+    across: int
+    at_mm: float
+    down_mm: np.ndarray
+    across_mm: np.ndarray
+
+    @classmethod
+    def of_image(cls, geometry: AcquisitionGeometry, height: int, width: int) -> _Plane:
+        """The pixels of an image that is parallel to the voxels."""
+        axis, down, across = _nearest_axes(geometry)
+        centres = geometry.pixel_centres(height, width)
+        return cls(
+            axis, down, across, centres[0, 0, axis], centres[:, 0, down], centres[0, :, across]
+        )
+
+
+def _nearest_axes(geometry: AcquisitionGeometry) -> tuple[int, int, int]:
+    """The axes (x, y, z) that the ray, the image's rows and its columns are most nearly parallel
+    to, each another one."""
+    axis = int(np.argmax(np.abs(geometry.ray)))
+    rest = [a for a in range(3) if a != axis]
+    across = max(rest, key=lambda a: abs(geometry.column[a]))
+    return axis, next(a for a in rest if a != across), across
+
+
 def _separable_line_integrals(
-    volume: AttenuationVolume, geometry: AcquisitionGeometry, height: int, width: int
+    volume: AttenuationVolume, source_mm: np.ndarray, plane: _Plane
 ) -> torch.Tensor:
-    """Like :func:`_line_integrals`, for an image parallel to the voxel planes. The position in a
-    plane then depends on the row along one axis and on the column along the other, so bilinear
-    interpolation separates into one along each axis."""
-    axis, down, across = (
-        int(np.argmax(np.abs(v))) for v in (geometry.ray, geometry.row, geometry.column)
-    )
+    """Like :func:`_line_integrals`, for points on a plane parallel to the voxel planes. The
+    position in a voxel plane then depends on the row along one axis and on the column along the
+    other, so bilinear interpolation separates into one along each axis."""
+    axis, down, across = plane.axis, plane.down, plane.across
+    height, width = len(plane.down_mm), len(plane.across_mm)
     mu = volume.mu.detach()
     channels = mu.reshape(-1, *mu.shape[-3:])
-    spacing, source = np.asarray(volume.spacing_mm), np.asarray(geometry.source_mm)
-    centres = geometry.pixel_centres(height, width)
+    spacing, source = np.asarray(volume.spacing_mm), np.asarray(source_mm)
     start = (source - volume.origin_mm) / spacing
-    depth_mm = centres[0, 0, axis] - source[axis]
+    depth_mm = plane.at_mm - source[axis]
     # The position of row (column) i in plane n is base[i] + n slope[i], in voxels.
-    lines = {down: centres[:, 0, down], across: centres[0, :, across]}
+    lines = {down: plane.down_mm, across: plane.across_mm}
     per_plane = depth_mm / spacing[axis]
     slopes = {a: (at - source[a]) / spacing[a] / per_plane for a, at in lines.items()}
     # (N, C, across, down): index 3 is x, the last axis of the array.
@@ -152,10 +228,10 @@ def _separable_line_integrals(
     some, rows = (max(1, CPU_NUMBERS // m) for m in (counts[1] + 2, width))
     for n in range(len(planes)):
         for c in range(len(channels)):
-            plane = F.pad(planes[n, c], (1, 1, 1, 1))
+            voxels = F.pad(planes[n, c], (1, 1, 1, 1))
             for i in range(0, width, some):
                 part = slice(i, i + some)
-                ends = plane.index_select(0, left[n, part]), plane.index_select(0, right[n, part])
+                ends = voxels.index_select(0, left[n, part]), voxels.index_select(0, right[n, part])
                 wide[:, part] = torch.lerp(*ends, x[n, part], out=ends[0]).T
             for i in range(0, height, rows):
                 part = slice(i, i + rows)

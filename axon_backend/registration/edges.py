@@ -26,75 +26,40 @@ TOLERANCE = 0.02
 def refine_edges(
     moving: np.ndarray,
     fixed: np.ndarray,
-    start: np.ndarray,
-    *,
+    *starts: tuple[np.ndarray, Sequence[int]],
     transform: str = "similarity",
-    levels: tuple[int, ...] = LEVELS,
     valid: np.ndarray | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> np.ndarray:
-    """Refine a placement by the correlation of gradients, coarse to fine.
+    """Refine placements by the correlation of gradients, coarse to fine; the one whose edges agree
+    best is returned.
 
     Args:
         moving: (H, W) X-ray.
         fixed: (N, N) reference over its field [0, 1]^2.
-        start: (3, 3), field -> pixels (column, row) of ``moving``, accurate to some per cent.
+        starts: each a placement (3, 3), field -> pixels (column, row) of ``moving``, accurate to
+            some per cent, and the levels of its refinement: pixels along each side of the field,
+            one after the other. The last is the same for all.
         transform: ``similarity`` or ``affine``.
-        levels: pixels along each side of the field, one after the other.
         valid: (H, W) bool, False where ``moving`` has no content.
         cancelled: checked before every step.
 
     Returns:
-        (3, 3) the refined placement; ``start`` if no step improved it.
+        (3, 3) the refined placement; a start if no step improved it.
 
     Raises:
         Cancelled: ``cancelled()`` was true.
     """
-    return _refined(moving, fixed, start, transform, levels, valid, cancelled)[1]
-
-
-def best_by_edges(
-    moving: np.ndarray,
-    fixed: np.ndarray,
-    starts: Sequence[tuple[np.ndarray, tuple[int, ...]]],
-    *,
-    transform: str = "similarity",
-    valid: np.ndarray | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> np.ndarray:
-    """The refined placement, of several, whose edges agree best.
-
-    Args:
-        starts: each a placement and the levels of its refinement; the last level is the same for
-            all. The rest as in :func:`refine_edges`.
-
-    Raises:
-        Cancelled: ``cancelled()`` was true.
-    """
-    found = [
-        _refined(moving, fixed, start, transform, levels, valid, cancelled)
-        for start, levels in starts
-    ]
-    return max(found, key=lambda refined: refined[0])[1]
-
-
-def _refined(
-    moving: np.ndarray,
-    fixed: np.ndarray,
-    start: np.ndarray,
-    transform: str,
-    levels: tuple[int, ...],
-    valid: np.ndarray | None,
-    cancelled: Callable[[], bool] | None,
-) -> tuple[float, np.ndarray]:
-    """The correlation of edges at the last level, and the placement."""
-    score, found = -1.0, start
-    for pixels in levels:
-        images = Alignment(
-            moving, fixed, found, pixels, transform=transform, features="edges", valid=valid
-        )
-        score, found = images.climb(found, STEPS, TOLERANCE, cancelled)
-    return score, found
+    refined = []
+    for placement, levels in starts:
+        score, found = -1.0, placement
+        for pixels in levels:
+            images = Alignment(
+                moving, fixed, found, pixels, transform=transform, features="edges", valid=valid
+            )
+            score, found = images.climb(found, STEPS, TOLERANCE, cancelled)
+        refined.append((score, found))
+    return max(refined, key=lambda one: one[0])[1]
 
 
 def displacement(moved: np.ndarray, fixed: np.ndarray, valid: np.ndarray) -> float:
@@ -107,7 +72,7 @@ def displacement(moved: np.ndarray, fixed: np.ndarray, valid: np.ndarray) -> flo
         return 0.0
     n = fixed.shape[0]
     here = np.array([[n, 0, -0.5], [0, n, -0.5], [0, 0, 1.0]])
-    there = refine_edges(moved, fixed, here, levels=LEVELS[:1], valid=valid)
+    there = refine_edges(moved, fixed, (here, LEVELS[:1]), valid=valid)
     at = (np.arange(8) + 0.5) / 8
     points = np.stack([a.ravel() for a in np.meshgrid(at, at)] + [np.ones(64)])
     away = ((there - here) @ points)[:2] / n

@@ -16,7 +16,7 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.matching import local_contrast, shrink_by, shrink_to
 from axon_backend.imaging.radiograph import MIN_PIXELS
 from axon_backend.registration.alignment import FREE, Alignment
-from axon_backend.registration.edges import LEVELS, ROUGH_LEVELS, best_by_edges
+from axon_backend.registration.edges import LEVELS, ROUGH_LEVELS, refine_edges
 from axon_backend.registration.quality import RegistrationQuality, assess
 from axon_backend.registration.resample import resample_image
 from axon_backend.registration.search import find_chest
@@ -194,8 +194,8 @@ def register_planar(
     starts = [(best, LEVELS)]
     if transform == "similarity":
         starts += [(matrix, ROUGH_LEVELS) for matrix in near[:1]]
-    sharper = best_by_edges(
-        small, target, starts, transform=transform, valid=shown, cancelled=cancelled
+    sharper = refine_edges(
+        small, target, *starts, transform=transform, valid=shown, cancelled=cancelled
     )
     if transform == "affine":
         best = best_of([best, sharper])

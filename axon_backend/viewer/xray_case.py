@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.evaluation.case_images import overlay_images
 from axon_backend.evaluation.case_output import case_files, write_case, write_xrays
 from axon_backend.imaging.frame import ThoraxFrame, find_thorax_frame
 from axon_backend.imaging.write import write_volume
@@ -183,7 +184,7 @@ class XrayCase:
         ``axon reconstruct``, ``ct.nii.gz`` is the CT on the grid of the last stage."""
         folder.mkdir()
         write_case(folder, result, keep_stages=True, keep_samples=True, report=False)
-        write_xrays(folder, result)
+        write_xrays(folder, result, overlay_images(result.views))
         if result.final_stage in result.truth:
             write_volume(folder / "ct.nii.gz", result.truth[result.final_stage], result.frame)
         return folder

@@ -8,7 +8,7 @@ import slicer
 
 from AXONReconstructionLib.scene.placement_state import POSE
 
-FULL_PIXELS, FAST_PIXELS = 512, 256
+PIXELS = 512
 DEFAULT_VIEWS = {"frontal": "pa", "lateral": "ll"}
 
 
@@ -30,7 +30,7 @@ class DrrUpdater:
         """Request an up-to-date DRR for a role; False if it is available or already requested.
 
         Args:
-            fast: low resolution, while a slider moves.
+            fast: of downsampled voxels, while a slider moves.
         """
         node = self._panel.parameterNode
         key = (*self._key(node, role), fast)
@@ -78,7 +78,7 @@ class DrrUpdater:
                 ct,
                 key[2],
                 pose=None if ct is None else self._panel.logic.poseOf(node),
-                size=FAST_PIXELS if fast else FULL_PIXELS,
+                size=PIXELS,
                 bundle=node.bundle or None,
                 fast=fast,
                 node=currentNode,

@@ -64,8 +64,10 @@ class Reference:
             fast: render a downsampled volume, for interactive updates.
         """
         geometry = (pose or backend.load("physics.pose").Pose()).geometry(self.frame, view)
-        volume = self._downsampled() if fast else self.ct
-        return backend.load("physics.drr").render_drr(volume, geometry, size).numpy()
+        drr = backend.load("physics.drr")
+        if fast:
+            return drr.preview_drr(self._downsampled(), geometry, size).numpy()
+        return drr.render_drr(self.ct, geometry, size).numpy()
 
     def _downsampled(self):
         with self._lock:

@@ -70,7 +70,8 @@ def test_the_paper_preset_turns_1024_squared_into_128_and_256_cubed(paper_model)
         seen = condition(config, views, end)
         assert seen.shape == end.shape
         assert paper_model.coarse_diff.unet(torch.cat([end, seen], 1), t).shape == end.shape
-        residuals = paper_model.fine_diff.controlnet(end, t, seen)
+        branch = paper_model.fine_diff.controlnet
+        residuals = branch(end, t, branch.embed(seen))
         assert paper_model.fine_diff.prior(end, t, residuals).shape == end.shape
         assert paper_model.super_resolution.network(end).shape == (1, 1, 256, 256, 256)
 

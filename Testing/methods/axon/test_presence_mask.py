@@ -80,7 +80,7 @@ def test_stage_two_with_a_global_encoder(tiny, mixed, kind):
     def estimate(views: RegisteredViews, which: slice) -> torch.Tensor:
         fine = model.fine_diff
         with torch.no_grad():
-            seen = condition(model.config, views, x[which])
+            seen = fine.prepared(condition(model.config, views, x[which]))
             output = fine.output(y_t[which], t[which], seen, fine.global_embedding(views))
             return fine.x0_of(output, y_t[which], t[which], seen)
 

@@ -18,10 +18,7 @@ from axon_backend.methods.axon.stage import StageModule, batched, condition, cou
 from axon_backend.methods.batch import Draws
 from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.networks.precision import Precision
-from axon_backend.networks.unet import ControlBranch, DiffusionUNet, Embedded
-
-# X^ and the other channels that steer the network, (B, c, h, h, h), or what became of them.
-Condition = torch.Tensor | Embedded
+from axon_backend.networks.unet import ControlBranch, DiffusionUNet
 
 
 class FineDiff(StageModule):
@@ -39,9 +36,10 @@ class FineDiff(StageModule):
             return None
         return self.controlnet.global_encoder(views.both, views.has_lateral)
 
-    def prepared(self, condition: torch.Tensor) -> Condition:
-        """The condition as the sampling steps take it: what does not depend on the time is computed
-        here, once for a volume."""
+    def prepared(self, condition: torch.Tensor) -> torch.Tensor:
+        """X^ and the other channels that steer the network, (B, c, h, h, h), as the methods below
+        take the ``condition``: what does not depend on the time is computed here, once for a
+        volume."""
         return condition
 
     @abstractmethod
@@ -49,14 +47,14 @@ class FineDiff(StageModule):
         self,
         y_t: torch.Tensor,
         t: torch.Tensor,
-        condition: Condition,
+        condition: torch.Tensor,
         embedding: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """The network's output at y_t, (B, 1, h, h, h)."""
 
     @abstractmethod
     def x0_of(
-        self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: Condition
+        self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: torch.Tensor
     ) -> torch.Tensor:
         """The estimate of Y from the network's output at y_t."""
 
@@ -90,7 +88,7 @@ class FineDiff(StageModule):
         self,
         y_t: torch.Tensor,
         t: torch.Tensor,
-        condition: Condition,
+        condition: torch.Tensor,
         embedding: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """The estimate of Y at y_t."""
@@ -125,10 +123,7 @@ class FineDiff(StageModule):
                 return x.repeat(runs, *[1] * (x.ndim - 1)) if runs > 1 else x
 
             known = None if embedding is None else repeated(embedding)
-            if isinstance(seen, Embedded):
-                repeated_seen: Condition = Embedded(repeated(seen.features))
-            else:
-                repeated_seen = repeated(seen)
+            repeated_seen = repeated(seen)
 
             def denoise(y_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
                 x0_hat = self.predict_x0(y_t, t, repeated_seen, known)
@@ -174,21 +169,21 @@ class ControlNetFineDiff(FineDiff):
         self.prior = DiffusionUNet(config.prior, in_channels=1)
         self.controlnet = ControlBranch(config.prior, config.condition_channels, view_side=side)
 
-    def prepared(self, condition: torch.Tensor) -> Condition:
+    def prepared(self, condition: torch.Tensor) -> torch.Tensor:
         return self.controlnet.embed(condition)
 
     def output(
         self,
         y_t: torch.Tensor,
         t: torch.Tensor,
-        condition: Condition,
+        condition: torch.Tensor,
         embedding: torch.Tensor | None = None,
     ) -> torch.Tensor:
         down, middle = self.controlnet(y_t, t, condition, embedding)
         return self.prior(y_t, t, (down, middle))
 
     def x0_of(
-        self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: Condition
+        self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: torch.Tensor
     ) -> torch.Tensor:
         return self.config.diffusion.predict_x0(output, y_t, t)
 
@@ -244,16 +239,14 @@ class BridgeFineDiff(FineDiff):
         self,
         y_t: torch.Tensor,
         t: torch.Tensor,
-        condition: Condition,
+        condition: torch.Tensor,
         embedding: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        assert isinstance(condition, torch.Tensor)
         return self.controlnet(torch.cat([y_t, condition], 1), t, None, embedding)
 
     def x0_of(
-        self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: Condition
+        self, output: torch.Tensor, y_t: torch.Tensor, t: torch.Tensor, condition: torch.Tensor
     ) -> torch.Tensor:
-        assert isinstance(condition, torch.Tensor)
         # Its first channel is X^, where this bridge starts.
         return self.config.bridge.predict_x0(output, y_t, condition[:, :1], t)
 

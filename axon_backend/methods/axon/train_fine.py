@@ -119,6 +119,7 @@ class ControlNetObjective(Objective):
             x = corrupt_condition(x, generators, strengths).clamp(-1, 1)
             seen = condition(model.config, views, x)
         embedding = model.fine_diff.global_embedding(views)
+        seen = model.fine_diff.prepared(seen)
         t = model.fine_diff.training_times(draws, settings).to(x.device)
         y_t, target = model.fine_diff.noised(batch.volume, x, t, draws.noise)
         output = model.fine_diff.output(y_t, t, seen, embedding)

@@ -63,7 +63,7 @@ def test_the_drr_follows_the_pose_and_undo_restores_it(host, slicer, opened, ui,
         host.process_events(0.15)
     assert not opened.parameterNode.frontalAccepted
     settle()
-    assert True in arrivals and arrivals[-1] is False  # low resolution in motion, full at rest
+    assert True in arrivals and arrivals[-1] is False  # fewer voxels in motion, all at rest
     turned = slicer.util.arrayFromVolume(opened.drr)
     assert turned.shape == first.shape and np.abs(turned - first).max() > 0.1 * first.max()
     host.click(ui.undoButton)
