@@ -132,6 +132,8 @@ def main() -> None:
         torch.set_num_threads(chosen.threads)
         (name,), (training,) = chosen.preset, chosen.training
         row: dict[str, object] = {"method": chosen.method, "preset": name, "training": training}
+        if chosen.set:
+            row["set"] = chosen.set
         row |= one_step(
             name, training, method=chosen.method, settings=chosen.set,
             bfloat16=not chosen.float32, steps=chosen.steps,
