@@ -160,7 +160,7 @@ def test_a_calibrated_model_draws_its_samples(
     before, after = (json.loads((b / "configs/axon.json").read_text()) for b in (
         tiny_bundle.path, new
     ))  # fmt: skip
-    assert after["sampling"]["draw_steps"] == 4 and after["bridge"]["geometric_to"] == 0.9
+    assert after["sampling"]["coarse_draw_steps"] == 4 and after["bridge"]["geometric_to"] == 0.9
     assert after["coarse_error"]["both"]["alpha"] and not before["coarse_error"]["both"]["alpha"]
     changed = ("coarse_error", "sampling", "bridge")
     assert {k: v for k, v in after.items() if k not in changed} == {

@@ -212,6 +212,13 @@ def commands(inputs: Inputs) -> Iterator[Command]:
             f"1.0.{seed}", "--overwrite",
         ])  # fmt: skip
 
+    def calibrated(folder: Path, seed: int) -> int:
+        shutil.rmtree(folder / "bundle", ignore_errors=True)  # it replaces nothing
+        return main([
+            "bundle", "calibrate", str(inputs.bundle), "--data", str(inputs.data), "--each", "1",
+            "--steps", "2", "--output", str(folder / "bundle"),
+        ])  # fmt: skip
+
     def demo(folder: Path, seed: int) -> int:
         the_demo.XRAY, the_demo.CT = inputs.xray, inputs.ct
         return main([
@@ -231,6 +238,7 @@ def commands(inputs: Inputs) -> Iterator[Command]:
     yield Command("train", training, whole_run, 0.7)
     yield Command("bundle import", imported, whole_library, 3)
     yield Command("bundle export", exported, whole_bundle, 3)
+    yield Command("bundle calibrate", calibrated, whole_or_no_bundle, 0.4)
     # 1: refused, and written so that it can be checked
     yield Command("register", register, whole_registration, 0.2, done=(0, 1))
     yield Command("demo", demo, whole_demo, 0.2, done=(0, 1))
@@ -419,6 +427,11 @@ def whole_bundle(folder: Path) -> None:
     from axon_backend.bundle import verify_bundle
 
     verify_bundle(folder / "bundle")
+
+
+def whole_or_no_bundle(folder: Path) -> None:
+    if (folder / "bundle").exists():
+        whole_bundle(folder)
 
 
 def whole_library(folder: Path) -> None:

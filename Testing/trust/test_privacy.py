@@ -106,6 +106,8 @@ COMMANDS = {
     "train": "train encoder --data {in}/cts.json --config {in}/tiny.yaml --steps 2 --device cpu "
     "--set validation.samples=1 --quiet --run {out}",
     "bundle export": "bundle export {in}/runs {out}",
+    "bundle calibrate": "bundle calibrate {bundle} --data {in}/cts.json --each 1 --steps 2 "
+    "--output {out}",
     "demo": "demo --bundle {bundle} --quiet --output {out}",
 }
 

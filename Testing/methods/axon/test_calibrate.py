@@ -81,7 +81,7 @@ def test_a_perfect_bridge_needs_no_inflation_and_is_calibrated(model, batches, e
     lines = []
     config = AXON.calibrated(model, batches, 10, lines.append)
     assert config.bridge == replace(model.config.bridge, geometric_to=GEOMETRIC_TO)
-    assert config.sampling.draw_steps == 10 and AXON.draw_steps(config) == {"coarse": 10}
+    assert config.sampling.coarse_draw_steps == 10 and AXON.draw_steps(config) == {"coarse": 10}
     assert AXON.draw_steps(model.config) == {}
     first = next(line for line in lines if line.startswith("two views, inflation 1:"))
     ratio = float(first.partition("skill ")[2].partition(",")[0])

@@ -164,5 +164,5 @@ def calibrate(
         config,
         bridge=bridge,
         coarse_error=CoarseError(frontal=found[True], both=found[False]),
-        sampling=replace(config.sampling, draw_steps=steps),
+        sampling=replace(config.sampling, coarse_draw_steps=steps),
     )

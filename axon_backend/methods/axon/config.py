@@ -42,8 +42,8 @@ class Sampling:
         tta_shifts: test-time augmentation: with 4, stage 1 is the mean over four small shifts of
             the X-rays (``methods.axon.test_time_augmentation``); with 1, or with ``coarse_steps``
             above 1, which draw samples, the X-rays are not shifted.
-        draw_steps: steps of the bridge where several samples are asked for and no steps are; 0:
-            ``coarse_steps``.
+        coarse_draw_steps: steps of the bridge where several samples are asked for and no steps
+            are; 0: ``coarse_steps``.
         fine_steps: steps of stage 2, of either class; it is deterministic after the start.
         fine_start: where on the prior's time axis stage 2 starts, in (0, 1]. 1 starts from pure
             noise (the paper); less starts from the coarse volume with the noise of that time. (A
@@ -60,7 +60,7 @@ class Sampling:
     """
 
     coarse_steps: int = 10
-    draw_steps: int = 0
+    coarse_draw_steps: int = 0
     tta_shifts: int = 1
     fine_steps: int = 15
     fine_start: float = 1.0

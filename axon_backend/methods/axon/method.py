@@ -76,7 +76,7 @@ class AxonMethod(Method):
         return {"coarse": sampling.coarse_steps, "fine": sampling.fine_steps, "sr": 1}
 
     def draw_steps(self, config: AxonConfig) -> dict[str, int]:
-        steps = config.sampling.draw_steps
+        steps = config.sampling.coarse_draw_steps
         return {"coarse": steps} if steps else {}
 
     def calibrated(
