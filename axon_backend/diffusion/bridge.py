@@ -94,7 +94,10 @@ class BrownianBridge:
     def geometric_times(self, u: torch.Tensor) -> torch.Tensor:
         """The times, int64, at which the logarithm of 1 - alpha_t is linear in u: 1 - alpha_t is
         0.001 at u = 0 and, at u = 1, :attr:`geometric_to` or, if that is 0, 0.999."""
-        rest = FIRST * ((self.geometric_to or 1 - FIRST) / FIRST) ** u
+        return self.times_at(FIRST * ((self.geometric_to or 1 - FIRST) / FIRST) ** u)
+
+    def times_at(self, rest: torch.Tensor) -> torch.Tensor:
+        """The times, int64, at which 1 - alpha_t is nearest to ``rest``."""
         return ((self.steps - 1) * (1 - (rest - FIRST) / (1 - 2 * FIRST))).round().long()
 
     def timesteps(self, count: int) -> list[int]:

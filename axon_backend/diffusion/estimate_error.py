@@ -12,6 +12,7 @@ where the estimate itself varies: at the borders of organs rather than inside of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -80,16 +81,23 @@ class EstimateError:
     def draw(self, x0_hat: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
         """Noise of mean variance 1 with this spectrum, larger where the estimate x0_hat
         (B, C, h, h, h) varies."""
-        k = radial_frequency(x0_hat.shape[-1])
-        # The value at 0 has no place on a logarithmic axis: it is that of half a cycle.
-        measured = np.log2([0.5, *2.0 ** np.arange(len(self.power) - 1)])
-        power = np.exp(np.interp(k.clamp_min(0.5).log2().numpy(), measured, np.log(self.power)))
-        gain = torch.as_tensor(np.sqrt(power / power.mean()), dtype=torch.float32).to(x0_hat.device)
+        gain = _gain(self.power, x0_hat.shape[-1]).to(x0_hat.device)
         noise = torch.fft.fftn(noise_like(x0_hat, generator).float(), dim=(-3, -2, -1))
         noise = torch.fft.ifftn(noise * gain, dim=(-3, -2, -1)).real
         variance = self.local[0] + self.local[1] * local_deviation(x0_hat.float())
         mean = variance.mean((-3, -2, -1), keepdim=True).clamp_min(1e-12)
         return (noise * (variance / mean).sqrt()).to(x0_hat.dtype)
+
+
+@lru_cache(maxsize=2)
+def _gain(power: tuple[float, ...], side: int) -> torch.Tensor:
+    """(side, side, side) factor at each frequency that gives white noise the spectrum ``power`` and
+    leaves its variance."""
+    # The value at 0 has no place on a logarithmic axis: it is that of half a cycle.
+    measured = np.log2([0.5, *2.0 ** np.arange(len(power) - 1)])
+    at = radial_frequency(side).clamp_min(0.5).log2().numpy()
+    found = np.exp(np.interp(at, measured, np.log(power)))
+    return torch.as_tensor(np.sqrt(found / found.mean()), dtype=torch.float32)
 
 
 def local_deviation(volume: torch.Tensor) -> torch.Tensor:

@@ -49,9 +49,7 @@ def measure_error(model: AxonModel, batches: Sequence[Batch], single: bool) -> E
         single: with the frontal view alone.
     """
     coarse, bridge = model.coarse_diff, model.config.bridge
-    times = sorted(
-        {round((bridge.steps - 1) * (1 - (r - 0.001) / 0.998)) for r in REST}, reverse=True
-    )
+    times = sorted(set(bridge.times_at(torch.tensor(REST)).tolist()), reverse=True)
     squares = [0.0] * len(times)
     estimates, errors = [], []
     for number, batch in enumerate(batches):
@@ -88,43 +86,46 @@ def judge(
     steps: int,
 ) -> Calibrated:
     """What samples with this error are worth, over all patients together."""
-    coarse = model.coarse_diff
     variance = skill = closest = infinite = 0.0
     for batch in batches:
-        views = batch.views(single)
-        x_T = coarse.x_T(views).float()
-        seen = condition(model.config, views, x_T)
-
-        def estimate(
-            x_t: torch.Tensor,
-            t: torch.Tensor,
-            x_T: torch.Tensor = x_T,
-            seen: torch.Tensor = seen,
-        ) -> torch.Tensor:
-            return coarse.predict_x0(x_t, t, x_T, seen)
-
-        def drawn(
-            count: int,
-            seed: int,
-            estimate: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = estimate,
-            x_T: torch.Tensor = x_T,
-        ) -> torch.Tensor:
-            generator = torch.Generator().manual_seed(seed)
-            sample = bridge.sample(estimate, x_T, count, error=error, generator=generator)
-            return sample.clamp(-1, 1).float()
-
-        samples = torch.stack([drawn(steps, seed) for seed in range(1, SAMPLES + 1)])
+        closer, samples = _drawn(model, bridge, batch, single, error, steps)
         within = float(samples.var(0).mean())
         of_mean = float((samples.mean(0) - batch.volume).square().mean())
         variance += within
         skill += of_mean
         infinite += of_mean - within / SAMPLES
-        closest += float((drawn(1, 0) - batch.volume).square().mean())
+        closest += float((closer - batch.volume).square().mean())
     return Calibrated(
         error.inflation,
         math.sqrt((1 + 1 / SAMPLES) * variance / skill),
         10 * math.log10(closest / infinite),
     )
+
+
+def _drawn(
+    model: AxonModel,
+    bridge: BrownianBridge,
+    batch: Batch,
+    single: bool,
+    error: EstimateError,
+    steps: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The one-step estimate of a patient, (1, 1, h, h, h), and :data:`SAMPLES` samples of it."""
+    coarse, views = model.coarse_diff, batch.views(single)
+    x_T = coarse.x_T(views).float()
+    seen = condition(model.config, views, x_T)
+
+    def drawn(count: int, seed: int) -> torch.Tensor:
+        sample = bridge.sample(
+            lambda x_t, t: coarse.predict_x0(x_t, t, x_T, seen),
+            x_T,
+            count,
+            error=error,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        return sample.clamp(-1, 1).float()
+
+    return drawn(1, 0), torch.stack([drawn(steps, seed) for seed in range(1, SAMPLES + 1)])
 
 
 def calibrate(
