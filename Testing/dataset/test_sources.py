@@ -335,33 +335,37 @@ def test_patients_without_a_ct_are_reconstructed_by_the_teacher(tmp_path, small,
     manifest.write_text(
         "id,ct,frontal,lateral,split\n"
         "real,ct.nii.gz,,,validation\n"
-        f"taught,,{pa},{lateral},\n"
+        f"pseudo_labelled,,{pa},{lateral},\n"
         f"half,,{pa},,\n"
         f"held,,{pa},{lateral},test\n"
     )
     plain = prepare(manifest, tmp_path / "plain", small, workers=0)
     reasons = {line.id: line.reason for line in plain.lines if line.status == "skipped"}
-    assert reasons == dict.fromkeys(("taught", "half", "held"), "it has no CT")
+    assert reasons == dict.fromkeys(("pseudo_labelled", "half", "held"), "it has no CT")
     settings = replace(small, teacher="axon-preview")
     out = tmp_path / "data"
     summary = prepare(manifest, out, settings, workers=0)
     reasons = {line.id: line.reason for line in summary.lines if line.status == "skipped"}
     assert "needs a frontal and a lateral" in reasons["half"]
     assert "for training only, not for test" in reasons["held"]
-    real, taught = Dataset.read(out).cases
+    real, pseudo_labelled = Dataset.read(out).cases
     assert (real.id, real.reconstructed) == ("real", False)
-    assert (taught.id, taught.reconstructed, taught.split) == ("taught", True, "train")
-    assert {v.role: v.kind for v in taught.views} == {"frontal": "real", "lateral": "real"}
+    assert (pseudo_labelled.id, pseudo_labelled.reconstructed, pseudo_labelled.split) == (
+        "pseudo_labelled",
+        True,
+        "train",
+    )
+    assert {v.role: v.kind for v in pseudo_labelled.views} == {"frontal": "real", "lateral": "real"}
     volume, truth = (
-        read_ct(taught.ct, force=True),
+        read_ct(pseudo_labelled.ct, force=True),
         resample_to_frame(chest, find_thorax_frame(chest), 64),
     )
     assert volume.hu.shape == (64, 64, 64)
-    assert np.allclose(volume.size_mm, taught.frame.size_mm, rtol=1e-4)
+    assert np.allclose(volume.size_mm, pseudo_labelled.frame.size_mm, rtol=1e-4)
     window = HuWindow()
     error = np.mean((window.normalise(volume.hu.astype(float)) - window.normalise(truth)) ** 2)
     assert 10 * np.log10(4 / error) > 17, "it is this patient"
-    (line,) = [line for line in summary.lines if line.id == "taught"]
+    (line,) = [line for line in summary.lines if line.id == "pseudo_labelled"]
     assert any("reconstructed from both X-rays by axon-preview" in note for note in line.notes)
     assert prepare(manifest, out, settings, workers=0).made == 0
 

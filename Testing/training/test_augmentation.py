@@ -200,7 +200,7 @@ def test_only_images_of_the_same_view_are_blended():
     originals = {round(float(p.beam[0]), 5) for p in pairs}
 
     class Four:
-        with_real, cases, taught = (), (0,), ()
+        with_real, cases, pseudo_labelled = (), (0,), ()
 
         def rendered(self, number):
             return pairs[number]

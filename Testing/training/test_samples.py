@@ -145,9 +145,9 @@ def test_the_hash_is_of_all_that_pairs_depend_on(cases):
 
 
 @pytest.fixture(scope="module")
-def taught(cases, tmp_path_factory):
+def pseudo_labelled(cases, tmp_path_factory):
     """A patient without a CT: both X-rays and a reconstruction that fills its frame."""
-    folder = tmp_path_factory.mktemp("taught")
+    folder = tmp_path_factory.mktemp("pseudo_labelled")
     chest = make_chest()
     frame = find_thorax_frame(chest)
     n = 24
@@ -158,36 +158,40 @@ def taught(cases, tmp_path_factory):
         write_view(folder / f"{role}.nii.gz", np.eye(32, dtype=np.float32), frame, view)
         views.append(DatasetView(role, view, "real", folder / f"{role}.nii.gz"))
     return replace(
-        cases[0], id="taught", ct=folder / "ct.nii.gz", frame=frame, views=tuple(views),
+        cases[0], id="pseudo_labelled", ct=folder / "ct.nii.gz", frame=frame, views=tuple(views),
         reconstructed=True,
     )  # fmt: skip
 
 
-def test_a_patient_without_a_ct_is_seen_by_the_x_rays_and_mostly_by_one(cases, taught, tmp_path):
-    source = PairSource([*cases, taught], SETTINGS, folder=tmp_path)
-    assert source.cases == list(cases) and source.taught == [taught]
-    ours = samples(source, taught=0.5, taught_single=0.75, single_view=0.0)
+def test_a_patient_without_a_ct_is_seen_by_the_x_rays_and_mostly_by_one(
+    cases, pseudo_labelled, tmp_path
+):
+    source = PairSource([*cases, pseudo_labelled], SETTINGS, folder=tmp_path)
+    assert source.cases == list(cases) and source.pseudo_labelled == [pseudo_labelled]
+    ours = samples(source, pseudo_labelled=0.5, pseudo_labelled_single=0.75, single_view=0.0)
     drawn = [bool(ours[i].draws.single) for i in range(200)]
     assert np.mean(drawn) == pytest.approx(0.5 * 0.75, abs=0.08)
     assert sorted(p.name for p in tmp_path.iterdir() if "pair" not in p.name) == [
-        "taught_000000.npz"
+        "pseudo_000000.npz"
     ]
-    pair = source.taught_pair(0)
+    pair = source.pseudo_labelled_pair(0)
     assert np.array_equal(pair.views[0], np.eye(32, dtype=np.float16)), "its own X-ray, no DRR"
-    assert (pair.volume == source.taught_pair(0).volume).all() and pair.volume.std() > 10
-    none = samples(PairSource(cases, SETTINGS), taught=0.5, single_view=0.0)
+    assert (pair.volume == source.pseudo_labelled_pair(0).volume).all() and pair.volume.std() > 10
+    none = samples(PairSource(cases, SETTINGS), pseudo_labelled=0.5, single_view=0.0)
     assert not any(bool(none[i].draws.single) for i in range(20))
 
 
-def test_a_patient_without_a_ct_needs_both_x_rays(cases, taught):
-    half = replace(taught, views=taught.views[:1])
-    assert PairSource([*cases, half], SETTINGS).taught == []
-    assert data_hash([taught]) != data_hash([replace(taught, reconstructed=False)])
+def test_a_patient_without_a_ct_needs_both_x_rays(cases, pseudo_labelled):
+    half = replace(pseudo_labelled, views=pseudo_labelled.views[:1])
+    assert PairSource([*cases, half], SETTINGS).pseudo_labelled == []
+    assert data_hash([pseudo_labelled]) != data_hash(
+        [replace(pseudo_labelled, reconstructed=False)]
+    )
 
 
-def test_a_reconstruction_is_no_truth(cases, taught):
+def test_a_reconstruction_is_no_truth(cases, pseudo_labelled):
     class Data:
-        root = taught.ct.parent
+        root = pseudo_labelled.ct.parent
 
         def __init__(self, train, validation):
             self.of = {"train": train, "validation": validation}
@@ -196,7 +200,7 @@ def test_a_reconstruction_is_no_truth(cases, taught):
             return self.of[name]
 
     config = preset("preview", "coarse")
-    other = replace(taught, id="d", patient="d")
+    other = replace(pseudo_labelled, id="d", patient="d")
     assert len(cases_of(Data([cases[0], other], [cases[1]]), config)[0]) == 2
     with pytest.raises(AxonInputError, match="validation case has a reconstruction"):
         cases_of(Data([cases[0]], [other]), config)
@@ -204,9 +208,9 @@ def test_a_reconstruction_is_no_truth(cases, taught):
         cases_of(Data([other], [cases[1]]), config)
 
 
-def test_some_chests_get_the_shape_of_others(cases, taught, monkeypatch):
+def test_some_chests_get_the_shape_of_others(cases, pseudo_labelled, monkeypatch):
     """Also of patients without a CT; a single patient keeps theirs."""
-    source = PairSource([*cases, taught], SETTINGS)
+    source = PairSource([*cases, pseudo_labelled], SETTINGS)
     asked = []
     monkeypatch.setattr(
         "axon_backend.training.data.source.bend_to",

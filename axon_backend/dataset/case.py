@@ -107,7 +107,8 @@ class _Made:
     problems: list[tuple[str, str]]  # X-ray, reason for its exclusion
     more_series: int  # number of unusable series read before the CT
     notes: tuple[str, ...]  # remarks on them
-    taught: dict[str, np.ndarray] = field(default_factory=dict)  # views of a patient without a CT
+    # Views of a patient without a CT.
+    pseudo_labelled: dict[str, np.ndarray] = field(default_factory=dict)
 
     def write(
         self, folder: Path, task: CaseTask, private: tuple[str, ...] | None
@@ -131,7 +132,7 @@ class _Made:
             })  # fmt: skip
         for found in self.xrays:
             name = f"{found.role}_real.nii.gz"
-            pixels = self.taught.get(found.role)
+            pixels = self.pseudo_labelled.get(found.role)
             if pixels is None:
                 pixels = with_air(found.placed)
             write_view(folder / name, pixels, self.frame, found.placed.view)
@@ -156,11 +157,11 @@ class _Made:
                 "notes": [_words(n, private) for n in found.notes],
                 "sha256": file_sha256(folder / name),
             })  # fmt: skip
-        first = self.taught or {role: image for role, _, image in reversed(self.drrs)}
+        first = self.pseudo_labelled or {role: image for role, _, image in reversed(self.drrs)}
         strip = case_strip(first["frontal"], first["lateral"], self.ct, self.frame)
         (folder / "case.jpg").write_bytes(strip)
         return {
-            "reconstructed": bool(self.taught),
+            "reconstructed": bool(self.pseudo_labelled),
             "frame": self.frame.as_dict(),
             "sha256": file_sha256(folder / "ct.nii.gz"),
             "shape": list(self.ct.hu.shape),
@@ -178,7 +179,7 @@ def _make(plan: CasePlan, settings: PrepareSettings) -> _Made:
     from axon_backend.dataset.volume import cropped
     from axon_backend.physics.attenuation import AttenuationVolume
 
-    if plan.taught:
+    if plan.pseudo_labelled:
         from axon_backend.dataset.teacher import reconstructed
 
         seen = reconstructed(plan, settings)

@@ -34,13 +34,13 @@ def case_key(plan: CasePlan, settings: PrepareSettings, more: int = 0) -> str:
     series = [plan.ct, *(files for _, files in plan.ct_others[:more])]
     ct = [_content(Path(path)) for files in series for path in files]
     named = [plan.id, plan.sliced, plan.ct_words]
-    return digest([CASE_VERSION, named, ct, xrays, settings.of_case(plan.id, plan.taught)])
+    return digest([CASE_VERSION, named, ct, xrays, settings.of_case(plan.id, plan.pseudo_labelled)])
 
 
 def plan_key(plan: CasePlan, settings: PrepareSettings) -> str:
     """The part of the key that can be computed without reading files."""
     xrays = [[x.role, x.view, x.days, x.oriented] for x in plan.xrays]
-    values = settings.of_case(plan.id, plan.taught)
+    values = settings.of_case(plan.id, plan.pseudo_labelled)
     return digest([CASE_VERSION, plan.id, plan.sliced, plan.ct_words, xrays, values])
 
 

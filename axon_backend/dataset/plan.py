@@ -47,7 +47,7 @@ class CasePlan:
     private: tuple[str, ...] = ()
 
     @property
-    def taught(self) -> bool:
+    def pseudo_labelled(self) -> bool:
         """Whether there is no CT, so that a teacher reconstructs the volume."""
         return not self.ct and not self.problem
 

@@ -95,7 +95,7 @@ class PrepareSettings:
         """The statements about an X-ray; those for the case override those for all cases."""
         return {**self.stated.get(role, {}), **self.stated.get(f"{case}/{role}", {})}
 
-    def of_case(self, case: str, taught: bool = False) -> dict[str, Any]:
+    def of_case(self, case: str, pseudo_labelled: bool = False) -> dict[str, Any]:
         """The settings that a case's files depend on: not the window, which is only recorded, nor
         the gate, which is applied when the data set is assembled; nor, with a CT, the teacher."""
         values = self.as_dict()
@@ -104,7 +104,7 @@ class PrepareSettings:
             values["stated"]["ct"] = ct
         for name in ("hu_low", "hu_high", "gate", "max_days", "teacher"):
             del values[name]
-        if not taught:
+        if not pseudo_labelled:
             del values["teacher_sha256"]
         return values
 

@@ -1,7 +1,7 @@
 """Patients without a CT: a model reconstructs their volume from both X-rays.
 
 A network that sees one X-ray learns from these volumes what the other X-ray told the teacher
-(Testing/benchmarks/README.md, "Depth from patients without a CT").
+(Testing/benchmarks/README.md, "Patients without a CT").
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from axon_backend.util.run_context import RunContext
 
 
 @dataclass(frozen=True)
-class Taught:
+class PseudoLabelled:
     """A patient as the teacher sees them.
 
     Attributes:
@@ -47,7 +47,7 @@ def _session(bundle: str | None) -> InferenceSession:
     return InferenceSession(bundle, "cpu")
 
 
-def reconstructed(plan: CasePlan, settings: PrepareSettings) -> Taught:
+def reconstructed(plan: CasePlan, settings: PrepareSettings) -> PseudoLabelled:
     """Reconstruct a patient from a frontal and a lateral X-ray.
 
     Raises:
@@ -78,4 +78,4 @@ def reconstructed(plan: CasePlan, settings: PrepareSettings) -> Taught:
         size = min(settings.view_size, pixels.shape[-1])
         views[xray.role] = F.adaptive_avg_pool2d(pixels, size)[0, 0].numpy()
     note = f"no CT: the volume was reconstructed from both X-rays by {bundle.name} {bundle.version}"
-    return Taught(volume, frame, xrays, views, note)
+    return PseudoLabelled(volume, frame, xrays, views, note)

@@ -227,8 +227,8 @@ class Assembly:
             gamma=config.gamma,
             fine=config.objective.NEEDS_FINE,
             repeat_after=config.data.repeat_after,
-            taught=data.taught,
-            taught_single=data.taught_single,
+            pseudo_labelled=data.pseudo_labelled,
+            pseudo_labelled_single=data.pseudo_labelled_single,
         )
         return Batches(
             samples,

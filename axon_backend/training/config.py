@@ -67,11 +67,11 @@ class DataSettings:
         real: share of samples with real X-rays; the rest have DRRs. null: all cases are drawn
             equally often, and a case with accepted X-rays shows them in half of its draws and
             DRRs in the other half. 0: DRRs only. 1: the paper's "w/o DRRs".
-        taught: share of samples that are patients without a CT, where the data set has such
-            (``axon prepare --teacher``): their X-rays, with the volume that a model reconstructed
-            from both.
-        taught_single: share of these with the frontal view only: what the second view told the
-            teacher, a single view can learn.
+        pseudo_labelled: share of samples that are patients without a CT, where the data set has
+            such (``axon prepare --teacher``): their X-rays, with the volume that a model
+            reconstructed from both.
+        pseudo_labelled_single: share of these with the frontal view only: what the second view
+            told the teacher, a single view can learn.
         complete_pairs: leave out cases with an accepted X-ray of only one view, in validation
             too, instead of rendering the other view; cases without real X-rays stay.
         single_view: share of samples with the frontal view only; 1 trains for single X-rays.
@@ -89,8 +89,8 @@ class DataSettings:
     shapes: float = 0.5
     blended: float = 0.7
     real: float | None = None
-    taught: float = 0.4
-    taught_single: float = 0.8
+    pseudo_labelled: float = 0.4
+    pseudo_labelled_single: float = 0.8
     complete_pairs: bool = False
     single_view: float = 0.4
     repeat_after: int = 0
@@ -184,8 +184,8 @@ class TrainConfig:
             "data.blended": self.data.blended,
             "data.real": self.data.real,
             "data.single_view": self.data.single_view,
-            "data.taught": self.data.taught,
-            "data.taught_single": self.data.taught_single,
+            "data.pseudo_labelled": self.data.pseudo_labelled,
+            "data.pseudo_labelled_single": self.data.pseudo_labelled_single,
             "optimiser.warm_up": self.optimiser.warm_up,
             "optimiser.floor": self.optimiser.floor,
             "ema": self.ema,

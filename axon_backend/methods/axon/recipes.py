@@ -62,7 +62,7 @@ def recipe(preset: str, training: str) -> dict[str, Any]:
         "data": {
             "cache": 4000,
             "blended": 0.0,
-            "taught": 0.0,
+            "pseudo_labelled": 0.0,
             "single_view": 1.0 if preset == "paper" else 0.0,
             # The two-view model is trained on patients with both radiographs (149 / 8 / 16).
             "complete_pairs": preset != "paper",

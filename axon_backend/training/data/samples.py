@@ -17,7 +17,7 @@ from axon_backend.training.data.batch import blend, collate
 from axon_backend.training.data.pairs import TrainingPair
 from axon_backend.training.data.source import PairSource
 
-CHOICE, LOOK, STEP, AGAIN, TAUGHT = 0, 1, 2, 3, 4
+CHOICE, LOOK, STEP, AGAIN, PSEUDO = 0, 1, 2, 3, 4
 # Number of uniform random numbers drawn for the training step of a sample.
 UNIFORM = 8
 # A blend needs two images of the same view (PA or AP): tries to find a partner.
@@ -31,7 +31,8 @@ class Samples:
         source: the pairs.
         seed: the run's seed.
         cache: number of cached rendered pairs; 0: unlimited pairs.
-        blended, real, single_view, taught, taught_single: shares, see ``training.config``.
+        blended, real, single_view, pseudo_labelled, pseudo_labelled_single: shares, see
+            ``training.config``.
         appearance: augmentation of the views.
         gamma: side of a pair's volume divided by that of the coarse volume.
         fine: whether the large volumes are needed; if not, the coarse ones replace them.
@@ -52,24 +53,24 @@ class Samples:
         gamma: int = 2,
         fine: bool = True,
         repeat_after: int = 0,
-        taught: float = 0.0,
-        taught_single: float = 0.0,
+        pseudo_labelled: float = 0.0,
+        pseudo_labelled_single: float = 0.0,
     ) -> None:
         self.source, self.seed, self.cache = source, seed, cache
         self.blended, self.real, self.single_view = blended, real, single_view
         self.appearance, self.gamma, self.fine = appearance, gamma, fine
         self.repeat_after = repeat_after
-        self.taught = taught if source.taught else 0.0
-        self.taught_single = taught_single
+        self.pseudo_labelled = pseudo_labelled if source.pseudo_labelled else 0.0
+        self.pseudo_labelled_single = pseudo_labelled_single
 
     def _rng(self, index: int, purpose: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, purpose, index])
 
-    def taught_pair(self, index: int) -> tuple[TrainingPair, bool]:
+    def pseudo_labelled_pair(self, index: int) -> tuple[TrainingPair, bool]:
         """The pair of a sample ``index`` that is a patient with a reconstruction; its views are
         real."""
-        which = int(self._rng(index, CHOICE).integers(len(self.source.taught)))
-        return self.source.taught_pair(which), True
+        which = int(self._rng(index, CHOICE).integers(len(self.source.pseudo_labelled)))
+        return self.source.pseudo_labelled_pair(which), True
 
     def pair(self, index: int) -> tuple[TrainingPair, bool]:
         """The pair of sample ``index``, and whether its views are real."""
@@ -103,14 +104,15 @@ class Samples:
         again = self._rng(index, AGAIN)
         if self.repeat_after:
             index %= self.repeat_after
-        taught = bool(self.taught) and self._rng(index, TAUGHT).random() < self.taught
-        pair, real = self.taught_pair(index) if taught else self.pair(index)
+        share = self.pseudo_labelled
+        pseudo = bool(share) and self._rng(index, PSEUDO).random() < share
+        pair, real = self.pseudo_labelled_pair(index) if pseudo else self.pair(index)
         look = self._rng(index, LOOK)
         batch = collate([pair], look, self.appearance, gamma=self.gamma, real=real)
         if not self.fine:
             batch.fine = batch.volume
         rng = self._rng(index, STEP)
-        single = rng.random() < (self.taught_single if taught else self.single_view)
+        single = rng.random() < (self.pseudo_labelled_single if pseudo else self.single_view)
         u = torch.as_tensor(rng.random((1, UNIFORM)))
         fresh = torch.as_tensor(again.random((1, UNIFORM))) if self.repeat_after else u
         seeds = [int(s) for s in rng.integers(1 << 62, size=2)]

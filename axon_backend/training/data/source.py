@@ -148,8 +148,8 @@ def _fingerprint(path: Path) -> str:
 class PairSource:
     """Pairs by number.
 
-    ``cases`` are the patients with a CT, ``taught`` those with a reconstruction in its place and
-    two accepted X-rays.
+    ``cases`` are the patients with a CT, ``pseudo_labelled`` those with a reconstruction in its
+    place and two accepted X-rays.
 
     Args:
         cases: training cases, of both kinds.
@@ -167,7 +167,7 @@ class PairSource:
         memory_gb: float = 2.0,
     ) -> None:
         self.cases = [case for case in cases if not case.reconstructed]
-        self.taught = [
+        self.pseudo_labelled = [
             case
             for case in cases
             if case.reconstructed and case.real("frontal") and case.real("lateral")
@@ -187,7 +187,7 @@ class PairSource:
 
     def hash(self) -> str:
         """Hash of everything that the pairs depend on."""
-        both = [*self.cases, *self.taught]
+        both = [*self.cases, *self.pseudo_labelled]
         text = json.dumps([PAIR_VERSION, data_hash(both), asdict(self.settings)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -220,20 +220,20 @@ class PairSource:
 
         return self._kept(f"pair_{number:08d}.npz", draw)
 
-    def taught_pair(self, index: int) -> TrainingPair:
-        """The X-rays of ``taught[index]`` with the volume reconstructed from both."""
+    def pseudo_labelled_pair(self, index: int) -> TrainingPair:
+        """The X-rays of ``pseudo_labelled[index]`` with the volume reconstructed from both."""
 
         def make() -> TrainingPair:
-            case = self.taught[index]
+            case = self.pseudo_labelled[index]
             ct, frame = self._volume(case)
             return real_pair(case, frame, ct, self.settings)
 
-        return self._kept(f"taught_{index:06d}.npz", make)
+        return self._kept(f"pseudo_{index:06d}.npz", make)
 
     def _bend(self, index: int, number: int) -> torch.Tensor | None:
         """The deformation of case ``index`` to another case's shape, in the share of the pairs that
         the settings ask for."""
-        everyone = len(self.cases) + len(self.taught)
+        everyone = len(self.cases) + len(self.pseudo_labelled)
         others = everyone - 1
         rng = np.random.default_rng([self.settings.seed, number, 1])
         if not others or rng.random() >= self.settings.deformation.shapes:
@@ -247,7 +247,7 @@ class PairSource:
                 chest = self.chest(index)
                 ct, frame = chest.ct, chest.frame
             else:
-                ct, frame = self._volume(self.taught[index - len(self.cases)])
+                ct, frame = self._volume(self.pseudo_labelled[index - len(self.cases)])
             self._shapes[index] = shape_of(ct, frame)
         return self._shapes[index]
 
