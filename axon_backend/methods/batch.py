@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 
@@ -54,6 +55,8 @@ class Batch:
         frontal, lateral: (B, 1, s, s) standardised views.
         beam: (B, 2), see ``RegisteredViews``.
         draws: the random numbers of a training step; None in validation.
+        clean: (B, 2, s, s) the views before their appearance was changed, standardised, frontal
+            first; None where they are not needed.
     """
 
     volume: torch.Tensor
@@ -62,6 +65,7 @@ class Batch:
     lateral: torch.Tensor
     beam: torch.Tensor
     draws: Draws | None = None
+    clean: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return self.volume.shape[0]
@@ -72,18 +76,23 @@ class Batch:
 
     def __getitem__(self, which: slice) -> Batch:
         """The samples of a slice."""
-        parts = {name: getattr(self, name)[which] for name in _TENSORS}
+        parts = self._each(lambda tensor: tensor[which])
         draws = self.draws
         if draws is not None:
             draws = Draws(**{f.name: getattr(draws, f.name)[which] for f in fields(draws)})
         return Batch(**parts, draws=draws)
+
+    def _each(self, make: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, Any]:
+        """Every tensor but those of the draws, changed by ``make``."""
+        there = {name: getattr(self, name) for name in _TENSORS}
+        return {name: make(value) for name, value in there.items() if value is not None}
 
     def pin_memory(self) -> Batch:
         """The batch in page-locked memory, for asynchronous copies to a GPU (called by torch)."""
         return self._moved(torch.Tensor.pin_memory)
 
     def _moved(self, move: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
-        parts = {name: move(getattr(self, name)) for name in _TENSORS}
+        parts = self._each(move)
         draws = self.draws
         if draws is not None:
             draws = replace(draws, noise=move(draws.noise))
@@ -91,8 +100,12 @@ class Batch:
 
     @staticmethod
     def stack(samples: list[Batch]) -> Batch:
-        """Concatenate batches; the result has draws if all of them do."""
-        parts = {name: torch.cat([getattr(s, name) for s in samples]) for name in _TENSORS}
+        """Concatenate batches; the result has draws, and clean views, if all of them do."""
+        parts = {}
+        for name in _TENSORS:
+            values = [getattr(s, name) for s in samples]
+            if all(value is not None for value in values):
+                parts[name] = torch.cat(values)
         draws = [s.draws for s in samples if s.draws is not None]
         both = None
         if len(draws) == len(samples):

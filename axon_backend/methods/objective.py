@@ -18,11 +18,11 @@ from axon_backend.metrics import VolumePair, compute_metrics, registered_metrics
 
 @dataclass
 class Measurement:
-    """Result of a validation case: its metrics, the volume (n, n, n) in [-1, 1] to be shown, and a
-    note for its title."""
+    """Result of a validation case: its metrics, the volume (n, n, n) in [-1, 1] to be shown (None:
+    there is none), and a note for its title."""
 
     metrics: dict[str, float]
-    sample: torch.Tensor
+    sample: torch.Tensor | None = None
     note: str = ""
 
 
@@ -69,6 +69,9 @@ class Objective(nn.Module):
 
     NEEDS_FINE = False
     """Whether the loss uses ``Batch.fine``; if not, ``volume`` replaces it."""
+    NEEDS_CLEAN = False
+    """Whether the loss uses ``Batch.clean``; samples are then DRRs only, without errors of their
+    registration, and validation cases have a random appearance."""
     CAN_REPEAT = False
     """Whether the training caches results for samples that repeat."""
 

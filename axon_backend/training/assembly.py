@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -12,8 +13,9 @@ import torch
 from axon_backend.bundle import Bundle
 from axon_backend.dataset.dataset import DatasetCase
 from axon_backend.errors import Cancelled
-from axon_backend.methods.batch import ValidationCase
+from axon_backend.methods.batch import Batch, ValidationCase
 from axon_backend.training.config import TrainConfig
+from axon_backend.training.data.batch import in_place, validation_look
 from axon_backend.training.data.loader import Batches, default_workers, micro_batch
 from axon_backend.training.data.mean import MEAN_CASES, mean_volume, spread
 from axon_backend.training.data.pairs import NOT_DEFORMED, Deformation
@@ -29,6 +31,9 @@ from axon_backend.training.settings import to_yaml
 from axon_backend.training.torch_file import save_atomically
 from axon_backend.training.trainer import Trainer
 from axon_backend.training.weights import fill
+
+# Appearances of each validation case of a training that needs the views before augmentation.
+LOOKS = 4
 
 
 class Assembly:
@@ -159,16 +164,22 @@ class Assembly:
 
     def _validation(self) -> list[ValidationCase]:
         config, loaded = self.config, []
+        clean = config.objective.NEEDS_CLEAN
         for case in self.validation:
-            loaded.append(
-                load_case(
-                    case,
-                    size=config.model.grid,
-                    gamma=config.gamma,
-                    window=config.model.window,
-                    real=config.validation.real,
-                )
+            one = load_case(
+                case,
+                size=config.model.grid,
+                gamma=config.gamma,
+                window=config.model.window,
+                real=config.validation.real and not clean,
             )
+            if clean:
+                look = in_place(config.data.appearance)
+                numbers = range(LOOKS * len(loaded), LOOKS * (len(loaded) + 1))
+                size = config.model.view_size
+                looks = [validation_look(one.batch, number, look, size) for number in numbers]
+                one = replace(one, batch=Batch.stack(looks))
+            loaded.append(one)
             self._alive()
         return loaded
 
@@ -226,6 +237,7 @@ class Assembly:
             appearance=data.appearance,
             gamma=config.gamma,
             fine=config.objective.NEEDS_FINE,
+            clean=config.objective.NEEDS_CLEAN,
             repeat_after=config.data.repeat_after,
             pseudo_labelled=data.pseudo_labelled,
             pseudo_labelled_single=data.pseudo_labelled_single,

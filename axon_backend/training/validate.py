@@ -58,7 +58,7 @@ def validate(
             with torch.no_grad():
                 measured = objective.measure(cases[number])
             rows.append((number, measured.metrics))
-            if number < shown:
+            if number < shown and measured.sample is not None:
                 samples.append((cases[number], measured))
     finally:
         objective.train(was_training)

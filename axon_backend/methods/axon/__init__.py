@@ -44,6 +44,12 @@ INFO = MethodInfo(
             "Stage 3: doubles the resolution. Needs CoarseDiff and FineDiff, whose volumes it "
             "learns from.",
         ),
+        TrainingInfo(
+            "harmoniser",
+            "Harmoniser of the X-rays",
+            "Optional: brings X-rays of any grey scale to that of DRRs, before all other networks. "
+            "Needs nothing before it.",
+        ),
     ),
     implementation="axon_backend.methods.axon.method:AXON",
     presets=("preview", "paper", "paper_biplanar"),

@@ -83,6 +83,8 @@ class AxonConfig:
     """Everything that defines an AXON model except its weights.
 
     Attributes:
+        harmoniser: channels of the network that maps X-rays to the grey scale of DRRs before all
+            others see them (``networks.harmoniser``); empty: there is none (the paper).
         condition_on_views: condition the bridge and the ControlNet not only on F(x) or X^ but also
             on the back-projected X-rays and the back-projected difference between the X-rays and
             the projections of F(x) or X^.
@@ -104,6 +106,7 @@ class AxonConfig:
     sr: SRConfig = field(default_factory=SRConfig)
     sampling: Sampling = field(default_factory=Sampling)
     window: HuWindow = field(default_factory=HuWindow)
+    harmoniser: tuple[int, ...] = ()
     condition_on_views: bool = True
     fine_diff: str = "controlnet"
     global_encoder: bool = False
@@ -125,7 +128,8 @@ class AxonConfig:
     def networks(self) -> tuple[str, ...]:
         """Names of the model's networks."""
         prior = ("prior",) if self.fine_diff == "controlnet" else ()
-        return "encoder", "coarse", *prior, "controlnet", "sr"
+        harmoniser = ("harmoniser",) if self.harmoniser else ()
+        return "encoder", "coarse", *prior, "controlnet", "sr", *harmoniser
 
     @property
     def view_size(self) -> int:

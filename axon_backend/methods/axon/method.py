@@ -14,14 +14,25 @@ from axon_backend.methods.axon.recipes import PAPER_DEVIATIONS, recipe
 from axon_backend.methods.axon.train_coarse import CoarseObjective
 from axon_backend.methods.axon.train_encoder import EncoderObjective
 from axon_backend.methods.axon.train_fine import ControlNetObjective, PriorObjective
+from axon_backend.methods.axon.train_harmoniser import HarmoniserObjective
 from axon_backend.methods.axon.train_sr import CROP, SRObjective
 from axon_backend.methods.batch import Batch
-from axon_backend.methods.formats import STEP, tensor_format, views_to_volume, volume_format
+from axon_backend.methods.formats import (
+    STEP,
+    tensor_format,
+    view_format,
+    views_to_volume,
+    volume_format,
+)
 from axon_backend.methods.protocol import Method, Model
 from axon_backend.methods.typed_config import Gone
 from axon_backend.networks.encoder import TRUNK_PATCH
 
-_NETWORKS = {"coarse": ("encoder", "coarse"), "fine": ("prior", "controlnet"), "sr": ("sr",)}
+_NETWORKS = {
+    "coarse": ("harmoniser", "encoder", "coarse"),
+    "fine": ("harmoniser", "prior", "controlnet"),
+    "sr": ("sr",),
+}
 # The sections of the configuration that a network is built from and trained with.
 _SECTIONS = {
     "encoder": ("encoder", "window"),
@@ -29,6 +40,7 @@ _SECTIONS = {
     "prior": ("prior", "diffusion"),
     "controlnet": ("prior", "diffusion", "condition_on_views", "fine_diff", "global_encoder"),
     "sr": ("sr",),
+    "harmoniser": ("harmoniser",),
 }
 
 
@@ -45,6 +57,7 @@ class AxonMethod(Method):
         "prior": PriorObjective,
         "controlnet": ControlNetObjective,
         "sr": SRObjective,
+        "harmoniser": HarmoniserObjective,
     }
     references = (
         "M. Rath, M. Ghahremani, Y. Li, A. Taghipour, M. Makowski, C. Wachinger: Conditional "
@@ -123,6 +136,10 @@ class AxonMethod(Method):
                 "inputs": {"volume": volume},
                 "outputs": {"volume": volume_format(config.output_grid)},
             },
+            "harmoniser": {
+                "inputs": {"view": view_format(config.view_size)},
+                "outputs": {"view": view_format(config.view_size)},
+            },
         }
         if config.fine_diff == "bridge":
             formats["controlnet"] = {"inputs": conditioned, "outputs": bridge}
@@ -136,6 +153,8 @@ class AxonMethod(Method):
         return {section: values[section] for section in sections}
 
     def merge(self, config: AxonConfig, network: str, trained: AxonConfig) -> AxonConfig:
+        if network == "harmoniser":
+            return replace(config, harmoniser=trained.harmoniser)
         if network != "controlnet":
             return config
         # Only the run that trained stage 2 knows its class.
@@ -165,6 +184,8 @@ class AxonMethod(Method):
         )
         if config.fine_diff == "bridge":
             text += " FineDiff is a second Brownian bridge, without a prior."
+        if config.harmoniser:
+            text += " Before them, the X-rays are brought to the grey scale of DRRs."
         if config.global_encoder:
             text += " A global embedding of the X-rays conditions FineDiff too."
         return text

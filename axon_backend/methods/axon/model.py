@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from axon_backend.methods.axon.fine_diff import ControlNetFineDiff, fine_diff
 from axon_backend.methods.axon.super_resolution import SuperResolution
 from axon_backend.methods.protocol import Model, RegisteredViews
 from axon_backend.networks.blocks import channels_last
+from axon_backend.networks.harmoniser import Harmoniser
 from axon_backend.util.run_context import RunContext
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class AxonModel(Model):
-    """CoarseDiff, FineDiff and SR-Net.
+    """CoarseDiff, FineDiff and SR-Net, and the harmoniser of the X-rays, if there is one.
 
     Args:
         method: the AXON method.
@@ -42,7 +44,18 @@ class AxonModel(Model):
         self.coarse_diff = CoarseDiff(config, self.precision)
         self.fine_diff = fine_diff(config, self.precision)
         self.super_resolution = SuperResolution(config, self.precision)
+        if config.harmoniser:
+            self.harmoniser = Harmoniser(config.harmoniser, config.view_size)
         channels_last(self)
+
+    def harmonised(self, views: RegisteredViews) -> RegisteredViews:
+        """The views in the grey scale of DRRs; unchanged without a harmoniser."""
+        if not self.has_network("harmoniser"):
+            return views
+        with self.coarse_diff.autocast():
+            frontal = self.harmoniser(views.frontal, True)
+            lateral = None if views.lateral is None else self.harmoniser(views.lateral, False)
+        return replace(views, frontal=frontal, lateral=lateral)
 
     @torch.inference_mode()
     def run_stage(
@@ -61,12 +74,14 @@ class AxonModel(Model):
         if steps is None:
             steps = self.method.default_steps(self.config)[stage]
         if stage == "coarse":
-            return self.coarse_diff.run(views.to(self.device), steps, generator, on_step)
+            seen = self.harmonised(views.to(self.device))
+            return self.coarse_diff.run(seen, steps, generator, on_step)
         if volume is None:
             raise ValueError(f"stage {stage!r} needs stage 'coarse' before it")
         volume = volume.to(self.device)
         if stage == "fine":
-            return self.fine_diff.run(views.to(self.device), volume, steps, generator, on_step)
+            seen = self.harmonised(views.to(self.device))
+            return self.fine_diff.run(seen, volume, steps, generator, on_step)
         volume = self.super_resolution.run(volume, slab)
         on_step(1, 1, volume)
         return volume

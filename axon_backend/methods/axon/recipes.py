@@ -16,6 +16,30 @@ PHYSICS_ONLY: dict[str, Any] = {
     "physical": 1.0,
     "p": {"gamma": 0.0, "misregistration": 0.0, "letters": 0.0, "collimation": 0.0},
 }
+# The paper has no such network; its presets can be trained with it, too.
+HARMONISER: dict[str, Any] = {
+    "model": {"harmoniser": [32, 64, 96, 128]},
+    "batch": 4,
+    "micro_batch": 4,
+    "optimiser": {"lr": 2e-3},
+    "data": {
+        "blended": 0.5,
+        "appearance": {
+            "clean": 0.25,
+            "p": {
+                "scatter": 0.3,
+                "local_contrast": 0.6,
+                "even_contrast": 0.6,
+                "clipping": 0.6,
+                "sigmoid": 0.6,
+                "blur": 0.2,
+                "noise": 0.5,
+                "letters": 0.15,
+                "collimation": 0.3,
+            },
+        },
+    },
+}
 PAPER_DEVIATIONS = (
     "The volume is a box around the lungs, not the whole scan: it holds less air, so that PSNR and "
     "SSIM are not on the paper's scale.",
@@ -41,6 +65,8 @@ PAPER_DEVIATIONS = (
 def recipe(preset: str, training: str) -> dict[str, Any]:
     """Settings that differ from the defaults of ``training.config.TrainConfig``, nested as in its
     YAML."""
+    if training == "harmoniser":
+        return HARMONISER
     if preset == "preview":
         return {"data": {"repeat_after": PREVIEW_SR_SAMPLES}} if training == "sr" else {}
     exponential = training == "sr"

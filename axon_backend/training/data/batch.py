@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -23,11 +25,14 @@ def collate(
     *,
     gamma: int = 2,
     real: bool = False,
+    clean: bool = False,
 ) -> Batch:
     """Stack pairs with volumes of side ``gamma h``. With ``rng``, their views are augmented, as
-    X-rays if ``real`` (:func:`augment_real`), else as projections."""
+    X-rays if ``real`` (:func:`augment_real`), else as projections; with ``clean``, the batch holds
+    them as they were before, too."""
     fine = torch.stack([torch.as_tensor(p.volume) for p in pairs])[:, None].float() / 127.5 - 1
     views = torch.stack([torch.as_tensor(p.views.astype(np.float32)) for p in pairs])
+    before = standardise_views(views) if clean else None
     if rng is not None:
         look = appearance or RadiographAugmentation()
         augment = augment_real if real else augment_radiograph
@@ -43,7 +48,35 @@ def collate(
         frontal=standardise_view(views[:, :1]),
         lateral=standardise_view(views[:, 1:]),
         beam=torch.stack([torch.as_tensor(p.beam) for p in pairs]),
+        clean=before,
     )
+
+
+def standardise_views(views: torch.Tensor) -> torch.Tensor:
+    """(B, 2, S, S) pixels of both views, each standardised."""
+    return torch.cat([standardise_view(views[:, i : i + 1]) for i in (0, 1)], 1)
+
+
+def validation_look(
+    batch: Batch, number: int, appearance: RadiographAugmentation, size: int
+) -> Batch:
+    """A validation batch whose views, averaged down to ``size``, have a random appearance, always
+    the same for a number; ``clean`` holds them as they were before."""
+    rng, look = np.random.default_rng(number), replace(appearance, clean=0.0)
+    clean = F.adaptive_avg_pool2d(torch.cat([batch.frontal, batch.lateral], 1), size)
+    views = torch.stack(
+        [
+            torch.stack([augment_radiograph(v[None, None].clone(), rng, look)[0, 0] for v in pair])
+            for pair in clean
+        ]
+    )
+    frontal, lateral = standardise_views(views).split(1, 1)
+    return replace(batch, frontal=frontal, lateral=lateral, clean=clean)
+
+
+def in_place(appearance: RadiographAugmentation) -> RadiographAugmentation:
+    """The same appearance without errors of registration."""
+    return replace(appearance, p=replace(appearance.p, misregistration=0.0))
 
 
 def blend(a: TrainingPair, b: TrainingPair, share: float) -> TrainingPair:

@@ -13,7 +13,7 @@ import torch
 
 from axon_backend.methods.batch import Batch, Draws
 from axon_backend.training.data.augmentation import RadiographAugmentation
-from axon_backend.training.data.batch import blend, collate
+from axon_backend.training.data.batch import blend, collate, in_place
 from axon_backend.training.data.pairs import TrainingPair
 from axon_backend.training.data.source import PairSource
 
@@ -36,6 +36,7 @@ class Samples:
         appearance: augmentation of the views.
         gamma: side of a pair's volume divided by that of the coarse volume.
         fine: whether the large volumes are needed; if not, the coarse ones replace them.
+        clean: only DRRs, in their place, with their views before augmentation in ``Batch.clean``.
         repeat_after: period after which samples repeat, seeds included, except for their
             conditioning augmentation and crop; 0: they never repeat.
     """
@@ -52,6 +53,7 @@ class Samples:
         appearance: RadiographAugmentation,
         gamma: int = 2,
         fine: bool = True,
+        clean: bool = False,
         repeat_after: int = 0,
         pseudo_labelled: float = 0.0,
         pseudo_labelled_single: float = 0.0,
@@ -59,8 +61,10 @@ class Samples:
         self.source, self.seed, self.cache = source, seed, cache
         self.blended, self.real, self.single_view = blended, real, single_view
         self.appearance, self.gamma, self.fine = appearance, gamma, fine
-        self.repeat_after = repeat_after
+        self.clean, self.repeat_after = clean, repeat_after
         self.pseudo_labelled = pseudo_labelled if source.pseudo_labelled else 0.0
+        if clean:
+            self.real, self.pseudo_labelled, self.appearance = 0.0, 0.0, in_place(appearance)
         self.pseudo_labelled_single = pseudo_labelled_single
 
     def _rng(self, index: int, purpose: int) -> np.random.Generator:
@@ -108,7 +112,9 @@ class Samples:
         pseudo = bool(share) and self._rng(index, PSEUDO).random() < share
         pair, real = self.pseudo_labelled_pair(index) if pseudo else self.pair(index)
         look = self._rng(index, LOOK)
-        batch = collate([pair], look, self.appearance, gamma=self.gamma, real=real)
+        batch = collate(
+            [pair], look, self.appearance, gamma=self.gamma, real=real, clean=self.clean
+        )
         if not self.fine:
             batch.fine = batch.volume
         rng = self._rng(index, STEP)

@@ -34,6 +34,7 @@ def write_sample(
     """
     here = folder / f"step_{step:08d}"
     here.mkdir(parents=True, exist_ok=True)
+    assert measured.sample is not None
     prediction = window.to_hu(measured.sample.float().cpu().numpy())
     n = prediction.shape[0]
     batch = case.batch

@@ -1,0 +1,50 @@
+"""From the grey scale of an X-ray to that of a DRR."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from axon_backend.imaging.standardise import LIMIT
+from axon_backend.networks.blocks import UNet, average_down, zero
+
+PATCH = 2
+
+
+class Harmoniser(nn.Module):
+    """Undoes what a detector and a workstation do to a radiograph: tone curve, local contrast,
+    clipping, scatter, noise, lead letters, collimation. A residual 2-D U-Net, which starts as the
+    identity.
+
+    Args:
+        channels: channels of the U-Net's levels, fine to coarse; the first has half the side of
+            its input.
+        side: side of its input; larger views are averaged down to it, and its correction is
+            enlarged to theirs.
+    """
+
+    def __init__(self, channels: tuple[int, ...], side: int) -> None:
+        super().__init__()
+        self.side = side
+        # The view, its rows and columns, and which view it is.
+        self.net = UNet(2, 4 * PATCH**2, PATCH**2, channels)
+        zero(self.net.head[-1])
+
+    def forward(self, view: torch.Tensor, frontal: bool) -> torch.Tensor:
+        """A standardised view (B, 1, S, S), S a multiple of ``side``, as that of a DRR; the same
+        shape, within +-:data:`LIMIT`."""
+        b, n = view.shape[0], self.side
+        seen = average_down(view, n)
+        ramp = torch.linspace(-1, 1, n, device=view.device, dtype=view.dtype)
+        rows, columns = torch.meshgrid(ramp, ramp, indexing="ij")
+        which = torch.full_like(rows, 1.0 if frontal else -1.0)
+        about = torch.stack([rows, columns, which])[None].expand(b, -1, -1, -1)
+        cells = F.pixel_unshuffle(torch.cat([seen, about], 1), PATCH)
+        change = F.pixel_shuffle(self.net(cells).float(), PATCH)
+        # Within its range, so that an untrained network changes nothing.
+        change = (seen + change).clamp(-LIMIT, LIMIT) - seen
+        factor = view.shape[-1] // n
+        if factor > 1:
+            change = change.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+        return view + change
