@@ -26,7 +26,7 @@ class HarmoniserObjective(Objective):
 
     @classmethod
     def trains(cls, config: Any, loss: Any) -> tuple[str, ...]:
-        return ("harmoniser",)
+        return ("harmoniser",) if config.harmoniser else ()
 
     @classmethod
     def check(cls, config: Any, loss: Any) -> None:
