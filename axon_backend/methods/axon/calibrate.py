@@ -53,7 +53,7 @@ def measure_error(model: AxonModel, batches: Sequence[Batch], single: bool) -> E
     squares = [0.0] * len(times)
     estimates, errors = [], []
     for number, batch in enumerate(batches):
-        views = batch.views(single)
+        views = model.harmonised(batch.views(single))
         x_T = coarse.x_T(views).float()
         seen = condition(model.config, views, x_T)
         noise = torch.randn(x_T.shape, generator=torch.Generator().manual_seed(number))
@@ -111,7 +111,7 @@ def _drawn(
     steps: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The one-step estimate of a patient, (1, 1, h, h, h), and :data:`SAMPLES` samples of it."""
-    coarse, views = model.coarse_diff, batch.views(single)
+    coarse, views = model.coarse_diff, model.harmonised(batch.views(single))
     x_T = coarse.x_T(views).float()
     seen = condition(model.config, views, x_T)
 
