@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,10 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.inference.model_loading import load_model
 from axon_backend.inference.reconstruct import reconstruct
+from axon_backend.methods.axon.method import AXON
+from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.training.checkpoint import load_checkpoint
-from axon_backend.training.export import export_bundle
+from axon_backend.training.export import _with_optional, export_bundle
 from axon_backend.training.plan import resolve
 from axon_backend.training.run.run_folder import RunFolder
 from axon_backend.training.torch_file import save_atomically
@@ -80,6 +83,27 @@ def test_what_is_missing_comes_from_the_base_or_is_named(runs, tmp_path):
     assert one.origins["coarse"] == "bundle base 0.1.0"
     with pytest.raises(AxonInputError, match="holds no run with weights"):
         export_bundle(tmp_path, tmp_path / "none")
+
+
+def test_a_harmoniser_is_added_to_a_finished_model(runs, train, tmp_path):
+    base = export_bundle(runs[0], tmp_path / "base", name="base").bundle
+    train(tiny("harmoniser", steps=2), "added/harmoniser", start=base)
+    made = export_bundle(tmp_path / "added", tmp_path / "bundle", base=base)
+    assert made.origins["harmoniser"] == "run harmoniser, step 2"
+    assert made.origins["encoder"] == "bundle base 0.1.0"
+    assert "brought to the grey scale of DRRs" in (made.bundle.path / "docs/README.md").read_text()
+    model = load_model(made.bundle)
+    views = RegisteredViews(*torch.rand(2, 1, 1, 32, 32), torch.tensor([[0.07, -0.09]]))
+    assert not torch.equal(model.harmonised(views).frontal, views.frontal)
+    assert load_model(base).harmonised(views) is views
+    # A later training of another network keeps it, but not one for X-rays of another size.
+    train(tiny("encoder", steps=2), "more/encoder")
+    later = export_bundle(tmp_path / "more", tmp_path / "later", base=made.bundle)
+    assert later.origins["harmoniser"] == "bundle added 0.1.0"
+    small = replace(load_model(made.bundle).config, harmoniser=())
+    other = replace(small, encoder=replace(small.encoder, view_size=64))
+    assert _with_optional(AXON, small, load_model(made.bundle).config).harmoniser
+    assert _with_optional(AXON, other, load_model(made.bundle).config) == other
 
 
 def test_a_run_without_validation_gives_the_averages_of_its_last_checkpoint(runs, tmp_path):

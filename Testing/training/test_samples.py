@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from training_tiny import make_chest
 
 from axon_backend.dataset.dataset import Dataset, DatasetView
@@ -16,11 +17,13 @@ from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.frame import HuWindow, find_thorax_frame, resample_to_frame
 from axon_backend.imaging.view import View
 from axon_backend.imaging.write import write_volume
+from axon_backend.methods.batch import Batch
 from axon_backend.training.data.augmentation import (
     Probabilities,
     RadiographAugmentation,
     augment_real,
 )
+from axon_backend.training.data.batch import collate, in_place, validation_look
 from axon_backend.training.data.loader import Batches, _Order, micro_batch
 from axon_backend.training.data.pairs import NOT_DEFORMED, Deformation
 from axon_backend.training.data.samples import Samples
@@ -57,7 +60,8 @@ def samples(source, **options):
 
 
 def tensors(batch):
-    named = {f.name: getattr(batch, f.name) for f in fields(batch) if f.name != "draws"}
+    names = {f.name for f in fields(batch)} - {"draws", "clean"}
+    named = {name: getattr(batch, name) for name in names}
     return named | {f.name: getattr(batch.draws, f.name) for f in fields(batch.draws)}
 
 
@@ -298,6 +302,35 @@ def test_real_views_are_used_as_the_share_says(paired, tmp_path):
     assert share(1.0) == 1.0 and share(0.0) == 0.0
     assert share(None) == pytest.approx(0.25, abs=0.1)  # one of two cases, in half of its draws
     assert share(0.8) == pytest.approx(0.8, abs=0.2)
+
+
+def test_the_views_before_their_appearance_are_kept_where_asked(paired, tmp_path):
+    """Without any change they are the views themselves; they are never real ones, nor moved."""
+    source = PairSource(paired, SETTINGS, folder=tmp_path)
+    assert samples(source)[3].clean is None
+    look = RadiographAugmentation(clean=0.0, p=Probabilities(misregistration=1.0))
+    plain = RadiographAugmentation(clean=1.0)
+    for number in range(8):
+        changed = samples(source, real=1.0, clean=True, appearance=look)[number]
+        same = samples(source, real=0.0, clean=True, appearance=plain)[number]
+        assert torch.equal(changed.clean, same.clean) and changed.clean.shape == (1, 2, 32, 32)
+        assert torch.equal(torch.cat([same.frontal, same.lateral], 1), same.clean)
+        assert not torch.allclose(changed.frontal, changed.clean[:, :1], atol=0.05)
+    assert in_place(look).p.misregistration == 0 and look.p.misregistration == 1
+    together = Batch.stack([changed, same])
+    assert len(together.clean) == 2 and torch.equal(together[1:].clean, same.clean)
+    assert Batch.stack([changed, samples(source)[3]]).clean is None
+
+
+def test_validation_cases_get_the_same_appearance_each_time(source):
+    look = RadiographAugmentation(clean=1.0)
+    batch = collate([source.rendered(0)])
+    first, again, other = (validation_look(batch, n, look, 16) for n in (1, 1, 2))
+    assert torch.equal(first.frontal, again.frontal)
+    assert not torch.allclose(first.frontal, other.frontal)
+    assert first.lateral.shape == (1, 1, 16, 16)
+    assert torch.equal(first.clean[:, :1], F.adaptive_avg_pool2d(batch.frontal, 16))
+    assert not torch.allclose(first.clean[:, 1:], first.lateral, atol=0.05)
 
 
 def test_real_views_are_varied_but_not_exposed_again(paired, tmp_path):

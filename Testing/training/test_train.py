@@ -21,7 +21,7 @@ from axon_backend.training.launch import train as run_train
 from axon_backend.training.run.run_folder import RunFolder
 from axon_backend.training.trainer import Trainer
 
-STAGES = ("encoder", "coarse", "prior", "controlnet", "sr")
+STAGES = ("encoder", "coarse", "prior", "controlnet", "sr", "harmoniser")
 
 
 def curve(folder: RunFolder) -> list[tuple]:

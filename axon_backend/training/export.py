@@ -90,6 +90,8 @@ def export_bundle(
     config = newest.model
     for network, run in chosen.items():
         config = method.merge(config, network, run.model)
+    if base is not None and registry.method_name(base.config) == method.info.name:
+        config = _with_optional(method, config, bundle_model(base))
     chosen = {network: run for network, run in chosen.items() if network in config.networks}
     kept = {id(run) for run in chosen.values()}
     stages = {s: run for s, run in stages.items() if set(run.networks) <= set(config.networks)}
@@ -160,6 +162,18 @@ def export_bundle(
     )
     warnings = [*_not_validated(chosen), *_changed_since(chosen, weights)]
     return Export(bundle, origins, tuple(warnings))
+
+
+def _with_optional(method: Method, config: Any, base: Any) -> Any:
+    """The configuration with those networks of the base that a model can be without, where they
+    fit."""
+    for network in set(base.networks) - set(config.networks):
+        merged = method.merge(config, network, base)
+        if network in merged.networks and method.network_settings(
+            merged, network
+        ) == method.network_settings(base, network):
+            config = merged
+    return config
 
 
 def _not_validated(chosen: Mapping[str, Trained]) -> list[str]:

@@ -40,7 +40,7 @@ _SECTIONS = {
     "prior": ("prior", "diffusion"),
     "controlnet": ("prior", "diffusion", "condition_on_views", "fine_diff", "global_encoder"),
     "sr": ("sr",),
-    "harmoniser": ("harmoniser",),
+    "harmoniser": ("harmoniser", "view_size"),
 }
 
 
@@ -149,7 +149,7 @@ class AxonMethod(Method):
         sections = list(_SECTIONS[network])
         if network == "controlnet" and config.fine_diff == "bridge":
             sections[sections.index("diffusion")] = "bridge"
-        values = config.as_dict()
+        values = config.as_dict() | {"view_size": config.view_size}
         return {section: values[section] for section in sections}
 
     def merge(self, config: AxonConfig, network: str, trained: AxonConfig) -> AxonConfig:
