@@ -4,13 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from axon_backend.imaging.standardise import LIMIT
 from axon_backend.networks.harmoniser import Harmoniser
+
+LIMIT = 1.25
 
 
 def harmoniser(shaken: bool = True) -> Harmoniser:
     torch.manual_seed(0)
-    network = Harmoniser((8, 16), 16).eval()
+    network = Harmoniser((8, 16), 16, LIMIT).eval()
     if shaken:
         with torch.no_grad():
             for parameter in network.parameters():

@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from axon_backend.imaging.standardise import LIMIT
 from axon_backend.networks.blocks import UNet, average_down, zero
 
 PATCH = 2
@@ -22,18 +21,19 @@ class Harmoniser(nn.Module):
             its input.
         side: side of its input; larger views are averaged down to it, and its correction is
             enlarged to theirs.
+        limit: largest absolute value of a standardised view (``imaging.standardise.LIMIT``).
     """
 
-    def __init__(self, channels: tuple[int, ...], side: int) -> None:
+    def __init__(self, channels: tuple[int, ...], side: int, limit: float) -> None:
         super().__init__()
-        self.side = side
+        self.side, self.limit = side, limit
         # The view, its rows and columns, and which view it is.
         self.net = UNet(2, 4 * PATCH**2, PATCH**2, channels)
         zero(self.net.head[-1])
 
     def forward(self, view: torch.Tensor, frontal: bool) -> torch.Tensor:
-        """A standardised view (B, 1, S, S), S a multiple of ``side``, as that of a DRR; the same
-        shape, within +-:data:`LIMIT`."""
+        """A standardised view (B, 1, S, S), S a multiple of ``side``, with the grey scale of a
+        DRR; the same shape."""
         b, n = view.shape[0], self.side
         seen = average_down(view, n)
         ramp = torch.linspace(-1, 1, n, device=view.device, dtype=view.dtype)
@@ -43,7 +43,7 @@ class Harmoniser(nn.Module):
         cells = F.pixel_unshuffle(torch.cat([seen, about], 1), PATCH)
         change = F.pixel_shuffle(self.net(cells).float(), PATCH)
         # Within its range, so that an untrained network changes nothing.
-        change = (seen + change).clamp(-LIMIT, LIMIT) - seen
+        change = (seen + change).clamp(-self.limit, self.limit) - seen
         factor = view.shape[-1] // n
         if factor > 1:
             change = change.repeat_interleave(factor, 2).repeat_interleave(factor, 3)

@@ -163,7 +163,8 @@ class Assembly:
         return mean_volume(cases, self.side, window, path)
 
     def _validation(self) -> list[ValidationCase]:
-        config, loaded = self.config, []
+        config = self.config
+        loaded: list[ValidationCase] = []
         clean = config.objective.NEEDS_CLEAN
         for case in self.validation:
             one = load_case(

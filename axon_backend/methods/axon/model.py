@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from axon_backend.imaging.standardise import LIMIT
 from axon_backend.methods.axon.coarse_diff import CoarseDiff
 from axon_backend.methods.axon.config import AxonConfig
 from axon_backend.methods.axon.fine_diff import ControlNetFineDiff, fine_diff
@@ -45,7 +46,7 @@ class AxonModel(Model):
         self.fine_diff = fine_diff(config, self.precision)
         self.super_resolution = SuperResolution(config, self.precision)
         if config.harmoniser:
-            self.harmoniser = Harmoniser(config.harmoniser, config.view_size)
+            self.harmoniser = Harmoniser(config.harmoniser, config.view_size, LIMIT)
         channels_last(self)
 
     def harmonised(self, views: RegisteredViews) -> RegisteredViews:
