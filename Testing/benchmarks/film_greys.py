@@ -106,7 +106,7 @@ def main() -> None:
                 for count in (2, 1):
                     with torch.inference_mode():
                         out = model.coarse_diff.run(
-                            batch.views(count == 1),
+                            model.harmonised(batch.views(count == 1)),
                             1,
                             torch.Generator().manual_seed(0),
                             tta_shifts=1,
