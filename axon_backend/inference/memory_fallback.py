@@ -240,8 +240,9 @@ def _stopping(model: Model, stage: str, context: RunContext) -> Iterator[None]:
 
 @contextmanager
 def _tidy(model: Model) -> Iterator[None]:
-    """On the CPU, return the memory that was freed before and after each network and at the end:
-    what a network needs for a moment decides how much the process takes at most."""
+    """On the CPU, return the memory that was freed before and after each network, before each block
+    of the second half of a U-Net, and at the end: what a network needs for a moment decides how
+    much the process takes at most."""
     if model.device.type != "cpu":
         yield
         return
@@ -251,7 +252,8 @@ def _tidy(model: Model) -> Iterator[None]:
 
     names = [name for name in model.config.networks if model.has_network(name)]
     networks = [model.network(name) for name in names]
-    hooks = [network.register_forward_pre_hook(tidy) for network in networks]
+    blocks = [block for network in networks for block in getattr(network, "second_half", ())]
+    hooks = [part.register_forward_pre_hook(tidy) for part in (*networks, *blocks)]
     hooks += [network.register_forward_hook(tidy) for network in networks]
     try:
         yield
