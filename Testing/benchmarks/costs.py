@@ -83,12 +83,14 @@ def loop() -> dict[str, Any]:
     from monai.networks.nets import ControlNet
     from monai.networks.schedulers import DDIMScheduler
 
+    from axon_backend.inference.model_loading import load_model
     from axon_backend.methods.axon.stage import condition
     from axon_backend.networks.blocks import space_to_depth
     from axon_backend.util.run_context import RunContext
 
     made = session()
     model, config, views = made._runner._whole, made.config, placed_views(made)
+    wide = load_model(made.bundle)
     counted = {"coarse": 0, "prior": 0}
     for name in counted:
 
@@ -96,8 +98,8 @@ def loop() -> dict[str, Any]:
             counted[name] += 1
 
         model.network(name).register_forward_hook(count)
-    stock_unet = model.network("coarse").net.float()
-    prior, branch = model.network("prior").net.float(), model.network("controlnet")
+    stock_unet = wide.network("coarse").net
+    prior, branch = wide.network("prior").net, wide.network("controlnet")
     cells = config.prior.patch**3
     stock_branch = ControlNet(
         in_channels=cells,
@@ -160,10 +162,12 @@ def openvino() -> dict[str, Any]:
     import openvino as ov
     import torch
 
+    from axon_backend.inference.model_loading import load_model
     from axon_backend.networks.precision import autocast
 
     made = session()
     unet, config = made._runner._whole.network("coarse"), made.config
+    wide = load_model(made.bundle).network("coarse")
     side, calls = config.grid // config.coarse.patch, 5
     channels = unet.net.conv_in.conv.in_channels
     x, t = torch.randn(1, channels, side, side, side), torch.tensor([500])
@@ -177,7 +181,7 @@ def openvino() -> dict[str, Any]:
 
     @torch.inference_mode()
     def stock() -> torch.Tensor:
-        return unet.net(x, t)
+        return wide.net(x, t)
 
     @torch.inference_mode()
     def ours() -> torch.Tensor:
@@ -186,7 +190,7 @@ def openvino() -> dict[str, Any]:
 
     exact = measured("PyTorch, float32", stock).numpy()
     outputs = {"AXON": measured("AXON", ours).float().numpy()}
-    converted = ov.convert_model(unet.net.float(), example_input=(x, t))
+    converted = ov.convert_model(wide.net, example_input=(x, t))
     for name in ("f32", "bf16"):
         options = {
             "INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": name, "NUM_STREAMS": "1",

@@ -76,19 +76,19 @@ def axon_preview(grid: AttenuationVolume, geometry: AcquisitionGeometry) -> Rend
 
 
 def rtk(grid: AttenuationVolume, geometry: AcquisitionGeometry) -> Render:
-    """The Joseph projector of the Reconstruction Toolkit, in C++. Its tube is at +z and its rows
+    """The Joseph projector of the Reconstruction Toolkit, in C++, with the voxels in the order in
+    which AXON has them too, RTK's fastest of three that were tried. Its tube is at +z and its rows
     run along +y: of a PA exposure, z is LPS y and y is LPS -z."""
     import itk
     from itk import RTK
 
     itk.MultiThreaderBase.SetGlobalDefaultNumberOfThreads(1)
     image_type = itk.Image[itk.F, 3]
-    voxels = np.ascontiguousarray(grid.mu.numpy().transpose(1, 0, 2)[:, ::-1])
-    image = itk.image_from_array(voxels)
+    image = itk.image_from_array(np.ascontiguousarray(grid.mu.numpy()))
     x, y, z = (o - c for o, c in zip(grid.origin_mm, geometry.isocentre_mm, strict=True))
-    sx, sy, sz = grid.spacing_mm
-    image.SetSpacing((sx, sz, sy))
-    image.SetOrigin((x, -(z + (grid.mu.shape[0] - 1) * sz), y))
+    image.SetSpacing(grid.spacing_mm)
+    image.SetOrigin((x, -z, y))
+    image.SetDirection(itk.matrix_from_array(np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])))
     place = RTK.ThreeDCircularProjectionGeometry.New()
     place.AddProjection(geometry.sod_mm, geometry.sid_mm, 0.0)
 

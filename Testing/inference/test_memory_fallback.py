@@ -61,7 +61,7 @@ def test_the_ladder_of_a_gpu_ends_on_the_cpu():
     assert rungs[0] == memory_fallback.Rung(gpu)
     assert [r.whole for r in rungs] == [True, False, False, False, True, True]
     assert [r.bfloat16 for r in rungs] == [False, False, False, True, False, False]
-    assert [r.slab for r in rungs] == [None, None, 8, 8, None, 8]
+    assert [r.slab for r in rungs] == [None, None, 4, 4, None, 4]
     assert all(r.message for r in rungs[1:])
     assert ladder(CPU) == rungs[4:]
 
@@ -133,7 +133,7 @@ def test_bfloat16_comes_close_and_leaves_the_model_as_it_was(
     plain = load_model(bundle).reconstruct(views, context=RunContext(seed=3)).volumes
 
     def wide(call, module, slab):
-        return next(module.parameters()).dtype is not torch.bfloat16
+        return any(p.dtype is not torch.bfloat16 for p in module.parameters())
 
     runs_out("unet", wide)
     volumes, warnings = run_all(bundle, views)

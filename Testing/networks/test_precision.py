@@ -10,6 +10,7 @@ from axon_backend.networks.precision import (
     autocast,
     keep_in_bfloat16,
     normalise_in_float32,
+    store_as_computed,
 )
 
 
@@ -59,3 +60,26 @@ def test_group_normalisation_in_float32_under_autocast():
     with autocast("cpu", always=True):
         assert norm(x.bfloat16()).dtype is torch.float32
         assert keep_in_bfloat16(block).body[0](x.bfloat16()).dtype is torch.bfloat16
+
+
+def test_stored_as_computed_gives_the_same_voxels():
+    """Weights that autocast would convert are narrow, the others are not; nothing else changes."""
+    torch.manual_seed(0)
+    block = nn.Sequential(ResBlock(3, 8, 16), nn.ConvTranspose3d(16, 4, 2, 2), nn.GroupNorm(2, 4))
+    x = torch.randn(1, 8, 6, 6, 6)
+    with torch.no_grad(), autocast("cpu", always=True):
+        before = block(x)
+        assert torch.equal(store_as_computed(block, "cpu", always=True)(x), before)
+    kinds = {type(m): {p.dtype for p in m.parameters(recurse=False)} for m in block.modules()}
+    assert kinds[nn.Conv3d] == kinds[nn.ConvTranspose3d] == {torch.bfloat16}
+    assert kinds[nn.GroupNorm] == {torch.float32}
+
+
+def test_stored_as_computed_is_wide_again_where_float32_is_used(monkeypatch):
+    monkeypatch.setattr("axon_backend.networks.precision.cpu_has_bfloat16", lambda: False)
+    block, x = ResBlock(2, 8, 8), torch.randn(1, 8, 5, 5)
+    store_as_computed(block, "cpu", always=True)
+    store_as_computed(block, "cpu")
+    assert {p.dtype for p in block.parameters()} == {torch.float32}
+    with autocast("cpu"):
+        assert block(x).dtype is torch.float32

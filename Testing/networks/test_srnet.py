@@ -47,7 +47,7 @@ def test_slices_at_a_time_do_not_matter(gamma, monkeypatch):
     net = shaken(SRConfig(gamma=gamma, features=4, blocks=1, growth=2))
     out = net(volume())
     assert out.shape == (1, 1, *(8 * gamma,) * 3)
-    monkeypatch.setattr(srnet, "SLICES", 3)
+    monkeypatch.setattr(srnet, "CPU_SLICES", 3)
     assert torch.allclose(out, net(volume()), atol=1e-5)
     smooth = F.interpolate(volume(), scale_factor=gamma, mode="trilinear", align_corners=False)
     assert not torch.allclose(out, smooth, atol=1e-3)

@@ -30,6 +30,7 @@ def rays_of(geometry: AcquisitionGeometry, height: int, width: int) -> drr.Rays:
 @pytest.mark.parametrize("channels", [None, 2])
 def test_same_as_ray_by_ray(view: View, channels: int | None, monkeypatch) -> None:
     monkeypatch.setattr(drr, "CPU_NUMBERS", 300)  # several strips, the last one shorter
+    monkeypatch.setattr(drr, "CPU_PLANES", 5)  # several groups, the last one smaller
     geometry = AcquisitionGeometry.of_frame(FRAME, view)
     volume = random_volume(channels)
     fast = drr.render_drr(volume, geometry, (37, 41))

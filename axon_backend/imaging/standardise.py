@@ -20,15 +20,21 @@ def standardise_view(view: torch.Tensor, valid: torch.Tensor | None = None) -> t
     Returns:
         (B, 1, S, S) float32.
     """
-    out = torch.empty_like(view, dtype=torch.float32)
-    for i in range(view.shape[0]):
-        image = view[i].float()
-        inside = image if valid is None else image[valid[i]]
+    out = view.to(torch.float32, copy=True)
+    for i, image in enumerate(out):
+        pixels = image.reshape(-1)
         # A regular subset is enough for two quantiles and keeps torch.quantile within its limit.
-        sample = inside.reshape(-1)
-        sample = sample[:: max(1, sample.numel() // 65536)]
+        if valid is None:
+            sample = pixels[:: _stride(pixels.numel())]
+        else:
+            inside = valid[i].reshape(-1).nonzero()[:, 0]
+            sample = pixels[inside[:: _stride(inside.numel())]]
         quantiles = torch.tensor([LOW_QUANTILE, HIGH_QUANTILE], device=sample.device)
         low, high = torch.quantile(sample, quantiles)
-        out[i] = (image - low) / (high - low).clamp_min(1e-6) * 2 - 1
-    out = out.clamp(-LIMIT, LIMIT)
-    return out if valid is None else torch.where(valid, out, torch.full_like(out, -1.0))
+        image.sub_(low).div_((high - low).clamp_min(1e-6)).mul_(2).sub_(1)  # in place: large images
+    out.clamp_(-LIMIT, LIMIT)
+    return out if valid is None else out.masked_fill_(~valid, -1.0)
+
+
+def _stride(count: int) -> int:
+    return max(1, count // 65536)

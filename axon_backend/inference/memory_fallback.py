@@ -19,11 +19,11 @@ from axon_backend.bundle import Bundle
 from axon_backend.errors import AxonInputError
 from axon_backend.inference.model_loading import bundle_method, bundle_model, load_model
 from axon_backend.methods.protocol import Model, RegisteredViews
-from axon_backend.networks.precision import keep_in_bfloat16
+from axon_backend.networks.precision import keep_in_bfloat16, store_as_computed
 from axon_backend.util.free_memory import return_free_memory
 from axon_backend.util.run_context import RunContext
 
-SLAB = 8  # slices per slab, for stages that can work in slabs
+SLAB = 4  # slices per slab, for stages that can work in slabs
 # Messages of drivers and allocators whose errors have no type of their own.
 _SAYS_OUT_OF_MEMORY = (
     "out of memory",
@@ -174,10 +174,8 @@ class StageRunner:
     def _model(self, stage: str) -> Model:
         rung = self._rungs[self._at]
         where = rung.device if rung.whole else torch.device("cpu")
-        if self._whole is None:
-            self._whole = load_model(self.bundle, where)
-        elif self._whole.device != where:
-            self._whole.to(where)
+        if self._whole is None or self._whole.device != where:
+            self._whole = self._moved(where, rung.device)
         if rung.whole:
             return self._whole
         if self._part is None or self._part[:2] != (stage, self._at):
@@ -188,6 +186,14 @@ class StageRunner:
                 keep_in_bfloat16(part)
             self._part = (stage, self._at, part.to(rung.device))
         return self._part[2]
+
+    def _moved(self, where: torch.device, computed_on: torch.device) -> Model:
+        """All networks on a device, loaded if they are not yet."""
+        model = load_model(self.bundle, where) if self._whole is None else self._whole.to(where)
+        if model.AUTOCASTS:
+            store_as_computed(model, computed_on, model.always_bfloat16)
+            return_free_memory()  # of the wider weights
+        return model
 
     def _step_down(self, stage: str) -> str:
         info = self.method.info.stage(stage)
@@ -234,8 +240,9 @@ def _stopping(model: Model, stage: str, context: RunContext) -> Iterator[None]:
 
 @contextmanager
 def _tidy(model: Model) -> Iterator[None]:
-    """On the CPU, return the memory that was freed before each network and at the end: what a
-    network needs for a moment decides how much the process takes at most."""
+    """On the CPU, return the memory that was freed before and after each network, before each block
+    of the second half of a U-Net, and at the end: what a network needs for a moment decides how
+    much the process takes at most."""
     if model.device.type != "cpu":
         yield
         return
@@ -244,7 +251,10 @@ def _tidy(model: Model) -> Iterator[None]:
         return_free_memory()
 
     names = [name for name in model.config.networks if model.has_network(name)]
-    hooks = [model.network(name).register_forward_pre_hook(tidy) for name in names]
+    networks = [model.network(name) for name in names]
+    blocks = [block for network in networks for block in getattr(network, "second_half", ())]
+    hooks = [part.register_forward_pre_hook(tidy) for part in (*networks, *blocks)]
+    hooks += [network.register_forward_hook(tidy) for network in networks]
     try:
         yield
     finally:

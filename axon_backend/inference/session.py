@@ -173,6 +173,7 @@ class InferenceSession:
         context = context or RunContext()
         chosen, counts = self._asked(stages, steps, samples)
         with self._alone():
+            return_free_memory()  # of results that the caller has dropped
             runner = self._runner
             if samples > 1:
                 drawn = runner.method.draw_steps(runner.config)
@@ -223,6 +224,7 @@ class InferenceSession:
                     placed, chosen, counts, samples, context, run
                 ):
                     volume = result.add(stage, volumes)
+                    return_free_memory()
                     if stage_done is not None:
                         stage_done(stage, volume, placed.frame)
             except Cancelled:

@@ -145,6 +145,9 @@ class Model(nn.Module):
 
     PATHS: Mapping[str, str] = {}
     """{network: dotted name of the submodule}, if it differs from the network's name."""
+    AUTOCASTS = False
+    """Whether :meth:`run_stage` calls the networks under ``networks.precision.autocast`` only, so
+    that the weights of convolutions and linear layers can be stored in the type that it uses."""
 
     def __init__(self, method: Method, config: Any) -> None:
         super().__init__()

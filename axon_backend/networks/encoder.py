@@ -176,8 +176,10 @@ class LiftingEncoder(nn.Module):
         del features
         if len(volumes) == 1:
             return volumes[0]
-        fused: torch.Tensor = self.fusion(torch.cat(volumes, 1))
-        if has_lateral is None:
+        alone = None if has_lateral is None else volumes[0]
+        both = torch.cat(volumes, 1)
+        del volumes  # the fusion needs the memory
+        fused: torch.Tensor = self.fusion(both)
+        if alone is None or has_lateral is None:
             return fused
-        there = has_lateral.reshape(-1, 1, 1, 1, 1)
-        return torch.where(there, fused, volumes[0].to(fused))
+        return torch.where(has_lateral.reshape(-1, 1, 1, 1, 1), fused, alone.to(fused))

@@ -11,8 +11,8 @@ from torch import nn
 
 from axon_backend.networks.blocks import zero
 
-# Axial slices processed by the trunk at a time, which limits memory.
-SLICES = 16
+# Axial slices processed by the trunk at a time, which limits memory; a GPU is not busy with few.
+SLICES, CPU_SLICES = 16, 8
 # Input slices on either side of a slab that influence it: one per transposed convolution (at most
 # two).
 _SLAB_MARGIN = 2
@@ -37,6 +37,10 @@ class SRConfig:
     def __post_init__(self) -> None:
         if self.gamma not in (1, 2, 4):
             raise ValueError(f"gamma must be 1, 2 or 4, got {self.gamma}")
+
+
+def _at_once(x: torch.Tensor) -> int:
+    return CPU_SLICES if x.device.type == "cpu" else SLICES
 
 
 class DenseBlock(nn.Module):
@@ -95,7 +99,7 @@ class SRNet(nn.Module):
         """(B, 1, z, h, h) -> (B, f, z, g h, g h), slice by slice."""
         b, _, z, y, w = x.shape
         slices = x.transpose(1, 2).reshape(b * z, 1, y, w)
-        features = torch.cat([self._slices(s) for s in slices.split(SLICES)])
+        features = torch.cat([self._slices(s) for s in slices.split(_at_once(x))])
         return features.reshape(b, z, *features.shape[1:]).transpose(1, 2)
 
     def _slices(self, x: torch.Tensor) -> torch.Tensor:
@@ -117,7 +121,7 @@ class SRNet(nn.Module):
 
     def forward(self, x: torch.Tensor, slab: int | None = None) -> torch.Tensor:
         """Upsample a volume, ``slab`` input slices at a time (None: all in training, else
-        :data:`SLICES`).
+        as many as pass the trunk).
 
         A slab is joined with as many neighbouring slices as the transposed convolutions reach, so
         that the result equals that of the whole volume, with the memory of a slab.
@@ -126,7 +130,7 @@ class SRNet(nn.Module):
         if g == 1:
             return x
         if slab is None:
-            slab = depth if torch.is_grad_enabled() else SLICES
+            slab = depth if torch.is_grad_enabled() else _at_once(x)
         out = F.interpolate(x.float(), scale_factor=g, mode="trilinear", align_corners=False)
         if slab >= depth:
             return out + self._joined(self._features(x))

@@ -87,6 +87,12 @@ class DiffusionUNet(nn.Module):
         )
         self.global_encoder = _global_encoder(self.net, config, view_side)
 
+    @property
+    def second_half(self) -> list[nn.Module]:
+        """The blocks that run while the features of the way down are kept: the most memory."""
+        up = self.net.get_submodule("up_blocks")
+        return [self.net.get_submodule("middle_block"), *up.children()]
+
     def forward(
         self,
         x: torch.Tensor,

@@ -12,7 +12,7 @@ memory is O(pixels), and autograd provides the gradients with respect to the vol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,7 @@ from axon_backend.physics.geometry import AcquisitionGeometry
 # would wait for one another: on a busy machine that took ten times as long with two threads.
 CPU_PIXELS = 10_000
 CPU_NUMBERS = 32_768  # processed at a time in separable rendering, without coordinates per pixel
+CPU_PLANES = 32  # whose voxels are rearranged at a time: two lines of a cache
 MAX_PIXELS = 8192  # along a side
 
 
@@ -196,54 +197,75 @@ def _separable_line_integrals(
 ) -> torch.Tensor:
     """Like :func:`_line_integrals`, for points on a plane parallel to the voxel planes. The
     position in a voxel plane then depends on the row along one axis and on the column along the
-    other, so bilinear interpolation separates into one along each axis."""
-    axis, down, across = plane.axis, plane.down, plane.across
-    height, width = len(plane.down_mm), len(plane.across_mm)
+    other, so bilinear interpolation separates into one along each axis. The one along the array's
+    slower axis comes first: it reads whole rows of memory."""
     mu = volume.mu.detach()
     channels = mu.reshape(-1, *mu.shape[-3:])
     spacing, source = np.asarray(volume.spacing_mm), np.asarray(source_mm)
     start = (source - volume.origin_mm) / spacing
-    depth_mm = plane.at_mm - source[axis]
+    axis, depth_mm = plane.axis, plane.at_mm - source[plane.axis]
     # The position of row (column) i in plane n is base[i] + n slope[i], in voxels.
-    lines = {down: plane.down_mm, across: plane.across_mm}
+    lines = {plane.down: plane.down_mm, plane.across: plane.across_mm}
     per_plane = depth_mm / spacing[axis]
     slopes = {a: (at - source[a]) / spacing[a] / per_plane for a, at in lines.items()}
-    # (N, C, across, down): index 3 is x, the last axis of the array.
-    planes = channels.permute(3 - axis, 0, 3 - across, 3 - down)
-    counts = planes.shape[2:]
+    slow, fast = max(lines), min(lines)  # z is the slowest axis of the array, x the fastest
+    voxels = {a: mu.shape[-1 - a] for a in (slow, fast)}
+    pixels = {a: len(lines[a]) for a in (slow, fast)}
+    count = mu.shape[-1 - axis]
 
-    def neighbours(a: int, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def neighbours(a: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """For each plane and each position along an axis: the indices of the two adjacent voxels in
-        a plane with a margin of zeros, and the weight of the second, (N, H or W)."""
-        depth = np.arange(len(planes))[:, None] - start[axis]
-        at = np.clip(start[a] + depth * slopes[a], -1, count)
-        below = np.minimum(np.floor(at), count - 1)
+        a plane with a margin of zeros, (N, pixels), and the weight of the second (N, pixels, 1)."""
+        depth = np.arange(count)[:, None] - start[axis]
+        at = np.clip(start[a] + depth * slopes[a], -1, voxels[a])
+        below = np.minimum(np.floor(at), voxels[a] - 1)
         first = torch.from_numpy(below.astype(np.int64) + 1)
         return first, first + 1, torch.from_numpy(at - below).to(mu.dtype)[..., None]
 
-    left, right, x = neighbours(across, counts[0])
-    upper, lower, y = neighbours(down, counts[1])
-    total = torch.zeros((len(channels), height, width), dtype=mu.dtype)
-    wide = torch.empty((counts[1] + 2, width), dtype=mu.dtype)
-    some, rows = (max(1, CPU_NUMBERS // m) for m in (counts[1] + 2, width))
-    for n in range(len(planes)):
-        for c in range(len(channels)):
-            voxels = F.pad(planes[n, c], (1, 1, 1, 1))
-            for i in range(0, width, some):
-                part = slice(i, i + some)
-                ends = voxels.index_select(0, left[n, part]), voxels.index_select(0, right[n, part])
-                wide[:, part] = torch.lerp(*ends, x[n, part], out=ends[0]).T
-            for i in range(0, height, rows):
-                part = slice(i, i + rows)
-                ends = wide.index_select(0, upper[n, part]), wide.index_select(0, lower[n, part])
-                total[c, part] += torch.lerp(*ends, y[n, part], out=ends[0])
-    oblique = np.hypot(
-        np.hypot(lines[down] - source[down], depth_mm)[:, None],
-        (lines[across] - source[across])[None],
-    )
+    along_slow, along_fast = neighbours(slow), neighbours(fast)
+    # Memory that is used again for every plane: the voxels with their margin, and the image after
+    # the first interpolation.
+    framed = torch.zeros((voxels[slow] + 2, voxels[fast] + 2), dtype=mu.dtype)
+    half = torch.empty((voxels[fast] + 2, pixels[slow]), dtype=mu.dtype)
+    total = torch.zeros((len(channels), pixels[fast], pixels[slow]), dtype=mu.dtype)
+    for image, channel in zip(total, channels, strict=True):
+        for n, voxel_plane in enumerate(_planes(channel, axis)):
+            framed[1:-1, 1:-1] = voxel_plane
+            for part, rows in _interpolated(framed, along_slow, n):
+                half[:, part] = rows.T
+            for part, rows in _interpolated(half, along_fast, n):
+                image[part] += rows
+    if slow == plane.down:
+        total = total.transpose(1, 2).contiguous()
+    down_mm, across_mm = (lines[a] - source[a] for a in (plane.down, plane.across))
+    oblique = np.hypot(np.hypot(down_mm, depth_mm)[:, None], across_mm[None])
     length_mm = oblique * (spacing[axis] / abs(depth_mm))
     total *= torch.from_numpy(length_mm).to(mu.dtype)
-    return total.reshape(*mu.shape[:-3], height, width)
+    return total.reshape(*mu.shape[:-3], *total.shape[1:])
+
+
+def _planes(voxels: torch.Tensor, axis: int) -> Iterator[torch.Tensor]:
+    """The planes (slower axis, faster axis) of a volume (Z, Y, X) along an axis, with contiguous
+    rows."""
+    if axis > 0:
+        yield from voxels.unbind(2 - axis)
+        return
+    for some in voxels.split(CPU_PLANES, dim=2):
+        # As a contiguous matrix: Torch transposes those in blocks, which is several times as fast.
+        turned = some.contiguous().reshape(-1, some.shape[2]).T.contiguous()
+        yield from turned.reshape(-1, *voxels.shape[:2])
+
+
+def _interpolated(
+    matrix: torch.Tensor, neighbours: tuple[torch.Tensor, torch.Tensor, torch.Tensor], n: int
+) -> Iterator[tuple[slice, torch.Tensor]]:
+    """The rows of a matrix interpolated at the positions of plane n, some at a time, and which."""
+    first, second, weight = (values[n] for values in neighbours)
+    some = max(1, CPU_NUMBERS // matrix.shape[1])
+    for i in range(0, len(first), some):
+        part = slice(i, i + some)
+        ends = matrix.index_select(0, first[part]), matrix.index_select(0, second[part])
+        yield part, torch.lerp(*ends, weight[part], out=ends[0])
 
 
 def _line_integrals(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+ROWS = 64  # of the new image at a time, since positions take ten times the memory of pixels
+
 
 def resample_image(
     pixels: np.ndarray,
@@ -27,24 +29,32 @@ def resample_image(
         (size, size) float32 values, and a mask that is True inside the old image where it is valid.
     """
     shrink = np.sqrt(abs(np.linalg.det(matrix[:2, :2]))) / size
-    source = pixels.astype(np.float32)
+    source = np.asarray(pixels, np.float32)
     if shrink > 1.0:  # downsampling: low-pass filter against aliasing
         source = ndimage.gaussian_filter(source, 0.5 * np.sqrt(shrink**2 - 1))
-    c = (np.arange(size) + 0.5) / size
-    x, y = np.meshgrid(c, c)
-    if shift is not None:
-        x, y = x + shift[0], y + shift[1]
-    column, row = (matrix[i, 0] * x + matrix[i, 1] * y + matrix[i, 2] for i in range(2))
-    values = ndimage.map_coordinates(source, [row, column], order=1, mode="nearest")
-    h, w = pixels.shape
-    shown = (row >= -0.5) & (row <= h - 0.5) & (column >= -0.5) & (column <= w - 0.5)
+    hidden = None
     if valid is not None:
         # Any invalid pixel among those that a new one covers.
         reach = max(1, round(shrink))
-        hidden = ndimage.maximum_filter((~valid).astype(np.uint8), reach) if reach > 1 else ~valid
-        at = (
-            np.clip(np.rint(row).astype(int), 0, h - 1),
-            np.clip(np.rint(column).astype(int), 0, w - 1),
-        )
-        shown &= ~hidden.astype(bool)[at]
-    return values.astype(np.float32), shown
+        hidden = ~valid
+        if reach > 1:
+            hidden = ndimage.maximum_filter(hidden.view(np.uint8), reach).view(bool)
+    h, w = pixels.shape
+    c = (np.arange(size) + 0.5) / size
+    values, shown = np.empty((size, size), np.float32), np.empty((size, size), bool)
+    for first in range(0, size, ROWS):
+        part = slice(first, first + ROWS)
+        x, y = np.meshgrid(c, c[part])
+        if shift is not None:
+            x, y = x + shift[0, part], y + shift[1, part]
+        column, row = (matrix[i, 0] * x + matrix[i, 1] * y + matrix[i, 2] for i in range(2))
+        ndimage.map_coordinates(source, [row, column], values[part], order=1, mode="nearest")
+        inside = (row >= -0.5) & (row <= h - 0.5) & (column >= -0.5) & (column <= w - 0.5)
+        if hidden is not None:
+            at = (
+                np.clip(np.rint(row).astype(int), 0, h - 1),
+                np.clip(np.rint(column).astype(int), 0, w - 1),
+            )
+            inside &= ~hidden[at]
+        shown[part] = inside
+    return values, shown

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 
 from axon_backend.diffusion.estimate_error import EstimateError
 from axon_backend.diffusion.sampling import OnStep
 from axon_backend.methods.axon.config import AxonConfig
 from axon_backend.methods.axon.stage import StageModule, batched, condition, count_steps
-from axon_backend.methods.axon.test_time_augmentation import SHIFTS, ShiftedBackMean, shifted_views
+from axon_backend.methods.axon.test_time_augmentation import (
+    SHIFTS,
+    ShiftedBackMean,
+    Voxels,
+    shifted_views,
+)
 from axon_backend.methods.protocol import RegisteredViews
 from axon_backend.networks.encoder import LiftingEncoder
 from axon_backend.networks.precision import Precision
@@ -67,20 +70,20 @@ class CoarseDiff(StageModule):
         each = max(1, steps)
         total = each * len(shifts)
 
-        def shown() -> Iterator[RegisteredViews]:
-            for v in shifts:
-                yield shifted_views(views, v, self.config.grid) if any(v) else views
+        def shown(shift: Voxels) -> RegisteredViews:
+            return shifted_views(views, shift, self.config.grid) if any(shift) else views
 
         def one_by_one() -> torch.Tensor:
             mean = ShiftedBackMean()
-            for i, (seen, shift) in enumerate(zip(shown(), shifts, strict=True)):
+            for i, shift in enumerate(shifts):
                 counted = count_steps(on_step, i * each, total)
-                mean.add(self._run_bridge(seen, steps, generator, counted), shift)
+                mean.add(self._run_bridge(shown(shift), steps, generator, counted), shift)
             return mean.mean()
 
         def together() -> torch.Tensor:
             counted = count_steps(on_step, 0, total, runs=len(shifts))
-            volumes = self._run_bridge(_stacked(list(shown())), steps, generator, counted)
+            seen = [shown(shift) for shift in shifts]
+            volumes = self._run_bridge(_stacked(seen), steps, generator, counted)
             mean = ShiftedBackMean()
             for volume, shift in zip(volumes.split(1), shifts, strict=True):
                 mean.add(volume, shift)

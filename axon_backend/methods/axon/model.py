@@ -38,6 +38,7 @@ class AxonModel(Model):
         "controlnet": "fine_diff.controlnet",
         "sr": "super_resolution.network",
     }
+    AUTOCASTS = True
     config: AxonConfig
 
     def __init__(self, method: Method, config: AxonConfig) -> None:
