@@ -33,7 +33,7 @@ class HarmoniserObjective(Objective):
         if not config.harmoniser:
             raise AxonInputError(
                 "model.harmoniser is empty: this model has no harmoniser. Set its channels, for "
-                "example --set model.harmoniser=[32,64,96,128]."
+                "example --set model.harmoniser=[12,16,32]."
             )
 
     def forward(self, batch: Batch) -> torch.Tensor:
