@@ -17,6 +17,7 @@ from axon_backend.methods.axon.super_resolution import SuperResolution
 from axon_backend.methods.protocol import Model, RegisteredViews
 from axon_backend.networks.blocks import channels_last
 from axon_backend.networks.harmoniser import Harmoniser
+from axon_backend.networks.precision import autocast
 from axon_backend.util.run_context import RunContext
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class AxonModel(Model):
         """The views in the grey scale of DRRs; unchanged without a harmoniser."""
         if not self.has_network("harmoniser"):
             return views
-        with self.coarse_diff.autocast():
+        with autocast(self.device, self.always_bfloat16):
             frontal = self.harmoniser(views.frontal, True)
             lateral = None if views.lateral is None else self.harmoniser(views.lateral, False)
         return replace(views, frontal=frontal, lateral=lateral)
