@@ -45,7 +45,9 @@ def sample(seed: int, single: bool = False) -> Batch:
     )
     volume = torch.nn.functional.avg_pool3d(fine, 2)
     beam = torch.tensor([[0.07, -0.09]])
-    return Batch(volume, fine, fine.mean(3), fine.mean(4), beam, draws)
+    frontal, lateral = fine.mean(3), fine.mean(4)
+    clean = torch.cat([frontal, lateral], 1).square()
+    return Batch(volume, fine, frontal, lateral, beam, draws, clean)
 
 
 def objective_of(name: str, *pairs: str) -> Objective:

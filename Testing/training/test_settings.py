@@ -13,7 +13,6 @@ from axon_backend.bundle import load_bundle
 from axon_backend.errors import AxonInputError
 from axon_backend.methods import registry
 from axon_backend.methods.axon import INFO
-from axon_backend.methods.axon.config import AxonConfig
 from axon_backend.training.plan import notes, resolve, window_warning
 from axon_backend.training.presets import preset
 from axon_backend.training.settings import (
@@ -36,7 +35,7 @@ def test_a_preset_survives_yaml(name, stage):
     config = preset(name, stage).check()
     again = apply(preset("preview", "coarse"), yaml.safe_load(to_yaml(config)))
     assert again == config
-    assert set(config.trains) | set(config.needs) <= set(AxonConfig().networks)
+    assert set(config.trains) | set(config.needs) <= set(config.model.networks)
 
 
 def test_the_paper_preset_has_the_papers_settings():

@@ -99,6 +99,12 @@ class Objective(nn.Module):
         return ()
 
     @classmethod
+    def completed(cls, config: Any) -> Any:
+        """The configuration with what this training adds to a model that lacks it, by default
+        nothing."""
+        return config
+
+    @classmethod
     def check(cls, config: Any, loss: Any) -> None:
         """Raise AxonInputError if configuration and loss settings do not allow this training."""
 

@@ -71,7 +71,8 @@ def resolve(
         config = replace(config, steps=steps, minutes=None, epochs=None)
     elif minutes is not None:
         config = replace(config, steps=None, minutes=minutes, epochs=None)
-    return replace(config, method=method, stage=stage, preset=preset_name).check()
+    config = replace(config, method=method, stage=stage, preset=preset_name)
+    return replace(config, model=config.objective.completed(config.model)).check()
 
 
 def window_warning(config: TrainConfig) -> str | None:

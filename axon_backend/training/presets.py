@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from axon_backend.errors import AxonInputError
 from axon_backend.methods import registry
 from axon_backend.training.config import TrainConfig
@@ -31,4 +33,5 @@ def preset(name: str, stage: str, method: str = registry.DEFAULT) -> TrainConfig
         loss=found.loss_settings(),
         preset=name,
     )
-    return apply(config, found.recipe(name, stage))
+    config = apply(config, found.recipe(name, stage))
+    return replace(config, model=config.objective.completed(config.model))

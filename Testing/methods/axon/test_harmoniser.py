@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from axon_backend.errors import AxonInputError
 from axon_backend.methods.axon.config import AxonLoss
 from axon_backend.methods.axon.method import AXON
 from axon_backend.methods.axon.train_harmoniser import HarmoniserObjective
@@ -45,9 +44,10 @@ def test_a_model_without_one_has_no_such_network(tiny, views):
     model = tiny()
     assert "harmoniser" not in model.config.networks and not model.has_network("harmoniser")
     assert model.harmonised(views) is views
-    with pytest.raises(AxonInputError, match=r"model\.harmoniser is empty"):
-        HarmoniserObjective.check(model.config, AxonLoss())
     assert HarmoniserObjective.trains(model.config, AxonLoss()) == ()
+    completed = HarmoniserObjective.completed(model.config)
+    assert HarmoniserObjective.trains(completed, AxonLoss()) == ("harmoniser",)
+    assert HarmoniserObjective.completed(replace(completed, harmoniser=(8,))).harmoniser == (8,)
 
 
 def test_only_its_own_run_decides_that_a_bundle_has_it(tiny_config):

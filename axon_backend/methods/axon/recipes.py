@@ -18,7 +18,6 @@ PHYSICS_ONLY: dict[str, Any] = {
 }
 # The paper has no such network; its presets can be trained with it, too.
 HARMONISER: dict[str, Any] = {
-    "model": {"harmoniser": [12, 16, 32]},
     "batch": 4,
     "micro_batch": 4,
     "optimiser": {"lr": 2e-3},

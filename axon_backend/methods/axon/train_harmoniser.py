@@ -7,15 +7,18 @@ added to a finished model.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from axon_backend.errors import AxonInputError
 from axon_backend.methods.axon.model import AxonModel
 from axon_backend.methods.batch import Batch, ValidationCase
 from axon_backend.methods.objective import Measurement, Objective, regression_loss
 from axon_backend.networks.blocks import average_down
+
+# Those of the shipped model; more of them made little difference (Testing/benchmarks/README.md).
+CHANNELS = (12, 16, 32)
 
 
 class HarmoniserObjective(Objective):
@@ -29,12 +32,9 @@ class HarmoniserObjective(Objective):
         return ("harmoniser",) if config.harmoniser else ()
 
     @classmethod
-    def check(cls, config: Any, loss: Any) -> None:
-        if not config.harmoniser:
-            raise AxonInputError(
-                "model.harmoniser is empty: this model has no harmoniser. Set its channels, for "
-                "example --set model.harmoniser=[12,16,32]."
-            )
+    def completed(cls, config: Any) -> Any:
+        """With a harmoniser of :data:`CHANNELS`, if the model has none yet."""
+        return config if config.harmoniser else replace(config, harmoniser=CHANNELS)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         harmonised, clean = self._pairs(batch)
