@@ -23,7 +23,7 @@ from axon_backend.training.data.augmentation import (
     RadiographAugmentation,
     augment_real,
 )
-from axon_backend.training.data.batch import collate, in_place, validation_look
+from axon_backend.training.data.batch import collate, validation_look, without_misregistration
 from axon_backend.training.data.loader import Batches, _Order, micro_batch
 from axon_backend.training.data.pairs import NOT_DEFORMED, Deformation
 from axon_backend.training.data.samples import Samples
@@ -316,7 +316,7 @@ def test_the_views_before_their_appearance_are_kept_where_asked(paired, tmp_path
         assert torch.equal(changed.clean, same.clean) and changed.clean.shape == (1, 2, 32, 32)
         assert torch.equal(torch.cat([same.frontal, same.lateral], 1), same.clean)
         assert not torch.allclose(changed.frontal, changed.clean[:, :1], atol=0.05)
-    assert in_place(look).p.misregistration == 0 and look.p.misregistration == 1
+    assert without_misregistration(look).p.misregistration == 0 and look.p.misregistration == 1
     together = Batch.stack([changed, same])
     assert len(together.clean) == 2 and torch.equal(together[1:].clean, same.clean)
     assert Batch.stack([changed, samples(source)[3]]).clean is None

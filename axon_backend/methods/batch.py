@@ -144,7 +144,8 @@ class ValidationCase:
 
     Attributes:
         name: the case's identifier.
-        batch: a batch of one sample, without draws.
+        batch: a batch of one sample, without draws; of several appearances of it where the
+            objective needs clean views.
         frame: the volume's thorax frame.
         real: roles ("frontal", "lateral") whose view is a real X-ray, not a DRR.
     """

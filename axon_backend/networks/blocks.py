@@ -59,6 +59,13 @@ def average_down(view: torch.Tensor, side: int) -> torch.Tensor:
     return F.avg_pool2d(view, view.shape[-1] // side) if view.shape[-1] > side else view
 
 
+def image_coordinates(image: torch.Tensor) -> torch.Tensor:
+    """Row and column of each pixel of a square image (B, C, S, S), from -1 to 1: (B, 2, S, S)."""
+    ramp = torch.linspace(-1, 1, image.shape[-1], device=image.device, dtype=image.dtype)
+    rows_columns = torch.stack(torch.meshgrid(ramp, ramp, indexing="ij"))
+    return rows_columns.expand(len(image), -1, -1, -1)
+
+
 class UNet(nn.Module):
     """A plain residual U-Net, 2-D or 3-D, with one block per level on each side.
 

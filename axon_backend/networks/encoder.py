@@ -13,6 +13,7 @@ from axon_backend.networks.blocks import (
     average_down,
     conv,
     depth_to_space,
+    image_coordinates,
     norm,
     space_to_depth,
     zero,
@@ -133,13 +134,10 @@ class LiftingEncoder(nn.Module):
 
         All views pass through the network as one batch; a bias per view distinguishes them.
         """
-        side, b = self.config.view_size, views[0].shape[0]
-        x = torch.cat(views)
-        ramp = torch.linspace(-1, 1, side, device=x.device, dtype=x.dtype)
-        rows, columns = torch.meshgrid(ramp, ramp, indexing="ij")
-        place = torch.stack([rows, columns])[None].expand(x.shape[0], -1, -1, -1)
+        x, b = torch.cat(views), views[0].shape[0]
         bias = self.view_bias[: len(views)].repeat_interleave(b, 0)
-        return list(self.unet2d(self.stem(torch.cat([x, place], 1)) + bias).split(b))
+        placed = torch.cat([x, image_coordinates(x)], 1)
+        return list(self.unet2d(self.stem(placed) + bias).split(b))
 
     def forward(
         self,

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from axon_backend.networks.blocks import UNet, average_down, zero
+from axon_backend.networks.blocks import UNet, average_down, image_coordinates, zero
 
 PATCH = 2
 
@@ -34,17 +34,13 @@ class Harmoniser(nn.Module):
     def forward(self, view: torch.Tensor, frontal: bool) -> torch.Tensor:
         """A standardised view (B, 1, S, S), S a multiple of ``side``, with the grey scale of a
         DRR; the same shape."""
-        b, n = view.shape[0], self.side
-        seen = average_down(view, n)
-        ramp = torch.linspace(-1, 1, n, device=view.device, dtype=view.dtype)
-        rows, columns = torch.meshgrid(ramp, ramp, indexing="ij")
-        which = torch.full_like(rows, 1.0 if frontal else -1.0)
-        about = torch.stack([rows, columns, which])[None].expand(b, -1, -1, -1)
-        cells = F.pixel_unshuffle(torch.cat([seen, about], 1), PATCH)
+        seen = average_down(view, self.side)
+        which = torch.full_like(seen, 1.0 if frontal else -1.0)
+        cells = F.pixel_unshuffle(torch.cat([seen, image_coordinates(seen), which], 1), PATCH)
         change = F.pixel_shuffle(self.net(cells).float(), PATCH)
         # Within its range, so that an untrained network changes nothing.
         change = (seen + change).clamp(-self.limit, self.limit) - seen
-        factor = view.shape[-1] // n
+        factor = view.shape[-1] // self.side
         if factor > 1:
             change = change.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
         return view + change

@@ -15,7 +15,7 @@ from axon_backend.dataset.dataset import DatasetCase
 from axon_backend.errors import Cancelled
 from axon_backend.methods.batch import Batch, ValidationCase
 from axon_backend.training.config import TrainConfig
-from axon_backend.training.data.batch import in_place, validation_look
+from axon_backend.training.data.batch import validation_look, without_misregistration
 from axon_backend.training.data.loader import Batches, default_workers, micro_batch
 from axon_backend.training.data.mean import MEAN_CASES, mean_volume, spread
 from axon_backend.training.data.pairs import NOT_DEFORMED, Deformation
@@ -175,7 +175,7 @@ class Assembly:
                 real=config.validation.real and not clean,
             )
             if clean:
-                look = in_place(config.data.appearance)
+                look = without_misregistration(config.data.appearance)
                 numbers = range(LOOKS * len(loaded), LOOKS * (len(loaded) + 1))
                 size = config.model.view_size
                 looks = [validation_look(one.batch, number, look, size) for number in numbers]

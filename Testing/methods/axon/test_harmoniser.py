@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from axon_backend.errors import AxonInputError
 from axon_backend.methods.axon.config import AxonLoss
 from axon_backend.methods.axon.method import AXON
 from axon_backend.methods.axon.train_harmoniser import HarmoniserObjective
@@ -48,6 +49,16 @@ def test_a_model_without_one_has_no_such_network(tiny, views):
     completed = HarmoniserObjective.completed(model.config)
     assert HarmoniserObjective.trains(completed, AxonLoss()) == ("harmoniser",)
     assert HarmoniserObjective.completed(replace(completed, harmoniser=(8,))).harmoniser == (8,)
+
+
+@pytest.mark.parametrize(
+    ("channels", "why"),
+    [((0,), "at least one"), ((-4, 8), "at least one"), ((8,) * 5, "5 levels; X-rays of 16 x 16")],
+)
+def test_channels_that_do_not_fit_are_named(tiny_config, channels, why):
+    HarmoniserObjective.check(tiny_config(harmoniser=(8,) * 4), AxonLoss())
+    with pytest.raises(AxonInputError, match=rf"model\.harmoniser is \[.*{why}"):
+        HarmoniserObjective.check(tiny_config(harmoniser=channels), AxonLoss())
 
 
 def test_only_its_own_run_decides_that_a_bundle_has_it(tiny_config):

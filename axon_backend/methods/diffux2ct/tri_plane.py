@@ -10,7 +10,7 @@ from torch import nn
 
 from axon_backend.methods.diffux2ct.config import TriPlaneConfig
 from axon_backend.methods.protocol import RegisteredViews
-from axon_backend.networks.blocks import UNet, average_down, conv
+from axon_backend.networks.blocks import UNet, average_down, conv, image_coordinates
 from axon_backend.physics.geometry import FIELD_OF_VIEW
 
 
@@ -85,9 +85,7 @@ class TriPlaneGenerator(nn.Module):
     def view_features(self, view: torch.Tensor, which: int) -> torch.Tensor:
         """A view (B, 1, S, S), 0 frontal or 1 lateral -> (B, planes + rank, size, size)."""
         x = average_down(view, self.config.view_size)
-        ramp = torch.linspace(-1, 1, x.shape[-1], device=x.device, dtype=x.dtype)
-        place = torch.stack(torch.meshgrid(ramp, ramp, indexing="ij"))
-        x = torch.cat([x, place.expand(len(x), -1, -1, -1)], 1)
+        x = torch.cat([x, image_coordinates(x)], 1)
         return self.unet(self.stem(x) + self.view_bias[which]).float()
 
     def forward(self, views: RegisteredViews) -> Planes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -35,18 +36,13 @@ def collate(
     before = standardise_views(views) if clean else None
     if rng is not None:
         look = appearance or RadiographAugmentation()
-        augment = augment_real if real else augment_radiograph
-        views = torch.stack(
-            [
-                torch.stack([augment(v[None, None].clone(), rng, look)[0, 0] for v in pair])
-                for pair in views
-            ]
-        )
+        views = _augmented(views, rng, look, augment_real if real else augment_radiograph)
+    frontal, lateral = standardise_views(views).split(1, 1)
     return Batch(
         volume=F.avg_pool3d(fine, gamma),
         fine=fine,
-        frontal=standardise_view(views[:, :1]),
-        lateral=standardise_view(views[:, 1:]),
+        frontal=frontal,
+        lateral=lateral,
         beam=torch.stack([torch.as_tensor(p.beam) for p in pairs]),
         clean=before,
     )
@@ -64,17 +60,23 @@ def validation_look(
     the same for a number; ``clean`` holds them as they were before."""
     rng, look = np.random.default_rng(number), replace(appearance, clean=0.0)
     clean = F.adaptive_avg_pool2d(torch.cat([batch.frontal, batch.lateral], 1), size)
-    views = torch.stack(
-        [
-            torch.stack([augment_radiograph(v[None, None].clone(), rng, look)[0, 0] for v in pair])
-            for pair in clean
-        ]
-    )
+    views = _augmented(clean, rng, look, augment_radiograph)
     frontal, lateral = standardise_views(views).split(1, 1)
     return replace(batch, frontal=frontal, lateral=lateral, clean=clean)
 
 
-def in_place(appearance: RadiographAugmentation) -> RadiographAugmentation:
+def _augmented(
+    views: torch.Tensor,
+    rng: np.random.Generator,
+    look: RadiographAugmentation,
+    augment: Callable[..., torch.Tensor],
+) -> torch.Tensor:
+    """(B, 2, S, S) views, each with an appearance of its own."""
+    changed = [augment(view[None, None].clone(), rng, look) for view in views.flatten(0, 1)]
+    return torch.cat(changed)[:, 0].reshape(views.shape)
+
+
+def without_misregistration(appearance: RadiographAugmentation) -> RadiographAugmentation:
     """The same appearance without errors of registration."""
     return replace(appearance, p=replace(appearance.p, misregistration=0.0))
 

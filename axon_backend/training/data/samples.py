@@ -13,7 +13,7 @@ import torch
 
 from axon_backend.methods.batch import Batch, Draws
 from axon_backend.training.data.augmentation import RadiographAugmentation
-from axon_backend.training.data.batch import blend, collate, in_place
+from axon_backend.training.data.batch import blend, collate, without_misregistration
 from axon_backend.training.data.pairs import TrainingPair
 from axon_backend.training.data.source import PairSource
 
@@ -64,7 +64,8 @@ class Samples:
         self.clean, self.repeat_after = clean, repeat_after
         self.pseudo_labelled = pseudo_labelled if source.pseudo_labelled else 0.0
         if clean:
-            self.real, self.pseudo_labelled, self.appearance = 0.0, 0.0, in_place(appearance)
+            self.real = self.pseudo_labelled = 0.0
+            self.appearance = without_misregistration(appearance)
         self.pseudo_labelled_single = pseudo_labelled_single
 
     def _rng(self, index: int, purpose: int) -> np.random.Generator:
