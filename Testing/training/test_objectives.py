@@ -11,6 +11,7 @@ from axon_backend.errors import AxonInputError
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.axon.config import AxonLoss
 from axon_backend.methods.axon.losses import (
+    bone_contrast_loss,
     bridge_times,
     corrupt_condition,
     edge_loss,
@@ -179,6 +180,30 @@ def test_an_error_in_bone_costs_more_when_bone_weighs_more(name):
         batch.volume[...] = 0.5  # 425 HU
         losses.append(float(objective(batch).detach()))
     assert losses[1] == pytest.approx(7 * losses[0], rel=1e-4)
+
+
+def test_bone_contrast_that_is_missing_costs_its_square_in_the_bridge_s_training():
+    """The untrained bridge returns F(x); without bone there, all of the contrast is missing."""
+    losses, batch = [], sample(0)
+    batch.volume[...] = -0.1
+    batch.volume[..., 8, 8] = 0.6
+    for weight in (0, 3):
+        objective = objective_of(
+            "coarse", f"bone_contrast={weight}", "conditioning_augmentation=0", "joint=false"
+        )
+        objective.model.coarse_diff.unet.forward = lambda x, t: x[:, :1] - x[:, 1:2]
+        objective.model.coarse_diff.encoder.forward = lambda *inputs: 0 * batch.volume - 0.1
+        losses.append(float(objective(batch).detach()))
+    assert losses[1] - losses[0] == pytest.approx(3.0, rel=1e-2)
+
+
+def test_half_of_the_bone_contrast_costs_a_quarter():
+    window = HuWindow(-1000, 900)
+    ct = torch.full((2, 1, 16, 16, 16), 40.0)
+    ct[0, :, :, 8, 8] = 340.0  # the second has no bone
+    half = 40 + 0.5 * (ct - 40)
+    loss = bone_contrast_loss(window.normalise(half), window.normalise(ct), window)
+    assert float(loss) == pytest.approx(0.25 / 2, rel=1e-3)
 
 
 def test_the_encoder_sees_each_samples_views_in_their_order():

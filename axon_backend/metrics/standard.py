@@ -90,6 +90,29 @@ def gradient_ratio(pair: VolumePair, region: Region) -> float:
     return sharpness(pair.prediction) / of_truth if of_truth > 0 else float("nan")
 
 
+def bone_contrast(pair: VolumePair, region: Region) -> float:
+    """Contrast of the prediction at the truth's bone, as a share of the truth's own
+    (``metrics.bone_contrast``).
+
+    NaN if the truth has no bone, or the HU window does not hold it.
+    """
+    # PyTorch is slow to import, and only this metric needs it.
+    import torch
+
+    from axon_backend.metrics import bone_contrast as contrast
+
+    low, high = pair.window_hu
+
+    def hu(volume: Array) -> torch.Tensor:
+        return torch.from_numpy(low + (high - low) * volume)[None, None]
+
+    truth = hu(pair.truth)
+    of_truth = float(contrast.bone_contrast(truth, truth))
+    if not of_truth > 0:
+        return float("nan")
+    return float(contrast.bone_contrast(hu(pair.prediction), truth)) / of_truth
+
+
 def _uniform7(p: Array, t: Array, axes: tuple[int, ...]) -> float:
     """Mean SSIM with a uniform window of 7 along `axes`, equal to that of scikit-image.
 
@@ -197,5 +220,12 @@ METRICS = (
     ),
     *_of_structure("lungs", "lungs", _LUNGS),
     *_of_structure("bone", "bone", _BONE),
+    Metric(
+        "bone_contrast", "Contrast, bone",
+        "contrast of the CT's bone (a ramp from 100 to 300 HU) against soft tissue (-150 to "
+        "150 HU) within two voxels, both less the local mean of soft tissue, reconstruction / "
+        "truth (1 = as in the truth, 0 = bone cannot be told from its surroundings)",
+        bone_contrast, "one", region="anatomy", digits=2,
+    ),
 )  # fmt: skip
 """The metrics in the order of the tables; the first four are the main ones."""

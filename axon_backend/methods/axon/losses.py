@@ -9,11 +9,11 @@ from axon_backend.diffusion.bridge import BrownianBridge
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.methods.axon.config import AxonLoss
 from axon_backend.methods.batch import Draws
+from axon_backend.metrics.bone_contrast import around, bone_contrast, bone_share
 
-# HU from which a voxel begins to count as bone, and from which it counts fully.
-BONE_HU = (100.0, 300.0)
-# Voxels within this distance of bone have the same weight as bone.
-BONE_REACH = 2
+# The contrast of a CT's bone is taken to be at least so many HU, so that a chest with hardly any
+# bone does not decide.
+LOWEST_CONTRAST_HU = 50.0
 
 
 def voxel_weights(target: torch.Tensor, window: HuWindow, bone: float) -> torch.Tensor:
@@ -25,17 +25,35 @@ def voxel_weights(target: torch.Tensor, window: HuWindow, bone: float) -> torch.
     Args:
         target: (B, 1, D, D, D) CTs in [-1, 1].
         window: the HU that are mapped to -1 and 1.
-        bone: weight of bone (:data:`BONE_HU`) and of everything within :data:`BONE_REACH` voxels of
-            it, in addition to the 1 of every voxel.
+        bone: weight of bone and of everything within two voxels of it
+            (``metrics.bone_contrast``), in addition to the 1 of every voxel.
 
     Returns:
         (B, 1, D, D, D), from 1 to ``1 + bone``.
     """
     if not bone:
         return torch.ones_like(target)
-    low, high = BONE_HU
-    here = ((window.to_hu(target) - low) / (high - low)).clamp(0, 1)
-    return 1 + bone * F.max_pool3d(here, 2 * BONE_REACH + 1, 1, BONE_REACH)
+    return 1 + bone * around(bone_share(window.to_hu(target)))
+
+
+def bone_contrast_loss(
+    output: torch.Tensor, target: torch.Tensor, window: HuWindow
+) -> torch.Tensor:
+    """Squared share of the bones' contrast (``metrics.bone_contrast``) that is missing, mean over
+    the batch.
+
+    An estimate with the least squared error has only a part of the contrast of a rib whose position
+    is uncertain. As the contrast is linear in the volume, this term adds to each place in
+    proportion to how much it is expected to be bone, which costs the least error for what it adds.
+
+    Args:
+        output, target: (B, 1, D, D, D) estimates and CTs in [-1, 1].
+        window: the HU that are mapped to -1 and 1.
+    """
+    hu = window.to_hu(target.float())
+    of_ct = bone_contrast(hu, hu)
+    missing = of_ct - bone_contrast(window.to_hu(output.float()), hu)
+    return (missing / of_ct.clamp_min(LOWEST_CONTRAST_HU)).square().mean()
 
 
 def edge_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ import torch
 
 from axon_backend.methods.axon.losses import (
     augmentation_strengths,
+    bone_contrast_loss,
     bridge_times,
     corrupt_condition,
     edge_loss,
@@ -59,9 +60,13 @@ class CoarseObjective(Objective):
         output = coarse.unet(torch.cat([x_t, seen], 1), t)
         error = output - bridge.target(batch.volume, x_T, t, draws.noise)
         loss = (weights * error.square()).mean()
-        if settings.edge:
+        if settings.edge or settings.bone_contrast:
             x0_hat = bridge.predict_x0(output, x_t, x_T, t)
-            extra = extra + settings.edge * edge_loss(x0_hat, batch.volume)
+            if settings.edge:
+                extra = extra + settings.edge * edge_loss(x0_hat, batch.volume)
+            if settings.bone_contrast:
+                lacking = bone_contrast_loss(x0_hat, batch.volume, self.window)
+                extra = extra + settings.bone_contrast * lacking
         return loss + extra
 
     def measure(self, case: ValidationCase) -> Measurement:
