@@ -8,10 +8,11 @@ demo's, of OLD) and the same bundle (OLD's). A CPU second is user and system tim
 of the processes that it started and waited for: unlike wall time, it hardly depends on what else
 the machine does. The ratio is that of the medians. Without ``--repeats`` each runs once.
 
-Reconstructions have all three stages. The second one is measured inside the process of the first, so that nothing is imported
-or loaded any more. Peak memory is that of the largest process. ``same`` compares what both wrote:
-voxels in HU, or pixels of the DRR: the largest difference, and the root mean square over the
-window of 2000 HU (or the image's range) in dB, which is infinite for equal files.
+Reconstructions have all three stages. The second one is measured inside the process of the first,
+so that nothing is imported or loaded any more. Peak memory is that of the largest process. ``same``
+compares what both wrote: voxels in HU, or pixels of the DRR: the largest difference, and the root
+mean square over the window of 2000 HU (or the image's range) in dB, which is infinite for equal
+files.
 """
 
 from __future__ import annotations
