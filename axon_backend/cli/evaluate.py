@@ -68,8 +68,8 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--stages",
         metavar="LIST",
-        help="stages to run, separated by commas, or all; methods without any of them run those "
-        "that their model recommends, as all do by default (with --table: all stages)",
+        help="stages to run, separated by commas, or all (default: those that each model "
+        "recommends, which methods without any of the named ones run too; with --table: all)",
     )
     one.add_argument(
         "--steps",
