@@ -153,6 +153,22 @@ def tiny_bundle(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def coarse_bundle(tiny_bundle, tmp_path_factory):
+    """The tiny bundle under another name, recommending its first stage; do not change its files."""
+    import json
+    import shutil
+
+    from axon_backend.bundle import load_bundle, seal_bundle
+
+    path = tmp_path_factory.mktemp("coarse") / "bundle"
+    shutil.copytree(tiny_bundle.path, path)
+    metadata = {**tiny_bundle.metadata, "name": "axon-coarse", "recommended_stage": "coarse"}
+    (path / "configs" / "metadata.json").write_text(json.dumps(metadata))
+    seal_bundle(path)
+    return load_bundle(path)
+
+
+@pytest.fixture(scope="session")
 def phantom_xray_file(phantom_ct, tmp_path_factory) -> Path:
     """The phantom's PA DRR as a 16-bit PNG of 256 x 256 pixels, wider than the frame's view."""
     from axon_backend.imaging.frame import find_thorax_frame

@@ -36,7 +36,7 @@ def runCase(folder: Path) -> None:
         print(f"{role}: {registration.quality}")
 
     began = time.monotonic()
-    result = logic.reconstruct(frontal, lateral, ct, seed=1)
+    result = logic.reconstruct(frontal, lateral, ct, seed=1, stages="all")
     print(f"reconstructed in {time.monotonic() - began:.0f} s")
     check(set(result.volumes) == {"coarse", "fine", "sr"}, f"stages {set(result.volumes)}")
     for stage, node in result.volumes.items():
@@ -50,7 +50,8 @@ def runCase(folder: Path) -> None:
     reached = metrics["coarse"]["psnr"]
     check(reached > average + 1, f"{reached:.1f} dB, the atlas {average:.1f} dB")
 
-    again = logic.reconstruct(frontal, lateral, ct, seed=1, stages=("coarse",))
+    again = logic.reconstruct(frontal, lateral, ct, seed=1)
+    check(set(again.volumes) == {"coarse"}, f"recommended stages {set(again.volumes)}")
     same = np.array_equal(
         slicer.util.arrayFromVolume(again.volumes["coarse"]),
         slicer.util.arrayFromVolume(result.volumes["coarse"]),

@@ -104,8 +104,8 @@ def speed(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 def model(chosen: argparse.Namespace) -> list[str]:
     if chosen.bundle is not None:
-        return ["--bundle", chosen.bundle]
-    return [] if chosen.whole else ["--stages", "coarse"]
+        return ["--bundle", chosen.bundle, "--stages", "all"]
+    return ["--stages", "all" if chosen.whole else "coarse"]
 
 
 def children(parent: int, pattern: str) -> list[int]:

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from axon_backend.bundle import load_bundle
 from axon_backend.errors import AxonInputError
+from axon_backend.evaluation.entrants import entrants
 from axon_backend.evaluation.kept import Kept, key_of
 from axon_backend.evaluation.statistics import mean_of, signed_rank_p
 from axon_backend.imaging.display import grey
@@ -28,7 +28,6 @@ from axon_backend.inference.case import place_case
 from axon_backend.inference.case_files import read_case
 from axon_backend.inference.model_loading import atlas_ct
 from axon_backend.inference.result import atlas_on_grid, reprojection
-from axon_backend.inference.session import InferenceSession
 from axon_backend.util.hashing import content_sha256
 from axon_backend.util.run_context import RunContext
 
@@ -55,7 +54,9 @@ def main() -> None:
     torch.set_num_threads(1)
     kept, device = Kept(chosen.out), torch.device("cpu")
     asked = tuple(filter(None, chosen.stages.split(",")))
-    sessions = [InferenceSession(load_bundle(name), "cpu") for name in chosen.bundle]
+    opened = entrants(chosen.bundle, "cpu", asked or None)
+    sessions = [entrant.session for entrant in opened]
+    stages = [entrant.stages for entrant in opened]
     first = sessions[0].bundle
     labels = [session.bundle.name for session in sessions]
     assert len(set(labels)) == len(labels), "every bundle needs a name of its own"
@@ -66,7 +67,10 @@ def main() -> None:
         if path.suffix == ".json" or "scout" in path.name:
             continue
         about = {"film": content_sha256(path), "first": first.sha256}
-        keys = [key_of(**about, bundle=s.bundle.sha256, stages=asked) for s in sessions]
+        keys = [
+            key_of(**about, bundle=s.bundle.sha256, stages=own)
+            for s, own in zip(sessions, stages, strict=True)
+        ]
         case_key = key_of(**about, kind="film")
         missing = [i for i, key in enumerate(keys) if kept.rows(key) is None]
         state = kept.rows(case_key)
@@ -91,8 +95,7 @@ def main() -> None:
             state = kept.rows(case_key) or []
             for i in () if placed.refused else missing:
                 session = sessions[i]
-                own = tuple(s for s in asked if s in session.info.stage_names) or None
-                found = session.sample(placed, stages=own, context=context)
+                found = session.sample(placed, stages=stages[i], context=context)
                 hu = session.window.to_hu(list(found.values())[-1][0][0, 0]).numpy()
                 kept.put(keys[i], [reprojection(hu, placed)], {"slices": slices(hu)})
         if state[0]["refused"]:

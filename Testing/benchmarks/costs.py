@@ -4,7 +4,7 @@
 
 Every part runs in a process of its own with one thread; seconds are CPU seconds where not said
 otherwise, so that they hardly depend on what else the machine does. What is not installed is left
-out, and the reason printed. Inputs are the demo's.
+out, and the reason printed. Inputs are the demo's, and reconstructions have all stages.
 
 * ``commands``: ``speed.py``: the commands beside those of version 0.1.0 in the folder OLD.
 * ``loop``: stages 1 and 2 with 10 + 10 and 50 + 50 steps beside the loops of MONAI's
@@ -34,6 +34,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -232,13 +233,14 @@ def growth() -> dict[str, Any]:
             "per_million_voxels": seconds / 3e-6 / side**3,
         }
     samples, cases = {}, {}
-    made.reconstruct(*VIEWS)
+    run = partial(made.reconstruct, *VIEWS, stages="all")
+    run()
     steps = {stage.name: 2 for stage in made.info.stages if stage.takes_steps}
     for count in (1, 2, 4):
-        seconds, _ = cpu_of(lambda n=count: made.reconstruct(*VIEWS, steps=steps, samples=n))
+        seconds, _ = cpu_of(lambda n=count: run(steps=steps, samples=n))
         samples[count] = seconds
     for count in (1, 2, 4):
-        seconds, _ = cpu_of(lambda n=count: [made.reconstruct(*VIEWS) for _ in range(n)])
+        seconds, _ = cpu_of(lambda n=count: [run() for _ in range(n)])
         cases[count] = seconds
     return {"a step of stage 1": sizes, "samples, 2 + 2 steps": samples, "cases": cases}
 
@@ -246,7 +248,7 @@ def growth() -> dict[str, Any]:
 def memory() -> dict[str, Any]:
     made, resident = session(), []
     for _ in range(RUNS):
-        made.reconstruct(*VIEWS)
+        made.reconstruct(*VIEWS, stages="all")
         gc.collect()
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         resident.append(round(pages * resource.getpagesize() / 2**20))
@@ -298,7 +300,7 @@ def prepare() -> dict[str, Any]:
 
 def evaluate() -> dict[str, Any]:
     def words(listing: Path, out: Path) -> list[str]:
-        few = ["--figures", "0", "--samples", "1"]
+        few = ["--figures", "0", "--samples", "1", "--stages", "all"]
         return ["evaluate", "--manifest", str(listing), "--output", str(out), *few]
 
     return per_case(words, 1, 3)

@@ -43,6 +43,7 @@ def test_at_first_only_the_shipped_bundle_is_there(library):
     shipped = load_bundle()
     assert (info.name, info.version, info.path) == (shipped.name, shipped.version, SHIPPED)
     assert info.shipped and info.description == shipped.metadata["description"]
+    assert info.recommended_stage == shipped.recommended_stage == "coarse"
     size = sum(f.stat().st_size for f in SHIPPED.rglob("*") if f.is_file())
     assert info.megabytes == pytest.approx(size / 1e6)
     assert not library.exists()  # looking makes nothing

@@ -43,7 +43,10 @@ def test_a_model_comes_is_used_and_goes(
         assert word in said
     assert main(["bundle", "verify", "axon-tiny"]) == 0
     assert main(["bundle", "show", str(tiny_bundle.path)]) == 0  # a folder as well
-    assert tiny_bundle.sha256 in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert tiny_bundle.sha256 in said and "stages run by default: coarse, fine, sr\n" in said
+    assert main(["bundle", "show", "axon-preview"]) == 0
+    assert "stages run by default: coarse\n" in capsys.readouterr().out
 
     run = ["reconstruct", "--frontal", str(phantom_xray_file), "--no-register", "--stages",
            "coarse", "--steps", "1", "--quiet", "--output"]  # fmt: skip

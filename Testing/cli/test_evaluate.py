@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from axon_backend.cli.main import main
+from axon_backend.errors import AxonInputError
 from axon_backend.evaluation import entrants
 from axon_backend.evaluation import evaluate as module
 from axon_backend.evaluation.evaluate import evaluate_cases
@@ -242,6 +243,39 @@ def test_a_folder_of_other_files_is_refused_and_left_alone(two_cases, tiny_bundl
     words = ("--manifest", two_cases, "--bundle", tiny_bundle.path, "--output", tmp_path / "out")
     assert run(*words) == 2
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+
+def test_every_bundle_runs_the_stages_that_it_recommends(coarse_bundle, tiny_bundle):
+    every = ("coarse", "fine", "sr")
+    for asked, stages in (
+        (None, [("coarse",), every]),
+        ((), [("coarse",), every]),
+        (("all",), [every, every]),
+        (("sr", "coarse"), [("coarse", "sr")] * 2),
+    ):
+        opened = entrants.entrants([coarse_bundle, tiny_bundle], "cpu", asked)
+        assert [entrant.stages for entrant in opened] == stages
+
+
+@pytest.mark.parametrize(
+    ("words", "stages"),
+    [
+        ((), None),
+        (("--stages", "all"), ("all",)),
+        (("--table", "table3"), ("all",)),
+        (("--table", "table1", "--stages", "coarse"), ("coarse",)),
+    ],
+)
+def test_tables_of_the_paper_have_all_stages(two_cases, words, stages, tmp_path, monkeypatch):
+    heard = []
+
+    def evaluated(cases, **settings):
+        heard.append(settings["stages"])
+        raise AxonInputError("Seen.")
+
+    monkeypatch.setattr(module, "evaluate_cases", evaluated)
+    assert run("--manifest", two_cases, "--output", tmp_path / "out", *words) == 2
+    assert heard == [stages]
 
 
 def test_what_cannot_be_asked_for_is_one_sentence(two_cases, tiny_bundle, tmp_path, capsys):

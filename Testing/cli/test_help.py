@@ -41,6 +41,18 @@ def test_every_command_explains_itself(command, capsys):
     assert "usage: axon" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["reconstruct"], ["demo"], ["view"], ["evaluate"], ["cohort", "reconstruct"],
+     ["cohort", "evaluate"]],
+)  # fmt: skip
+def test_stages_are_explained_alike(command, capsys):
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "separated by commas, or all" in said and "recommends" in said
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit):
         main(["--version"])

@@ -84,6 +84,26 @@ def test_demo_makes_both_cases_and_a_page_that_links_them(chest_bundle, tmp_path
     assert record["metrics"]["sr"]["psnr"] > 0
     assert json.loads((output / "xray" / "result.json").read_text())["metrics"] is None
     assert str(output / "index.html") in capsys.readouterr().out
+    assert "left out" not in page
+
+
+@pytest.mark.parametrize(("words", "runs"), [([], ["coarse"]), (["--stages", "all"], None)])
+def test_demo_runs_the_recommended_stages(chest_bundle, words, runs, tmp_path, monkeypatch, capsys):
+    from axon_backend.cli import demo
+
+    metadata = chest_bundle / "configs" / "metadata.json"
+    metadata.write_text(
+        json.dumps({**json.loads(metadata.read_text()), "recommended_stage": "coarse"})
+    )
+    seal_bundle(chest_bundle)
+    monkeypatch.setattr(demo, "CASES", {"xray": demo.CASES["xray"]})
+    output = tmp_path / "demo"
+    made = ["demo", "--bundle", str(chest_bundle), "--quiet", "--output", str(output)]
+    assert main([*made, *words]) == 0
+    record = json.loads((output / "xray" / "result.json").read_text())
+    assert [s["name"] for s in record["stages"]] == (runs or ["coarse", "fine", "sr"])
+    page = (output / "index.html").read_text()
+    assert ("Stages left out: fine, sr" in page) == bool(runs)
 
 
 def test_selfcheck_names_versions_and_runs(capsys):

@@ -56,6 +56,31 @@ def test_the_volume_is_the_last_stage_in_hounsfield_units(case):
     assert deviation.min() >= 0 and deviation.max() > 0
 
 
+def stages_run(folder) -> tuple[str, ...]:
+    record = json.loads((folder / "result.json").read_text())
+    return tuple(stage["name"] for stage in record["stages"])
+
+
+def test_without_stages_those_that_the_model_recommends_run(
+    coarse_bundle, phantom_xray_file, tmp_path, capsys
+):
+    """``axon reconstruct``, ``axon cohort reconstruct`` and ``--stages all``."""
+    fast = ("--no-register", "--steps", "1", "--quiet", "--keep-stages")
+    studies = tmp_path / "studies.json"
+    studies.write_text(json.dumps([{"id": "p1", "frontal": str(phantom_xray_file)}]))
+    for words, stages in (((), ("coarse",)), (("--stages", "all"), STAGES)):
+        output = tmp_path / f"out{len(words)}"
+        assert run(phantom_xray_file, coarse_bundle, output, *fast, *words) == 0
+        assert stages_run(output) == stages
+        left_out = "left out: fine, sr (--stages all runs every stage)" in capsys.readouterr().out
+        assert left_out == (not words)
+        cohort = tmp_path / f"cohort{len(words)}"
+        made = ["cohort", "reconstruct", str(studies), "--bundle", str(coarse_bundle.path),
+                "--workers", "1", "--no-report", "--output", str(cohort)]  # fmt: skip
+        assert main([*made, *fast, *words]) == 0
+        assert stages_run(cohort / "cases" / "p1") == stages
+
+
 def test_the_samples_have_the_mean_and_the_deviation_that_were_written(case):
     files = sorted((case / "samples").iterdir())
     assert [file.name for file in files] == ["sample_01.nii.gz", "sample_02.nii.gz"]

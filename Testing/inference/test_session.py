@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ def session(bundle) -> InferenceSession:
     [
         (None, ("coarse", "fine", "sr")),
         ("", ("coarse", "fine", "sr")),
+        ("all", ("coarse", "fine", "sr")),
         ("coarse", ("coarse",)),
         ("sr, coarse", ("coarse", "sr")),
         (("fine", "coarse"), ("coarse", "fine")),
@@ -31,7 +33,46 @@ def test_stages_come_in_their_order(session, asked, stages):
     assert session.stages(asked) == stages
 
 
-@pytest.mark.parametrize("asked", ["fine", "sr", "coarse,refine", ("coarse", "prior")])
+@pytest.mark.parametrize(
+    ("recommended", "stages"),
+    [
+        ("coarse", ("coarse",)),
+        ("fine", ("coarse", "fine")),
+        ("sr", ("coarse", "fine", "sr")),
+        ("finest", ("coarse", "fine", "sr")),  # which the method does not have
+        (7, ("coarse", "fine", "sr")),
+    ],
+)
+def test_without_a_wish_the_recommended_stages_run(bundle, recommended, stages):
+    metadata = {**bundle.metadata, "recommended_stage": recommended}
+    session = InferenceSession(replace(bundle, metadata=metadata), "cpu")
+    for nothing in (None, "", ()):
+        assert session.stages(nothing) == stages
+    for everything in ("all", ("all",), " all "):
+        assert session.stages(everything) == ("coarse", "fine", "sr")
+    assert session.stages("coarse,sr") == ("coarse", "sr")
+
+
+def test_the_shipped_bundle_runs_its_first_stage_by_default():
+    session = InferenceSession(device="cpu")
+    assert session.stages(None) == ("coarse",)
+    assert session.stages("all") == ("coarse", "fine", "sr")
+
+
+def test_a_reconstruction_stops_after_the_recommended_stage(bundle, phantom_ct):
+    metadata = {**bundle.metadata, "recommended_stage": "fine"}
+    session = InferenceSession(replace(bundle, metadata=metadata), "cpu")
+    options = {"ct": phantom_ct, "steps": [1, 1]}
+    some, everything = (session.reconstruct(None, stages=s, **options) for s in (None, "all"))
+    assert list(some.volumes) == ["coarse", "fine"] and some.final_stage == "fine"
+    assert [stage["name"] for stage in some.record["stages"]] == ["coarse", "fine"]
+    assert list(everything.volumes) == ["coarse", "fine", "sr"]
+    assert np.array_equal(some.volume, everything.volumes["fine"])
+
+
+@pytest.mark.parametrize(
+    "asked", ["fine", "sr", "coarse,refine", ("coarse", "prior"), "all,coarse"]
+)
 def test_stages_that_cannot_be_run_are_refused_with_the_possible_ones(session, asked):
     with pytest.raises(AxonInputError, match="give coarse, then optionally fine and sr"):
         session.stages(asked)

@@ -17,6 +17,7 @@ from pathlib import Path
 from axon_backend.bundle.checksums import bundle_sha256
 from axon_backend.bundle.download import ByteProgress, download, is_url
 from axon_backend.bundle.layout import CHECKSUMS, CONFIG, METADATA, SHIPPED, read_json
+from axon_backend.bundle.metadata import recommended_stage
 from axon_backend.bundle.unpack import unpack_bundle
 from axon_backend.bundle.verify import verify_bundle
 from axon_backend.errors import AxonInputError, Cancelled, not_written
@@ -39,6 +40,7 @@ class BundleInfo:
         megabytes: size of all its files in 10^6 bytes.
         method: name of its method, which need not be installed; empty if the bundle does not state
             it (up to format 2).
+        recommended_stage: see ``Bundle.recommended_stage``.
     """
 
     name: str
@@ -48,6 +50,7 @@ class BundleInfo:
     megabytes: float
     description: str
     method: str = ""
+    recommended_stage: str | None = None
 
 
 def library_folder() -> Path:
@@ -255,7 +258,16 @@ def bundle_info(path: Path, *, shipped: bool = False) -> BundleInfo | None:
     except (AxonInputError, OSError):
         return None
     name, version, about = (str(metadata.get(k, "")) for k in ("name", "version", "description"))
-    return BundleInfo(name or path.name, version, path, shipped, size / 1e6, about, method)
+    return BundleInfo(
+        name or path.name,
+        version,
+        path,
+        shipped,
+        size / 1e6,
+        about,
+        method,
+        recommended_stage(metadata),
+    )
 
 
 def _names(info: BundleInfo) -> tuple[str, ...]:

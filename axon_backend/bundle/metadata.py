@@ -51,6 +51,12 @@ def check_metadata(metadata: dict[str, Any], source: str = "metadata") -> None:
         raise AxonInputError(f"{source}: 'network_data_format' is missing.")
 
 
+def recommended_stage(metadata: Mapping[str, Any]) -> str | None:
+    """The stage after which a bundle's authors recommend to stop; None: the method's last one."""
+    stage = metadata.get("recommended_stage")
+    return stage if isinstance(stage, str) and stage else None
+
+
 def tensor_format(
     kind: str, modality: str, shape: list[int], value_range: list[float], channels: list[str]
 ) -> dict[str, Any]:
@@ -106,7 +112,8 @@ def bundle_metadata(
         changelog: {version: changes}; by default one line for this version.
         data_source: where the training data came from.
         eval_metrics: headline metrics, for example {"psnr": 20.1}.
-        recommended_stage: the stage to look at first, if it is not the last one.
+        recommended_stage: the last stage to run where none are asked for, if it is not the
+            method's last one.
     """
     result = tensor_format("hounsfield", "CT", [output_grid] * 3, list(hu_window), ["HU"])
     recommended = {"recommended_stage": recommended_stage} if recommended_stage else {}

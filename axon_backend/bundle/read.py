@@ -19,6 +19,7 @@ from axon_backend.bundle.layout import (
     read_json,
 )
 from axon_backend.bundle.library import bundle_path
+from axon_backend.bundle.metadata import recommended_stage
 from axon_backend.bundle.packing import unpack
 from axon_backend.bundle.verify import check_file, verify_bundle
 from axon_backend.errors import AxonInputError
@@ -57,9 +58,8 @@ class Bundle:
 
     @property
     def recommended_stage(self) -> str | None:
-        """The stage that the authors recommend to look at first; None: the last one."""
-        stage = self.metadata.get("recommended_stage")
-        return stage if isinstance(stage, str) and stage else None
+        """The stage after which the authors recommend to stop; None: the last one."""
+        return recommended_stage(self.metadata)
 
     def state_dict(self, name: str, dtype: torch.dtype | None = None) -> dict[str, torch.Tensor]:
         """Weights of one network on the CPU: `module.load_state_dict(bundle.state_dict(name))`.

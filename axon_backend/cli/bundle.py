@@ -88,7 +88,8 @@ def bundle_verify(chosen: argparse.Namespace) -> int:
 
 
 def _print_method(bundle: Bundle) -> None:
-    """Print a bundle's method and its stages, or why this installation cannot provide it."""
+    """Print a bundle's method, its stages and those that run by default, or why this installation
+    cannot provide it."""
     from axon_backend.errors import AxonInputError
     from axon_backend.methods import registry
 
@@ -101,6 +102,7 @@ def _print_method(bundle: Bundle) -> None:
     for stage in info.stages:
         about = f" ({stage.description})" if stage.description else ""
         print(f"  stage {stage.name}: {stage.label}{about}")
+    print(f"stages run by default: {', '.join(info.stages_until(bundle.recommended_stage))}")
 
 
 def bundle_export(chosen: argparse.Namespace) -> int:

@@ -136,6 +136,7 @@ def demo(chosen: argparse.Namespace) -> int:
     from axon_backend.cli.demo import DEMO_FILES, run_demo
     from axon_backend.util.output_folder import output_folder
 
+    stages = parse_stages(chosen.stages)
     bars = ProgressBars(chosen.quiet)
     with (
         stop_on_signal() as stop,
@@ -147,6 +148,7 @@ def demo(chosen: argparse.Namespace) -> int:
                 bundle=chosen.bundle,
                 device=chosen.device,
                 seed=chosen.seed,
+                stages=stages,
                 progress=bars,
                 cancelled=stop.is_set,
             )

@@ -9,7 +9,7 @@ from typing import Any
 from axon_backend import DISCLAIMER
 from axon_backend.bundle import Bundle
 from axon_backend.errors import AxonInputError, Cancelled
-from axon_backend.evaluation.case_output import summary, write_case
+from axon_backend.evaluation.case_output import stages_left_out, summary, write_case
 from axon_backend.evaluation.html import render_page
 from axon_backend.imaging.view import View
 from axon_backend.imaging.write import write_text
@@ -91,4 +91,5 @@ def _case(name: str, title: str, text: str, result: Reconstruction) -> dict[str,
     """A case as the page's template takes it."""
     metrics = result.record["metrics"]
     last = metrics[result.final_stage] if metrics else None
-    return {"name": name, "title": title, "text": text, "metrics": last}
+    left_out = ", ".join(stages_left_out(result))
+    return {"name": name, "title": title, "text": text, "metrics": last, "left_out": left_out}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from axon_backend.cli.cohort import make_pool
 from axon_backend.cli.stages import parse_stages, parse_steps
 from axon_backend.errors import AxonInputError, Cancelled
+from axon_backend.methods.info import ALL_STAGES
 from axon_backend.util.plain_text import recorded_word
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--stages",
         metavar="LIST",
-        help="stages to run, separated by commas; methods without any of them run all their stages",
+        help="stages to run, separated by commas, or all (default: those that each model "
+        "recommends, which methods without any of the named ones run too; with --table: all)",
     )
     one.add_argument(
         "--steps",
@@ -95,6 +97,8 @@ def evaluate(chosen: argparse.Namespace, *, spread: bool = False) -> int:
     views = (1, 2) if table is None else table.views
     if chosen.views:
         views = tuple(int(v) for v in chosen.views.split(","))
+    if stages is None and table is not None:
+        stages = (ALL_STAGES,)
     samples = chosen.samples
     if samples is None:
         samples = SAMPLES if table is None else 1

@@ -260,6 +260,7 @@ def _dicom(one: argparse.ArgumentParser) -> None:
 
 def _demo(one: argparse.ArgumentParser) -> None:
     shared_options.add_model(one)
+    shared_options.add_stages(one)
     one.add_argument("--seed", type=int, default=0, metavar="S")
     shared_options.add_output(one)
 

@@ -24,14 +24,19 @@ def add_model(one: argparse.ArgumentParser) -> None:
     one.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
 
 
-def add_sampling(one: argparse.ArgumentParser) -> None:
-    """Add ``--stages``, ``--steps`` and ``--seed``."""
+def add_stages(one: argparse.ArgumentParser) -> None:
+    """Add ``--stages``."""
     one.add_argument(
         "--stages",
         metavar="LIST",
-        help="stages of the model's method to run, separated by commas (default: all; "
-        "`axon bundle show` lists them)",
+        help="stages of the model's method to run, separated by commas, or all (default: those "
+        "that the model recommends; `axon bundle show` lists them)",
     )
+
+
+def add_sampling(one: argparse.ArgumentParser) -> None:
+    """Add ``--stages``, ``--steps`` and ``--seed``."""
+    add_stages(one)
     one.add_argument(
         "--steps",
         metavar="N[,M]",

@@ -6,7 +6,7 @@ from axon_backend.errors import AxonInputError
 
 
 def parse_stages(text: str | None) -> tuple[str, ...] | None:
-    """``a,b`` -> names; the bundle's method checks that they exist."""
+    """``a,b`` -> names; the session checks that they exist, and knows what ``all`` is."""
     if text is None:
         return None
     return tuple(part.strip() for part in text.split(",") if part.strip())

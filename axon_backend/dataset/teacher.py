@@ -27,7 +27,7 @@ class PseudoLabelled:
     """A patient as the teacher sees them.
 
     Attributes:
-        volume: int16 HU of the stage that the model recommends.
+        volume: int16 HU of the last stage that the model recommends.
         frame: the box that it fills.
         xrays: the X-rays, registered to the atlas.
         views: the registered X-rays by role, (S, S) float32.
@@ -56,16 +56,13 @@ def reconstructed(plan: CasePlan, settings: PrepareSettings) -> PseudoLabelled:
     session = _session(settings.teacher)
     bundle = session.bundle
     found = {xray.role: xray for xray in plan.xrays}
-    stage = bundle.recommended_stage or session.info.stage_names[-1]
-    until = session.info.stage_names.index(stage) + 1
     result = session.reconstruct(
         found["frontal"].file,
         found["lateral"].file,
-        stages=session.info.stage_names[:until],
         stated={role: settings.stated_for(plan.id, role) for role in ("frontal", "lateral")},
         context=RunContext(seed=settings.seed),
     )
-    hu, frame = result.volumes[stage], result.frame
+    hu, frame = result.volume, result.frame
     n = hu.shape[0]
     volume = CTVolume(np.rint(hu).astype(np.int16), frame.spacing_mm(n), frame.origin_mm(n))
     xrays = [

@@ -193,17 +193,26 @@ def write_refused(folder: Path, poor: PoorRegistration) -> None:
     write_json(folder / "result.json", record)
 
 
+def stages_left_out(result: Reconstruction) -> tuple[str, ...]:
+    """The names of the method's stages that did not run."""
+    names = registry.info(registry.method_name(result.record)).stage_names
+    return tuple(name for name in names if name not in result.volumes)
+
+
 def summary(result: Reconstruction, folder: Path) -> str:
     """A short summary for the terminal."""
     record = result.record
     n = result.volume.shape[0]
     spacing = " x ".join(f"{s:.2f}" for s in result.frame.spacing_mm(n))
+    left_out = ", ".join(stages_left_out(result))
     lines = [
         f"{folder / 'reconstruction.nii.gz'} ({n} x {n} x {n} voxels of {spacing} mm)",
         f"  report: {folder / 'report.html'}",
         f"  stages: {', '.join(s['name'] for s in record['stages'])}; "
         f"{sum(record['seconds'].values()):.0f} s on {record['device']}; seed {record['seed']}",
     ]
+    if left_out:
+        lines.append(f"  left out: {left_out} (--stages all runs every stage)")
     if record["metrics"]:
         last = record["metrics"][result.final_stage]
         lines.append(

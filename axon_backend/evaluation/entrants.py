@@ -16,6 +16,7 @@ from axon_backend.evaluation.kept import Kept
 from axon_backend.imaging.frame import HuWindow
 from axon_backend.inference.model_loading import choose_device, parameter_count
 from axon_backend.inference.session import InferenceSession
+from axon_backend.methods.info import ALL_STAGES
 from axon_backend.util.run_context import RunContext
 
 #: If all bundles together have more parameters (1 GB), only one is kept in memory at a time.
@@ -67,7 +68,8 @@ def entrants(
     Args:
         bundles: folders, names or loaded bundles; None: the shipped one.
         device: ``auto``, ``cpu`` or ``cuda``.
-        stages: names of stages to run; a method with none of them runs all its stages.
+        stages: names of stages to run, or ``("all",)``; a method with none of them, or None, runs
+            those that its bundle recommends.
 
     Raises:
         AxonInputError: a bundle or the device cannot be used, a bundle is given twice, or no method
@@ -81,14 +83,15 @@ def entrants(
         )
     sessions = [InferenceSession(bundle, device) for bundle in loaded]
     known = {name for session in sessions for name in session.info.stage_names}
-    if stages and (unknown := [name for name in stages if name not in known]) and len(loaded) > 1:
+    named = () if stages in (None, (ALL_STAGES,)) else stages
+    if (unknown := [name for name in named if name not in known]) and len(loaded) > 1:
         raise AxonInputError(
             f"No bundle has the stage {unknown[0]!r}; they have {', '.join(sorted(known))}."
         )
     made = []
     for label, session in zip(_labels(loaded), sessions, strict=True):
-        own = tuple(s for s in stages or () if s in session.info.stage_names or len(loaded) == 1)
-        chosen = session.stages(own or None)
+        own = tuple(s for s in named if s in session.info.stage_names or len(loaded) == 1)
+        chosen = session.stages(own if named else stages)
         random = session.info.load().stochastic_stages(session.config)
         first = next((i for i, name in enumerate(chosen) if name in random), len(chosen))
         made.append(Entrant(label, session, chosen, chosen[first:]))

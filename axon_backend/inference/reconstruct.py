@@ -48,7 +48,8 @@ def reconstruct(
         lateral: lateral X-ray, or None for a single view.
         ct: CT of the same patient, used as registration reference and as ground truth.
         bundle: the model; None: the shipped one.
-        stages: names of the stages to run, as a tuple or as text separated by commas; None: all.
+        stages: names of the stages to run, as a tuple or as text separated by commas, or ``all``;
+            None: those up to the one that the bundle recommends (see ``InferenceSession.stages``).
         steps: sampling steps by stage, for example ``{stage: 10}``, or in the order of the sampling
             stages; None: those of the bundle.
         seed: of all noise; the same seed gives the same volume on the same machine.

@@ -23,7 +23,7 @@ from axon_backend.inference.case_files import PathLike, read_case
 from axon_backend.inference.memory_fallback import StageRunner
 from axon_backend.inference.model_loading import choose_device
 from axon_backend.inference.result import Reconstruction, ResultBuilder, run_record
-from axon_backend.methods.info import MethodInfo
+from axon_backend.methods.info import ALL_STAGES, MethodInfo
 from axon_backend.methods.protocol import ModelConfig
 from axon_backend.physics.pose import Pose
 from axon_backend.util.free_memory import return_free_memory
@@ -90,7 +90,12 @@ class InferenceSession:
         self._runner.release()
 
     def stages(self, asked: tuple[str, ...] | str | None) -> tuple[str, ...]:
-        """The stages to run, in the method's order; all stages if none is given.
+        """The stages to run, in the method's order.
+
+        Args:
+            asked: names of stages, as a tuple or as text separated by commas, or ``all``. None, or
+                no names: those that the bundle recommends, which are all up to and including its
+                ``recommended_stage``, or all if it names none that the method has.
 
         Raises:
             AxonInputError: a stage does not exist, or needs one that was left out.
@@ -99,6 +104,8 @@ class InferenceSession:
         if isinstance(asked, str):
             asked = tuple(part.strip() for part in asked.split(",") if part.strip())
         if not asked:
+            return self.info.stages_until(self.bundle.recommended_stage)
+        if tuple(asked) == (ALL_STAGES,):
             return names
         unknown = [s for s in asked if s not in names]
         missing = [
@@ -109,7 +116,7 @@ class InferenceSession:
             others = " and ".join(names[1:])
             raise AxonInputError(
                 f"The stages {','.join(asked)} cannot be run: give {first}"
-                + (f", then optionally {others}, separated by commas." if others else ".")
+                + (f", then optionally {others}, separated by commas, or all." if others else ".")
             )
         return tuple(s for s in names if s in asked)
 

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from axon_backend.methods.protocol import Method
 
 
+ALL_STAGES = "all"
+"""What asks for every stage of a method; no stage has this name."""
+
+
 @dataclass(frozen=True)
 class StageInfo:
     """One stage of a reconstruction.
@@ -74,6 +78,12 @@ class MethodInfo:
     def stage_names(self) -> tuple[str, ...]:
         """The names of the stages."""
         return tuple(stage.name for stage in self.stages)
+
+    def stages_until(self, name: str | None) -> tuple[str, ...]:
+        """The names up to and including a stage; all of them for None, or if there is no such
+        stage."""
+        names = self.stage_names
+        return names[: names.index(name) + 1] if name in names else names
 
     @property
     def training_names(self) -> tuple[str, ...]:

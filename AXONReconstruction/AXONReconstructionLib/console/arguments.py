@@ -42,7 +42,8 @@ def integer(value: Any, name: str, minimum: int) -> int:
 
 
 def stageNames(stages: str | Iterable[str] | None) -> tuple[str, ...] | None:
-    """Stage names as a tuple; a single name is accepted as well, and None is all stages."""
+    """Stage names as a tuple; a single name, or ``all``, is accepted as well, and None is the
+    stages that the model recommends."""
     if stages is None:
         return None
     return (stages,) if isinstance(stages, str) else tuple(stages)

@@ -71,7 +71,8 @@ class AXONReconstructionLogic(CaseLogic):
         Args:
             frontalNode: X-ray; None uses a DRR of the CT.
             lateralNode: X-ray or None.
-            stages: names of the stages to run; None is all stages of the model's method.
+            stages: names of the stages to run, or ``all``; None is those that the model
+                recommends, which are all of its method if it recommends none.
             steps: denoising steps by stage, where they differ from the model's default.
             seed, samples: the result is the mean over the seeds ``seed .. seed + samples - 1``,
                 with the standard deviation for two or more samples.

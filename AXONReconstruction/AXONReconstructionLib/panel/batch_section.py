@@ -143,9 +143,7 @@ class BatchSection(Section):
             arguments.append("--no-register")
         if method is None:
             return arguments
-        stages = run_plan.stagesOf(node, method)
-        if len(stages) < len(method.stages):
-            arguments += ["--stages", ",".join(stages)]
+        arguments += ["--stages", ",".join(chosen.stages(node))]
         counts = {**chosen.defaultSteps(node), **run_plan.stepsOf(node, method)}
         taking = [stage.name for stage in method.stages if stage.takes_steps]
         if run_plan.stepsOf(node, method) and all(stage in counts for stage in taking):

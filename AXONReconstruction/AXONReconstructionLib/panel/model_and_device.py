@@ -6,6 +6,7 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
+from AXONReconstructionLib.panel import run_plan
 from AXONReconstructionLib.setup import backend, hardware, methods
 
 
@@ -90,6 +91,22 @@ class ModelAndDevice:
         """`MethodInfo` of the selected model; None if there is no model, or not its method."""
         info = self._chosen(node)
         return None if info is None else methods.find(info.method)[0]
+
+    def recommendedStages(self, node) -> tuple[str, ...]:
+        """The stages that the selected model recommends to run; all of its method's if it
+        recommends none."""
+        info, method = self._chosen(node), self.method(node)
+        if info is None or method is None:
+            return ()
+        found: tuple[str, ...] = method.stages_until(info.recommended_stage)
+        return found
+
+    def stages(self, node) -> tuple[str, ...]:
+        """The stages that a run of the selected model has."""
+        method = self.method(node)
+        if method is None:
+            return ()
+        return run_plan.stagesOf(node, method, self.recommendedStages(node))
 
     def defaultSteps(self, node) -> dict[str, int]:
         """Denoising steps of the selected model by stage for the chosen number of samples, once the

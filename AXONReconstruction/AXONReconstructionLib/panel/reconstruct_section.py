@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import slicer
 from slicer.i18n import tr as _
 
 from AXONReconstructionLib.panel import result_text, run_plan
@@ -89,11 +90,15 @@ class ReconstructSection(Section):
     # User actions
 
     def onStage(self, stage: str, run: bool) -> None:
-        """Run or skip a stage."""
+        """Run or skip a stage, whatever the model recommends."""
         node = self.parameterNode
-        if node is not None:
-            others = [name for name in node.skippedStages if name != stage]
-            node.skippedStages = others if run else [*others, stage]
+        if node is None:
+            return
+        skipped = [name for name in node.skippedStages if name != stage]
+        added = [name for name in node.addedStages if name != stage]
+        (added if run else skipped).append(stage)
+        with slicer.util.NodeModify(node.parameterNode):
+            node.skippedStages, node.addedStages = skipped, added
 
     def onSteps(self, stage: str, count: int) -> None:
         """Store the number of steps of a stage; 0 is the model default."""
@@ -117,7 +122,8 @@ class ReconstructSection(Section):
         self.panel.hideMessage()
         self._showResult("", [])
         self._viewsArePrepared = False
-        self.rows.start(run_plan.stagesOf(node, method))
+        stages = self.modelAndDevice.stages(node)
+        self.rows.start(stages)
         self._setState(RUNNING)
 
         def mine(callback):
@@ -127,7 +133,8 @@ class ReconstructSection(Section):
         run = self._run = ReconstructionRun(
             self.logic,
             node,
-            method,
+            stages,
+            run_plan.stepsOf(node, method),
             progress=mine(self._progress),
             stageFinished=mine(self._stageFinished),
             finished=mine(self._finished),
@@ -225,6 +232,7 @@ class ReconstructSection(Section):
             chosen.device(node),
             chosen.bundleName(node),
             chosen.method(node),
+            chosen.recommendedStages(node),
             chosen.defaultSteps(node),
         )
 
@@ -244,8 +252,13 @@ class ReconstructSection(Section):
             method = self.modelAndDevice.method(node)
             self.stages.build(method)
             if method is not None:
-                defaults = self.modelAndDevice.defaultSteps(node)
-                self.stages.show(run_plan.stagesOf(node, method), dict(node.steps), defaults)
+                chosen = self.modelAndDevice
+                self.stages.show(
+                    chosen.stages(node),
+                    chosen.recommendedStages(node),
+                    dict(node.steps),
+                    chosen.defaultSteps(node),
+                )
         self.updateButton()
 
     def _showResult(self, line: str, warnings: list[str]) -> None:
@@ -269,7 +282,7 @@ def _relevantState(node) -> tuple:
     inputs = [getattr(node, name) for name in _INPUTS]
     refused = run_plan.blockingReason(node)  # a correction changes it, not the node
     settings = [getattr(node, name) for name in _SETTINGS]
-    stages = (tuple(node.skippedStages), dict(node.steps))
+    stages = (tuple(node.skippedStages), tuple(node.addedStages), dict(node.steps))
     return (*(None if n is None else n.GetID() for n in inputs), refused, *settings, *stages)
 
 

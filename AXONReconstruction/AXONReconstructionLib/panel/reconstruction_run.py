@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from AXONReconstructionLib.panel import run_plan
+from AXONReconstructionLib.panel.run_plan import acceptedRoles
 from AXONReconstructionLib.scene import nodes, volumes
 
 
@@ -17,7 +17,8 @@ class ReconstructionRun:
     Args:
         logic: the module's logic.
         node: the parameter node.
-        method: `MethodInfo` of the model.
+        stages: names of the stages to run.
+        steps: numbers of steps by stage that differ from the model default.
         progress: see the logic's `onProgress`.
         stageFinished: called with a stage's name and its volume node.
         finished: called with the `ReconstructionResult`.
@@ -29,14 +30,15 @@ class ReconstructionRun:
         self,
         logic,
         node,
-        method,
+        stages: tuple[str, ...],
+        steps: dict[str, int],
         progress: Callable,
         stageFinished: Callable,
         finished: Callable,
         cancelled: Callable,
         failed: Callable,
     ) -> None:
-        self._logic, self._node, self._method = logic, node, method
+        self._logic, self._node, self._stages, self._steps = logic, node, stages, steps
         self._progress, self._stageFinished = progress, stageFinished
         self._finished, self._cancelled, self._failed = finished, cancelled, failed
         self._job: Any = None
@@ -53,14 +55,14 @@ class ReconstructionRun:
             "lateralNode": node.lateral,
             "ctNode": node.groundTruth,
             "bundle": node.bundle or None,
-            "stages": run_plan.stagesOf(node, self._method),
-            "steps": run_plan.stepsOf(node, self._method) or None,
+            "stages": self._stages,
+            "steps": self._steps or None,
             "seed": node.seed,
             "samples": node.samples,
             "device": node.device,
             "register": node.registerAutomatically,
         }
-        accepted = run_plan.acceptedRoles(node)
+        accepted = acceptedRoles(node)
         try:
             if node.groundTruth is not None:
                 settings["pose"] = logic.poseOf(node)

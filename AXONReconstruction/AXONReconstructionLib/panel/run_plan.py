@@ -8,13 +8,19 @@ from AXONReconstructionLib.panel.xray_form import refusal
 from AXONReconstructionLib.setup import run_times
 
 
-def stagesOf(node, method) -> tuple[str, ...]:
-    """The stages of a method (`MethodInfo`) to run: all but those skipped in a parameter node, and
-    those that need a skipped one. The first stage always runs."""
+def stagesOf(node, method, recommended) -> tuple[str, ...]:
+    """The stages to run: those that the model recommends, but as the user has chosen in a parameter
+    node, and none that needs one which does not run. The first stage always runs.
+
+    Args:
+        method: `MethodInfo` of the model.
+        recommended: names of the stages that the model recommends.
+    """
     run: list[str] = []
     for stage in method.stages:
-        skipped = bool(run) and stage.name in node.skippedStages
-        if not skipped and stage.needs in (None, *run):
+        skipped = stage.name in node.skippedStages or stage.name not in recommended
+        chosen = not run or stage.name in node.addedStages or not skipped
+        if chosen and stage.needs in (None, *run):
             run.append(stage.name)
     return tuple(run)
 
@@ -45,13 +51,17 @@ def blockingReason(node) -> str:
     return refusal(node.frontal) or refusal(node.lateral)
 
 
-def planText(node, device: str, bundle: str, method, defaults: dict | None = None) -> str:
-    """Which views are used, how they are registered, and the expected duration.
+def planText(
+    node, device: str, bundle: str, method, recommended, defaults: dict | None = None
+) -> str:
+    """Which views are used, how they are registered, after which stage the run stops if the model
+    recommends that, and the expected duration.
 
     Args:
         device: ``cuda`` or ``cpu``.
         bundle: name of the model.
         method: `MethodInfo` of the model.
+        recommended: names of the stages that it recommends.
         defaults: its steps by stage for the chosen number of samples, if known.
     """
     if blockingReason(node):
@@ -66,7 +76,7 @@ def planText(node, device: str, bundle: str, method, defaults: dict | None = Non
         if node.frontal is None:
             parts.insert(0, _("a frontal DRR of the CT"))
         used = _(" and ").join(parts)
-    stages = stagesOf(node, method)
+    stages = stagesOf(node, method, recommended)
     # The last run may have had other steps: those of several samples, or of one.
     steps = {**(defaults or {}), **stepsOf(node, method)}
     seconds = run_times.expected(device, bundle, stages, node.samples, steps)
@@ -75,7 +85,11 @@ def planText(node, device: str, bundle: str, method, defaults: dict | None = Non
         if seconds is None
         else _("About {time}, based on the last run.").format(time=run_times.durationText(seconds))
     )
-    return _("Uses {used}. {time}").format(used=used, time=time)
+    sentences = [_("Uses {used}.").format(used=used), time]
+    if stages == recommended != method.stage_names:
+        stops = _("Stops after {stage}, as the model recommends.")
+        sentences.insert(1, stops.format(stage=method.stage(stages[-1]).label))
+    return " ".join(sentences)
 
 
 def _place(node, role: str) -> str:

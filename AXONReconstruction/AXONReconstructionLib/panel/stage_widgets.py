@@ -62,11 +62,13 @@ class StageWidgets:
         for number, stage in enumerate(() if method is None else method.stages):
             self.rows[stage.name] = self._row(number, stage)
 
-    def show(self, run, steps: dict, defaults: dict) -> None:
+    def show(self, run, recommended, steps: dict, defaults: dict) -> None:
         """Show the settings.
 
         Args:
             run: names of the stages that will be run.
+            recommended: names of those that the model recommends; the tooltips of the others say
+                why they are left out.
             steps: numbers of steps chosen by the user, by stage.
             defaults: the model's, as far as known.
         """
@@ -74,6 +76,8 @@ class StageWidgets:
         try:
             for number, (name, row) in enumerate(self.rows.items()):
                 row.check.checked = name in run
+                tip = self._tip(number, recommended)
+                row.check.toolTip = row.state.toolTip = row.bar.toolTip = tip
                 needs = self._method.stages[number].needs
                 row.check.enabled = number > 0 and (needs is None or needs in run)
                 if row.steps is None:
@@ -87,11 +91,23 @@ class StageWidgets:
         finally:
             self._showing = False
 
-    def _row(self, number: int, stage) -> StageRow:
-        ui = self._ui
-        stageTip = _("Stage {n}: {description}.").format(
+    def _tip(self, number: int, recommended=None) -> str:
+        """What a stage does and, if it is not among the recommended ones, why."""
+        stage = self._method.stages[number]
+        tip: str = _("Stage {n}: {description}.").format(
             n=number + 1, description=stage.description or stage.label
         )
+        if not recommended or stage.name in recommended:
+            return tip
+        reason = _(
+            "The model's authors recommend stopping after {stage}: this stage adds detail that "
+            "the X-rays do not determine, and may measure worse."
+        ).format(stage=self._method.stage(recommended[-1]).label)
+        return f"{tip} {reason}"
+
+    def _row(self, number: int, stage) -> StageRow:
+        ui = self._ui
+        stageTip = self._tip(number)
         check = self._add(qt.QCheckBox(stage.label), stageTip)
         check.connect("toggled(bool)", lambda on: self._entered(self._checked, stage.name, on))
         ui.stagesBox.layout().addWidget(check)

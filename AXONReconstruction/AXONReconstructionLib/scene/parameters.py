@@ -28,8 +28,9 @@ class AXONReconstructionParameterNode:
     pose... - pose of the CT relative to the beam: degrees about the patient's axes, millimetres
     towards the patient's left, posterior and superior, and the source-to-image distance (mm).
     frontalAccepted, lateralAccepted - the current placement is used without registration.
-    skippedStages - stages that are not run; steps - denoising steps by stage, where they differ
-    from the model default.
+    skippedStages - stages that the user leaves out; addedStages - those that run although the model
+    does not recommend them; all others run if the model recommends them.
+    steps - denoising steps by stage, where they differ from the model default.
     volumes - the volumes of the shown result by stage; shownStage - the one in the views, or empty
     for the one that the model recommends.
     deviationVolume - standard deviation over the samples, HU; samplesBrowser - the single samples.
@@ -66,6 +67,7 @@ class AXONReconstructionParameterNode:
 
     device: Annotated[str, Choice(["auto", "cuda", "cpu"])] = "auto"
     skippedStages: list[str]
+    addedStages: list[str]
     steps: dict[str, int]
     seed: Annotated[int, WithinRange(0, MAX_SEED)] = 0
     samples: Annotated[int, WithinRange(1, 32)] = 1

@@ -68,6 +68,13 @@ def test_all_volumes_and_metrics_match_the_backend(
     assert np.allclose(psnr, [m["psnr"] for m in expected])
 
 
+def test_without_stages_those_that_the_model_recommends_run(logic, frontal, tiny, coarse_bundle):
+    settings = {**tiny, "bundle": str(coarse_bundle.path)}
+    assert list(logic.reconstruct(frontal, **settings).volumes) == ["coarse"]
+    found = logic.reconstruct(frontal, stages="all", **settings)
+    assert list(found.volumes) == ["coarse", "fine", "sr"]
+
+
 def test_the_result_is_aligned_with_the_ct(logic, slicer, ct, tiny, marker_mm):
     """Ground truth and volumes share the frame: the CT's marker is at its position in mm."""
     from AXONReconstructionLib.scene.volumes import ijkToWorld

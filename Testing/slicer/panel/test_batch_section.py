@@ -64,6 +64,16 @@ def test_the_settings_of_step_3_are_those_of_the_command_line(panel, ui, tiny_bu
     assert (chosen.run, chosen.source) == ("cohort_reconstruct", str(tmp_path / "in"))
     assert (chosen.stages, chosen.seed, chosen.samples) == ("coarse", 4, 2)
     assert chosen.no_register and chosen.bundle == str(tiny_bundle.path)
+    node.skippedStages, node.bundle = [], ""  # the shipped model, which recommends its first stage
+    assert stages_of(panel) == "coarse"
+    node.addedStages = ["fine", "sr"]
+    assert stages_of(panel) == "coarse,fine,sr"
+
+
+def stages_of(panel):
+    from axon_backend.cli.main import parser
+
+    return parser().parse_args(panel.sections["batchSection"]._arguments()).stages
 
 
 def test_failures_are_reported_and_a_batch_is_stopped(host, panel, ui, tmp_path, monkeypatch):

@@ -227,7 +227,7 @@ def test_an_invalid_number_is_replaced_by_the_default(slicer, axon):
 
 
 @pytest.mark.parametrize("count", ["many", "-1", "1000000"])
-@pytest.mark.parametrize("name", ["skippedStages", "steps", "volumes"])
+@pytest.mark.parametrize("name", ["skippedStages", "addedStages", "steps", "volumes"])
 def test_an_invalid_count_empties_the_list(slicer, axon, name, count):
     from AXONReconstructionLib.scene.parameters import settingsOf
 

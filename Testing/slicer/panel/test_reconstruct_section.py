@@ -83,11 +83,94 @@ def test_widgets_and_parameter_node_are_synchronised(host, case, section, ui, ti
     fine = section.stages.rows["fine"]
     fine.steps.value = 7
     assert case.steps == {"fine": 7}
+    fine.check.checked = True  # which the shipped model does not recommend
+    assert (case.addedStages, case.skippedStages) == (["fine"], []) and fine.steps.enabled
     fine.check.checked = False
-    assert case.skippedStages == ["fine"] and not fine.steps.enabled
-    case.skippedStages, case.steps = [], {}
+    assert (case.addedStages, case.skippedStages) == ([], ["fine"]) and not fine.steps.enabled
+    case.addedStages, case.skippedStages, case.steps = ["fine"], [], {}
     assert fine.check.checked and fine.steps.enabled and fine.steps.value == 0
     assert not section.stages.rows["coarse"].check.enabled  # the first stage always runs
+
+
+def checked(section):
+    return [name for name, row in section.stages.rows.items() if row.check.checked]
+
+
+def test_the_recommended_stages_are_checked_until_the_user_chooses(
+    case, section, ui, coarse_bundle, tiny_bundle
+):
+    rows = section.stages.rows
+    assert checked(section) == ["coarse", "fine", "sr"]  # of a model that recommends none
+    assert "Stops after" not in ui.planLabel.text
+    case.bundle = str(coarse_bundle.path)
+    assert checked(section) == ["coarse"]
+    assert "Stops after CoarseDiff, as the model recommends." in ui.planLabel.text
+    assert (list(case.skippedStages), list(case.addedStages)) == ([], [])
+    reason = "authors recommend stopping after CoarseDiff: this stage adds detail"
+    assert all(reason in rows[name].check.toolTip for name in ("fine", "sr"))
+    assert reason not in rows["coarse"].check.toolTip
+    rows["sr"].check.checked = True
+    assert checked(section) == ["coarse", "sr"] and "Stops after" not in ui.planLabel.text
+    case.bundle = str(tiny_bundle.path)
+    assert checked(section) == ["coarse", "fine", "sr"]
+    assert reason not in rows["fine"].check.toolTip
+    rows["fine"].check.checked = False
+    case.bundle = str(coarse_bundle.path)
+    assert checked(section) == ["coarse", "sr"]  # the user's choice is kept
+    case.bundle = ""
+    assert checked(section) == ["coarse", "sr"]
+
+
+def test_all_stages_run_once_they_are_checked(host, case, section, ui, coarse_bundle):
+    case.bundle = str(coarse_bundle.path)
+    host.click(ui.reconstructButton)
+    assert section.stages.rows["fine"].state.text == "skipped"
+    assert ended(host, section) and list(case.volumes) == ["coarse"]
+    assert "Shown is" not in ui.resultLabel.text
+    one = run_times_of(coarse_bundle, ["coarse"])
+    assert one is not None and run_times_of(coarse_bundle, ["coarse", "fine"]) is None
+    for name in ("fine", "sr"):
+        section.stages.rows[name].check.checked = True
+    assert "Duration unknown" in ui.planLabel.text  # that of later stages has not been measured
+    host.click(ui.reconstructButton)
+    assert ended(host, section) and list(case.volumes) == ["coarse", "fine", "sr"]
+    assert "Shown is CoarseDiff, which the model recommends." in ui.resultLabel.text
+    assert "based on the last run" in ui.planLabel.text
+
+
+def run_times_of(bundle, stages):
+    from AXONReconstructionLib.setup import run_times
+
+    return run_times.expected("cpu", bundle.name, stages, 1)
+
+
+def test_the_choice_of_stages_is_saved_with_the_scene(
+    host, case, section, panel, coarse_bundle, tmp_path
+):
+    case.bundle = str(coarse_bundle.path)
+    section.stages.rows["sr"].check.checked = True
+    host.load_scene(host.save_scene(tmp_path / "scene.mrml"))
+    assert list(panel.parameterNode.addedStages) == ["sr"]
+    assert checked(section) == ["coarse", "sr"]
+
+
+@pytest.mark.parametrize(("skipped", "run"), [([], ["coarse"]), (["fine"], ["coarse"])])
+def test_a_scene_of_an_earlier_version_is_loaded(
+    slicer, axon, coarse_bundle, tiny_bundle, skipped, run
+):
+    """It had only the stages that are left out."""
+    from AXONReconstructionLib.panel import run_plan
+    from AXONReconstructionLib.scene.parameters import settingsOf
+    from AXONReconstructionLib.setup import methods
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
+    node.SetParameter("skippedStages.len", str(len(skipped)))
+    for number, stage in enumerate(skipped):
+        node.SetParameter(f"skippedStages.{number}", stage)
+    settings, method = settingsOf(node), methods.find("axon")[0]
+    assert list(run_plan.stagesOf(settings, method, ("coarse",))) == run
+    rest = [name for name in method.stage_names if name not in skipped]
+    assert list(run_plan.stagesOf(settings, method, method.stage_names)) == rest
 
 
 def test_the_gpu_is_detected_when_the_section_opens(host, case, section, ui, monkeypatch):
