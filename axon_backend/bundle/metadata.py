@@ -112,8 +112,8 @@ def bundle_metadata(
         changelog: {version: changes}; by default one line for this version.
         data_source: where the training data came from.
         eval_metrics: headline metrics, for example {"psnr": 20.1}.
-        recommended_stage: the last stage to run where none are asked for, if it is not the
-            method's last one.
+        recommended_stage: the last stage to run by default, if it is not the method's last
+            one.
     """
     result = tensor_format("hounsfield", "CT", [output_grid] * 3, list(hu_window), ["HU"])
     recommended = {"recommended_stage": recommended_stage} if recommended_stage else {}

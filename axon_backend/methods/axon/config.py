@@ -189,7 +189,7 @@ class AxonLoss:
         edge: weight of the edge loss in training ``coarse`` (Table 4, "L2 + Ledge").
         bone: additional weight of bone and its surroundings in trainings ``encoder`` and
             ``coarse``; every voxel has weight 1 (Testing/benchmarks/README.md).
-        bone_contrast: weight of the missing contrast of bone in training ``coarse``
+        bone_contrast: weight of the error of the contrast of bone in training ``coarse``
             (``methods.axon.losses.bone_contrast_loss``).
         clamp: clamp stage 2's estimate to [-1, 1] in the loss (Table 4, "+ clamping").
         synthesised: share of SR-Net's inputs that are reconstructions (0: SR "w/o Syn").

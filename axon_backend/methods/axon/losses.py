@@ -11,8 +11,7 @@ from axon_backend.methods.axon.config import AxonLoss
 from axon_backend.methods.batch import Draws
 from axon_backend.metrics.bone_contrast import around, bone_contrast, bone_share
 
-# The contrast of a CT's bone is taken to be at least so many HU, so that a chest with hardly any
-# bone does not decide.
+# Smallest denominator of the loss, so that a chest with hardly any bone does not dominate it.
 LOWEST_CONTRAST_HU = 50.0
 
 
@@ -39,8 +38,8 @@ def voxel_weights(target: torch.Tensor, window: HuWindow, bone: float) -> torch.
 def bone_contrast_loss(
     output: torch.Tensor, target: torch.Tensor, window: HuWindow
 ) -> torch.Tensor:
-    """Squared share of the bones' contrast (``metrics.bone_contrast``) that is missing, mean over
-    the batch.
+    """Squared relative error of the contrast of bone (``metrics.bone_contrast``), mean over the
+    batch.
 
     An estimate with the least squared error has only a part of the contrast of a rib whose position
     is uncertain. As the contrast is linear in the volume, this term adds to each place in
