@@ -52,7 +52,7 @@ def check_metadata(metadata: dict[str, Any], source: str = "metadata") -> None:
 
 
 def recommended_stage(metadata: Mapping[str, Any]) -> str | None:
-    """The stage after which a bundle's authors recommend to stop; None: the method's last one."""
+    """The stage after which a bundle's authors recommend stopping; None: the method's last one."""
     stage = metadata.get("recommended_stage")
     return stage if isinstance(stage, str) and stage else None
 

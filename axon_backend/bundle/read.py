@@ -58,7 +58,7 @@ class Bundle:
 
     @property
     def recommended_stage(self) -> str | None:
-        """The stage after which the authors recommend to stop; None: the last one."""
+        """The stage after which the authors recommend stopping; None: the last one."""
         return recommended_stage(self.metadata)
 
     def state_dict(self, name: str, dtype: torch.dtype | None = None) -> dict[str, torch.Tensor]:
