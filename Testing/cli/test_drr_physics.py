@@ -118,6 +118,26 @@ def test_our_reader_says_what_an_oblique_view_is(phantom_ct_file, tmp_path):
         read_radiograph(tmp_path / "x.dcm")
 
 
+def test_drrs_of_a_ct_are_one_study(phantom_ct_file, tmp_path):
+    from axon_backend.cohort.studies import find_studies
+
+    folder = tmp_path / "drrs"
+    folder.mkdir()
+    for view in ("pa", "lateral"):
+        assert drr(phantom_ct_file, folder / f"{view}.dcm", "--view", view) == 0
+    one, other = (pydicom.dcmread(folder / f"{view}.dcm") for view in ("pa", "lateral"))
+    assert one.StudyInstanceUID == other.StudyInstanceUID
+    assert one.SeriesInstanceUID != other.SeriesInstanceUID
+    assert one.SOPInstanceUID != other.SOPInstanceUID
+    [study] = find_studies(folder)
+    assert {xray.role for xray in study.xrays} == {"frontal", "lateral"}
+    # Another CT is another study.
+    image = sitk.ReadImage(str(phantom_ct_file))
+    sitk.WriteImage(image + 1, str(tmp_path / "other.nii.gz"))
+    assert drr(tmp_path / "other.nii.gz", tmp_path / "x.dcm") == 0
+    assert pydicom.dcmread(tmp_path / "x.dcm").StudyInstanceUID != one.StudyInstanceUID
+
+
 def test_half_a_turn_of_a_pa_is_an_ap_seen_from_behind(phantom_ct, phantom_ct_file, tmp_path):
     assert drr(phantom_ct_file, tmp_path / "x.nii.gz", "--angle", "180") == 0
     image = sitk.ReadImage(str(tmp_path / "x.nii.gz"))

@@ -170,9 +170,18 @@ def run(chosen: argparse.Namespace) -> int:
 
         write_drr_png(target, image)
     elif name.endswith(DICOM_SUFFIXES):
-        from axon_backend.physics.dx_writer import write_dx
+        from axon_backend.physics.dx_writer import study_uid_of, write_dx
 
-        write_dx(target, image, geometry, view, shown=shown, settings=settings, mas=mas)
+        write_dx(
+            target,
+            image,
+            geometry,
+            view,
+            shown=shown,
+            settings=settings,
+            mas=mas,
+            study_uid=study_uid_of(ct),
+        )
     else:
         from axon_backend.physics.drr_writer import write_drr_volume
 

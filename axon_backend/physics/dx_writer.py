@@ -8,6 +8,7 @@ X-Ray Filtration and X-Ray Grid where known.
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from pydicom.uid import (
 from pydicom.valuerep import format_number_as_ds
 
 from axon_backend import __version__
+from axon_backend.imaging.ct import CTVolume
 from axon_backend.imaging.dicom_file import write_dicom
 from axon_backend.imaging.view import View
 from axon_backend.imaging.write import RESEARCH_NOTE, atomic_path
@@ -43,6 +45,7 @@ def write_dx(
     settings: XraySettings | None = None,
     mas: float | None = None,
     source: str = "",
+    study_uid: str | None = None,
 ) -> None:
     """Write one DX file atomically.
 
@@ -56,12 +59,14 @@ def write_dx(
         settings: settings of a poly-energetic exposure; None for mono-energetic line integrals.
         mas: tube load.
         source: description of the volume it was rendered from.
+        study_uid: Study Instance UID, see :func:`study_uid_of`; None: a study of its own.
     """
     if shown:
         stored = np.rint(np.clip(image, 0, 1) * 65535)
     else:
         stored = np.clip(np.rint(image * LOG_SCALE + LOG_OFFSET), 0, 65535)
     ds = _about(source, settings, geometry)
+    ds.StudyInstanceUID = study_uid or generate_uid()
     ds.SOPClassUID = (
         DigitalXRayImageStorageForPresentation if shown else DigitalXRayImageStorageForProcessing
     )
@@ -80,6 +85,15 @@ def write_dx(
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     with atomic_path(target) as temporary:
         write_dicom(ds, temporary)
+
+
+def study_uid_of(ct: CTVolume) -> str:
+    """Study Instance UID of the DRRs of a CT: always the same for the same voxels and geometry, so
+    that a frontal and a lateral DRR are found as one study. It does not reveal the CT's own UIDs.
+    """
+    content = hashlib.sha256(np.ascontiguousarray(ct.hu).tobytes())
+    content.update(repr((ct.hu.shape, ct.spacing_mm, ct.origin_mm)).encode())
+    return generate_uid(entropy_srcs=[content.hexdigest()])
 
 
 # Codes of SNOMED CT in CID 4010 for the values of ViewPosition.
@@ -118,10 +132,10 @@ def _about(source: str, settings: XraySettings | None, geometry: AcquisitionGeom
     now = datetime.now()
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 192"
-    ds.SOPInstanceUID, ds.StudyInstanceUID = generate_uid(), generate_uid()
-    ds.SeriesInstanceUID = generate_uid()
-    ds.StudyDate = ds.SeriesDate = ds.ContentDate = ds.AcquisitionDate = now.strftime("%Y%m%d")
-    ds.StudyTime = ds.SeriesTime = ds.ContentTime = ds.AcquisitionTime = now.strftime("%H%M%S")
+    ds.SOPInstanceUID, ds.SeriesInstanceUID = generate_uid(), generate_uid()
+    ds.StudyDate = ds.StudyTime = ""  # the DRRs of a study may be rendered on different days
+    ds.SeriesDate = ds.ContentDate = ds.AcquisitionDate = now.strftime("%Y%m%d")
+    ds.SeriesTime = ds.ContentTime = ds.AcquisitionTime = now.strftime("%H%M%S")
     ds.AccessionNumber = ds.ReferringPhysicianName = ""
     ds.StudyID = "1"
     ds.PatientName = ds.PatientID = ds.PatientBirthDate = ds.PatientSex = ""
