@@ -59,7 +59,7 @@ def write_dx(
         settings: settings of a poly-energetic exposure; None for mono-energetic line integrals.
         mas: tube load.
         source: description of the volume it was rendered from.
-        study_uid: Study Instance UID, see :func:`study_uid_of`; None: a study of its own.
+        study_uid: Study Instance UID, see :func:`study_uid_of`; None: a new study.
     """
     if shown:
         stored = np.rint(np.clip(image, 0, 1) * 65535)
@@ -88,8 +88,15 @@ def write_dx(
 
 
 def study_uid_of(ct: CTVolume) -> str:
-    """Study Instance UID of the DRRs of a CT: always the same for the same voxels and geometry, so
-    that a frontal and a lateral DRR are found as one study. It does not reveal the CT's own UIDs.
+    """Study Instance UID for the DRRs of a CT.
+
+    Args:
+        ct: the CT.
+
+    Returns:
+        A UID that depends only on the voxels (HU) and the geometry of the CT, so that its frontal
+        and lateral DRRs, written by different calls, belong to one study. The UIDs of the CT's
+        own files cannot be derived from it.
     """
     content = hashlib.sha256(np.ascontiguousarray(ct.hu).tobytes())
     content.update(repr((ct.hu.shape, ct.spacing_mm, ct.origin_mm)).encode())
