@@ -135,6 +135,8 @@ def test_a_tuple_of_fixed_length_takes_that_many_values():
         ("blended=1.5", "must be between 0 and 1"),
         ("optimiser.name=sgd", "one of adam, adamw, muon"),
         ("batch=0", "greater than 0"),
+        ("validation.cases=0", "greater than 0"),
+        ("data.workers=-1", "at least 0"),
         ("precision=16", "one of auto, bf16-mixed, 32"),
         ("repeat_after=5", "the training coarse does not support repeated samples"),
     ],

@@ -50,7 +50,12 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         "two views (table2), the highest resolution (table3), ablations on the validation split "
         "(table4)",
     )
-    one.add_argument("--views", choices=("1", "2", "1,2"), help="default: 1,2")
+    one.add_argument(
+        "--views",
+        choices=("1", "2", "1,2"),
+        metavar="1|2|1,2",
+        help="reconstruct from the frontal view, from both, or from each in turn (default: 1,2)",
+    )
     one.add_argument(
         "--samples",
         type=int,

@@ -102,7 +102,7 @@ class ValidationSettings:
     """How often and on which cases the run is validated.
 
     Attributes:
-        cases: validation cases, at most.
+        cases: validation cases, at most; at least one is needed.
         every_minutes, every_steps: interval; ``every_steps`` takes precedence if given.
         samples: reconstructions written at each validation, at most.
         real: validate on real X-rays where a case has accepted ones.
@@ -214,10 +214,23 @@ class TrainConfig:
             "threads": self.threads,
             "validation.every_steps": self.validation.every_steps,
             "validation.every_minutes": self.validation.every_minutes,
+            "validation.cases": self.validation.cases,
+            "data.memory_gb": self.data.memory_gb,
         }
         for key, number in positive.items():
             if number is not None and not number > 0:
                 raise AxonInputError(f"{key} is {number:g}; it must be greater than 0.")
+        at_least_0 = {
+            "optimiser.weight_decay": self.optimiser.weight_decay,
+            "optimiser.clip": self.optimiser.clip,
+            "data.cache": self.data.cache,
+            "data.workers": self.data.workers,
+            "data.repeat_after": self.data.repeat_after,
+            "validation.samples": self.validation.samples,
+        }
+        for key, number in at_least_0.items():
+            if number is not None and not number >= 0:
+                raise AxonInputError(f"{key} is {number:g}; it must be at least 0.")
         for key, number, most in (
             ("batch", self.batch, 1 << 20),
             ("micro_batch", self.micro_batch, 1 << 20),
@@ -231,7 +244,7 @@ class TrainConfig:
                 "Give one budget: steps, minutes or epochs. Set the other two to null."
             )
         self.objective.check(self.model, self.loss)
-        if self.data.repeat_after < 0 or (self.data.repeat_after and not self.objective.CAN_REPEAT):
+        if self.data.repeat_after and not self.objective.CAN_REPEAT:
             raise AxonInputError(
                 f"data.repeat_after is {self.data.repeat_after}, but the training {self.stage} "
                 "does not support repeated samples. Set it to 0."
