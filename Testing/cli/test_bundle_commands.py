@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from axon_backend.bundle import seal_bundle
+from axon_backend.bundle import load_bundle, seal_bundle
+from axon_backend.bundle.layout import MODEL_CARD
 from axon_backend.cli.main import main
 from axon_backend.util.hashing import file_sha256
 
@@ -169,6 +170,13 @@ def test_a_calibrated_model_draws_its_samples(
     assert {k: v for k, v in after.items() if k not in changed} == {
         k: v for k, v in before.items() if k not in changed
     }
+    copy = load_bundle(new)
+    assert copy.name == "calibrated" and copy.version == tiny_bundle.version
+    base = f"{tiny_bundle.name} {tiny_bundle.version}"
+    about = f"A copy of {base}, its samples calibrated on 1 patient."
+    assert copy.metadata["description"].startswith(about)
+    card = (new / MODEL_CARD).read_text(encoding="utf-8")
+    assert card.startswith(f"# calibrated {copy.version}\n\n{about}\n")
     run = ["reconstruct", "--frontal", str(phantom_xray_file), "--no-register", "--stages",
            "coarse", "--quiet", "--bundle", str(new), "--output"]  # fmt: skip
     assert main([*run, str(tmp_path / "one")]) == 0

@@ -157,6 +157,7 @@ def bundle_calibrate(chosen: argparse.Namespace) -> int:
         load_bundle(chosen.bundle),
         chosen.data,
         chosen.output,
+        name=chosen.name,
         each=chosen.each,
         steps=chosen.steps,
         tell=lambda line: print(line, flush=True),

@@ -296,6 +296,7 @@ def _bundle(one: argparse.ArgumentParser) -> None:
         help="a data set with validation CTs, on which the model was not trained",
     )
     fit.add_argument("--output", required=True, metavar="DIR", help="folder of the new model")
+    fit.add_argument("--name", help="name of the new model (default: that of its folder)")
     fit.add_argument(
         "--each",
         type=int,

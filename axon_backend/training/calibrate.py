@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from axon_backend.bundle import Bundle, load_bundle
-from axon_backend.bundle.layout import CONFIG, read_json, write_json
+from axon_backend.bundle.layout import CONFIG, METADATA, MODEL_CARD, read_json, write_json
 from axon_backend.bundle.write import seal_bundle
 from axon_backend.dataset.dataset import Dataset
 from axon_backend.errors import AxonInputError
@@ -15,6 +15,7 @@ from axon_backend.inference.model_loading import bundle_method, load_model
 from axon_backend.training.data.batch import collate
 from axon_backend.training.data.pairs import Deformation
 from axon_backend.training.data.source import PairSettings, PairSource
+from axon_backend.training.export_card import counted
 from axon_backend.util.output_folder import whole_folder
 
 DRAW_STEPS = 10
@@ -25,6 +26,7 @@ def calibrate_bundle(
     data: str | Path,
     output: str | Path,
     *,
+    name: str | None = None,
     each: int = 4,
     steps: int = DRAW_STEPS,
     tell: Callable[[str], None] = lambda line: None,
@@ -35,6 +37,7 @@ def calibrate_bundle(
         bundle: the model; its networks must not have been trained on the validation patients.
         data: a data set with validation cases, see ``Dataset.read``.
         output: folder of the new bundle.
+        name: name of the new bundle; by default that of its folder.
         each: deformed chests for each validation CT, half of them with another one's shape.
         steps: bridge steps of a sample.
         tell: called with a line on each attempt.
@@ -67,5 +70,23 @@ def calibrate_bundle(
                 shutil.copy2(path, new / path.name)
         before = read_json(new / CONFIG)
         write_json(new / CONFIG, {**before, **config.as_dict()})
+        of = f"{bundle.name} {bundle.version}, its samples calibrated on "
+        of += counted(len(cases), "patient")
+        _rename(new, name or Path(output).resolve().name, of)
         seal_bundle(new)
     return load_bundle(output)
+
+
+def _rename(folder: Path, name: str, of: str) -> None:
+    """Give the copy in ``folder`` its name, and say in metadata and model card what it is a copy
+    ``of``."""
+    metadata = read_json(folder / METADATA)
+    version = metadata["version"]
+    about = f"A copy of {of}."
+    metadata["name"] = name
+    metadata["description"] = f"{about} {metadata['description']}"
+    write_json(folder / METADATA, metadata)
+    card = folder / MODEL_CARD
+    if card.is_file():
+        _, _, rest = card.read_text(encoding="utf-8").partition("\n")
+        card.write_text(f"# {name} {version}\n\n{about}\n{rest}", encoding="utf-8", newline="\n")
