@@ -173,7 +173,7 @@ def test_a_calibrated_model_draws_its_samples(
     copy = load_bundle(new)
     assert copy.name == "calibrated" and copy.version == tiny_bundle.version
     base = f"{tiny_bundle.name} {tiny_bundle.version}"
-    about = f"A copy of {base}, its samples calibrated on 1 patient."
+    about = f"A copy of {base} with calibrated samples (validation patients: 1)."
     assert copy.metadata["description"].startswith(about)
     card = (new / MODEL_CARD).read_text(encoding="utf-8")
     assert card.startswith(f"# calibrated {copy.version}\n\n{about}\n")

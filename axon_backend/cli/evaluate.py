@@ -54,7 +54,7 @@ def add_arguments(one: argparse.ArgumentParser) -> None:
         "--views",
         choices=("1", "2", "1,2"),
         metavar="1|2|1,2",
-        help="reconstruct from the frontal view, from both, or from each in turn (default: 1,2)",
+        help="number of views to reconstruct from; 1,2: first one, then both (default)",
     )
     one.add_argument(
         "--samples",

@@ -15,7 +15,6 @@ from axon_backend.inference.model_loading import bundle_method, load_model
 from axon_backend.training.data.batch import collate
 from axon_backend.training.data.pairs import Deformation
 from axon_backend.training.data.source import PairSettings, PairSource
-from axon_backend.training.export_card import counted
 from axon_backend.util.output_folder import whole_folder
 
 DRAW_STEPS = 10
@@ -70,22 +69,22 @@ def calibrate_bundle(
                 shutil.copy2(path, new / path.name)
         before = read_json(new / CONFIG)
         write_json(new / CONFIG, {**before, **config.as_dict()})
-        of = f"{bundle.name} {bundle.version}, its samples calibrated on "
-        of += counted(len(cases), "patient")
-        _rename(new, name or Path(output).resolve().name, of)
+        about = (
+            f"A copy of {bundle.name} {bundle.version} with calibrated samples "
+            f"(validation patients: {len(cases)})."
+        )
+        _introduce(new, name or Path(output).resolve().name, about)
         seal_bundle(new)
     return load_bundle(output)
 
 
-def _rename(folder: Path, name: str, of: str) -> None:
-    """Give the copy in ``folder`` its name, and say in metadata and model card what it is a copy
-    ``of``."""
+def _introduce(folder: Path, name: str, about: str) -> None:
+    """Write ``name`` and ``about`` into the metadata and the model card of the copy in
+    ``folder``."""
     metadata = read_json(folder / METADATA)
     version = metadata["version"]
-    about = f"A copy of {of}."
-    metadata["name"] = name
-    metadata["description"] = f"{about} {metadata['description']}"
-    write_json(folder / METADATA, metadata)
+    description = f"{about} {metadata['description']}"
+    write_json(folder / METADATA, {**metadata, "name": name, "description": description})
     card = folder / MODEL_CARD
     if card.is_file():
         _, _, rest = card.read_text(encoding="utf-8").partition("\n")

@@ -215,7 +215,6 @@ class TrainConfig:
             "validation.every_steps": self.validation.every_steps,
             "validation.every_minutes": self.validation.every_minutes,
             "validation.cases": self.validation.cases,
-            "data.memory_gb": self.data.memory_gb,
         }
         for key, number in positive.items():
             if number is not None and not number > 0:
@@ -225,6 +224,7 @@ class TrainConfig:
             "optimiser.clip": self.optimiser.clip,
             "data.cache": self.data.cache,
             "data.workers": self.data.workers,
+            "data.memory_gb": self.data.memory_gb,
             "data.repeat_after": self.data.repeat_after,
             "validation.samples": self.validation.samples,
         }

@@ -65,10 +65,9 @@ class GlobalVectorMethod(Method):
 
     def recipe(self, preset: str, training: str) -> dict[str, Any]:
         if preset == "preview":
-            if training == "autoencoder":
-                return {}
-            # With the default rate the X-ray encoder collapses in a training of an hour.
-            return {"loss": {"t_power": 2.0}, "optimiser": {"lr": 4e-4}}
+            # With the default learning rate the X-ray encoder collapses within an hour.
+            latent = {"loss": {"t_power": 2.0}, "optimiser": {"lr": 4e-4}}
+            return latent if training == "latent" else {}
         return {
             "minutes": None,
             "epochs": 100.0 if training == "autoencoder" else 300.0,
